@@ -1,0 +1,133 @@
+"""The contract of every circuit: named neurons, an explicit state, steps and sequences that agree."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..errors import CircuitMismatch
+
+State = dict[str, Tensor]
+Role = Literal["sensor", "inter", "motor", "oscillator", "muscle"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Neuron:
+    """One named unit of a circuit.
+
+    Attributes:
+        name: unique in its circuit, such as `B_d_3` or `muscle_v_0`.
+        role: what the unit does.
+        position: place along the body, 0 at the head and 1 at the tail; None where it has none.
+        side: `d` dorsal, `v` ventral, or None.
+    """
+
+    name: str
+    role: Role
+    position: float | None = None
+    side: Literal["d", "v"] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Synapse:
+    """One signed, weighted connection; `group` names the parameter it shares with others."""
+
+    pre: str
+    post: str
+    weight: float
+    group: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Wiring:
+    """The signed, weighted, directed graph of a circuit, as it acts now (after sign constraints)."""
+
+    neurons: tuple[Neuron, ...]
+    synapses: tuple[Synapse, ...]
+
+    def __post_init__(self) -> None:
+        names = {neuron.name for neuron in self.neurons}
+        if len(names) != len(self.neurons):
+            raise CircuitMismatch("two neurons of a wiring have the same name; give each its own")
+        for synapse in self.synapses:
+            if missing := {synapse.pre, synapse.post} - names:
+                raise CircuitMismatch(f"synapse {synapse.pre} -> {synapse.post}: no neuron {missing.pop()!r}")
+
+
+class Circuit(nn.Module, ABC):
+    """A nervous system as a torch module: sensors and state in, motor commands and state out.
+
+    A circuit never sees an environment. It names what it senses, in order, and whoever runs it hands
+    over those columns: `joint_pos` in units of the joint limit, `time` in control steps since the
+    episode began, everything else as observed. Motor commands are in units of the motor's range,
+    [-1, 1]. Parameters may be replaced by `torch.func.functional_call` and mapped over with
+    `torch.vmap`, so `forward` must be a pure function of its parameters and arguments.
+
+    Attributes:
+        senses: (name, size) of each sense; the columns of `sensors`, in order.
+        n_motors: the number of motor commands.
+        neurons: every named unit, in the order of the columns of `activity`.
+    """
+
+    senses: tuple[tuple[str, int], ...]
+    n_motors: int
+    neurons: tuple[Neuron, ...]
+
+    @property
+    def n_sensors(self) -> int:
+        """The number of sensor columns."""
+        return sum(size for _, size in self.senses)
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> State:
+        """Return the state at an episode's start, each tensor [batch_size, ...]; empty if stateless."""
+
+    @abstractmethod
+    def forward_with_activity(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
+        """Run one control step and return the motor commands, the next state and every neuron's value."""
+
+    @abstractmethod
+    def wiring(self) -> Wiring:
+        """Return the graph that probes and diagrams draw, with the weights as they act now."""
+
+    def forward(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch motors"], State]:
+        """Run one control step."""
+        motor, state, _ = self.forward_with_activity(sensors, state)
+        return motor, state
+
+    def unroll(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch motors"], State]:
+        """Run the circuit over a sequence, resetting where an episode starts.
+
+        Equal to calling the circuit once per row of `sensors`, with the state of environment b
+        replaced by the initial state before step t where `episode_start[t, b]`.
+        """
+        motors = []
+        for row, start in zip(sensors, episode_start, strict=True):
+            motor, state = self(row, self.reset_state(state, start))
+            motors.append(motor)
+        return torch.stack(motors), state
+
+    def reset_state(self, state: State, episode_start: Bool[Tensor, " batch"]) -> State:
+        """Return `state` with the rows where an episode starts replaced by the initial state."""
+        if not state:
+            return state
+        initial = self.initial_state(episode_start.shape[0])
+        # where, not multiplication: NaN in the state of an episode that ended must not survive it.
+        return {
+            key: torch.where(episode_start.reshape(-1, *[1] * (value.dim() - 1)), initial[key], value)
+            for key, value in state.items()
+        }

@@ -1,0 +1,118 @@
+"""The vector environment as Stable-Baselines3 wants it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+
+from .vector_env import World
+
+
+class SwimmerVecEnv(VecEnv):
+    """An SB3 `VecEnv` over MuJoCo's native batch; resets an environment in the step that ends it.
+
+    Infos hold `net_speed` at every step and, at an episode's end, SB3's `episode` (return, length,
+    seconds), `terminal_observation` and `TimeLimit.truncated`, so no Monitor is needed around it.
+
+    Args:
+        n_envs: number of environments.
+        task: "swim" or "navigate".
+        options: arguments of `World` and of the task.
+    """
+
+    def __init__(self, n_envs: int = 1, task: str = "swim", **options: Any) -> None:
+        self.world = World(task, n_envs, **options)
+        self.layout, self.body, self.task = self.world.layout, self.world.body, self.world.task
+        self.render_mode = None
+        super().__init__(n_envs, self.world.observation_space, self.world.action_space)
+        self._everyone = np.arange(n_envs)
+        self._returns = np.zeros(n_envs)
+        self._began = time.time()
+        self._actions: Any = None
+
+    def seed_each(self, seeds: Sequence[int]) -> None:
+        """Seed environment i with seeds[i] at the next reset; `seed(s)` gives it s + i."""
+        self._seeds = [int(seed) for seed in seeds]
+
+    def reset(self) -> Float[np.ndarray, "envs obs"]:
+        """Start new episodes everywhere."""
+        self.world.seed(self._seeds)
+        self._reset_seeds()
+        self._reset_options()
+        self.world.reset(self._everyone)
+        self._returns[:] = 0
+        self.reset_infos = self._infos()
+        return self.task.observation()
+
+    def step_async(self, actions: Any) -> None:
+        """Take the actions of the next step."""
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Step every environment."""
+        rewards = self.world.step(self._actions)
+        self._returns += rewards
+        observation, infos = self.task.observation(), self._infos()
+        done = self.task.truncated
+        if done.any():
+            ended = np.flatnonzero(done)
+            seconds = time.time() - self._began
+            for index in ended:
+                infos[index] |= {
+                    "episode": {
+                        "r": float(self._returns[index]),
+                        "l": int(self.task.elapsed[index]),
+                        "t": seconds,
+                    },
+                    "terminal_observation": observation[index],
+                    "TimeLimit.truncated": True,
+                }
+            self.world.reset(ended)
+            self._returns[ended] = 0
+            observation = self.task.observation()
+        return observation, rewards, done, infos
+
+    def _infos(self) -> list[dict[str, Any]]:
+        info = self.task.info()
+        keys = tuple(info)
+        columns = zip(*(value.tolist() for value in info.values()), strict=True)
+        return [dict(zip(keys, row, strict=True)) for row in columns]
+
+    def get_state(self) -> dict[str, Any]:
+        """Return everything that the future depends on; `set_state` continues from it bit for bit."""
+        return {**self.world.get_state(), "returns": self._returns.copy()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that `get_state` returned."""
+        self.world.set_state(state)
+        self._returns[:] = state["returns"]
+
+    def close(self) -> None:
+        """Free the native threads."""
+        self.world.simulation.close()
+
+    # SB3 asks every environment; here one object stands for all of them.
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """Return an attribute, once per environment."""
+        return [getattr(self, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:  # noqa: ARG002
+        """Set an attribute, for all environments at once."""
+        setattr(self, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
+    ) -> list[Any]:
+        """Call a method of this object, once, and return its result for every environment."""
+        return [getattr(self, method_name)(*args, **kwargs)] * len(list(self._get_indices(indices)))
+
+    def env_is_wrapped(self, wrapper_class: type, indices: VecEnvIndices = None) -> list[bool]:
+        """Say that no environment is wrapped, except by SB3's Monitor, whose work is done here."""
+        wrapped = wrapper_class.__name__ == "Monitor"
+        return [wrapped] * len(list(self._get_indices(indices)))

@@ -1,0 +1,59 @@
+"""What a user can get wrong, each as one line that says what was wrong and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NervecordError(Exception):
+    """Base of every error that a user's input can cause; the command line prints it and exits 2."""
+
+
+class UnknownName(NervecordError):
+    """A name that no registry holds.
+
+    Args:
+        kind: what was looked up, in words ("body", "circuit").
+        name: the name that was asked for.
+        known: the names that exist; the nearest are shown first.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        ordered = near + [item for item in known if item not in near]
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        super().__init__(f"unknown {kind} {name!r}; {guess}known: {', '.join(ordered)}")
+
+
+class InvalidBody(NervecordError):
+    """A body that cannot be built: a field out of range, or XML that is no chain of hinges."""
+
+
+class InvalidTask(NervecordError):
+    """A task argument that is out of range or does not fit the body."""
+
+
+class InvalidAction(NervecordError):
+    """Actions of the wrong shape, or with NaN in them."""
+
+
+class CircuitMismatch(NervecordError):
+    """A circuit, its weights or its state that do not fit the body or the batch they are used with."""
+
+
+class InvalidRun(NervecordError):
+    """A run folder that is incomplete, damaged, of another version or of another configuration."""
+
+
+class InvalidRecording(NervecordError):
+    """A recording that is too short, constant or not finite for what a probe needs."""
+
+
+class OutputExists(NervecordError):
+    """A file that would be overwritten; nothing is."""
+
+
+class MissingDependency(NervecordError):
+    """A library, a system package or an encoder that is not installed; names the install command."""
