@@ -1,0 +1,8 @@
+"""Circuits as agents for Stable-Baselines3."""
+
+from .actor_critic import CircuitActorCriticPolicy
+from .es import ES
+from .policy import CircuitPolicy
+from .sensing import Sensing
+
+__all__ = ["ES", "CircuitActorCriticPolicy", "CircuitPolicy", "Sensing"]

@@ -1,0 +1,22 @@
+"""Neural circuits as torch modules with named neurons and an explicit state."""
+
+from .circuit import Circuit, Neuron, State, Synapse, Wiring, load_weights
+from .mlp import MLP
+from .navigator import Navigator
+from .ncap import NCAP
+from .registry import circuit_names, make_circuit, register_circuit
+
+__all__ = [
+    "MLP",
+    "NCAP",
+    "Circuit",
+    "Navigator",
+    "Neuron",
+    "State",
+    "Synapse",
+    "Wiring",
+    "circuit_names",
+    "load_weights",
+    "make_circuit",
+    "register_circuit",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from ..errors import CircuitMismatch
 
 State = dict[str, Tensor]
 Role = Literal["sensor", "inter", "motor", "oscillator", "muscle"]
+Side = Literal["d", "v"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Neuron:
     name: str
     role: Role
     position: float | None = None
-    side: Literal["d", "v"] | None = None
+    side: Side | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,3 +133,27 @@ class Circuit(nn.Module, ABC):
             key: torch.where(episode_start.reshape(-1, *[1] * (value.dim() - 1)), initial[key], value)
             for key, value in state.items()
         }
+
+
+def load_weights(circuit: Circuit, weights: Mapping[str, Tensor]) -> None:
+    """Give a circuit the weights of another of its kind.
+
+    Raises:
+        CircuitMismatch: names or sizes differ; nothing is loaded.
+    """
+    own = circuit.state_dict()
+    kind = type(circuit).__name__
+    if own.keys() != weights.keys():
+        differing = ", ".join(sorted(own.keys() ^ weights.keys()))
+        raise CircuitMismatch(f"these weights are not of this {kind}: {differing} on one side only")
+    differing = "; ".join(
+        f"{name} {tuple(weights[name].shape)} there, {tuple(value.shape)} here"
+        for name, value in own.items()
+        if value.shape != weights[name].shape
+    )
+    if differing:
+        raise CircuitMismatch(
+            f"{kind} trained on another size: {differing}; "
+            "use a body of the same size, or a circuit that shares its weights along the body, such as ncap"
+        )
+    circuit.load_state_dict(dict(weights))

@@ -104,10 +104,9 @@ class Simulation:
         return np.arctan2(forward[..., 1], forward[..., 0])
 
     @property
-    def torque(self) -> Float[np.ndarray, "envs joints"]:
-        """Torque of each motor, N m."""
-        gear = np.stack([model.actuator_gear[:, 0] for model in self._models])
-        return np.clip(self.ctrl, -1, 1) * gear
+    def gear(self) -> Float[np.ndarray, "envs joints"]:
+        """Torque of each motor at full command, N m."""
+        return np.stack([model.actuator_gear[:, 0] for model in self._models])
 
     def to_head_frame(self, point: Float[np.ndarray, "envs 2"]) -> Float[np.ndarray, "envs 2"]:
         """Return the vector from the nose to `point` in the head's frame, m."""

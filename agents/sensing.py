@@ -1,0 +1,80 @@
+"""From an environment's observation to what a circuit senses, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..circuits import Circuit
+from ..envs.layout import Layout, Sense
+from ..errors import CircuitMismatch
+
+
+class Sensing(nn.Module):
+    """Pick and scale the columns of an observation that a circuit senses.
+
+    Joint positions are divided by the joint limit, time by the control step; the rest is as observed.
+
+    Raises:
+        CircuitMismatch: the circuit senses what the observation does not hold, or another size of it.
+    """
+
+    columns: Tensor
+    scale: Tensor
+
+    def __init__(self, layout: Layout, circuit: Circuit) -> None:
+        super().__init__()
+        units = {
+            "joint_pos": 1.0 / np.array(layout.joint_limit or (1.0,)),
+            "time": np.array([1.0 / layout.dt]),
+        }
+        columns, scale = [], []
+        for name, size in circuit.senses:
+            if name not in layout or layout.sizes[name] != size:
+                raise CircuitMismatch(
+                    f"the circuit senses {name!r} of size {size}; the observation holds "
+                    f"{', '.join(f'{sense} of size {n}' for sense, n in layout.sizes.items())}"
+                )
+            part = layout[name]
+            columns.append(np.arange(part.start, part.stop))
+            scale.append(np.broadcast_to(units.get(name, np.ones(1)), size))
+        picked = torch.as_tensor(np.concatenate(columns))
+        # All columns in order need no gather, which is the common case of an MLP.
+        self.takes_all = picked.equal(torch.arange(layout.size))
+        self.register_buffer("columns", picked, persistent=False)
+        self.register_buffer(
+            "scale", torch.as_tensor(np.concatenate(scale), dtype=torch.float32), persistent=False
+        )
+
+    def forward(self, observation: Float[Tensor, "*batch obs"]) -> Float[Tensor, "*batch sensors"]:
+        """Return the sensors' values."""
+        picked = observation if self.takes_all else observation.index_select(-1, self.columns)
+        return picked * self.scale
+
+
+def layout_of(env: Any, observation_space: spaces.Space) -> Layout:
+    """Return an SB3 environment's layout; one sense called `observation` where it names none."""
+    if env is not None and hasattr(env.unwrapped if hasattr(env, "unwrapped") else env, "layout"):
+        layout: Layout = env.get_attr("layout")[0]
+        return layout
+    return plain_layout(observation_space)
+
+
+def plain_layout(observation_space: spaces.Space) -> Layout:
+    """Return the layout of a flat observation of which nothing is known.
+
+    Raises:
+        CircuitMismatch: the observation is no flat vector.
+    """
+    if not isinstance(observation_space, spaces.Box) or len(observation_space.shape) != 1:
+        raise CircuitMismatch(
+            f"circuits sense a flat vector, and the observation is {observation_space}; "
+            "flatten it with gymnasium.wrappers.FlattenObservation"
+        )
+    low, high = float(observation_space.low.min()), float(observation_space.high.max())
+    return Layout((Sense("observation", observation_space.shape[0], low, high, ""),), (), 1.0)

@@ -1,0 +1,220 @@
+"""NCAP: the C. elegans swimming circuit as a network of a few weights.
+
+Bhattasali, Zador and Engel, Neural Circuit Architectural Priors for Embodied Control, NeurIPS 2022
+(https://arxiv.org/abs/2201.05242), section 3 and appendix A.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..errors import CircuitMismatch
+from .circuit import Circuit, Neuron, Side, State, Synapse, Wiring
+
+# What each kind of synapse does in the animal; sign constraints hold its weight to this side of zero.
+_SIGNS = {"prop": 1, "osc": 1, "turn": 1, "speed": -1, "ipsi": 1, "contra": -1}
+_SIDES: tuple[Side, Side] = ("d", "v")
+
+
+class NCAP(Circuit):
+    """Drive a chain of joints by a wave: each joint bends as the one before it has bent.
+
+    A head oscillator (a square wave) excites the first dorsal and ventral B-neurons in turn; every other
+    B-neuron is excited by the stretch of the joint before its own; B-neurons excite the muscle of their
+    side and inhibit the other; a joint's motor command is dorsal minus ventral muscle.
+
+    Args:
+        n_joints: number of joints, head to tail.
+        period: of the oscillator, in control steps.
+        sharing: one weight per kind of synapse (fits every number of joints), or one per synapse.
+        sign_constraints: clamp weights at use to the sign their synapse has in the animal.
+        init: "constant" +1 and -1, or "uniform" in [0, 1] and [-1, 0]; without sign constraints +1 or
+            -1 at random, or uniform in [-1, 1].
+        proprioception: keep the synapses from stretch to B-neurons.
+        oscillator: keep the head oscillator.
+        controls: sense `right`, `left` and `speed` in [0, 1]; see `Navigator`.
+        n_turn_joints: the joints, from the head, that turning acts on.
+        observe_time: sense the time (control steps) instead of counting steps in the state.
+        rng: where random initial weights come from.
+    """
+
+    def __init__(
+        self,
+        n_joints: int,
+        *,
+        period: int = 60,
+        sharing: bool = True,
+        sign_constraints: bool = True,
+        init: Literal["constant", "uniform"] = "constant",
+        proprioception: bool = True,
+        oscillator: bool = True,
+        controls: bool = False,
+        n_turn_joints: int = 1,
+        observe_time: bool = False,
+        rng: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if period < 2:
+            raise CircuitMismatch(f"period is {period} steps; an oscillator needs 2 or more")
+        if init not in ("constant", "uniform"):
+            raise CircuitMismatch(f"init is {init!r}; give 'constant' or 'uniform'")
+        if controls and not 0 <= n_turn_joints <= n_joints:
+            raise CircuitMismatch(f"n_turn_joints is {n_turn_joints}; give 0 to {n_joints}")
+        self.n_motors = n_joints
+        self.period, self.sharing, self.sign_constraints = period, sharing, sign_constraints
+        self.proprioception, self.oscillator, self.controls = proprioception, oscillator, controls
+        self.n_turn_joints, self.observe_time = n_turn_joints, observe_time
+        senses = [("joint_pos", n_joints)]
+        if observe_time:
+            senses.append(("time", 1))
+        if controls:
+            senses += [("right", 1), ("left", 1), ("speed", 1)]
+        self.senses = tuple(senses)
+        self.neurons = tuple(self._name_neurons())
+        per_synapse = {
+            "prop": (2, n_joints - 1),
+            "osc": (2, 1),
+            "turn": (2, n_turn_joints),
+            "speed": (2, n_joints),
+            "ipsi": (2, n_joints),
+            "contra": (2, n_joints),
+        }
+        absent = set() if controls else {"turn", "speed"}
+        absent |= set() if proprioception else {"prop"}
+        absent |= set() if oscillator else {"osc"}
+        for kind, sign in _SIGNS.items():
+            if kind not in absent:
+                shape = () if sharing else per_synapse[kind]
+                setattr(self, kind, nn.Parameter(self._initial(shape, sign, init, rng)))
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the step counter at zero, [batch, 1]; nothing where time is sensed."""
+        return {} if self.observe_time else {"step": torch.zeros(batch_size, 1)}
+
+    def forward(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch motors"], State]:
+        """Run one control step."""
+        time = sensors[:, self.n_motors : self.n_motors + 1] if self.observe_time else state["step"]
+        _, _, _, muscles = self._propagate(sensors, time)
+        return muscles[:, 0] - muscles[:, 1], self._next(state)
+
+    def forward_with_activity(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
+        """Run one control step and return every neuron's value, in [0, 1]."""
+        time = sensors[:, self.n_motors : self.n_motors + 1] if self.observe_time else state["step"]
+        stretch, clock, b_neurons, muscles = self._propagate(sensors, time)
+        values = [stretch.flatten(1), clock.flatten(1)]
+        if self.controls:
+            right_left, speed = sensors[:, -3:].clamp(0.0, 1.0).split((2, 1), 1)
+            values += [right_left, 1.0 - speed]
+        values += [b_neurons.flatten(1), muscles.flatten(1)]
+        return muscles[:, 0] - muscles[:, 1], self._next(state), torch.cat(values, 1)
+
+    def unroll(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch motors"], State]:
+        """Run the circuit over a sequence at once: only the step counter links one step to the next."""
+        n_steps, batch = episode_start.shape
+        flat = sensors.flatten(0, 1)
+        if self.observe_time:
+            return self(flat, {})[0].unflatten(0, (n_steps, batch)), state
+        row = torch.arange(n_steps, dtype=sensors.dtype)[:, None]
+        # Steps since the last start at or before each row; before the first one, the state counts on.
+        since = torch.where(episode_start, row, -1.0).cummax(0).values
+        counter = torch.where(since >= 0, row - since, row + state["step"].T)
+        motor = self(flat, {"step": counter.reshape(-1, 1)})[0]
+        return motor.unflatten(0, (n_steps, batch)), {"step": counter[-1][:, None] + 1}
+
+    def wiring(self) -> Wiring:
+        """Return every synapse with its weight after the sign constraint."""
+        joints = range(self.n_motors)
+        synapses: list[Synapse] = []
+
+        def connect(kind: str, side: int, index: int, pre: str, post: str) -> None:
+            weight = self._weight(kind).detach()
+            value = weight if self.sharing else weight[side, index]
+            synapses.append(
+                Synapse(pre, post, float(value), kind if self.sharing else f"{kind}[{side},{index}]")
+            )
+
+        for s, side in enumerate(_SIDES):
+            other = _SIDES[1 - s]
+            if self.oscillator:
+                connect("osc", s, 0, f"osc_{side}", f"B_{side}_0")
+            for i in joints:
+                if self.proprioception and i > 0:
+                    connect("prop", s, i - 1, f"q_{side}_{i - 1}", f"B_{side}_{i}")
+                if self.controls:
+                    connect("speed", s, i, "stop", f"B_{side}_{i}")
+                if self.controls and i < self.n_turn_joints:
+                    connect("turn", s, i, ("right", "left")[s], f"B_{side}_{i}")
+                connect("ipsi", s, i, f"B_{side}_{i}", f"muscle_{side}_{i}")
+                connect("contra", s, i, f"B_{other}_{i}", f"muscle_{side}_{i}")
+        return Wiring(self.neurons, tuple(synapses))
+
+    def _propagate(
+        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return stretch, clock, B-neurons and muscles, each [batch, side, joints]; sides are d and v."""
+        joint_pos = sensors[:, : self.n_motors]
+        stretch = torch.stack((joint_pos, -joint_pos), 1).clamp(0.0, 1.0)
+        # A time that came through seconds in single precision is a hair off its whole step.
+        dorsal = (time.round().remainder(self.period) < self.period // 2).to(sensors.dtype)
+        clock = torch.stack((dorsal, 1.0 - dorsal), 1)
+        # The first B-neuron hears the clock, each other one the stretch of the joint before its own.
+        first = clock * self._weight("osc") if self.oscillator else torch.zeros_like(clock)
+        rest = stretch[..., :-1]
+        rest = rest * self._weight("prop") if self.proprioception else torch.zeros_like(rest)
+        drive = torch.cat((first, rest), -1)
+        if self.controls:
+            controls = sensors[:, -3:].clamp(0.0, 1.0)
+            turn = controls[:, :2, None] * self._weight("turn")
+            turn = turn.expand(-1, -1, self.n_turn_joints)
+            turn = nn.functional.pad(turn, (0, self.n_motors - self.n_turn_joints))
+            drive = drive + turn + (1.0 - controls[:, 2:, None]) * self._weight("speed")
+        b_neurons = drive.clamp(0.0, 1.0)
+        muscles = self._weight("ipsi") * b_neurons + self._weight("contra") * b_neurons.flip(1)
+        return stretch, clock, b_neurons, muscles.clamp(0.0, 1.0)
+
+    def _weight(self, kind: str) -> Tensor:
+        weight: Tensor = getattr(self, kind)
+        if not self.sign_constraints:
+            return weight
+        return weight.clamp(min=0.0) if _SIGNS[kind] > 0 else weight.clamp(max=0.0)
+
+    def _next(self, state: State) -> State:
+        return {} if self.observe_time else {"step": state["step"] + 1}
+
+    def _initial(
+        self, shape: tuple[int, ...], sign: int, init: str, rng: torch.Generator | None
+    ) -> Float[Tensor, ...]:
+        if init == "constant":
+            if self.sign_constraints:
+                return torch.full(shape, float(sign))
+            return torch.randint(0, 2, shape, generator=rng).float() * 2 - 1
+        drawn = torch.rand(shape, generator=rng)
+        return drawn * sign if self.sign_constraints else drawn * 2 - 1
+
+    def _name_neurons(self) -> list[Neuron]:
+        joints = range(self.n_motors)
+        place = [joint / max(self.n_motors - 1, 1) for joint in joints]
+        neurons = [Neuron(f"q_{side}_{i}", "sensor", place[i], side) for side in _SIDES for i in joints]
+        neurons += [Neuron(f"osc_{side}", "oscillator", 0.0, side) for side in _SIDES]
+        if self.controls:
+            neurons += [
+                Neuron("right", "inter", 0.0, "d"),
+                Neuron("left", "inter", 0.0, "v"),
+                Neuron("stop", "inter"),
+            ]
+        neurons += [Neuron(f"B_{side}_{i}", "motor", place[i], side) for side in _SIDES for i in joints]
+        neurons += [Neuron(f"muscle_{side}_{i}", "muscle", place[i], side) for side in _SIDES for i in joints]
+        return neurons

@@ -1,0 +1,126 @@
+"""NCAP against the authors' own outputs, and its symmetries."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nervecord.circuits import NCAP, make_circuit
+
+GOLDEN = np.load(Path(__file__).parent / "golden" / "ncap.npz")
+CASES = sorted({key.split("/")[0] for key in GOLDEN.files})
+
+
+def golden_circuit(case: str) -> NCAP:
+    """The circuit of a golden case, its published parameters put where ours are."""
+    joints, turn, period, sharing, signs, controls = (int(value) for value in GOLDEN[f"{case}/options"])
+    circuit = NCAP(
+        joints,
+        period=period,
+        sharing=bool(sharing),
+        sign_constraints=bool(signs),
+        controls=bool(controls),
+        n_turn_joints=turn,
+        observe_time=True,
+    ).double()
+    published = {
+        key.split("/")[-1]: float(GOLDEN[key][0]) for key in GOLDEN.files if key.startswith(f"{case}/param")
+    }
+    used = set()
+
+    def take(name: str) -> float:
+        used.add(name)
+        return published[name]
+
+    with torch.no_grad():
+        for kind, weight in circuit.named_parameters():
+            prefix = "muscle" if kind in ("ipsi", "contra") else "bneuron"
+            if sharing:
+                weight.fill_(take(f"{prefix}_{kind}"))
+                continue
+            for s, side in enumerate("dv"):
+                for i in range(weight.shape[1]):
+                    pre = "dv"[1 - s] if kind == "contra" else side
+                    joint = i + 1 if kind == "prop" else i
+                    name = (
+                        f"muscle_{side}_{pre}_{i}" if prefix == "muscle" else f"bneuron_{side}_{kind}_{joint}"
+                    )
+                    weight[s, i] = take(name)
+    assert used == set(published)
+    return circuit
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ncap_gives_the_published_torques(case):
+    circuit = golden_circuit(case)
+    names = ["joint_pos", "timesteps", *(["right", "left", "speed"] if circuit.controls else [])]
+    sensors = torch.as_tensor(np.concatenate([GOLDEN[f"{case}/{name}"] for name in names], -1))
+    expected = GOLDEN[f"{case}/torque"]
+    for row, torque in zip(sensors, expected, strict=True):
+        assert np.abs(circuit(row, {})[0].detach().numpy() - torque).max() < 1e-9
+    start = torch.zeros(sensors.shape[:2], dtype=torch.bool)
+    assert np.abs(circuit.unroll(sensors, {}, start)[0].detach().numpy() - expected).max() < 1e-9
+
+
+def test_all_24_golden_cases_are_there():
+    assert len(CASES) == 24
+
+
+def test_mirroring_body_and_clock_negates_the_torques():
+    circuit = NCAP(5)
+    joint_pos = torch.empty(64, 5).uniform_(-1.5, 1.5)
+    dorsal_half, ventral_half = {"step": torch.full((64, 1), 7.0)}, {"step": torch.full((64, 1), 37.0)}
+    assert torch.equal(circuit(joint_pos, dorsal_half)[0], -circuit(-joint_pos, ventral_half)[0])
+
+
+def test_at_its_constants_the_wave_passes_from_joint_to_joint():
+    circuit = NCAP(6)
+    joint_pos = torch.empty(32, 6).uniform_(-1, 1)
+    torque = circuit(joint_pos, circuit.initial_state(32))[0]
+    assert torch.equal(torque[:, 0], torch.ones(32))
+    assert torch.allclose(torque[:, 1:], joint_pos[:, :-1])
+
+
+@pytest.mark.parametrize(
+    ("options", "weights"), [({}, 4), ({"controls": True}, 6), ({"sharing": False}, 2 * 4 + 2 + 20)]
+)
+def test_number_of_weights_is_the_papers(options, weights):
+    assert sum(parameter.numel() for parameter in NCAP(5, **options).parameters()) == weights
+
+
+@pytest.mark.parametrize("dropped", ["proprioception", "oscillator"])
+def test_a_dropped_input_has_no_effect_and_no_weight(dropped):
+    circuit = NCAP(5, **{dropped: False})
+    assert len(list(circuit.parameters())) == 3
+    joint_pos, state = torch.rand(8, 5), circuit.initial_state(8)
+    torque = circuit(joint_pos, state)[0]
+    if dropped == "proprioception":
+        assert torch.equal(torque[:, 1:], torch.zeros(8, 4))
+    else:
+        assert torch.equal(torque[:, 0], torch.zeros(8))
+
+
+def test_time_that_came_in_single_precision_seconds_keeps_its_step():
+    dt, steps = 0.03, np.arange(5000)
+    seconds = (steps * dt).astype(np.float32)
+    sensors = torch.zeros(len(steps), 6)
+    sensors[:, 5] = torch.as_tensor(seconds) * np.float32(1 / dt)
+    circuit = NCAP(5, observe_time=True)
+    expected = np.where(steps % 60 < 30, 1.0, -1.0)
+    assert np.array_equal(circuit(sensors, {})[0][:, 0].detach().numpy(), expected)
+
+
+def test_unconstrained_weights_are_drawn_from_the_generator_given():
+    one, two, other = (
+        make_circuit(
+            "ncap",
+            {"joint_pos": 5},
+            5,
+            {"sign_constraints": False, "sharing": False, "init": "uniform"},
+            torch.Generator().manual_seed(seed),
+        )
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(one.prop, two.prop)
+    assert not torch.equal(one.prop, other.prop)
+    assert one.prop.min() < 0 < one.prop.max()

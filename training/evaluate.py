@@ -1,0 +1,110 @@
+"""How well an agent does: whole episodes in lockstep, with intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from tqdm import tqdm
+
+from ..envs import Body
+from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..errors import InvalidRun
+from .run import Run, write_json
+from .statistics import Interval, bootstrap_mean
+
+# Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.
+EVALUATION_SEED = 1_000_003
+
+
+class Agent(Protocol):
+    """What SB3 calls a model: anything with `predict`."""
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, Any]:
+        """Return actions and the next state."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Returns and net speeds of whole episodes.
+
+    Attributes:
+        returns: the sum of rewards of each episode.
+        net_speeds: net speed of the centre of mass in each episode, m/s.
+    """
+
+    returns: Float[np.ndarray, " episodes"]
+    net_speeds: Float[np.ndarray, " episodes"]
+
+    @property
+    def mean_return(self) -> Interval:
+        """The mean return with a bootstrap 95 % interval over episodes."""
+        return bootstrap_mean(self.returns)
+
+    @property
+    def mean_net_speed(self) -> Interval:
+        """The mean net speed with a bootstrap 95 % interval over episodes, m/s."""
+        return bootstrap_mean(self.net_speeds)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the intervals and every episode."""
+        return {
+            "return": dataclasses.asdict(self.mean_return),
+            "net_speed": dataclasses.asdict(self.mean_net_speed),
+            "episodes": {"return": self.returns.tolist(), "net_speed": self.net_speeds.tolist()},
+        }
+
+
+def evaluate_agent(
+    agent: Agent, env: SwimmerVecEnv, seed: int = EVALUATION_SEED, progress: bool = False
+) -> Evaluation:
+    """Run one episode in every environment; episode i starts from seed + i."""
+    torch.set_num_threads(1)
+    env.seed(seed)
+    observation, state = env.reset(), None
+    returns = np.zeros(env.num_envs)
+    start = np.ones(env.num_envs, bool)
+    speeds = np.zeros(env.num_envs)
+    for _ in tqdm(range(env.task.episode_steps), desc="evaluate", unit="step", disable=not progress):
+        actions, state = agent.predict(observation, state, start, deterministic=True)
+        observation, rewards, dones, infos = env.step(actions)
+        returns += rewards
+        start = dones
+        if dones.all():
+            speeds = np.array([info["net_speed"] for info in infos])
+    return Evaluation(returns, speeds)
+
+
+def evaluate(
+    run: Run | str | Path, episodes: int = 20, body: str | Body | None = None, progress: bool = False
+) -> Evaluation:
+    """Evaluate a run's agent, on its own body or on another; its own is kept in evaluation.json.
+
+    Raises:
+        CircuitMismatch: the weights do not fit the other body.
+        InvalidRun: there is no such run, or nothing trained in it yet.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    if episodes < 1:
+        raise InvalidRun(f"episodes is {episodes}; give 1 or more")
+    agent = run.policy(body)
+    # Bodies are drawn in training only; what is evaluated is the body that was named.
+    env = run.config.make_env(episodes, body, randomize={})
+    try:
+        result = evaluate_agent(agent, env, progress=progress)
+    finally:
+        env.close()
+    if body is None:
+        write_json(run.path / "evaluation.json", result.to_json())
+    return result

@@ -1,0 +1,147 @@
+"""The wiring, drawn: place along the body across, layers from sensors to muscles, signs in colour."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+
+from ...circuits import Neuron, Wiring
+from ..recording import Recording
+from .probe import ProbeResult
+
+_EXCITATORY, _INHIBITORY = "#1f6feb", "#cf222e"
+# Height of each layer for the dorsal half; the ventral half is its mirror image.
+_LAYER = {"sensor": 3.0, "oscillator": 3.0, "inter": 2.0, "motor": 2.0, "muscle": 1.0}
+_FILL = {
+    "sensor": "#ddf4ff",
+    "oscillator": "#fff8c5",
+    "inter": "#f6f8fa",
+    "motor": "#dafbe1",
+    "muscle": "#ffebe9",
+}
+_MOST_EDGES = 300
+
+
+def diagram(recording: Recording, wiring: Wiring) -> ProbeResult:  # noqa: ARG001
+    """Draw the wiring and count what is in it."""
+    signs = np.sign([synapse.weight for synapse in wiring.synapses])
+    numbers = {
+        "neurons": float(len(wiring.neurons)),
+        "synapses": float(len(wiring.synapses)),
+        "excitatory": float((signs > 0).sum()),
+        "inhibitory": float((signs < 0).sum()),
+        "weights": float(len({synapse.group or index for index, synapse in enumerate(wiring.synapses)})),
+    }
+    return ProbeResult(numbers, dict.fromkeys(numbers, ""), {}, draw_wiring(wiring))
+
+
+def to_networkx(wiring: Wiring) -> nx.MultiDiGraph:
+    """Return the graph: role, position and side on nodes; weight and group on edges."""
+    graph = nx.MultiDiGraph()
+    for neuron in wiring.neurons:
+        graph.add_node(neuron.name, role=neuron.role, position=neuron.position, side=neuron.side)
+    for synapse in wiring.synapses:
+        graph.add_edge(synapse.pre, synapse.post, weight=synapse.weight, group=synapse.group)
+    return graph
+
+
+def to_dot(wiring: Wiring) -> str:
+    """Return the graph as DOT text; inhibition ends in a bar."""
+    lines = ["digraph wiring {", "  rankdir=TB;"]
+    lines += [
+        f'  "{neuron.name}" [label="{neuron.name}", class="{neuron.role}"];' for neuron in wiring.neurons
+    ]
+    for synapse in wiring.synapses:
+        colour, head = (_EXCITATORY, "normal") if synapse.weight >= 0 else (_INHIBITORY, "tee")
+        lines.append(
+            f'  "{synapse.pre}" -> "{synapse.post}" '
+            f'[label="{synapse.weight:.3g}", color="{colour}", arrowhead={head}];'
+        )
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def draw_wiring(wiring: Wiring) -> Figure:
+    """Draw the wiring; of very many synapses only the strongest, as the title then says."""
+    places = _places(wiring.neurons)
+    columns = len({round(x, 6) for x, _ in places.values()})
+    figure = Figure(figsize=(float(np.clip(1.5 * columns, 7, 16)), 6.0), layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    strongest = sorted(wiring.synapses, key=lambda synapse: -abs(synapse.weight))[:_MOST_EDGES]
+    heaviest = max((abs(synapse.weight) for synapse in strongest), default=1.0) or 1.0
+    many = len(wiring.neurons) > 60
+    for synapse in strongest:
+        excites = synapse.weight >= 0
+        axes.add_patch(
+            FancyArrowPatch(
+                places[synapse.pre],
+                places[synapse.post],
+                arrowstyle="-|>" if excites else "|-|,widthA=0,widthB=0.25",
+                mutation_scale=9,
+                shrinkA=5 if many else 17,
+                shrinkB=5 if many else 17,
+                linewidth=0.3 + 1.7 * abs(synapse.weight) / heaviest,
+                color=_EXCITATORY if excites else _INHIBITORY,
+                alpha=0.35 if many else 0.85,
+                connectionstyle="arc3,rad=0.04",
+                zorder=1,
+            )
+        )
+    for neuron in wiring.neurons:
+        x, y = places[neuron.name]
+        axes.plot(
+            x,
+            y,
+            "o",
+            markersize=7 if many else 32,
+            color=_FILL[neuron.role],
+            markeredgecolor="#57606a",
+            zorder=2,
+        )
+        if not many:
+            size = 8 if len(neuron.name) < 6 else 6
+            axes.text(
+                x, y, neuron.name.replace("muscle_", "M_"), ha="center", va="center", fontsize=size, zorder=3
+            )
+    xs, ys = zip(*places.values(), strict=True)
+    axes.set_xlim(min(xs) - 0.1, max(xs) + 0.1)
+    axes.set_ylim(min(ys) - 0.6, max(ys) + 0.6)
+    shown = (
+        f"the strongest {len(strongest)} of {len(wiring.synapses)} synapses, "
+        if len(strongest) < len(wiring.synapses)
+        else ""
+    )
+    axes.set_title(f"{shown}head left, tail right; blue excites, red inhibits", fontsize=9, color="#57606a")
+    return figure
+
+
+def _places(neurons: tuple[Neuron, ...]) -> dict[str, tuple[float, float]]:
+    """Return x along the body (or evenly, where a layer has no place) and y by layer and side."""
+    sided = any(neuron.side for neuron in neurons)
+    loose: dict[str, list[str]] = {}
+    for neuron in neurons:
+        if neuron.position is None:
+            loose.setdefault(_layer(neuron), []).append(neuron.name)
+    places = {}
+    for neuron in neurons:
+        layer = _layer(neuron)
+        if neuron.position is None:
+            row = loose[layer]
+            x = (row.index(neuron.name) + 0.5) / len(row)
+        else:
+            x = neuron.position - (0.12 if neuron.role == "oscillator" else 0.0)
+        y = _LAYER[neuron.role] if sided else _rank(layer, neurons)
+        places[neuron.name] = (x, -y if neuron.side == "v" else (y if neuron.side or not sided else 0.0))
+    return places
+
+
+def _layer(neuron: Neuron) -> str:
+    """Return the layer a unit is drawn in: its role, or its hidden layer's own name."""
+    return neuron.name.rsplit("_", 1)[0] if neuron.role == "inter" else neuron.role
+
+
+def _rank(layer: str, neurons: tuple[Neuron, ...]) -> float:
+    order = list(dict.fromkeys(_layer(neuron) for neuron in neurons))
+    return float(len(order) - order.index(layer))

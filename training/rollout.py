@@ -1,0 +1,83 @@
+"""Record rollouts: run an agent in lockstep and keep everything it saw, did and felt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..agents import CircuitPolicy
+from ..envs import Body
+from ..envs.sb3_vec_env import SwimmerVecEnv
+from .evaluate import EVALUATION_SEED
+from .recording import Recording
+from .run import Run
+
+
+def record(
+    run: Run | str | Path, episodes: int = 8, body: str | Body | None = None, progress: bool = False
+) -> Recording:
+    """Record a run's agent on its own body, or on another; its own is kept as recording.npz."""
+    run = run if isinstance(run, Run) else Run(run)
+    env = run.config.make_env(episodes, body, randomize={})
+    try:
+        recording = record_agent(run.policy(body), env, progress=progress)
+    finally:
+        env.close()
+    if body is None:
+        recording.save(run.path / "recording.npz")
+    return recording
+
+
+def record_agent(
+    agent: CircuitPolicy, env: SwimmerVecEnv, seed: int = EVALUATION_SEED, progress: bool = False
+) -> Recording:
+    """Record one episode of every environment; episode i starts from seed + i."""
+    torch.set_num_threads(1)
+    simulation, task = env.world.simulation, env.task
+    # What is read is bound before the reset, which then makes it current.
+    simulation.link_pos, simulation.link_angle  # noqa: B018
+    env.seed(seed)
+    observation, state = env.reset(), None
+    kept: dict[str, list[np.ndarray]] = {}
+    for _ in tqdm(range(task.episode_steps), desc="record", unit="step", disable=not progress):
+        before = {
+            "observations": observation,
+            "joint_pos": simulation.joint_pos,
+            "joint_vel": simulation.qvel[:, 3:],
+            "link_pos": simulation.link_pos,
+            "link_angle": simulation.link_angle,
+            "com_pos": simulation.com,
+            "target_pos": task.target_pos,
+        }
+        row = {name: np.array(value, np.float32) for name, value in before.items()}
+        actions, state, activity = agent.predict_with_activity(observation, state)
+        observation, rewards, _, _ = env.step(actions)
+        assert activity is not None
+        row |= {"actions": actions, "activity": activity.numpy(), "rewards": rewards}
+        row["torque"] = actions * simulation.gear
+        for name, value in row.items():
+            kept.setdefault(name, []).append(np.asarray(value, np.float32))
+    arrays: dict[str, Any] = {name: np.stack(rows, axis=1) for name, rows in kept.items()}
+    return Recording(
+        **arrays,
+        neurons=tuple(neuron.name for neuron in agent.circuit.neurons),
+        dt=env.body.control_dt,
+        meta=_facts(env),
+    )
+
+
+def _facts(env: SwimmerVecEnv) -> dict[str, Any]:
+    body, model = env.body, env.world.simulation.model
+    share = 1 - body.taper * np.arange(body.n_links) / max(body.n_links - 1, 1)
+    return {
+        "name": body.name,
+        "link_length": [body.link_length] * body.n_links,
+        "link_width": (0.02 * body.link_length / 0.1 * share).tolist(),
+        "joint_limit": env.world.simulation.joint_limit.tolist(),
+        "mass": float(model.body_mass.sum()),
+        "task": type(env.task).__name__,
+    }
