@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy .
 	MUJOCO_GL=disable $(BIN)/python -m pytest -q
 
 bench: $(VENV)/.installed

@@ -52,9 +52,7 @@ class CircuitActorCriticPolicy(ActorCriticPolicy):
     ) -> None:
         layout = layout or plain_layout(observation_space)
         # nn.Module takes no attributes before its __init__, which is SB3's, which calls _build.
-        self._make_actor = lambda: _Actor(
-            layout, build_circuit(circuit, layout, action_space, circuit_options, seed)
-        )
+        self._make_actor = lambda: _Actor(layout, build_circuit(circuit, layout, action_space, circuit_options, seed))
         self._action_std = action_std
         sb3.setdefault("net_arch", {"pi": [], "vf": list(critic)})
         super().__init__(observation_space, action_space, lr_schedule, **sb3)

@@ -163,9 +163,7 @@ class ES(BaseAlgorithm):
             observation, rewards, dones, infos = env.step(actions)
             returns += np.where(running, rewards, 0.0)
             self.num_timesteps += self.n_envs
-            callback.update_locals(
-                {"self": self, "step": step, "rewards": rewards, "dones": dones, "infos": infos}
-            )
+            callback.update_locals({"self": self, "step": step, "rewards": rewards, "dones": dones, "infos": infos})
             if not callback.on_step():
                 return None
             if dones.any():

@@ -47,9 +47,7 @@ class Sensing(nn.Module):
         # All columns in order need no gather, which is the common case of an MLP.
         self.takes_all = picked.equal(torch.arange(layout.size))
         self.register_buffer("columns", picked, persistent=False)
-        self.register_buffer(
-            "scale", torch.as_tensor(np.concatenate(scale), dtype=torch.float32), persistent=False
-        )
+        self.register_buffer("scale", torch.as_tensor(np.concatenate(scale), dtype=torch.float32), persistent=False)
 
     def forward(self, observation: Float[Tensor, "*batch obs"]) -> Float[Tensor, "*batch sensors"]:
         """Return the sensors' values."""

@@ -38,11 +38,12 @@ class MLP(Circuit):
             raise CircuitMismatch(f"hidden is {tuple(hidden)}; give numbers of units, such as (64, 64)")
         self.senses, self.n_motors = tuple(senses.items()), n_motors
         sizes = [self.n_sensors, *hidden, n_motors]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
-        for layer in self.layers:
-            gain = 0.01 if layer is self.layers[-1] else math.sqrt(2)
+        layers = [nn.Linear(inputs, outputs) for inputs, outputs in itertools.pairwise(sizes)]
+        for layer in layers:
+            gain = 0.01 if layer is layers[-1] else math.sqrt(2)
             nn.init.orthogonal_(layer.weight, gain, generator=rng)
             nn.init.zeros_(layer.bias)
+        self.layers = nn.ModuleList(layers)
         names = [[f"{sense}_{i}" for sense, size in self.senses for i in range(size)]]
         names += [[f"hidden_{layer}_{i}" for i in range(units)] for layer, units in enumerate(hidden)]
         names += [[f"motor_{i}" for i in range(n_motors)]]
@@ -78,10 +79,9 @@ class MLP(Circuit):
 
     def wiring(self) -> Wiring:
         """Return every weight as a synapse."""
-        synapses = [
-            Synapse(pre, post, float(weight))
-            for layer, before, after in zip(self.layers, self._names[:-1], self._names[1:], strict=True)
-            for post, row in zip(after, layer.weight.detach(), strict=True)
-            for pre, weight in zip(before, row, strict=True)
-        ]
+        synapses = []
+        for index, (before, after) in enumerate(itertools.pairwise(self._names)):
+            group = f"layers.{index}.weight"
+            for post, row in zip(after, self.get_parameter(group).tolist(), strict=True):
+                synapses += [Synapse(pre, post, weight, group) for pre, weight in zip(before, row, strict=True)]
         return Wiring(self.neurons, tuple(synapses))

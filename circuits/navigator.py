@@ -48,9 +48,7 @@ class Navigator(Circuit):
             rng=rng,
         )
         self.n_motors = n_joints
-        self.senses = tuple(
-            sense for sense in self.ncap.senses if sense[1] and sense[0] in ("joint_pos", "time")
-        )
+        self.senses = tuple(sense for sense in self.ncap.senses if sense[1] and sense[0] in ("joint_pos", "time"))
         self.senses += (("to_target", 2),)
         self.neurons = self.ncap.neurons
         self.linear: nn.Linear | None = None

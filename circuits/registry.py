@@ -70,9 +70,7 @@ def make_circuit(
     try:
         return entry.build(senses, n_motors, rng=rng, **(options or {}))
     except (TypeError, ValueError) as error:
-        raise CircuitMismatch(
-            f"options {dict(options or {})} do not fit circuit {name!r}: {error}"
-        ) from error
+        raise CircuitMismatch(f"options {dict(options or {})} do not fit circuit {name!r}: {error}") from error
 
 
 def circuit_names() -> dict[str, str]:
@@ -85,9 +83,7 @@ def _along_body(kind: type[NCAP] | type[Navigator]) -> Callable[..., Circuit]:
 
     def build(senses: Mapping[str, int], n_motors: int, **options: Any) -> Circuit:
         if senses["joint_pos"] != n_motors:
-            raise CircuitMismatch(
-                f"{senses['joint_pos']} joints are sensed and {n_motors} are moved; give as many"
-            )
+            raise CircuitMismatch(f"{senses['joint_pos']} joints are sensed and {n_motors} are moved; give as many")
         return kind(n_motors, observe_time="time" in senses, **options)
 
     signature = inspect.signature(kind)

@@ -121,9 +121,7 @@ def _links(spec: mujoco.MjSpec, name: str) -> list[mujoco.MjsBody]:
     links = [roots[0]]
     while children := list(links[-1].bodies):
         if len(children) > 1:
-            raise InvalidBody(
-                f"{name}: body {links[-1].name!r} has {len(children)} children; a chain has one each"
-            )
+            raise InvalidBody(f"{name}: body {links[-1].name!r} has {len(children)} children; a chain has one each")
         joints = children[0].joints
         if len(joints) != 1 or joints[0].type != _HINGE:
             raise InvalidBody(

@@ -106,9 +106,7 @@ class SwimmerVecEnv(VecEnv):
         """Set an attribute, for all environments at once."""
         setattr(self, attr_name, value)
 
-    def env_method(
-        self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
-    ) -> list[Any]:
+    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
         """Call a method of this object, once, and return its result for every environment."""
         return [getattr(self, method_name)(*args, **kwargs)] * len(list(self._get_indices(indices)))
 

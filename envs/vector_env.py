@@ -76,8 +76,7 @@ class World:
         expected = (self.n_envs, self.simulation.n_joints)
         if actions.shape != expected:
             raise InvalidAction(
-                f"actions have shape {actions.shape}; "
-                f"{self.body.name} needs {expected} (environments, joints)"
+                f"actions have shape {actions.shape}; {self.body.name} needs {expected} (environments, joints)"
             )
         # One reduction instead of isfinite().all(): a NaN or an infinity survives the sum of squares.
         if not np.isfinite(np.vdot(actions, actions)):

@@ -23,9 +23,7 @@ def golden_circuit(case: str) -> NCAP:
         n_turn_joints=turn,
         observe_time=True,
     ).double()
-    published = {
-        key.split("/")[-1]: float(GOLDEN[key][0]) for key in GOLDEN.files if key.startswith(f"{case}/param")
-    }
+    published = {key.split("/")[-1]: float(GOLDEN[key][0]) for key in GOLDEN.files if key.startswith(f"{case}/param")}
     used = set()
 
     def take(name: str) -> float:
@@ -42,9 +40,7 @@ def golden_circuit(case: str) -> NCAP:
                 for i in range(weight.shape[1]):
                     pre = "dv"[1 - s] if kind == "contra" else side
                     joint = i + 1 if kind == "prop" else i
-                    name = (
-                        f"muscle_{side}_{pre}_{i}" if prefix == "muscle" else f"bneuron_{side}_{kind}_{joint}"
-                    )
+                    name = f"muscle_{side}_{pre}_{i}" if prefix == "muscle" else f"bneuron_{side}_{kind}_{joint}"
                     weight[s, i] = take(name)
     assert used == set(published)
     return circuit

@@ -66,9 +66,7 @@ class Evaluation:
         }
 
 
-def evaluate_agent(
-    agent: Agent, env: SwimmerVecEnv, seed: int = EVALUATION_SEED, progress: bool = False
-) -> Evaluation:
+def evaluate_agent(agent: Agent, env: SwimmerVecEnv, seed: int = EVALUATION_SEED, progress: bool = False) -> Evaluation:
     """Run one episode in every environment; episode i starts from seed + i."""
     torch.set_num_threads(1)
     env.seed(seed)

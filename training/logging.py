@@ -23,9 +23,7 @@ class TidyTable(KVWriter):
         if is_new:
             self._writer.writerow(["step", "metric", "value"])
 
-    def write(
-        self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
-    ) -> None:
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Write one dump's numbers; `key_excluded` names other formats' exclusions."""
         rows = [
             (step, key, repr(float(value)))

@@ -90,6 +90,4 @@ class Recording:
         return cls(**arrays, neurons=tuple(header["neurons"]), dt=header["dt"], meta=header["meta"])
 
 
-_ARRAYS = [
-    field.name for field in dataclasses.fields(Recording) if field.name not in ("neurons", "dt", "meta")
-]
+_ARRAYS = [field.name for field in dataclasses.fields(Recording) if field.name not in ("neurons", "dt", "meta")]

@@ -20,16 +20,13 @@ from .run import Run
 def record(
     run: Run | str | Path, episodes: int = 8, body: str | Body | None = None, progress: bool = False
 ) -> Recording:
-    """Record a run's agent on its own body, or on another; its own is kept as recording.npz."""
+    """Record a run's agent on its own body, or on another."""
     run = run if isinstance(run, Run) else Run(run)
     env = run.config.make_env(episodes, body, randomize={})
     try:
-        recording = record_agent(run.policy(body), env, progress=progress)
+        return record_agent(run.policy(body), env, progress=progress)
     finally:
         env.close()
-    if body is None:
-        recording.save(run.path / "recording.npz")
-    return recording
 
 
 def record_agent(

@@ -61,8 +61,7 @@ class Run:
             run = cls(path)
             if run.config != config:
                 changed = [
-                    f"{field.name}: {getattr(run.config, field.name)!r} there, "
-                    f"{getattr(config, field.name)!r} asked"
+                    f"{field.name}: {getattr(run.config, field.name)!r} there, {getattr(config, field.name)!r} asked"
                     for field in dataclasses.fields(RunConfig)
                     if getattr(run.config, field.name) != getattr(config, field.name)
                 ]
@@ -104,9 +103,7 @@ class Run:
             {name: value.contiguous() for name, value in policy_weights.items()},
             partial / "weights.safetensors",
         )
-        save_file(
-            {name: value.contiguous() for name, value in training.items()}, partial / "training.safetensors"
-        )
+        save_file({name: value.contiguous() for name, value in training.items()}, partial / "training.safetensors")
         write_json(partial / "state.json", {"step": step, **state})
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)

@@ -37,7 +37,5 @@ def bootstrap_mean(values: ArrayLike, seed: int = 0) -> Interval:
         return Interval(mean, mean, mean, len(values))
     # BCa's acceleration needs a jackknife of at least three values.
     method = "BCa" if len(values) > 2 else "percentile"
-    interval = stats.bootstrap(
-        (values,), np.mean, method=method, rng=np.random.default_rng(seed)
-    ).confidence_interval
+    interval = stats.bootstrap((values,), np.mean, method=method, rng=np.random.default_rng(seed)).confidence_interval
     return Interval(mean, float(interval.low), float(interval.high), len(values))

@@ -186,9 +186,7 @@ class _Training:
             torch.set_rng_state(tensors["torch_rng"])
             np.random.set_state(_from_json(state["numpy_rng"]))  # noqa: NPY002
         except (KeyError, RuntimeError, ValueError) as error:
-            raise InvalidRun(
-                f"{self.run.path}: the last checkpoint does not fit its config: {error}"
-            ) from error
+            raise InvalidRun(f"{self.run.path}: the last checkpoint does not fit its config: {error}") from error
 
 
 class _Watch(BaseCallback):

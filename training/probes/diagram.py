@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from ...circuits import Neuron, Wiring
+from ...circuits import Neuron, Synapse, Wiring
 from ..recording import Recording
 from .probe import ProbeResult
 
@@ -50,14 +50,11 @@ def to_networkx(wiring: Wiring) -> nx.MultiDiGraph:
 def to_dot(wiring: Wiring) -> str:
     """Return the graph as DOT text; inhibition ends in a bar."""
     lines = ["digraph wiring {", "  rankdir=TB;"]
-    lines += [
-        f'  "{neuron.name}" [label="{neuron.name}", class="{neuron.role}"];' for neuron in wiring.neurons
-    ]
+    lines += [f'  "{neuron.name}" [label="{neuron.name}", class="{neuron.role}"];' for neuron in wiring.neurons]
     for synapse in wiring.synapses:
         colour, head = (_EXCITATORY, "normal") if synapse.weight >= 0 else (_INHIBITORY, "tee")
         lines.append(
-            f'  "{synapse.pre}" -> "{synapse.post}" '
-            f'[label="{synapse.weight:.3g}", color="{colour}", arrowhead={head}];'
+            f'  "{synapse.pre}" -> "{synapse.post}" [label="{synapse.weight:.3g}", color="{colour}", arrowhead={head}];'
         )
     return "\n".join([*lines, "}"]) + "\n"
 
@@ -85,7 +82,8 @@ def draw_wiring(wiring: Wiring) -> Figure:
                 linewidth=0.3 + 1.7 * abs(synapse.weight) / heaviest,
                 color=_EXCITATORY if excites else _INHIBITORY,
                 alpha=0.35 if many else 0.85,
-                connectionstyle="arc3,rad=0.04",
+                # Synapses that cross the midline bow around the muscle that they pass.
+                connectionstyle=f"arc3,rad={0.35 if _crosses(places, synapse) else 0.04}",
                 zorder=1,
             )
         )
@@ -102,11 +100,9 @@ def draw_wiring(wiring: Wiring) -> Figure:
         )
         if not many:
             size = 8 if len(neuron.name) < 6 else 6
-            axes.text(
-                x, y, neuron.name.replace("muscle_", "M_"), ha="center", va="center", fontsize=size, zorder=3
-            )
+            axes.text(x, y, neuron.name.replace("muscle_", "M_"), ha="center", va="center", fontsize=size, zorder=3)
     xs, ys = zip(*places.values(), strict=True)
-    axes.set_xlim(min(xs) - 0.1, max(xs) + 0.1)
+    axes.set_xlim(min(xs) - 0.15, max(xs) + 0.15)
     axes.set_ylim(min(ys) - 0.6, max(ys) + 0.6)
     shown = (
         f"the strongest {len(strongest)} of {len(wiring.synapses)} synapses, "
@@ -135,6 +131,10 @@ def _places(neurons: tuple[Neuron, ...]) -> dict[str, tuple[float, float]]:
         y = _LAYER[neuron.role] if sided else _rank(layer, neurons)
         places[neuron.name] = (x, -y if neuron.side == "v" else (y if neuron.side or not sided else 0.0))
     return places
+
+
+def _crosses(places: dict[str, tuple[float, float]], synapse: Synapse) -> bool:
+    return places[synapse.pre][1] * places[synapse.post][1] < 0
 
 
 def _layer(neuron: Neuron) -> str:

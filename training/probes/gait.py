@@ -116,9 +116,7 @@ def travelling_index(joints: Float[np.ndarray, "T J"]) -> float:
     return float(np.sqrt(max(small, 0.0) / large))
 
 
-def _phases(
-    joints: Float[np.ndarray, "T J"], dt: float, frequency: float
-) -> tuple[float, Float[np.ndarray, " J"]]:
+def _phases(joints: Float[np.ndarray, "T J"], dt: float, frequency: float) -> tuple[float, Float[np.ndarray, " J"]]:
     """Return the mean lag from one joint to the next and each joint's phase, rad, against the first's."""
     nyquist = 0.5 / dt
     band = np.clip([0.6 * frequency / nyquist, 1.4 * frequency / nyquist], 1e-4, 0.999)
@@ -165,14 +163,12 @@ def _check(joints: Float[np.ndarray, "E T J"], dt: float) -> None:
         episode, step, joint = np.argwhere(~np.isfinite(joints))[0]
         raise InvalidRecording(f"joint {joint} is not finite in episode {episode}, step {step}")
     if (still := np.ptp(joints, axis=1).max(1) < 1e-6).any():
-        raise InvalidRecording(
-            f"no joint moves in episode {int(np.argmax(still))}; there is no gait to measure"
-        )
+        raise InvalidRecording(f"no joint moves in episode {int(np.argmax(still))}; there is no gait to measure")
 
 
 def _figure(arrays: dict[str, np.ndarray], dt: float, numbers: dict[str, float], first: int) -> Figure:
-    figure = Figure(figsize=(8.0, 3.0), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[2.2, 1])
+    figure = Figure(figsize=(9.0, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1.8, 1])
     curvature = arrays["curvature"][: int(8 / dt)]
     limit = float(np.quantile(np.abs(curvature), 0.98)) or 1.0
     start = first * dt
@@ -194,9 +190,9 @@ def _figure(arrays: dict[str, np.ndarray], dt: float, numbers: dict[str, float],
     slope, offset = np.polyfit(place, phase, 1)
     right.plot(place, offset + slope * place, "-", color="#8b949e", label="fit")
     right.set(
-        xlabel="place along the body (0 nose, 1 tail)",
+        xlabel="place (0 nose, 1 tail)",
         ylabel="phase (rad)",
-        title=f"{numbers['frequency']:.2f} Hz, wavelength {numbers['wavelength']:.2f}",
+        title=f"{numbers['frequency']:.2f} Hz, {numbers['wavelength']:.2f} lengths",
     )
     right.legend(frameon=False)
     return figure

@@ -1,0 +1,309 @@
+"""The command line: `nervecord COMMAND`; one line and exit status 2 for a user's mistake."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from ..errors import InvalidRun, NervecordError, UnknownName
+
+Positional = tyro.conf.Positional
+
+
+@dataclasses.dataclass(frozen=True)
+class _Command:
+    json: bool = False
+    """Print the result as JSON, and no progress bar."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(_Command):
+    """Train a circuit on a body; the same command again resumes, or says that it is done."""
+
+    out: Path = Path("runs/worm")
+    """Folder of the run."""
+    circuit: str = "ncap"
+    """See `nervecord list circuits`."""
+    algorithm: str = "es"
+    """See `nervecord list algorithms`."""
+    body: str = "swimmer6"
+    """See `nervecord list bodies`, or a path to MuJoCo XML."""
+    task: str = "swim"
+    """See `nervecord list tasks`."""
+    seed: int = 0
+    """Every random number of the run comes from it."""
+    steps: int = 320_000
+    """Environment steps to train for."""
+    episode_steps: int = 1000
+    """Control steps per episode."""
+    reward: str = "paper"
+    """Swim's reward: paper (head speed, at most 1) or com (speed of the centre of mass)."""
+    randomize: tuple[str, ...] = ()
+    """Bodies drawn at reset, such as link_mass=0.8:1.2 viscosity=0:0.1."""
+    circuit_options: tuple[str, ...] = ()
+    """Such as period=50 or hidden=[8,8]."""
+    algorithm_options: tuple[str, ...] = ()
+    """Such as n_envs=64 sigma=0.2."""
+
+    def run(self) -> dict[str, Any]:
+        from .config import RunConfig
+        from .train import summary, train
+
+        config = RunConfig(
+            circuit=self.circuit,
+            algorithm=self.algorithm,
+            body=self.body,
+            task=self.task,
+            seed=self.seed,
+            steps=self.steps,
+            episode_steps=self.episode_steps,
+            reward=self.reward,
+            randomize={name: _range(name, text) for name, text in _pairs(self.randomize)},
+            circuit_options={name: _value(text) for name, text in _pairs(self.circuit_options)},
+            algorithm_options={name: _value(text) for name, text in _pairs(self.algorithm_options)},
+        )
+        return summary(train(config, self.out, progress=not self.json))
+
+
+@dataclasses.dataclass(frozen=True)
+class _OnRun(_Command):
+    path: Positional[Path] = tyro.MISSING
+    """Folder of the run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume(_OnRun):
+    """Go on with a run that was stopped."""
+
+    def run(self) -> dict[str, Any]:
+        from .train import resume, summary
+
+        return summary(resume(self.path, progress=not self.json))
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate(_OnRun):
+    """Report the mean return with a bootstrap 95 % interval over episodes."""
+
+    episodes: int = 20
+    """Episodes, each with its own seed, apart from training's."""
+    body: str | None = None
+    """Another body than the run's own."""
+
+    def run(self) -> dict[str, Any]:
+        from .evaluate import evaluate
+
+        result = evaluate(self.path, self.episodes, self.body, progress=not self.json)
+        found = result.to_json()
+        return (
+            found if self.json else {"return": str(result.mean_return), "net speed (m/s)": str(result.mean_net_speed)}
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer(_OnRun):
+    """Test a run's agent zero-shot on other bodies, beside untrained NCAP."""
+
+    bodies: tuple[str, ...] = ("swimmer4", "swimmer8", "swimmer12")
+    """Names or XML files."""
+    episodes: int = 20
+    """Episodes on each body."""
+
+    def run(self) -> Any:
+        from .transfer import transfer
+
+        table = transfer(self.path, self.bodies, self.episodes, progress=not self.json)
+        return json.loads(table.to_json(orient="records")) if self.json else table.round(3).to_string(index=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe(_OnRun):
+    """Measure what body and neurons do; see `nervecord list probes`."""
+
+    probes: tuple[str, ...] = ("gait",)
+    """Names of probes."""
+    episodes: int = 8
+    """Episodes to record."""
+
+    def run(self) -> dict[str, Any]:
+        from .probing import probe
+
+        results = probe(self.path, self.probes, self.episodes, progress=not self.json)
+        return {
+            name: {key: f"{value:.4g} {result.units[key]}".strip() for key, value in result.numbers.items()}
+            if not self.json
+            else result.numbers
+            for name, result in results.items()
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Render(_OnRun):
+    """Film a run's agent: mp4, gif or webp."""
+
+    out: Path = Path("worm.mp4")
+    """The film; never overwritten."""
+    body: str | None = None
+    """Another body than the run's own."""
+    view: str = "2d"
+    """2d (drawn without OpenGL) or 3d (MuJoCo's renderer)."""
+    seconds: float | None = None
+    """How much of the episode; all of it by default."""
+
+    def run(self) -> dict[str, Any]:
+        from .films import render
+
+        path = render(self.path, self.out, self.body, self.view, self.seconds, progress=not self.json)
+        return {"film": str(path)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report(_OnRun):
+    """Write one self-contained page about a run."""
+
+    def run(self) -> dict[str, Any]:
+        from .report import report
+
+        return {"report": str(report(self.path))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo(_OnRun):
+    """Train, evaluate, transfer, probe, film and report one worm."""
+
+    def run(self) -> dict[str, Any]:
+        from .demo import demo
+
+        return {"report": str(demo(self.path, progress=not self.json))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench(_Command):
+    """Measure speed beside the physical limit, dm_control and EnvPool, in one run."""
+
+    repeats: int = 3
+    """Measurements of each row; the median is shown."""
+
+    def run(self) -> Any:
+        from ..benchmarks.speed import as_text, speed
+
+        rows = speed(self.repeats)
+        return rows if self.json else as_text(rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class List(_Command):
+    """List bodies, tasks, circuits, algorithms or probes."""
+
+    kind: Positional[str] = tyro.MISSING
+    """What to list."""
+
+    def run(self) -> dict[str, Any]:
+        from ..circuits import circuit_names
+        from ..envs import TASKS, VARIANTS, body_names
+        from .config import ALGORITHMS
+        from .probes import PROBES
+
+        docs: dict[str, dict[str, Any]] = {
+            "bodies": {
+                name: VARIANTS[name.split("-")[1]][0] if name.split("-")[-1] in VARIANTS else ""
+                for name in body_names()
+            },
+            "tasks": {name: (task.__doc__ or "").splitlines()[0] for name, task in TASKS.items()},
+            "circuits": circuit_names(),
+            "algorithms": ALGORITHMS,
+            "probes": {name: probe.doc for name, probe in PROBES.items()},
+        }
+        if self.kind not in docs:
+            raise UnknownName("list", self.kind, docs)
+        return docs[self.kind]
+
+
+@dataclasses.dataclass(frozen=True)
+class Doctor(_Command):
+    """Say what this machine has, what is wrong, and what to do about it."""
+
+    def run(self) -> dict[str, Any]:
+        from .doctor import doctor
+
+        return doctor()
+
+
+_COMMANDS: tuple[type[Any], ...] = (
+    Train, Resume, Evaluate, Transfer, Probe, Render, Report, Demo, Bench, List, Doctor,
+)  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; exit 0, or 2 with one line for a mistake, or 130 when interrupted."""
+    commands = {kind.__name__.lower(): kind for kind in _COMMANDS}
+    command: Any = tyro.extras.subcommand_cli_from_dict(
+        {name: _maker(kind) for name, kind in commands.items()},
+        args=arguments,
+        prog="nervecord",
+        description="Neural-circuit policies for embodied control.",
+    )
+    try:
+        result = command.run()
+    except NervecordError as error:
+        sys.exit(_complain(str(error), 2))
+    except KeyboardInterrupt:
+        sys.exit(_complain("interrupted; the same command goes on from the last checkpoint", 130))
+    print(json.dumps(result, indent=1, default=_plain) if command.json else _text(result))
+
+
+def _maker(kind: type[Any]) -> Callable[..., Any]:
+    return kind
+
+
+def _complain(line: str, status: int) -> int:
+    print(f"nervecord: {line}", file=sys.stderr)
+    return status
+
+
+def _text(value: Any, indent: str = "") -> str:
+    if not isinstance(value, dict):
+        return f"{indent}{value}"
+    width = max((len(str(key)) for key in value), default=0)
+    lines = []
+    for key, item in value.items():
+        if isinstance(item, dict):
+            lines += [f"{indent}{key}", _text(item, indent + "  ")]
+        elif isinstance(item, list) and len(item) > 1:
+            lines += [f"{indent}{key}", *(f"{indent}  {line}" for line in item)]
+        else:
+            shown = item[0] if isinstance(item, list) and item else item
+            lines.append(f"{indent}{key:<{width}}  {'' if shown in (None, []) else shown}".rstrip())
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _pairs(texts: tuple[str, ...]) -> list[tuple[str, str]]:
+    for text in texts:
+        if "=" not in text:
+            raise InvalidRun(f"option {text!r} has no value; give name=value")
+    return [(text.split("=", 1)[0], text.split("=", 1)[1]) for text in texts]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _range(name: str, text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError as error:
+        raise InvalidRun(f"randomize {name}={text}; give low:high, such as {name}=0.8:1.2") from error
+    return low, high

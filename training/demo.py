@@ -1,0 +1,29 @@
+"""The demo: train, evaluate, transfer, probe, film and report one worm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .config import RunConfig
+from .evaluate import evaluate
+from .films import render
+from .probing import probe
+from .report import report
+from .train import train
+from .transfer import transfer
+
+BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer6-eel", "swimmer6-thick")
+
+
+def demo(out: str | Path, progress: bool = True) -> Path:
+    """Train NCAP by ES on swimmer6 and show what came of it; what is done already is not done again."""
+    run = train(RunConfig(), out, progress)
+    if not (run.path / "evaluation.json").exists():
+        evaluate(run, progress=progress)
+    if not (run.path / "transfer.csv").exists():
+        transfer(run, BODIES, progress=progress)
+    if not (run.path / "probes" / "gait.json").exists():
+        probe(run, ("gait", "diagram"), progress=progress)
+    if not (run.path / "film.mp4").exists():
+        render(run, run.path / "film.mp4", seconds=20, progress=progress)
+    return report(run)

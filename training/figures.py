@@ -1,0 +1,65 @@
+"""Figures that several pages share."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+_COLOURS = ("#1f6feb", "#8b949e", "#d4a72c", "#2da44e")
+
+
+def learning_curve(metrics: pd.DataFrame) -> Figure:
+    """Draw the mean return of training episodes over environment steps, with the best member's."""
+    figure = Figure(figsize=(8.0, 3.0), layout="constrained")
+    axes = figure.subplots()
+    names = {"rollout/ep_rew_mean": "mean", "rollout/ep_rew_best": "best of the population"}
+    for colour, (metric, label) in zip(_COLOURS, names.items(), strict=False):
+        rows = metrics[metrics["metric"] == metric]
+        if len(rows):
+            axes.plot(rows["step"], rows["value"], color=colour, label=label)
+    axes.set(xlabel="environment steps", ylabel="return of an episode")
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="lower right")
+    _open(axes)
+    return figure
+
+
+def transfer_bars(table: pd.DataFrame) -> Figure:
+    """Draw the return on each body for each agent, with 95 % intervals."""
+    bodies, agents = list(dict.fromkeys(table["body"])), list(dict.fromkeys(table["agent"]))
+    figure = Figure(figsize=(max(6.0, 1.1 * len(bodies)), 3.2), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(agents)
+    for index, agent in enumerate(agents):
+        rows = table[table["agent"] == agent].set_index("body").reindex(bodies)
+        mean = rows["mean"].to_numpy(float)
+        whiskers = np.abs(np.stack([mean - rows["low"], rows["high"] - mean]).astype(float))
+        places = np.arange(len(bodies)) + (index - (len(agents) - 1) / 2) * width
+        axes.bar(places, mean, 0.94 * width, yerr=np.nan_to_num(whiskers), color=_COLOURS[index], label=agent,
+                 error_kw={"linewidth": 1, "capsize": 2})  # fmt: skip
+    axes.set_xticks(range(len(bodies)), bodies, rotation=20 if len(bodies) > 5 else 0)
+    axes.set_ylabel("return of an episode")
+    axes.legend(frameon=False, ncols=len(agents), loc="lower left", bbox_to_anchor=(0, 1))
+    _open(axes)
+    return figure
+
+
+def figure_svg(figure: Figure) -> str:
+    """Return a figure as an SVG element to put in a page; the same figure, the same text."""
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nervecord", "font.family": "sans-serif"}):
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    svg = text.getvalue()
+    # Without the XML declaration, and without a fixed size, so that the page can scale it.
+    opening, rest = svg[svg.index("<svg") :].split(">", 1)
+    return re.sub(r' (width|height)="[^"]*"', "", opening) + ">" + rest
+
+
+def _open(axes: mpl.axes.Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,43 @@
+"""Render a run: record its agent and film it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..envs import Body, make_body
+from ..videos.encode import check_output
+from ..videos.render import render_recording
+from .rollout import record
+from .run import Run
+
+
+def render(
+    run: Run | str | Path,
+    out: str | Path,
+    body: str | Body | None = None,
+    view: str = "2d",
+    seconds: float | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Film a run's agent on its own body or another; mp4, gif or webp by the suffix of `out`.
+
+    Raises:
+        OutputExists: `out` exists.
+        MissingDependency: `view="3d"` where no OpenGL works.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    check_output(Path(out), overwrite)
+    recording = record(run, 1, body, progress=progress)
+    model = make_body(run.config.body if body is None else body).compile(visual=True) if view == "3d" else None
+    caption = f"{run.config.circuit}, trained by {run.config.algorithm}"
+    return render_recording(
+        recording,
+        out,
+        view=view,
+        model=model,
+        seconds=seconds,
+        caption=caption,
+        overwrite=overwrite,
+        progress=progress,
+    )

@@ -1,0 +1,41 @@
+"""Probe a run: record its agent, run the probes, keep numbers and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import UnknownName
+from .probes import PROBES, ProbeResult, run_probe
+from .recording import Recording
+from .rollout import record
+from .run import Run, write_json, write_whole
+
+
+def probe(
+    run: Run | str | Path, probes: Sequence[str] = ("gait",), episodes: int = 8, progress: bool = False
+) -> dict[str, ProbeResult]:
+    """Run probes on a run's agent; each leaves probes/NAME.json and probes/NAME.svg in the run.
+
+    Raises:
+        UnknownName: no such probe.
+        InvalidRecording: the motion does not hold what a probe needs.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    for name in probes:
+        if name not in PROBES:
+            raise UnknownName("probe", name, PROBES)
+    recording: Recording = record(run, episodes, progress=progress)
+    recording.save(run.path / "recording.npz")
+    wiring = run.policy().circuit.wiring()
+    results = {}
+    for name in probes:
+        result = results[name] = run_probe(name, recording, wiring)
+        folder = run.path / "probes"
+        numbers = {key: {"value": value, "unit": result.units[key]} for key, value in result.numbers.items()}
+        write_json(folder / f"{name}.json", numbers)
+        write_whole(
+            folder / f"{name}.svg",
+            lambda partial, result=result: result.figure.savefig(partial, format="svg"),
+        )
+    return results

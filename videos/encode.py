@@ -1,0 +1,77 @@
+"""Frames to a film: mp4, gif or webp, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from ..errors import MissingDependency, OutputExists, UnknownName
+
+Frame = UInt8[np.ndarray, "height width 3"]
+FORMATS = (".mp4", ".gif", ".webp")
+
+
+def check_output(path: Path, overwrite: bool = False) -> None:
+    """Say before any work whether a film can be written there.
+
+    Raises:
+        UnknownName: the suffix is none of the formats.
+        OutputExists: the file exists.
+    """
+    if path.suffix not in FORMATS:
+        raise UnknownName("film format", path.suffix or path.name, FORMATS)
+    if path.exists() and not overwrite:
+        raise OutputExists(f"{path} exists; give another --out or remove it")
+
+
+def write_film(frames: Iterable[Frame], path: str | Path, fps: float, overwrite: bool = False) -> None:
+    """Write frames as the film that the suffix names; an interrupted film leaves nothing behind."""
+    path = Path(path)
+    check_output(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        if path.suffix == ".mp4":
+            _write_mp4(frames, partial, fps)
+        else:
+            _write_images(iter(frames), partial, fps)
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def _write_mp4(frames: Iterable[Frame], path: Path, fps: float) -> None:
+    try:
+        import av
+    except ImportError as error:
+        raise MissingDependency(f"mp4 needs PyAV ({error}): pip install av; gif and webp work without") from error
+    # faststart puts the index first, so that a browser plays the film while it loads.
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as film:
+        stream = film.add_stream("libx264", rate=round(fps), options={"crf": "20", "preset": "veryfast"})
+        stream.pix_fmt = "yuv420p"
+        for index, frame in enumerate(frames):
+            height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
+            if index == 0:
+                stream.width, stream.height = width, height
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
+            film.mux(stream.encode(picture))
+        film.mux(stream.encode())
+
+
+def _write_images(frames: Iterator[Frame], path: Path, fps: float) -> None:
+    images = (Image.fromarray(frame) for frame in frames)
+    options: dict[str, object] = {"duration": round(1000 / fps), "loop": 0, "save_all": True}
+    if path.suffix == ".gif":
+        images = (image.quantize(96, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for image in images)
+        options["optimize"] = True
+    else:
+        options |= {"quality": 80, "method": 2}
+    first = next(images)
+    first.save(path, append_images=images, **options)

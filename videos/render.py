@@ -1,0 +1,63 @@
+"""A recording to a film."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from tqdm import tqdm
+
+from ..errors import UnknownName
+from ..training.recording import Recording
+from .encode import check_output, write_film
+from .top_view import TopView
+from .view3d import frames_3d, qpos_of
+
+VIEWS = ("2d", "3d")
+
+
+def render_recording(
+    recording: Recording,
+    path: str | Path,
+    *,
+    view: str = "2d",
+    model: mujoco.MjModel | None = None,
+    episode: int = 0,
+    seconds: float | None = None,
+    caption: str = "",
+    size: tuple[int, int] = (640, 480),
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Film one episode in real time: one frame per control step (every second one in a gif or webp).
+
+    Args:
+        recording: what happened.
+        path: where to; the suffix (.mp4, .gif, .webp) says what.
+        view: "2d", or "3d" with MuJoCo's renderer, which needs `model` (see `Body.compile(visual=True)`).
+        model: the body's model, for the 3-D view.
+        episode: which episode.
+        seconds: how much of it, from its start; None takes all.
+        caption: a line under the body's name (2-D view).
+        size: width and height, pixels.
+        overwrite: replace a file that exists.
+        progress: show a progress bar.
+    """
+    path = Path(path)
+    check_output(path, overwrite)
+    if view not in VIEWS:
+        raise UnknownName("view", view, VIEWS)
+    step = 1 if path.suffix == ".mp4" else 2
+    last = recording.n_steps if seconds is None else min(recording.n_steps, round(seconds / recording.dt))
+    if view == "2d":
+        picture = TopView(recording, episode, size, caption)
+        frames: Iterator[np.ndarray] = (picture.frame(instant) for instant in range(0, last, step))
+    else:
+        assert model is not None
+        frames = frames_3d(model, qpos_of(recording, episode)[:last:step], size)
+    total = len(range(0, last, step))
+    bar = tqdm(frames, total=total, desc=f"film {path.name}", unit="frame", disable=not progress)
+    write_film(bar, path, fps=1 / (recording.dt * step), overwrite=overwrite)
+    return path
