@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Float
+from scipy import stats
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
@@ -178,10 +179,8 @@ class ES(BaseAlgorithm):
 
     def _step(self, noise: Float[Tensor, "members weights"], returns: Float[np.ndarray, " members"]) -> None:
         """Follow the estimated gradient of the expected rank."""
-        ranks = returns.argsort(kind="stable").argsort(kind="stable")
         # Pairs that tie (a weight without effect) must cancel, so equal returns share their mean rank.
-        _, inverse, counts = np.unique(returns, return_inverse=True, return_counts=True)
-        ranks = (np.bincount(inverse, ranks) / counts)[inverse]
+        ranks = stats.rankdata(returns) - 1
         utility = torch.as_tensor(ranks / (len(returns) - 1) - 0.5, dtype=torch.float32)
         gradient = utility @ noise / (len(returns) * self.sigma)
         self._gradient_norm = float(gradient.norm())

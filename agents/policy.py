@@ -121,7 +121,11 @@ class CircuitPolicy(BasePolicy):
         """Act on a batch from the initial state."""
         return self._predict(observation, deterministic)
 
-    def _predict(self, observation: Tensor, deterministic: bool = True) -> Tensor:  # noqa: ARG002
+    def _predict(  # type: ignore[override]
+        self,
+        observation: Tensor,
+        deterministic: bool = True,  # noqa: ARG002
+    ) -> Tensor:
         state = self.circuit.initial_state(observation.shape[0])
         return to_actions(self.circuit(self.sensing(observation.float()), state)[0], self.action_space)
 

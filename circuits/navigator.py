@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ..errors import CircuitMismatch
 from .circuit import Circuit, State, Wiring
 from .ncap import NCAP
 
@@ -15,15 +16,17 @@ from .ncap import NCAP
 class Navigator(Circuit):
     """An NCAP whose `right`, `left` and `speed` follow the target in head coordinates.
 
-    The head faces its -y axis, so a target at x < 0 is to its right. `right` excites the first dorsal
-    B-neuron, which bends the head that way.
+    `to_target` points from the nose to the target, in m. The head faces its -y axis, so a target at x < 0
+    is to its right. `right` excites the first dorsal B-neurons, which bends the head that way.
 
     Args:
         n_joints: number of joints.
         controller: "hand" turns when |x| > 0.1 m and goes when |y| > 0.12 m; "learned" is linear from
             (x, |y|) to right, left and speed, each clipped to [0, 1], and starts near "hand".
-        rng: where the NCAP's random initial weights come from.
-        ncap: options of the NCAP.
+        period, sharing, sign_constraints, init, n_turn_joints, observe_time, rng: as in `NCAP`.
+
+    Raises:
+        CircuitMismatch: an option is out of range.
     """
 
     def __init__(
@@ -33,23 +36,29 @@ class Navigator(Circuit):
         controller: Literal["hand", "learned"] = "hand",
         period: int = 60,
         sharing: bool = True,
+        sign_constraints: bool = True,
+        init: Literal["constant", "uniform"] = "constant",
         n_turn_joints: int = 1,
         observe_time: bool = False,
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        if controller not in ("hand", "learned"):
+            raise CircuitMismatch(f"controller is {controller!r}; give 'hand' or 'learned'")
         self.ncap = NCAP(
             n_joints,
             period=period,
             sharing=sharing,
+            sign_constraints=sign_constraints,
+            init=init,
             controls=True,
             n_turn_joints=n_turn_joints,
             observe_time=observe_time,
             rng=rng,
         )
         self.n_motors = n_joints
-        self.senses = tuple(sense for sense in self.ncap.senses if sense[1] and sense[0] in ("joint_pos", "time"))
-        self.senses += (("to_target", 2),)
+        body_senses = (("joint_pos", n_joints), ("time", 1)) if observe_time else (("joint_pos", n_joints),)
+        self.senses = (*body_senses, ("to_target", 2))
         self.neurons = self.ncap.neurons
         self.linear: nn.Linear | None = None
         if controller == "learned":
@@ -76,14 +85,24 @@ class Navigator(Circuit):
         """Run one control step and return every neuron's value."""
         return self.ncap.forward_with_activity(self._steer(sensors), state)
 
+    def unroll(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch motors"], State]:
+        """Run the circuit over a sequence at once: steering looks at each step alone."""
+        return self.ncap.unroll(self._steer(sensors), state, episode_start)
+
     def wiring(self) -> Wiring:
         """Return the NCAP's graph; the controller acts through `right`, `left` and `stop`."""
         return self.ncap.wiring()
 
-    def _steer(self, sensors: Float[Tensor, "batch sensors"]) -> Float[Tensor, "batch ncap"]:
-        x, y = sensors[:, -2:-1], sensors[:, -1:]
+    def _steer(self, sensors: Float[Tensor, "*batch sensors"]) -> Float[Tensor, "*batch ncap"]:
+        """Replace `to_target` by `right`, `left` and `speed`."""
+        x, y = sensors[..., -2:-1], sensors[..., -1:]
         if self.linear is not None:
-            controls = self.linear(torch.cat((x, y.abs()), 1)).clamp(0.0, 1.0)
+            controls = self.linear(torch.cat((x, y.abs()), -1)).clamp(0.0, 1.0)
         else:
-            controls = torch.cat((x < -0.1, x > 0.1, y.abs() > 0.12), 1).to(sensors.dtype)
-        return torch.cat((sensors[:, :-2], controls), 1)
+            controls = torch.cat((x < -0.1, x > 0.1, y.abs() > 0.12), -1).to(sensors.dtype)
+        return torch.cat((sensors[..., :-2], controls), -1)

@@ -40,7 +40,18 @@ class NCAP(Circuit):
         n_turn_joints: the joints, from the head, that turning acts on.
         observe_time: sense the time (control steps) instead of counting steps in the state.
         rng: where random initial weights come from.
+
+    Attributes:
+        prop, osc, turn, speed, ipsi, contra: raw weights, before the sign constraint; a scalar each, or
+            [side, synapse] where not shared. What is ablated has none.
     """
+
+    prop: nn.Parameter
+    osc: nn.Parameter
+    turn: nn.Parameter
+    speed: nn.Parameter
+    ipsi: nn.Parameter
+    contra: nn.Parameter
 
     def __init__(
         self,
@@ -74,6 +85,7 @@ class NCAP(Circuit):
         if controls:
             senses += [("right", 1), ("left", 1), ("speed", 1)]
         self.senses = tuple(senses)
+        self._width = self.n_sensors
         self.neurons = tuple(self._name_neurons())
         per_synapse = {
             "prop": (2, n_joints - 1),
@@ -172,9 +184,9 @@ class NCAP(Circuit):
         Sides come first, not batch: slices stay contiguous, 55 microseconds instead of 64 at batch 256.
         """
         joints = self.n_motors
-        if sensors.shape[-1] != self.n_sensors:
+        if sensors.shape[-1] != self._width:
             raise CircuitMismatch(
-                f"this NCAP of {joints} joints senses {self.n_sensors} values and got {sensors.shape[-1]}; "
+                f"this NCAP of {joints} joints senses {self._width} values and got {sensors.shape[-1]}; "
                 "build one for this body (shared weights fit every number of joints)"
             )
         time = sensors[:, joints : joints + 1] if self.observe_time else state["step"]
@@ -196,10 +208,17 @@ class NCAP(Circuit):
 
     def _input_weights(self) -> Float[Tensor, "*side 1 joints"]:
         """Return the weight of the clock and of each stretch; zero where the synapse is ablated."""
-        sides, rest = () if self.sharing else (2,), self.n_motors - 1
-        none = torch.zeros((), dtype=self.ipsi.dtype, device=self.ipsi.device)
-        osc, prop = (self.osc if self.oscillator else none), (self.prop if self.proprioception else none)
-        weights = torch.cat((osc.expand(*sides, 1), prop.expand(*sides, rest)), -1).unsqueeze(-2)
+        # Both kinds are excitatory, so one clamp does for both.
+        parts = []
+        for kind, present, size in (
+            ("osc", self.oscillator, 1),
+            ("prop", self.proprioception, self.n_motors - 1),
+        ):
+            weight = getattr(self, kind) if present else self.ipsi.new_zeros(())
+            parts.append(weight.expand(size) if self.sharing else weight.expand(2, size))
+        weights = torch.cat(parts, -1)
+        if not self.sharing:
+            weights = weights.unsqueeze(1)
         return weights.clamp(min=0.0) if self.sign_constraints else weights
 
     def _weight(self, kind: str) -> Float[Tensor, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import torch
 
@@ -21,6 +22,7 @@ class _Entry:
     build: Callable[..., Circuit]
     doc: str
     needs: tuple[str, ...]
+    options: Mapping[str, inspect.Parameter]
 
 
 _entries: dict[str, _Entry] = {}
@@ -32,11 +34,17 @@ def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: 
     Args:
         name: what it is called.
         build: called as `build(senses, n_motors, rng=..., **options)`, where `senses` maps the name of
-            each sense in the observation to its size; its keyword arguments are the circuit's options.
+            each sense in the observation to its size; its keyword-only arguments are the circuit's
+            options, checked against their annotations.
         doc: one line for listings.
         needs: senses without which it cannot work.
     """
-    _entries[name] = _Entry(build, doc, needs)
+    options = {
+        option: parameter
+        for option, parameter in inspect.signature(build, eval_str=True).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and option != "rng"
+    }
+    _entries[name] = _Entry(build, doc, needs, options)
 
 
 def make_circuit(
@@ -48,29 +56,38 @@ def make_circuit(
 ) -> Circuit:
     """Build the circuit of that name for what there is to sense and to move.
 
+    Args:
+        name: of the circuit.
+        senses: size of each sense that the environment's observation offers.
+        n_motors: how many motors it drives.
+        options: the circuit's own.
+        rng: where random initial weights come from.
+
     Raises:
-        UnknownName: no such circuit, or no such option.
-        CircuitMismatch: a sense it needs is missing, or an option is out of range.
+        UnknownName: no such circuit.
+        CircuitMismatch: a sense it needs is missing, or an option does not exist, is of the wrong type
+            or out of range.
     """
     if name not in _entries:
         raise UnknownName("circuit", name, _entries)
     entry = _entries[name]
-    if missing := [sense for sense in entry.needs if sense not in senses]:
-        raise CircuitMismatch(
-            f"circuit {name!r} senses {missing[0]!r}, and the observation holds only {', '.join(senses)}"
-        )
-    known = [
-        key
-        for key, parameter in inspect.signature(entry.build).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and key != "rng"
-    ]
-    for option in options or {}:
-        if option not in known:
-            raise UnknownName(f"option of {name}", option, known)
-    try:
-        return entry.build(senses, n_motors, rng=rng, **(options or {}))
-    except (TypeError, ValueError) as error:
-        raise CircuitMismatch(f"options {dict(options or {})} do not fit circuit {name!r}: {error}") from error
+    for sense in entry.needs:
+        if sense not in senses:
+            raise CircuitMismatch(
+                f"circuit {name!r} senses {sense!r}, and the observation holds only {', '.join(senses)}; "
+                "choose a task that offers it, or another circuit"
+            )
+    options = dict(options or {})
+    for option, value in options.items():
+        if option not in entry.options:
+            raise CircuitMismatch(str(UnknownName(f"option of {name}", option, entry.options)))
+        known = entry.options[option]
+        if not _fits(value, known.annotation):
+            raise CircuitMismatch(
+                f"option {option!r} of {name} is {value!r}; give {inspect.formatannotation(known.annotation)} "
+                f"(by default {known.default!r}); options: {', '.join(sorted(entry.options))}"
+            )
+    return entry.build(senses, n_motors, rng=rng, **options)
 
 
 def circuit_names() -> dict[str, str]:
@@ -86,10 +103,27 @@ def _along_body(kind: type[NCAP] | type[Navigator]) -> Callable[..., Circuit]:
             raise CircuitMismatch(f"{senses['joint_pos']} joints are sensed and {n_motors} are moved; give as many")
         return kind(n_motors, observe_time="time" in senses, **options)
 
-    signature = inspect.signature(kind)
+    signature = inspect.signature(kind, eval_str=True)
     shown = [item for item in signature.parameters.values() if item.name != "observe_time"]
     build.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
     return build
+
+
+def _fits(value: object, annotation: Any) -> bool:
+    """Whether an option's value is of the annotated type; annotations not listed here take anything."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return value in arguments
+    if origin in (Union, UnionType):
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is Sequence:
+        return isinstance(value, list | tuple) and all(_fits(item, arguments[0]) for item in value)
+    # A bool is an int to Python, and a mistake where a number is meant.
+    if annotation in (int, float):
+        return isinstance(value, annotation | int) and not isinstance(value, bool)
+    if annotation in (bool, str, None, type(None)):
+        return isinstance(value, annotation or type(None))
+    return True
 
 
 register_circuit("ncap", _along_body(NCAP), "C. elegans swimming circuit, 4 shared weights", ("joint_pos",))

@@ -125,7 +125,7 @@ class Simulation:
         if self.randomize:
             for index, rng in zip(ids, rngs, strict=True):
                 draw = {name: rng.uniform(*bounds) for name, bounds in self.randomize.items()}
-                self._models[index] = self.body.compile(**draw)
+                self._models[index] = self.body.compile(visual=False, **draw)
             self._batch.set_models(self._models)
         self._batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
         self.qpos[ids, 2] = heading

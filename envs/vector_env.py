@@ -61,8 +61,9 @@ class World:
 
     def reset(self, ids: Ids) -> None:
         """Start new episodes in some environments."""
-        self.seed([None] * self.n_envs) if None in self.rngs else None
-        self.task.reset(ids, [self.rngs[index] for index in ids])  # type: ignore[misc]
+        if None in self.rngs:
+            self.seed([None] * self.n_envs)
+        self.task.reset(ids, [self.rngs[index] for index in ids])
 
     def step(self, actions: Float[np.ndarray, "envs joints"], ids: Ids | None = None) -> np.ndarray:
         """Apply actions (clipped to [-1, 1] by the motors) for one control step; return the rewards."""
@@ -177,7 +178,8 @@ class SwimmerVectorEnv(VectorEnv):
         self, ended: Bool[np.ndarray, " envs"], observation: np.ndarray, info: dict[str, Any]
     ) -> dict[str, Any]:
         final_obs = np.full(self.num_envs, None, dtype=object)
-        final_obs[ended] = list(observation[ended])
+        for index in np.flatnonzero(ended):
+            final_obs[index] = observation[index]
         final_info = {key: value for key, value in info.items() if not key.startswith("_")}
         self.world.reset(np.flatnonzero(ended))
         masks = {f"_{key}": ended for key in final_info}

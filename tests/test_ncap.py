@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nervecord.circuits import NCAP, make_circuit
+from nervecord.circuits import NCAP, load_weights, make_circuit
+from nervecord.errors import CircuitMismatch
 
+# All 24 cases of the shared golden vectors; each case's parameters packed in one array, to stay below 200 KB.
 GOLDEN = np.load(Path(__file__).parent / "golden" / "ncap.npz")
 CASES = sorted({key.split("/")[0] for key in GOLDEN.files})
 
@@ -23,7 +25,7 @@ def golden_circuit(case: str) -> NCAP:
         n_turn_joints=turn,
         observe_time=True,
     ).double()
-    published = {key.split("/")[-1]: float(GOLDEN[key][0]) for key in GOLDEN.files if key.startswith(f"{case}/param")}
+    published = dict(zip(str(GOLDEN[f"{case}/param_names"]).split(), GOLDEN[f"{case}/params"].tolist(), strict=True))
     used = set()
 
     def take(name: str) -> float:
@@ -120,3 +122,46 @@ def test_unconstrained_weights_are_drawn_from_the_generator_given():
     assert torch.equal(one.prop, two.prop)
     assert not torch.equal(one.prop, other.prop)
     assert one.prop.min() < 0 < one.prop.max()
+
+
+def test_shared_weights_fit_every_number_of_joints():
+    trained, other = NCAP(5, init="uniform", rng=torch.Generator().manual_seed(0)), NCAP(11)
+    load_weights(other, trained.state_dict())
+    joint_pos = torch.rand(4, 11) * 2 - 1
+    expected = trained(joint_pos[:, :5], trained.initial_state(4))[0]
+    assert torch.allclose(other(joint_pos, other.initial_state(4))[0][:, :5], expected)
+
+
+def test_unshared_weights_on_another_body_say_which_sizes_differ():
+    with pytest.raises(CircuitMismatch, match=r"prop \(2, 4\) there, \(2, 10\) here.*shares its weights"):
+        load_weights(NCAP(11, sharing=False), NCAP(5, sharing=False).state_dict())
+
+
+def test_sensors_of_another_body_are_refused():
+    with pytest.raises(CircuitMismatch, match="6 joints senses 6 values and got 5"):
+        NCAP(6)(torch.zeros(2, 5), {"step": torch.zeros(2, 1)})
+
+
+def test_wiring_carries_the_weights_that_act_and_shares_groups():
+    circuit = NCAP(5)
+    with torch.no_grad():
+        circuit.prop.fill_(-2.0)  # of the wrong sign, so it acts as 0
+    synapses = {(synapse.pre, synapse.post): synapse for synapse in circuit.wiring().synapses}
+    assert len(synapses) == 2 * 4 + 2 + 4 * 5
+    assert (synapses["q_d_0", "B_d_1"].weight, synapses["q_d_0", "B_d_1"].group) == (0.0, "prop")
+    assert synapses["B_v_3", "muscle_d_3"].weight == -1.0
+    assert {synapse.group for synapse in synapses.values()} == {"prop", "osc", "ipsi", "contra"}
+
+
+def test_contra_is_silent_until_both_sides_are_excited():
+    """A joint bends one way and the clock is on one side, so without turning contra has nothing to inhibit."""
+    joint_pos, state = torch.rand(64, 5) * 3 - 1.5, {"step": torch.arange(64.0)[:, None]}
+    one, two = NCAP(5), NCAP(5)
+    with torch.no_grad():
+        two.contra.fill_(-0.3)
+    assert torch.equal(one(joint_pos, state)[0], two(joint_pos, state)[0])
+    one, two = NCAP(5, controls=True), NCAP(5, controls=True)
+    with torch.no_grad():
+        two.contra.fill_(-0.3)
+    turning = torch.cat((joint_pos, torch.tensor([[0.5, 0.0, 1.0]]).expand(64, 3)), 1)
+    assert not torch.equal(one(turning, state)[0], two(turning, state)[0])

@@ -13,8 +13,6 @@ import tyro
 
 from ..errors import InvalidRun, NervecordError, UnknownName
 
-Positional = tyro.conf.Positional
-
 
 @dataclasses.dataclass(frozen=True)
 class _Command:
@@ -73,7 +71,7 @@ class Train(_Command):
 
 @dataclasses.dataclass(frozen=True)
 class _OnRun(_Command):
-    path: Positional[Path] = tyro.MISSING
+    path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder of the run."""
 
 
@@ -198,10 +196,10 @@ class Bench(_Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class List(_Command):
+class Names(_Command):
     """List bodies, tasks, circuits, algorithms or probes."""
 
-    kind: Positional[str] = tyro.MISSING
+    kind: tyro.conf.Positional[str] = tyro.MISSING
     """What to list."""
 
     def run(self) -> dict[str, Any]:
@@ -236,13 +234,15 @@ class Doctor(_Command):
 
 
 _COMMANDS: tuple[type[Any], ...] = (
-    Train, Resume, Evaluate, Transfer, Probe, Render, Report, Demo, Bench, List, Doctor,
+    Train, Resume, Evaluate, Transfer, Probe, Render, Report, Demo, Bench, Names, Doctor,
 )  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; exit 0, or 2 with one line for a mistake, or 130 when interrupted."""
     commands = {kind.__name__.lower(): kind for kind in _COMMANDS}
+    # A class called List would hide the type.
+    commands["list"] = commands.pop("names")
     command: Any = tyro.extras.subcommand_cli_from_dict(
         {name: _maker(kind) for name, kind in commands.items()},
         args=arguments,

@@ -70,13 +70,15 @@ def evaluate_agent(agent: Agent, env: SwimmerVecEnv, seed: int = EVALUATION_SEED
     """Run one episode in every environment; episode i starts from seed + i."""
     torch.set_num_threads(1)
     env.seed(seed)
-    observation, state = env.reset(), None
+    observation = np.asarray(env.reset())
+    state: Any = None
     returns = np.zeros(env.num_envs)
     start = np.ones(env.num_envs, bool)
     speeds = np.zeros(env.num_envs)
     for _ in tqdm(range(env.task.episode_steps), desc="evaluate", unit="step", disable=not progress):
         actions, state = agent.predict(observation, state, start, deterministic=True)
-        observation, rewards, dones, infos = env.step(actions)
+        stepped, rewards, dones, infos = env.step(actions)
+        observation = np.asarray(stepped)
         returns += rewards
         start = dones
         if dones.all():

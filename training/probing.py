@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UnknownName
+from .figures import figure_svg
 from .probes import PROBES, ProbeResult, run_probe
 from .recording import Recording
 from .rollout import record
-from .run import Run, write_json, write_whole
+from .run import Run, write_json, write_text
 
 
 def probe(
@@ -34,8 +35,5 @@ def probe(
         folder = run.path / "probes"
         numbers = {key: {"value": value, "unit": result.units[key]} for key, value in result.numbers.items()}
         write_json(folder / f"{name}.json", numbers)
-        write_whole(
-            folder / f"{name}.svg",
-            lambda partial, result=result: result.figure.savefig(partial, format="svg"),
-        )
+        write_text(folder / f"{name}.svg", figure_svg(result.figure))
     return results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Recording:
         header = json.dumps({"neurons": self.neurons, "dt": self.dt, "meta": self.meta})
         partial = path.with_name(path.name + ".partial")
         with open(partial, "wb") as file:
-            np.savez_compressed(file, header=np.array(header), **arrays)
+            np.savez_compressed(file, allow_pickle=False, **{"header": np.array(header), **arrays})
         os.replace(partial, path)
 
     @classmethod
@@ -85,7 +86,7 @@ class Recording:
             with np.load(path, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 arrays = {name: file[name] for name in _ARRAYS}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InvalidRecording(f"{path} is no recording that can be read: {error}") from error
         return cls(**arrays, neurons=tuple(header["neurons"]), dt=header["dt"], meta=header["meta"])
 

@@ -15,7 +15,7 @@ from ..envs import make_body
 from ..errors import InvalidRun
 from .figures import figure_svg, learning_curve, transfer_bars
 from .probes import draw_wiring
-from .run import Run, read_json, write_whole
+from .run import Run, read_json, write_text
 from .train import summary
 
 
@@ -46,7 +46,7 @@ def report(run: Run | str | Path) -> Path:
         details=json.dumps({"config": facts["config"], "versions": versions, "report": __version__}, indent=1),
     )  # fmt: skip
     path = run.path / "report.html"
-    write_whole(path, lambda partial: partial.write_text(page, encoding="utf-8"))
+    write_text(path, page)
     return path
 
 
@@ -86,19 +86,13 @@ def _transfer(run: Run) -> dict[str, Any]:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise InvalidRun(f"{path} is damaged: {error}") from error
-    rows = [
-        [
-            row.body,
-            row.agent,
-            f"{row.mean:.0f}",
-            f"{row.low:.0f} to {row.high:.0f}",
-            f"{100 * row.net_speed:.1f}",
-            row.n,
-        ]
-        if row.n
-        else [row.body, row.agent, "does not fit", "", "", 0]
-        for row in table.itertuples()
-    ]
+    rows = []
+    for _, row in table.iterrows():
+        found = ["does not fit", "", ""]
+        if row["n"]:
+            interval = f"{row['low']:.0f} to {row['high']:.0f}"
+            found = [f"{row['mean']:.0f}", interval, f"{100 * row['net_speed']:.1f}"]
+        rows.append([row["body"], row["agent"], *found, int(row["n"])])
     columns = ["body", "agent", "return", "95 % interval", "net speed (cm/s)", "episodes"]
     return {"title": title, "svg": figure_svg(transfer_bars(table)), "columns": columns, "rows": rows}
 

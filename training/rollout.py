@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from ..agents import CircuitPolicy
+from ..circuits import State
 from ..envs import Body
 from ..envs.sb3_vec_env import SwimmerVecEnv
 from .evaluate import EVALUATION_SEED
@@ -38,7 +39,8 @@ def record_agent(
     # What is read is bound before the reset, which then makes it current.
     simulation.link_pos, simulation.link_angle  # noqa: B018
     env.seed(seed)
-    observation, state = env.reset(), None
+    observation = np.asarray(env.reset())
+    state: State | None = None
     kept: dict[str, list[np.ndarray]] = {}
     for _ in tqdm(range(task.episode_steps), desc="record", unit="step", disable=not progress):
         before = {
@@ -52,7 +54,8 @@ def record_agent(
         }
         row = {name: np.array(value, np.float32) for name, value in before.items()}
         actions, state, activity = agent.predict_with_activity(observation, state)
-        observation, rewards, _, _ = env.step(actions)
+        stepped, rewards, _, _ = env.step(actions)
+        observation = np.asarray(stepped)
         assert activity is not None
         row |= {"actions": actions, "activity": activity.numpy(), "rewards": rewards}
         row["torque"] = actions * simulation.gear

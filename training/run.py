@@ -190,7 +190,12 @@ class Checkpoint:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    write_whole(path, lambda partial: partial.write_text(json.dumps(value, indent=1, default=_plain) + "\n"))
+    write_text(path, json.dumps(value, indent=1, default=_plain) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:

@@ -11,12 +11,11 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.utils import safe_mean
 from stable_baselines3.common.vec_env import VecNormalize
 from tqdm import tqdm
 
-from ..agents import ES, CircuitActorCriticPolicy
+from ..agents import ES, CircuitActorCriticPolicy, CircuitPolicy
 from ..envs import make_body
 from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import InvalidRun
@@ -110,7 +109,7 @@ class _Training:
             tensors["last_episode_starts"] = torch.as_tensor(np.asarray(model._last_episode_starts))
         if self.normalizer is not None:
             state["normalizer"] = {
-                "observation": _moments(self.normalizer.obs_rms),
+                "observation": _moments(self.normalizer.obs_rms) if self.normalizer.norm_obs else None,
                 "return": _moments(self.normalizer.ret_rms),
                 "returns": self.normalizer.returns.tolist(),
             }
@@ -120,8 +119,9 @@ class _Training:
                     "clip": self.normalizer.clip_obs,
                     "epsilon": self.normalizer.epsilon,
                 }
-        circuit = model.policy.circuit
-        self.run.save_checkpoint(model.num_timesteps, circuit.state_dict(), tensors, state)
+        assert isinstance(model.policy, CircuitPolicy | CircuitActorCriticPolicy)
+        weights = model.policy.circuit.state_dict()
+        self.run.save_checkpoint(model.num_timesteps, weights, tensors, state)
 
     def _make_model(self) -> BaseAlgorithm:
         config, options = self.config, dict(self.config.options)
@@ -181,7 +181,8 @@ class _Training:
             self.env.set_state(_join(arrays, state["env"]))
             if self.normalizer is not None:
                 self.normalizer.returns = np.array(state["normalizer"]["returns"])
-                _set_moments(self.normalizer.obs_rms, state["normalizer"]["observation"])
+                if self.normalizer.norm_obs:
+                    _set_moments(self.normalizer.obs_rms, state["normalizer"]["observation"])
                 _set_moments(self.normalizer.ret_rms, state["normalizer"]["return"])
             torch.set_rng_state(tensors["torch_rng"])
             np.random.set_state(_from_json(state["numpy_rng"]))  # noqa: NPY002
@@ -261,11 +262,11 @@ def _from_json(value: Any) -> Any:
     return [_from_json(item) for item in value] if isinstance(value, list) else value
 
 
-def _moments(moments: RunningMeanStd) -> dict[str, Any]:
+def _moments(moments: Any) -> dict[str, Any]:
     return {"mean": moments.mean.tolist(), "var": moments.var.tolist(), "count": float(moments.count)}
 
 
-def _set_moments(moments: RunningMeanStd, values: Mapping[str, Any]) -> None:
+def _set_moments(moments: Any, values: Mapping[str, Any]) -> None:
     moments.mean, moments.var = np.array(values["mean"]), np.array(values["var"])
     moments.count = values["count"]
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -67,7 +68,7 @@ def _write_mp4(frames: Iterable[Frame], path: Path, fps: float) -> None:
 
 def _write_images(frames: Iterator[Frame], path: Path, fps: float) -> None:
     images = (Image.fromarray(frame) for frame in frames)
-    options: dict[str, object] = {"duration": round(1000 / fps), "loop": 0, "save_all": True}
+    options: dict[str, Any] = {"duration": round(1000 / fps), "loop": 0, "save_all": True}
     if path.suffix == ".gif":
         images = (image.quantize(96, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for image in images)
         options["optimize"] = True

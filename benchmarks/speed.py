@@ -1,0 +1,194 @@
+"""Speed beside the physical limit and the peers, all in one run, because machines are noisy.
+
+The limit is a bare loop of `mj_step(model, data, 15)` on one core, times the cores; everything else is
+given the same kind of random actions from random starts.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+import torch
+
+from ..agents import CircuitPolicy
+from ..agents.es import ES
+from ..circuits import NCAP
+from ..envs import SwimmerVectorEnv, make_body
+from ..envs.sb3_vec_env import SwimmerVecEnv
+
+_BODY, _JOINTS, _SUBSTEPS, _THREADS = "swimmer6", 5, 15, 2
+_STEPS = 40_000  # environment steps per measurement
+
+
+def speed(repeats: int = 3) -> list[dict[str, Any]]:
+    """Measure every row `repeats` times, interleaved; return medians and ratios.
+
+    Returns:
+        Rows with name, steps_per_second (or microseconds), the ratio to the limit, and the spread.
+    """
+    torch.set_num_threads(1)
+    cases: dict[str, Callable[[], float]] = {"limit, one core": _limit}
+    for n_envs in (64, 256):
+        cases[f"vector environment, {n_envs}"] = partial(_vector, n_envs)
+        cases[f"SB3 vector environment, {n_envs}"] = partial(_sb3, n_envs)
+    if _has_envpool():
+        for n_envs in (64, 256):
+            cases[f"EnvPool SwimmerSwimmer6-v1, {n_envs}"] = partial(_envpool, n_envs)
+    cases |= {
+        "single environment": _single,
+        "dm_control": _dm_control,
+        "ES with NCAP, population 32": lambda: _es(32),
+        "ES with NCAP, population 256": lambda: _es(256),
+    }
+    found: dict[str, list[float]] = {name: [] for name in cases}
+    forward: list[float] = []
+    for _ in range(repeats):
+        for name, measure in cases.items():
+            found[name].append(measure())
+        forward.append(_ncap_forward())
+    cores = min(_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _THREADS)
+    limit = statistics.median(found["limit, one core"]) * cores
+    rows: list[dict[str, Any]] = []
+    for name, rates in found.items():
+        rate = statistics.median(rates)
+        rows.append(
+            {
+                "name": name,
+                "steps_per_second": round(rate),
+                "of_limit": round(rate / limit, 3),
+                "low": round(min(rates)),
+                "high": round(max(rates)),
+            }
+        )
+    rows.append({"name": "NCAP forward, batch 256, 5 joints", "microseconds": round(statistics.median(forward), 1)})
+    rows += _ratios({row["name"]: row.get("steps_per_second", 0) for row in rows}, cores)
+    return rows
+
+
+def as_text(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as a table for people."""
+    lines = [f"{'':40}{'steps/s':>10}{'of limit':>10}   lowest to highest"]
+    for row in rows:
+        if "steps_per_second" in row:
+            spread = f"{row['low']:,} to {row['high']:,}"
+            lines.append(f"{row['name']:40}{row['steps_per_second']:>10,}{row['of_limit']:>10.2f}   {spread}")
+        elif "microseconds" in row:
+            lines.append(f"{row['name']:40}{row['microseconds']:>10} microseconds")
+        else:
+            lines.append(f"{row['name']:40}{row['ratio']:>10.2f} times")
+    return "\n".join(lines)
+
+
+def _ratios(rates: dict[str, float], cores: int) -> list[dict[str, Any]]:
+    pairs = {
+        "vector 256 / EnvPool 256": ("vector environment, 256", "EnvPool SwimmerSwimmer6-v1, 256", 1),
+        "vector 256 per core / dm_control": ("vector environment, 256", "dm_control", cores),
+        "single / dm_control": ("single environment", "dm_control", 1),
+    }
+    return [
+        {"name": name, "ratio": round(rates[ours] / share / rates[theirs], 2)}
+        for name, (ours, theirs, share) in pairs.items()
+        if rates.get(theirs)
+    ]
+
+
+def _timed(step: Callable[[np.ndarray], Any], n_envs: int, shape: tuple[int, ...]) -> float:
+    """Return environment steps per second of `step` under random actions."""
+    rounds = max(_STEPS // max(n_envs, 10), 1)
+    actions = np.random.default_rng(0).uniform(-1, 1, (rounds, *shape))
+    begin = time.perf_counter()
+    for action in actions:
+        step(action)
+    return n_envs * rounds / (time.perf_counter() - begin)
+
+
+def _limit() -> float:
+    model = make_body(_BODY).compile()
+    data = mujoco.MjData(model)
+    data.qpos[3:] = np.random.default_rng(0).uniform(-1, 1, _JOINTS)
+
+    def step(action: np.ndarray) -> None:
+        data.ctrl[:] = action
+        mujoco.mj_step(model, data, _SUBSTEPS)
+
+    return _timed(step, 1, (_JOINTS,))
+
+
+def _vector(n_envs: int) -> float:
+    env = SwimmerVectorEnv(n_envs, body=_BODY, n_threads=_THREADS)
+    env.reset(seed=0)
+    rate = _timed(env.step, n_envs, (n_envs, _JOINTS))
+    env.close()
+    return rate
+
+
+def _sb3(n_envs: int) -> float:
+    env = SwimmerVecEnv(n_envs, body=_BODY, n_threads=_THREADS)
+    env.seed(0)
+    env.reset()
+    rate = _timed(env.step, n_envs, (n_envs, _JOINTS))
+    env.close()
+    return rate
+
+
+def _single() -> float:
+    env = gymnasium.make("nervecord/Swim-v0", body=_BODY).unwrapped
+    env.reset(seed=0)
+    return _timed(env.step, 1, (_JOINTS,))
+
+
+def _dm_control() -> float:
+    from dm_control.suite import swimmer
+
+    env = swimmer.swimmer6(random=0)
+    env.reset()
+    return _timed(env.step, 1, (_JOINTS,))
+
+
+def _has_envpool() -> bool:
+    try:
+        import envpool  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _envpool(n_envs: int) -> float:
+    import envpool
+
+    env = envpool.make_gymnasium("SwimmerSwimmer6-v1", num_envs=n_envs, batch_size=n_envs, num_threads=_THREADS, seed=0)
+    env.reset()
+    rate = _timed(env.step, n_envs, (n_envs, _JOINTS))
+    env.close()
+    return rate
+
+
+def _es(population: int) -> float:
+    """Closed loop: one whole generation, weights' step included."""
+    env = SwimmerVecEnv(population, body=_BODY, n_threads=_THREADS, episode_steps=max(_STEPS // population, 200))
+    model = ES(CircuitPolicy, env, seed=0, policy_kwargs={"circuit": "ncap"})
+    begin = time.perf_counter()
+    model.learn(1)
+    rate = model.num_timesteps / (time.perf_counter() - begin)
+    env.close()
+    return rate
+
+
+@torch.inference_mode()
+def _ncap_forward() -> float:
+    circuit = NCAP(_JOINTS)
+    sensors, state = torch.rand(256, _JOINTS) * 2 - 1, circuit.initial_state(256)
+    times = []
+    for _ in range(1000):
+        begin = time.perf_counter()
+        circuit(sensors, state)
+        times.append(time.perf_counter() - begin)
+    return 1e6 * statistics.median(times)

@@ -1,0 +1,201 @@
+"""The environments' faces: gymnasium single and vector, Stable-Baselines3, pickling, bad input."""
+
+import pickle
+import threading
+import warnings
+
+import gymnasium
+import nervecord  # noqa: F401  (registers the ids)
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nervecord.envs import SwimmerVectorEnv, World
+from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from nervecord.errors import InvalidAction, InvalidTask, UnknownName
+from stable_baselines3.common.env_checker import check_env as check_env_sb3
+
+IDS = ["nervecord/Swim-v0", "nervecord/Navigate-v0"]
+RANDOM_BODIES = {"link_mass": (0.8, 1.2), "gear": (0.8, 1.2), "link_length": (0.9, 1.1), "viscosity": (0.0, 0.1)}
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_checkers_pass_without_a_warning(env_id):
+    env = gymnasium.make(f"nervecord:{env_id}", body="swimmer4").unwrapped
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(env, skip_render_check=True)
+        check_env_sb3(env)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("randomize", [None, RANDOM_BODIES])
+def test_vector_and_single_environments_agree_bit_for_bit_across_episodes(env_id, randomize):
+    options = {"body": "swimmer4", "episode_steps": 9, "observe_time": True, "randomize": randomize}
+    vector = gymnasium.make_vec(f"nervecord:{env_id}", num_envs=3, **options)
+    singles = [gymnasium.make(f"nervecord:{env_id}", **options) for _ in range(3)]
+    observed, _ = vector.reset(seed=5)
+    expected = [env.reset(seed=5 + index)[0] for index, env in enumerate(singles)]
+    assert np.array_equal(observed, expected)
+    rng = np.random.default_rng(0)
+    ended = np.zeros(3, bool)
+    for _ in range(25):
+        actions = rng.uniform(-1, 1, (3, 3)).astype(np.float32)
+        observed, rewards, terminated, truncated, info = vector.step(actions)
+        for index, env in enumerate(singles):
+            if ended[index]:
+                assert np.array_equal(observed[index], env.reset()[0])
+                assert rewards[index] == 0
+                continue
+            one = env.step(actions[index])
+            assert np.array_equal(observed[index], one[0])
+            assert (rewards[index], terminated[index], truncated[index]) == one[1:4]
+            assert info["net_speed"][index] == one[4]["net_speed"]
+        ended = truncated
+
+
+def test_same_step_autoreset_hands_over_the_final_observation():
+    vector = SwimmerVectorEnv(2, body="swimmer3", episode_steps=4, autoreset_mode=AutoresetMode.SAME_STEP)
+    later = SwimmerVectorEnv(2, body="swimmer3", episode_steps=4)
+    vector.reset(seed=0), later.reset(seed=0)
+    for step in range(4):
+        actions = np.full((2, 2), 0.1 * step)
+        observed, _, _, truncated, info = vector.step(actions)
+        expected = later.step(actions)[0]
+    assert truncated.all()
+    assert np.array_equal(np.stack(info["final_obs"]), expected)
+    assert not np.array_equal(observed, expected)
+    assert info["final_info"]["net_speed"].shape == (2,)
+
+
+def test_partial_reset_leaves_the_others_alone():
+    env = SwimmerVectorEnv(3, body="swimmer3")
+    env.reset(seed=0)
+    before = env.step(np.ones((3, 2)))[0]
+    observed, _ = env.reset(options={"reset_mask": np.array([False, True, False])})
+    assert np.array_equal(observed[[0, 2]], before[[0, 2]])
+    assert not np.array_equal(observed[1], before[1])
+
+
+@pytest.mark.parametrize("randomize", [None, RANDOM_BODIES])
+def test_pickling_keeps_the_state_in_the_middle_of_an_episode(randomize):
+    env = SwimmerVectorEnv(3, body="swimmer4", episode_steps=20, randomize=randomize)
+    env.reset(seed=1)
+    rng = np.random.default_rng(0)
+    for _ in range(11):
+        env.step(rng.uniform(-1, 1, (3, 3)))
+    copy = pickle.loads(pickle.dumps(env))
+    for _ in range(20):
+        actions = rng.uniform(-1, 1, (3, 3))
+        for one, other in zip(env.step(actions)[:4], copy.step(actions)[:4], strict=True):
+            assert np.array_equal(one, other)
+
+
+def test_sb3_face_gives_the_vector_environments_rewards_and_episode_statistics():
+    sb3 = SwimmerVecEnv(3, body="swimmer4", episode_steps=6)
+    vector = SwimmerVectorEnv(3, body="swimmer4", episode_steps=6)
+    sb3.seed(2)
+    assert np.array_equal(sb3.reset(), vector.reset(seed=2)[0])
+    total = np.zeros(3)
+    for _ in range(6):
+        actions = np.full((3, 3), 0.3)
+        observed, rewards, dones, infos = sb3.step(actions)
+        expected = vector.step(actions)
+        assert np.array_equal(rewards, expected[1])
+        total += rewards
+    assert dones.all()
+    assert np.array_equal(infos[1]["terminal_observation"], expected[0][1])
+    assert infos[1]["episode"]["r"] == pytest.approx(total[1])
+    assert infos[1]["episode"]["l"] == 6
+    assert np.array_equal(observed, vector.step(actions)[0])
+
+
+def test_closing_frees_the_native_threads():
+    def tasks() -> int:
+        import os
+
+        return len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else threading.active_count()
+
+    before = tasks()
+    for _ in range(5):
+        env = SwimmerVectorEnv(64, body="swimmer3", n_threads=2)
+        env.reset(seed=0)
+        env.step(np.zeros((64, 2)))
+        env.close()
+    assert tasks() <= before + 1
+
+
+def test_swim_rewards_the_heads_forward_speed_up_to_one():
+    world = World("swim", 1, body="swimmer6")
+    world.seed([0])
+    world.reset(np.array([0]))
+    for speed, reward in ((0.05, 0.5), (0.2, 1.0), (-0.1, 0.0)):
+        heading = world.simulation.qpos[0, 2]
+        # Swimming as one rigid piece along the head's -y axis.
+        world.simulation.qvel[0] = [speed * np.sin(heading), -speed * np.cos(heading), 0, 0, 0, 0, 0, 0]
+        world.simulation.forward()
+        assert world.task.reward(np.zeros(1))[0] == pytest.approx(reward, abs=1e-9)
+
+
+def test_com_reward_is_the_speed_of_the_centre_of_mass_and_wiggling_earns_little():
+    rng = np.random.default_rng(0)
+    returns = {}
+    for reward in ("paper", "com"):
+        env = SwimmerVectorEnv(8, body="swimmer6", reward=reward)
+        env.reset(seed=0)
+        # All joints together, back and forth: the head moves, the body does not.
+        phase = rng.uniform(0, 6, 8)
+        total = sum(env.step(np.sin(0.6 * step + phase)[:, None] * np.ones((8, 5)))[1] for step in range(300))
+        returns[reward] = total.mean()
+    assert abs(returns["com"]) < 0.3 * returns["paper"]
+
+
+def test_randomised_bodies_differ_between_environments_and_resets():
+    env = SwimmerVectorEnv(4, body="swimmer4", randomize=RANDOM_BODIES)
+    env.reset(seed=0)
+    masses = [env.world.simulation.model_of(i).body_mass.sum() for i in range(4)]
+    assert len(set(masses)) == 4
+    assert all(0.8 <= mass / 0.04 <= 1.2 for mass in masses)
+    env.reset()
+    assert masses != [env.world.simulation.model_of(i).body_mass.sum() for i in range(4)]
+
+
+@settings(max_examples=15, deadline=None)
+@given(n_links=st.integers(3, 30), time=st.booleans(), task=st.sampled_from(["swim", "navigate"]))
+def test_layout_names_every_column_once(n_links, time, task):
+    world = World(task, 1, body=f"swimmer{n_links}", observe_time=time)
+    columns = np.arange(world.layout.size)
+    named = np.concatenate([columns[world.layout[name]] for name in world.layout.sizes])
+    assert np.array_equal(named, columns)
+    assert world.task.observation().shape == (1, world.layout.size) == (1, *world.observation_space.shape)
+
+
+@pytest.mark.parametrize(
+    ("actions", "words"), [(np.zeros((2, 4)), "shape"), (np.full((2, 5), np.nan), "not finite"), (np.zeros(5), "shape")]
+)
+def test_bad_actions_are_refused_before_anything_moves(actions, words):
+    env = SwimmerVectorEnv(2)
+    before = env.reset(seed=0)[0]
+    with pytest.raises(InvalidAction, match=words):
+        env.step(actions)
+    assert np.array_equal(env.world.task.observation(), before)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"task": "fly"}, UnknownName),
+        ({"reward": "much"}, UnknownName),
+        ({"randomize": {"colour": (0, 1)}}, UnknownName),
+        ({"randomize": {"gear": (2, 1)}}, InvalidTask),
+        ({"episode_steps": 0}, InvalidTask),
+        ({"depth": 3}, InvalidTask),
+        ({"desired_speed": -1}, InvalidTask),
+    ],
+)
+def test_bad_arguments_get_one_line(options, error):
+    with pytest.raises(error) as caught:
+        SwimmerVectorEnv(2, **options)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,130 @@
+"""Evolution strategies: the estimator, SB3's habits, determinism, and learning."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from nervecord.agents import ES, CircuitPolicy
+from nervecord.agents.population import Population
+from nervecord.circuits import circuit_names, make_circuit
+from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from nervecord.errors import CircuitMismatch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.logger import Logger
+
+SENSES = {"joint_pos": 4, "to_target": 2, "body_velocities": 15}
+
+
+@pytest.mark.parametrize("name", circuit_names())
+def test_a_population_in_lockstep_equals_its_members_alone(name):
+    circuit = make_circuit(name, SENSES, 4, rng=torch.Generator().manual_seed(0))
+    flat = torch.nn.utils.parameters_to_vector(circuit.parameters()).detach()
+    weights = flat + 0.3 * torch.randn(6, len(flat), generator=torch.Generator().manual_seed(1))
+    population = Population(circuit, weights)
+    sensors = torch.rand(5, 6, circuit.n_sensors, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    together = torch.stack([population.step(row) for row in sensors])
+    for member in range(6):
+        torch.nn.utils.vector_to_parameters(weights[member], circuit.parameters())
+        state = circuit.initial_state(1)
+        for step in range(5):
+            motor, state = circuit(sensors[step, member : member + 1], state)
+            assert torch.allclose(motor[0], together[step, member], atol=1e-6)
+
+
+def small_es(seed: int = 0, **options) -> ES:
+    env = SwimmerVecEnv(8, body="swimmer4", episode_steps=60)
+    return ES("CircuitPolicy", env, seed=seed, policy_kwargs={"circuit": "ncap"}, **options)
+
+
+def step(model: ES, noise: torch.Tensor, returns: np.ndarray) -> None:
+    model.set_logger(Logger(None, []))
+    model._step(noise, returns)
+
+
+def flat_weights(model: ES) -> np.ndarray:
+    return torch.nn.utils.parameters_to_vector(model.policy.circuit.parameters()).detach().numpy()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    one, two, other = (small_es(seed).learn(960) for seed in (0, 0, 1))
+    assert np.array_equal(flat_weights(one), flat_weights(two))
+    assert not np.array_equal(flat_weights(one), flat_weights(other))
+    assert not np.array_equal(flat_weights(one), [1, 1, 1, -1])
+
+
+def test_training_in_two_sittings_equals_one_through_save_and_load(tmp_path):
+    whole = small_es().learn(960)
+    half = small_es().learn(480)
+    half.save(tmp_path / "half.zip")
+    loaded = ES.load(tmp_path / "half.zip", env=SwimmerVecEnv(8, body="swimmer4", episode_steps=60))
+    loaded.learn(480, reset_num_timesteps=False)
+    assert np.array_equal(flat_weights(whole), flat_weights(loaded))
+    assert loaded.num_timesteps == 960
+
+
+class StopAfter(BaseCallback):
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.calls = calls
+
+    def _on_step(self) -> bool:
+        return self.n_calls < self.calls
+
+
+def test_a_callback_stops_it_and_half_a_generation_changes_no_weight():
+    model = small_es()
+    model.learn(10_000, callback=StopAfter(30))
+    assert model.num_timesteps == 8 * 30
+    assert np.array_equal(flat_weights(model), [1, 1, 1, -1])
+
+
+def test_the_gradient_points_uphill_on_a_known_slope():
+    model = small_es(learning_rate=0.01)
+    noise = torch.randn(4, 4, generator=torch.Generator().manual_seed(0))
+    noise = torch.cat([noise, -noise])
+    slope = torch.tensor([1.0, -2.0, 0.0, 3.0])
+    before = flat_weights(model)
+    step(model, noise, (noise @ slope).numpy())
+    moved = flat_weights(model) - before
+    assert moved @ slope.numpy() > 0
+
+
+def test_ties_cancel():
+    model = small_es()
+    before = flat_weights(model)
+    step(model, torch.randn(8, 4), np.ones(8))
+    assert np.array_equal(flat_weights(model), before)
+
+
+def test_any_gymnasium_environment_and_discrete_actions_learn():
+    env = make_vec_env("CartPole-v1", n_envs=16, seed=0)
+    model = ES(
+        CircuitPolicy, env, seed=0, learning_rate=0.1, sigma=0.5, episode_limit=200,
+        policy_kwargs={"circuit": "mlp", "circuit_options": {"hidden": [8]}},
+    )  # fmt: skip
+    model.learn(60_000)
+    returns = []
+    one = gymnasium.make("CartPole-v1")
+    for episode in range(10):
+        observed, _ = one.reset(seed=100 + episode)
+        total, over = 0.0, False
+        while not over and total < 200:
+            action, _ = model.predict(observed)
+            observed, reward, terminated, truncated, _ = one.step(int(action))
+            total, over = total + reward, terminated or truncated
+        returns.append(total)
+    # A random policy balances for about 22 steps.
+    assert np.mean(returns) > 100
+
+
+def test_an_odd_population_is_refused():
+    with pytest.raises(CircuitMismatch, match="even number"):
+        ES("CircuitPolicy", SwimmerVecEnv(3, body="swimmer3"))
+
+
+def test_state_of_another_batch_is_refused():
+    model = small_es()
+    _, state = model.predict(np.zeros((4, 15)), None)
+    with pytest.raises(CircuitMismatch, match="state is of 4"):
+        model.predict(np.zeros((2, 15)), state)

@@ -1,0 +1,116 @@
+"""Probes against planted motions whose answers are known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from nervecord.circuits import NCAP
+from nervecord.errors import InvalidRecording
+from nervecord.training.probes import run_probe, to_dot, to_networkx
+from nervecord.training.probes.gait import travelling_index, undulation_frequency
+from nervecord.training.recording import Recording
+
+DT = 0.03
+WIRING = NCAP(5).wiring()
+
+
+def planted(frequency=1.3, wavelength=0.65, n_links=12, steps=1000, standing=False, episodes=1) -> Recording:
+    """A wave of joint angles along a body whose centre of mass moves at 0.1 m/s along x."""
+    n_joints = n_links - 1
+    time = np.arange(steps)[:, None] * DT
+    place = np.arange(1, n_links) / n_links
+    phase = 2 * np.pi * (frequency * time - place / wavelength)
+    joints = (
+        np.cos(2 * np.pi * frequency * time) * np.cos(2 * np.pi * place / wavelength) if standing else np.sin(phase)
+    )
+    com = np.stack([0.1 * time[:, 0], np.zeros(steps)], -1)
+    links = com[:, None] + np.zeros((1, n_links, 2))
+    links[:, -1, 1] += 0.05 * np.sin(phase[:, -1])
+
+    def many(array: np.ndarray) -> np.ndarray:
+        return np.repeat(array[None], episodes, 0)
+
+    return Recording(
+        observations=many(joints), actions=many(joints), rewards=many(np.zeros(steps)), joint_pos=many(joints),
+        joint_vel=many(np.ones_like(joints)), torque=many(2e-3 * np.ones_like(joints)), link_pos=many(links),
+        link_angle=many(np.zeros((steps, n_links))), com_pos=many(com), target_pos=many(np.zeros((steps, 0))),
+        activity=many(joints), neurons=tuple(f"n{i}" for i in range(n_joints)), dt=DT,
+        meta={"name": "planted", "link_length": [0.1] * n_links, "link_width": [0.02] * n_links,
+              "joint_limit": [1.0] * n_joints, "mass": 0.12},
+    )  # fmt: skip
+
+
+def test_gait_finds_the_planted_wave():
+    numbers = run_probe("gait", planted(), WIRING).numbers
+    assert numbers["frequency"] == pytest.approx(1.3, rel=0.001)
+    assert numbers["wavelength"] == pytest.approx(0.65, rel=0.01)
+    assert numbers["joint_lag"] == pytest.approx(-0.806, abs=0.005)
+    assert numbers["wave_speed"] == pytest.approx(0.845, rel=0.01)
+    assert numbers["com_speed"] == pytest.approx(0.1, rel=1e-6)
+    # 11 joints of 2 mN m at 1 rad/s, 0.12 kg at 0.1 m/s.
+    assert numbers["cost_of_transport"] == pytest.approx(11 * 2e-3 / 0.012)
+    assert numbers["tail_amplitude"] == pytest.approx(0.1, rel=0.03)
+    assert numbers["strouhal"] == pytest.approx(1.3, rel=0.03)
+
+
+def test_travelling_index_tells_travelling_from_standing():
+    assert run_probe("gait", planted(), WIRING).numbers["travelling_index"] > 0.9
+    assert run_probe("gait", planted(standing=True), WIRING).numbers["travelling_index"] < 0.1
+
+
+@pytest.mark.parametrize("frequency", [0.31, 0.5556, 1.0, 2.77])
+def test_frequency_is_finer_than_a_bin(frequency):
+    time = np.arange(800)[:, None] * DT
+    assert undulation_frequency(np.sin(2 * np.pi * frequency * time), DT) == pytest.approx(frequency, rel=2e-3)
+
+
+def test_gait_does_not_depend_on_where_or_which_way_the_body_swims():
+    plain = planted()
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    moved = dataclasses.replace(plain, com_pos=plain.com_pos @ turn.T + 3, link_pos=plain.link_pos @ turn.T + 3)
+    mirrored = dataclasses.replace(plain, joint_pos=-plain.joint_pos)
+    one = run_probe("gait", plain, WIRING).numbers
+    for other in (moved, mirrored):
+        assert run_probe("gait", other, WIRING).numbers == pytest.approx(one, rel=1e-6)
+    assert travelling_index(5 * plain.joint_pos[0]) == pytest.approx(travelling_index(plain.joint_pos[0]))
+
+
+def test_several_episodes_bring_an_interval():
+    numbers = run_probe("gait", planted(episodes=3), WIRING).numbers
+    assert numbers["frequency_low"] == numbers["frequency"] == numbers["frequency_high"]
+
+
+@pytest.mark.parametrize(
+    ("recording", "words"),
+    [
+        (planted(steps=50), "longer episodes"),
+        (dataclasses.replace(planted(), joint_pos=np.zeros((1, 1000, 11))), "no joint moves"),
+        (dataclasses.replace(planted(), joint_pos=np.full((1, 1000, 11), np.nan)), "not finite"),
+    ],
+)
+def test_recordings_without_a_gait_are_refused_in_one_line(recording, words):
+    with pytest.raises(InvalidRecording, match=words):
+        run_probe("gait", recording, WIRING)
+
+
+def test_the_drawn_graph_is_the_circuits():
+    graph = to_networkx(WIRING)
+    assert graph.number_of_edges() == 2 + 8 + 10 + 10
+    assert graph.edges["osc_d", "B_d_0", 0]["weight"] == 1
+    assert graph.edges["q_d_1", "B_d_2", 0]["group"] == "prop"
+    assert graph.edges["B_v_3", "muscle_d_3", 0]["weight"] == -1
+    assert "tee" in next(line for line in to_dot(WIRING).splitlines() if '"B_v_3" -> "muscle_d_3"' in line)
+    assert run_probe("diagram", planted(), WIRING).numbers["inhibitory"] == 10
+
+
+def test_a_recording_round_trips_and_a_damaged_one_is_named(tmp_path):
+    recording = planted(episodes=2, steps=80)
+    path = tmp_path / "recording.npz"
+    recording.save(path)
+    read = Recording.load(path)
+    assert read.neurons == recording.neurons
+    assert read.meta == recording.meta
+    assert np.allclose(read.joint_pos, recording.joint_pos, atol=1e-6)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InvalidRecording, match=r"recording\.npz"):
+        Recording.load(path)

@@ -1,0 +1,229 @@
+"""Runs end to end: train, resume, evaluate, transfer, probe, film, report, and the command line."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from nervecord.agents import CircuitPolicy
+from nervecord.envs import make_body
+from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from nervecord.errors import CircuitMismatch, InvalidRun, OutputExists, UnknownName
+from nervecord.training.cli import main
+from nervecord.training.config import RunConfig
+from nervecord.training.evaluate import evaluate, evaluate_agent
+from nervecord.training.films import render
+from nervecord.training.probing import probe
+from nervecord.training.report import report
+from nervecord.training.run import Run
+from nervecord.training.train import _Training, train
+from nervecord.training.transfer import transfer
+
+ES_CONFIG = RunConfig(steps=9600, episode_steps=150, algorithm_options={"n_envs": 16}, checkpoint_every=2000)
+PPO_CONFIG = RunConfig(
+    circuit="mlp", algorithm="ppo", steps=768, episode_steps=50, checkpoint_every=256,
+    algorithm_options={"n_steps": 64, "n_envs": 4}, circuit_options={"hidden": [8]},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def worm(tmp_path_factory) -> Run:
+    return train(ES_CONFIG, tmp_path_factory.mktemp("runs") / "worm", progress=False)
+
+
+def weights_of(run: Run) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in run.load_checkpoint().weights.items()}
+
+
+def same_weights(one: Run, other: Run) -> bool:
+    a, b = weights_of(one), weights_of(other)
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ES_CONFIG,
+        PPO_CONFIG,
+        RunConfig(algorithm="ppo", steps=512, episode_steps=40, checkpoint_every=128,
+                  algorithm_options={"n_steps": 32, "n_envs": 4, "batch_size": 32}),
+    ],
+    ids=["ncap-es", "mlp-ppo", "ncap-ppo"],
+)  # fmt: skip
+def test_a_stopped_run_resumes_to_the_same_weights_and_table(config, tmp_path, monkeypatch):
+    whole = train(config, tmp_path / "whole", progress=False)
+    save, count = _Training.save, 0
+
+    def save_once_then_stop(self, done=False):
+        nonlocal count
+        save(self, done)
+        count += 1
+        if count == 2:
+            raise Interrupt
+
+    monkeypatch.setattr(_Training, "save", save_once_then_stop)
+    with pytest.raises(Interrupt):
+        train(config, tmp_path / "stopped", progress=False)
+    monkeypatch.setattr(_Training, "save", save)
+    assert not Run(tmp_path / "stopped").done
+    resumed = train(config, tmp_path / "stopped", progress=False)
+    assert same_weights(whole, resumed)
+    if config.algorithm == "es":
+        tables = [run.metrics() for run in (whole, resumed)]
+        lasting = [table[~table["metric"].str.startswith("time/")].reset_index(drop=True) for table in tables]
+        assert lasting[0].equals(lasting[1])
+
+
+def test_a_done_run_is_not_trained_again(worm):
+    before = {path: path.stat().st_mtime_ns for path in worm.path.rglob("*") if path.is_file()}
+    train(ES_CONFIG, worm.path, progress=False)
+    assert before == {path: path.stat().st_mtime_ns for path in worm.path.rglob("*") if path.is_file()}
+
+
+def test_another_config_or_foreign_files_are_never_overwritten(worm, tmp_path):
+    with pytest.raises(InvalidRun, match="seed: 0 there, 1 asked"):
+        train(RunConfig(**{**vars(ES_CONFIG), "seed": 1}), worm.path)
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(OutputExists):
+        train(ES_CONFIG, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_nothing_in_a_run_is_pickled(worm):
+    suffixes = {path.suffix for path in worm.path.rglob("*") if path.is_file() and path.parent.name != "tensorboard"}
+    assert suffixes <= {".json", ".csv", ".safetensors", ".npz", ".svg", ".html", ".mp4"}
+
+
+def test_config_round_trips_through_json(worm):
+    assert Run(worm.path).config == ES_CONFIG
+    assert RunConfig.from_json(json.loads(json.dumps(ES_CONFIG.to_json()))) == ES_CONFIG
+
+
+def test_untrained_ncap_scores_what_the_authors_circuit_scores():
+    expected = {"swimmer6": 798, "swimmer4": 344, "swimmer8": 902}
+    for name, score in expected.items():
+        env = SwimmerVecEnv(20, body=name)
+        agent = CircuitPolicy(env.observation_space, env.action_space, circuit="ncap", layout=env.layout)
+        assert abs(evaluate_agent(agent, env).mean_return.mean - score) < 10
+
+
+def untrained_return(**options) -> float:
+    env = SwimmerVecEnv(40, body="swimmer6")
+    agent = CircuitPolicy(
+        env.observation_space, env.action_space, circuit="ncap", circuit_options=options, layout=env.layout
+    )
+    return evaluate_agent(agent, env).mean_return.mean
+
+
+def test_ncap_without_proprioception_scores_what_the_authors_circuit_scores():
+    assert abs(untrained_return(proprioception=False) - 130) < 10
+
+
+def test_ncap_without_its_oscillator_hardly_moves():
+    assert untrained_return(oscillator=False) < 110
+
+
+def test_training_beats_the_untrained_circuit(worm):
+    trained = evaluate(worm, episodes=8)
+    env = worm.config.make_env(8)
+    agent = worm.policy(trained=False)
+    assert trained.mean_return.mean > evaluate_agent(agent, env).mean_return.mean
+
+
+def test_transfer_puts_every_body_beside_the_control(worm):
+    table = transfer(worm, ("swimmer4", "swimmer6-eel"), episodes=4)
+    assert list(table["body"]) == ["swimmer6"] * 2 + ["swimmer4"] * 2 + ["swimmer6-eel"] * 2
+    assert (table["n"] == 4).all()
+    assert table[["low", "mean", "high"]].apply(lambda row: row["low"] <= row["mean"] <= row["high"], axis=1).all()
+
+
+def test_an_mlp_on_another_size_says_which_sizes_differ(tmp_path):
+    run = train(PPO_CONFIG, tmp_path / "mlp", progress=False)
+    with pytest.raises(CircuitMismatch, match=r"\(8, 23\) there, \(8, 31\) here"):
+        transfer(run, ("swimmer8",), episodes=2)
+    assert transfer(run, ("swimmer6-heavy",), episodes=2)["n"].tolist() == [2] * 4
+
+
+def test_probe_film_and_report_make_a_page_that_needs_nothing_else(worm, tmp_path):
+    shutil.copytree(worm.path, tmp_path / "worm")
+    run = Run(tmp_path / "worm")
+    evaluate(run, episodes=3)
+    transfer(run, ("swimmer4",), episodes=2)
+    gait = probe(run, ("gait", "diagram"), episodes=2)["gait"].numbers
+    # The oscillator's period of 60 steps is 1.8 s, and the body follows it.
+    assert gait["frequency"] == pytest.approx(1 / 1.8, rel=0.1)
+    render(run, run.path / "film.mp4", seconds=1)
+    page = report(run).read_text()
+    assert page.count("<svg") == 4
+    assert "data:video/mp4;base64," in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert not re.search(r"none yet", page)
+
+
+def test_report_names_what_is_missing_and_how_to_get_it(worm, tmp_path):
+    shutil.copytree(worm.path, tmp_path / "bare")
+    page = report(tmp_path / "bare").read_text()
+    assert "nervecord render" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--circuit", "ncp"], "did you mean 'ncap'"),
+        (["train", "--body", "swimmer2"], "n_links is 2"),
+        (["train", "--task", "fly"], "unknown task 'fly'"),
+        (["train", "--circuit-options", "periood=3"], "did you mean 'period'"),
+        (["train", "--circuit", "navigator"], "senses 'to_target'"),
+        (["train", "--randomize", "gear=1"], "give low:high"),
+        (["evaluate", "nowhere"], "no run folder"),
+        (["probe", "WORM", "--probes", "gate"], "did you mean 'gait'"),
+        (["render", "WORM", "--out", "worm.avi"], "unknown film format '.avi'"),
+        (["render", "WORM", "--out", "WORM/config.json"], "unknown film format"),
+        (["list", "body"], "did you mean 'bodies'"),
+    ],
+)
+def test_mistakes_get_one_line_and_exit_2(arguments, words, worm, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main([argument.replace("WORM", str(worm.path)) for argument in arguments])
+    printed = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert words in printed
+    assert printed.count("\n") == 1
+    assert not any(tmp_path.rglob("config.json"))
+
+
+@pytest.mark.parametrize("kind", ["bodies", "tasks", "circuits", "algorithms", "probes"])
+def test_lists_as_json(kind, capsys):
+    main(["list", kind, "--json"])
+    assert len(json.loads(capsys.readouterr().out)) >= 2
+
+
+def test_a_damaged_or_foreign_run_is_named(worm, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(worm.path, broken)
+    (sorted((broken / "checkpoints").iterdir())[-1] / "weights.safetensors").write_bytes(b"junk")
+    with pytest.raises(InvalidRun, match="damaged"):
+        evaluate(broken)
+    config = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps({**config, "format": 99}))
+    with pytest.raises(InvalidRun, match="format 99"):
+        Run(broken)
+    (broken / "config.json").write_text("{")
+    with pytest.raises(InvalidRun, match="cannot be read"):
+        Run(broken)
+
+
+def test_options_that_do_not_exist_are_named():
+    with pytest.raises(UnknownName, match="did you mean 'sigma'"):
+        RunConfig(algorithm_options={"sigme": 1})
+
+
+def test_body_in_a_config_may_be_the_users_own():
+    config = RunConfig(body=make_body("gymnasium-swimmer"))
+    assert RunConfig.from_json(json.loads(json.dumps(config.to_json()))).body == make_body("gymnasium-swimmer")

@@ -1,0 +1,83 @@
+"""Films: what is drawn, what is written, and that nothing is lost."""
+
+import numpy as np
+import pytest
+from nervecord.envs import make_body
+from nervecord.errors import OutputExists, UnknownName
+from nervecord.videos import TopView, render_recording, write_film
+from nervecord.videos.view3d import frames_3d, probe_renderer, qpos_of
+from PIL import Image
+from test_probes import planted
+
+av = pytest.importorskip("av")
+
+
+def test_mp4_has_every_frame_at_the_control_rate(tmp_path):
+    path = render_recording(planted(n_links=6, steps=40), tmp_path / "worm.mp4", size=(320, 240))
+    with av.open(str(path)) as film:
+        stream = film.streams.video[0]
+        frames = sum(1 for _ in film.decode(stream))
+        assert (stream.width, stream.height, frames) == (320, 240, 40)
+        assert float(stream.average_rate) == pytest.approx(33, abs=1)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_gif_and_webp_are_animated(tmp_path, suffix):
+    path = render_recording(planted(n_links=4, steps=20), tmp_path / f"worm{suffix}", size=(160, 120))
+    with Image.open(path) as film:
+        assert film.size == (160, 120)
+        assert film.n_frames == 10
+
+
+def test_the_scale_bar_is_as_long_as_it_says():
+    view = TopView(planted(n_links=6), size=(640, 480))
+    frame = view.frame(0)
+    # The bar is the longest dark run in the lowest rows.
+    dark = (frame[-20:-8, :, :].sum(-1) < 200).any(0)
+    run = max(len(part) for part in "".join("#" if pixel else " " for pixel in dark).split())
+    assert run == pytest.approx(view.scale_bar() * view.pixels_per_metre, abs=3)
+    assert view.scale_bar() == 0.2
+
+
+@pytest.mark.parametrize("n_links", [3, 6, 24, 100])
+def test_the_body_is_drawn_where_it_is(n_links):
+    view = TopView(planted(n_links=n_links), size=(320, 240))
+    frame = view.frame(500).astype(int)
+    coloured = np.ptp(frame, axis=-1) > 60
+    rows, _ = np.nonzero(coloured)
+    assert len(rows) >= 8
+    assert abs(rows.mean() - 120) < 60
+
+
+def test_an_existing_film_is_kept(tmp_path):
+    path = tmp_path / "worm.gif"
+    path.write_bytes(b"precious")
+    with pytest.raises(OutputExists):
+        render_recording(planted(steps=4), path)
+    assert path.read_bytes() == b"precious"
+
+
+def test_an_interrupted_film_leaves_nothing(tmp_path):
+    def frames():
+        yield np.zeros((32, 32, 3), np.uint8)
+        raise KeyboardInterrupt
+
+    for suffix in (".mp4", ".gif"):
+        with pytest.raises(KeyboardInterrupt):
+            write_film(frames(), tmp_path / f"worm{suffix}", 30)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_formats_are_refused():
+    with pytest.raises(UnknownName, match=r"known: .*\.mp4"):
+        render_recording(planted(steps=4), "worm.avi")
+
+
+def test_mujocos_renderer_draws_the_body():
+    if probe_renderer() is None:
+        pytest.skip("no OpenGL without a screen on this machine")
+    recording = planted(n_links=6, steps=3)
+    model = make_body("swimmer6").compile(visual=True)
+    frames = list(frames_3d(model, qpos_of(recording), (160, 120)))
+    assert len(frames) == 3
+    assert np.ptp(frames[0].astype(int)) > 50
