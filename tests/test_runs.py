@@ -79,6 +79,25 @@ def test_a_stopped_run_resumes_to_the_same_weights_and_table(config, tmp_path, m
         assert lasting[0].equals(lasting[1])
 
 
+def test_ctrl_c_leaves_a_run_that_opens_and_goes_on(tmp_path, monkeypatch):
+    whole = train(ES_CONFIG, tmp_path / "whole", progress=False)
+    step, count = SwimmerVecEnv.step_wait, 0
+
+    def interrupted(self):
+        nonlocal count
+        count += 1
+        if count == 70:
+            raise KeyboardInterrupt
+        return step(self)
+
+    monkeypatch.setattr(SwimmerVecEnv, "step_wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(ES_CONFIG, tmp_path / "stopped", progress=False)
+    monkeypatch.setattr(SwimmerVecEnv, "step_wait", step)
+    assert evaluate(tmp_path / "stopped", episodes=2).returns.shape == (2,)
+    assert same_weights(whole, train(ES_CONFIG, tmp_path / "stopped", progress=False))
+
+
 def test_a_done_run_is_not_trained_again(worm):
     before = {path: path.stat().st_mtime_ns for path in worm.path.rglob("*") if path.is_file()}
     train(ES_CONFIG, worm.path, progress=False)

@@ -27,7 +27,7 @@ from .run import Checkpoint, Run
 def train(config: RunConfig, out: str | Path, progress: bool = True) -> Run:
     """Train what the config says, in the folder `out`; a run that stands there goes on or is done.
 
-    Interrupted (Ctrl-C), it writes a checkpoint and raises KeyboardInterrupt; the same call resumes.
+    Stopped at any moment (Ctrl-C), it goes on from its last checkpoint when called again.
 
     Raises:
         InvalidRun: another run stands in `out`.
@@ -61,7 +61,7 @@ class _Training:
         self.model.set_logger(make_logger(run.path, checkpoint.step if checkpoint else 0))
 
     def go(self) -> None:
-        """Train to the last step, or until interrupted; either way leave a checkpoint."""
+        """Train to the last step, with checkpoints on the way."""
         done = self.model.num_timesteps
         bar = tqdm(
             total=self.config.steps, initial=min(done, self.config.steps), unit="step", unit_scale=True,
@@ -196,7 +196,9 @@ class _Watch(BaseCallback):
     def __init__(self, training: _Training, bar: Any) -> None:
         super().__init__()
         self.training, self.bar = training, bar
-        self._saved = training.model.num_timesteps
+        # A run stopped before its first checkpoint is due must open all the same.
+        due = training.model.num_timesteps - training.config.checkpoint_every
+        self._saved = training.model.num_timesteps if training.run.checkpoints() else due
 
     def _on_step(self) -> bool:
         self.bar.update(self.training.env.num_envs)
