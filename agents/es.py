@@ -81,6 +81,7 @@ class ES(BaseAlgorithm):
         )
         self.sigma, self.episode_limit = sigma, episode_limit
         self.generation = 0
+        self._population: Population | None = None
         if _init_setup_model:
             self._setup_model()
 
@@ -154,7 +155,10 @@ class ES(BaseAlgorithm):
         """Run one episode of every member; return their returns, None if a callback stopped it."""
         env = self.env
         assert env is not None
-        population = Population(self.policy.circuit, weights)
+        if self._population is None:
+            self._population = Population(self.policy.circuit, self.n_envs)
+        population = self._population
+        population.start(weights)
         _seed(env, seeds)
         observation = env.reset()
         returns, running = np.zeros(self.n_envs), np.ones(self.n_envs, bool)
@@ -221,6 +225,9 @@ class ES(BaseAlgorithm):
     ) -> tuple[np.ndarray, Any]:
         """Act with the mean weights; see `CircuitPolicy.predict`."""
         return self.policy.predict(observation, state, episode_start, deterministic)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_population"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []

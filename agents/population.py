@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..circuits import Circuit, State
 
@@ -18,29 +19,31 @@ class Population:
 
     Args:
         circuit: the circuit whose weights vary.
-        weights: one row of flat weights per member, in the order of `circuit.parameters()`.
+        n_members: how many.
     """
 
-    def __init__(self, circuit: Circuit, weights: Float[Tensor, "members weights"]) -> None:
-        self._circuit, self._members = circuit, len(weights)
+    def __init__(self, circuit: Circuit, n_members: int) -> None:
+        self._circuit, self._members = circuit, n_members
+        self._initial = {key: value[:, None] for key, value in circuit.initial_state(n_members).items()}
         self._weights: dict[str, Tensor] = {}
+        self._state: State = self._initial
+        self._step: Callable[..., Any] | None = None
+
+    def start(self, weights: Float[Tensor, "members weights"]) -> None:
+        """Begin anew: one row of flat weights per member, in the order of `circuit.parameters()`."""
         start = 0
-        for name, parameter in circuit.named_parameters():
+        for name, parameter in self._circuit.named_parameters():
             columns = weights[:, start : start + parameter.numel()]
             self._weights[name] = columns.reshape(self._members, *parameter.shape)
             start += parameter.numel()
-        self._initial = {key: value[:, None] for key, value in circuit.initial_state(self._members).items()}
-        self._state: State = self._initial
-
-        def one(weights: dict[str, Tensor], sensors: Tensor, state: State) -> tuple[Tensor, State]:
-            result: tuple[Tensor, State] = torch.func.functional_call(circuit, weights, (sensors, state))
-            return result
-
-        self._step: Callable[..., Any] = torch.vmap(one)
+        self._state = self._initial
 
     def step(self, sensors: Float[Tensor, "members sensors"]) -> Float[Tensor, "members motors"]:
         """Run one control step of every member."""
-        motor, self._state = self._step(self._weights, sensors[:, None], self._state)
+        inputs = (self._weights, sensors[:, None], self._state)
+        if self._step is None:
+            self._step = self._trace(*inputs)
+        motor, self._state = self._step(*inputs)
         return motor[:, 0]
 
     def reset(self, members: Bool[np.ndarray, " members"]) -> None:
@@ -50,3 +53,16 @@ class Population:
             key: torch.where(chosen.reshape(-1, *[1] * (value.dim() - 1)), self._initial[key], value)
             for key, value in self._state.items()
         }
+
+    def _trace(self, *inputs: Any) -> Callable[..., Any]:
+        """Map the circuit over its members, once: vmap's own bookkeeping costs more than NCAP itself.
+
+        Population 32, NCAP: 293 microseconds a step with vmap, 123 with what it traces to.
+        """
+
+        def one(weights: dict[str, Tensor], sensors: Tensor, state: State) -> tuple[Tensor, State]:
+            result: tuple[Tensor, State] = torch.func.functional_call(self._circuit, weights, (sensors, state))
+            return result
+
+        traced: Callable[..., Any] = make_fx(torch.vmap(one))(*inputs)
+        return traced

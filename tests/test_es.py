@@ -21,7 +21,8 @@ def test_a_population_in_lockstep_equals_its_members_alone(name):
     circuit = make_circuit(name, SENSES, 4, rng=torch.Generator().manual_seed(0))
     flat = torch.nn.utils.parameters_to_vector(circuit.parameters()).detach()
     weights = flat + 0.3 * torch.randn(6, len(flat), generator=torch.Generator().manual_seed(1))
-    population = Population(circuit, weights)
+    population = Population(circuit, 6)
+    population.start(weights)
     sensors = torch.rand(5, 6, circuit.n_sensors, generator=torch.Generator().manual_seed(2)) * 2 - 1
     together = torch.stack([population.step(row) for row in sensors])
     for member in range(6):
