@@ -4,6 +4,7 @@ from .circuit import Circuit, Neuron, State, Synapse, Wiring, load_weights
 from .mlp import MLP
 from .navigator import Navigator
 from .ncap import NCAP
+from .recurrent import RecurrentCircuit
 from .registry import circuit_names, make_circuit, register_circuit
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Circuit",
     "Navigator",
     "Neuron",
+    "RecurrentCircuit",
     "State",
     "Synapse",
     "Wiring",

@@ -74,16 +74,23 @@ class Circuit(nn.Module, ABC):
         senses: (name, size) of each sense; the columns of `sensors`, in order.
         n_motors: the number of motor commands.
         neurons: every named unit, in the order of the columns of `activity`.
+        is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
     """
 
     senses: tuple[tuple[str, int], ...]
     n_motors: int
     neurons: tuple[Neuron, ...]
+    is_bounded: bool = False
 
     @property
     def n_sensors(self) -> int:
         """The number of sensor columns."""
         return sum(size for _, size in self.senses)
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether learning needs gradients through the state, and so sequences instead of single steps."""
+        return bool(self.initial_state(1))
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:

@@ -29,6 +29,9 @@ class Navigator(Circuit):
         CircuitMismatch: an option is out of range.
     """
 
+    is_bounded = True
+    is_recurrent = False
+
     def __init__(
         self,
         n_joints: int,

@@ -46,6 +46,9 @@ class NCAP(Circuit):
             [side, synapse] where not shared. What is ablated has none.
     """
 
+    is_bounded = True
+    # The state is a counter: no weight moves it.
+    is_recurrent = False
     prop: nn.Parameter
     osc: nn.Parameter
     turn: nn.Parameter
