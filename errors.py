@@ -47,6 +47,10 @@ class InvalidRun(NervecordError):
     """A run folder that is incomplete, damaged, of another version or of another configuration."""
 
 
+class TrainingDiverged(NervecordError):
+    """A loss or gradient is not finite."""
+
+
 class InvalidRecording(NervecordError):
     """A recording that is too short, constant or not finite for what a probe needs."""
 

@@ -3,6 +3,7 @@
 from .actor_critic import CircuitActorCriticPolicy
 from .es import ES
 from .policy import CircuitPolicy
+from .ppo import CircuitPPO
 from .sensing import Sensing
 
-__all__ = ["ES", "CircuitActorCriticPolicy", "CircuitPolicy", "Sensing"]
+__all__ = ["ES", "CircuitActorCriticPolicy", "CircuitPPO", "CircuitPolicy", "Sensing"]

@@ -1,39 +1,43 @@
-"""A circuit as the actor of SB3's own on-policy algorithms (PPO, A2C), with an MLP critic beside it."""
+"""A circuit as actor with a critic beside it, stepped or run over sequences: what `CircuitPPO` trains."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.distributions import DiagGaussianDistribution
-from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import MlpExtractor
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..circuits import Circuit
+from ..circuits import RecurrentCircuit, State
 from ..envs.layout import Layout
 from ..errors import CircuitMismatch
-from .policy import build_circuit
-from .sensing import Sensing, plain_layout
+from .policy import CircuitPolicy, build_circuit, to_actions
+
+Critic = Literal["shared", "separate", "mlp"]
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+# The separate critic's state travels with the actor's, under names of its own.
+_CRITIC = "critic."
 
 
-class CircuitActorCriticPolicy(ActorCriticPolicy):
-    """A stateless circuit as PPO's actor; a Gaussian around its motor commands, an MLP as critic.
-
-    Circuits whose state is the step counter alone, such as NCAP, are stateless once the environment's
-    observation holds the time (`observe_time=True`).
+class CircuitActorCriticPolicy(CircuitPolicy):
+    """A Gaussian (or, for discrete actions, a categorical) around a circuit's motors, and a critic.
 
     Args:
-        circuit, circuit_options, layout, seed: as in `CircuitPolicy`.
-        action_std: standard deviation of the actions, fixed; None learns it, from 1.
-        critic: hidden layers of the critic, on the whole observation.
-        sb3: arguments of SB3's `ActorCriticPolicy`.
+        observation_space, action_space, lr_schedule, circuit, circuit_options, layout, seed,
+            observation_stats: as in `CircuitPolicy`.
+        action_std: standard deviation of the motor commands, fixed; None learns it, from 1.
+        critic: "shared" reads the circuit's features; "separate" is a second circuit of the same kind
+            with one output; "mlp" reads the observation. None is "shared" where the circuit has
+            features, else "mlp".
+        critic_hidden: tanh layers of the critic, between features or observation and the value.
 
     Raises:
-        CircuitMismatch: the circuit keeps a state that PPO here cannot train through.
+        CircuitMismatch: a shared critic of a circuit without features, or a separate one of a circuit
+            that is bound to the body's motors.
     """
 
     def __init__(
@@ -46,52 +50,141 @@ class CircuitActorCriticPolicy(ActorCriticPolicy):
         circuit_options: Mapping[str, Any] | None = None,
         layout: Layout | None = None,
         seed: int | None = None,
-        action_std: float | None = 0.1,
-        critic: tuple[int, ...] = (64, 64),
-        **sb3: Any,
+        observation_stats: Mapping[str, Any] | None = None,
+        action_std: float | None = None,
+        critic: Critic | None = None,
+        critic_hidden: Sequence[int] = (64, 64),
+        **_: Any,
     ) -> None:
-        layout = layout or plain_layout(observation_space)
-        # nn.Module takes no attributes before its __init__, which is SB3's, which calls _build.
-        self._make_actor = lambda: _Actor(layout, build_circuit(circuit, layout, action_space, circuit_options, seed))
-        self._action_std = action_std
-        sb3.setdefault("net_arch", {"pi": [], "vf": list(critic)})
-        super().__init__(observation_space, action_space, lr_schedule, **sb3)
-
-    @property
-    def circuit(self) -> Circuit:
-        """The actor's torch module."""
-        actor: _Actor = self.action_net  # type: ignore[assignment]
-        return actor.circuit
-
-    def _build_mlp_extractor(self) -> None:
-        self.mlp_extractor = MlpExtractor(
-            self.features_dim, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
-        )
-
-    def _build(self, lr_schedule: Any) -> None:
-        super()._build(lr_schedule)
-        # SB3 has made a linear action layer and initialised it; the circuit takes its place as it is.
-        self.action_net = self._make_actor().to(self.device)
-        del self._make_actor
-        if isinstance(self.action_dist, DiagGaussianDistribution) and self._action_std is not None:
-            fixed = torch.full_like(self.log_std, math.log(self._action_std))
-            self.log_std = nn.Parameter(fixed, requires_grad=False)
+        super().__init__(
+            observation_space, action_space, circuit=circuit, circuit_options=circuit_options, layout=layout,
+            seed=seed, observation_stats=observation_stats,
+        )  # fmt: skip
+        has_features = isinstance(self.circuit, RecurrentCircuit)
+        self.critic: Critic = critic or ("shared" if has_features else "mlp")
+        if self.critic == "shared" and not has_features:
+            raise CircuitMismatch(f"circuit {circuit!r} has no features for a critic to share; give critic 'mlp'")
+        self.critic_circuit: RecurrentCircuit | None = None
+        inputs = self.layout.size
+        if isinstance(self.circuit, RecurrentCircuit) and self.critic != "mlp":
+            inputs = self.circuit.n_features
+        if self.critic == "separate":
+            other = None if seed is None else seed + 1
+            its = build_circuit(circuit, self.layout, action_space, circuit_options, other)
+            if not isinstance(its, RecurrentCircuit):
+                raise CircuitMismatch(f"circuit {circuit!r} cannot be a critic; give critic 'mlp'")
+            its.readout = nn.Identity()
+            self.critic_circuit = its
+        rng = None if seed is None else torch.Generator().manual_seed(seed)
+        self.value_head = _value_head(inputs, critic_hidden, rng)
+        self.is_discrete = isinstance(action_space, spaces.Discrete)
+        if not self.is_discrete:
+            log_std = torch.full((self.circuit.n_motors,), 0.0 if action_std is None else math.log(action_std))
+            self.log_std = nn.Parameter(log_std, requires_grad=action_std is None)
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        self.optimizer = self.optimizer_class(trained, lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+        # SB3's constant, ten thousand times torch's: steps stay small while the second moment is young.
+        self.optimizer = torch.optim.Adam(trained, lr=lr_schedule(1), eps=1e-5)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the state of actor and critic at an episode's start."""
+        state = self.circuit.initial_state(batch_size)
+        if self.critic_circuit is not None:
+            state = state | _prefixed(self.critic_circuit.initial_state(batch_size))
+        return state
+
+    def act(
+        self,
+        observation: Float[Tensor, "batch obs"],
+        state: State,
+        episode_start: Bool[Tensor, " batch"],
+    ) -> tuple[Tensor, Float[Tensor, " batch"], Float[Tensor, " batch"], State]:
+        """Draw actions; return them (as motor commands), values, log-probabilities and the next state."""
+        motor, values, state = self.run(observation[None], state, episode_start[None])
+        actions = self._sample(motor)
+        return actions[0], values[0], self.log_prob(motor, actions)[0], state
+
+    def predict_values(
+        self,
+        observation: Float[Tensor, "batch obs"],
+        state: State,
+        episode_start: Bool[Tensor, " batch"],
+    ) -> Float[Tensor, " batch"]:
+        """Return the values of observations that are met in a state."""
+        return self.run(observation[None], state, episode_start[None])[1][0]
+
+    def evaluate_sequences(
+        self,
+        observations: Float[Tensor, "time batch obs"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+        actions: Tensor,
+    ) -> tuple[Float[Tensor, "time batch"], Float[Tensor, "time batch"], Float[Tensor, ""]]:
+        """Return values, log-probabilities of the actions taken, and the mean entropy."""
+        motor, values, _ = self.run(observations, state, episode_start)
+        return values, self.log_prob(motor, actions), self._entropy(motor)
+
+    def draw(self, motor: Float[Tensor, "batch motors"], deterministic: bool) -> Tensor:
+        """Turn motor commands into actions, with noise unless `deterministic`."""
+        return to_actions(motor, self.action_space) if deterministic else self.to_env(self._sample(motor))
+
+    def to_env(self, actions: Tensor) -> Tensor:
+        """Return what the environment is given for actions that `act` drew."""
+        return actions if self.is_discrete else to_actions(actions, self.action_space)
+
+    def run(
+        self,
+        observations: Float[Tensor, "time batch obs"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch motors"], Float[Tensor, "time batch"], State]:
+        """Run actor and critic over sequences; return motor commands, values and the last state."""
+        sensors = self.sensing(observations)
+        if self.critic == "shared":
+            assert isinstance(self.circuit, RecurrentCircuit)
+            features, state = self.circuit.unroll_features(sensors, state, episode_start)
+            return self.circuit.readout(features), self.value_head(features).squeeze(-1), state
+        own = {key: value for key, value in state.items() if not key.startswith(_CRITIC)}
+        motor, after = self.circuit.unroll(sensors, own, episode_start)
+        if self.critic_circuit is None:
+            return motor, self.value_head(observations).squeeze(-1), after
+        its = {key[len(_CRITIC) :]: value for key, value in state.items() if key.startswith(_CRITIC)}
+        features, its = self.critic_circuit.unroll_features(sensors, its, episode_start)
+        return motor, self.value_head(features).squeeze(-1), after | _prefixed(its)
+
+    def log_prob(self, motor: Float[Tensor, "*batch motors"], actions: Tensor) -> Float[Tensor, "*batch"]:
+        """Return the log-probability (density) of actions, given the motor commands at their centre."""
+        if self.is_discrete:
+            return motor.log_softmax(-1).gather(-1, actions[..., None]).squeeze(-1)
+        deviation = (actions - motor) * torch.exp(-self.log_std)
+        total: Tensor = -0.5 * deviation.square().sum(-1) - self.log_std.sum() - motor.shape[-1] * _HALF_LOG_2PI
+        return total
+
+    def _entropy(self, motor: Float[Tensor, "*batch motors"]) -> Float[Tensor, ""]:
+        if self.is_discrete:
+            log_p = motor.log_softmax(-1)
+            return -(log_p.exp() * log_p).sum(-1).mean()
+        return self.log_std.sum() + self.log_std.numel() * (0.5 + _HALF_LOG_2PI)
+
+    def _sample(self, motor: Float[Tensor, "*batch motors"]) -> Tensor:
+        if self.is_discrete:
+            # The largest of log-probabilities plus Gumbel noise is a draw from them.
+            return (motor - torch.empty_like(motor).exponential_().log()).argmax(-1)
+        return motor + torch.exp(self.log_std) * torch.randn_like(motor)
 
 
-class _Actor(nn.Module):
-    """From an observation to motor commands, through a circuit without state."""
+def _prefixed(state: Mapping[str, Tensor]) -> State:
+    return {_CRITIC + key: value for key, value in state.items()}
 
-    def __init__(self, layout: Layout, circuit: Circuit) -> None:
-        super().__init__()
-        if circuit.initial_state(1):
-            raise CircuitMismatch(
-                f"{type(circuit).__name__} keeps a state over time, and PPO trains circuits without one; "
-                "observe_time=True lets NCAP read the time, algorithm 'es' trains any circuit"
-            )
-        self.circuit, self.sensing = circuit, Sensing(layout, circuit)
 
-    def forward(self, observation: Tensor) -> Tensor:
-        motor: Tensor = self.circuit(self.sensing(observation), {})[0]
-        return motor
+def _value_head(inputs: int, hidden: Sequence[int], rng: torch.Generator | None) -> nn.Sequential:
+    """Build the critic's layers, initialised as SB3 does: orthogonal, gain sqrt 2, and 1 at the value."""
+    layers: list[nn.Module] = []
+    for size, units in itertools.pairwise([inputs, *hidden]):
+        layer = nn.Linear(size, units)
+        nn.init.orthogonal_(layer.weight, math.sqrt(2), generator=rng)
+        nn.init.zeros_(layer.bias)
+        layers += [layer, nn.Tanh()]
+    value = nn.Linear([inputs, *hidden][-1], 1)
+    nn.init.orthogonal_(value.weight, 1.0, generator=rng)
+    nn.init.zeros_(value.bias)
+    return nn.Sequential(*layers, value)

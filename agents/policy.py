@@ -66,15 +66,19 @@ class CircuitPolicy(BasePolicy):
         if self._stats is not None:
             mean, scale, clip = self._stats
             observation = np.clip((observation - mean) * scale, -clip, clip)
-        sensed: Tensor = self.sensing(torch.as_tensor(np.asarray(observation, np.float32)))
+        sensed: Tensor = self.sensing(self.observe(observation))
         return sensed
+
+    def observe(self, observation: np.ndarray) -> Float[Tensor, "*batch obs"]:
+        """Return an observation in single precision, on the policy's device."""
+        return torch.as_tensor(np.asarray(observation, np.float32), device=self.device)
 
     def predict(  # type: ignore[override]
         self,
         observation: np.ndarray,
         state: State | None = None,
         episode_start: np.ndarray | None = None,
-        deterministic: bool = True,  # noqa: ARG002
+        deterministic: bool = True,
     ) -> tuple[np.ndarray, State]:
         """Return actions and the circuit's next state.
 
@@ -82,9 +86,9 @@ class CircuitPolicy(BasePolicy):
             observation: [batch, obs], or [obs] for one.
             state: what the last call returned; None at the start.
             episode_start: [batch] bool; these rows start from the initial state.
-            deterministic: circuits add no noise of their own.
+            deterministic: leave out the learner's noise, if it adds any; circuits have none of their own.
         """
-        actions, state, _ = self.predict_with_activity(observation, state, episode_start, record=False)
+        actions, state, _ = self.predict_with_activity(observation, state, episode_start, deterministic, record=False)
         return actions, state
 
     @torch.inference_mode()
@@ -93,6 +97,7 @@ class CircuitPolicy(BasePolicy):
         observation: np.ndarray,
         state: State | None = None,
         episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
         record: bool = True,
     ) -> tuple[np.ndarray, State, Tensor | None]:
         """Act as `predict` does and return every neuron's value too, [batch, neurons]."""
@@ -108,14 +113,18 @@ class CircuitPolicy(BasePolicy):
             )
         elif episode_start is not None and np.any(episode_start):
             starts = torch.as_tensor(np.atleast_1d(episode_start).astype(bool))
-            state = self.circuit.reset_state(state, starts)
+            state = self.circuit.reset_state(state, starts.to(self.device))
         activity = None
         if record:
             motor, state, activity = self.circuit.forward_with_activity(sensors, state)
         else:
             motor, state = self.circuit(sensors, state)
-        actions = to_actions(motor, self.action_space).numpy()
+        actions = self.draw(motor, deterministic).cpu().numpy()
         return (actions[0] if single else actions), state, activity
+
+    def draw(self, motor: Float[Tensor, "batch motors"], deterministic: bool) -> Tensor:  # noqa: ARG002
+        """Turn motor commands into actions; learners that explore by noise add it here."""
+        return to_actions(motor, self.action_space)
 
     def forward(self, observation: Tensor, deterministic: bool = True) -> Tensor:
         """Act on a batch from the initial state."""
@@ -138,7 +147,7 @@ def to_actions(motor: Float[Tensor, "*batch motors"], action_space: spaces.Space
     motor = motor.clamp(-1.0, 1.0)
     if np.all(action_space.low == -1) and np.all(action_space.high == 1):
         return motor
-    low, high = torch.as_tensor(action_space.low), torch.as_tensor(action_space.high)
+    low, high = (torch.as_tensor(bound, device=motor.device) for bound in (action_space.low, action_space.high))
     return low + (motor + 1.0) * 0.5 * (high - low)
 
 
