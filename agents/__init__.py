@@ -2,8 +2,17 @@
 
 from .actor_critic import CircuitActorCriticPolicy
 from .es import ES
+from .off_policy import CircuitSACPolicy, CircuitTD3Policy
 from .policy import CircuitPolicy
 from .ppo import CircuitPPO
 from .sensing import Sensing
 
-__all__ = ["ES", "CircuitActorCriticPolicy", "CircuitPPO", "CircuitPolicy", "Sensing"]
+__all__ = [
+    "ES",
+    "CircuitActorCriticPolicy",
+    "CircuitPPO",
+    "CircuitPolicy",
+    "CircuitSACPolicy",
+    "CircuitTD3Policy",
+    "Sensing",
+]

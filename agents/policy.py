@@ -30,6 +30,7 @@ class CircuitPolicy(BasePolicy):
         seed: of the initial weights, where they are drawn.
         observation_stats: mean and variance per observation, and the clipping bound, when the circuit
             was trained on normalised observations.
+        squash: send the motors of circuits that are not bounded by themselves through a tanh.
 
     Attributes:
         circuit: the torch module.
@@ -46,11 +47,13 @@ class CircuitPolicy(BasePolicy):
         layout: Layout | None = None,
         seed: int | None = None,
         observation_stats: Mapping[str, Any] | None = None,
+        squash: bool = False,
         **_: Any,
     ) -> None:
         super().__init__(observation_space, action_space)
         self.layout = layout or plain_layout(observation_space)
         self.circuit = build_circuit(circuit, self.layout, action_space, circuit_options, seed)
+        self.squash = squash and not self.circuit.is_bounded
         self.sensing = Sensing(self.layout, self.circuit)
         self._stats = None
         if observation_stats is not None:
@@ -124,7 +127,7 @@ class CircuitPolicy(BasePolicy):
 
     def draw(self, motor: Float[Tensor, "batch motors"], deterministic: bool) -> Tensor:  # noqa: ARG002
         """Turn motor commands into actions; learners that explore by noise add it here."""
-        return to_actions(motor, self.action_space)
+        return to_actions(motor.tanh() if self.squash else motor, self.action_space)
 
     def forward(self, observation: Tensor, deterministic: bool = True) -> Tensor:
         """Act on a batch from the initial state."""

@@ -1,5 +1,6 @@
 """Runs end to end: train, resume, evaluate, transfer, probe, film, report, and the command line."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -106,7 +107,7 @@ def test_a_done_run_is_not_trained_again(worm):
 
 def test_another_config_or_foreign_files_are_never_overwritten(worm, tmp_path):
     with pytest.raises(InvalidRun, match="seed: 0 there, 1 asked"):
-        train(RunConfig(**{**vars(ES_CONFIG), "seed": 1}), worm.path)
+        train(dataclasses.replace(ES_CONFIG, seed=1), worm.path)
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(OutputExists):
         train(ES_CONFIG, tmp_path)

@@ -44,12 +44,15 @@ class Train(_Command):
     """Swim's reward: paper (head speed, at most 1) or com (speed of the centre of mass)."""
     randomize: tuple[str, ...] = ()
     """Bodies drawn at reset, such as link_mass=0.8:1.2 viscosity=0:0.1."""
+    deficit: tuple[str, ...] = ()
+    """Windows of training in which a sense reads zero, such as joint_pos:100000:200000 (SENSE:START:STOP)."""
     circuit_options: tuple[str, ...] = ()
     """Such as period=50 or hidden=[8,8]."""
     algorithm_options: tuple[str, ...] = ()
     """Such as n_envs=64 sigma=0.2."""
 
     def run(self) -> dict[str, Any]:
+        from ..envs.deficits import Deficit
         from .config import RunConfig
         from .train import summary, train
 
@@ -63,6 +66,7 @@ class Train(_Command):
             episode_steps=self.episode_steps,
             reward=self.reward,
             randomize={name: _range(name, text) for name, text in _pairs(self.randomize)},
+            deficits=tuple(Deficit.parse(text) for text in self.deficit),
             circuit_options={name: _value(text) for name, text in _pairs(self.circuit_options)},
             algorithm_options={name: _value(text) for name, text in _pairs(self.algorithm_options)},
         )
@@ -205,7 +209,8 @@ class Names(_Command):
     def run(self) -> dict[str, Any]:
         from ..circuits import circuit_names
         from ..envs import TASKS, VARIANTS, body_names
-        from .config import ALGORITHMS
+        from .algorithms import ALGORITHMS
+        from .config import trainable
         from .probes import PROBES
 
         docs: dict[str, dict[str, Any]] = {
@@ -215,7 +220,9 @@ class Names(_Command):
             },
             "tasks": {name: (task.__doc__ or "").splitlines()[0] for name, task in TASKS.items()},
             "circuits": circuit_names(),
-            "algorithms": ALGORITHMS,
+            "algorithms": {
+                name: [algorithm.doc, f"trains {', '.join(trainable(name))}"] for name, algorithm in ALGORITHMS.items()
+            },
             "probes": {name: probe.doc for name, probe in PROBES.items()},
         }
         if self.kind not in docs:

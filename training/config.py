@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
-from ..circuits import circuit_names
+import torch
+
+from ..circuits import Circuit, circuit_names, make_circuit
 from ..envs import TASKS, Body, make_body
+from ..envs.deficits import Deficit, DeficitVecEnv
 from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import CircuitMismatch, InvalidRun, UnknownName
-
-ALGORITHMS = {
-    "es": "antithetic evolution strategy; any circuit",
-    "ppo": "SB3's PPO with an MLP critic; circuits without a state of their own (ncap reads the time)",
-}
-
-# Found on swimmer6 at 320,000 steps; docs/results/baselines.md has the numbers.
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "es": {"n_envs": 32, "sigma": 0.1, "learning_rate": 0.1},
-    "ppo": {
-        "n_envs": 4,
-        "n_steps": 1024,
-        "batch_size": 64,
-        "n_epochs": 10,
-        "learning_rate": 3e-4,
-        "gamma": 0.99,
-        "gae_lambda": 0.95,
-        "clip_range": 0.2,
-        "ent_coef": 0.0,
-        "action_std": None,
-        "normalize_observation": True,
-        "normalize_reward": True,
-    },
-}
-# A circuit that works before training is kept near what it does: little noise, physical units.
-_DEFAULTS_OF_PRIORS = {"action_std": 0.1, "normalize_observation": False}
+from .algorithms import ALGORITHMS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +23,9 @@ class RunConfig:
 
     Attributes:
         circuit: name of the circuit.
-        algorithm: "es" or "ppo".
+        algorithm: its name; see `ALGORITHMS`.
         body: name of the body, or a `Body`.
-        task: "swim" or "navigate".
+        task: its name; see `TASKS`.
         seed: from which every random number of the run comes.
         steps: environment steps to train for; whole generations or rollouts are run.
         episode_steps: control steps per episode.
@@ -54,6 +33,7 @@ class RunConfig:
         randomize: ranges for body randomisation; see `Simulation`.
         circuit_options: options of the circuit.
         algorithm_options: options of the algorithm, over its defaults.
+        deficits: windows of training in which a sense is masked.
         checkpoint_every: environment steps between checkpoints.
     """
 
@@ -68,6 +48,7 @@ class RunConfig:
     randomize: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     circuit_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     algorithm_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    deficits: tuple[Deficit, ...] = ()
     checkpoint_every: int = 50_000
 
     def __post_init__(self) -> None:
@@ -82,22 +63,52 @@ class RunConfig:
         for name in ("steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise InvalidRun(f"{name} is {getattr(self, name)}; give 1 or more")
+        defaults = ALGORITHMS[self.algorithm].defaults
         for option in self.algorithm_options:
-            if option not in _DEFAULTS[self.algorithm]:
-                raise UnknownName(f"option of {self.algorithm}", option, _DEFAULTS[self.algorithm])
+            if option not in defaults:
+                raise UnknownName(f"option of {self.algorithm}", option, defaults)
 
     @property
     def options(self) -> dict[str, Any]:
-        """The algorithm's options, defaults included."""
-        options = dict(_DEFAULTS[self.algorithm])
-        if self.algorithm == "ppo" and self.circuit != "mlp":
-            options |= _DEFAULTS_OF_PRIORS
-        return {**options, **self.algorithm_options}
+        """The algorithm's options, its defaults for this kind of circuit included."""
+        algorithm, circuit = ALGORITHMS[self.algorithm], self._circuit
+        kind: Mapping[str, Any] = {}
+        if circuit.is_bounded:
+            kind = algorithm.for_priors
+        elif circuit.is_recurrent:
+            kind = algorithm.for_memory
+        return {**algorithm.defaults, **kind, **self.algorithm_options}
 
     @property
     def observe_time(self) -> bool:
-        """Whether the observation holds the time: PPO trains no state, so oscillators read it there."""
-        return self.algorithm == "ppo" and self.circuit != "mlp"
+        """Whether the observation holds the time: algorithms that train no state let oscillators read it."""
+        keeps_time = bool(self._circuit.initial_state(1)) and not self._circuit.is_recurrent
+        return keeps_time and not ALGORITHMS[self.algorithm].trains_memory
+
+    @property
+    def squash(self) -> bool:
+        """Whether motors go through a tanh, as off-policy actors learn them."""
+        return not ALGORITHMS[self.algorithm].trains_memory
+
+    @functools.cached_property
+    def _circuit(self) -> Circuit:
+        """The circuit as it is built where time is not observed; its kind decides defaults."""
+        env = SwimmerVecEnv(1, self.task, body=self.body)
+        env.close()
+        rng = torch.Generator().manual_seed(self.seed)
+        try:
+            circuit = make_circuit(
+                self.circuit, env.layout.sizes, env.layout.sizes["joint_pos"], self.circuit_options, rng
+            )
+        except RuntimeError as error:
+            raise CircuitMismatch(f"circuit {self.circuit!r} cannot be built: {error}") from error
+        if circuit.is_recurrent and not ALGORITHMS[self.algorithm].trains_memory:
+            others = ", ".join(name for name, algorithm in ALGORITHMS.items() if algorithm.trains_memory)
+            raise CircuitMismatch(
+                f"{self.algorithm} learns from single steps and circuit {self.circuit!r} has a memory; "
+                f"choose {others}, or a circuit without memory"
+            )
+        return circuit
 
     def make_env(self, n_envs: int, body: str | Body | None = None, **options: Any) -> SwimmerVecEnv:
         """Return the environment of the run, or the same with another body."""
@@ -125,26 +136,34 @@ class RunConfig:
         try:
             known = dict(values)
             known["body"] = Body(**known["body"])
+            known["deficits"] = tuple(Deficit(**deficit) for deficit in known["deficits"])
             known["randomize"] = {name: tuple(bounds) for name, bounds in known["randomize"].items()}
             return cls(**known)
         except (TypeError, KeyError, AttributeError) as error:
             raise InvalidRun(f"the config is of another version of nervecord: {error}") from error
 
     def check(self) -> None:
-        """Build the circuit once, so that what cannot work is said before anything is written."""
-        from ..agents.policy import CircuitPolicy
+        """Build environment and learner once, so that what cannot work is said before anything is written."""
+        from .learners import make_learner
 
-        env = self.make_env(1)
+        env = self.make_env(self.options["n_envs"])
         try:
-            CircuitPolicy(
-                env.observation_space,
-                env.action_space,
-                circuit=self.circuit,
-                circuit_options=self.circuit_options,
-                layout=env.layout,
-                seed=self.seed,
-            )
-        except RuntimeError as error:
-            raise CircuitMismatch(f"circuit {self.circuit!r} cannot be built: {error}") from error
+            if self.deficits:
+                DeficitVecEnv(env, env.layout, self.deficits)
+            make_learner(self, env)
         finally:
             env.close()
+
+
+def trainable(algorithm: str) -> list[str]:
+    """Return the names of the circuits that an algorithm trains, on one task or another."""
+    names = []
+    for circuit in circuit_names():
+        for task in TASKS:
+            try:
+                RunConfig(circuit, algorithm, task=task).options  # noqa: B018  (builds the circuit)
+            except CircuitMismatch:
+                continue
+            names.append(circuit)
+            break
+    return names

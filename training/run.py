@@ -158,6 +158,7 @@ class Run:
             layout=env.layout,
             seed=config.seed,
             observation_stats=stats,
+            squash=config.squash,
         )
         env.close()
         if checkpoint:

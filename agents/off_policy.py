@@ -1,0 +1,148 @@
+"""A circuit as the actor of SB3's off-policy algorithms: DDPG and TD3, and SAC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from jaxtyping import Float
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.sac.policies import Actor as SACActor
+from stable_baselines3.sac.policies import SACPolicy
+from stable_baselines3.td3.policies import Actor as TD3Actor
+from stable_baselines3.td3.policies import TD3Policy
+from torch import Tensor, nn
+
+from ..circuits import Circuit
+from ..envs.layout import Layout
+from ..errors import CircuitMismatch
+from .policy import build_circuit
+from .sensing import Sensing, plain_layout
+
+# SAC draws before the tanh, where a motor at its bound would stand at infinity.
+_REACH = 0.97
+
+
+class CircuitTD3Policy(TD3Policy):
+    """A memoryless circuit as the actor of DDPG and TD3, with SB3's critics on the observation.
+
+    Motors of circuits that are not bounded by themselves go through a tanh; `CircuitPolicy` with
+    `squash=True` acts alike.
+
+    Args:
+        observation_space, action_space, lr_schedule, circuit, circuit_options, layout, seed: as in
+            `CircuitPolicy`.
+        critic_hidden: hidden layers of each critic.
+        sb3: arguments of SB3's policy.
+
+    Raises:
+        CircuitMismatch: the circuit keeps a state; `observe_time=True` lets NCAP read the time instead.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Box,
+        lr_schedule: Any,
+        *,
+        critic_hidden: Sequence[int] = (256, 256),
+        circuit: str = "ncap",
+        circuit_options: Mapping[str, Any] | None = None,
+        layout: Layout | None = None,
+        seed: int | None = None,
+        **sb3: Any,
+    ) -> None:
+        self._drive = _driver(observation_space, action_space, circuit, circuit_options, layout, seed)
+        sb3["net_arch"] = {"pi": [], "qf": list(critic_hidden)}
+        super().__init__(observation_space, action_space, lr_schedule, **sb3)
+
+    @property
+    def circuit(self) -> Circuit:
+        """The actor's torch module."""
+        drive: _Drive = self.actor.mu  # type: ignore[assignment]
+        return drive.circuit
+
+    def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> TD3Actor:
+        """Build SB3's actor with the circuit in it."""
+        actor = super().make_actor(features_extractor)
+        actor.mu = self._drive(_bounded)  # type: ignore[assignment]
+        return actor.to(self.device)
+
+
+class CircuitSACPolicy(SACPolicy):
+    """A memoryless circuit as the actor of SAC: its motors are the centre of the squashed Gaussian.
+
+    A bounded motor m stands at atanh(0.97 m) before SAC's tanh, so that it commands 0.97 m.
+
+    Args:
+        observation_space, action_space, lr_schedule, critic_hidden, circuit, circuit_options, layout,
+            seed, sb3: as in `CircuitTD3Policy`.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Box,
+        lr_schedule: Any,
+        *,
+        critic_hidden: Sequence[int] = (256, 256),
+        circuit: str = "ncap",
+        circuit_options: Mapping[str, Any] | None = None,
+        layout: Layout | None = None,
+        seed: int | None = None,
+        **sb3: Any,
+    ) -> None:
+        self._drive = _driver(observation_space, action_space, circuit, circuit_options, layout, seed)
+        sb3["net_arch"] = {"pi": [], "qf": list(critic_hidden)}
+        super().__init__(observation_space, action_space, lr_schedule, **sb3)
+
+    @property
+    def circuit(self) -> Circuit:
+        """The actor's torch module."""
+        drive: _Drive = self.actor.mu  # type: ignore[assignment]
+        return drive.circuit
+
+    def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SACActor:
+        """Build SB3's actor with the circuit in it."""
+        actor = super().make_actor(features_extractor)
+        actor.mu = self._drive(_before_tanh)
+        return actor.to(self.device)
+
+
+class _Drive(nn.Module):
+    """From an observation to motor commands, through a circuit without state."""
+
+    def __init__(self, layout: Layout, circuit: Circuit, finish: Callable[[Circuit, Tensor], Tensor]) -> None:
+        super().__init__()
+        if circuit.initial_state(1):
+            raise CircuitMismatch(
+                f"{type(circuit).__name__} keeps a state over time, and off-policy algorithms learn from single "
+                "steps; use ppo or es, or observe_time=True where the state is a clock, as in NCAP"
+            )
+        self.circuit, self.sensing, self._finish = circuit, Sensing(layout, circuit), finish
+
+    def forward(self, observation: Float[Tensor, "batch obs"]) -> Float[Tensor, "batch motors"]:
+        return self._finish(self.circuit, self.circuit(self.sensing(observation), {})[0])
+
+
+def _driver(
+    observation_space: spaces.Space,
+    action_space: spaces.Space,
+    circuit: str,
+    options: Mapping[str, Any] | None,
+    layout: Layout | None,
+    seed: int | None,
+) -> Callable[..., _Drive]:
+    """Return what builds actor and target alike: nn.Module takes no modules before its own __init__."""
+    names = layout or plain_layout(observation_space)
+    return lambda finish: _Drive(names, build_circuit(circuit, names, action_space, options, seed), finish)
+
+
+def _bounded(circuit: Circuit, motor: Float[Tensor, "batch motors"]) -> Float[Tensor, "batch motors"]:
+    return motor if circuit.is_bounded else torch.tanh(motor)
+
+
+def _before_tanh(circuit: Circuit, motor: Float[Tensor, "batch motors"]) -> Float[Tensor, "batch motors"]:
+    return torch.atanh(_REACH * motor) if circuit.is_bounded else motor
