@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..circuits import Circuit, State
@@ -24,9 +24,10 @@ class Population:
 
     def __init__(self, circuit: Circuit, n_members: int) -> None:
         self._circuit, self._members = circuit, n_members
-        self._initial = {key: value[:, None] for key, value in circuit.initial_state(n_members).items()}
+        self._start = _Start(circuit)
+        self._initial: State = {}
         self._weights: dict[str, Tensor] = {}
-        self._state: State = self._initial
+        self._state: State = {}
         self._step: Callable[..., Any] | None = None
 
     def start(self, weights: Float[Tensor, "members weights"]) -> None:
@@ -36,6 +37,9 @@ class Population:
             columns = weights[:, start : start + parameter.numel()]
             self._weights[name] = columns.reshape(self._members, *parameter.shape)
             start += parameter.numel()
+        # Initial states may be learned, and then each member has its own.
+        held = {f"circuit.{name}": weight for name, weight in self._weights.items()}
+        self._initial = torch.vmap(lambda weights: torch.func.functional_call(self._start, weights, ()))(held)
         self._state = self._initial
 
     def step(self, sensors: Float[Tensor, "members sensors"]) -> Float[Tensor, "members motors"]:
@@ -66,3 +70,14 @@ class Population:
 
         traced: Callable[..., Any] = make_fx(torch.vmap(one))(*inputs)
         return traced
+
+
+class _Start(nn.Module):
+    """The initial state of one member as a module's output, so that it follows the member's weights."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        super().__init__()
+        self.circuit = circuit
+
+    def forward(self) -> State:
+        return self.circuit.initial_state(1)

@@ -109,15 +109,15 @@ class CircuitPPO(OnPolicyAlgorithm):
         super()._setup_model()
         _check_state(self.policy)
         length = self.sequence_length if self.policy.circuit.is_recurrent else 1
+        self.rollout_buffer = SequenceBuffer(
+            self.n_steps, self.observation_space, self.action_space, self.device,
+            self.gae_lambda, self.gamma, self.n_envs, length,
+        )  # fmt: skip
         if self.batch_size < length or self.batch_size % length:
             raise CircuitMismatch(
                 f"batch_size {self.batch_size} is no multiple of sequence_length {length}; "
                 f"give {max(round(self.batch_size / length), 1) * length}"
             )
-        self.rollout_buffer = SequenceBuffer(
-            self.n_steps, self.observation_space, self.action_space, self.device,
-            self.gae_lambda, self.gamma, self.n_envs, length,
-        )  # fmt: skip
         self.clip_range = FloatSchedule(self.clip_range)
 
     @torch.no_grad()

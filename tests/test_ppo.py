@@ -1,22 +1,60 @@
 """CircuitPPO: equal to SB3's PPO without memory, to RecurrentPPO with an LSTM, right with resets and chunks."""
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
 from nervecord.agents import CircuitPPO
-from nervecord.agents.sequence_buffer import SequenceBuffer
 from nervecord.agents.sensing import plain_layout
-from nervecord.circuits import Circuit, circuit_names, make_circuit
+from nervecord.circuits import Circuit, circuit_names, make_circuit, register_circuit
+from nervecord.circuits.circuit import Neuron, Wiring
 from nervecord.envs.sb3_vec_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, TrainingDiverged
 from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import CallbackList, CheckpointCallback
+from stable_baselines3.common.callbacks import CallbackList, CheckpointCallback, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
 N_ENVS, N_STEPS = 3, 24
+SMALL = {"ctm": {"d_model": 16, "d_input": 8, "n_synch": 4}, "ltc": {"units": 12}, "cfc": {"units": 12}}
+
+
+class Elman(Circuit):
+    """What a user may write: the contract alone, two states of odd shapes, one of them learned at the start."""
+
+    def __init__(self, senses, n_motors, *, leak: float = 0.5, keep_shape: bool = True, rng=None):
+        super().__init__()
+        self.senses, self.n_motors, self.leak, self.keep_shape = tuple(senses.items()), n_motors, leak, keep_shape
+        self.neurons = tuple(Neuron(f"motor_{i}", "motor") for i in range(n_motors))
+        draw = torch.Generator().manual_seed(1) if rng is None else rng
+        self.inputs = torch.nn.Parameter(torch.randn(self.n_sensors, 6, generator=draw) * 0.3)
+        self.recurrent = torch.nn.Parameter(torch.randn(6, 6, generator=draw) * 0.4)
+        self.outputs = torch.nn.Parameter(torch.randn(6, n_motors, generator=draw) * 0.3)
+        self.start = torch.nn.Parameter(torch.zeros(2, 3))
+
+    def initial_state(self, batch_size):
+        return {"grid": self.start.expand(batch_size, 2, 3), "age": self.start.new_zeros(batch_size)}
+
+    def forward_with_activity(self, sensors, state):
+        before = state["grid"].flatten(1)
+        after = (1 - self.leak) * before + self.leak * torch.tanh(before @ self.recurrent + sensors @ self.inputs)
+        motor = after @ self.outputs
+        grid = after.unflatten(1, (2, 3)) if self.keep_shape else after
+        return motor, {"grid": grid, "age": state["age"] + 1}, motor
+
+    def wiring(self):
+        return Wiring(self.neurons, ())
+
+
+register_circuit("elman-of-a-test", Elman, "a circuit that a user wrote")
+
+
+def senses_of(names=("joint_pos", "to_target")) -> dict:
+    return {"joint_pos": 3, "to_target": 2, **dict.fromkeys(names[2:], 1)}
+
+
+CIRCUITS = [name for name in circuit_names() if name != "navigator"]
+RECURRENT = [name for name in CIRCUITS if make_circuit(name, senses_of(), 3).is_recurrent]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,23 +71,38 @@ def plain(env) -> dict:
 
 
 def swimmers(episode_steps: int = 17) -> SwimmerVecEnv:
-    """Episodes that end inside rollouts and inside sequences, all at once."""
+    """Episodes that end inside rollouts and inside sequences."""
     return SwimmerVecEnv(N_ENVS, "swim", body="swimmer4", episode_steps=episode_steps)
 
 
 def model(circuit="mlp", env=None, n_steps=N_STEPS, **arguments) -> CircuitPPO:
     defaults = {"seed": 0, "n_steps": n_steps, "batch_size": N_ENVS * n_steps, "sequence_length": n_steps}
-    policy = {"circuit": circuit, **arguments.pop("policy_kwargs", {})}
+    policy = {"circuit": circuit, "circuit_options": SMALL.get(circuit, {}), **arguments.pop("policy_kwargs", {})}
     return CircuitPPO("CircuitPolicy", env or swimmers(), **{**defaults, **arguments}, policy_kwargs=policy)
+
+
+def collect(learner) -> None:
+    """Fill the learner's buffer once."""
+    _, callback = learner._setup_learn(1000)
+    torch.manual_seed(4)
+    learner.collect_rollouts(learner.env, callback, learner.rollout_buffer, learner.n_steps)
+
+
+def whole(learner):
+    """All of the rollout as one minibatch, each sequence in its place."""
+    buffer = learner.rollout_buffer
+    next(iter(buffer.get(learner.n_envs * learner.n_steps)))
+    return buffer._tensors
 
 
 def copy_mlp(ours: CircuitPPO, theirs: PPO) -> None:
     """Give our MLP actor and critic the weights of SB3's."""
     policy = theirs.policy
     sources = [*policy.mlp_extractor.policy_net[::2], policy.action_net]
-    critic = [*policy.mlp_extractor.value_net[::2], policy.value_net]
-    for mine, its in (*zip(ours.policy.circuit.layers, sources), *zip(ours.policy.value_head[::2], critic)):
-        mine.load_state_dict(its.state_dict())
+    sources += [*policy.mlp_extractor.value_net[::2], policy.value_net]
+    mine = [*ours.policy.circuit.layers, *ours.policy.value_head[::2]]
+    for own, its in zip(mine, sources, strict=True):
+        own.load_state_dict(its.state_dict())
 
 
 @pytest.mark.parametrize("env_id", ["swim", "CartPole-v1"])
@@ -62,9 +115,7 @@ def test_a_stateless_mlp_trains_as_under_sb3(env_id):
     ours = model(env=make(), policy_kwargs=plain(make()), **settings)
     copy_mlp(ours, theirs)
     for learner in (theirs, ours):
-        _, callback = learner._setup_learn(1000)
-        torch.manual_seed(4)
-        learner.collect_rollouts(learner.env, callback, learner.rollout_buffer, N_STEPS)
+        collect(learner)
     if env_id == "swim":
         # The same noise, so the same rollouts, the values of cut episodes included.
         assert (theirs.rollout_buffer.episode_starts.sum(0) == 2).all()
@@ -74,7 +125,7 @@ def test_a_stateless_mlp_trains_as_under_sb3(env_id):
         for name in ("observations", "actions", "returns", "advantages", "values", "log_probs", "episode_starts"):
             setattr(ours.rollout_buffer, name, getattr(theirs.rollout_buffer, name).copy())
     for learner in (theirs, ours):
-        np.random.seed(5)  # noqa: NPY002
+        np.random.seed(5)  # noqa: NPY002  (SB3's buffer shuffles with it)
         learner.train()
     reference = model(env=make(), policy_kwargs=plain(make()), **settings)
     copy_mlp(reference, theirs)
@@ -83,3 +134,210 @@ def test_a_stateless_mlp_trains_as_under_sb3(env_id):
             assert torch.allclose(mine, its, atol=1e-5), name
     if env_id == "swim":
         assert torch.allclose(ours.policy.log_std, theirs.policy.log_std, atol=1e-6)
+
+
+@pytest.mark.parametrize("critic", ["shared", "separate", "mlp"])
+@pytest.mark.parametrize("circuit", CIRCUITS)
+def test_the_first_ratio_is_one_and_every_trained_parameter_has_a_gradient(circuit, critic):
+    arguments = {"policy_kwargs": {"critic": critic}, "sequence_length": 6}
+    if critic != "mlp" and circuit in ("ncap", "mlp", "elman-of-a-test"):
+        with pytest.raises(CircuitMismatch, match="give critic 'mlp'"):
+            model(circuit, **arguments)
+        return
+    learner = model(circuit, **arguments)
+    collect(learner)
+    loss, terms = learner.loss(whole(learner))
+    assert abs(terms["approx_kl"].item()) < 1e-6
+    sequences = whole(learner)
+    _, log_prob, _ = learner.policy.evaluate_sequences(
+        sequences.observations, sequences.state, sequences.episode_start, sequences.actions
+    )
+    assert torch.allclose((log_prob - sequences.old_log_prob).exp(), torch.ones(()), atol=1e-5)
+    loss.backward()
+    idle = {"circuit.contra"}  # silent in a constrained NCAP
+    for name, parameter in learner.policy.named_parameters():
+        if parameter.requires_grad and name not in idle:
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("circuit", RECURRENT)
+def test_cutting_a_rollout_elsewhere_changes_no_value_and_no_probability(circuit):
+    collected = []
+    for length in (1, 4, 12, 24):
+        learner = model(circuit, sequence_length=length)
+        collect(learner)
+        sequences = whole(learner)
+        with torch.no_grad():
+            values, log_prob, _ = learner.policy.evaluate_sequences(
+                sequences.observations, sequences.state, sequences.episode_start, sequences.actions
+            )
+        assert torch.allclose(values, sequences.old_values, atol=1e-5)
+        assert torch.allclose(log_prob, sequences.old_log_prob, atol=1e-4)
+        collected.append(learner.rollout_buffer.log_probs)
+    assert all(np.allclose(collected[0], other, atol=1e-5) for other in collected[1:])
+
+
+@pytest.mark.parametrize("circuit", RECURRENT)
+def test_permuting_environments_permutes_values_and_keeps_gradients(circuit):
+    learner = model(circuit)
+    collect(learner)
+    sequences = whole(learner)
+    order = torch.tensor([2, 0, 1])
+
+    def gradients(batch):
+        learner.policy.zero_grad()
+        loss, _ = learner.loss(batch)
+        loss.backward()
+        return {n: p.grad.clone() for n, p in learner.policy.named_parameters() if p.grad is not None}
+
+    straight, permuted = gradients(sequences), gradients(sequences.pick(order))
+    assert all(torch.allclose(straight[name], permuted[name], atol=1e-5) for name in straight)
+
+
+@pytest.mark.parametrize("circuit", RECURRENT)
+def test_an_environment_and_an_episode_leave_the_others_alone(circuit):
+    learner = model(circuit)
+    collect(learner)
+    sequences = whole(learner)
+    start = int(sequences.episode_start[1:, 0].nonzero()[0]) + 1
+
+    def values(observations):
+        with torch.no_grad():
+            return learner.policy.run(observations, sequences.state, sequences.episode_start)[1]
+
+    before = values(sequences.observations)
+    changed = sequences.observations.clone()
+    changed[: start - 1, 0] += 1.0
+    after = values(changed)
+    assert torch.equal(before[:, 1:], after[:, 1:])
+    assert torch.allclose(before[start:, 0], after[start:, 0], atol=1e-6)
+    assert not torch.allclose(before[: start - 1, 0], after[: start - 1, 0], atol=1e-6)
+
+
+def test_the_learned_initial_state_is_trained_and_resets_use_it():
+    learner = model("elman-of-a-test")
+    before = learner.policy.circuit.start.detach().clone()
+    learner.learn(3 * N_ENVS * N_STEPS)
+    assert not torch.equal(before, learner.policy.circuit.start)
+    # "age" counts the steps since the reset: the rollouts end 72 - 4 * 17 = 4 steps into an episode.
+    assert learner._last_state["age"].tolist() == [4.0] * N_ENVS
+
+
+def test_a_cut_episode_is_worth_the_value_in_the_state_after_its_last_step():
+    learner = model("elman-of-a-test", gamma=0.9, gae_lambda=1.0)
+    policy, seen = learner.policy, []
+    predict = policy.predict_values
+
+    def spy(observation, state, episode_start):
+        value = predict(observation, state, episode_start)
+        seen.append((state["age"].clone(), episode_start.clone(), value))
+        return value
+
+    policy.predict_values = spy
+    collect(learner)
+    age, start, value = seen[0]
+    assert age.tolist() == [17.0] * N_ENVS
+    assert not start.any()
+    # With lambda 1 the return is the discounted sum of rewards; the last step's ends in the value.
+    returns, rewards = learner.rollout_buffer.returns[16], learner.rollout_buffer.rewards[16]
+    assert np.allclose(returns, rewards, atol=1e-6)
+    env = swimmers()
+    env.seed(0)
+    assert (rewards - 0.9 * value.numpy() >= -1e-6).all()
+    assert (rewards - 0.9 * value.numpy() <= 1 + 1e-6).all()
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS)
+def test_a_saved_model_acts_alike_and_goes_on(circuit, tmp_path):
+    env = VecNormalize(swimmers(), norm_reward=True)
+    learner = model(circuit, env=env, n_epochs=1)
+    callbacks = CallbackList([CheckpointCallback(N_STEPS, str(tmp_path)), EvalCallback(VecNormalize(swimmers()))])
+    learner.learn(2 * N_ENVS * N_STEPS, callbacks)
+    learner.save(tmp_path / "model")
+    loaded = CircuitPPO.load(tmp_path / "model", env=VecNormalize(swimmers()))
+    observation, states = env.reset(), [None, None]
+    start = np.ones(N_ENVS, bool)
+    for _ in range(3):
+        (actions, states[0]), (again, states[1]) = (
+            agent.predict(observation, state, start, deterministic=True)
+            for agent, state in zip((learner, loaded), states, strict=True)
+        )
+        assert np.array_equal(actions, again)
+        assert actions.shape == (N_ENVS, 3)
+        observation, start = env.step(actions)[0], np.zeros(N_ENVS, bool)
+    noisy = learner.predict(observation, states[0], start, deterministic=False)[0]
+    assert not np.array_equal(noisy, learner.predict(observation, states[0], start, deterministic=True)[0])
+    loaded.learn(N_ENVS * N_STEPS, reset_num_timesteps=False)
+    assert loaded.num_timesteps == 3 * N_ENVS * N_STEPS
+
+
+def test_discrete_actions_on_any_gymnasium_environment():
+    env = make_vec_env("CartPole-v1", 4, seed=0)
+    learner = CircuitPPO(
+        "CircuitPolicy", env, seed=0, n_steps=64, batch_size=128, sequence_length=16, learning_rate=2e-3,
+        policy_kwargs={"circuit": "elman-of-a-test"},
+    )  # fmt: skip
+    before = evaluate_policy(learner, make_vec_env("CartPole-v1", 1, seed=9), 5)[0]
+    learner.learn(12_000)
+    after = evaluate_policy(learner, make_vec_env("CartPole-v1", 1, seed=9), 5)[0]
+    assert after > before + 50
+
+
+def test_actions_outside_minus_one_to_one_are_scaled_to_the_box():
+    learner = model("elman-of-a-test", env=make_vec_env("Pendulum-v1", 2), n_steps=8, batch_size=16)
+    motor = torch.tensor([[-2.0], [-0.5], [1.0]])
+    assert learner.policy.draw(motor, True).flatten().tolist() == [-2.0, -1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sequence_length": 7}, "sequence_length 7 does not divide n_steps 24; give a divisor, such as 6"),
+        ({"sequence_length": 8, "batch_size": 12}, "batch_size 12 is no multiple of sequence_length 8; give 16"),
+        ({"policy_kwargs": {"circuit_options": {"keep_shape": False}}}, r"'grid' \(2, 2, 3\).* returns \(2, 6\)"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(arguments, message):
+    with pytest.raises(CircuitMismatch, match=message) as caught:
+        model("elman-of-a-test", **arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["observations", "advantages", "weights"])
+def test_a_loss_that_is_not_finite_stops_before_the_weights_change(where):
+    learner = model("elman-of-a-test")
+    collect(learner)
+    sequences = whole(learner)
+    if where == "weights":
+        with torch.no_grad():
+            learner.policy.circuit.outputs[0, 0] = torch.nan
+    else:
+        getattr(sequences, where)[3, 1] = torch.nan
+    before = {name: value.clone() for name, value in learner.policy.state_dict().items()}
+    named = {"observations": "log_prob", "advantages": "advantages", "weights": "log_prob"}[where]
+    with pytest.raises(TrainingDiverged, match=rf"{named} is not; the weights are as before"):
+        learner.train()
+    for name, value in learner.policy.state_dict().items():
+        assert torch.equal(value.nan_to_num(7.0), before[name].nan_to_num(7.0))
+
+
+def test_an_infinite_gradient_stops_before_the_weights_change():
+    learner = model("elman-of-a-test")
+    collect(learner)
+    handle = learner.policy.circuit.recurrent.register_hook(lambda gradient: gradient * torch.inf)
+    before = learner.policy.circuit.outputs.detach().clone()
+    with pytest.raises(TrainingDiverged, match=r"circuit\.recurrent is not"):
+        learner.train()
+    handle.remove()
+    assert torch.equal(before, learner.policy.circuit.outputs)
+
+
+def test_a_buffer_of_a_memoryless_circuit_learns_from_single_steps():
+    learner = model("ncap", sequence_length=7)
+    assert learner.rollout_buffer.sequence_length == 1
+    collect(learner)
+    assert whole(learner).observations.shape[:2] == (1, N_ENVS * N_STEPS)
+    steps = whole(learner).state["step"].unflatten(0, (N_ENVS, N_STEPS))
+    # The state is kept as it was before the reset, beside the flag that resets it.
+    assert steps[0, :, 0].tolist() == [*range(18), *range(1, 7)]
