@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from nervecord.agents import CircuitPolicy
 from nervecord.envs import make_body
+from nervecord.envs.deficits import Deficit, DeficitVecEnv
 from nervecord.envs.sb3_vec_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, InvalidRun, OutputExists, UnknownName
+from nervecord.training import snapshot
 from nervecord.training.cli import main
 from nervecord.training.config import RunConfig
 from nervecord.training.evaluate import evaluate, evaluate_agent
 from nervecord.training.films import render
+from nervecord.training.learners import make_learner
 from nervecord.training.probing import probe
 from nervecord.training.report import report
 from nervecord.training.run import Run
@@ -53,8 +56,16 @@ class Interrupt(Exception):
         PPO_CONFIG,
         RunConfig(algorithm="ppo", steps=512, episode_steps=40, checkpoint_every=128,
                   algorithm_options={"n_steps": 32, "n_envs": 4, "batch_size": 32}),
+        *(
+            RunConfig(circuit, algorithm, "swimmer4", steps=600, episode_steps=40, checkpoint_every=200,
+                      algorithm_options={"n_envs": 4, "learning_starts": 80, "batch_size": 16, "buffer_size": 400})
+            for circuit, algorithm in (("ncap", "ddpg"), ("mlp", "td3"), ("mlp", "sac"))
+        ),
+        RunConfig(algorithm="ppo", steps=512, episode_steps=40, checkpoint_every=128,
+                  deficits=(Deficit("joint_pos", 192, 384),),
+                  algorithm_options={"n_steps": 32, "n_envs": 4, "batch_size": 32}),
     ],
-    ids=["ncap-es", "mlp-ppo", "ncap-ppo"],
+    ids=["ncap-es", "mlp-ppo", "ncap-ppo", "ncap-ddpg", "mlp-td3", "mlp-sac", "deficit"],
 )  # fmt: skip
 def test_a_stopped_run_resumes_to_the_same_weights_and_table(config, tmp_path, monkeypatch):
     whole = train(config, tmp_path / "whole", progress=False)
@@ -97,6 +108,61 @@ def test_ctrl_c_leaves_a_run_that_opens_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(SwimmerVecEnv, "step_wait", step)
     assert evaluate(tmp_path / "stopped", episodes=2).returns.shape == (2,)
     assert same_weights(whole, train(ES_CONFIG, tmp_path / "stopped", progress=False))
+
+
+@pytest.mark.parametrize("algorithm", ["ddpg", "sac"])
+def test_off_policy_actors_act_in_evaluation_as_they_learned_to(algorithm, tmp_path):
+    options = {"n_envs": 2, "learning_starts": 20, "batch_size": 16}
+    for circuit in ("ncap", "mlp"):
+        config = RunConfig(circuit, algorithm, "swimmer4", steps=100, episode_steps=40, algorithm_options=options)
+        run = train(config, tmp_path / circuit, progress=False)
+        env = config.make_env(2)
+        learner = make_learner(config, env)
+        snapshot.put_back(learner, run.load_checkpoint().training, run.load_checkpoint().state)
+        env.seed(1)
+        observation = env.reset()
+        ours, _ = run.policy().predict(observation)
+        # A bounded motor is commanded at 0.97 of its range by SAC's tanh.
+        expected = ours * 0.97 if (circuit, algorithm) == ("ncap", "sac") else ours
+        assert np.allclose(learner.predict(observation, deterministic=True)[0], expected, atol=1e-5)
+        env.close()
+
+
+def test_a_deficit_masks_its_sense_in_its_window_alone():
+    env = SwimmerVecEnv(2, "swim", body="swimmer4", episode_steps=7)
+    masked = DeficitVecEnv(env, env.layout, [Deficit("joint_pos", 6, 12)])
+    free = SwimmerVecEnv(2, "swim", body="swimmer4", episode_steps=7)
+    for each in (masked, free):
+        each.seed(0)
+    shown, true = masked.reset(), free.reset()
+    joints = env.layout["joint_pos"]
+    for step in range(1, 10):
+        assert np.array_equal(shown[:, joints], true[:, joints] * (not 6 <= 2 * (step - 1) < 12))
+        assert np.array_equal(shown[:, joints.stop :], true[:, joints.stop :])
+        actions = np.full((2, 3), 0.3 * (-1) ** step)
+        (shown, rewards, dones, infos), (true, expected, _, true_infos) = masked.step(actions), free.step(actions)
+        assert np.array_equal(rewards, expected)
+        if dones.any():
+            last = infos[0]["terminal_observation"] - true_infos[0]["terminal_observation"]
+            assert not last.any(), "step 7 of 2 environments is 14 steps, after the deficit"
+
+
+@pytest.mark.parametrize(
+    ("deficit", "message"),
+    [
+        ("joint_pos", "is not SENSE:START:STOP"),
+        ("joint_pos:9:3", "is empty; give SENSE:START:STOP"),
+        ("joints:0:9", "unknown sense 'joints'"),
+    ],
+)
+def test_a_wrong_deficit_is_one_line(deficit, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--out", str(tmp_path / "x"), "--deficit", deficit])
+    assert stopped.value.code == 2
+    line = capsys.readouterr().err
+    assert message in line
+    assert line.count("\n") == 1
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_done_run_is_not_trained_again(worm):
