@@ -83,7 +83,7 @@ class CircuitActorCriticPolicy(CircuitPolicy):
             self.log_std = nn.Parameter(log_std, requires_grad=action_std is None)
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         # SB3's constant, ten thousand times torch's: steps stay small while the second moment is young.
-        self.optimizer = torch.optim.Adam(trained, lr=lr_schedule(1), eps=1e-5)
+        self.optimizer = torch.optim.Adam(trained, lr=lr_schedule(1), eps=1e-5, fused=True)
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state of actor and critic at an episode's start."""
