@@ -12,6 +12,7 @@ import torch
 
 from ..errors import CircuitMismatch, UnknownName
 from .circuit import Circuit
+from .ctm import CTM
 from .mlp import MLP
 from .navigator import Navigator
 from .ncap import NCAP
@@ -134,3 +135,4 @@ register_circuit(
     ("joint_pos", "to_target"),
 )
 register_circuit("mlp", MLP, "multilayer perceptron, hidden=(64, 64)")
+register_circuit("ctm", CTM, "Continuous Thought Machine, ticks=1, d_model=128")

@@ -1,0 +1,245 @@
+"""The Continuous Thought Machine in the variant its authors train by reinforcement learning."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..errors import CircuitMismatch
+from .circuit import Neuron, State, Synapse, Wiring, load_weights
+from .ctm_layers import NeuronModels, Synapses, Synchronisation, gated_blocks, linear
+from .ctm_published import from_published
+from .recurrent import RecurrentCircuit
+
+
+class CTM(RecurrentCircuit):
+    """Neurons that each remember their own input, read out through how they synchronise.
+
+    Each control step encodes the sensors, then for each tick: synapses give every neuron a
+    pre-activation from the encoded sensors and all neurons' last values; every neuron's own model reads
+    the last `memory_length` pre-activations and gives its value. The features are the synchronisation
+    of each pair of the last `n_synch` neurons. The state holds the histories `pre` and `post`, both
+    [batch, d_model, memory_length]; what they start with is learned.
+
+    Args:
+        senses: name and size of each sense.
+        n_motors: number of motor commands.
+        ticks: internal steps per control step.
+        d_model: neurons.
+        d_input: size of the encoded sensors.
+        n_synch: neurons whose synchronisation is read, `n_synch (n_synch + 1) / 2` features.
+        synapse_depth: 1, or the number of widths of a U-Net between `d_model` and 16.
+        memory_length: ticks of history.
+        deep: neuron-level models with a hidden layer; otherwise linear ones.
+        hidden: units of that layer.
+        decay: `softplus` to train; `clamp` for published checkpoints, whose decay stops learning once it
+            falls below 0, where it starts.
+        normalize: LayerNorm on the synchronisation, which at first is 1e-3 to 4e-3 large: heads see
+            nothing without it. Published checkpoints have none.
+        heads: hidden ReLU layers between features and motors; the authors' are (64, 64).
+        rng: where the initial weights come from.
+
+    Source: Darlow et al. 2025, section 3 and appendix on reinforcement learning.
+    """
+
+    def __init__(
+        self,
+        senses: Mapping[str, int],
+        n_motors: int,
+        *,
+        ticks: int = 1,
+        d_model: int = 128,
+        d_input: int = 64,
+        n_synch: int = 16,
+        synapse_depth: int = 1,
+        memory_length: int = 10,
+        deep: bool = True,
+        hidden: int = 2,
+        decay: Literal["softplus", "clamp"] = "softplus",
+        normalize: bool = True,
+        heads: Sequence[int] = (),
+        rng: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = {
+            "ticks": ticks,
+            "d_model": d_model,
+            "d_input": d_input,
+            "n_synch": n_synch,
+            "synapse_depth": synapse_depth,
+            "memory_length": memory_length,
+            "hidden": hidden,
+        }
+        for option, size in sizes.items():
+            if size < 1:
+                raise CircuitMismatch(f"{option} is {size}; give 1 or more")
+        if n_synch > d_model:
+            raise CircuitMismatch(f"n_synch is {n_synch} of {d_model} neurons; give d_model={d_model} at most")
+        if synapse_depth > 1 and d_model < 16:
+            raise CircuitMismatch(f"a U-Net narrows to 16 units and d_model is {d_model}; give synapse_depth=1")
+        if decay not in ("softplus", "clamp"):
+            raise CircuitMismatch(f"decay is {decay!r}; give 'softplus' to train or 'clamp' for published weights")
+        if any(not isinstance(units, int) or units < 1 for units in heads):
+            raise CircuitMismatch(f"heads is {tuple(heads)}; give numbers of units, such as (64, 64)")
+        self.senses, self.n_motors = tuple(senses.items()), n_motors
+        self.n_features = n_synch * (n_synch + 1) // 2
+        self._ticks, self._n_synch, self._decay = ticks, n_synch, decay
+        self._d_input, self._memory_length = d_input, memory_length
+        self.encoder = gated_blocks((self.n_sensors, d_input, d_input), rng)
+        self.synapses = Synapses(d_input, d_model, synapse_depth, rng)
+        self.neuron_models = NeuronModels(d_model, memory_length, hidden if deep else None, rng)
+        self.synchronisation = Synchronisation(n_synch, memory_length, decay)
+        self.norm = nn.LayerNorm(self.n_features) if normalize else nn.Identity()
+        bound = 1 / math.sqrt(d_model + memory_length)
+        self.start_pre, self.start_post = (
+            nn.Parameter(torch.empty(d_model, memory_length).uniform_(-bound, bound, generator=rng)) for _ in range(2)
+        )
+        self.readout = _readout((self.n_features, *heads, n_motors), rng)
+        self.neurons = (
+            *(Neuron(f"{sense}_{i}", "sensor") for sense, size in self.senses for i in range(size)),
+            *(Neuron(f"neuron_{i}", "inter") for i in range(d_model)),
+            *(Neuron(f"motor_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors)),
+        )
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the learned histories that an episode starts with."""
+        return {
+            "pre": self.start_pre.expand(batch_size, -1, -1),
+            "post": self.start_post.expand(batch_size, -1, -1),
+        }
+
+    def step_features(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch features"], State]:
+        """Run one control step, `ticks` internal steps, up to the synchronisation."""
+        drive = self.synapses.from_features(self.encoder(sensors))
+        layers = self.neuron_models.layers()
+        pre, post = state["pre"], state["post"]
+        for _ in range(self._ticks):
+            now = self.synapses(drive, post[..., -1])
+            pre = torch.cat((pre[..., 1:], now[..., None]), -1)
+            value = self.neuron_models(pre.permute(1, 2, 0), layers).t()
+            post = torch.cat((post[..., 1:], value[..., None]), -1)
+        features = self.norm(self.synchronisation(post[:, -self._n_synch :]))
+        return features, {"pre": pre, "post": post}
+
+    def unroll_features(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch features"], State]:
+        """Run a sequence up to the features; see `Circuit.unroll`.
+
+        Only synapses and neuron-level models wait for the step before. Encoder and synchronisation,
+        which do not feed back, run over the whole sequence at once; a history is a list of its ticks,
+        each [d_model, batch], and so moves on without being copied.
+        """
+        n_steps, ticks = len(sensors), self._ticks
+        drive = self.synapses.from_features(self.encoder(sensors)).unbind()
+        layers = self.neuron_models.layers()
+        pre = list(state["pre"].permute(2, 1, 0).contiguous())
+        post = list(state["post"].permute(2, 1, 0))
+        start_pre, start_post = self.start_pre.t()[..., None], self.start_post.t()[..., None]
+        any_start = episode_start.any(1).tolist()
+        # Values older than this have left the history at the end of the sequence.
+        kept_from = n_steps - math.ceil(self._memory_length / ticks)
+        watched, last = [], post[-1]
+        for step in range(n_steps):
+            if any_start[step]:
+                start = episode_start[step]
+                pre = [torch.where(start, new, old) for new, old in zip(start_pre, pre, strict=True)]
+                last = torch.where(start, start_post[-1], last)
+                if step >= kept_from:
+                    post = [torch.where(start, new, old) for new, old in zip(start_post, post, strict=True)]
+            for _ in range(ticks):
+                pre = [*pre[1:], self.synapses(drive[step], last.t()).t()]
+                last = self.neuron_models(torch.stack(pre, 1), layers)
+                watched.append(last[-self._n_synch :])
+                if step >= kept_from:
+                    post = [*post[1:], last]
+        values = torch.stack(watched, 1).unflatten(1, (n_steps, ticks))
+        features = self.synchronisation.unroll(
+            state["post"][:, -self._n_synch :], self.start_post[-self._n_synch :], values, episode_start
+        )
+        end = {key: torch.stack(history, -1).transpose(0, 1) for key, history in (("pre", pre), ("post", post))}
+        return self.norm(features), end
+
+    def forward_with_activity(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
+        """Run one control step and return the sensors, every neuron's value after the last tick, and the motors."""
+        features, state = self.step_features(sensors, state)
+        motor = self.readout(features)
+        return motor, state, torch.cat((sensors, state["post"][..., -1], motor), -1)
+
+    def wiring(self) -> Wiring:
+        """Return the circuit linearised where an episode starts, with all sensors 0.
+
+        Its synapses are gated and normalised, so no fixed weight connects two neurons. Drawn is how
+        much one neuron's pre-activation changes with a sensor and with another neuron's last value, and
+        how much a motor changes with the present value of a neuron that it reads, through the
+        synchronisation. Elsewhere these derivatives differ.
+        """
+        sensors = self.start_post.new_zeros(1, self.n_sensors)
+        state = {key: value.detach() for key, value in self.initial_state(1).items()}
+
+        def pre(sensors: Tensor, last: Tensor) -> Tensor:
+            now: Tensor = self.synapses(self.synapses.from_features(self.encoder(sensors)), last)
+            return now[0]
+
+        def motor(last: Tensor) -> Tensor:
+            post = torch.cat((state["post"][..., :-1], last[..., None]), -1)
+            commands: Tensor = self.readout(self.norm(self.synchronisation(post[:, -self._n_synch :])))
+            return commands[0]
+
+        last = state["post"][..., -1]
+        of_sensors, of_neurons = torch.func.jacrev(pre, (0, 1))(sensors, last)
+        names = {
+            role: [neuron.name for neuron in self.neurons if neuron.role == role]
+            for role in ("sensor", "inter", "motor")
+        }
+        watched = names["inter"][-self._n_synch :]
+        drawn = (
+            (names["sensor"], names["inter"], of_sensors[:, 0]),
+            (names["inter"], names["inter"], of_neurons[:, 0]),
+            (watched, names["motor"], torch.func.jacrev(motor)(last)[:, 0, -self._n_synch :]),
+        )
+        synapses = [
+            Synapse(before, after, weight)
+            for befores, afters, matrix in drawn
+            for after, row in zip(afters, matrix.tolist(), strict=True)
+            for before, weight in zip(befores, row, strict=True)
+        ]
+        return Wiring(self.neurons, tuple(synapses))
+
+    def load_published(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the weights of a published checkpoint, by the names they have there.
+
+        The readout is left as it is: the authors keep theirs apart, as `actor` and `critic`.
+
+        Raises:
+            CircuitMismatch: the circuit has what published ones lack, or names or sizes differ; nothing
+                is loaded.
+        """
+        if self._decay != "clamp" or not isinstance(self.norm, nn.Identity):
+            raise CircuitMismatch("published weights fit decay='clamp' and normalize=False; build the circuit so")
+        own = {name: value for name, value in self.state_dict().items() if name.startswith("readout.")}
+        load_weights(self, {**own, **from_published(weights, self._d_input)})
+
+
+def _readout(sizes: tuple[int, ...], rng: torch.Generator | None) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        is_last = len(layers) == 2 * (len(sizes) - 2)
+        layer = linear(inputs, outputs, rng)
+        nn.init.orthogonal_(layer.weight, 0.01 if is_last else math.sqrt(2), generator=rng)
+        nn.init.zeros_(layer.bias)
+        layers += [layer] if is_last else [layer, nn.ReLU()]
+    return nn.Sequential(*layers)
