@@ -170,7 +170,7 @@ class Synchronisation(nn.Module):
         self,
         initial: Float[Tensor, "batch watched memory"],
         start: Float[Tensor, "watched memory"],
-        values: Float[Tensor, "watched time ticks batch"],
+        values: Float[Tensor, "time ticks watched batch"],
         episode_start: Bool[Tensor, "time batch"],
     ) -> Float[Tensor, "time batch pairs"]:
         """Return the synchronisation after each step of a sequence, all steps at once.
@@ -181,12 +181,13 @@ class Synchronisation(nn.Module):
             values: of the watched neurons, after each tick.
             episode_start: where `start` replaces the history, before that step.
         """
-        sources, ends = _lines(episode_start, values.shape[2], len(self.age))
-        rows = torch.cat((initial.transpose(0, 1).flatten(1), start, values.flatten(1)), 1)[:, sources]
-        products = rows[self.first] * rows[self.second]
+        sources, ends = _lines(episode_start, values.shape[1], len(self.age))
+        rows = (initial.transpose(1, 2), start.t(), values.transpose(2, 3))
+        line = torch.cat([row.reshape(-1, start.shape[0]) for row in rows]).index_select(0, sources).t()
+        products = line[self.first] * line[self.second]
         # A causal convolution, one kernel per pair, needs each product once: a history shares all but one.
         pairs = F.conv1d(products[None], self._weights()[:, None], groups=len(products))[0]
-        return pairs.t()[ends]
+        return pairs.t().contiguous().index_select(0, ends.flatten()).unflatten(0, ends.shape)
 
     def _weights(self) -> Float[Tensor, "pairs memory"]:
         decay = self.decay.clamp(0, 4) if self._is_clamped else F.softplus(self.decay)
@@ -198,8 +199,8 @@ def _lines(episode_start: Bool[Tensor, "time batch"], ticks: int, memory: int) -
     """Lay all episodes of all environments end to end, each behind the history that it starts with.
 
     Returns:
-        For each place on the line, the column it comes from: `batch * memory` columns of initial
-        histories, then `memory` of the start, then `time * ticks * batch` of values. And for each
+        For each place on the line, the row it comes from: `batch * memory` rows of initial histories,
+        then `memory` of the start, then `time * ticks * batch` of values. And for each
         [time, batch], where the window of `memory` places that ends with that step begins.
     """
     n_steps, batch = episode_start.shape

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from nervecord.circuits import Circuit, Navigator, circuit_names, make_circuit, register_circuit
+from nervecord.circuits import CTM, Circuit, Navigator, circuit_names, make_circuit, register_circuit
 from nervecord.circuits import load_weights as load
 from nervecord.circuits.circuit import Neuron, Wiring
 from nervecord.errors import CircuitMismatch, UnknownName
@@ -16,6 +16,10 @@ VARIANTS = {
     "ncap": [{"sharing": False}, {"sign_constraints": False, "init": "uniform"}, {"controls": True}],
     "navigator": [{"controller": "learned"}, {"controller": "learned", "sharing": False}],
     "mlp": [{"hidden": (8,)}],
+    "ctm": [
+        {"d_model": 24, "d_input": 8, "n_synch": 6, "deep": False, "ticks": 2, "heads": (8,)},
+        {"d_model": 24, "d_input": 8, "n_synch": 6, "synapse_depth": 3, "memory_length": 5},
+    ],
 }
 WEAK_WEIGHTS = {"prop": 0.4, "osc": 0.4, "turn": 0.3, "speed": -0.1, "ipsi": 0.4, "contra": -0.1}
 CASES = [(name, options) for name in circuit_names() for options in [{}, *VARIANTS.get(name, [])]]
@@ -78,7 +82,7 @@ def test_unroll_equals_stepping_and_resets_inside_the_sequence(circuit):
         motor, last = unroll(circuit, sensors, state, episode_start)
         assert torch.allclose(motor, torch.stack(stepped), atol=1e-6)
         assert last.keys() == stepping.keys()
-        assert all(torch.equal(last[key], stepping[key]) for key in last)
+        assert all(torch.allclose(last[key], stepping[key], atol=1e-5) for key in last)
 
 
 @torch.no_grad()
@@ -90,7 +94,7 @@ def test_unroll_in_two_pieces_equals_one(circuit):
     first, middle = circuit.unroll(sensors[:33], state, episode_start[:33])
     second, last = circuit.unroll(sensors[33:], middle, episode_start[33:])
     assert torch.allclose(whole, torch.cat((first, second)), atol=1e-6)
-    assert all(torch.equal(end[key], last[key]) for key in end)
+    assert all(torch.allclose(end[key], last[key], atol=1e-5) for key in end)
 
 
 @torch.no_grad()
@@ -121,7 +125,7 @@ def test_vmap_over_a_population_equals_a_loop_over_it(circuit):
     for index, member in enumerate(population):
         expected, expected_state = member(sensors[index], state)
         assert torch.allclose(motor[index], expected, atol=1e-5)
-        assert all(torch.equal(after[key][index], expected_state[key]) for key in expected_state)
+        assert all(torch.allclose(after[key][index], expected_state[key], atol=1e-5) for key in expected_state)
 
 
 def make_like(circuit: Circuit, weights: torch.Tensor) -> Circuit:
@@ -147,6 +151,8 @@ def test_activity_has_a_column_per_neuron_and_the_motors_of_a_plain_step(circuit
 @torch.no_grad()
 def test_wiring_predicts_activity_from_its_presynaptic_neurons(circuit):
     """Every unit without a bias of its own is its inputs, weighted as drawn: names and columns agree."""
+    if isinstance(circuit, CTM):
+        pytest.skip("its motors are quadratic in its neurons; tests/test_ctm.py checks the wiring as a derivative")
     if any("bias" in name for name, _ in circuit.named_parameters() if "linear" not in name):
         output = [index for index, neuron in enumerate(circuit.neurons) if neuron.role == "motor"]
         activation = lambda drive: drive  # noqa: E731 - motors of an MLP are linear, with zero bias at first
