@@ -1,0 +1,134 @@
+"""Training speed beside SB3's PPO and sb3-contrib's RecurrentPPO: whole iterations, rollout and update.
+
+Every row has 64 environments of dm_control's 6-link swimmer, 64 steps a rollout, minibatches of 512
+and 10 epochs. The peers step dm_control through shimmy in SB3's DummyVecEnv, as their users do;
+RecurrentPPO also steps our environment, which leaves the learners alone to differ.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gymnasium
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from ..agents import CircuitPPO
+from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..errors import MissingDependency
+
+_ENVS, _STEPS, _BATCH, _UNITS = 64, 64, 512, 64
+_COMMON: dict[str, Any] = {"n_steps": _STEPS, "batch_size": _BATCH, "n_epochs": 10, "seed": 0, "device": "cpu"}
+
+
+def ppo_speed(repeats: int = 3) -> list[dict[str, Any]]:
+    """Measure every learner `repeats` times, interleaved; return medians, their parts and ratios.
+
+    Raises:
+        MissingDependency: a peer is not installed.
+    """
+    torch.set_num_threads(1)
+    learners = {name: make() for name, make in _makers().items()}
+    for learner in learners.values():
+        learner.learn(_ENVS * _STEPS)
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in learners}
+    for _ in range(repeats):
+        for name, learner in learners.items():
+            found[name].append(_iteration(learner))
+    rows: list[dict[str, Any]] = []
+    for name, times in found.items():
+        rates = [_ENVS * _STEPS / (rollout + update) for rollout, update in times]
+        rows.append(
+            {
+                "name": name,
+                "steps_per_second": round(statistics.median(rates)),
+                "low": round(min(rates)),
+                "high": round(max(rates)),
+                "rollout_share": round(statistics.median(rollout / (rollout + update) for rollout, update in times), 2),
+            }
+        )
+    rates = {row["name"]: row["steps_per_second"] for row in rows}
+    rows += [
+        {"name": f"{ours} / {theirs}", "ratio": round(rates[ours] / rates[theirs], 2)} for ours, theirs in _PAIRS
+    ]
+    return rows
+
+
+def as_text(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as a table for people."""
+    lines = [f"{'':48}{'steps/s':>9}{'in rollouts':>13}   lowest to highest"]
+    for row in rows:
+        if "ratio" in row:
+            lines.append(f"{row['name']:72}{row['ratio']:>6.2f} times")
+        else:
+            spread = f"{row['low']:,} to {row['high']:,}"
+            lines.append(f"{row['name']:48}{row['steps_per_second']:>9,}{row['rollout_share']:>12.0%}   {spread}")
+    return "\n".join(lines)
+
+
+_PAIRS = [
+    ("CircuitPPO, NCAP", "PPO, MLP, dm_control"),
+    ("CircuitPPO, MLP", "PPO, MLP, dm_control"),
+    ("CircuitPPO, LSTM", "RecurrentPPO, LSTM, our environment"),
+    ("CircuitPPO, LSTM", "RecurrentPPO, LSTM, dm_control"),
+]
+
+
+def _makers() -> dict[str, Callable[[], BaseAlgorithm]]:
+    try:
+        import sb3_contrib
+        import shimmy
+    except ImportError as error:
+        raise MissingDependency(f"{error.name} is not installed; pip install 'nervecord[bench]'") from error
+    gymnasium.register_envs(shimmy)
+    recurrent = partial(
+        sb3_contrib.RecurrentPPO,
+        "MlpLstmPolicy",
+        policy_kwargs={"lstm_hidden_size": _UNITS, "net_arch": {"pi": [], "vf": []}},
+        **_COMMON,
+    )
+    mlp = {"net_arch": {"pi": [64, 64], "vf": [64, 64]}}
+    lstm = {"circuit_options": {"units": _UNITS}, "critic": "separate", "critic_hidden": ()}
+    return {
+        "PPO, MLP, dm_control": lambda: PPO("MlpPolicy", _dm_control(), policy_kwargs=mlp, **_COMMON),
+        "CircuitPPO, NCAP": lambda: _ours("ncap", {"action_std": 0.1}),
+        "CircuitPPO, MLP": lambda: _ours("mlp", {}),
+        "RecurrentPPO, LSTM, dm_control": lambda: recurrent(_dm_control()),
+        "RecurrentPPO, LSTM, our environment": lambda: recurrent(_swimmers()),
+        # As long sequences as RecurrentPPO's, and a critic of its own as it has by default.
+        "CircuitPPO, LSTM": lambda: _ours("lstm", lstm),
+    }
+
+
+def _ours(circuit: str, policy: dict[str, Any]) -> CircuitPPO:
+    return CircuitPPO(
+        "CircuitPolicy", _swimmers(), sequence_length=_STEPS, policy_kwargs={"circuit": circuit, **policy}, **_COMMON
+    )
+
+
+def _swimmers() -> VecEnv:
+    return SwimmerVecEnv(_ENVS, body="swimmer6", n_threads=2)
+
+
+def _dm_control() -> VecEnv:
+    def make() -> gymnasium.Env[Any, Any]:
+        env = gymnasium.make("dm_control/swimmer-swimmer6-v0")
+        return gymnasium.wrappers.FlattenObservation(env)
+
+    return DummyVecEnv([make] * _ENVS)
+
+
+def _iteration(learner: Any) -> tuple[float, float]:
+    """Return the seconds of one rollout and of one update."""
+    _, callback = learner._setup_learn(_ENVS * _STEPS, reset_num_timesteps=False)
+    begin = time.perf_counter()
+    learner.collect_rollouts(learner.env, callback, learner.rollout_buffer, _STEPS)
+    middle = time.perf_counter()
+    learner.train()
+    return middle - begin, time.perf_counter() - middle
