@@ -35,7 +35,7 @@ class CTM(RecurrentCircuit):
         d_input: size of the encoded sensors.
         n_synch: neurons whose synchronisation is read, `n_synch (n_synch + 1) / 2` features.
         synapse_depth: 1, or the number of widths of a U-Net between `d_model` and 16.
-        memory_length: ticks of history.
+        memory_length: ticks of history, 2 or more.
         deep: neuron-level models with a hidden layer; otherwise linear ones.
         hidden: units of that layer.
         decay: `softplus` to train; `clamp` for published checkpoints, whose decay stops learning once it
@@ -73,14 +73,16 @@ class CTM(RecurrentCircuit):
             "d_input": d_input,
             "n_synch": n_synch,
             "synapse_depth": synapse_depth,
-            "memory_length": memory_length,
             "hidden": hidden,
         }
         for option, size in sizes.items():
             if size < 1:
                 raise CircuitMismatch(f"{option} is {size}; give 1 or more")
+        # A history of one tick would be replaced before it is read, so that nothing of its start is learned.
+        if memory_length < 2:
+            raise CircuitMismatch(f"memory_length is {memory_length}; give 2 or more")
         if n_synch > d_model:
-            raise CircuitMismatch(f"n_synch is {n_synch} of {d_model} neurons; give d_model={d_model} at most")
+            raise CircuitMismatch(f"n_synch is {n_synch} of {d_model} neurons; give {d_model} or fewer")
         if synapse_depth > 1 and d_model < 16:
             raise CircuitMismatch(f"a U-Net narrows to 16 units and d_model is {d_model}; give synapse_depth=1")
         if decay not in ("softplus", "clamp"):
