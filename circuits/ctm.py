@@ -83,6 +83,8 @@ class CTM(RecurrentCircuit):
             raise CircuitMismatch(f"memory_length is {memory_length}; give 2 or more")
         if n_synch > d_model:
             raise CircuitMismatch(f"n_synch is {n_synch} of {d_model} neurons; give {d_model} or fewer")
+        if normalize and n_synch == 1:
+            raise CircuitMismatch("n_synch is 1, one feature, which normalize makes 0; give n_synch=2 or more")
         if synapse_depth > 1 and d_model < 16:
             raise CircuitMismatch(f"a U-Net narrows to 16 units and d_model is {d_model}; give synapse_depth=1")
         if decay not in ("softplus", "clamp"):

@@ -24,6 +24,15 @@ VARIANTS: list[dict] = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Small matrices on two threads took ten times as long where the cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(params=["extract/0", "extract/1", "shared/0", "shared/1", "shared/2", "shared/3"])
 def golden(request) -> dict[str, torch.Tensor]:
     """One golden case, by name."""
@@ -145,8 +154,8 @@ def test_a_fresh_synchronisation_is_tiny_until_it_is_normalised():
     for normalize in (False, True):
         circuit = CTM({"observation": 8}, 1, normalize=normalize, rng=torch.Generator().manual_seed(0))
         size[normalize] = circuit.unroll_features(sensors, circuit.initial_state(64), start)[0].abs().mean()
-    assert size[False] < 0.02
-    assert 0.3 < size[True] < 1.5
+    assert 5e-4 < size[False] < 5e-3
+    assert 0.2 < size[True] < 1.5
 
 
 def test_weights_come_from_the_generator_alone():
@@ -220,7 +229,8 @@ def test_wiring_is_the_derivative_where_an_episode_starts():
         ({"memory_length": 1}, "memory_length is 1; give 2 or more"),
         ({"n_synch": 200}, "n_synch is 200 of 128 neurons; give 128 or fewer"),
         ({"d_model": 8, "n_synch": 4, "synapse_depth": 3}, "narrows to 16 units and d_model is 8"),
-        ({"decay": "relu"}, "give"),
+        ({"n_synch": 1}, "give n_synch=2 or more"),
+        ({"decay": "relu"}, "give .*'softplus', 'clamp'"),
         ({"deep": 1}, "give bool"),
         ({"heads": (64, 0)}, "numbers of units"),
     ],
