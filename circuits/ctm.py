@@ -148,8 +148,10 @@ class CTM(RecurrentCircuit):
         n_steps, ticks = len(sensors), self._ticks
         drive = self.synapses.from_features(self.encoder(sensors)).unbind()
         layers = self.neuron_models.layers()
+        # First of all, so that NaN in the state of an episode that ended reaches no sum over time.
+        state = self.reset_state(state, episode_start[0])
         pre, post = (list(state[key].permute(2, 1, 0).contiguous()) for key in ("pre", "post"))
-        any_start = episode_start.any(1).tolist()
+        any_start = [False, *episode_start[1:].any(1).tolist()]
         # Values older than this have left the history at the end of the sequence.
         kept_from = n_steps - math.ceil(self._memory_length / ticks)
         watched, last = [], post[-1]

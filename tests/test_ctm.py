@@ -116,6 +116,16 @@ def test_unroll_equals_the_step_loop_in_values_states_and_gradients(options, ste
     torch.testing.assert_close(found[1], found[0], atol=1e-10, rtol=1e-8)
 
 
+def test_nan_in_an_episode_that_ended_reaches_neither_values_nor_gradients():
+    circuit, (sensors, start) = small(), sequence()
+    start[0] = True
+    broken = {key: torch.full_like(value, torch.nan) for key, value in circuit.initial_state(BATCH).items()}
+    motor, end = circuit.unroll(sensors, broken, start)
+    motor.sum().backward()
+    assert all(value.isfinite().all() for value in (motor, *end.values()))
+    assert all(parameter.grad.isfinite().all() for parameter in circuit.parameters())
+
+
 @torch.no_grad()
 def test_an_unroll_leaves_the_state_that_it_was_given():
     circuit = small()
