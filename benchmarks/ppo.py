@@ -53,11 +53,9 @@ def ppo_speed(repeats: int = 3) -> list[dict[str, Any]]:
                 "rollout_share": round(statistics.median(rollout / (rollout + update) for rollout, update in times), 2),
             }
         )
-    rates = {row["name"]: row["steps_per_second"] for row in rows}
-    rows += [
-        {"name": f"{ours} / {theirs}", "ratio": round(rates[ours] / rates[theirs], 2)} for ours, theirs in _PAIRS
-    ]
-    return rows
+    median = {row["name"]: row["steps_per_second"] for row in rows}
+    ratios = {f"{ours} / {theirs}": median[ours] / median[theirs] for ours, theirs in _PAIRS}
+    return rows + [{"name": name, "ratio": round(ratio, 2)} for name, ratio in ratios.items()]
 
 
 def as_text(rows: list[dict[str, Any]]) -> str:
@@ -87,9 +85,9 @@ def _makers() -> dict[str, Callable[[], BaseAlgorithm]]:
     except ImportError as error:
         raise MissingDependency(f"{error.name} is not installed; pip install 'nervecord[bench]'") from error
     gymnasium.register_envs(shimmy)
-    recurrent = partial(
+    recurrent: Callable[..., BaseAlgorithm] = partial(
         sb3_contrib.RecurrentPPO,
-        "MlpLstmPolicy",
+        policy="MlpLstmPolicy",
         policy_kwargs={"lstm_hidden_size": _UNITS, "net_arch": {"pi": [], "vf": []}},
         **_COMMON,
     )
@@ -99,8 +97,8 @@ def _makers() -> dict[str, Callable[[], BaseAlgorithm]]:
         "PPO, MLP, dm_control": lambda: PPO("MlpPolicy", _dm_control(), policy_kwargs=mlp, **_COMMON),
         "CircuitPPO, NCAP": lambda: _ours("ncap", {"action_std": 0.1}),
         "CircuitPPO, MLP": lambda: _ours("mlp", {}),
-        "RecurrentPPO, LSTM, dm_control": lambda: recurrent(_dm_control()),
-        "RecurrentPPO, LSTM, our environment": lambda: recurrent(_swimmers()),
+        "RecurrentPPO, LSTM, dm_control": lambda: recurrent(env=_dm_control()),
+        "RecurrentPPO, LSTM, our environment": lambda: recurrent(env=_swimmers()),
         # As long sequences as RecurrentPPO's, and a critic of its own as it has by default.
         "CircuitPPO, LSTM": lambda: _ours("lstm", lstm),
     }

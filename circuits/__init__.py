@@ -2,25 +2,37 @@
 
 from .circuit import Circuit, Neuron, State, Synapse, Wiring, load_weights
 from .ctm import CTM
+from .ctrnn import CTRNN
+from .elm import ELM
+from .gated import GRU, LSTM
 from .mlp import MLP
 from .navigator import Navigator
 from .ncap import NCAP
-from .recurrent import RecurrentCircuit
+from .ncps import LTC, CfC
+from .recurrent import RecurrentCircuit, UnitCircuit, with_rank
 from .registry import circuit_names, make_circuit, register_circuit
 
 __all__ = [
     "CTM",
+    "CTRNN",
+    "ELM",
+    "GRU",
+    "LSTM",
+    "LTC",
     "MLP",
     "NCAP",
+    "CfC",
     "Circuit",
     "Navigator",
     "Neuron",
     "RecurrentCircuit",
     "State",
     "Synapse",
+    "UnitCircuit",
     "Wiring",
     "circuit_names",
     "load_weights",
     "make_circuit",
     "register_circuit",
+    "with_rank",
 ]

@@ -99,7 +99,8 @@ class CTM(RecurrentCircuit):
         self.synapses = Synapses(d_input, d_model, synapse_depth, rng)
         self.neuron_models = NeuronModels(d_model, memory_length, hidden if deep else None, rng)
         self.synchronisation = Synchronisation(n_synch, memory_length, decay)
-        self.norm = nn.LayerNorm(self.n_features) if normalize else nn.Identity()
+        # The synchronisation's variance is about 1e-6 at first: torch's 1e-5 in the divisor would drown it.
+        self.norm = nn.LayerNorm(self.n_features, eps=1e-10) if normalize else nn.Identity()
         bound = 1 / math.sqrt(d_model + memory_length)
         self.start_pre, self.start_post = (
             nn.Parameter(torch.empty(d_model, memory_length).uniform_(-bound, bound, generator=rng)) for _ in range(2)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from .circuit import Circuit, State
+from ..errors import CircuitMismatch
+from .circuit import Circuit, Neuron, State, Synapse, Wiring
 
 
 class RecurrentCircuit(Circuit):
@@ -61,3 +63,107 @@ class RecurrentCircuit(Circuit):
         """Run a sequence; see `Circuit.unroll`."""
         features, state = self.unroll_features(sensors, state, episode_start)
         return self.readout(features), state
+
+
+class UnitCircuit(RecurrentCircuit):
+    """A recurrent circuit of units that all hear the sensors and one another, and are all read out.
+
+    A subclass gives `drawn_weights` and, as everywhere, `initial_state` and `step_features`, whose
+    features are the units' values.
+    """
+
+    def _build(self, senses: Mapping[str, int], n_motors: int, units: int, rng: torch.Generator | None) -> None:
+        """Name the units and make the readout; call after nn.Module's __init__."""
+        if units < 1:
+            raise CircuitMismatch(f"units is {units}; give 1 or more")
+        self.senses, self.n_motors, self.n_features = tuple(senses.items()), n_motors, units
+        self.neurons = name_neurons(self.senses, units, n_motors)
+        self.readout = motor_readout(units, n_motors, rng)
+
+    @abstractmethod
+    def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
+        """Return the weights that a diagram shows: from sensors and from units to units."""
+
+    def forward_with_activity(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
+        """Run one control step and return sensors, units and motors."""
+        features, state = self.step_features(sensors, state)
+        motor = self.readout(features)
+        return motor, state, torch.cat((sensors, features, motor), -1)
+
+    def wiring(self) -> Wiring:
+        """Return every weight as a synapse; see `drawn_weights` for which."""
+        names = [neuron.name for neuron in self.neurons]
+        sensors, units, motors = (
+            names[: self.n_sensors],
+            names[self.n_sensors : -self.n_motors],
+            names[-self.n_motors :],
+        )
+        into, between = self.drawn_weights()
+        return Wiring(
+            self.neurons,
+            (
+                *synapses(sensors, units, into, "input"),
+                *synapses(units, units, between, "recurrent"),
+                *synapses(units, motors, self.readout.get_parameter("weight"), "readout"),
+            ),
+        )
+
+
+def name_neurons(senses: Sequence[tuple[str, int]], units: int, n_motors: int) -> tuple[Neuron, ...]:
+    """Return sensors by their sense, units by number, and motors from head to tail."""
+    return (
+        *(Neuron(f"{sense}_{i}", "sensor") for sense, size in senses for i in range(size)),
+        *(Neuron(f"unit_{i}", "inter") for i in range(units)),
+        *(Neuron(f"motor_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors)),
+    )
+
+
+def motor_readout(n_features: int, n_motors: int, rng: torch.Generator | None) -> nn.Linear:
+    """Return a linear readout that starts near zero, as SB3's action layers do."""
+    readout = nn.Linear(n_features, n_motors)
+    nn.init.orthogonal_(readout.weight, 0.01, generator=rng)
+    nn.init.zeros_(readout.bias)
+    return readout
+
+
+def synapses(
+    pre: Sequence[str], post: Sequence[str], weights: Float[Tensor, "post pre"], group: str
+) -> Iterator[Synapse]:
+    """Return the synapses of a weight matrix, without those that are zero."""
+    for after, row in zip(post, weights.tolist(), strict=True):
+        yield from (Synapse(before, after, weight, group) for before, weight in zip(pre, row, strict=True) if weight)
+
+
+def hold(module: nn.Module, name: str, value: Tensor, learned: bool) -> None:
+    """Register a parameter, or a buffer, which no learner moves (an evolution strategy moves every parameter)."""
+    if learned:
+        module.register_parameter(name, nn.Parameter(value))
+    else:
+        module.register_buffer(name, value)
+
+
+def uniform(shape: Sequence[int], fan_in: int, rng: torch.Generator | None) -> nn.Parameter:
+    """Return weights uniform within 1 / sqrt(fan_in), as torch draws them for its layers."""
+    bound = fan_in**-0.5
+    return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound, generator=rng))
+
+
+def with_rank(weight: Float[Tensor, "n m"], rank: int | None) -> Float[Tensor, "n m"]:
+    """Return the weight truncated to its largest `rank` singular values, at its old Frobenius norm.
+
+    The knob for rich or lazy learning: initial weights of high rank change less (Liu et al. 2023,
+    https://arxiv.org/abs/2310.08513). None keeps the weight as it is.
+
+    Raises:
+        CircuitMismatch: the rank is not between 1 and the weight's smaller side.
+    """
+    if rank is None:
+        return weight
+    if not 1 <= rank <= min(weight.shape):
+        raise CircuitMismatch(f"rank is {rank}; give 1 to {min(weight.shape)}, or none for full rank")
+    left, singular, right = torch.linalg.svd(weight.detach(), full_matrices=False)
+    kept = (left[:, :rank] * singular[:rank]) @ right[:rank]
+    scaled: Tensor = kept * (weight.detach().norm() / kept.norm())
+    return scaled

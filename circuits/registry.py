@@ -13,9 +13,13 @@ import torch
 from ..errors import CircuitMismatch, UnknownName
 from .circuit import Circuit
 from .ctm import CTM
+from .ctrnn import CTRNN
+from .elm import ELM
+from .gated import GRU, LSTM
 from .mlp import MLP
 from .navigator import Navigator
 from .ncap import NCAP
+from .ncps import LTC, CfC
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +123,8 @@ def _fits(value: object, annotation: Any) -> bool:
         return any(_fits(value, argument) for argument in arguments)
     if origin is Sequence:
         return isinstance(value, list | tuple) and all(_fits(item, arguments[0]) for item in value)
+    if origin is tuple:
+        return isinstance(value, list | tuple) and len(value) == len(arguments) and all(map(_fits, value, arguments))
     # A bool is an int to Python, and a mistake where a number is meant.
     if annotation in (int, float):
         return isinstance(value, annotation | int) and not isinstance(value, bool)
@@ -136,3 +142,9 @@ register_circuit(
 )
 register_circuit("mlp", MLP, "multilayer perceptron, hidden=(64, 64)")
 register_circuit("ctm", CTM, "Continuous Thought Machine, ticks=1, d_model=128")
+register_circuit("ctrnn", CTRNN, "leaky units with a learned time constant each, units=64")
+register_circuit("elm", ELM, "Expressive Leaky Memory neuron, units=32")
+register_circuit("ltc", LTC, "liquid time-constant network in NCP wiring, units=32")
+register_circuit("cfc", CfC, "closed-form continuous-time network in NCP wiring, units=32")
+register_circuit("gru", GRU, "gated recurrent units, units=64")
+register_circuit("lstm", LSTM, "long short-term memory, units=64")

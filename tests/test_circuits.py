@@ -16,6 +16,15 @@ VARIANTS = {
     "ncap": [{"sharing": False}, {"sign_constraints": False, "init": "uniform"}, {"controls": True}],
     "navigator": [{"controller": "learned"}, {"controller": "learned", "sharing": False}],
     "mlp": [{"hidden": (8,)}],
+    "ctrnn": [
+        {"units": 9, "form": "drive", "time_constants": "clamp", "tau": (1.5, 4.0)},
+        {"units": 9, "time_constants": "fixed", "learn_start": False, "rank": 2, "substeps": 3},
+    ],
+    "elm": [{"units": 5, "branches": 3, "layers": 2, "learn_tau": False, "tau": (2.0, 50.0)}],
+    "ltc": [{"units": 9, "sparsity": 0.2}],
+    "cfc": [{"units": 9, "sparsity": 0.2}],
+    "gru": [{"units": 7, "rank": 3}],
+    "lstm": [{"units": 7, "rank": 3}],
     "ctm": [
         {"d_model": 24, "d_input": 8, "n_synch": 6, "deep": False, "ticks": 2, "heads": (8,)},
         {"d_model": 24, "d_input": 8, "n_synch": 6, "synapse_depth": 3, "memory_length": 5},
@@ -155,6 +164,8 @@ def test_wiring_predicts_activity_from_its_presynaptic_neurons(circuit):
         pytest.skip("its motors are quadratic in its neurons; tests/test_ctm.py checks the wiring as a derivative")
     if any("bias" in name for name, _ in circuit.named_parameters() if "linear" not in name):
         output = [index for index, neuron in enumerate(circuit.neurons) if neuron.role == "motor"]
+        if any(neuron.name == "output_0" for neuron in circuit.neurons):
+            output = [index for index, neuron in enumerate(circuit.neurons) if neuron.name.startswith("output_")]
         activation = lambda drive: drive  # noqa: E731 - motors of an MLP are linear, with zero bias at first
     else:
         output = [index for index, neuron in enumerate(circuit.neurons) if neuron.role in ("motor", "muscle")]
@@ -249,6 +260,19 @@ def test_weights_of_an_mlp_on_another_body_say_which_sizes_differ():
         ("navigator", SENSES, {"controller": "autopilot"}, CircuitMismatch, "hand"),
         ("mlp", SENSES, {"hidden": 64}, CircuitMismatch, "64; give"),
         ("mlp", SENSES, {"hidden": [0]}, CircuitMismatch, "numbers of units"),
+        ("ctrnn", SENSES, {"form": "both"}, CircuitMismatch, "'both'; give Literal"),
+        ("ctrnn", SENSES, {"time_constants": "free"}, CircuitMismatch, "'free'; give Literal"),
+        ("elm", SENSES, {"tau": 5.0}, CircuitMismatch, "5.0; give tuple"),
+        ("ctrnn", SENSES, {"tau": [0.5, 2]}, CircuitMismatch, "from 1 up"),
+        ("ctrnn", SENSES, {"substeps": 0}, CircuitMismatch, "1 or more"),
+        ("ctrnn", SENSES, {"units": 8, "rank": 9}, CircuitMismatch, "rank is 9; give 1 to 8"),
+        ("elm", SENSES, {"branches": 99}, CircuitMismatch, "give 1 to 50"),
+        ("elm", SENSES, {"layers": 0}, CircuitMismatch, "1 or more"),
+        ("elm", SENSES, {"tau": [5.0, 1.0]}, CircuitMismatch, "a rising range"),
+        ("gru", SENSES, {"units": 0}, CircuitMismatch, "units is 0; give 1 or more"),
+        ("lstm", SENSES, {"units": 4, "rank": 0}, CircuitMismatch, "rank is 0; give 1 to 4"),
+        ("ltc", SENSES, {"units": 7}, CircuitMismatch, "give 8 or more"),
+        ("cfc", SENSES, {"sparsity": 0.95}, CircuitMismatch, r"0\.1 \(dense\) to 0\.9"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_would_be_right(name, senses, options, error, message):

@@ -1,0 +1,140 @@
+"""The continuous-timescale RNN: every unit has a time constant of its own, which is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..errors import CircuitMismatch
+from .circuit import State
+from .recurrent import UnitCircuit, hold, uniform, with_rank
+
+_SLOPE = 0.01  # of the leaky ReLU below zero
+
+
+class CTRNN(UnitCircuit):
+    """Leaky units h' = f((1 - a) h + a (W h + b + W_in x)) with a = 1 / tau, one tau each.
+
+    f is a leaky ReLU and no unit hears itself (W has a zero diagonal). The state is `h`, [batch, units].
+
+    Args:
+        senses: name and size of each sense.
+        n_motors: number of motor commands.
+        units: how many.
+        form: "update" puts the nonlinearity on the whole update, "drive" on W h + b + W_in x alone.
+        time_constants: "softplus", tau = 1 + softplus(rho); "clamp", 1 / max(tau, 1), as published, where
+            every tau below 1 has lost its gradient (23 % in one released network); "fixed", not trained.
+        tau: the range that the time constants start in, in substeps; 1 or more.
+        substeps: updates per control step.
+        learn_start: learn the state that an episode starts with, at first 0.
+        rank: of the initial recurrent weights (before the diagonal is cut); None for full rank.
+        rng: where the initial weights come from.
+
+    Attributes:
+        weight_in, weight_rec, bias: as above; the diagonal of `weight_rec` does not act.
+        raw_tau: the time constants before the function that `time_constants` names.
+
+    Source: Khajehabdollahi et al., ICLR 2024 (https://arxiv.org/abs/2309.12927), eq. 1.
+    """
+
+    others: Tensor
+    raw_tau: Tensor
+    start: Tensor
+
+    def __init__(
+        self,
+        senses: Mapping[str, int],
+        n_motors: int,
+        *,
+        units: int = 64,
+        form: Literal["update", "drive"] = "update",
+        time_constants: Literal["softplus", "clamp", "fixed"] = "softplus",
+        tau: tuple[float, float] = (1.0, 2.0),
+        substeps: int = 1,
+        learn_start: bool = True,
+        rank: int | None = None,
+        rng: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if form not in ("update", "drive"):
+            raise CircuitMismatch(f"form is {form!r}; give 'update' or 'drive'")
+        if time_constants not in ("softplus", "clamp", "fixed"):
+            raise CircuitMismatch(f"time_constants is {time_constants!r}; give 'softplus', 'clamp' or 'fixed'")
+        low, high = tau
+        if not 1 <= low <= high:
+            raise CircuitMismatch(f"tau is {low} to {high} steps; give a range from 1 up, such as [1, 2]")
+        if substeps < 1:
+            raise CircuitMismatch(f"substeps is {substeps}; give 1 or more")
+        self._build(senses, n_motors, units, rng)
+        self.form, self.time_constants, self.substeps = form, time_constants, substeps
+        self.weight_in = uniform((units, self.n_sensors), self.n_sensors, rng)
+        self.weight_rec = nn.Parameter(with_rank(uniform((units, units), units, rng), rank))
+        self.bias = uniform((units,), units, rng)
+        drawn = torch.empty(units).uniform_(low, high, generator=rng)
+        # What is learned stands a little above 1 at least: at 1 itself, softplus has its log at minus infinity.
+        raw = torch.expm1((drawn - 1).clamp(min=1e-2)).log() if time_constants == "softplus" else drawn
+        hold(self, "raw_tau", raw, learned=time_constants != "fixed")
+        hold(self, "start", torch.zeros(units), learned=learn_start)
+        self.register_buffer("others", 1 - torch.eye(units), persistent=False)
+
+    @property
+    def tau(self) -> Float[Tensor, " units"]:
+        """The time constants as they act, in substeps."""
+        if self.time_constants == "softplus":
+            return 1 + nn.functional.softplus(self.raw_tau)
+        return self.raw_tau.clamp(min=1.0) if self.time_constants == "clamp" else self.raw_tau
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the state that an episode starts with."""
+        return {"h": self.start.expand(batch_size, -1)}
+
+    def step_features(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch units"], State]:
+        """Run one control step, `substeps` updates."""
+        leak, recurrent = 1 / self.tau, (self.weight_rec * self.others).t()
+        h = self._update(state["h"], self._drive(sensors), leak, recurrent)
+        return h, {"h": h}
+
+    def unroll_features(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch units"], State]:
+        """Run a sequence; the sensors are weighted for all of it at once."""
+        leak, recurrent = 1 / self.tau, (self.weight_rec * self.others).t()
+        resets, h, values = episode_start.any(1).tolist(), state["h"], []
+        for step, drive in enumerate(self._drive(sensors).unbind()):
+            if resets[step]:
+                h = torch.where(episode_start[step, :, None], self.start, h)
+            h = self._update(h, drive, leak, recurrent)
+            values.append(h)
+        return torch.stack(values), {"h": h}
+
+    def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
+        """Return the input and the recurrent weights."""
+        return self.weight_in, self.weight_rec * self.others
+
+    def _drive(self, sensors: Float[Tensor, "*batch sensors"]) -> Float[Tensor, "*batch units"]:
+        return nn.functional.linear(sensors, self.weight_in, self.bias)
+
+    def _update(
+        self,
+        h: Float[Tensor, "batch units"],
+        drive: Float[Tensor, "batch units"],
+        leak: Float[Tensor, " units"],
+        recurrent: Float[Tensor, "units units"],
+    ) -> Float[Tensor, "batch units"]:
+        for _ in range(self.substeps):
+            heard = torch.addmm(drive, h, recurrent)
+            if self.form == "drive":
+                heard = nn.functional.leaky_relu(heard, _SLOPE)
+            h = torch.lerp(h, heard, leak)
+            if self.form == "update":
+                h = nn.functional.leaky_relu(h, _SLOPE)
+        return h

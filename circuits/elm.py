@@ -1,0 +1,128 @@
+"""The Expressive Leaky Memory neuron: slow memory units behind leaky branches of synapses."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import CircuitMismatch
+from .circuit import State
+from .recurrent import UnitCircuit, hold
+
+
+class ELM(UnitCircuit):
+    """A neuron with branches b, memory units m and an MLP that writes them, version 2.
+
+    b' = k_b b + sum of relu(w_s) x over the branch's synapses; dm = 1.7159 tanh(2/3 MLP([b', k_m m]));
+    m' = k_m m + (1 - k_lambda) dm; with k_b = exp(-1 / tau_b), k_m = exp(-1 / tau_m) and
+    k_lambda = exp(-lambda / tau_m). Weights of synapses are not negative, so x holds every sensor and
+    its opposite. The state is `branch` and `memory`; the features are the memory units.
+
+    Args:
+        senses: name and size of each sense.
+        n_motors: number of motor commands.
+        units: memory units.
+        branches: over which the synapses, two of every sensor, are spread in order.
+        layers: hidden layers of the MLP, 2 x units wide, ReLU.
+        tau: range of the memory's time constants, in control steps, spaced evenly in their logarithm.
+        learn_tau: learn them, within the range.
+        rng: where the initial weights come from.
+
+    Source: Spieler et al., ICLR 2024 (https://arxiv.org/abs/2306.16922), eq. 1-3 and version 2 of the code.
+    """
+
+    pooled: Tensor
+    tau_b: Tensor
+    raw_tau_m: Tensor
+
+    def __init__(
+        self,
+        senses: Mapping[str, int],
+        n_motors: int,
+        *,
+        units: int = 32,
+        branches: int = 8,
+        layers: int = 1,
+        tau: tuple[float, float] = (1.0, 1000.0),
+        learn_tau: bool = True,
+        rng: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self._build(senses, n_motors, units, rng)
+        n_synapses = 2 * self.n_sensors
+        if not 1 <= branches <= n_synapses:
+            raise CircuitMismatch(f"branches is {branches} for {n_synapses} synapses; give 1 to {n_synapses}")
+        if layers < 1:
+            raise CircuitMismatch(f"layers is {layers}; give 1 or more")
+        low, high = tau
+        if not 0 < low < high:
+            raise CircuitMismatch(f"tau is {low} to {high} steps; give a rising range above 0, such as [1, 1000]")
+        self._low, self._high = low, high
+        self.weight_s = nn.Parameter(torch.full((n_synapses,), 0.5))
+        self.register_buffer("tau_b", torch.full((branches,), 5.0))
+        # Time constants at the range's ends would sit where the sigmoid is flat and never move.
+        places = torch.linspace(0, 1, units + 2)[1:-1] if units > 1 else torch.tensor([0.5])
+        spaced = torch.exp(math.log(low) + places * (math.log(high) - math.log(low)))
+        hold(self, "raw_tau_m", torch.logit((spaced - low) / (high - low)), learned=learn_tau)
+        sizes = [branches + units, *[2 * units] * layers, units]
+        self.mlp = nn.Sequential()
+        for inputs, outputs in itertools.pairwise(sizes):
+            layer = nn.Linear(inputs, outputs)
+            for weight in layer.parameters():
+                nn.init.uniform_(weight, -(inputs**-0.5), inputs**-0.5, generator=rng)
+            self.mlp.extend([layer, nn.ReLU()])
+        del self.mlp[-1]
+        self.start_branch = nn.Parameter(torch.zeros(branches))
+        self.start_memory = nn.Parameter(torch.zeros(units))
+        branch_of = torch.arange(n_synapses) * branches // n_synapses
+        self.register_buffer("pooled", nn.functional.one_hot(branch_of, branches).float(), persistent=False)
+
+    @property
+    def tau(self) -> Float[Tensor, " units"]:
+        """The memory's time constants as they act, in control steps."""
+        return self._low + (self._high - self._low) * torch.sigmoid(self.raw_tau_m)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the state that an episode starts with."""
+        return {
+            "branch": self.start_branch.expand(batch_size, -1),
+            "memory": self.start_memory.expand(batch_size, -1),
+        }
+
+    def step_features(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch units"], State]:
+        """Run one control step."""
+        return self.step_synapses(torch.cat((sensors, -sensors), -1), state)
+
+    def step_synapses(
+        self, inputs: Float[Tensor, "batch synapses"], state: State
+    ) -> tuple[Float[Tensor, "batch units"], State]:
+        """Run one control step on what each synapse receives."""
+        tau = self.tau
+        keep_branch, keep = torch.exp(-1 / self.tau_b), torch.exp(-1 / tau)
+        # The published lambda of 5, over the time constant: slow units take small steps.
+        write = 1 - torch.exp(-5 / tau)
+        branch = keep_branch * state["branch"] + (inputs * self.weight_s.relu()) @ self.pooled
+        kept = keep * state["memory"]
+        change = 1.7159 * torch.tanh(2 / 3 * self.mlp(torch.cat((branch, kept), -1)))
+        memory = kept + write * change
+        return memory, {"branch": branch, "memory": memory}
+
+    def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
+        """Return the MLP's derivative at rest, at its start: from sensors (a sensor's two synapses) and memory."""
+
+        def change(inputs: Tensor, memory: Tensor) -> Tensor:
+            written: Tensor = self.mlp(torch.cat((inputs @ self.pooled, torch.exp(-1 / self.tau) * memory), -1))
+            return written
+
+        n_synapses, units = len(self.weight_s), self.n_features
+        at_rest = (self.weight_s.new_zeros(n_synapses), self.weight_s.new_zeros(units))
+        synapses, memory = torch.autograd.functional.jacobian(change, at_rest)
+        signed = synapses * self.weight_s.relu()
+        return signed[:, : self.n_sensors] - signed[:, self.n_sensors :], memory
