@@ -67,7 +67,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             "normalize_reward": True,
         },
         for_priors={"action_std": 0.1, "normalize_observation": False},
-        for_memory={"n_envs": 16, "n_steps": 256, "batch_size": 512, "n_epochs": 5},
+        for_memory={"n_envs": 16, "n_steps": 256, "batch_size": 512, "n_epochs": 5, "learning_rate": 1e-3},
     ),
     "ddpg": Algorithm(
         "deterministic policy gradient",

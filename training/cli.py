@@ -102,10 +102,7 @@ class Evaluate(_OnRun):
         from .evaluate import evaluate
 
         result = evaluate(self.path, self.episodes, self.body, progress=not self.json)
-        found = result.to_json()
-        return (
-            found if self.json else {"return": str(result.mean_return), "net speed (m/s)": str(result.mean_net_speed)}
-        )
+        return result.to_json() if self.json else {name: str(found) for name, found in result.intervals.items()}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,15 +38,19 @@ class Agent(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Returns and net speeds of whole episodes.
+    """What whole episodes came to.
 
     Attributes:
-        returns: the sum of rewards of each episode.
-        net_speeds: net speed of the centre of mass in each episode, m/s.
+        metrics: one value per episode of "return" (the sum of rewards) and of everything that the task
+            informs of at an episode's end, such as "net_speed" (of the centre of mass, m/s).
     """
 
-    returns: Float[np.ndarray, " episodes"]
-    net_speeds: Float[np.ndarray, " episodes"]
+    metrics: Mapping[str, Float[np.ndarray, " episodes"]]
+
+    @property
+    def returns(self) -> Float[np.ndarray, " episodes"]:
+        """The sum of rewards of each episode."""
+        return self.metrics["return"]
 
     @property
     def mean_return(self) -> Interval:
@@ -55,14 +60,18 @@ class Evaluation:
     @property
     def mean_net_speed(self) -> Interval:
         """The mean net speed with a bootstrap 95 % interval over episodes, m/s."""
-        return bootstrap_mean(self.net_speeds)
+        return bootstrap_mean(self.metrics["net_speed"])
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """The mean of every metric with a bootstrap 95 % interval over episodes."""
+        return {name: bootstrap_mean(values) for name, values in self.metrics.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Return the intervals and every episode."""
         return {
-            "return": dataclasses.asdict(self.mean_return),
-            "net_speed": dataclasses.asdict(self.mean_net_speed),
-            "episodes": {"return": self.returns.tolist(), "net_speed": self.net_speeds.tolist()},
+            **{name: dataclasses.asdict(interval) for name, interval in self.intervals.items()},
+            "episodes": {name: values.tolist() for name, values in self.metrics.items()},
         }
 
 
@@ -74,7 +83,7 @@ def evaluate_agent(agent: Agent, env: SwimmerVecEnv, seed: int = EVALUATION_SEED
     state: Any = None
     returns = np.zeros(env.num_envs)
     start = np.ones(env.num_envs, bool)
-    speeds = np.zeros(env.num_envs)
+    ends: list[dict[str, float]] = []
     for _ in tqdm(range(env.task.episode_steps), desc="evaluate", unit="step", disable=not progress):
         actions, state = agent.predict(observation, state, start, deterministic=True)
         stepped, rewards, dones, infos = env.step(actions)
@@ -82,8 +91,9 @@ def evaluate_agent(agent: Agent, env: SwimmerVecEnv, seed: int = EVALUATION_SEED
         returns += rewards
         start = dones
         if dones.all():
-            speeds = np.array([info["net_speed"] for info in infos])
-    return Evaluation(returns, speeds)
+            ends = infos
+    told = {name: np.array([info[name] for info in ends]) for name in env.task.info()}
+    return Evaluation({"return": returns, **told})
 
 
 def evaluate(

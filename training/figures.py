@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-_COLOURS = ("#1f6feb", "#8b949e", "#d4a72c", "#2da44e")
+_COLOURS = ("#1f6feb", "#8b949e", "#d4a72c", "#2da44e", "#cf222e", "#8250df")
 
 
 def learning_curve(metrics: pd.DataFrame) -> Figure:
@@ -63,3 +64,32 @@ def figure_svg(figure: Figure) -> str:
 
 def _open(axes: mpl.axes.Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def curves(
+    groups: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]], title: str, target: float | None = None
+) -> Figure:
+    """Draw learning curves: one thin line per seed and their mean, in one colour per group.
+
+    Args:
+        groups: for each label, (steps, values) of each seed.
+        title: of the figure.
+        target: a score to draw as a dashed line.
+    """
+    figure = Figure(figsize=(8.0, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for colour, (label, seeds) in zip(_COLOURS, groups.items(), strict=False):
+        for steps, values in seeds:
+            axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.5)
+        # Seeds log at the same steps up to where the shortest ends.
+        grid = np.linspace(max(steps[0] for steps, _ in seeds), min(steps[-1] for steps, _ in seeds), 200)
+        mean = np.mean([np.interp(grid, steps, values) for steps, values in seeds], axis=0)
+        axes.plot(grid, mean, color=colour, linewidth=2.2, label=f"{label} ({len(seeds)} seeds)")
+    if target is not None:
+        axes.axhline(target, color="#57606a", linestyle="--", linewidth=1, label=f"target {target:g}")
+    axes.set(xlabel="environment steps", ylabel="return of an episode", title=title)
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    _open(axes)
+    return figure

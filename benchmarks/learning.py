@@ -1,0 +1,211 @@
+"""Learning curves of circuits under CircuitPPO, several seeds each: what docs/results/learning.md shows.
+
+    python -m nervecord.benchmarks.learning runs/learning --studies swim cartpole acrobot cueturn
+
+Every run is a folder that a second start skips or goes on with; the table is made of those that are done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pandas as pd
+import torch
+import tyro
+from gymnasium import spaces
+from gymnasium.wrappers import TransformObservation
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecNormalize
+
+from ..agents import CircuitPPO
+from ..training.config import RunConfig
+from ..training.evaluate import evaluate
+from ..training.figures import curves, figure_svg
+from ..training.run import read_json, write_json, write_text
+from ..training.statistics import bootstrap_mean
+from ..training.train import train
+
+_SWIM_STEPS = 500_000
+_CLASSIC_STEPS = 300_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Circuits on one task.
+
+    Attributes:
+        title: what a figure is called.
+        circuits: who learns.
+        steps: environment steps.
+        target: the score that counts as solved; None where there is none.
+        metric: what is scored, at the end, over episodes apart from training's.
+    """
+
+    title: str
+    circuits: tuple[str, ...]
+    steps: int
+    target: float | None = None
+    metric: str = "return"
+
+
+STUDIES = {
+    "swim": Study("Swim, swimmer6", ("ncap", "mlp", "lstm", "ctrnn", "ctm"), _SWIM_STEPS),
+    "cartpole": Study("CartPole-v1 without velocities", ("lstm", "ctm"), _CLASSIC_STEPS, 475.0),
+    "acrobot": Study("Acrobot-v1 without velocities", ("lstm", "ctm"), _CLASSIC_STEPS, -100.0),
+}
+# Gymnasium's id, and the columns that are positions.
+_CLASSIC = {"cartpole": ("CartPole-v1", (0, 2)), "acrobot": ("Acrobot-v1", (0, 1, 2, 3))}
+_CLASSIC_PPO: dict[str, Any] = {
+    "n_steps": 128, "batch_size": 256, "sequence_length": 64, "n_epochs": 4, "learning_rate": 1e-3,
+}  # fmt: skip
+
+
+def run_study(out: Path, name: str, circuit: str, seed: int) -> None:
+    """Train and score one circuit with one seed; done before, it is skipped."""
+    folder = out / name / f"{circuit}-{seed}"
+    if (folder / "result.json").exists():
+        return
+    torch.set_num_threads(1)
+    score = _classic if name in _CLASSIC else _embodied
+    write_json(folder / "result.json", score(folder, name, circuit, seed))
+
+
+def _embodied(folder: Path, name: str, circuit: str, seed: int) -> dict[str, Any]:
+    study = STUDIES[name]
+    config = RunConfig(circuit, "ppo", task=name, seed=seed, steps=study.steps, checkpoint_every=100_000)
+    run = train(config, folder / "run", progress=False)
+    table = run.metrics()
+    curve = table[table["metric"] == "rollout/ep_rew_mean"]
+    found = evaluate(run, episodes=50)
+    return {
+        "steps": curve["step"].tolist(),
+        "returns": curve["value"].tolist(),
+        "score": float(np.mean(found.metrics[study.metric])),
+    }
+
+
+def _classic(folder: Path, name: str, circuit: str, seed: int) -> dict[str, Any]:  # noqa: ARG001
+    env_id, columns = _CLASSIC[name]
+    masked = partial(_Masked, columns=columns)
+    env = VecNormalize(make_vec_env(env_id, 8, seed=seed, wrapper_class=masked))
+    learner = CircuitPPO("CircuitPolicy", env, seed=seed, policy_kwargs={"circuit": circuit}, **_CLASSIC_PPO)
+    curve = _Curve()
+    learner.learn(STUDIES[name].steps, curve)
+    held_out = make_vec_env(env_id, 8, seed=10_000 + seed, wrapper_class=masked)
+    test = VecNormalize(held_out, training=False, norm_reward=False)
+    test.obs_rms = env.obs_rms
+    score, _ = evaluate_policy(learner, test, 100)
+    return {"steps": curve.steps, "returns": curve.returns, "score": float(np.mean(score))}
+
+
+class _Masked(TransformObservation):
+    """Show some columns of the observation alone."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], columns: Sequence[int]) -> None:
+        full = env.observation_space
+        assert isinstance(full, spaces.Box)
+        kept = list(columns)
+        space = spaces.Box(full.low[kept], full.high[kept], dtype=np.float32)
+        super().__init__(env, lambda observation: observation[kept], space)
+
+
+class _Curve(BaseCallback):
+    """Keep the mean return of the last episodes, once a rollout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+        self.returns: list[float] = []
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        returns = [info["r"] for info in self.model.ep_info_buffer or ()]
+        if returns:
+            self.steps.append(self.num_timesteps)
+            self.returns.append(float(np.mean(returns)))
+
+
+def results(out: Path) -> pd.DataFrame:
+    """Return study, circuit, seed, score and curve of every run that is done."""
+    rows = []
+    for path in sorted(out.glob("*/*-*/result.json")):
+        circuit, seed = path.parent.name.rsplit("-", 1)
+        found = read_json(path, f"{path.parent} is damaged")
+        rows.append({"study": path.parent.parent.name, "circuit": circuit, "seed": int(seed), **found})
+    return pd.DataFrame(rows)
+
+
+def write_results(out: Path) -> None:
+    """Write table.md and one figure per study, of what is done so far."""
+    table = results(out)
+    lines = ["| task | circuit | score | target | seeds |", "| --- | --- | --- | --- | --- |"]
+    for name, study in STUDIES.items():
+        rows = table[table["study"] == name] if len(table) else table
+        for circuit in study.circuits:
+            scores = rows[rows["circuit"] == circuit].sort_values("seed")["score"] if len(rows) else ()
+            if len(scores):
+                each = ", ".join(f"{score:.4g}" for score in scores)
+                target = "" if study.target is None else f"{study.target:g}"
+                lines.append(f"| {study.title} | {circuit} | {bootstrap_mean(scores)} | {target} | {each} |")
+        if len(rows):
+            groups = {circuit: rows[rows["circuit"] == circuit] for circuit in study.circuits}
+            figure = curves(
+                {
+                    circuit: list(zip(group["steps"], group["returns"], strict=True))
+                    for circuit, group in groups.items()
+                    if len(group)
+                },
+                study.title,
+                study.target if study.metric == "return" else None,
+            )
+            write_text(out / f"{name}.svg", figure_svg(figure))
+    write_text(out / "table.md", "\n".join(lines) + "\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arguments:
+    """Train circuits on tasks and write a table and curves."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder of the runs."""
+    studies: tuple[str, ...] = tuple(STUDIES)
+    """Which tasks."""
+    circuits: tuple[str, ...] = ()
+    """Which circuits; all of a study's by default."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Which seeds."""
+    workers: int = 1
+    """Runs at a time, one process each."""
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = tyro.cli(_Arguments)
+    jobs = [
+        (arguments.out, name, circuit, seed)
+        for name in arguments.studies
+        for seed in arguments.seeds
+        for circuit in STUDIES[name].circuits
+        if not arguments.circuits or circuit in arguments.circuits
+    ]
+    with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
+        for job, done in [(job, pool.apply_async(run_study, job)) for job in jobs]:
+            done.get()
+            print(json.dumps([str(part) for part in job[1:]]), flush=True)
+    write_results(arguments.out)
+
+
+if __name__ == "__main__":
+    main()
