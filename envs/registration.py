@@ -1,10 +1,11 @@
-"""Gymnasium ids: `nervecord/Swim-v0` and `nervecord/Navigate-v0`."""
+"""Gymnasium ids: `nervecord/Swim-v0` and the others."""
 
 from __future__ import annotations
 
 import gymnasium
 
-IDS = {"nervecord/Swim-v0": "swim", "nervecord/Navigate-v0": "navigate"}
+IDS = {"nervecord/Swim-v0": "swim", "nervecord/Navigate-v0": "navigate", "nervecord/CueTurn-v0": "cueturn"}
+BIT_IDS = {"nervecord/Parity-v0": "parity", "nervecord/DelayedMatch-v0": "delayed-match"}
 
 
 def register_environments() -> None:
@@ -13,6 +14,14 @@ def register_environments() -> None:
     Entry points are strings, so that registering imports neither MuJoCo nor the environments, and
     episodes end by themselves after `episode_steps`, so that no TimeLimit is wrapped around.
     """
+    for env_id, task in BIT_IDS.items():
+        if env_id not in gymnasium.registry:
+            gymnasium.register(
+                id=env_id,
+                entry_point="nervecord.envs.bits:BitsEnv",
+                vector_entry_point="nervecord.envs.bits:BitsVectorEnv",
+                kwargs={"task": task},
+            )
     for env_id, task in IDS.items():
         if env_id not in gymnasium.registry:
             gymnasium.register(

@@ -22,7 +22,7 @@ class SwimmerVecEnv(VecEnv):
 
     Args:
         n_envs: number of environments.
-        task: "swim" or "navigate".
+        task: its name; see `TASKS`.
         options: arguments of `World` and of the task.
     """
 

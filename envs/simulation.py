@@ -91,6 +91,11 @@ class Simulation:
         return self._links[:, :, _PLANAR]
 
     @property
+    def nose_pos(self) -> Float[np.ndarray, "envs 2"]:
+        """Place of the nose in the plane, m."""
+        return self._sensors[:, :2]
+
+    @property
     def link_pos(self) -> Float[np.ndarray, "envs links 2"]:
         """Centre of mass of each link in the plane, m; bound at first use, current after the next step."""
         return self._batch.bind("xipos")[:, 1:, :2]

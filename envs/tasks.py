@@ -209,21 +209,3 @@ class Navigate(Task):
         """Continue from a state that `get_state` returned."""
         super().set_state(state)
         self._target[:] = state["target"]
-
-
-TASKS: dict[str, type[Task]] = {"swim": Swim, "navigate": Navigate}
-
-
-def make_task(name: str, simulation: Simulation, **options: Any) -> Task:
-    """Build the task of that name.
-
-    Raises:
-        UnknownName: no such task.
-        InvalidTask: an argument that the task does not take, or out of range.
-    """
-    if name not in TASKS:
-        raise UnknownName("task", name, TASKS)
-    try:
-        return TASKS[name](simulation, **options)
-    except TypeError as error:
-        raise InvalidTask(f"task {name!r}: {str(error).split('() ')[-1]}") from error

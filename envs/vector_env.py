@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from ..errors import InvalidAction, InvalidTask
 from .bodies import Body, make_body
 from .simulation import Simulation
-from .tasks import make_task
+from .task_registry import make_task
 
 Ids = Int[np.ndarray, " some"]
 
@@ -26,7 +26,7 @@ class World:
     """Bodies, their task and their random generators: what the environments' faces share.
 
     Args:
-        task: "swim" or "navigate".
+        task: its name; see `TASKS`.
         n_envs: number of environments.
         body: a name or a `Body`.
         n_threads: native threads; 0 chooses.
@@ -106,7 +106,7 @@ class SwimmerVectorEnv(VectorEnv):
 
     Args:
         num_envs: number of environments; environment i of `reset(seed=s)` is seeded with s + i.
-        task: "swim" or "navigate".
+        task: its name; see `TASKS`.
         autoreset_mode: gymnasium's NEXT_STEP (default) or SAME_STEP.
         max_episode_steps: gymnasium's name for `episode_steps`.
         options: arguments of `World` and of the task.
@@ -216,7 +216,7 @@ class SwimmerEnv(gymnasium.Env):
     """A gymnasium environment with one body: the vector environment's world, of size one.
 
     Args:
-        task: "swim" or "navigate".
+        task: its name; see `TASKS`.
         render_mode: None or "rgb_array" (a 2-D top view, drawn without OpenGL).
         options: arguments of `World` and of the task.
     """

@@ -17,7 +17,7 @@ from nervecord.envs.sb3_vec_env import SwimmerVecEnv
 from nervecord.errors import InvalidAction, InvalidTask, UnknownName
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
-IDS = ["nervecord/Swim-v0", "nervecord/Navigate-v0"]
+IDS = ["nervecord/Swim-v0", "nervecord/Navigate-v0", "nervecord/CueTurn-v0"]
 RANDOM_BODIES = {"link_mass": (0.8, 1.2), "gear": (0.8, 1.2), "link_length": (0.9, 1.1), "viscosity": (0.0, 0.1)}
 
 
@@ -34,6 +34,7 @@ def test_checkers_pass_without_a_warning(env_id):
 @pytest.mark.parametrize("randomize", [None, RANDOM_BODIES])
 def test_vector_and_single_environments_agree_bit_for_bit_across_episodes(env_id, randomize):
     options = {"body": "swimmer4", "episode_steps": 9, "observe_time": True, "randomize": randomize}
+    options |= {"cue_steps": 2, "delay_steps": 2} if "Cue" in env_id else {}
     vector = gymnasium.make_vec(f"nervecord:{env_id}", num_envs=3, **options)
     singles = [gymnasium.make(f"nervecord:{env_id}", **options) for _ in range(3)]
     observed, _ = vector.reset(seed=5)

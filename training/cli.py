@@ -38,8 +38,8 @@ class Train(_Command):
     """Every random number of the run comes from it."""
     steps: int = 320_000
     """Environment steps to train for."""
-    episode_steps: int = 1000
-    """Control steps per episode."""
+    episode_steps: int | None = None
+    """Control steps per episode; the task's own number by default."""
     reward: str = "paper"
     """Swim's reward: paper (head speed, at most 1) or com (speed of the centre of mass)."""
     randomize: tuple[str, ...] = ()

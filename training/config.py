@@ -28,7 +28,7 @@ class RunConfig:
         task: its name; see `TASKS`.
         seed: from which every random number of the run comes.
         steps: environment steps to train for; whole generations or rollouts are run.
-        episode_steps: control steps per episode.
+        episode_steps: control steps per episode; None takes the task's own default.
         reward: Swim's reward, "paper" or "com"; other tasks have their own.
         randomize: ranges for body randomisation; see `Simulation`.
         circuit_options: options of the circuit.
@@ -43,7 +43,7 @@ class RunConfig:
     task: str = "swim"
     seed: int = 0
     steps: int = 320_000
-    episode_steps: int = 1000
+    episode_steps: int | None = None
     reward: str = "paper"
     randomize: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     circuit_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -114,10 +114,11 @@ class RunConfig:
         """Return the environment of the run, or the same with another body."""
         arguments: dict[str, Any] = {
             "body": self.body if body is None else body,
-            "episode_steps": self.episode_steps,
             "observe_time": self.observe_time,
             "randomize": self.randomize,
         }
+        if self.episode_steps is not None:
+            arguments["episode_steps"] = self.episode_steps
         if self.task == "swim":
             arguments["reward"] = self.reward
         return SwimmerVecEnv(n_envs, self.task, **{**arguments, **options})

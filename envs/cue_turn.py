@@ -1,0 +1,115 @@
+"""A memory task with a body: a cue shown early says which way to turn later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..errors import InvalidTask
+from .layout import Sense
+from .simulation import Simulation
+from .tasks import Task
+
+
+class CueTurn(Task):
+    """Turn to the side that a cue showed, after it has gone.
+
+    For `cue_steps` the sense `cue` shows +1 (turn right) or -1 (left), each in half of the episodes, and
+    then 0. After `delay_steps` more the sense `go` turns from 0 to 1. Until then the motors are
+    disconnected, so that no posture can hold the cue in place of the circuit: the body moves as it would
+    have with the other cue. From then on the reward is how far the body has turned to the cued side, in
+    units of `success_angle`, between -1 and 1; the episode succeeds if it ends at 1. A policy without
+    memory does the same whatever the cue was, so it cannot succeed in more than half of the episodes.
+
+    The turn is the rotation, since the go, of the direction from the centre of mass to the nose.
+
+    Args:
+        simulation: the bodies.
+        cue_steps: control steps that the cue is shown.
+        delay_steps: control steps between the cue's end and the go.
+        success_angle: rad.
+        episode_steps: control steps per episode.
+        task: arguments of `Task`.
+
+    Raises:
+        InvalidTask: no step is left to turn in, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        cue_steps: int = 10,
+        delay_steps: int = 20,
+        success_angle: float = 0.4,
+        episode_steps: int = 100,
+        **task: Any,
+    ) -> None:
+        if cue_steps < 1 or delay_steps < 0 or not success_angle > 0:
+            raise InvalidTask(
+                f"cue_steps {cue_steps}, delay_steps {delay_steps} or success_angle {success_angle} is out of range; "
+                "give 1 or more, 0 or more and an angle above 0"
+            )
+        if episode_steps <= cue_steps + delay_steps:
+            raise InvalidTask(
+                f"episode_steps is {episode_steps} and the go comes after {cue_steps + delay_steps}; give more steps"
+            )
+        self.cue_steps, self.go_step, self.success_angle = cue_steps, cue_steps + delay_steps, success_angle
+        n_envs = simulation.n_envs
+        self._side, self._facing, self._turn = np.ones(n_envs), np.zeros(n_envs), np.zeros(n_envs)
+        super().__init__(simulation, episode_steps, **task)
+
+    def extra_senses(self) -> list[Sense]:
+        """Name the cue and the go."""
+        return [Sense("cue", 1, -1.0, 1.0, ""), Sense("go", 1, 0.0, 1.0, "")]
+
+    def extra_observations(self) -> list[Float[np.ndarray, "envs 1"]]:
+        """Return the cue while it is shown, and the go."""
+        cue = np.where(self.elapsed < self.cue_steps, self._side, 0.0)
+        return [cue[:, None], (self.elapsed >= self.go_step)[:, None].astype(float)]
+
+    def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
+        """Start new episodes, each with its own side."""
+        super().reset(ids, rngs)
+        self._side[ids] = [1.0 if rng.uniform() < 0.5 else -1.0 for rng in rngs]
+        self._turn[ids] = 0.0
+        self._facing[ids] = self._nose_angle()[ids]
+
+    def before_step(self) -> None:
+        """Disconnect the motors of bodies that wait."""
+        super().before_step()
+        self.simulation.ctrl[self.elapsed < self.go_step] = 0.0
+
+    def reward(self, com_speed: Float[np.ndarray, " envs"]) -> Float[np.ndarray, " envs"]:  # noqa: ARG002
+        """Return how far the body has turned to the cued side, at most 1; 0 before the go."""
+        now = self._nose_angle()
+        turned = (now - self._facing + np.pi) % (2 * np.pi) - np.pi
+        self._facing = now
+        acts = self.elapsed > self.go_step
+        self._turn += np.where(acts, turned, 0.0)
+        return np.where(acts, np.clip(self._cued_turn() / self.success_angle, -1.0, 1.0), 0.0)
+
+    def info(self) -> dict[str, Float[np.ndarray, " envs"]]:
+        """Return the net speed, the turn to the cued side (rad) and whether it suffices so far."""
+        turn = self._cued_turn()
+        return {**super().info(), "turn": turn, "success": (turn >= self.success_angle).astype(float)}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return copies of what the task remembers, the side included."""
+        held = {"side": self._side.copy(), "facing": self._facing.copy(), "turn": self._turn.copy()}
+        return {**super().get_state(), **held}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from a state that `get_state` returned."""
+        super().set_state(state)
+        self._side[:], self._facing[:], self._turn[:] = state["side"], state["facing"], state["turn"]
+
+    def _cued_turn(self) -> Float[np.ndarray, " envs"]:
+        # Seen from above, with z up, a turn to the right is clockwise: the angle falls.
+        return -self._side * self._turn
+
+    def _nose_angle(self) -> Float[np.ndarray, " envs"]:
+        forward = self.simulation.nose_pos - self.simulation.com
+        return np.arctan2(forward[:, 1], forward[:, 0])
