@@ -31,7 +31,7 @@ from ..agents import CircuitPPO
 from ..training.config import RunConfig
 from ..training.evaluate import evaluate
 from ..training.figures import curves, figure_svg
-from ..training.run import read_json, write_json, write_text
+from ..training.folder import read_json, write_json, write_text
 from ..training.statistics import bootstrap_mean
 from ..training.train import train
 

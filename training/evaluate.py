@@ -15,7 +15,8 @@ from tqdm import tqdm
 from ..envs import Body
 from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import InvalidRun
-from .run import Run, write_json
+from .folder import write_json
+from .run import Run
 from .statistics import Interval, bootstrap_mean
 
 # Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.

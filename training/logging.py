@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
-from .run import write_whole
+from .folder import write_whole
 
 
 class TidyTable(KVWriter):

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ..errors import UnknownName
 from .figures import figure_svg
+from .folder import write_json, write_text
 from .probes import PROBES, ProbeResult, run_probe
 from .recording import Recording
 from .rollout import record
-from .run import Run, write_json, write_text
+from .run import Run
 
 
 def probe(

@@ -14,8 +14,9 @@ from .. import __version__
 from ..envs import make_body
 from ..errors import InvalidRun
 from .figures import figure_svg, learning_curve, transfer_bars
+from .folder import read_json, write_text
 from .probes import draw_wiring
-from .run import Run, read_json, write_text
+from .run import Run
 from .train import summary
 
 

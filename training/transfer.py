@@ -11,7 +11,8 @@ from ..agents import CircuitPolicy
 from ..envs import Body, make_body
 from ..errors import CircuitMismatch
 from .evaluate import Evaluation, evaluate_agent
-from .run import Run, write_whole
+from .folder import write_whole
+from .run import Run
 
 CONTROL = "untrained ncap"
 

@@ -1,0 +1,233 @@
+"""The folder of a training: config, versions, checkpoints, metrics; written whole or not at all, nothing pickled."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ..errors import InvalidRun, OutputExists
+
+FORMAT = 2
+_PACKAGES = ("nervecord", "mujoco", "dm-control", "gymnasium", "stable-baselines3", "torch", "numpy")
+_KEPT_CHECKPOINTS = 2
+
+
+class Config(Protocol):
+    """What a training depends on: a frozen dataclass that JSON can hold."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the config as JSON types."""
+        ...
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_json` returned."""
+        ...
+
+    def check(self) -> None:
+        """Raise what would go wrong, before anything is written."""
+        ...
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+class Folder(Generic[ConfigT]):
+    """What every training leaves on disk, whatever it trains.
+
+    config.json        the exact config (and the format's version)
+    versions.json      packages and machine
+    checkpoints/STEP/  weights.safetensors (the circuit), training.safetensors, state.json
+    metrics.csv        one tidy table: step, metric, value
+    tensorboard/       the same, for TensorBoard
+
+    Attributes:
+        path: the folder.
+        config: what was read from it.
+        kind: what is trained there, as config.json says it.
+        config_type: the class of its configs.
+
+    Raises:
+        InvalidRun: no training stands there, or one of another kind or format.
+    """
+
+    kind: str
+    config_type: type[ConfigT]
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config: ConfigT = self.config_type.from_json(self._read_config())
+
+    @classmethod
+    def create(cls, path: str | Path, config: ConfigT) -> Self:
+        """Begin a training, or open the one that stands there with the same config.
+
+        Raises:
+            OutputExists: something else stands there; nothing is touched.
+            InvalidRun: a training with another config stands there.
+        """
+        path = Path(path)
+        if (path / "config.json").exists():
+            found = cls(path)
+            there, asked = vars(found.config), vars(config)
+            names = [field.name for field in dataclasses.fields(config)]  # type: ignore[arg-type]
+            if changed := [f"{name}: {there[name]!r} there, {asked[name]!r} asked" for name in names
+                           if there[name] != asked[name]]:  # fmt: skip
+                raise InvalidRun(f"{path} holds another {cls.kind} ({'; '.join(changed)}); give another --out")
+            return found
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise OutputExists(f"{path} exists and holds no {cls.kind}; give another --out")
+        config.check()
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / "versions.json", _versions())
+        write_json(path / "config.json", {"format": FORMAT, "kind": cls.kind, **config.to_json()})
+        return cls(path)
+
+    def _read_config(self) -> dict[str, Any]:
+        values: dict[str, Any] = read_json(self.path / "config.json", f"{self.path} is no {self.kind} folder")
+        version, kind = values.pop("format", None), values.pop("kind", None)
+        if version != FORMAT:
+            raise InvalidRun(
+                f"{self.path} is of format {version}, this nervecord reads {FORMAT}; "
+                f"use the version that wrote it, which {self.path / 'versions.json'} names"
+            )
+        if kind != self.kind:
+            raise InvalidRun(f"{self.path} holds a {kind}, and this command works on a {self.kind}")
+        return values
+
+    def save_checkpoint(
+        self,
+        step: int,
+        policy_weights: Mapping[str, torch.Tensor],
+        training: Mapping[str, torch.Tensor],
+        state: Mapping[str, Any],
+    ) -> None:
+        """Write a checkpoint beside its place, then rename; keep the last two."""
+        folder = self.path / "checkpoints" / f"{step:012d}"
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file(
+            {name: value.contiguous() for name, value in policy_weights.items()},
+            partial / "weights.safetensors",
+        )
+        save_file({name: value.contiguous() for name, value in training.items()}, partial / "training.safetensors")
+        write_json(partial / "state.json", {"step": step, **state})
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+        for old in self.checkpoints()[:-_KEPT_CHECKPOINTS]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def checkpoints(self) -> list[Path]:
+        """Return the checkpoints' folders, oldest first."""
+        folder = self.path / "checkpoints"
+        return sorted(item for item in folder.glob("*") if item.name.isdigit()) if folder.is_dir() else []
+
+    def load_checkpoint(self) -> Checkpoint | None:
+        """Return the last checkpoint, None if there is none yet.
+
+        Raises:
+            InvalidRun: it is damaged.
+        """
+        found = self.checkpoints()
+        if not found:
+            return None
+        folder = found[-1]
+        state = read_json(folder / "state.json", f"checkpoint {folder} is damaged")
+        try:
+            weights = load_file(folder / "weights.safetensors")
+            training = load_file(folder / "training.safetensors")
+        except (OSError, SafetensorError) as error:
+            raise InvalidRun(
+                f"checkpoint {folder} is damaged ({error}); remove it to go on from the one before"
+            ) from error
+        return Checkpoint(int(state["step"]), weights, training, state)
+
+    @property
+    def done(self) -> bool:
+        """Whether training has reached its last step."""
+        checkpoint = self.checkpoints()
+        return bool(checkpoint) and bool(
+            read_json(checkpoint[-1] / "state.json", f"checkpoint {checkpoint[-1]} is damaged").get("done")
+        )
+
+    def metrics(self) -> pd.DataFrame:
+        """Return the metrics' table: step, metric, value."""
+        path = self.path / "metrics.csv"
+        return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["step", "metric", "value"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds: the circuit's weights, the learner's tensors, and the rest as JSON."""
+
+    step: int
+    weights: dict[str, torch.Tensor]
+    training: dict[str, torch.Tensor]
+    state: dict[str, Any]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, default=_plain) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a file beside `path`, then rename it there; on failure leave nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        write(partial)
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file; `what` begins the error's line.
+
+    Raises:
+        InvalidRun: it is missing or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InvalidRun(f"{what}: {path.name} is missing") from error
+    except (OSError, ValueError) as error:
+        raise InvalidRun(f"{what}: {path.name} cannot be read ({error})") from error
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no JSON type")
+
+
+def _versions() -> dict[str, Any]:
+    found: dict[str, str | None] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    machine = {"platform": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
+    return {"packages": found, "machine": machine, "torch_threads": torch.get_num_threads()}
