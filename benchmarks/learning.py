@@ -60,6 +60,7 @@ class Study:
 
 STUDIES = {
     "swim": Study("Swim, swimmer6", ("ncap", "mlp", "lstm", "ctrnn", "ctm"), _SWIM_STEPS),
+    "cueturn": Study("CueTurn, swimmer6", ("lstm", "ctrnn", "mlp"), 300_000, 0.9, "success"),
     "cartpole": Study("CartPole-v1 without velocities", ("lstm", "ctm"), _CLASSIC_STEPS, 475.0),
     "acrobot": Study("Acrobot-v1 without velocities", ("lstm", "ctm"), _CLASSIC_STEPS, -100.0),
 }

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -71,6 +71,49 @@ class Train(_Command):
             algorithm_options={name: _value(text) for name, text in _pairs(self.algorithm_options)},
         )
         return summary(train(config, self.out, progress=not self.json))
+
+
+@dataclasses.dataclass(frozen=True)
+class Curriculum(_Command):
+    """Train a circuit to remember bits for longer and longer; the same command again goes on."""
+
+    out: Path = Path("runs/memory")
+    """Folder of the curriculum."""
+    circuit: str = "ctrnn"
+    """A circuit with memory; see `nervecord list circuits`."""
+    task: str = "parity"
+    """parity or delayed-match."""
+    kind: Literal["single-head", "multi-head", "sliding"] = "multi-head"
+    """One N at a time, every N so far, or the last few."""
+    seed: int = 0
+    """Every random number comes from it."""
+    updates: int = 10_000
+    """Of the weights."""
+    circuit_options: tuple[str, ...] = ()
+    """Such as units=500."""
+    options: tuple[str, ...] = ()
+    """Such as learning_rate=0.1 max_n=20; see `CurriculumConfig`."""
+
+    def run(self) -> dict[str, Any]:
+        from .curriculum import CurriculumConfig, curriculum, curriculum_summary
+
+        options = {name: _value(text) for name, text in _pairs(self.options)}
+        known = {field.name for field in dataclasses.fields(CurriculumConfig)} - {
+            field.name for field in dataclasses.fields(self)
+        }
+        for option in options:
+            if option not in known:
+                raise UnknownName("option of curriculum", option, sorted(known))
+        config = CurriculumConfig(
+            circuit=self.circuit,
+            task=self.task,
+            kind=self.kind,
+            seed=self.seed,
+            updates=self.updates,
+            circuit_options={name: _value(text) for name, text in _pairs(self.circuit_options)},
+            **options,
+        )
+        return curriculum_summary(curriculum(config, self.out, progress=not self.json))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,7 +281,7 @@ class Doctor(_Command):
 
 
 _COMMANDS: tuple[type[Any], ...] = (
-    Train, Resume, Evaluate, Transfer, Probe, Render, Report, Demo, Bench, Names, Doctor,
+    Train, Curriculum, Resume, Evaluate, Transfer, Probe, Render, Report, Demo, Bench, Names, Doctor,
 )  # fmt: skip
 
 

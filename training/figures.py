@@ -67,7 +67,11 @@ def _open(axes: mpl.axes.Axes) -> None:
 
 
 def curves(
-    groups: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]], title: str, target: float | None = None
+    groups: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]],
+    title: str,
+    target: float | None = None,
+    x: str = "environment steps",
+    y: str = "return of an episode",
 ) -> Figure:
     """Draw learning curves: one thin line per seed and their mean, in one colour per group.
 
@@ -75,6 +79,7 @@ def curves(
         groups: for each label, (steps, values) of each seed.
         title: of the figure.
         target: a score to draw as a dashed line.
+        x, y: labels of the axes.
     """
     figure = Figure(figsize=(8.0, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -87,7 +92,7 @@ def curves(
         axes.plot(grid, mean, color=colour, linewidth=2.2, label=f"{label} ({len(seeds)} seeds)")
     if target is not None:
         axes.axhline(target, color="#57606a", linestyle="--", linewidth=1, label=f"target {target:g}")
-    axes.set(xlabel="environment steps", ylabel="return of an episode", title=title)
+    axes.set(xlabel=x, ylabel=y, title=title)
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -93,12 +93,12 @@ class Folder(Generic[ConfigT]):
         config.check()
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / "versions.json", _versions())
-        write_json(path / "config.json", {"format": FORMAT, "kind": cls.kind, **config.to_json()})
+        write_json(path / "config.json", {"format": FORMAT, "holds": cls.kind, **config.to_json()})
         return cls(path)
 
     def _read_config(self) -> dict[str, Any]:
         values: dict[str, Any] = read_json(self.path / "config.json", f"{self.path} is no {self.kind} folder")
-        version, kind = values.pop("format", None), values.pop("kind", None)
+        version, kind = values.pop("format", None), values.pop("holds", None)
         if version != FORMAT:
             raise InvalidRun(
                 f"{self.path} is of format {version}, this nervecord reads {FORMAT}; "

@@ -1,0 +1,103 @@
+"""How far a CT-RNN's memory reaches under each curriculum, and what its time constants do on the way.
+
+    python -m nervecord.benchmarks.memory runs/parity --updates 10000
+
+Every curriculum is a folder that a second start skips or goes on with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import tyro
+from matplotlib.figure import Figure
+
+from ..training.curriculum import CurriculumConfig, CurriculumRun, curriculum
+from ..training.figures import curves, figure_svg
+from ..training.folder import write_text
+from ..training.statistics import bootstrap_mean
+
+_KINDS: tuple[Literal["multi-head", "single-head"], ...] = ("multi-head", "single-head")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arguments:
+    """Train both curricula from several seeds and write a table and figures."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder of the curricula."""
+    task: str = "parity"
+    """parity or delayed-match."""
+    units: int = 128
+    """Of the CT-RNN."""
+    updates: int = 10_000
+    """Of the weights, for each."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Which seeds."""
+    workers: int = 1
+    """Curricula at a time, one process each."""
+
+
+def run_one(out: Path, config: CurriculumConfig) -> None:
+    """Run one curriculum to its end."""
+    curriculum(config, out / f"{config.kind}-{config.seed}", progress=False)
+
+
+def write_results(out: Path, configs: list[CurriculumConfig]) -> None:
+    """Write table.md and the figures, of what is there."""
+    lines = [
+        "| curriculum | largest N solved | each seed | updates to N = 10 | mean tau at the end | slowest tau |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    solved, taus = {}, {}
+    for kind in _KINDS:
+        runs = [CurriculumRun(out / f"{kind}-{config.seed}") for config in configs if config.kind == kind]
+        tables = [run.metrics() for run in runs]
+        solved[kind] = [_series(table, "curriculum/largest_solved") for table in tables]
+        taus[kind] = [_series(table, "circuit/tau_mean") for table in tables]
+        largest = [values[-1] for _, values in solved[kind]]
+        to_ten = [next((step for step, n in zip(*seed, strict=True) if n >= 10), np.nan) for seed in solved[kind]]
+        slowest = [_series(table, "circuit/tau_max")[1][-1] for table in tables]
+        shown = "never" if np.isnan(to_ten).all() else ", ".join("never" if np.isnan(n) else f"{n:.0f}" for n in to_ten)
+        each = ", ".join(f"{n:.0f}" for n in largest)
+        lines.append(
+            f"| {kind} | {bootstrap_mean(largest)} | {each} | {shown} | "
+            f"{bootstrap_mean([values[-1] for _, values in taus[kind]])} | {bootstrap_mean(slowest)} |"
+        )
+    write_text(out / "table.md", "\n".join(lines) + "\n")
+    for name, groups, label in (("solved", solved, "largest N solved"), ("tau", taus, "mean tau (steps)")):
+        figure: Figure = curves(groups, f"{configs[0].task}, CT-RNN", x="updates", y=label)
+        write_text(out / f"{name}.svg", figure_svg(figure))
+
+
+def _series(table: pd.DataFrame, metric: str) -> tuple[list[float], list[float]]:
+    rows = table[table["metric"] == metric]
+    return rows["step"].tolist(), rows["value"].tolist()
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = tyro.cli(_Arguments)
+    configs = [
+        CurriculumConfig(
+            task=arguments.task,
+            kind=kind,
+            seed=seed,
+            updates=arguments.updates,
+            circuit_options={"units": arguments.units},
+        )
+        for seed in arguments.seeds
+        for kind in _KINDS
+    ]
+    with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
+        pool.starmap(run_one, [(arguments.out, config) for config in configs], chunksize=1)
+    write_results(arguments.out, configs)
+
+
+if __name__ == "__main__":
+    main()
