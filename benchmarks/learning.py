@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class Study:
         steps: environment steps.
         target: the score that counts as solved; None where there is none.
         metric: what is scored, at the end, over episodes apart from training's.
+        circuit_options, algorithm_options: over the defaults; the former by circuit.
     """
 
     title: str
@@ -56,11 +57,22 @@ class Study:
     steps: int
     target: float | None = None
     metric: str = "return"
+    circuit_options: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    algorithm_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 STUDIES = {
     "swim": Study("Swim, swimmer6", ("ncap", "mlp", "lstm", "ctrnn", "ctm"), _SWIM_STEPS),
-    "cueturn": Study("CueTurn, swimmer6", ("lstm", "ctrnn", "mlp"), 300_000, 0.9, "success"),
+    # Whole episodes as sequences, and units that remember for as long: the cue lies 30 steps back.
+    "cueturn": Study(
+        "CueTurn, swimmer6",
+        ("lstm", "gru", "ctrnn", "mlp"),
+        300_000,
+        0.9,
+        "success",
+        {"lstm": {"horizon": 100}, "gru": {"horizon": 100}, "ctrnn": {"tau": (1.0, 100.0)}},
+        {"n_envs": 32, "n_steps": 100, "sequence_length": 100, "batch_size": 800, "learning_rate": 1e-3},
+    ),
     "cartpole": Study("CartPole-v1 without velocities", ("lstm", "ctm"), _CLASSIC_STEPS, 475.0),
     "acrobot": Study("Acrobot-v1 without velocities", ("lstm", "ctm"), _CLASSIC_STEPS, -100.0),
 }
@@ -83,7 +95,10 @@ def run_study(out: Path, name: str, circuit: str, seed: int) -> None:
 
 def _embodied(folder: Path, name: str, circuit: str, seed: int) -> dict[str, Any]:
     study = STUDIES[name]
-    config = RunConfig(circuit, "ppo", task=name, seed=seed, steps=study.steps, checkpoint_every=100_000)
+    config = RunConfig(
+        circuit, "ppo", task=name, seed=seed, steps=study.steps, checkpoint_every=100_000,
+        circuit_options=study.circuit_options.get(circuit, {}), algorithm_options=study.algorithm_options,
+    )  # fmt: skip
     run = train(config, folder / "run", progress=False)
     table = run.metrics()
     curve = table[table["metric"] == "rollout/ep_rew_mean"]

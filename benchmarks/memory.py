@@ -54,7 +54,8 @@ def write_results(out: Path, configs: list[CurriculumConfig]) -> None:
         "| curriculum | largest N solved | each seed | updates to N = 10 | mean tau at the end | slowest tau |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    solved, taus = {}, {}
+    solved: dict[str, list[tuple[list[float], list[float]]]] = {}
+    taus: dict[str, list[tuple[list[float], list[float]]]] = {}
     for kind in _KINDS:
         runs = [CurriculumRun(out / f"{kind}-{config.seed}") for config in configs if config.kind == kind]
         tables = [run.metrics() for run in runs]

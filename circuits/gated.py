@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ..errors import CircuitMismatch
 from .circuit import State
 from .recurrent import UnitCircuit, with_rank
 
@@ -25,6 +26,9 @@ class LSTM(UnitCircuit):
         n_motors: number of motor commands.
         units: how many.
         rank: of each gate's initial recurrent weights; None for full rank.
+        horizon: longest memory of the units at first, in steps, by chrono initialisation (Tallec and
+            Ollivier 2018, https://arxiv.org/abs/1804.11188). None draws as torch does: units then forget
+            within a few steps and are slow to learn what lies 20 steps back.
         rng: where the initial weights come from.
     """
 
@@ -37,12 +41,16 @@ class LSTM(UnitCircuit):
         *,
         units: int = 64,
         rank: int | None = None,
+        horizon: int | None = None,
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self._build(senses, n_motors, units, rng)
         self.cell = nn.LSTM(self.n_sensors, units)
         _draw(self.cell, units, rank, rng)
+        if horizon is not None:
+            keep = _chrono(units, horizon, rng)
+            _set_bias(self.cell, torch.cat((-keep, keep)), 0)
         self.start_h, self.start_c = (nn.Parameter(torch.zeros(units)) for _ in range(2))
 
     def initial_state(self, batch_size: int) -> State:
@@ -85,7 +93,7 @@ class GRU(UnitCircuit):
     weights of the candidate (torch's third gate).
 
     Args:
-        senses, n_motors, units, rank, rng: as in `LSTM`.
+        senses, n_motors, units, rank, horizon, rng: as in `LSTM`.
     """
 
     cell: Any
@@ -97,12 +105,15 @@ class GRU(UnitCircuit):
         *,
         units: int = 64,
         rank: int | None = None,
+        horizon: int | None = None,
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self._build(senses, n_motors, units, rng)
         self.cell = nn.GRU(self.n_sensors, units)
         _draw(self.cell, units, rank, rng)
+        if horizon is not None:
+            _set_bias(self.cell, _chrono(units, horizon, rng), units)
         self.start_h = nn.Parameter(torch.zeros(units))
 
     def initial_state(self, batch_size: int) -> State:
@@ -151,6 +162,20 @@ def _draw(cell: nn.LSTM | nn.GRU, units: int, rank: int | None, rng: torch.Gener
             weight.uniform_(-(units**-0.5), units**-0.5, generator=rng)
             if name == "weight_hh_l0":
                 weight.copy_(torch.cat([with_rank(gate, rank) for gate in weight.chunk(len(weight) // units)]))
+
+
+def _chrono(units: int, horizon: int, rng: torch.Generator | None) -> Float[Tensor, " units"]:
+    """Return gate biases with which units forget over 2 to `horizon` steps."""
+    if horizon < 3:
+        raise CircuitMismatch(f"horizon is {horizon} steps; give 3 or more, or none")
+    return torch.empty(units).uniform_(1, horizon - 1, generator=rng).log()
+
+
+@torch.no_grad()
+def _set_bias(cell: nn.LSTM | nn.GRU, bias: Float[Tensor, " some"], first: int) -> None:
+    """Set the sum of both biases of some gates, from the unit `first` on."""
+    cell.get_parameter("bias_ih_l0")[first : first + len(bias)] = bias
+    cell.get_parameter("bias_hh_l0")[first : first + len(bias)] = 0.0
 
 
 def _between_resets(
