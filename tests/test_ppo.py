@@ -136,6 +136,44 @@ def test_a_stateless_mlp_trains_as_under_sb3(env_id):
         assert torch.allclose(ours.policy.log_std, theirs.policy.log_std, atol=1e-6)
 
 
+def test_an_lstm_has_the_losses_and_gradients_of_recurrent_ppo(monkeypatch):
+    """With a critic of its own: a shared one gets no gradient there, and does here."""
+    sb3_contrib = pytest.importorskip("sb3_contrib", reason="the peer is not installed; pip install sb3-contrib")
+    settings = {"n_steps": N_STEPS, "batch_size": N_ENVS * N_STEPS, "n_epochs": 1, "seed": 3, "device": "cpu",
+                "max_grad_norm": 1e9, "ent_coef": 0.01}  # fmt: skip
+    theirs = sb3_contrib.RecurrentPPO(
+        "MlpLstmPolicy", swimmers(), **settings,
+        policy_kwargs={"lstm_hidden_size": 8, "net_arch": {"pi": [], "vf": []}},
+    )  # fmt: skip
+    options = {"circuit_options": {"units": 8}, "critic": "separate", "critic_hidden": ()}
+    ours = model("lstm", sequence_length=N_STEPS, policy_kwargs={**plain(swimmers()), **options}, **settings)
+    pairs = [
+        (ours.policy.circuit.cell, theirs.policy.lstm_actor),
+        (ours.policy.circuit.readout, theirs.policy.action_net),
+        (ours.policy.critic_circuit.cell, theirs.policy.lstm_critic),
+        (ours.policy.value_head[0], theirs.policy.value_net),
+    ]
+    for own, its in pairs:
+        own.load_state_dict(its.state_dict())
+    for learner in (theirs, ours):
+        collect(learner)
+    assert (theirs.rollout_buffer.episode_starts.sum(0) == 2).all(), "episodes start inside the rollout"
+    for name in ("actions", "log_probs", "values", "returns", "advantages"):
+        assert np.allclose(getattr(ours.rollout_buffer, name), getattr(theirs.rollout_buffer, name), atol=1e-5), name
+    # Its buffer cuts one environment's sequence at random; without the cut both see the same sequences.
+    monkeypatch.setattr(np.random, "randint", lambda *_, **__: 0)
+    for learner in (theirs, ours):
+        learner.train()
+    for name in ("policy_gradient_loss", "value_loss", "entropy_loss", "loss", "approx_kl"):
+        values = [learner.logger.name_to_value[f"train/{name}"] for learner in (ours, theirs)]
+        assert values[0] == pytest.approx(values[1], abs=1e-5), name
+    for own, its in pairs:
+        for (name, mine), other in zip(own.named_parameters(), its.parameters(), strict=True):
+            assert torch.allclose(mine.grad, other.grad, atol=1e-5), name
+            assert other.grad.any(), name
+    assert torch.allclose(ours.policy.log_std.grad, theirs.policy.log_std.grad, atol=1e-5)
+
+
 @pytest.mark.parametrize("critic", ["shared", "separate", "mlp"])
 @pytest.mark.parametrize("circuit", CIRCUITS)
 def test_the_first_ratio_is_one_and_every_trained_parameter_has_a_gradient(circuit, critic):

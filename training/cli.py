@@ -227,16 +227,21 @@ class Demo(_OnRun):
 
 @dataclasses.dataclass(frozen=True)
 class Bench(_Command):
-    """Measure speed beside the physical limit, dm_control and EnvPool, in one run."""
+    """Measure speed beside the physical limit and the peers, in one run."""
 
     repeats: int = 3
     """Measurements of each row; the median is shown."""
+    ppo: bool = False
+    """Training instead of stepping: CircuitPPO beside SB3's PPO and sb3-contrib's RecurrentPPO."""
 
     def run(self) -> Any:
-        from ..benchmarks.speed import as_text, speed
+        from ..benchmarks import ppo, speed
 
-        rows = speed(self.repeats)
-        return rows if self.json else as_text(rows)
+        if self.ppo:
+            rows = ppo.ppo_speed(self.repeats)
+            return rows if self.json else ppo.as_text(rows)
+        rows = speed.speed(self.repeats)
+        return rows if self.json else speed.as_text(rows)
 
 
 @dataclasses.dataclass(frozen=True)
