@@ -186,6 +186,9 @@ def _between_resets(
     episode_start: Bool[Tensor, "time batch"],
 ) -> tuple[Float[Tensor, "time batch units"], State]:
     """Run stretches between the steps at which any environment starts an episode."""
+    if len(sensors) == 1:
+        features, state = circuit.step_features(sensors[0], circuit.reset_state(state, episode_start[0]))
+        return features[None], state
     resets = episode_start.any(1).nonzero()[:, 0].tolist()
     bounds = [0, *(step for step in resets if step > 0), len(sensors)]
     values = []

@@ -106,6 +106,10 @@ class NCAP(Circuit):
                 shape = () if sharing else per_synapse[kind]
                 setattr(self, kind, nn.Parameter(self._initial(shape, sign, init, rng)))
 
+    def reset_state(self, state: State, episode_start: Bool[Tensor, " batch"]) -> State:
+        """Return `state` with the counters of starting episodes at zero."""
+        return {key: step.masked_fill(episode_start[:, None], 0.0) for key, step in state.items()}
+
     def initial_state(self, batch_size: int) -> State:
         """Return the step counter at zero, [batch, 1]; nothing where time is sensed."""
         if self.observe_time:
@@ -144,6 +148,9 @@ class NCAP(Circuit):
     ) -> tuple[Float[Tensor, "time batch motors"], State]:
         """Run the circuit over a sequence at once: only the step counter links one step to the next."""
         n_steps, batch = episode_start.shape
+        if n_steps == 1:
+            motor, state = self(sensors[0], self.reset_state(state, episode_start[0]))
+            return motor[None], state
         flat = sensors.flatten(0, 1)
         if self.observe_time:
             return self(flat, {})[0].unflatten(0, (n_steps, batch)), state
