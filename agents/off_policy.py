@@ -25,7 +25,40 @@ from .sensing import Sensing, plain_layout
 _REACH = 0.97
 
 
-class CircuitTD3Policy(TD3Policy):
+class _CircuitActor:
+    """What both policies share: SB3's critics on the observation, and a circuit to put into its actor."""
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Box,
+        lr_schedule: Any,
+        *,
+        critic_hidden: Sequence[int] = (256, 256),
+        circuit: str = "ncap",
+        circuit_options: Mapping[str, Any] | None = None,
+        layout: Layout | None = None,
+        seed: int | None = None,
+        **sb3: Any,
+    ) -> None:
+        names = layout or plain_layout(observation_space)
+
+        # Actor and target are built alike, before nn.Module's __init__ would take a module.
+        def make(finish: Callable[[Circuit, Tensor], Tensor]) -> _Drive:
+            return _Drive(names, build_circuit(circuit, names, action_space, circuit_options, seed), finish)
+
+        self._make_drive = make
+        sb3["net_arch"] = {"pi": [], "qf": list(critic_hidden)}
+        super().__init__(observation_space, action_space, lr_schedule, **sb3)  # type: ignore[call-arg]
+
+    @property
+    def circuit(self) -> Circuit:
+        """The actor's torch module."""
+        drive: _Drive = self.actor.mu  # type: ignore[attr-defined]
+        return drive.circuit
+
+
+class CircuitTD3Policy(_CircuitActor, TD3Policy):
     """A memoryless circuit as the actor of DDPG and TD3, with SB3's critics on the observation.
 
     Motors of circuits that are not bounded by themselves go through a tanh; `CircuitPolicy` with
@@ -41,37 +74,14 @@ class CircuitTD3Policy(TD3Policy):
         CircuitMismatch: the circuit keeps a state; `observe_time=True` lets NCAP read the time instead.
     """
 
-    def __init__(
-        self,
-        observation_space: spaces.Space,
-        action_space: spaces.Box,
-        lr_schedule: Any,
-        *,
-        critic_hidden: Sequence[int] = (256, 256),
-        circuit: str = "ncap",
-        circuit_options: Mapping[str, Any] | None = None,
-        layout: Layout | None = None,
-        seed: int | None = None,
-        **sb3: Any,
-    ) -> None:
-        self._drive = _driver(observation_space, action_space, circuit, circuit_options, layout, seed)
-        sb3["net_arch"] = {"pi": [], "qf": list(critic_hidden)}
-        super().__init__(observation_space, action_space, lr_schedule, **sb3)
-
-    @property
-    def circuit(self) -> Circuit:
-        """The actor's torch module."""
-        drive: _Drive = self.actor.mu  # type: ignore[assignment]
-        return drive.circuit
-
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> TD3Actor:
         """Build SB3's actor with the circuit in it."""
         actor = super().make_actor(features_extractor)
-        actor.mu = self._drive(_bounded)  # type: ignore[assignment]
+        actor.mu = self._make_drive(_bounded)  # type: ignore[assignment]
         return actor.to(self.device)
 
 
-class CircuitSACPolicy(SACPolicy):
+class CircuitSACPolicy(_CircuitActor, SACPolicy):
     """A memoryless circuit as the actor of SAC: its motors are the centre of the squashed Gaussian.
 
     A bounded motor m stands at atanh(0.97 m) before SAC's tanh, so that it commands 0.97 m.
@@ -81,33 +91,10 @@ class CircuitSACPolicy(SACPolicy):
             seed, sb3: as in `CircuitTD3Policy`.
     """
 
-    def __init__(
-        self,
-        observation_space: spaces.Space,
-        action_space: spaces.Box,
-        lr_schedule: Any,
-        *,
-        critic_hidden: Sequence[int] = (256, 256),
-        circuit: str = "ncap",
-        circuit_options: Mapping[str, Any] | None = None,
-        layout: Layout | None = None,
-        seed: int | None = None,
-        **sb3: Any,
-    ) -> None:
-        self._drive = _driver(observation_space, action_space, circuit, circuit_options, layout, seed)
-        sb3["net_arch"] = {"pi": [], "qf": list(critic_hidden)}
-        super().__init__(observation_space, action_space, lr_schedule, **sb3)
-
-    @property
-    def circuit(self) -> Circuit:
-        """The actor's torch module."""
-        drive: _Drive = self.actor.mu  # type: ignore[assignment]
-        return drive.circuit
-
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SACActor:
         """Build SB3's actor with the circuit in it."""
         actor = super().make_actor(features_extractor)
-        actor.mu = self._drive(_before_tanh)
+        actor.mu = self._make_drive(_before_tanh)
         return actor.to(self.device)
 
 
@@ -125,19 +112,6 @@ class _Drive(nn.Module):
 
     def forward(self, observation: Float[Tensor, "batch obs"]) -> Float[Tensor, "batch motors"]:
         return self._finish(self.circuit, self.circuit(self.sensing(observation), {})[0])
-
-
-def _driver(
-    observation_space: spaces.Space,
-    action_space: spaces.Space,
-    circuit: str,
-    options: Mapping[str, Any] | None,
-    layout: Layout | None,
-    seed: int | None,
-) -> Callable[..., _Drive]:
-    """Return what builds actor and target alike: nn.Module takes no modules before its own __init__."""
-    names = layout or plain_layout(observation_space)
-    return lambda finish: _Drive(names, build_circuit(circuit, names, action_space, options, seed), finish)
 
 
 def _bounded(circuit: Circuit, motor: Float[Tensor, "batch motors"]) -> Float[Tensor, "batch motors"]:

@@ -14,19 +14,15 @@ def register_environments() -> None:
     Entry points are strings, so that registering imports neither MuJoCo nor the environments, and
     episodes end by themselves after `episode_steps`, so that no TimeLimit is wrapped around.
     """
-    for env_id, task in BIT_IDS.items():
-        if env_id not in gymnasium.registry:
-            gymnasium.register(
-                id=env_id,
-                entry_point="nervecord.envs.bits:BitsEnv",
-                vector_entry_point="nervecord.envs.bits:BitsVectorEnv",
-                kwargs={"task": task},
-            )
-    for env_id, task in IDS.items():
-        if env_id not in gymnasium.registry:
-            gymnasium.register(
-                id=env_id,
-                entry_point="nervecord.envs.vector_env:SwimmerEnv",
-                vector_entry_point="nervecord.envs.vector_env:SwimmerVectorEnv",
-                kwargs={"task": task},
-            )
+    for ids, single, vector in (
+        (IDS, "vector_env:SwimmerEnv", "vector_env:SwimmerVectorEnv"),
+        (BIT_IDS, "bits:BitsEnv", "bits:BitsVectorEnv"),
+    ):
+        for env_id, task in ids.items():
+            if env_id not in gymnasium.registry:
+                gymnasium.register(
+                    id=env_id,
+                    entry_point=f"nervecord.envs.{single}",
+                    vector_entry_point=f"nervecord.envs.{vector}",
+                    kwargs={"task": task},
+                )

@@ -34,15 +34,6 @@ WEAK_WEIGHTS = {"prop": 0.4, "osc": 0.4, "turn": 0.3, "speed": -0.1, "ipsi": 0.4
 CASES = [(name, options) for name in circuit_names() for options in [{}, *VARIANTS.get(name, [])]]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Small matrices on two threads took ten times as long where the cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(params=[False, True], ids=["counts", "observes-time"])
 def senses(request):
     return {**SENSES, "time": 1} if request.param else SENSES

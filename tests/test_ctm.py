@@ -24,15 +24,6 @@ VARIANTS: list[dict] = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Small matrices on two threads took ten times as long where the cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(params=["extract/0", "extract/1", "shared/0", "shared/1", "shared/2", "shared/3"])
 def golden(request) -> dict[str, torch.Tensor]:
     """One golden case, by name."""

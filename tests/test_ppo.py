@@ -57,14 +57,6 @@ CIRCUITS = [name for name in circuit_names() if name != "navigator"]
 RECURRENT = [name for name in CIRCUITS if make_circuit(name, senses_of(), 3).is_recurrent]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def plain(env) -> dict:
     """The observation as one nameless vector: SB3's own networks scale no joint positions."""
     return {"layout": plain_layout(env.observation_space)}

@@ -14,14 +14,6 @@ FOLDER = Path(__file__).parent / "golden"
 CTRNN_GOLDEN, ELM_GOLDEN = np.load(FOLDER / "ctrnn.npz"), np.load(FOLDER / "elm.npz")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def case_of(golden, name: str) -> dict[str, torch.Tensor]:
     return {key[len(name) + 1 :]: torch.as_tensor(golden[key]) for key in golden if key.startswith(name)}
 
