@@ -12,7 +12,7 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
 from ..errors import InvalidAction, InvalidTask
 from .bodies import Body, make_body
@@ -231,6 +231,9 @@ class SwimmerEnv(gymnasium.Env):
         self.layout, self.body = self.world.layout, self.world.body
         self.observation_space, self.action_space = self.world.observation_space, self.world.action_space
         self._first = np.array([0])
+        if render_mode is not None:
+            # Bound here, the places of links are current from the first reset on.
+            self.world.simulation.link_pos, self.world.simulation.link_angle  # noqa: B018
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -251,6 +254,15 @@ class SwimmerEnv(gymnasium.Env):
         reward = self.world.step(action[None])
         task = self.world.task
         return task.observation()[0], float(reward[0]), False, bool(task.truncated[0]), self._info()
+
+    def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
+        """Return a picture of the body from above; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        # Drawing stands above the environments, which must not need it.
+        from ..videos.live import picture_of
+
+        return picture_of(self.world)
 
     def _info(self) -> dict[str, float]:
         return {key: float(value[0]) for key, value in self.world.task.info().items()}

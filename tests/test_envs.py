@@ -200,3 +200,27 @@ def test_bad_arguments_get_one_line(options, error):
     with pytest.raises(error) as caught:
         SwimmerVectorEnv(2, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_render_draws_the_body_where_it_is_now():
+    env = gymnasium.make("nervecord:nervecord/Swim-v0", body="swimmer4", render_mode="rgb_array")
+    env.reset(seed=0)
+    first = env.render()
+    assert first.shape == (360, 480, 3)
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, env.render())
+    for _ in range(30):
+        env.step(np.ones(3, np.float32))
+    assert not np.array_equal(first, env.render())
+    assert gymnasium.make("nervecord:nervecord/Swim-v0").render_mode is None
+
+
+def test_record_video_films_an_episode(tmp_path):
+    pytest.importorskip("moviepy", reason="gymnasium's RecordVideo needs moviepy")
+    env = gymnasium.make("nervecord:nervecord/Swim-v0", body="swimmer3", episode_steps=5, render_mode="rgb_array")
+    film = gymnasium.wrappers.RecordVideo(env, str(tmp_path))
+    film.reset(seed=0)
+    while not film.step(np.zeros(2, np.float32))[3]:
+        pass
+    film.close()
+    assert list(tmp_path.glob("*.mp4"))

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ..agents import CircuitPolicy
 from ..circuits import State
-from ..envs import Body
+from ..envs import Body, World
 from ..envs.sb3_vec_env import SwimmerVecEnv
 from .evaluate import EVALUATION_SEED
 from .recording import Recording
@@ -66,18 +66,19 @@ def record_agent(
         **arrays,
         neurons=tuple(neuron.name for neuron in agent.circuit.neurons),
         dt=env.body.control_dt,
-        meta=_facts(env),
+        meta=body_facts(env.world),
     )
 
 
-def _facts(env: SwimmerVecEnv) -> dict[str, Any]:
-    body, model = env.body, env.world.simulation.model
+def body_facts(world: World) -> dict[str, Any]:
+    """Return what a `Recording` says of the body and the task."""
+    body, simulation = world.body, world.simulation
     share = 1 - body.taper * np.arange(body.n_links) / max(body.n_links - 1, 1)
     return {
         "name": body.name,
         "link_length": [body.link_length] * body.n_links,
         "link_width": (0.02 * body.link_length / 0.1 * share).tolist(),
-        "joint_limit": env.world.simulation.joint_limit.tolist(),
-        "mass": float(model.body_mass.sum()),
-        "task": type(env.task).__name__,
+        "joint_limit": simulation.joint_limit.tolist(),
+        "mass": float(simulation.model.body_mass.sum()),
+        "task": type(world.task).__name__,
     }

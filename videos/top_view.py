@@ -28,12 +28,18 @@ class TopView:
         episode: which episode.
         size: width and height, pixels.
         caption: a line under the body's name.
+        clock: write time and speed, which a recording of one instant does not know.
     """
 
     def __init__(
-        self, recording: Recording, episode: int = 0, size: tuple[int, int] = (640, 480), caption: str = ""
+        self,
+        recording: Recording,
+        episode: int = 0,
+        size: tuple[int, int] = (640, 480),
+        caption: str = "",
+        clock: bool = True,
     ) -> None:
-        self.size, self.dt, self.caption = size, recording.dt, caption
+        self.size, self.dt, self.caption, self.clock = size, recording.dt, caption, clock
         self.name = str(recording.meta["name"])
         self._links = np.asarray(recording.link_pos[episode], float)
         self._angles = np.asarray(recording.link_angle[episode], float)
@@ -143,11 +149,12 @@ class TopView:
         draw.text((margin, margin), self.name, fill=_INK, font=self._font)
         if self.caption:
             draw.text((margin, margin + 20 * _SMOOTH), self.caption, fill=_FAINT, font=self._small)
-        before = max(0, instant - round(_SPEED_SECONDS / self.dt))
-        moved = np.linalg.norm(self._com[instant] - self._com[before])
-        speed = 100 * moved / max((instant - before) * self.dt, self.dt)
-        words = f"{instant * self.dt:5.1f} s    {speed:4.1f} cm/s"
-        draw.text((width - margin, margin), words, fill=_INK, font=self._font, anchor="ra")
+        if self.clock:
+            before = max(0, instant - round(_SPEED_SECONDS / self.dt))
+            moved = np.linalg.norm(self._com[instant] - self._com[before])
+            speed = 100 * moved / max((instant - before) * self.dt, self.dt)
+            words = f"{instant * self.dt:5.1f} s    {speed:4.1f} cm/s"
+            draw.text((width - margin, margin), words, fill=_INK, font=self._font, anchor="ra")
         length = self.scale_bar()
         pixels = length * self._pixels_per_metre
         y = height - margin
