@@ -293,7 +293,8 @@ def test_lists_as_json(kind, capsys):
 def test_a_damaged_or_foreign_run_is_named(worm, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(worm.path, broken)
-    (sorted((broken / "checkpoints").iterdir())[-1] / "weights.safetensors").write_bytes(b"junk")
+    for checkpoint in (broken / "checkpoints").iterdir():
+        (checkpoint / "weights.safetensors").write_bytes(b"junk")
     with pytest.raises(InvalidRun, match="damaged"):
         evaluate(broken)
     config = json.loads((broken / "config.json").read_text())

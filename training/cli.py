@@ -44,6 +44,8 @@ class Train(_Command):
     """Swim's reward: paper (head speed, at most 1) or com (speed of the centre of mass)."""
     randomize: tuple[str, ...] = ()
     """Bodies drawn at reset, such as link_mass=0.8:1.2 viscosity=0:0.1."""
+    checkpoint_every: int = 50_000
+    """Environment steps between checkpoints."""
     deficit: tuple[str, ...] = ()
     """Windows of training in which a sense reads zero, such as joint_pos:100000:200000 (SENSE:START:STOP)."""
     circuit_options: tuple[str, ...] = ()
@@ -66,6 +68,7 @@ class Train(_Command):
             episode_steps=self.episode_steps,
             reward=self.reward,
             randomize={name: _range(name, text) for name, text in _pairs(self.randomize)},
+            checkpoint_every=self.checkpoint_every,
             deficits=tuple(Deficit.parse(text) for text in self.deficit),
             circuit_options={name: _value(text) for name, text in _pairs(self.circuit_options)},
             algorithm_options={name: _value(text) for name, text in _pairs(self.algorithm_options)},
@@ -305,6 +308,9 @@ def main(arguments: list[str] | None = None) -> None:
         result = command.run()
     except NervecordError as error:
         sys.exit(_complain(str(error), 2))
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        sys.exit(_complain(f"{error.strerror or error}{where}; nothing whole was lost, the same command goes on", 1))
     except KeyboardInterrupt:
         sys.exit(_complain("interrupted; the same command goes on from the last checkpoint", 130))
     print(json.dumps(result, indent=1, default=_plain) if command.json else _text(result))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import shutil
@@ -23,6 +25,7 @@ from ..errors import InvalidRun, OutputExists
 FORMAT = 2
 _PACKAGES = ("nervecord", "mujoco", "dm-control", "gymnasium", "stable-baselines3", "torch", "numpy")
 _KEPT_CHECKPOINTS = 2
+_log = logging.getLogger(__name__)
 
 
 class Config(Protocol):
@@ -120,12 +123,14 @@ class Folder(Generic[ConfigT]):
         partial = folder.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_file(
-            {name: value.contiguous() for name, value in policy_weights.items()},
-            partial / "weights.safetensors",
-        )
-        save_file({name: value.contiguous() for name, value in training.items()}, partial / "training.safetensors")
-        write_json(partial / "state.json", {"step": step, **state})
+        try:
+            for name, tensors in (("weights", policy_weights), ("training", training)):
+                contiguous = {key: value.contiguous() for key, value in tensors.items()}
+                save_file(contiguous, partial / f"{name}.safetensors")
+            write_json(partial / "state.json", {"step": step, **state})
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise OSError(f"checkpoint {folder} cannot be written: {error}") from error
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
         for old in self.checkpoints()[:-_KEPT_CHECKPOINTS]:
@@ -137,37 +142,34 @@ class Folder(Generic[ConfigT]):
         return sorted(item for item in folder.glob("*") if item.name.isdigit()) if folder.is_dir() else []
 
     def load_checkpoint(self) -> Checkpoint | None:
-        """Return the last checkpoint, None if there is none yet.
+        """Return the last checkpoint that is whole, None if there is none yet; name those that are damaged.
 
         Raises:
-            InvalidRun: it is damaged.
+            InvalidRun: there are checkpoints and all of them are damaged.
         """
-        found = self.checkpoints()
-        if not found:
-            return None
-        folder = found[-1]
-        state = read_json(folder / "state.json", f"checkpoint {folder} is damaged")
-        try:
-            weights = load_file(folder / "weights.safetensors")
-            training = load_file(folder / "training.safetensors")
-        except (OSError, SafetensorError) as error:
-            raise InvalidRun(
-                f"checkpoint {folder} is damaged ({error}); remove it to go on from the one before"
-            ) from error
-        return Checkpoint(int(state["step"]), weights, training, state)
+        problems = []
+        for folder in reversed(self.checkpoints()):
+            try:
+                state = read_json(folder / "state.json", "state.json is damaged")
+                weights = load_file(folder / "weights.safetensors")
+                training = load_file(folder / "training.safetensors")
+                return Checkpoint(int(state["step"]), weights, training, state)
+            except (InvalidRun, OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+                problems.append(f"checkpoint {folder} is damaged ({error})")
+                _log.warning("nervecord: %s; the one before it is used", problems[-1])
+        if problems:
+            raise InvalidRun(f"{problems[0]}, and no other is whole; train again with another --out")
+        return None
 
     @property
     def done(self) -> bool:
         """Whether training has reached its last step."""
-        checkpoint = self.checkpoints()
-        return bool(checkpoint) and bool(
-            read_json(checkpoint[-1] / "state.json", f"checkpoint {checkpoint[-1]} is damaged").get("done")
-        )
+        checkpoint = self.load_checkpoint()
+        return checkpoint is not None and bool(checkpoint.state.get("done"))
 
     def metrics(self) -> pd.DataFrame:
         """Return the metrics' table: step, metric, value."""
-        path = self.path / "metrics.csv"
-        return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["step", "metric", "value"])
+        return read_metrics(self.path / "metrics.csv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +180,17 @@ class Checkpoint:
     weights: dict[str, torch.Tensor]
     training: dict[str, torch.Tensor]
     state: dict[str, Any]
+
+
+def read_metrics(path: Path) -> pd.DataFrame:
+    """Read a metrics' table, without a last row that a killed process left unfinished."""
+    whole: list[list[str]] = []
+    if path.exists():
+        text = path.read_text()
+        rows = csv.reader(text[: text.rfind("\n") + 1].splitlines()[1:])
+        whole = [row for row in rows if len(row) == 3]
+    table = pd.DataFrame(whole, columns=["step", "metric", "value"])
+    return table.astype({"step": int, "value": float})
 
 
 def write_json(path: Path, value: Any) -> None:

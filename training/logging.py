@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
-from .folder import write_whole
+from .folder import read_metrics, write_whole
 
 
 class TidyTable(KVWriter):
@@ -42,7 +41,7 @@ def make_logger(folder: Path, resumed_at: int) -> Logger:
     """Return a logger for a run; rows after the step it resumes at are dropped, to be written again."""
     table = folder / "metrics.csv"
     if table.exists():
-        rows = pd.read_csv(table)
+        rows = read_metrics(table)
         kept = rows[rows["step"] <= resumed_at]
         write_whole(table, lambda partial: kept.to_csv(partial, index=False))
     tensorboard = TensorBoardOutputFormat(str(folder / "tensorboard"))

@@ -61,6 +61,8 @@ class _Training:
                 snapshot.put_back(self.model, checkpoint.training, checkpoint.state)
             except (KeyError, RuntimeError, ValueError) as error:
                 raise InvalidRun(f"{run.path}: the last checkpoint does not fit its config: {error}") from error
+        # Even at step 0: the environments are reset already, and a second reset would draw other episodes.
+        self.resumes = checkpoint is not None
         self.model.set_logger(make_logger(run.path, checkpoint.step if checkpoint else 0))
 
     def go(self) -> None:
@@ -73,10 +75,10 @@ class _Training:
         callback = _Watch(self, bar)
         try:
             self.model.learn(
-                self.config.steps - done if done else self.config.steps,
+                self.config.steps - done,
                 callback,
                 log_interval=1,
-                reset_num_timesteps=not done,
+                reset_num_timesteps=not self.resumes,
             )
             self.save(done=True)
         finally:

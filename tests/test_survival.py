@@ -1,0 +1,193 @@
+"""Runs survive: killed for real at random moments, a full disk, damaged and hostile files."""
+
+import os
+import pickle
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nervecord.errors import InvalidRun
+from nervecord.training.config import RunConfig
+from nervecord.training.curriculum import CurriculumConfig, CurriculumRun, curriculum
+from nervecord.training.run import Run
+from nervecord.training.train import train
+
+COMMANDS = {
+    "es": ["train", "--steps", "6400", "--episode-steps", "100", "--algorithm-options", "n_envs=16"],
+    "ppo": ["train", "--circuit", "gru", "--algorithm", "ppo", "--steps", "6144", "--episode-steps", "50",
+            "--circuit-options", "units=8",
+            "--algorithm-options", "n_envs=8", "n_steps=32", "sequence_length=16", "batch_size=64"],
+    "curriculum": ["curriculum", "--circuit", "gru", "--updates", "120", "--circuit-options", "units=8",
+                   "--options", "batch_size=16", "evaluate_every=4", "evaluation_sequences=16", "max_n=4"],
+}  # fmt: skip
+
+
+def start(command: list[str], out: Path, **options) -> subprocess.Popen:
+    words = [sys.executable, "-c", "from nervecord.training.cli import main; main()", *command, "--out", str(out)]
+    every = [] if command[0] == "curriculum" else ["--checkpoint-every", "200"]
+    return subprocess.Popen([*words, *every, "--json"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
+
+
+def finish(command: list[str], out: Path) -> None:
+    process = start(command, out)
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error.decode()
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    kind = CurriculumRun if "curriculum" in path.name else Run
+    return kind(path).load_checkpoint().weights
+
+
+def kill_at_random_moments(kind: str, folder: Path, kills: int) -> None:
+    command = COMMANDS[kind]
+    whole, hurt = folder / f"whole-{kind}", folder / f"hurt-{kind}"
+    finish(command, whole)
+    rng = random.Random(kind)
+    for _ in range(kills):
+        began = len(list(hurt.glob("checkpoints/*")))
+        process = start(command, hurt)
+        deadline = time.monotonic() + 60
+        # Wait until it trains again, then strike within the next moments, in whatever it is doing.
+        while process.poll() is None and time.monotonic() < deadline:
+            if len(list(hurt.glob("checkpoints/*"))) != began or (hurt / "metrics.csv").exists():
+                break
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    finish(command, hurt)
+    expected, found = weights(whole), weights(hurt)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_a_run_killed_twice_ends_as_one_that_was_not(kind, tmp_path):
+    kill_at_random_moments(kind, tmp_path, kills=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_a_run_killed_at_20_random_moments_ends_as_one_that_was_not(kind, tmp_path):
+    kill_at_random_moments(kind, tmp_path, kills=20)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    config = RunConfig(steps=6400, episode_steps=100, algorithm_options={"n_envs": 16}, checkpoint_every=1600)
+    return train(config, tmp_path_factory.mktemp("runs") / "worm", progress=False)
+
+
+@pytest.mark.parametrize("name", ["state.json", "weights.safetensors", "training.safetensors"])
+@pytest.mark.parametrize("damage", ["cut", "emptied", "gone"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(run, name, damage, tmp_path, caplog):
+    shutil.copytree(run.path, tmp_path / "run")
+    hurt = Run(tmp_path / "run")
+    before, last = hurt.checkpoints()
+    file = last / name
+    if damage == "gone":
+        file.unlink()
+    else:
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
+    assert hurt.load_checkpoint().step == int(before.name)
+    assert f"checkpoint {last} is damaged" in caplog.text
+    assert all("\n" not in record.getMessage() for record in caplog.records)
+    assert not hurt.done
+    repaired = train(run.config, hurt.path, progress=False)
+    mine, its = repaired.load_checkpoint().weights, run.load_checkpoint().weights
+    assert all(torch.equal(mine[name], its[name]) for name in its)
+    assert (
+        repaired.metrics()
+        .query("not metric.str.startswith('time/')")
+        .reset_index(drop=True)
+        .equals(run.metrics().query("not metric.str.startswith('time/')").reset_index(drop=True))
+    )
+
+
+def test_when_no_checkpoint_is_whole_one_line_says_so(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    for folder in Run(tmp_path / "run").checkpoints():
+        (folder / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(InvalidRun, match=r"is damaged .*, and no other is whole"):
+        Run(tmp_path / "run").policy()
+
+
+def test_a_write_that_fails_leaves_the_last_checkpoint_and_one_line(tmp_path):
+    """A file-size limit fails a write in the middle, as a full disk does."""
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+    command = [*COMMANDS["ppo"]]
+    process = start(command, tmp_path / "run", preexec_fn=limit)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    line = [text for text in error.decode().splitlines() if text.startswith("nervecord:")]
+    assert len(line) == 1, error.decode()
+    assert "the same command goes on" in line[0]
+    assert not [path for path in (tmp_path / "run").rglob("*.safetensors") if "partial" not in str(path)]
+    finish(command, tmp_path / "run")
+    assert Run(tmp_path / "run").done
+
+
+class _Payload:
+    """What a hostile pickle does when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.path),))
+
+
+def test_a_strangers_run_cannot_execute_code(run, tmp_path):
+    payload = pickle.dumps(_Payload(tmp_path / "owned"))
+    names = [path.relative_to(run.path) for path in run.path.rglob("*") if path.is_file()]
+    assert len(names) > 6
+    for name in names:
+        hostile = tmp_path / "hostile"
+        shutil.rmtree(hostile, ignore_errors=True)
+        shutil.copytree(run.path, hostile)
+        for path in hostile.glob("checkpoints/*"):
+            if "checkpoints" in str(name) and (path / name.name).exists():
+                (path / name.name).write_bytes(payload)
+        (hostile / name).write_bytes(payload)
+        try:
+            opened = Run(hostile)
+            opened.load_checkpoint()
+            opened.metrics()
+        except (InvalidRun, ValueError):
+            pass
+        assert not (tmp_path / "owned").exists(), name
+
+
+def test_a_hostile_recording_is_not_unpickled(tmp_path):
+    from nervecord.errors import InvalidRecording
+    from nervecord.training.recording import Recording
+
+    trap = np.array([_Payload(tmp_path / "owned")], dtype=object)
+    np.savez(tmp_path / "recording.npz", header=trap, actions=trap)
+    with pytest.raises(InvalidRecording):
+        Recording.load(tmp_path / "recording.npz")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_curricula_open_their_checkpoints_as_safely(tmp_path):
+    config = CurriculumConfig("gru", updates=8, batch_size=8, evaluate_every=4, evaluation_sequences=8,
+                              circuit_options={"units": 4})  # fmt: skip
+    run = curriculum(config, tmp_path / "run", progress=False)
+    before, last = run.checkpoints()
+    (last / "weights.safetensors").write_bytes(pickle.dumps(_Payload(tmp_path / "owned")))
+    assert run.load_checkpoint().step == int(before.name)
+    assert not (tmp_path / "owned").exists()
