@@ -1,10 +1,17 @@
-"""Intervals that a reviewer would accept."""
+"""Estimates with intervals that a reviewer would accept: over seeds, which are what a claim generalises to.
+
+After Agarwal et al. 2021 (https://arxiv.org/abs/2108.13264), by scipy's bootstrap.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import stats
 
@@ -27,15 +34,91 @@ class Interval:
 def bootstrap_mean(values: ArrayLike, seed: int = 0) -> Interval:
     """Return the mean with its 95 % BCa bootstrap interval (Efron 1987); same values, same interval.
 
-    One value has no interval (NaN); values that are all equal have one of no width.
+    One value has no interval (NaN), nor have values that are not all finite; values that are all equal
+    have one of no width. Two values get the percentile interval.
     """
-    values = np.asarray(values, float).ravel()
-    mean = float(values.mean()) if len(values) else np.nan
-    if len(values) < 2:
-        return Interval(mean, np.nan, np.nan, len(values))
-    if np.ptp(values) == 0:
-        return Interval(mean, mean, mean, len(values))
-    # BCa's acceleration needs a jackknife of at least three values.
-    method = "BCa" if len(values) > 2 else "percentile"
-    interval = stats.bootstrap((values,), np.mean, method=method, rng=np.random.default_rng(seed)).confidence_interval
-    return Interval(mean, float(interval.low), float(interval.high), len(values))
+    return _bootstrap(np.mean, [np.asarray(values, float).ravel()], seed)
+
+
+def bootstrap_iqm(scores: ArrayLike | Sequence[ArrayLike], seed: int = 0) -> Interval:
+    """Return the interquartile mean with its 95 % interval, stratified.
+
+    Args:
+        scores: one score per seed; or, for several tasks, a sequence of such arrays, each of which is
+            resampled by itself.
+        seed: of the resampling.
+    """
+    strata = [np.asarray(stratum, float).ravel() for stratum in scores] if _is_nested(scores) else None  # type: ignore[union-attr]
+    return _bootstrap(iqm, strata or [np.asarray(scores, float).ravel()], seed)
+
+
+def iqm(values: ArrayLike, axis: int | None = None) -> Any:
+    """Return the mean of what is left without the lowest and the highest quarter.
+
+    The quarter is rounded down to whole values, as in scipy and rliable: up to 3 values it is the mean.
+    """
+    return stats.trim_mean(np.asarray(values, float), 0.25, axis=axis)
+
+
+def probability_of_improvement(better: ArrayLike, worse: ArrayLike, seed: int = 0) -> Interval:
+    """Return how likely a seed of one beats a seed of the other, ties counting half, with its 95 % interval."""
+    x, y = np.asarray(better, float).ravel(), np.asarray(worse, float).ravel()
+
+    def wins(x: np.ndarray, y: np.ndarray, axis: int = -1) -> Any:
+        x, y = np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1)
+        ahead = x[..., :, None] - y[..., None, :]
+        return ((ahead > 0) + 0.5 * (ahead == 0)).mean((-1, -2))
+
+    estimate = float(wins(x, y))
+    if min(len(x), len(y)) < 2:
+        return Interval(estimate, np.nan, np.nan, len(x) + len(y))
+    low, high = _percentiles(wins, [x, y], "percentile", seed)
+    return Interval(estimate, low, high, len(x) + len(y))
+
+
+def performance_profile(
+    scores: ArrayLike, thresholds: ArrayLike, seed: int = 0
+) -> tuple[Float[np.ndarray, " thresholds"], Float[np.ndarray, " thresholds"], Float[np.ndarray, " thresholds"]]:
+    """Return the share of seeds above each threshold, and the bounds of its 95 % bootstrap interval."""
+    scores, thresholds = np.asarray(scores, float).ravel(), np.asarray(thresholds, float).ravel()
+    rng = np.random.default_rng(seed)
+    drawn = rng.choice(scores, (2000, len(scores)))
+    shares = (drawn[:, :, None] > thresholds).mean(1)
+    low, high = np.quantile(shares, (0.025, 0.975), axis=0)
+    return (scores[:, None] > thresholds).mean(0), low, high
+
+
+def _is_nested(scores: Any) -> bool:
+    return len(scores) > 0 and all(np.ndim(stratum) == 1 for stratum in scores)
+
+
+def _bootstrap(statistic: Callable[..., Any], strata: Sequence[np.ndarray], seed: int) -> Interval:
+    values = np.concatenate(strata)
+    n = len(values)
+    estimate = float(statistic(values)) if n else np.nan
+    if min(len(stratum) for stratum in strata) < 2 or not np.isfinite(values).all():
+        return Interval(estimate, np.nan, np.nan, n)
+    if all(np.ptp(stratum) == 0 for stratum in strata):
+        return Interval(estimate, estimate, estimate, n)
+
+    def pooled(*strata: np.ndarray, axis: int = -1) -> Any:
+        return statistic(np.concatenate(strata, axis), axis=axis)
+
+    low = high = np.nan
+    # BCa's acceleration needs a jackknife of at least three values; scipy has it for one sample.
+    if len(strata) == 1 and n > 2:
+        with warnings.catch_warnings():
+            # A degenerate jackknife gives NaN, which is dealt with below.
+            warnings.simplefilter("ignore")
+            low, high = _percentiles(pooled, strata, "BCa", seed)
+    if not np.isfinite([low, high]).all():
+        low, high = _percentiles(pooled, strata, "percentile", seed)
+    return Interval(estimate, low, high, n)
+
+
+def _percentiles(
+    statistic: Callable[..., Any], samples: Sequence[np.ndarray], method: Any, seed: int
+) -> tuple[float, float]:
+    rng = np.random.default_rng(seed)
+    found = stats.bootstrap(tuple(samples), statistic, method=method, rng=rng, vectorized=True)
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
