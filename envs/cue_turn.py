@@ -21,8 +21,9 @@ class CueTurn(Task):
     then 0. After `delay_steps` more the sense `go` turns from 0 to 1. Until then the motors are
     disconnected, so that no posture can hold the cue in place of the circuit: the body moves as it would
     have with the other cue. From then on the reward is how far the body has turned to the cued side, in
-    units of `success_angle`, between -1 and 1; the episode succeeds if it ends at 1. A policy without
-    memory does the same whatever the cue was, so it cannot succeed in more than half of the episodes.
+    units of `success_angle`, between -1 and 1; the episode succeeds if it ends at 1, and is correct if it
+    ends above 0. A policy without memory does the same whatever the cue was: half of its turns are correct,
+    and at most half of its episodes succeed (none, if it plays safe and hardly turns).
 
     The turn is the rotation, since the go, of the direction from the centre of mass to the nose.
 
@@ -92,9 +93,10 @@ class CueTurn(Task):
         return np.where(acts, np.clip(self._cued_turn() / self.success_angle, -1.0, 1.0), 0.0)
 
     def info(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed, the turn to the cued side (rad) and whether it suffices so far."""
+        """Return the net speed, the turn to the cued side (rad), and so far: is it the right side, and far enough."""
         turn = self._cued_turn()
-        return {**super().info(), "turn": turn, "success": (turn >= self.success_angle).astype(float)}
+        choice = {"correct": (turn > 0).astype(float), "success": (turn >= self.success_angle).astype(float)}
+        return {**super().info(), "turn": turn, **choice}
 
     def get_state(self) -> dict[str, Any]:
         """Return copies of what the task remembers, the side included."""

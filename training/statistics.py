@@ -15,6 +15,8 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import stats
 
+_RESAMPLES = 9_999
+
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
@@ -120,5 +122,9 @@ def _percentiles(
     statistic: Callable[..., Any], samples: Sequence[np.ndarray], method: Any, seed: int
 ) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
-    found = stats.bootstrap(tuple(samples), statistic, method=method, rng=rng, vectorized=True)
+    # Resamples are drawn in batches: a statistic over pairs takes memory as the product of sizes.
+    batch = max(1, 2_000_000 // int(np.prod([len(sample) for sample in samples])))
+    found = stats.bootstrap(
+        tuple(samples), statistic, n_resamples=_RESAMPLES, batch=batch, method=method, rng=rng, vectorized=True
+    )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
