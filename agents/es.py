@@ -131,22 +131,30 @@ class ES(BaseAlgorithm):
 
     def _run_generation(self, callback: BaseCallback) -> bool:
         """Sample, evaluate and step; False (and weights untouched) if a callback stopped it."""
-        sequence = np.random.SeedSequence([self.seed or 0, self.generation])
-        rng = np.random.default_rng(sequence)
-        mean = torch.nn.utils.parameters_to_vector(self.policy.circuit.parameters()).detach()
-        half = rng.standard_normal((self.n_envs // 2, len(mean)), np.float32)
-        noise = torch.as_tensor(np.concatenate([half, -half]))
-        episode_seeds = np.tile(rng.integers(2**31, size=self.n_envs // 2), 2)
+        weights, episode_seeds = self._ask(self._rng_of(self.generation))
         callback.on_rollout_start()
-        returns = self._evaluate(mean + self.sigma * noise, episode_seeds, callback)
+        returns = self._evaluate(weights, episode_seeds, callback)
         if returns is None:
             return False
-        self._step(noise, returns)
+        self._tell(returns)
         self.generation += 1
         self._n_updates += 1
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
+
+    def _rng_of(self, generation: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([self.seed or 0, generation]))
+
+    def _ask(self, rng: np.random.Generator) -> tuple[Float[Tensor, "members weights"], np.ndarray]:
+        """Return the members' weights and the seeds of their episodes."""
+        half = rng.standard_normal((self.n_envs // 2, len(self._mean())), np.float32)
+        self._noise = torch.as_tensor(np.concatenate([half, -half]))
+        return self._mean() + self.sigma * self._noise, np.tile(rng.integers(2**31, size=self.n_envs // 2), 2)
+
+    def _mean(self) -> Float[Tensor, " weights"]:
+        """Return the circuit's weights in one row."""
+        return torch.nn.utils.parameters_to_vector(self.policy.circuit.parameters()).detach()
 
     @torch.inference_mode()
     def _evaluate(
@@ -181,13 +189,13 @@ class ES(BaseAlgorithm):
         self._generation_returns = returns
         return returns
 
-    def _step(self, noise: Float[Tensor, "members weights"], returns: Float[np.ndarray, " members"]) -> None:
+    def _tell(self, returns: Float[np.ndarray, " members"]) -> None:
         """Follow the estimated gradient of the expected rank."""
         # Pairs that tie (a weight without effect) must cancel, so equal returns share their mean rank.
         ranks = stats.rankdata(returns) - 1
         utility = torch.as_tensor(ranks / (len(returns) - 1) - 0.5, dtype=torch.float32)
-        gradient = utility @ noise / (len(returns) * self.sigma)
-        self._gradient_norm = float(gradient.norm())
+        gradient = utility @ self._noise / (len(returns) * self.sigma)
+        self.logger.record("train/gradient_norm", float(gradient.norm()))
         self._update_learning_rate(self.policy.optimizer)
         start = 0
         for parameter in self.policy.circuit.parameters():
@@ -204,7 +212,6 @@ class ES(BaseAlgorithm):
         speeds = [info["net_speed"] for info in self.ep_info_buffer or () if "net_speed" in info]
         if speeds:
             self.logger.record("rollout/net_speed", safe_mean(speeds[-self.n_envs :]))
-        self.logger.record("train/gradient_norm", self._gradient_norm)
         self.logger.record("time/generation", self.generation)
         self.dump_logs()
 
@@ -227,7 +234,7 @@ class ES(BaseAlgorithm):
         return self.policy.predict(observation, state, episode_start, deterministic)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_population"]
+        return [*super()._excluded_save_params(), "_population", "_noise"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []

@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from nervecord.agents import ES, CircuitPolicy
+from nervecord.agents import CMAES, ES, CircuitPolicy
 from nervecord.agents.population import Population
 from nervecord.circuits import circuit_names, make_circuit
 from nervecord.envs.sb3_vec_env import SwimmerVecEnv
@@ -40,7 +40,8 @@ def small_es(seed: int = 0, **options) -> ES:
 
 def step(model: ES, noise: torch.Tensor, returns: np.ndarray) -> None:
     model.set_logger(Logger(None, []))
-    model._step(noise, returns)
+    model._noise = noise
+    model._tell(returns)
 
 
 def flat_weights(model: ES) -> np.ndarray:
@@ -129,3 +130,42 @@ def test_state_of_another_batch_is_refused():
     _, state = model.predict(np.zeros((4, 15)), None)
     with pytest.raises(CircuitMismatch, match="state is of 4"):
         model.predict(np.zeros((2, 15)), state)
+
+
+def small_cmaes(**options) -> CMAES:
+    env = SwimmerVecEnv(6, body="swimmer4", episode_steps=60)
+    return CMAES("CircuitPolicy", env, seed=3, policy_kwargs={"circuit": "ncap"}, **options)
+
+
+def test_cmaes_finds_the_minimum_of_an_ill_conditioned_bowl():
+    """Its reference problem: a quadratic whose axes differ by a thousand."""
+    model = small_cmaes(sigma=0.5)
+    model.set_logger(Logger(None, []))
+    target, scale = np.array([0.3, -0.7, 1.1, 0.2]), np.array([1.0, 10.0, 100.0, 1000.0])
+    for _ in range(150):
+        weights, seeds = model._ask(model._rng_of(model.generation))
+        assert len(set(seeds)) == 1
+        model._tell(-(scale * (weights.numpy() - target) ** 2).sum(1))
+        model.generation += 1
+    assert np.allclose(flat_weights(model), target, atol=1e-3)
+
+
+def test_cmaes_in_two_sittings_equals_one_and_leaves_the_global_generator_alone(tmp_path):
+    np.random.seed(7)  # noqa: NPY002
+    expected = np.random.random()  # noqa: NPY002
+    np.random.seed(7)  # noqa: NPY002
+    whole = small_cmaes()
+    np.random.seed(7)  # noqa: NPY002
+    whole._ask(whole._rng_of(0))
+    assert np.random.random() == expected  # noqa: NPY002
+    whole = small_cmaes().learn(4 * 360)
+    half = small_cmaes().learn(2 * 360)
+    half.save(tmp_path / "half.zip")
+    loaded = CMAES.load(tmp_path / "half.zip", env=SwimmerVecEnv(6, body="swimmer4", episode_steps=60))
+    loaded.learn(2 * 360, reset_num_timesteps=False)
+    assert np.array_equal(flat_weights(whole), flat_weights(loaded))
+
+
+def test_cmaes_refuses_what_its_matrix_would_not_hold():
+    with pytest.raises(CircuitMismatch, match=r"for 2 to 1000 of them.*use es, or ppo"):
+        CMAES("CircuitPolicy", SwimmerVecEnv(4, body="swimmer4"), policy_kwargs={"circuit": "mlp"})

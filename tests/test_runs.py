@@ -56,6 +56,8 @@ class Interrupt(Exception):
         PPO_CONFIG,
         RunConfig(algorithm="ppo", steps=512, episode_steps=40, checkpoint_every=128,
                   algorithm_options={"n_steps": 32, "n_envs": 4, "batch_size": 32}),
+        RunConfig(algorithm="cmaes", body="swimmer4", steps=2400, episode_steps=50, checkpoint_every=400,
+                  algorithm_options={"n_envs": 8}),
         *(
             RunConfig(circuit, algorithm, "swimmer4", steps=600, episode_steps=40, checkpoint_every=200,
                       algorithm_options={"n_envs": 4, "learning_starts": 80, "batch_size": 16, "buffer_size": 400})
@@ -65,7 +67,7 @@ class Interrupt(Exception):
                   deficits=(Deficit("joint_pos", 192, 384),),
                   algorithm_options={"n_steps": 32, "n_envs": 4, "batch_size": 32}),
     ],
-    ids=["ncap-es", "mlp-ppo", "ncap-ppo", "ncap-ddpg", "mlp-td3", "mlp-sac", "deficit"],
+    ids=["ncap-es", "mlp-ppo", "ncap-ppo", "ncap-cmaes", "ncap-ddpg", "mlp-td3", "mlp-sac", "deficit"],
 )  # fmt: skip
 def test_a_stopped_run_resumes_to_the_same_weights_and_table(config, tmp_path, monkeypatch):
     whole = train(config, tmp_path / "whole", progress=False)

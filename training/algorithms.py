@@ -45,6 +45,10 @@ ALGORITHMS: dict[str, Algorithm] = {
         "antithetic evolution strategy",
         {"n_envs": 32, "sigma": 0.1, "learning_rate": 0.1},
     ),
+    "cmaes": Algorithm(
+        "covariance matrix adaptation, up to 1000 weights",
+        {"n_envs": 32, "sigma": 0.3},
+    ),
     "ppo": Algorithm(
         "proximal policy optimisation, through time where the circuit has a memory",
         {

@@ -11,7 +11,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from ..agents import ES, CircuitPPO, CircuitSACPolicy, CircuitTD3Policy
+from ..agents import CMAES, ES, CircuitPPO, CircuitSACPolicy, CircuitTD3Policy
 from .config import RunConfig
 
 _POLICY_OPTIONS = ("action_std", "critic", "critic_hidden")
@@ -39,6 +39,10 @@ def _make_es(env: VecEnv, options: dict[str, Any], common: dict[str, Any]) -> Ba
     return ES("CircuitPolicy", env, **options, **common)
 
 
+def _make_cmaes(env: VecEnv, options: dict[str, Any], common: dict[str, Any]) -> BaseAlgorithm:
+    return CMAES("CircuitPolicy", env, **options, **common)
+
+
 def _make_ppo(env: VecEnv, options: dict[str, Any], common: dict[str, Any]) -> BaseAlgorithm:
     norm_obs, norm_reward = options.pop("normalize_observation"), options.pop("normalize_reward")
     if norm_obs or norm_reward:
@@ -59,4 +63,11 @@ def _make_sac(env: VecEnv, options: dict[str, Any], common: dict[str, Any]) -> B
     return SAC(CircuitSACPolicy, env, train_freq=1, device="cpu", **options, **common)
 
 
-_MAKERS = {"es": _make_es, "ppo": _make_ppo, "ddpg": _make_td3(DDPG), "td3": _make_td3(TD3), "sac": _make_sac}
+_MAKERS = {
+    "es": _make_es,
+    "cmaes": _make_cmaes,
+    "ppo": _make_ppo,
+    "ddpg": _make_td3(DDPG),
+    "td3": _make_td3(TD3),
+    "sac": _make_sac,
+}

@@ -13,7 +13,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.save_util import recursive_getattr
 
-from ..agents import ES, CircuitPPO
+from ..agents import CMAES, ES, CircuitPPO
 from ..envs.deficits import DeficitVecEnv
 from ..envs.sb3_vec_env import SwimmerVecEnv
 
@@ -39,6 +39,8 @@ def take(model: BaseAlgorithm) -> tuple[dict[str, torch.Tensor], dict[str, Any]]
     }
     if isinstance(model, ES):
         state["generation"] = model.generation
+        if isinstance(model, CMAES) and model.history:
+            tensors["returns"] = torch.as_tensor(np.stack(model.history))
     elif model._last_obs is not None:
         tensors["last_obs"] = torch.as_tensor(np.asarray(model._last_obs))
         tensors["last_episode_starts"] = torch.as_tensor(np.asarray(model._last_episode_starts))
@@ -87,6 +89,8 @@ def put_back(model: BaseAlgorithm, tensors: Mapping[str, torch.Tensor], state: M
         deficits.num_timesteps = model.num_timesteps
     if isinstance(model, ES):
         model.generation = state["generation"]
+        if isinstance(model, CMAES) and "returns" in tensors:
+            model.history = list(tensors["returns"].numpy())
         # The environments start anew in every generation; SB3 must only not reset the counters.
         model._last_obs = np.zeros(0)
         return
