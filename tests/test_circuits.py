@@ -97,14 +97,17 @@ def test_unroll_in_two_pieces_equals_one(circuit):
     assert all(torch.allclose(end[key], last[key], atol=1e-5) for key in end)
 
 
-@torch.no_grad()
-def test_a_reset_state_forgets_nan():
-    circuit = make_circuit("ncap", SENSES, JOINTS)
-    state = {"step": torch.full((BATCH, 1), torch.nan)}
-    start = torch.ones(BATCH, dtype=torch.bool)
-    sensors = sensors_for(circuit, 3, BATCH)
-    motor, _ = circuit.unroll(sensors, state, torch.stack((start, ~start, ~start)))
+def test_a_reset_state_forgets_nan(circuit):
+    """An episode that ended in NaN leaves nothing to the next, neither in what follows nor in gradients."""
+    state = {key: torch.full_like(value, torch.nan) for key, value in circuit.initial_state(BATCH).items()}
+    start = torch.zeros(4, BATCH, dtype=torch.bool)
+    start[0] = True
+    motor, after = circuit.unroll(sensors_for(circuit, 4, BATCH), state, start)
     assert motor.isfinite().all()
+    assert all(value.isfinite().all() for value in after.values())
+    if motor.requires_grad:
+        motor.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in circuit.parameters() if parameter.grad is not None)
 
 
 @torch.no_grad()

@@ -168,6 +168,25 @@ class Transfer(_OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
+class Compare(_Command):
+    """Compare runs: seeds of one config together, curves with intervals, one table."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
+    """Folders of runs."""
+    out: Path = Path("comparison")
+    """Folder for table.csv, runs.csv and curves.svg."""
+    episodes: int = 20
+    """Episodes of runs that are not evaluated yet."""
+
+    def run(self) -> Any:
+        from .compare import compare
+
+        found = compare(self.runs, self.out, self.episodes, progress=not self.json)
+        rounded = found.table.round(3)
+        return json.loads(rounded.to_json(orient="records")) if self.json else rounded.to_string(index=False)
+
+
+@dataclasses.dataclass(frozen=True)
 class Probe(_OnRun):
     """Measure what body and neurons do; see `nervecord list probes`."""
 
@@ -289,7 +308,7 @@ class Doctor(_Command):
 
 
 _COMMANDS: tuple[type[Any], ...] = (
-    Train, Curriculum, Resume, Evaluate, Transfer, Probe, Render, Report, Demo, Bench, Names, Doctor,
+    Train, Curriculum, Resume, Evaluate, Transfer, Compare, Probe, Render, Report, Demo, Bench, Names, Doctor,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +11,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+
+from .statistics import bootstrap_iqm
 
 _COLOURS = ("#1f6feb", "#8b949e", "#d4a72c", "#2da44e", "#cf222e", "#8250df")
 
@@ -96,5 +99,29 @@ def curves(
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    _open(axes)
+    return figure
+
+
+def interval_curves(groups: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]]) -> Figure:
+    """Draw the interquartile mean of each group's learning curves, in a band of its 95 % bootstrap interval.
+
+    Args:
+        groups: for each label, (steps, returns) of each seed.
+    """
+    figure = Figure(figsize=(8.0, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for colour, (label, seeds) in zip(itertools.cycle(_COLOURS), groups.items(), strict=False):
+        grid = np.linspace(max(steps[0] for steps, _ in seeds), min(steps[-1] for steps, _ in seeds), 60)
+        values = np.array([np.interp(grid, steps, returns) for steps, returns in seeds])
+        found = [bootstrap_iqm(column) for column in values.T]
+        axes.plot(grid, [each.mean for each in found], color=colour, linewidth=2, label=f"{label} (n = {len(seeds)})")
+        if len(seeds) > 1:
+            low, high = [each.low for each in found], [each.high for each in found]
+            axes.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.set(xlabel="environment steps", ylabel="return of an episode (IQM, 95 %)")
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     _open(axes)
     return figure

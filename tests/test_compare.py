@@ -1,0 +1,62 @@
+"""Comparisons of runs: groups, intervals, curves, and what is refused."""
+
+import dataclasses
+import json
+
+import pandas as pd
+import pytest
+from nervecord.errors import InvalidRun, OutputExists
+from nervecord.training.cli import main
+from nervecord.training.compare import compare
+from nervecord.training.config import RunConfig
+from nervecord.training.run import Run
+from nervecord.training.train import train
+
+SMALL = RunConfig(steps=1600, episode_steps=50, algorithm_options={"n_envs": 8}, checkpoint_every=800)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> list[Run]:
+    folder = tmp_path_factory.mktemp("runs")
+    configs = [
+        *(dataclasses.replace(SMALL, seed=seed) for seed in (0, 1)),
+        *(dataclasses.replace(SMALL, seed=seed, circuit_options={"period": 40}) for seed in (0, 1)),
+    ]
+    return [train(config, folder / str(index), progress=False) for index, config in enumerate(configs)]
+
+
+def test_seeds_of_one_config_are_one_group_named_by_what_differs(runs, tmp_path):
+    found = compare(runs, tmp_path / "out", episodes=2)
+    assert found.table["group"].tolist() == ["circuit_options {}", "circuit_options {'period': 40}"]
+    assert found.table["seeds"].tolist() == [2, 2]
+    each = pd.read_csv(tmp_path / "out" / "runs.csv")
+    for row in found.table.itertuples():
+        returns = each[each["group"] == row.group]["return"]
+        assert row._3 == pytest.approx(returns.mean()), "the IQM of two is their mean"
+        assert returns.min() <= row.low <= row.high <= returns.max()
+    assert (tmp_path / "out" / "curves.svg").read_text().count("(n = 2)") == 2
+    stored = json.loads((runs[0].path / "evaluation.json").read_text())
+    assert each["return"].iloc[0] == pytest.approx(stored["return"]["mean"])
+
+
+def test_a_group_beats_the_first_as_often_as_its_seeds_do(runs, tmp_path):
+    found = compare(runs, tmp_path / "out", episodes=2).table
+    each = pd.read_csv(tmp_path / "out" / "runs.csv")
+    first, second = (each[each["group"] == group]["return"].to_numpy() for group in found["group"])
+    assert found["beats_first"].iloc[1] == (second[:, None] > first).mean()
+
+
+def test_what_cannot_be_compared_is_one_line(runs, tmp_path):
+    with pytest.raises(InvalidRun, match="1 run to compare; give two or more"):
+        compare(runs[:1], tmp_path / "out")
+    with pytest.raises(InvalidRun, match=r"seed 0 .* is there twice"):
+        compare([runs[0], runs[0]], tmp_path / "out")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExists):
+        compare(runs, tmp_path / "mine")
+
+
+def test_the_command_line_compares(runs, tmp_path, capsys):
+    main(["compare", *(str(run.path) for run in runs), "--out", str(tmp_path / "out"), "--json"])
+    assert len(json.loads(capsys.readouterr().out)) == 2

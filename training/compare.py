@@ -1,0 +1,128 @@
+"""Several runs side by side: seeds of one config together, curves with intervals, one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..envs import make_body
+from ..errors import InvalidRun, OutputExists
+from .evaluate import evaluate
+from .figures import figure_svg, interval_curves
+from .folder import read_json, write_text, write_whole
+from .run import Run
+from .statistics import bootstrap_iqm, probability_of_improvement
+
+_CURVE = "rollout/ep_rew_mean"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What a comparison came to.
+
+    Attributes:
+        table: one row per group of runs that differ in their seed alone: IQM of the mean return over
+            seeds with its 95 % interval, the net speed, and the probability that a seed beats one of the
+            first group.
+        path: the folder with table.csv, runs.csv (one row per run) and curves.svg.
+    """
+
+    table: pd.DataFrame
+    path: Path
+
+
+def compare(
+    runs: Sequence[Run | str | Path], out: str | Path, episodes: int = 20, progress: bool = False
+) -> Comparison:
+    """Evaluate runs that were not yet, group them by config, and write table and curves to `out`.
+
+    Raises:
+        InvalidRun: fewer than two runs, one that is no run or not trained, or the same seed twice in a group.
+        OutputExists: something stands in `out` that no comparison wrote.
+    """
+    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    out = Path(out)
+    if len(opened) < 2:
+        raise InvalidRun(f"{len(opened)} run to compare; give two or more")
+    if out.exists() and any(out.iterdir()) and not (out / "runs.csv").exists():
+        raise OutputExists(f"{out} exists and holds no comparison; give another --out")
+    groups = _groups(opened)
+    rows = [
+        {"group": label, "run": str(run.path), "seed": run.config.seed, **_scores(run, episodes, progress)}
+        for label, members in groups.items()
+        for run in members
+    ]
+    each = pd.DataFrame(rows)
+    table = _table(each, list(groups))
+    write_whole(out / "runs.csv", lambda partial: each.to_csv(partial, index=False))
+    write_whole(out / "table.csv", lambda partial: table.to_csv(partial, index=False))
+    curves = {label: [_curve(run) for run in members] for label, members in groups.items()}
+    figure = interval_curves({label: seeds for label, seeds in curves.items() if all(len(s) for s, _ in seeds)})
+    write_text(out / "curves.svg", figure_svg(figure))
+    return Comparison(table, out)
+
+
+def _groups(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Group runs whose configs differ in the seed alone; name groups by what differs between them."""
+    facts = [_facts(run) for run in runs]
+    names = [name for name in facts[0] if len({json.dumps(fact[name], sort_keys=True) for fact in facts}) > 1]
+    groups: dict[str, list[Run]] = {}
+    for run, fact in zip(runs, facts, strict=True):
+        label = ", ".join(str(fact[name]) if isinstance(fact[name], str) else f"{name} {fact[name]}" for name in names)
+        members = groups.setdefault(label or "all", [])
+        if any(other.config.seed == run.config.seed for other in members):
+            raise InvalidRun(f"seed {run.config.seed} of {label or 'this config'} is there twice; give each run once")
+        members.append(run)
+    return groups
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    facts = run.config.to_json()
+    del facts["seed"], facts["checkpoint_every"]
+    return {**facts, "body": make_body(run.config.body).name}
+
+
+def _scores(run: Run, episodes: int, progress: bool) -> dict[str, float]:
+    """Return the means over episodes of a run's evaluation, which is made if it is missing."""
+    path = run.path / "evaluation.json"
+    if not path.exists():
+        evaluate(run, episodes, progress=progress)
+    found = read_json(path, f"{run.path}: its evaluation is damaged")
+    return {
+        name: float(values["mean"])
+        for name, values in found.items()
+        if isinstance(values, Mapping) and "mean" in values
+    }
+
+
+def _table(each: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    first = each[each["group"] == labels[0]]["return"]
+    rows = []
+    for label in labels:
+        members = each[each["group"] == label]
+        found = bootstrap_iqm(members["return"])
+        better = probability_of_improvement(members["return"], first)
+        rows.append(
+            {
+                "group": label,
+                "seeds": len(members),
+                "return": found.mean,
+                "low": found.low,
+                "high": found.high,
+                "net_speed": float(members["net_speed"].mean()),
+                "beats_first": np.nan if label == labels[0] else better.mean,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _curve(run: Run) -> tuple[list[float], list[float]]:
+    table = run.metrics()
+    rows = table[table["metric"] == _CURVE]
+    return rows["step"].tolist(), rows["value"].tolist()
