@@ -168,6 +168,24 @@ class Transfer(_OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
+class Sweep(_Command):
+    """Train the product of what a TOML file varies (tables base and vary); the same command again goes on."""
+
+    plan: tyro.conf.Positional[Path] = tyro.MISSING
+    """The file."""
+    out: Path = Path("runs/sweep")
+    """Folder of the runs, and of results.csv."""
+    workers: int = 1
+    """Runs at a time, one process each."""
+
+    def run(self) -> Any:
+        from .sweep import sweep
+
+        table = sweep(self.plan, self.out, self.workers, progress=not self.json)
+        return json.loads(table.to_json(orient="records")) if self.json else table.round(3).to_string(index=False)
+
+
+@dataclasses.dataclass(frozen=True)
 class Compare(_Command):
     """Compare runs: seeds of one config together, curves with intervals, one table."""
 
@@ -308,7 +326,7 @@ class Doctor(_Command):
 
 
 _COMMANDS: tuple[type[Any], ...] = (
-    Train, Curriculum, Resume, Evaluate, Transfer, Compare, Probe, Render, Report, Demo, Bench, Names, Doctor,
+    Train, Sweep, Curriculum, Resume, Evaluate, Transfer, Compare, Probe, Render, Report, Demo, Bench, Names, Doctor,
 )  # fmt: skip
 
 
