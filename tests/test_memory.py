@@ -14,6 +14,7 @@ from nervecord.envs.bits import answers, draw_bits, draw_length
 from nervecord.envs.sb3_vec_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, InvalidAction, InvalidRun, InvalidTask, TrainingDiverged, UnknownName
 from nervecord.training.cli import main
+from nervecord.training.config import RunConfig
 from nervecord.training.curriculum import CurriculumConfig, CurriculumRun, _Course, curriculum
 from nervecord.training.run import Run
 
@@ -189,6 +190,14 @@ def test_without_memory_half_of_the_episodes_fail(command):
     assert abs(played["rewards"].sum(0).mean()) < 8
 
 
+def test_a_run_takes_options_of_its_task():
+    config = RunConfig(task="cueturn", body="swimmer4", task_options={"delay_steps": 40, "success_angle": 0.2})
+    env = config.make_env(1)
+    assert (env.task.go_step, env.task.success_angle, env.task.episode_steps) == (50, 0.2, 100)
+    with pytest.raises(InvalidTask, match="delay"):
+        RunConfig(task="swim", task_options={"delay_steps": 3}).make_env(1)
+
+
 def test_a_turn_goes_on_bit_for_bit_from_its_state():
     one, other = turners(4), turners(4)
     one.reset()
@@ -313,6 +322,8 @@ def test_the_command_line_trains_a_curriculum(tmp_path, capsys):
     words = ["curriculum", "--out", str(tmp_path / "run"), "--circuit", "gru", "--updates", "20", "--json"]
     main([*words, "--circuit-options", "units=4", "--options", "batch_size=16", "max_n=3"])
     assert '"updates": 20' in capsys.readouterr().out
+    main(["resume", str(tmp_path / "run"), "--json"])
+    assert '"done": true' in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main([*words, "--options", "batchsize=16"])
     assert "did you mean 'batch_size'" in capsys.readouterr().err

@@ -40,6 +40,8 @@ class Train(_Command):
     """Environment steps to train for."""
     episode_steps: int | None = None
     """Control steps per episode; the task's own number by default."""
+    task_options: tuple[str, ...] = ()
+    """Such as desired_speed=0.2 (swim) or delay_steps=40 (cueturn)."""
     reward: str = "paper"
     """Swim's reward: paper (head speed, at most 1) or com (speed of the centre of mass)."""
     randomize: tuple[str, ...] = ()
@@ -67,6 +69,7 @@ class Train(_Command):
             steps=self.steps,
             episode_steps=self.episode_steps,
             reward=self.reward,
+            task_options={name: _value(text) for name, text in _pairs(self.task_options)},
             randomize={name: _range(name, text) for name, text in _pairs(self.randomize)},
             checkpoint_every=self.checkpoint_every,
             deficits=tuple(Deficit.parse(text) for text in self.deficit),
@@ -127,11 +130,16 @@ class _OnRun(_Command):
 
 @dataclasses.dataclass(frozen=True)
 class Resume(_OnRun):
-    """Go on with a run that was stopped."""
+    """Go on with a run or a curriculum that was stopped."""
 
     def run(self) -> dict[str, Any]:
+        from .curriculum import CurriculumRun, curriculum, curriculum_summary
+        from .folder import holds
         from .train import resume, summary
 
+        if holds(self.path) == CurriculumRun.kind:
+            config = CurriculumRun(self.path).config
+            return curriculum_summary(curriculum(config, self.path, progress=not self.json))
         return summary(resume(self.path, progress=not self.json))
 
 

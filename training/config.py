@@ -30,6 +30,7 @@ class RunConfig:
         steps: environment steps to train for; whole generations or rollouts are run.
         episode_steps: control steps per episode; None takes the task's own default.
         reward: Swim's reward, "paper" or "com"; other tasks have their own.
+        task_options: further arguments of the task.
         randomize: ranges for body randomisation; see `Simulation`.
         circuit_options: options of the circuit.
         algorithm_options: options of the algorithm, over its defaults.
@@ -45,6 +46,7 @@ class RunConfig:
     steps: int = 320_000
     episode_steps: int | None = None
     reward: str = "paper"
+    task_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     randomize: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     circuit_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     algorithm_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -93,7 +95,7 @@ class RunConfig:
     @functools.cached_property
     def _circuit(self) -> Circuit:
         """The circuit as it is built where time is not observed; its kind decides defaults."""
-        env = SwimmerVecEnv(1, self.task, body=self.body)
+        env = SwimmerVecEnv(1, self.task, body=self.body, **self.task_options)
         env.close()
         rng = torch.Generator().manual_seed(self.seed)
         try:
@@ -116,6 +118,7 @@ class RunConfig:
             "body": self.body if body is None else body,
             "observe_time": self.observe_time,
             "randomize": self.randomize,
+            **self.task_options,
         }
         if self.episode_steps is not None:
             arguments["episode_steps"] = self.episode_steps

@@ -182,6 +182,16 @@ class Checkpoint:
     state: dict[str, Any]
 
 
+def holds(path: str | Path) -> str:
+    """Return the kind of training that a folder holds.
+
+    Raises:
+        InvalidRun: it holds none.
+    """
+    values = read_json(Path(path) / "config.json", f"{path} is no run folder")
+    return str(values.get("holds", "run")) if isinstance(values, dict) else "run"
+
+
 def read_metrics(path: Path) -> pd.DataFrame:
     """Read a metrics' table, without a last row that a killed process left unfinished."""
     whole: list[list[str]] = []
