@@ -1,0 +1,358 @@
+"""The commands of `nervecord`: their options, and the Python call that each is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from ..errors import InvalidRun, UnknownName
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    json: bool = False
+    """Print the result as JSON, and no progress bar."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(Command):
+    """Train a circuit on a body; the same command again resumes, or says that it is done."""
+
+    out: Path = Path("runs/worm")
+    """Folder of the run."""
+    circuit: str = "ncap"
+    """See `nervecord list circuits`."""
+    algorithm: str = "es"
+    """See `nervecord list algorithms`."""
+    body: str = "swimmer6"
+    """See `nervecord list bodies`, or a path to MuJoCo XML."""
+    task: str = "swim"
+    """See `nervecord list tasks`."""
+    seed: int = 0
+    """Every random number of the run comes from it."""
+    steps: int = 320_000
+    """Environment steps to train for."""
+    episode_steps: int | None = None
+    """Control steps per episode; the task's own number by default."""
+    task_options: tuple[str, ...] = ()
+    """Such as desired_speed=0.2 (swim) or delay_steps=40 (cueturn)."""
+    reward: str = "paper"
+    """Swim's reward: paper (head speed, at most 1) or com (speed of the centre of mass)."""
+    randomize: tuple[str, ...] = ()
+    """Bodies drawn at reset, such as link_mass=0.8:1.2 viscosity=0:0.1."""
+    checkpoint_every: int = 50_000
+    """Environment steps between checkpoints."""
+    deficit: tuple[str, ...] = ()
+    """Windows of training in which a sense reads zero, such as joint_pos:100000:200000 (SENSE:START:STOP)."""
+    circuit_options: tuple[str, ...] = ()
+    """Such as period=50 or hidden=[8,8]."""
+    algorithm_options: tuple[str, ...] = ()
+    """Such as n_envs=64 sigma=0.2."""
+
+    def run(self) -> dict[str, Any]:
+        from ..envs.deficits import Deficit
+        from .config import RunConfig
+        from .train import summary, train
+
+        config = RunConfig(
+            circuit=self.circuit,
+            algorithm=self.algorithm,
+            body=self.body,
+            task=self.task,
+            seed=self.seed,
+            steps=self.steps,
+            episode_steps=self.episode_steps,
+            reward=self.reward,
+            task_options={name: _value(text) for name, text in _pairs(self.task_options)},
+            randomize={name: _range(name, text) for name, text in _pairs(self.randomize)},
+            checkpoint_every=self.checkpoint_every,
+            deficits=tuple(Deficit.parse(text) for text in self.deficit),
+            circuit_options={name: _value(text) for name, text in _pairs(self.circuit_options)},
+            algorithm_options={name: _value(text) for name, text in _pairs(self.algorithm_options)},
+        )
+        return summary(train(config, self.out, progress=not self.json))
+
+
+@dataclasses.dataclass(frozen=True)
+class Curriculum(Command):
+    """Train a circuit to remember bits for longer and longer; the same command again goes on."""
+
+    out: Path = Path("runs/memory")
+    """Folder of the curriculum."""
+    circuit: str = "ctrnn"
+    """A circuit with memory; see `nervecord list circuits`."""
+    task: str = "parity"
+    """parity or delayed-match."""
+    kind: Literal["single-head", "multi-head", "sliding"] = "multi-head"
+    """One N at a time, every N so far, or the last few."""
+    seed: int = 0
+    """Every random number comes from it."""
+    updates: int = 10_000
+    """Of the weights."""
+    circuit_options: tuple[str, ...] = ()
+    """Such as units=500."""
+    options: tuple[str, ...] = ()
+    """Such as learning_rate=0.1 max_n=20; see `CurriculumConfig`."""
+
+    def run(self) -> dict[str, Any]:
+        from .curriculum import CurriculumConfig, curriculum, curriculum_summary
+
+        options = {name: _value(text) for name, text in _pairs(self.options)}
+        known = {field.name for field in dataclasses.fields(CurriculumConfig)} - {
+            field.name for field in dataclasses.fields(self)
+        }
+        for option in options:
+            if option not in known:
+                raise UnknownName("option of curriculum", option, sorted(known))
+        config = CurriculumConfig(
+            circuit=self.circuit,
+            task=self.task,
+            kind=self.kind,
+            seed=self.seed,
+            updates=self.updates,
+            circuit_options={name: _value(text) for name, text in _pairs(self.circuit_options)},
+            **options,
+        )
+        return curriculum_summary(curriculum(config, self.out, progress=not self.json))
+
+
+@dataclasses.dataclass(frozen=True)
+class _OnRun(Command):
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume(_OnRun):
+    """Go on with a run or a curriculum that was stopped."""
+
+    def run(self) -> dict[str, Any]:
+        from .curriculum import CurriculumRun, curriculum, curriculum_summary
+        from .folder import holds
+        from .train import resume, summary
+
+        if holds(self.path) == CurriculumRun.kind:
+            config = CurriculumRun(self.path).config
+            return curriculum_summary(curriculum(config, self.path, progress=not self.json))
+        return summary(resume(self.path, progress=not self.json))
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate(_OnRun):
+    """Report the mean return with a bootstrap 95 % interval over episodes."""
+
+    episodes: int = 20
+    """Episodes, each with its own seed, apart from training's."""
+    body: str | None = None
+    """Another body than the run's own."""
+
+    def run(self) -> dict[str, Any]:
+        from .evaluate import evaluate
+
+        result = evaluate(self.path, self.episodes, self.body, progress=not self.json)
+        return result.to_json() if self.json else {name: str(found) for name, found in result.intervals.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer(_OnRun):
+    """Test a run's agent zero-shot on other bodies, beside untrained NCAP."""
+
+    bodies: tuple[str, ...] = ("swimmer4", "swimmer8", "swimmer12")
+    """Names or XML files."""
+    episodes: int = 20
+    """Episodes on each body."""
+
+    def run(self) -> Any:
+        from .transfer import transfer
+
+        table = transfer(self.path, self.bodies, self.episodes, progress=not self.json)
+        return json.loads(table.to_json(orient="records")) if self.json else table.round(3).to_string(index=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep(Command):
+    """Train the product of what a TOML file varies (tables base and vary); the same command again goes on."""
+
+    plan: tyro.conf.Positional[Path] = tyro.MISSING
+    """The file."""
+    out: Path = Path("runs/sweep")
+    """Folder of the runs, and of results.csv."""
+    workers: int = 1
+    """Runs at a time, one process each."""
+
+    def run(self) -> Any:
+        from .sweep import sweep
+
+        table = sweep(self.plan, self.out, self.workers, progress=not self.json)
+        return json.loads(table.to_json(orient="records")) if self.json else table.round(3).to_string(index=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare(Command):
+    """Compare runs: seeds of one config together, curves with intervals, one table."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
+    """Folders of runs."""
+    out: Path = Path("comparison")
+    """Folder for table.csv, runs.csv and curves.svg."""
+    episodes: int = 20
+    """Episodes of runs that are not evaluated yet."""
+
+    def run(self) -> Any:
+        from .compare import compare
+
+        found = compare(self.runs, self.out, self.episodes, progress=not self.json)
+        rounded = found.table.round(3)
+        return json.loads(rounded.to_json(orient="records")) if self.json else rounded.to_string(index=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe(_OnRun):
+    """Measure what body and neurons do; see `nervecord list probes`."""
+
+    probes: tuple[str, ...] = ("gait",)
+    """Names of probes."""
+    episodes: int = 8
+    """Episodes to record."""
+
+    def run(self) -> dict[str, Any]:
+        from .probing import probe
+
+        results = probe(self.path, self.probes, self.episodes, progress=not self.json)
+        return {
+            name: {key: f"{value:.4g} {result.units[key]}".strip() for key, value in result.numbers.items()}
+            if not self.json
+            else result.numbers
+            for name, result in results.items()
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Render(_OnRun):
+    """Film a run's agent: mp4, gif or webp."""
+
+    out: Path = Path("worm.mp4")
+    """The film; never overwritten."""
+    body: str | None = None
+    """Another body than the run's own."""
+    view: str = "2d"
+    """2d (drawn without OpenGL) or 3d (MuJoCo's renderer)."""
+    seconds: float | None = None
+    """How much of the episode; all of it by default."""
+
+    def run(self) -> dict[str, Any]:
+        from .films import render
+
+        path = render(self.path, self.out, self.body, self.view, self.seconds, progress=not self.json)
+        return {"film": str(path)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report(_OnRun):
+    """Write one self-contained page about a run."""
+
+    def run(self) -> dict[str, Any]:
+        from .report import report
+
+        return {"report": str(report(self.path))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo(_OnRun):
+    """Train, evaluate, transfer, probe, film and report one worm."""
+
+    def run(self) -> dict[str, Any]:
+        from .demo import demo
+
+        return {"report": str(demo(self.path, progress=not self.json))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench(Command):
+    """Measure speed beside the physical limit and the peers, in one run."""
+
+    repeats: int = 3
+    """Measurements of each row; the median is shown."""
+    ppo: bool = False
+    """Training instead of stepping: CircuitPPO beside SB3's PPO and sb3-contrib's RecurrentPPO."""
+
+    def run(self) -> Any:
+        from ..benchmarks import ppo, speed
+
+        if self.ppo:
+            rows = ppo.ppo_speed(self.repeats)
+            return rows if self.json else ppo.as_text(rows)
+        rows = speed.speed(self.repeats)
+        return rows if self.json else speed.as_text(rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Names(Command):
+    """List bodies, tasks, circuits, algorithms or probes."""
+
+    kind: tyro.conf.Positional[str] = tyro.MISSING
+    """What to list."""
+
+    def run(self) -> dict[str, Any]:
+        from ..circuits import circuit_names
+        from ..envs import TASKS, VARIANTS, body_names
+        from .algorithms import ALGORITHMS
+        from .config import trainable
+        from .probes import PROBES
+
+        docs: dict[str, dict[str, Any]] = {
+            "bodies": {
+                name: VARIANTS[name.split("-")[1]][0] if name.split("-")[-1] in VARIANTS else ""
+                for name in body_names()
+            },
+            "tasks": {name: (task.__doc__ or "").splitlines()[0] for name, task in TASKS.items()},
+            "circuits": circuit_names(),
+            "algorithms": {
+                name: [algorithm.doc, f"trains {', '.join(trainable(name))}"] for name, algorithm in ALGORITHMS.items()
+            },
+            "probes": {name: probe.doc for name, probe in PROBES.items()},
+        }
+        if self.kind not in docs:
+            raise UnknownName("list", self.kind, docs)
+        return docs[self.kind]
+
+
+@dataclasses.dataclass(frozen=True)
+class Doctor(Command):
+    """Say what this machine has, what is wrong, and what to do about it."""
+
+    def run(self) -> dict[str, Any]:
+        from .doctor import doctor
+
+        return doctor()
+
+
+COMMANDS: tuple[type[Command], ...] = (
+    Train, Sweep, Curriculum, Resume, Evaluate, Transfer, Compare, Probe, Render, Report, Demo, Bench, Names, Doctor,
+)  # fmt: skip
+
+
+def _pairs(texts: tuple[str, ...]) -> list[tuple[str, str]]:
+    for text in texts:
+        if "=" not in text:
+            raise InvalidRun(f"option {text!r} has no value; give name=value")
+    return [(text.split("=", 1)[0], text.split("=", 1)[1]) for text in texts]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _range(name: str, text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError as error:
+        raise InvalidRun(f"randomize {name}={text}; give low:high, such as {name}=0.8:1.2") from error
+    return low, high
