@@ -1,14 +1,16 @@
 """Neural circuits as torch modules with named neurons and an explicit state."""
 
+from .cfc import CfC
 from .circuit import Circuit, Neuron, State, Synapse, Wiring, load_weights
 from .ctm import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
-from .gated import GRU, LSTM
+from .gru import GRU
+from .lstm import LSTM
+from .ltc import LTC
 from .mlp import MLP
 from .navigator import Navigator
 from .ncap import NCAP
-from .ncps import LTC, CfC
 from .recurrent import RecurrentCircuit, UnitCircuit, with_rank
 from .registry import circuit_names, make_circuit, register_circuit
 

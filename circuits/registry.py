@@ -11,15 +11,17 @@ from typing import Any, Literal, Union, get_args, get_origin
 import torch
 
 from ..errors import CircuitMismatch, UnknownName
+from .cfc import CfC
 from .circuit import Circuit
 from .ctm import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
-from .gated import GRU, LSTM
+from .gru import GRU
+from .lstm import LSTM
+from .ltc import LTC
 from .mlp import MLP
 from .navigator import Navigator
 from .ncap import NCAP
-from .ncps import LTC, CfC
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,71 @@
+"""The closed-form continuous-time network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from ncps.torch import WiredCfCCell
+from torch import Tensor
+
+from .circuit import State, Wiring
+from .ncp import NCPCircuit, as_buffer, drawing_from
+
+
+class CfC(NCPCircuit):
+    """Closed-form continuous-time network (Hasani et al., Nature Machine Intelligence 2022), wired.
+
+    The library's wired cell is three layers, inter, command and motor: each hears the layer before and,
+    fully, itself. It takes from AutoNCP which synapses between layers exist, but not their signs and
+    not the wiring's recurrence among command neurons; the diagram shows what is computed. The state
+    `h` holds inter, command and motor neurons in this order.
+
+    Args:
+        senses, n_motors, units, sparsity, rng: as in `LTC`.
+    """
+
+    def __init__(
+        self,
+        senses: Mapping[str, int],
+        n_motors: int,
+        *,
+        units: int = 32,
+        sparsity: float = 0.5,
+        rng: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self._wire(senses, n_motors, units, sparsity, rng)
+        with drawing_from(rng):
+            self.cell = WiredCfCCell(None, self._wiring)
+        for layer in self._layers():
+            as_buffer(layer, "sparsity_mask")
+        layers = range(self._wiring.num_layers)
+        self._name([number for layer in layers for number in self._wiring.get_neurons_of_layer(layer)])
+
+    def step_features(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch units"], State]:
+        """Run one control step; its duration is the library's unit of time."""
+        _, h = self.cell(sensors, state["h"], 1.0)
+        return h, {"h": h}
+
+    def wiring(self) -> Wiring:
+        """Return the weights of each neuron's first branch (`ff1`), where the mask lets them through."""
+        into = self.start.new_zeros(self.n_features, self.n_sensors)
+        between = self.start.new_zeros(self.n_features, self.n_features)
+        begin, heard = 0, 0
+        for index, layer in enumerate(self._layers()):
+            weight = layer.ff1.weight.detach() * layer.sparsity_mask
+            end = begin + layer.hidden_size
+            if index == 0:
+                into[begin:end] = weight[:, : self.n_sensors]
+            else:
+                between[begin:end, heard:begin] = weight[:, : begin - heard]
+            between[begin:end, begin:end] = weight[:, -layer.hidden_size :]
+            begin, heard = end, begin
+        return self._graph(into, between)
+
+    def _layers(self) -> list[Any]:
+        return [getattr(self.cell, f"layer_{index}") for index in range(self._wiring.num_layers)]
