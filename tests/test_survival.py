@@ -114,6 +114,19 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(run, name, dam
     )
 
 
+def test_a_checkpoint_of_another_circuit_is_one_line(run, tmp_path):
+    other = RunConfig("gru", steps=1600, episode_steps=100, algorithm_options={"n_envs": 16}, checkpoint_every=800)
+    foreign = train(other, tmp_path / "gru", progress=False)
+    shutil.copytree(run.path, tmp_path / "run")
+    for folder in Run(tmp_path / "run").checkpoints():
+        shutil.rmtree(folder)
+    step = foreign.checkpoints()[0].name
+    shutil.copytree(foreign.checkpoints()[0], tmp_path / "run" / "checkpoints" / step)
+    with pytest.raises(InvalidRun, match="is of another circuit or algorithm") as caught:
+        train(run.config, tmp_path / "run", progress=False)
+    assert "\n" not in str(caught.value)
+
+
 def test_when_no_checkpoint_is_whole_one_line_says_so(run, tmp_path):
     shutil.copytree(run.path, tmp_path / "run")
     for folder in Run(tmp_path / "run").checkpoints():

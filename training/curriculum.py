@@ -290,7 +290,8 @@ class _Course:
         try:
             self.circuit.load_state_dict(weights)
         except RuntimeError as error:
-            raise InvalidRun(f"{self.run.path}: the last checkpoint does not fit its config: {error}") from error
+            reason = " ".join(str(error).split())
+            raise InvalidRun(f"{self.run.path}: its checkpoint is of another circuit ({reason})") from error
         held = {int(name.split(".")[1]): {"momentum_buffer": value} for name, value in momenta.items()}
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": held})
         self.n, self.largest_solved, self.update = state["n"], state["largest_solved"], state["step"]

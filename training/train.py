@@ -60,7 +60,8 @@ class _Training:
             try:
                 snapshot.put_back(self.model, checkpoint.training, checkpoint.state)
             except (KeyError, RuntimeError, ValueError) as error:
-                raise InvalidRun(f"{run.path}: the last checkpoint does not fit its config: {error}") from error
+                reason = " ".join(str(error).split())
+                raise InvalidRun(f"{run.path}: its checkpoint is of another circuit or algorithm ({reason})") from error
         # Even at step 0: the environments are reset already, and a second reset would draw other episodes.
         self.resumes = checkpoint is not None
         self.model.set_logger(make_logger(run.path, checkpoint.step if checkpoint else 0))
