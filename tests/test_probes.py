@@ -86,6 +86,10 @@ def test_several_episodes_bring_an_interval():
         (planted(steps=50), "longer episodes"),
         (dataclasses.replace(planted(), joint_pos=np.zeros((1, 1000, 11))), "no joint moves"),
         (dataclasses.replace(planted(), joint_pos=np.full((1, 1000, 11), np.nan)), "not finite"),
+        (
+            dataclasses.replace(planted(), joint_pos=np.linspace(0.1, 1, 1000)[None, :, None] * np.ones(11)),
+            "not undulate",
+        ),
     ],
 )
 def test_recordings_without_a_gait_are_refused_in_one_line(recording, words):

@@ -94,12 +94,17 @@ def undulation_frequency(joints: Float[np.ndarray, "T J"], dt: float) -> float:
     window = np.hanning(len(joints))[:, None]
     size = 8 * 2 ** int(np.ceil(np.log2(len(joints))))
     power = (np.abs(np.fft.rfft((joints - joints.mean(0)) * window, size, axis=0)) ** 2).sum(1)
-    # Below two cycles in the window a peak is drift, not undulation.
-    lowest = int(np.ceil(2 * size / len(joints)))
+    # Below one and a half cycles in the window a peak is drift, not undulation.
+    lowest = int(np.ceil(1.5 * size / len(joints)))
     peak = lowest + int(np.argmax(power[lowest:-1]))
     a, b, c = np.log(power[peak - 1 : peak + 2] + 1e-300)
     curvature = a - 2 * b + c
     shift = 0.5 * (a - c) / curvature if curvature < 0 else 0.0
+    if a > b:
+        raise InvalidRecording(
+            f"the body does not undulate: its spectrum has no peak above 1.5 cycles in {len(joints) * dt:.3g} s; "
+            "record longer episodes, or a body that swims"
+        )
     return float((peak + shift) / (size * dt))
 
 
