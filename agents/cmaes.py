@@ -49,12 +49,16 @@ class CMAES(ES):
                 f"CMA-ES learns a matrix of weights x weights, for 2 to {_MOST_WEIGHTS} of them, and the circuit has "
                 f"{count}; use es, or ppo"
             )
+        self.center()
+
+    def center(self) -> None:
+        """Begin the search anew around the circuit's present weights."""
         self._draws = np.random.default_rng(0)
         self._strategy = cma.CMAEvolutionStrategy(
             self._mean().double().numpy(),
             self.sigma,
             {
-                "popsize": self.n_envs,
+                "popsize": self.population,
                 "randn": lambda *shape: self._draws.standard_normal(shape),
                 # The library would seed NumPy's global generator.
                 "seed": np.nan,
@@ -67,21 +71,21 @@ class CMAES(ES):
         # After loading, the strategy stands at its start: go through what it was told before.
         for generation in range(self._strategy.countiter, len(self.history)):
             self._draw(self._rng_of(generation))
-            self._strategy.tell(self._members, (-self.history[generation]).tolist())
+            self._strategy.tell(self._asked, (-self.history[generation]).tolist())
         self._draw(rng)
         episode = rng.integers(2**31)
-        return torch.as_tensor(np.array(self._members), dtype=torch.float32), np.full(self.n_envs, episode)
+        return torch.as_tensor(np.array(self._asked), dtype=torch.float32), np.full(self.population, episode)
 
     def _draw(self, rng: np.random.Generator) -> None:
         self._draws = rng
-        self._members = self._strategy.ask()
+        self._asked = self._strategy.ask()
 
     def _tell(self, returns: Float[np.ndarray, " members"]) -> None:
-        self._strategy.tell(self._members, (-returns).tolist())
+        self._strategy.tell(self._asked, (-returns).tolist())
         self.history.append(returns.copy())
         mean = torch.as_tensor(self._strategy.mean, dtype=torch.float32)
         torch.nn.utils.vector_to_parameters(mean, self.policy.circuit.parameters())
         self.logger.record("train/sigma", float(self._strategy.sigma))
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_strategy", "_members", "_draws"]
+        return [*super()._excluded_save_params(), "_strategy", "_asked", "_draws"]

@@ -7,6 +7,7 @@ section 2; the estimated gradient goes through Adam.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,33 +20,39 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import safe_mean
-from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from ..errors import CircuitMismatch
-from .policy import CircuitPolicy, to_actions
-from .population import Population
+from .members import Evaluator, Members, Outcome, Round
+from .policy import CircuitPolicy
 from .sensing import layout_of
 
 
 class ES(BaseAlgorithm):
     """Train any circuit by an antithetic evolution strategy.
 
-    Every environment of the vector environment runs one member for one episode per generation, each
-    with its own weights; both members of an antithetic pair get the same episode, so that what tells
-    them apart is their weights. A generation's noise depends on the seed and its number alone.
+    Every environment of the vector environment runs one member for one episode at a time, each with its
+    own weights; both members of an antithetic pair get the same episode, so that what tells them apart is
+    their weights. A generation's noise depends on the seed and its number alone. A population larger than
+    the vector environment is evaluated in rounds, which an `Evaluator` may spread over other processes
+    and machines: a round is the same wherever it runs.
 
     Args:
         policy: "CircuitPolicy" or its class.
-        env: a vector environment with an even number of environments: the population.
+        env: a vector environment; see `population`.
         learning_rate: of Adam.
         sigma: standard deviation of the weights' perturbation.
+        population: members of a generation, an even multiple of the number of environments; None takes
+            one per environment.
         episode_limit: steps after which a generation ends even if episodes go on; None waits for all.
         policy_kwargs: `circuit`, `circuit_options` and the rest of `CircuitPolicy`.
         sb3: `seed`, `verbose`, `tensorboard_log`, `device` as everywhere in SB3.
 
+    Attributes:
+        evaluator: where rounds are evaluated instead of `env`; None for here.
+
     Raises:
-        CircuitMismatch: an odd population, or a circuit without weights.
+        CircuitMismatch: an odd population or one that is no multiple, or a circuit without weights.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"CircuitPolicy": CircuitPolicy}
@@ -57,6 +64,7 @@ class ES(BaseAlgorithm):
         env: GymEnv | str | None,
         learning_rate: float = 0.05,
         sigma: float = 0.1,
+        population: int | None = None,
         episode_limit: int | None = None,
         policy_kwargs: dict[str, Any] | None = None,
         seed: int | None = None,
@@ -80,16 +88,23 @@ class ES(BaseAlgorithm):
             supported_action_spaces=(spaces.Box, spaces.Discrete),
         )
         self.sigma, self.episode_limit = sigma, episode_limit
+        self.population = self.n_envs if population is None else population
         self.generation = 0
-        self._population: Population | None = None
+        self.evaluator: Evaluator | None = None
+        self._members: Members | None = None
         if _init_setup_model:
             self._setup_model()
 
     def _setup_model(self) -> None:
-        if self.n_envs < 2 or self.n_envs % 2:
+        if self.population < 2 or self.population % 2:
             raise CircuitMismatch(
-                f"ES runs antithetic pairs, one member per environment, and got {self.n_envs} of them; "
+                f"ES runs antithetic pairs, one member per environment, and got {self.population} of them; "
                 "give an even number"
+            )
+        if self.population % self.n_envs:
+            raise CircuitMismatch(
+                f"a population of {self.population} does not fill rounds of {self.n_envs} environments; "
+                f"give a multiple of {self.n_envs}"
             )
         self._setup_lr_schedule()
         # Without a seed the run is as random as asked for, yet repeats itself after save and load.
@@ -148,46 +163,49 @@ class ES(BaseAlgorithm):
 
     def _ask(self, rng: np.random.Generator) -> tuple[Float[Tensor, "members weights"], np.ndarray]:
         """Return the members' weights and the seeds of their episodes."""
-        half = rng.standard_normal((self.n_envs // 2, len(self._mean())), np.float32)
+        half = rng.standard_normal((self.population // 2, len(self._mean())), np.float32)
         self._noise = torch.as_tensor(np.concatenate([half, -half]))
-        return self._mean() + self.sigma * self._noise, np.tile(rng.integers(2**31, size=self.n_envs // 2), 2)
+        return self._mean() + self.sigma * self._noise, np.tile(rng.integers(2**31, size=self.population // 2), 2)
 
     def _mean(self) -> Float[Tensor, " weights"]:
         """Return the circuit's weights in one row."""
         return torch.nn.utils.parameters_to_vector(self.policy.circuit.parameters()).detach()
 
-    @torch.inference_mode()
     def _evaluate(
         self, weights: Float[Tensor, "members weights"], seeds: np.ndarray, callback: BaseCallback
     ) -> Float[np.ndarray, " members"] | None:
         """Run one episode of every member; return their returns, None if a callback stopped it."""
-        env = self.env
-        assert env is not None
-        if self._population is None:
-            self._population = Population(self.policy.circuit, self.n_envs)
-        population = self._population
-        population.start(weights)
-        _seed(env, seeds)
-        observation = env.reset()
-        returns, running = np.zeros(self.n_envs), np.ones(self.n_envs, bool)
-        for step in range(self.episode_limit or 2**62):
-            motor = population.step(self.policy.sense(np.asarray(observation)))
-            actions = to_actions(motor, self.action_space).numpy()
-            observation, rewards, dones, infos = env.step(actions)
-            returns += np.where(running, rewards, 0.0)
-            self.num_timesteps += self.n_envs
-            callback.update_locals({"self": self, "step": step, "rewards": rewards, "dones": dones, "infos": infos})
-            if not callback.on_step():
+        starts = range(0, self.population, self.n_envs)
+        rounds = [Round(weights[at : at + self.n_envs].clone(), seeds[at : at + self.n_envs]) for at in starts]
+        outcomes = []
+        evaluate = self._evaluate_here if self.evaluator is None else self._evaluate_elsewhere
+        for outcome in evaluate(rounds, callback):
+            if outcome is None:
                 return None
-            if dones.any():
-                self._update_info_buffer([info for info, on in zip(infos, running, strict=True) if on])
-                running &= ~dones
-                if not running.any():
-                    break
-                # The others go on; a member whose episode is over starts a new one that does not count.
-                population.reset(dones)
-        self._generation_returns = returns
-        return returns
+            self._update_info_buffer(outcome.infos)
+            outcomes.append(outcome.returns)
+        self._generation_returns = np.concatenate(outcomes)
+        return self._generation_returns
+
+    def _evaluate_here(self, rounds: list[Round], callback: BaseCallback) -> Iterator[Outcome | None]:
+        assert self.env is not None
+        if self._members is None:
+            self._members = Members(self.policy, self.env, self.episode_limit)
+
+        def on_step(told: dict[str, Any]) -> bool:
+            self.num_timesteps += self.n_envs
+            callback.update_locals({"self": self, **told})
+            return callback.on_step()
+
+        for part in rounds:
+            yield self._members.evaluate(part, on_step)
+
+    def _evaluate_elsewhere(self, rounds: list[Round], callback: BaseCallback) -> Iterator[Outcome | None]:
+        assert self.evaluator is not None
+        for outcome in self.evaluator.evaluate(rounds):
+            self.num_timesteps += outcome.steps
+            callback.update_locals({"self": self, "infos": outcome.infos, "dones": np.ones(self.n_envs, bool)})
+            yield outcome if callback.on_step() else None
 
     def _tell(self, returns: Float[np.ndarray, " members"]) -> None:
         """Follow the estimated gradient of the expected rank."""
@@ -211,7 +229,7 @@ class ES(BaseAlgorithm):
         self.logger.record("rollout/ep_rew_std", float(returns.std()))
         speeds = [info["net_speed"] for info in self.ep_info_buffer or () if "net_speed" in info]
         if speeds:
-            self.logger.record("rollout/net_speed", safe_mean(speeds[-self.n_envs :]))
+            self.logger.record("rollout/net_speed", safe_mean(speeds[-self.population :]))
         self.logger.record("time/generation", self.generation)
         self.dump_logs()
 
@@ -234,15 +252,7 @@ class ES(BaseAlgorithm):
         return self.policy.predict(observation, state, episode_start, deterministic)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_population", "_noise"]
+        return [*super()._excluded_save_params(), "_members", "_noise", "evaluator"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []
-
-
-def _seed(env: VecEnv, seeds: np.ndarray) -> None:
-    """Give antithetic partners the same episode, where the environment can be seeded one by one."""
-    if hasattr(env.unwrapped, "seed_each"):
-        env.unwrapped.seed_each(seeds)
-    else:
-        env.seed(int(seeds[0]))

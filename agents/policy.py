@@ -55,19 +55,28 @@ class CircuitPolicy(BasePolicy):
         self.circuit = build_circuit(circuit, self.layout, action_space, circuit_options, seed)
         self.squash = squash and not self.circuit.is_bounded
         self.sensing = Sensing(self.layout, self.circuit)
-        self._stats = None
-        if observation_stats is not None:
-            mean, var, clip, epsilon = (observation_stats[key] for key in ("mean", "var", "clip", "epsilon"))
-            self._stats = (np.asarray(mean), 1.0 / np.sqrt(np.asarray(var) + epsilon), float(clip))
+        self.observation_stats = observation_stats
         # Frozen controllers have nothing to train, and torch makes no optimiser of nothing.
         parameters = list(self.circuit.parameters())
         if lr_schedule is not None and parameters:
             self.optimizer = torch.optim.Adam(parameters, lr=lr_schedule(1))
 
+    @property
+    def observation_stats(self) -> Mapping[str, Any] | None:
+        """The statistics that observations are normalised by, if they are."""
+        return self._stats
+
+    @observation_stats.setter
+    def observation_stats(self, stats: Mapping[str, Any] | None) -> None:
+        self._stats = stats
+        if stats is not None:
+            scale = 1.0 / np.sqrt(np.asarray(stats["var"]) + stats["epsilon"])
+            self._normalizer = np.asarray(stats["mean"]), scale, float(stats["clip"])
+
     def sense(self, observation: np.ndarray) -> Float[Tensor, "*batch sensors"]:
         """Return the circuit's sensors for a batch of observations."""
         if self._stats is not None:
-            mean, scale, clip = self._stats
+            mean, scale, clip = self._normalizer
             observation = np.clip((observation - mean) * scale, -clip, clip)
         sensed: Tensor = self.sensing(self.observe(observation))
         return sensed

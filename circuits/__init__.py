@@ -11,6 +11,7 @@ from .ltc import LTC
 from .mlp import MLP
 from .navigator import Navigator
 from .ncap import NCAP
+from .ncap_plus import NCAPPlus
 from .recurrent import RecurrentCircuit, UnitCircuit, with_rank
 from .registry import circuit_names, make_circuit, register_circuit
 
@@ -25,6 +26,7 @@ __all__ = [
     "NCAP",
     "CfC",
     "Circuit",
+    "NCAPPlus",
     "Navigator",
     "Neuron",
     "RecurrentCircuit",

@@ -9,18 +9,19 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .circuit import Circuit, Neuron, Side, State, Synapse, Wiring
+from .circuit import Neuron, Side, State, Synapse, Wiring
+from .clocked import ClockedCircuit, sides
 
 # What each kind of synapse does in the animal; sign constraints hold its weight to this side of zero.
 _SIGNS = {"prop": 1, "osc": 1, "turn": 1, "speed": -1, "ipsi": 1, "contra": -1}
 _SIDES: tuple[Side, Side] = ("d", "v")
 
 
-class NCAP(Circuit):
+class NCAP(ClockedCircuit):
     """Drive a chain of joints by a wave: each joint bends as the one before it has bent.
 
     A head oscillator (a square wave) excites the first dorsal and ventral B-neurons in turn; every other
@@ -46,14 +47,10 @@ class NCAP(Circuit):
             [side, synapse] where not shared. What is ablated has none.
     """
 
-    is_bounded = True
-    # The state is a counter: no weight moves it.
-    is_recurrent = False
     prop: nn.Parameter
     osc: nn.Parameter
     turn: nn.Parameter
     speed: nn.Parameter
-    ipsi: nn.Parameter
     contra: nn.Parameter
 
     def __init__(
@@ -88,7 +85,6 @@ class NCAP(Circuit):
         if controls:
             senses += [("right", 1), ("left", 1), ("speed", 1)]
         self.senses = tuple(senses)
-        self._width = self.n_sensors
         self.neurons = tuple(self._name_neurons())
         per_synapse = {
             "prop": (2, n_joints - 1),
@@ -106,60 +102,25 @@ class NCAP(Circuit):
                 shape = () if sharing else per_synapse[kind]
                 setattr(self, kind, nn.Parameter(self._initial(shape, sign, init, rng)))
 
-    def reset_state(self, state: State, episode_start: Bool[Tensor, " batch"]) -> State:
-        """Return `state` with the counters of starting episodes at zero."""
-        return {key: step.masked_fill(episode_start[:, None], 0.0) for key, step in state.items()}
-
-    def initial_state(self, batch_size: int) -> State:
-        """Return the step counter at zero, [batch, 1]; nothing where time is sensed."""
-        if self.observe_time:
-            return {}
-        return {"step": torch.zeros(batch_size, 1, device=self.ipsi.device)}
-
-    def forward(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
-    ) -> tuple[Float[Tensor, "batch motors"], State]:
-        """Run one control step.
-
-        Raises:
-            CircuitMismatch: `sensors` has the columns of another body.
-        """
-        _, _, (dorsal, ventral) = self._propagate(sensors, state)
-        return dorsal - ventral, self._next(state)
+    def drive(
+        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
+    ) -> Float[Tensor, "batch motors"]:
+        """Return dorsal minus ventral muscle of every joint."""
+        _, _, (dorsal, ventral) = self._propagate(sensors, time)
+        return dorsal - ventral
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return every neuron's value, in [0, 1]."""
-        clock, b_neurons, muscles = self._propagate(sensors, state)
-        stretch = _sides(sensors[:, : self.n_motors])
+        clock, b_neurons, muscles = self._propagate(sensors, self.time(sensors, state))
+        stretch = sides(sensors[:, : self.n_motors]).clamp(max=1.0)
         controls: tuple[Tensor, ...] = ()
         if self.controls:
             right_left, speed = sensors[:, -3:].clamp(0.0, 1.0).split((2, 1), 1)
             controls = (right_left, 1.0 - speed)
         values = torch.cat((*stretch, *clock, *controls, *b_neurons, *muscles), 1)
-        return muscles[0] - muscles[1], self._next(state), values
-
-    def unroll(
-        self,
-        sensors: Float[Tensor, "time batch sensors"],
-        state: State,
-        episode_start: Bool[Tensor, "time batch"],
-    ) -> tuple[Float[Tensor, "time batch motors"], State]:
-        """Run the circuit over a sequence at once: only the step counter links one step to the next."""
-        n_steps, batch = episode_start.shape
-        if n_steps == 1:
-            motor, state = self(sensors[0], self.reset_state(state, episode_start[0]))
-            return motor[None], state
-        flat = sensors.flatten(0, 1)
-        if self.observe_time:
-            return self(flat, {})[0].unflatten(0, (n_steps, batch)), state
-        row = torch.arange(n_steps, dtype=state["step"].dtype, device=sensors.device)[:, None]
-        # Steps since the last start at or before each row; before the first one, the state counts on.
-        since = torch.where(episode_start, row, -1.0).cummax(0).values
-        counter = torch.where(since >= 0, row - since, row + state["step"].T)
-        motor = self(flat, {"step": counter.reshape(-1, 1)})[0]
-        return motor.unflatten(0, (n_steps, batch)), {"step": counter[-1][:, None] + 1}
+        return muscles[0] - muscles[1], self.next(state), values
 
     def wiring(self) -> Wiring:
         """Return every synapse with its weight after the sign constraint."""
@@ -187,23 +148,17 @@ class NCAP(Circuit):
         return Wiring(self.neurons, tuple(synapses))
 
     def _propagate(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
     ) -> tuple[Float[Tensor, "2 batch 1"], Float[Tensor, "2 batch joints"], Float[Tensor, "2 batch joints"]]:
         """Return the clock, the B-neurons and the muscles, dorsal and ventral first.
 
         Sides come first, not batch: slices stay contiguous, 55 microseconds instead of 64 at batch 256.
         """
         joints = self.n_motors
-        if sensors.shape[-1] != self._width:
-            raise CircuitMismatch(
-                f"this NCAP of {joints} joints senses {self._width} values and got {sensors.shape[-1]}; "
-                "build one for this body (shared weights fit every number of joints)"
-            )
-        time = sensors[:, joints : joints + 1] if self.observe_time else state["step"]
         # Half a step off zero, a time that came through single precision seconds stays in its step.
         square = torch.sign(self.period // 2 - torch.remainder(time + 0.5, self.period))
         # What each B-neuron hears: the first one the clock, the others the stretch of the joint before.
-        heard = _sides(torch.cat((square, sensors[:, : joints - 1]), 1))
+        heard = sides(torch.cat((square, sensors[:, : joints - 1]), 1)).clamp(max=1.0)
         drive = heard * self._input_weights()
         if self.controls:
             controls = sensors[:, -3:].clamp(0.0, 1.0)
@@ -240,9 +195,6 @@ class NCAP(Circuit):
             return weight
         return weight.clamp(min=0.0) if _SIGNS[kind] > 0 else weight.clamp(max=0.0)
 
-    def _next(self, state: State) -> State:
-        return {} if self.observe_time else {"step": state["step"] + 1}
-
     def _initial(self, shape: tuple[int, ...], sign: int, init: str, rng: torch.Generator | None) -> Float[Tensor, ...]:
         if init == "constant":
             if self.sign_constraints:
@@ -265,8 +217,3 @@ class NCAP(Circuit):
         neurons += [Neuron(f"B_{side}_{i}", "motor", place[i], side) for side in _SIDES for i in joints]
         neurons += [Neuron(f"muscle_{side}_{i}", "muscle", place[i], side) for side in _SIDES for i in joints]
         return neurons
-
-
-def _sides(signed: Float[Tensor, "batch columns"]) -> Float[Tensor, "2 batch columns"]:
-    """Split a signed signal into what excites the dorsal and what excites the ventral side, in [0, 1]."""
-    return torch.stack((signed, -signed)).clamp(0.0, 1.0)

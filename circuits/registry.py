@@ -22,6 +22,7 @@ from .ltc import LTC
 from .mlp import MLP
 from .navigator import Navigator
 from .ncap import NCAP
+from .ncap_plus import NCAPPlus
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +103,7 @@ def circuit_names() -> dict[str, str]:
     return {name: entry.doc for name, entry in _entries.items()}
 
 
-def _along_body(kind: type[NCAP] | type[Navigator]) -> Callable[..., Circuit]:
+def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator]) -> Callable[..., Circuit]:
     """Build a circuit that has one unit set per joint and reads the time where it is observed."""
 
     def build(senses: Mapping[str, int], n_motors: int, **options: Any) -> Circuit:
@@ -136,6 +137,12 @@ def _fits(value: object, annotation: Any) -> bool:
 
 
 register_circuit("ncap", _along_body(NCAP), "C. elegans swimming circuit, 4 shared weights", ("joint_pos",))
+register_circuit(
+    "ncap_plus",
+    _along_body(NCAPPlus),
+    "ncap with graded neurons and more reflexes, 11 shared weights",
+    ("joint_pos", "body_velocities"),
+)
 register_circuit(
     "navigator",
     _along_body(Navigator),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ class Simulation:
     Args:
         body: the body of every environment.
         n_envs: how many.
-        n_threads: native threads; 0 takes one per core, but never more than environments.
+        n_threads: native threads; 0 takes one per core, up to OMP_NUM_THREADS as every numeric library does.
         randomize: (low, high) for any of `link_mass`, `link_length`, `gear`, `density` (factors) and
             `viscosity` (Pa s); each environment draws its own body at every reset.
 
@@ -63,7 +64,7 @@ class Simulation:
             threads = min(self.n_threads, self.n_envs)
         else:
             # A thread for fewer than 8 environments costs more in waking up than it saves.
-            threads = min(len(_available_cores()), max(1, self.n_envs // 8))
+            threads = min(_available_threads(), max(1, self.n_envs // 8))
         self._batch = Batch(self.model, self.n_envs, threads, persistent=True)
         self.qpos, self.qvel, self.ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._sensors = self._batch.bind("sensordata")
@@ -191,7 +192,7 @@ def _check_ranges(body: Body, ranges: Mapping[str, tuple[float, float]]) -> dict
     return {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
 
 
-def _available_cores() -> set[int] | range:
-    import os
-
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+def _available_threads() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdigit() and int(limit) > 0 else cores

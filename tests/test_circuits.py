@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from nervecord.circuits import CTM, Circuit, Navigator, circuit_names, make_circuit, register_circuit
+from nervecord.circuits import CTM, Circuit, Navigator, NCAPPlus, circuit_names, make_circuit, register_circuit
 from nervecord.circuits import load_weights as load
 from nervecord.circuits.circuit import Neuron, Wiring
 from nervecord.errors import CircuitMismatch, UnknownName
@@ -163,7 +163,8 @@ def test_wiring_predicts_activity_from_its_presynaptic_neurons(circuit):
         activation = lambda drive: drive  # noqa: E731 - motors of an MLP are linear, with zero bias at first
     else:
         output = [index for index, neuron in enumerate(circuit.neurons) if neuron.role in ("motor", "muscle")]
-        activation = lambda drive: drive.clamp(0, 1)  # noqa: E731
+        graded = torch.tensor([isinstance(circuit, NCAPPlus) and circuit.neurons[i].role == "motor" for i in output])
+        activation = lambda drive: torch.where(graded, drive.clamp(min=0).tanh(), drive.clamp(0, 1))  # noqa: E731
     _, _, activity = circuit.forward_with_activity(sensors_for(circuit, BATCH), state_at(circuit))
     column = {neuron.name: index for index, neuron in enumerate(circuit.neurons)}
     drive = torch.zeros_like(activity)

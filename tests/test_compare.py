@@ -10,9 +10,16 @@ from nervecord.training.cli import main
 from nervecord.training.compare import compare
 from nervecord.training.config import RunConfig
 from nervecord.training.run import Run
+from nervecord.training.store import Store
 from nervecord.training.train import train
 
 SMALL = RunConfig(steps=1600, episode_steps=50, algorithm_options={"n_envs": 8}, checkpoint_every=800)
+
+
+def means_in(out) -> pd.DataFrame:
+    scores = Store(out / "results.sqlite").read("comparison")
+    returns = scores[(scores["metric"] == "return") & (scores["stage"] == "trained")]
+    return returns.groupby(["agent", "source"], sort=False)["value"].mean().rename("return").reset_index()
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +36,9 @@ def test_seeds_of_one_config_are_one_group_named_by_what_differs(runs, tmp_path)
     found = compare(runs, tmp_path / "out", episodes=2)
     assert found.table["group"].tolist() == ["circuit_options {}", "circuit_options {'period': 40}"]
     assert found.table["seeds"].tolist() == [2, 2]
-    each = pd.read_csv(tmp_path / "out" / "runs.csv")
+    each = means_in(tmp_path / "out")
     for row in found.table.itertuples():
-        returns = each[each["group"] == row.group]["return"]
+        returns = each[each["agent"] == row.group]["return"]
         assert row._3 == pytest.approx(returns.mean()), "the IQM of two is their mean"
         assert returns.min() <= row.low <= row.high <= returns.max()
     assert (tmp_path / "out" / "curves.svg").read_text().count("(n = 2)") == 2
@@ -41,8 +48,8 @@ def test_seeds_of_one_config_are_one_group_named_by_what_differs(runs, tmp_path)
 
 def test_a_group_beats_the_first_as_often_as_its_seeds_do(runs, tmp_path):
     found = compare(runs, tmp_path / "out", episodes=2).table
-    each = pd.read_csv(tmp_path / "out" / "runs.csv")
-    first, second = (each[each["group"] == group]["return"].to_numpy() for group in found["group"])
+    each = means_in(tmp_path / "out")
+    first, second = (each[each["agent"] == group]["return"].to_numpy() for group in found["group"])
     assert found["beats_first"].iloc[1] == (second[:, None] > first).mean()
 
 

@@ -2,13 +2,13 @@
 
 import json
 
-import pandas as pd
 import pytest
 import torch
 from nervecord.errors import InvalidRun, UnknownName
 from nervecord.training.cli import main
 from nervecord.training.config import RunConfig
 from nervecord.training.run import Run
+from nervecord.training.store import Store
 from nervecord.training.sweep import Sweep, sweep
 from nervecord.training.train import train
 
@@ -39,7 +39,8 @@ def test_the_product_is_run_and_what_cannot_be_says_why(swept):
     assert table["run"].tolist() == ["ncap-es", "ncap-td3", "gru-es", "gru-td3"]
     assert table["return"].notna().tolist() == [True, True, True, False]
     assert "'gru' has a memory" in table["note"].iloc[3]
-    assert pd.read_csv(folder / "runs" / "results.csv")["run"].tolist() == table["run"].tolist()
+    scores = Store(folder / "runs" / "results.sqlite").read("sweep")
+    assert set(scores["source"]) == set(table["run"])
     assert not (folder / "runs" / "gru-td3").exists()
 
 

@@ -43,11 +43,11 @@ _REPLAY: dict[str, Any] = {
 ALGORITHMS: dict[str, Algorithm] = {
     "es": Algorithm(
         "antithetic evolution strategy",
-        {"n_envs": 32, "sigma": 0.1, "learning_rate": 0.1},
+        {"n_envs": 32, "population": None, "sigma": 0.1, "learning_rate": 0.1},
     ),
     "cmaes": Algorithm(
         "covariance matrix adaptation, up to 1000 weights",
-        {"n_envs": 32, "sigma": 0.3},
+        {"n_envs": 32, "population": None, "sigma": 0.3},
     ),
     "ppo": Algorithm(
         "proximal policy optimisation, through time where the circuit has a memory",

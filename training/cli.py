@@ -10,7 +10,27 @@ from typing import Any
 import tyro
 
 from ..errors import NervecordError
-from .commands import COMMANDS
+from .commands import (
+    Bench,
+    Command,
+    Curriculum,
+    Demo,
+    Doctor,
+    Evaluate,
+    Names,
+    Probe,
+    Render,
+    Report,
+    Resume,
+    Train,
+    Transfer,
+)
+from .study_commands import Ablate, Compare, Reproduce, Sweep
+
+COMMANDS: tuple[type[Command], ...] = (
+    Train, Resume, Evaluate, Transfer, Ablate, Sweep, Compare, Reproduce, Curriculum, Probe, Render, Report, Demo,
+    Bench, Names, Doctor,
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import tyro
 
 from ..errors import InvalidRun, UnknownName
+from .engine import Engine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +20,21 @@ class Command:
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(Command):
+class _Spread(Command):
+    workers: int | None = None
+    """Processes that evaluate a population (es, cmaes), one core each; by default this one, on all cores."""
+    engine: Engine = "local"
+    """Where the workers are: local, or ray (pip install "nervecord[ray]")."""
+    address: str | None = None
+    """Of a Ray cluster; by default Ray starts on this machine."""
+
+    @property
+    def _where(self) -> dict[str, Any]:
+        return {"workers": self.workers, "engine": self.engine, "address": self.address}
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(_Spread):
     """Train a circuit on a body; the same command again resumes, or says that it is done."""
 
     out: Path = Path("runs/worm")
@@ -46,6 +61,10 @@ class Train(Command):
     """Bodies drawn at reset, such as link_mass=0.8:1.2 viscosity=0:0.1."""
     checkpoint_every: int = 50_000
     """Environment steps between checkpoints."""
+    evaluate_every: int | None = None
+    """Environment steps between evaluations without the learner's noise (eval/return); none by default."""
+    start: str | None = None
+    """Folder of a run whose weights to begin with, on this body or another: fine-tuning."""
     deficit: tuple[str, ...] = ()
     """Windows of training in which a sense reads zero, such as joint_pos:100000:200000 (SENSE:START:STOP)."""
     circuit_options: tuple[str, ...] = ()
@@ -70,11 +89,13 @@ class Train(Command):
             task_options={name: _value(text) for name, text in _pairs(self.task_options)},
             randomize={name: _range(name, text) for name, text in _pairs(self.randomize)},
             checkpoint_every=self.checkpoint_every,
+            evaluate_every=self.evaluate_every,
+            start=self.start,
             deficits=tuple(Deficit.parse(text) for text in self.deficit),
             circuit_options={name: _value(text) for name, text in _pairs(self.circuit_options)},
             algorithm_options={name: _value(text) for name, text in _pairs(self.algorithm_options)},
         )
-        return summary(train(config, self.out, progress=not self.json))
+        return summary(train(config, self.out, progress=not self.json, **self._where))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +148,7 @@ class _OnRun(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Resume(_OnRun):
+class Resume(_Spread, _OnRun):
     """Go on with a run or a curriculum that was stopped."""
 
     def run(self) -> dict[str, Any]:
@@ -138,22 +159,39 @@ class Resume(_OnRun):
         if holds(self.path) == CurriculumRun.kind:
             config = CurriculumRun(self.path).config
             return curriculum_summary(curriculum(config, self.path, progress=not self.json))
-        return summary(resume(self.path, progress=not self.json))
+        return summary(resume(self.path, progress=not self.json, **self._where))
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate(_OnRun):
+class Evaluate(Command):
     """Report the mean return with a bootstrap 95 % interval over episodes."""
 
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the run, or a zip file that SB3 saved (with --trust)."""
     episodes: int = 20
     """Episodes, each with its own seed, apart from training's."""
     body: str | None = None
-    """Another body than the run's own."""
+    """Another body than the run's own; the body of a zip file, swimmer6 by default."""
+    trust: bool = False
+    """Read a zip file although it can run any code: say so only of files whose maker you know."""
+    algorithm: str = "ppo"
+    """Which class saved the zip file: ppo, sac, td3, ddpg, a2c, es, cmaes or circuit-ppo."""
+    task: str = "swim"
+    """Of a zip file; a run knows its own."""
+    reward: str = "paper"
+    """Of a zip file on Swim; a run knows its own."""
 
     def run(self) -> dict[str, Any]:
-        from .evaluate import evaluate
+        from .evaluate import evaluate, evaluate_model
 
-        result = evaluate(self.path, self.episodes, self.body, progress=not self.json)
+        if self.path.suffix == ".zip":
+            from .foreign import load_sb3
+
+            model = load_sb3(self.path, self.algorithm, self.trust)
+            body = self.body or "swimmer6"
+            result = evaluate_model(model, body, self.task, self.reward, self.episodes, progress=not self.json)
+        else:
+            result = evaluate(self.path, self.episodes, self.body, progress=not self.json)
         return result.to_json() if self.json else {name: str(found) for name, found in result.intervals.items()}
 
 
@@ -165,49 +203,14 @@ class Transfer(_OnRun):
     """Names or XML files."""
     episodes: int = 20
     """Episodes on each body."""
+    finetune: int = 0
+    """Environment steps to train on each other body, and to test again after; 0 for none."""
 
     def run(self) -> Any:
         from .transfer import transfer
 
-        table = transfer(self.path, self.bodies, self.episodes, progress=not self.json)
+        table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
         return json.loads(table.to_json(orient="records")) if self.json else table.round(3).to_string(index=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class Sweep(Command):
-    """Train the product of what a TOML file varies (tables base and vary); the same command again goes on."""
-
-    plan: tyro.conf.Positional[Path] = tyro.MISSING
-    """The file."""
-    out: Path = Path("runs/sweep")
-    """Folder of the runs, and of results.csv."""
-    workers: int = 1
-    """Runs at a time, one process each."""
-
-    def run(self) -> Any:
-        from .sweep import sweep
-
-        table = sweep(self.plan, self.out, self.workers, progress=not self.json)
-        return json.loads(table.to_json(orient="records")) if self.json else table.round(3).to_string(index=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class Compare(Command):
-    """Compare runs: seeds of one config together, curves with intervals, one table."""
-
-    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs."""
-    out: Path = Path("comparison")
-    """Folder for table.csv, runs.csv and curves.svg."""
-    episodes: int = 20
-    """Episodes of runs that are not evaluated yet."""
-
-    def run(self) -> Any:
-        from .compare import compare
-
-        found = compare(self.runs, self.out, self.episodes, progress=not self.json)
-        rounded = found.table.round(3)
-        return json.loads(rounded.to_json(orient="records")) if self.json else rounded.to_string(index=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -329,11 +332,6 @@ class Doctor(Command):
         from .doctor import doctor
 
         return doctor()
-
-
-COMMANDS: tuple[type[Command], ...] = (
-    Train, Sweep, Curriculum, Resume, Evaluate, Transfer, Compare, Probe, Render, Report, Demo, Bench, Names, Doctor,
-)  # fmt: skip
 
 
 def _pairs(texts: tuple[str, ...]) -> list[tuple[str, str]]:

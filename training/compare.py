@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ import pandas as pd
 
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
-from .evaluate import evaluate
+from .evaluate import Evaluation, evaluate
 from .figures import figure_svg, interval_curves
 from .folder import read_json, write_text, write_whole
 from .run import Run
 from .statistics import bootstrap_iqm, probability_of_improvement
-
-_CURVE = "rollout/ep_rew_mean"
+from .store import Store
+from .trials import curve_rows, run_facts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Comparison:
         table: one row per group of runs that differ in their seed alone: IQM of the mean return over
             seeds with its 95 % interval, the net speed, and the probability that a seed beats one of the
             first group.
-        path: the folder with table.csv, runs.csv (one row per run) and curves.svg.
+        path: the folder with table.csv, results.sqlite (every score; see `Store`) and curves.svg.
     """
 
     table: pd.DataFrame
@@ -50,17 +50,15 @@ def compare(
     out = Path(out)
     if len(opened) < 2:
         raise InvalidRun(f"{len(opened)} run to compare; give two or more")
-    if out.exists() and any(out.iterdir()) and not (out / "runs.csv").exists():
+    if out.exists() and any(out.iterdir()) and not (out / "results.sqlite").exists():
         raise OutputExists(f"{out} exists and holds no comparison; give another --out")
     groups = _groups(opened)
-    rows = [
-        {"group": label, "run": str(run.path), "seed": run.config.seed, **_scores(run, episodes, progress)}
-        for label, members in groups.items()
-        for run in members
-    ]
-    each = pd.DataFrame(rows)
-    table = _table(each, list(groups))
-    write_whole(out / "runs.csv", lambda partial: each.to_csv(partial, index=False))
+    store = Store(out / "results.sqlite")
+    for label, members in groups.items():
+        for run in members:
+            about = {"study": "comparison", "agent": label, **run_facts(run.config)}
+            store.put(str(run.path), [{**about, **row} for row in _rows(run, episodes, progress)])
+    table = _table(store.read("comparison"), {label: [str(run.path) for run in runs] for label, runs in groups.items()})
     write_whole(out / "table.csv", lambda partial: table.to_csv(partial, index=False))
     curves = {label: [_curve(run) for run in members] for label, members in groups.items()}
     figure = interval_curves({label: seeds for label, seeds in curves.items() if all(len(s) for s, _ in seeds)})
@@ -84,28 +82,29 @@ def _groups(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def _facts(run: Run) -> dict[str, Any]:
     facts = run.config.to_json()
-    del facts["seed"], facts["checkpoint_every"]
+    del facts["seed"], facts["checkpoint_every"], facts["evaluate_every"]
     return {**facts, "body": make_body(run.config.body).name}
 
 
-def _scores(run: Run, episodes: int, progress: bool) -> dict[str, float]:
-    """Return the means over episodes of a run's evaluation, which is made if it is missing."""
+def _rows(run: Run, episodes: int, progress: bool) -> Iterator[dict[str, Any]]:
+    """Return a run's curve and its evaluation, which is made if it is missing, as rows for the store."""
     path = run.path / "evaluation.json"
     if not path.exists():
         evaluate(run, episodes, progress=progress)
     found = read_json(path, f"{run.path}: its evaluation is damaged")
-    return {
-        name: float(values["mean"])
-        for name, values in found.items()
-        if isinstance(values, Mapping) and "mean" in values
-    }
+    yield from curve_rows(run)
+    place = {"stage": "trained", "step": run.config.steps, "body": make_body(run.config.body).name}
+    for row in Evaluation({name: np.array(values) for name, values in found["episodes"].items()}).rows():
+        yield {**place, **row}
 
 
-def _table(each: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    first = each[each["group"] == labels[0]]["return"]
+def _table(scores: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    trained = scores[scores["stage"] == "trained"]
+    means = trained.pivot_table(index="source", columns="metric", values="value")
+    first = means.loc[list(next(iter(groups.values())))]["return"]
     rows = []
-    for label in labels:
-        members = each[each["group"] == label]
+    for number, (label, sources) in enumerate(groups.items()):
+        members = means.loc[list(sources)]
         found = bootstrap_iqm(members["return"])
         better = probability_of_improvement(members["return"], first)
         rows.append(
@@ -116,7 +115,7 @@ def _table(each: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
                 "low": found.low,
                 "high": found.high,
                 "net_speed": float(members["net_speed"].mean()),
-                "beats_first": np.nan if label == labels[0] else better.mean,
+                "beats_first": better.mean if number else np.nan,
             }
         )
     return pd.DataFrame(rows)
@@ -124,5 +123,7 @@ def _table(each: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
 
 def _curve(run: Run) -> tuple[list[float], list[float]]:
     table = run.metrics()
-    rows = table[table["metric"] == _CURVE]
+    # Without the learner's noise where training was evaluated.
+    metric = "eval/return" if (table["metric"] == "eval/return").any() else "rollout/ep_rew_mean"
+    rows = table[table["metric"] == metric]
     return rows["step"].tolist(), rows["value"].tolist()

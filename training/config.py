@@ -36,6 +36,9 @@ class RunConfig:
         algorithm_options: options of the algorithm, over its defaults.
         deficits: windows of training in which a sense is masked.
         checkpoint_every: environment steps between checkpoints.
+        evaluate_every: environment steps between evaluations of the agent without its learner's noise,
+            logged as eval/return; None for none.
+        start: folder of a run whose weights training starts from, on the same body or another.
     """
 
     circuit: str = "ncap"
@@ -52,6 +55,8 @@ class RunConfig:
     algorithm_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     deficits: tuple[Deficit, ...] = ()
     checkpoint_every: int = 50_000
+    evaluate_every: int | None = None
+    start: str | None = None
 
     def __post_init__(self) -> None:
         for kind, name, known in (
@@ -65,10 +70,17 @@ class RunConfig:
         for name in ("steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise InvalidRun(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.evaluate_every is not None and self.evaluate_every < 1:
+            raise InvalidRun(f"evaluate_every is {self.evaluate_every}; give 1 or more, or none")
         defaults = ALGORITHMS[self.algorithm].defaults
         for option in self.algorithm_options:
             if option not in defaults:
                 raise UnknownName(f"option of {self.algorithm}", option, defaults)
+
+    @property
+    def n_links(self) -> int:
+        """The number of links of the body."""
+        return make_body(self.body).n_links
 
     @property
     def options(self) -> dict[str, Any]:
@@ -149,12 +161,15 @@ class RunConfig:
     def check(self) -> None:
         """Build environment and learner once, so that what cannot work is said before anything is written."""
         from .learners import make_learner
+        from .start import start_from
 
         env = self.make_env(self.options["n_envs"])
         try:
             if self.deficits:
                 DeficitVecEnv(env, env.layout, self.deficits)
-            make_learner(self, env)
+            learner = make_learner(self, env)
+            if self.start is not None:
+                start_from(learner, self)
         finally:
             env.close()
 

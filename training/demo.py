@@ -10,7 +10,7 @@ from .films import render
 from .probing import probe
 from .report import report
 from .train import train
-from .transfer import transfer
+from .transfer import transfer, transfer_table
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer6-eel", "swimmer6-thick")
 
@@ -20,7 +20,7 @@ def demo(out: str | Path, progress: bool = True) -> Path:
     run = train(RunConfig(), out, progress)
     if not (run.path / "evaluation.json").exists():
         evaluate(run, progress=progress)
-    if not (run.path / "transfer.csv").exists():
+    if transfer_table(run).empty:
         transfer(run, BODIES, progress=progress)
     if not (run.path / "probes" / "gait.json").exists():
         probe(run, ("gait", "diagram"), progress=progress)

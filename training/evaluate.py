@@ -10,11 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from jaxtyping import Float
+from stable_baselines3.common.base_class import BaseAlgorithm
 from tqdm import tqdm
 
+from ..agents import CircuitPolicy
 from ..envs import Body
 from ..envs.sb3_vec_env import SwimmerVecEnv
-from ..errors import InvalidRun
+from ..errors import CircuitMismatch, InvalidRun
+from .config import RunConfig
 from .folder import write_json
 from .run import Run
 from .statistics import Interval, bootstrap_mean
@@ -68,6 +71,14 @@ class Evaluation:
         """The mean of every metric with a bootstrap 95 % interval over episodes."""
         return {name: bootstrap_mean(values) for name, values in self.metrics.items()}
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every episode's values as rows for a `Store`."""
+        return [
+            {"episode": episode, "metric": metric, "value": float(value)}
+            for metric, values in self.metrics.items()
+            for episode, value in enumerate(values)
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Return the intervals and every episode."""
         return {
@@ -97,6 +108,46 @@ def evaluate_agent(agent: Agent, env: SwimmerVecEnv, seed: int = EVALUATION_SEED
     return Evaluation({"return": returns, **told})
 
 
+def evaluate_on(
+    config: RunConfig, agent: CircuitPolicy, body: str | Body | None, episodes: int, progress: bool = False
+) -> Evaluation:
+    """Evaluate an agent on the task of a run, on its body or on another.
+
+    Raises:
+        InvalidRun: no episodes.
+    """
+    if episodes < 1:
+        raise InvalidRun(f"episodes is {episodes}; give 1 or more")
+    # Bodies are drawn in training only; what is evaluated is the body that was named.
+    env = config.make_env(episodes, body, randomize={}, observe_time="time" in agent.layout)
+    try:
+        return evaluate_agent(agent, env, progress=progress)
+    finally:
+        env.close()
+
+
+def evaluate_model(
+    model: BaseAlgorithm, body: str | Body, task: str, reward: str, episodes: int, progress: bool = False
+) -> Evaluation:
+    """Evaluate a model of SB3's on a body and a task.
+
+    Raises:
+        CircuitMismatch: it observes or acts in other spaces.
+        InvalidRun: no episodes.
+    """
+    if episodes < 1:
+        raise InvalidRun(f"episodes is {episodes}; give 1 or more")
+    env = SwimmerVecEnv(episodes, task, body=body, **({"reward": reward} if task == "swim" else {}))
+    try:
+        for kind in ("observation", "action"):
+            there, here = getattr(model, f"{kind}_space").shape, getattr(env, f"{kind}_space").shape
+            if there != here:
+                raise CircuitMismatch(f"the model's {kind}s are of shape {there}, on {env.body.name} {task} {here}")
+        return evaluate_agent(model, env, progress=progress)
+    finally:
+        env.close()
+
+
 def evaluate(
     run: Run | str | Path, episodes: int = 20, body: str | Body | None = None, progress: bool = False
 ) -> Evaluation:
@@ -107,15 +158,7 @@ def evaluate(
         InvalidRun: there is no such run, or nothing trained in it yet.
     """
     run = run if isinstance(run, Run) else Run(run)
-    if episodes < 1:
-        raise InvalidRun(f"episodes is {episodes}; give 1 or more")
-    agent = run.policy(body)
-    # Bodies are drawn in training only; what is evaluated is the body that was named.
-    env = run.config.make_env(episodes, body, randomize={})
-    try:
-        result = evaluate_agent(agent, env, progress=progress)
-    finally:
-        env.close()
+    result = evaluate_on(run.config, run.policy(body), body, episodes, progress)
     if body is None:
         write_json(run.path / "evaluation.json", result.to_json())
     return result

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from .statistics import bootstrap_iqm
 
-_COLOURS = ("#1f6feb", "#8b949e", "#d4a72c", "#2da44e", "#cf222e", "#8250df")
+COLOURS = ("#1f6feb", "#8b949e", "#d4a72c", "#2da44e", "#cf222e", "#8250df")
 
 
 def learning_curve(metrics: pd.DataFrame) -> Figure:
@@ -22,7 +22,7 @@ def learning_curve(metrics: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(8.0, 3.0), layout="constrained")
     axes = figure.subplots()
     names = {"rollout/ep_rew_mean": "mean", "rollout/ep_rew_best": "best of the population"}
-    for colour, (metric, label) in zip(_COLOURS, names.items(), strict=False):
+    for colour, (metric, label) in zip(COLOURS, names.items(), strict=False):
         rows = metrics[metrics["metric"] == metric]
         if len(rows):
             axes.plot(rows["step"], rows["value"], color=colour, label=label)
@@ -30,7 +30,7 @@ def learning_curve(metrics: pd.DataFrame) -> Figure:
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="lower right")
-    _open(axes)
+    open_axes(axes)
     return figure
 
 
@@ -45,12 +45,30 @@ def transfer_bars(table: pd.DataFrame) -> Figure:
         mean = rows["mean"].to_numpy(float)
         whiskers = np.abs(np.stack([mean - rows["low"], rows["high"] - mean]).astype(float))
         places = np.arange(len(bodies)) + (index - (len(agents) - 1) / 2) * width
-        axes.bar(places, mean, 0.94 * width, yerr=np.nan_to_num(whiskers), color=_COLOURS[index], label=agent,
+        axes.bar(places, mean, 0.94 * width, yerr=np.nan_to_num(whiskers), color=COLOURS[index], label=agent,
                  error_kw={"linewidth": 1, "capsize": 2})  # fmt: skip
     axes.set_xticks(range(len(bodies)), bodies, rotation=20 if len(bodies) > 5 else 0)
     axes.set_ylabel("return of an episode")
     axes.legend(frameon=False, ncols=len(agents), loc="lower left", bbox_to_anchor=(0, 1))
-    _open(axes)
+    open_axes(axes)
+    return figure
+
+
+def ablation_bars(table: pd.DataFrame) -> Figure:
+    """Draw the return without each part of a prior, before and after training, with 95 % intervals."""
+    figure = Figure(figsize=(8.0, 0.42 * len(table) + 1.0), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(table))
+    for offset, colour, stage in ((-0.19, COLOURS[1], "untrained"), (0.19, COLOURS[0], "trained")):
+        value = table[stage].to_numpy(float)
+        whiskers = np.abs(np.stack([value - table[f"{stage}_low"], table[f"{stage}_high"] - value]).astype(float))
+        axes.barh(places + offset, value, 0.36, xerr=np.nan_to_num(whiskers), color=colour, label=stage,
+                  error_kw={"linewidth": 1, "capsize": 2})  # fmt: skip
+    axes.set_yticks(places, [f"{row.agent} ({row.weights})" for row in table.itertuples()])
+    axes.invert_yaxis()
+    axes.set_xlabel("return of an episode (IQM over seeds, 95 %); trained weights in brackets")
+    axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    open_axes(axes)
     return figure
 
 
@@ -65,7 +83,8 @@ def figure_svg(figure: Figure) -> str:
     return re.sub(r' (width|height)="[^"]*"', "", opening) + ">" + rest
 
 
-def _open(axes: mpl.axes.Axes) -> None:
+def open_axes(axes: mpl.axes.Axes) -> None:
+    """Take away the lines above and to the right."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -86,7 +105,7 @@ def curves(
     """
     figure = Figure(figsize=(8.0, 3.6), layout="constrained")
     axes = figure.subplots()
-    for colour, (label, seeds) in zip(_COLOURS, groups.items(), strict=False):
+    for colour, (label, seeds) in zip(COLOURS, groups.items(), strict=False):
         for steps, values in seeds:
             axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.5)
         # Seeds log at the same steps up to where the shortest ends.
@@ -99,7 +118,7 @@ def curves(
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    _open(axes)
+    open_axes(axes)
     return figure
 
 
@@ -111,7 +130,7 @@ def interval_curves(groups: Mapping[str, Sequence[tuple[Sequence[float], Sequenc
     """
     figure = Figure(figsize=(8.0, 3.6), layout="constrained")
     axes = figure.subplots()
-    for colour, (label, seeds) in zip(itertools.cycle(_COLOURS), groups.items(), strict=False):
+    for colour, (label, seeds) in zip(itertools.cycle(COLOURS), groups.items(), strict=False):
         grid = np.linspace(max(steps[0] for steps, _ in seeds), min(steps[-1] for steps, _ in seeds), 60)
         values = np.array([np.interp(grid, steps, returns) for steps, returns in seeds])
         found = [bootstrap_iqm(column) for column in values.T]
@@ -123,5 +142,5 @@ def interval_curves(groups: Mapping[str, Sequence[tuple[Sequence[float], Sequenc
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
-    _open(axes)
+    open_axes(axes)
     return figure

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 
 from .. import __version__
 from ..envs import make_body
-from ..errors import InvalidRun
 from .figures import figure_svg, learning_curve, transfer_bars
 from .folder import read_json, write_text
 from .probes import draw_wiring
 from .run import Run
 from .train import summary
+from .transfer import transfer_table
 
 
 def report(run: Run | str | Path) -> Path:
@@ -79,14 +78,10 @@ def _film(run: Run) -> dict[str, Any]:
 
 
 def _transfer(run: Run) -> dict[str, Any]:
-    path = run.path / "transfer.csv"
     title = "Transfer to bodies never seen in training"
-    if not path.exists():
+    table = transfer_table(run)
+    if table.empty:
         return {"title": title, "missing": f"none yet: nervecord transfer {run.path}"}
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InvalidRun(f"{path} is damaged: {error}") from error
     rows = []
     for _, row in table.iterrows():
         found = ["does not fit", "", ""]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..agents.policy import CircuitPolicy
 from ..circuits import load_weights
 from ..envs import Body
+from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import InvalidRun
 from .config import RunConfig
 from .folder import Folder
+from .resize import resize
 
 
 class Run(Folder[RunConfig]):
     """A run on disk: what every `Folder` holds, and
 
-    evaluation.json, transfer.csv, recording.npz, probes/, films and report.html as they are asked for.
+    evaluation.json, results.sqlite, recording.npz, probes/, films and report.html as they are asked for.
 
     Attributes:
         path: the folder.
@@ -26,6 +31,8 @@ class Run(Folder[RunConfig]):
     def policy(self, body: str | Body | None = None, trained: bool = True) -> CircuitPolicy:
         """Return the agent, on its own body or on another.
 
+        An MLP's weights are resampled along a body of another size; see `resize`.
+
         Raises:
             CircuitMismatch: the weights do not fit the other body.
             InvalidRun: there is no checkpoint yet.
@@ -34,19 +41,31 @@ class Run(Folder[RunConfig]):
         checkpoint = self.load_checkpoint() if trained else None
         if trained and checkpoint is None:
             raise InvalidRun(f"{self.path} has no checkpoint yet; `nervecord resume {self.path}` trains it")
-        stats = checkpoint.state.get("observation_stats") if checkpoint else None
         env = config.make_env(1, body)
-        policy = CircuitPolicy(
-            env.observation_space,
-            env.action_space,
-            circuit=config.circuit,
-            circuit_options=config.circuit_options,
-            layout=env.layout,
-            seed=config.seed,
-            observation_stats=stats,
-            squash=config.squash,
-        )
         env.close()
-        if checkpoint:
-            load_weights(policy.circuit, checkpoint.weights)
+        if checkpoint is None:
+            return make_policy(config, env)
+        weights, stats = checkpoint.weights, checkpoint.state.get("observation_stats")
+        if config.circuit == "mlp" and env.body.n_links != config.n_links:
+            own = config.make_env(1)
+            own.close()
+            weights, stats = resize(weights, stats, own.layout, env.layout)
+        policy = make_policy(config, env, stats)
+        load_weights(policy.circuit, weights)
         return policy
+
+
+def make_policy(
+    config: RunConfig, env: SwimmerVecEnv, observation_stats: Mapping[str, Any] | None = None
+) -> CircuitPolicy:
+    """Build the agent of a run, untrained, for the layout of an environment."""
+    return CircuitPolicy(
+        env.observation_space,
+        env.action_space,
+        circuit=config.circuit,
+        circuit_options=config.circuit_options,
+        layout=env.layout,
+        seed=config.seed,
+        observation_stats=observation_stats,
+        squash=config.squash,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,7 @@ def take(model: BaseAlgorithm) -> tuple[dict[str, torch.Tensor], dict[str, Any]]
         "num_timesteps": model.num_timesteps,
         "n_updates": model._n_updates,
         "episode_num": model._episode_num,
+        "episodes": list(model.ep_info_buffer or ()),
         "numpy_rng": _jsonable(np.random.get_state(legacy=False)),  # noqa: NPY002  (SB3 draws from it)
         "env": numbers,
     }
@@ -60,13 +62,17 @@ def take(model: BaseAlgorithm) -> tuple[dict[str, torch.Tensor], dict[str, Any]]
             "return": _moments(normalizer.ret_rms),
             "returns": normalizer.returns.tolist(),
         }
-        if normalizer.norm_obs:
-            state["observation_stats"] = {
-                **_moments(normalizer.obs_rms),
-                "clip": normalizer.clip_obs,
-                "epsilon": normalizer.epsilon,
-            }
+    if (stats := observation_stats(model)) is not None:
+        state["observation_stats"] = stats
     return tensors, state
+
+
+def observation_stats(model: BaseAlgorithm) -> dict[str, Any] | None:
+    """Return the statistics by which a learner normalises its observations, None where it does not."""
+    normalizer = model.get_vec_normalize_env()
+    if normalizer is None or not normalizer.norm_obs:
+        return None
+    return {**_moments(normalizer.obs_rms), "clip": normalizer.clip_obs, "epsilon": normalizer.epsilon}
 
 
 def put_back(model: BaseAlgorithm, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
@@ -84,6 +90,8 @@ def put_back(model: BaseAlgorithm, tensors: Mapping[str, torch.Tensor], state: M
             recursive_getattr(model, name).copy_(tensors[f"model.{name}"])
     model.num_timesteps, model._n_updates = state["num_timesteps"], state["n_updates"]
     model._episode_num = state["episode_num"]
+    model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
+    model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     deficits = _wrapper(model, DeficitVecEnv)
     if isinstance(deficits, DeficitVecEnv):
         deficits.num_timesteps = model.num_timesteps

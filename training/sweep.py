@@ -1,24 +1,21 @@
-"""Many runs from one file: the product of what varies, in local processes, resumable at any point."""
+"""Many runs from one file: the product of what varies, in processes or on Ray, resumable at any point."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import itertools
-import multiprocessing
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
-from ..errors import InvalidRun, NervecordError, UnknownName
+from ..errors import InvalidRun, UnknownName
 from .config import RunConfig
-from .evaluate import evaluate
-from .folder import write_whole
-from .train import train
+from .engine import Engine
+from .store import Store
+from .trials import Trial, run_trials
 
 _FIELDS = {field.name for field in dataclasses.fields(RunConfig)}
 
@@ -74,11 +71,18 @@ class Sweep:
         return found
 
 
-def sweep(plan: Sweep | str | Path, out: str | Path, workers: int = 1, progress: bool = True) -> pd.DataFrame:
-    """Run what is not done yet, each run a folder in `out`, and write results.csv as runs finish.
+def sweep(
+    plan: Sweep | str | Path,
+    out: str | Path,
+    workers: int | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Run what is not done yet, each run a folder in `out`, and keep every score in `out`/results.sqlite.
 
-    A run that cannot be (an algorithm without memory for a circuit that has one) or that fails keeps its
-    reason in the table; the others go on. Started again, it does what is left.
+    A run that cannot be (an algorithm without memory for a circuit that has one) keeps its reason in the
+    table; the others go on. Started again, it does what is left.
 
     Returns:
         One row per run: its name, what varies, the means over its evaluation's episodes, and a note.
@@ -89,31 +93,17 @@ def sweep(plan: Sweep | str | Path, out: str | Path, workers: int = 1, progress:
     plan = plan if isinstance(plan, Sweep) else Sweep.read(plan)
     out = Path(out)
     configs = plan.configs()
-    if workers < 1:
-        raise InvalidRun(f"workers is {workers}; give 1 or more")
-    rows: dict[str, dict[str, Any]] = {}
-    # Fresh processes: a fork would copy MuJoCo's and torch's threads half alive.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        jobs = {pool.submit(_run, config, out / name, plan.episodes): name for name, config in configs.items()}
-        for job in tqdm(concurrent.futures.as_completed(jobs), total=len(jobs), desc="sweep", unit="run",
-                        disable=not progress):  # fmt: skip
-            name = jobs[job]
-            varied = {field: _plain(getattr(configs[name], field)) for field in plan.vary}
-            rows[name] = {"run": name, **varied, **job.result()}
-            table = pd.DataFrame([rows[name] for name in configs if name in rows])
-            write_whole(out / "results.csv", lambda partial, table=table: table.to_csv(partial, index=False))  # type: ignore[misc]
-    return table
-
-
-def _run(config: RunConfig, path: Path, episodes: int) -> dict[str, Any]:
-    """Train and evaluate one run; a mistake becomes a note."""
-    try:
-        run = train(config, path, progress=False)
-        found = evaluate(run, episodes)
-    except NervecordError as error:
-        return {"note": str(error)}
-    return {**{name: interval.mean for name, interval in found.intervals.items()}, "note": ""}
+    trials = {name: Trial("sweep", name, config) for name, config in configs.items()}
+    store = Store(out / "results.sqlite")
+    run_trials(trials, out, store, plan.episodes, workers, engine, address, progress)
+    scores = store.read("sweep")
+    means = scores[scores["stage"] == "trained"].pivot_table(index="source", columns="metric", values="value")
+    notes = scores.groupby("source")["note"].first()
+    return pd.DataFrame([
+        {"run": name, **{field: _plain(getattr(config, field)) for field in plan.vary},
+         **(means.loc[name].to_dict() if name in means.index else {}), "note": notes[name] or ""}
+        for name, config in configs.items()
+    ])  # fmt: skip
 
 
 def _as_name(value: Any) -> str:

@@ -13,49 +13,83 @@ from stable_baselines3.common.utils import safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
+from ..agents import ES
+from ..circuits import load_weights
 from ..envs import make_body
 from ..envs.deficits import DeficitVecEnv
 from ..errors import InvalidRun
 from . import snapshot
 from .config import RunConfig
+from .engine import Engine
+from .evaluate import evaluate_agent
 from .learners import make_learner
 from .logging import make_logger
-from .run import Run
+from .populations import Workers, open_evaluator
+from .run import Run, make_policy
+from .start import start_from
 
 
-def train(config: RunConfig, out: str | Path, progress: bool = True) -> Run:
+def train(
+    config: RunConfig,
+    out: str | Path,
+    progress: bool = True,
+    workers: int | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+) -> Run:
     """Train what the config says, in the folder `out`; a run that stands there goes on or is done.
 
     Stopped at any moment (Ctrl-C), it goes on from its last checkpoint when called again.
 
+    Args:
+        config: what to train.
+        out: folder of the run.
+        progress: show a bar.
+        workers: processes that evaluate the rounds of a population (es, cmaes), one core each, with the
+            same result whatever their number; None evaluates them here, on all cores.
+        engine, address: where workers are; see `run_tasks`.
+
     Raises:
-        InvalidRun: another run stands in `out`.
+        InvalidRun: another run stands in `out`, or workers that the algorithm has no use for.
         OutputExists: something that is no run stands there.
     """
-    run = Run.create(out, config)
-    if not run.done:
-        _Training(run, progress).go()
-    return run
+    evaluator = None
+    if workers is not None or engine != "local":
+        evaluator = open_evaluator(config, workers or 1, engine, address)
+    try:
+        run = Run.create(out, config)
+        if not run.done:
+            _Training(run, progress, evaluator).go()
+        return run
+    finally:
+        if evaluator is not None:
+            evaluator.close()
 
 
-def resume(path: str | Path, progress: bool = True) -> Run:
-    """Go on with the run in a folder."""
+def resume(path: str | Path, progress: bool = True, **where: Any) -> Run:
+    """Go on with the run in a folder; `where` are the workers, engine and address of `train`."""
     run = Run(path)
-    return train(run.config, path, progress)
+    return train(run.config, path, progress, **where)
 
 
 class _Training:
     """One sitting at a run."""
 
-    def __init__(self, run: Run, progress: bool) -> None:
+    def __init__(self, run: Run, progress: bool, evaluator: Workers | None) -> None:
         self.run, self.config, self.progress = run, run.config, progress
         checkpoint = run.load_checkpoint()
         # One thread: these networks are small, and MuJoCo's threads need the cores.
         torch.set_num_threads(1)
+        # Before the learner, which sets the random numbers that building a circuit draws from.
+        self.evaluation = _Evaluation(self.config) if self.config.evaluate_every else None
         self.env: VecEnv = self.config.make_env(self.config.options["n_envs"])
         if self.config.deficits:
             self.env = DeficitVecEnv(self.env, self.env.get_attr("layout")[0], self.config.deficits)
         self.model: BaseAlgorithm = make_learner(self.config, self.env)
+        if isinstance(self.model, ES):
+            self.model.evaluator = evaluator
+        if self.config.start is not None and not checkpoint:
+            start_from(self.model, self.config)
         if checkpoint:
             try:
                 snapshot.put_back(self.model, checkpoint.training, checkpoint.state)
@@ -81,31 +115,39 @@ class _Training:
                 log_interval=1,
                 reset_num_timesteps=not self.resumes,
             )
+            callback.evaluate()
             self.save(done=True)
         finally:
             bar.close()
             self.model.logger.close()
             self.env.close()
+            if self.evaluation is not None:
+                self.evaluation.env.close()
 
     def save(self, done: bool = False) -> None:
         """Write a checkpoint from which training goes on as if it had not stopped."""
+        # What the last update recorded is written with the next rollout, which a resumed run knows nothing of.
+        self.model.logger.dump(self.model.num_timesteps)
         tensors, state = snapshot.take(self.model)
         circuit: Any = self.model.policy.circuit
         self.run.save_checkpoint(self.model.num_timesteps, circuit.state_dict(), tensors, {"done": done, **state})
 
 
 class _Watch(BaseCallback):
-    """Move the bar, log how far the bodies get, and checkpoint between updates."""
+    """Move the bar, log how far the bodies get, evaluate and checkpoint between updates."""
 
     def __init__(self, training: _Training, bar: Any) -> None:
         super().__init__()
         self.training, self.bar = training, bar
+        config, step = training.config, training.model.num_timesteps
         # A run stopped before its first checkpoint is due must open all the same.
-        due = training.model.num_timesteps - training.config.checkpoint_every
-        self._saved = training.model.num_timesteps if training.run.checkpoints() else due
+        self._saved = step if training.resumes else step - config.checkpoint_every
+        # What is evaluated and checkpointed at the same step was evaluated first.
+        self._evaluated = step if training.resumes else -1
+        self._evaluation = training.evaluation
 
     def _on_step(self) -> bool:
-        self.bar.update(self.training.env.num_envs)
+        self.bar.update(self.model.num_timesteps - self.bar.n)
         return True
 
     def _on_rollout_end(self) -> None:
@@ -114,13 +156,42 @@ class _Watch(BaseCallback):
             self.logger.record("rollout/net_speed", safe_mean(speeds))
 
     def _on_rollout_start(self) -> None:
-        # Between an update and the next rollout nothing is half done: the moment to checkpoint.
+        # Between an update and the next rollout nothing is half done: the moment to look and to checkpoint.
+        every = self.training.config.evaluate_every
+        if every and self.model.num_timesteps // every > self._evaluated // every:
+            self.evaluate()
         if self.model.num_timesteps - self._saved >= self.training.config.checkpoint_every:
             self.training.save()
             self._saved = self.model.num_timesteps
         returns = [info["r"] for info in self.model.ep_info_buffer or ()]
         if returns:
             self.bar.set_postfix({"return": f"{np.mean(returns[-self.training.env.num_envs :]):.0f}"})
+
+    def evaluate(self) -> None:
+        """Log how the agent does now, if the run is to be evaluated and was not at this step."""
+        if self._evaluation is not None and self._evaluated != self.model.num_timesteps:
+            for name, value in self._evaluation(self.model).items():
+                self.logger.record(f"eval/{name}", value)
+            self.logger.dump(self.model.num_timesteps)
+            self._evaluated = self.model.num_timesteps
+
+
+class _Evaluation:
+    """Evaluate a learner's agent while it learns, apart from its environments and random numbers."""
+
+    episodes = 5
+
+    def __init__(self, config: RunConfig) -> None:
+        self.env = config.make_env(self.episodes, randomize={})
+        self.policy = make_policy(config, self.env)
+
+    def __call__(self, model: BaseAlgorithm) -> dict[str, float]:
+        """Return the means of what the episodes came to."""
+        learning: Any = model.policy
+        load_weights(self.policy.circuit, learning.circuit.state_dict())
+        self.policy.observation_stats = snapshot.observation_stats(model)
+        found = evaluate_agent(self.policy, self.env)
+        return {name: float(values.mean()) for name, values in found.metrics.items()}
 
 
 def summary(run: Run) -> dict[str, Any]:

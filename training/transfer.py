@@ -1,32 +1,47 @@
-"""Zero-shot transfer: one agent on bodies that it never saw, beside an untrained control."""
+"""Transfer: one agent on bodies that it never saw, as it is and trained on, beside an untrained control."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ..agents import CircuitPolicy
 from ..envs import Body, make_body
-from ..errors import CircuitMismatch
-from .evaluate import Evaluation, evaluate_agent
-from .folder import write_whole
+from ..errors import CircuitMismatch, InvalidRun
+from .evaluate import evaluate_on
 from .run import Run
+from .statistics import bootstrap_mean
+from .store import Store
+from .train import train
+from .trials import Rows, run_facts
 
 CONTROL = "untrained ncap"
+_STUDY = "transfer"
 
 
 def transfer(
     run: Run | str | Path,
     bodies: Sequence[str | Body] = ("swimmer4", "swimmer8", "swimmer12"),
     episodes: int = 20,
+    finetune: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Evaluate a run's agent zero-shot on its own and other bodies, with untrained NCAP as the control.
+    """Evaluate a run's agent on its own and other bodies, with untrained NCAP as the control.
 
-    Both are tested on the same episodes. A body that the circuit does not fit gets a row that says so.
-    The table is kept in the run as transfer.csv.
+    All are tested on the same episodes. A body that the circuit does not fit gets a row that says so; an
+    MLP is resampled along bodies of other sizes. Every score is kept in the run's results.sqlite.
+
+    Args:
+        run: the run or its folder.
+        bodies: names or bodies.
+        episodes: on each body.
+        finetune: environment steps to train on each other body, each a run in finetuned/, and to test
+            again after; 0 for none.
+        progress: show bars.
 
     Returns:
         One row per body and agent: body, agent, mean, low, high (of the return, 95 % bootstrap interval
@@ -35,32 +50,58 @@ def transfer(
     Raises:
         UnknownName: no such body.
         CircuitMismatch: the circuit fits none of the bodies asked for.
+        InvalidRun: a negative number of steps.
     """
     run = run if isinstance(run, Run) else Run(run)
     others = [make_body(body) for body in bodies]
-    assert isinstance(run.config.body, Body)
-    chosen = [run.config.body, *(body for body in others if body != run.config.body)]
-    rows, problems = [], []
+    if finetune < 0:
+        raise InvalidRun(f"finetune is {finetune} steps; give 0 or more")
+    own = make_body(run.config.body)
+    chosen = [own, *(body for body in others if body != own)]
+    rows: Rows = []
+    problems = []
     for body in chosen:
         try:
-            rows.append(_row(body, "trained", _test(run, run.policy(body), body, episodes, progress)))
+            rows += _test(run, run.policy(body), body, "trained", episodes, progress)
         except CircuitMismatch as error:
             problems.append(str(error))
-            rows.append({"body": body.name, "agent": "trained", "n": 0, "note": str(error)})
-        rows.append(_row(body, CONTROL, _test(run, _untrained(run, body), body, episodes, progress)))
-    table = pd.DataFrame(rows, columns=["body", "agent", "mean", "low", "high", "net_speed", "n", "note"])
-    if others and len(problems) == len(chosen) - 1 and problems:
+            rows.append({"agent": "trained", "stage": "trained", "body": body.name, "note": str(error)})
+        else:
+            if finetune and body != own:
+                tuned = _finetuned(run, body, finetune, progress)
+                rows += _test(tuned, tuned.policy(), body, "finetuned", episodes, progress)
+        rows += _test(run, _untrained(run, body), body, "untrained", episodes, progress)
+    if others and problems and len(problems) == len(chosen) - 1:
         raise CircuitMismatch(problems[0])
-    write_whole(run.path / "transfer.csv", lambda partial: table.to_csv(partial, index=False))
-    return table
+    about = {"study": _STUDY, **run_facts(run.config)}
+    Store(run.path / "results.sqlite").put(_STUDY, [{**about, **row} for row in rows])
+    return transfer_table(run)
 
 
-def _test(run: Run, agent: CircuitPolicy, body: Body, episodes: int, progress: bool) -> Evaluation:
-    env = run.config.make_env(episodes, body, randomize={}, observe_time="time" in agent.layout)
-    try:
-        return evaluate_agent(agent, env, progress=progress)
-    finally:
-        env.close()
+def transfer_table(run: Run) -> pd.DataFrame:
+    """Return what `transfer` last returned for a run; empty where it was not called."""
+    scores = Store(run.path / "results.sqlite").read(_STUDY)
+    rows = []
+    for (body, agent), of_agent in scores.groupby(["body", "agent"], sort=False):
+        values = of_agent.pivot_table(index="episode", columns="metric", values="value")
+        row: dict[str, Any] = {"body": body, "agent": agent, "n": len(values), "note": of_agent["note"].iloc[0] or ""}
+        if len(values):
+            interval = bootstrap_mean(values["return"])
+            row |= {"mean": interval.mean, "low": interval.low, "high": interval.high}
+            row["net_speed"] = float(values["net_speed"].mean())
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["body", "agent", "mean", "low", "high", "net_speed", "n", "note"])
+
+
+def _test(run: Run, agent: CircuitPolicy, body: Body, stage: str, episodes: int, progress: bool) -> Rows:
+    found = evaluate_on(run.config, agent, body, episodes, progress)
+    label = CONTROL if stage == "untrained" else stage
+    return [{"agent": label, "stage": stage, "body": body.name, **row} for row in found.rows()]
+
+
+def _finetuned(run: Run, body: Body, steps: int, progress: bool) -> Run:
+    config = dataclasses.replace(run.config, body=body, steps=steps, start=str(run.path.resolve()))
+    return train(config, run.path / "finetuned" / body.name, progress)
 
 
 def _untrained(run: Run, body: Body) -> CircuitPolicy:
@@ -68,17 +109,3 @@ def _untrained(run: Run, body: Body) -> CircuitPolicy:
     policy = CircuitPolicy(env.observation_space, env.action_space, circuit="ncap", layout=env.layout)
     env.close()
     return policy
-
-
-def _row(body: Body, agent: str, result: Evaluation) -> dict[str, object]:
-    interval = result.mean_return
-    return {
-        "body": body.name,
-        "agent": agent,
-        "mean": interval.mean,
-        "low": interval.low,
-        "high": interval.high,
-        "net_speed": result.mean_net_speed.mean,
-        "n": len(result.returns),
-        "note": "",
-    }

@@ -1,0 +1,164 @@
+"""NCAP+: NCAP's wiring with graded neurons and the reflexes that the paper left out.
+
+What is added to Bhattasali et al. 2022, and where the animal has it: B-neurons are graded (Goodman et al.
+1998); stretch is sensed over several segments (Wen et al. 2012) and in the own one, as position and as
+velocity; motion of the segment through the fluid is sensed; the head's oscillator has a learned period and
+shape. Measured, part by part, in docs/results/ncap-plus.md.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import CircuitMismatch
+from .circuit import Neuron, Side, State, Synapse, Wiring
+from .clocked import ClockedCircuit, sides
+
+_SIDES: tuple[Side, Side] = ("d", "v")
+_REACH = 3
+# Angular velocity in 10 rad/s and lateral velocity in 0.2 m/s are of order one on these bodies, so that
+# one step size suits every weight.
+_PER_SPIN, _PER_DRIFT = 0.1, 5.0
+# "tuned" was chosen from a grid of 768 on swimmer4, 6 and 12 (docs/results/ncap-plus.md); "paper" has NCAP's
+# synapses alone, all of one weight.
+_START = {
+    "tuned": {"osc": 2.5, "prop_1": 6.5, "own": -3.0, "rate": -3.0},
+    "paper": {"osc": 1.5, "prop_1": 1.5},
+}
+_WEIGHTS = ("osc", "prop_1", "prop_2", "prop_3", "own", "rate", "drift", "spin")
+
+
+class NCAPPlus(ClockedCircuit):
+    """Drive a chain of joints by a wave: each joint follows the bend of those before it, less its own.
+
+    The drive of joint i, in units of the joint limit q, with w = `weight` and everything shared along
+    the body:
+
+        x_i = osc wave(t) [i = 0] + sum over k = 1..3 of prop_k q_(i-k) + own q_i
+            + rate q'_i + drift v_i + spin r_i
+        B_d = tanh(max(x, 0)), B_v = tanh(max(-x, 0)); muscle = min(ipsi B, 1); motor = dorsal - ventral
+
+    q' is the joint's angular velocity (10 rad/s), v the lateral (0.2 m/s) and r the angular (10 rad/s)
+    velocity of the two links it joins; wave(t) = tanh(exp(sharpness) sin(2 pi t / (60 exp(-tempo)))).
+
+    Args:
+        n_joints: number of joints, head to tail.
+        init: "tuned", hand-set reflexes that swim at once, or "paper", the synapses of NCAP alone.
+        observe_time: sense the time (control steps) instead of counting steps in the state.
+        rng: unused; nothing is drawn.
+
+    Attributes:
+        osc, prop_1, prop_2, prop_3, own, rate, drift, spin: synaptic weights, scalars.
+        tempo, sharpness: of the oscillator.
+        ipsi: from B-neurons to muscles.
+    """
+
+    osc: nn.Parameter
+    own: nn.Parameter
+    rate: nn.Parameter
+    drift: nn.Parameter
+    spin: nn.Parameter
+
+    def __init__(
+        self,
+        n_joints: int,
+        *,
+        init: Literal["tuned", "paper"] = "tuned",
+        observe_time: bool = False,
+        rng: torch.Generator | None = None,  # noqa: ARG002
+    ) -> None:
+        super().__init__()
+        if init not in _START:
+            raise CircuitMismatch(f"init is {init!r}; give 'tuned' or 'paper'")
+        self.n_motors, self.observe_time = n_joints, observe_time
+        clock = (("time", 1),) if observe_time else ()
+        self.senses = (("joint_pos", n_joints), *clock, ("body_velocities", 3 * (n_joints + 1)))
+        for name in _WEIGHTS:
+            setattr(self, name, nn.Parameter(torch.tensor(_START[init].get(name, 0.0))))
+        self.tempo, self.sharpness = nn.Parameter(torch.zeros(())), nn.Parameter(torch.ones(()))
+        self.ipsi = nn.Parameter(torch.ones(()))
+        self.neurons = tuple(self._name_neurons())
+
+    def drive(
+        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
+    ) -> Float[Tensor, "batch motors"]:
+        """Return dorsal minus ventral muscle of every joint."""
+        felt, wave = self._feel(sensors, time)
+        dorsal, ventral = self._muscles(self._b_neurons(felt, wave))
+        return dorsal - ventral
+
+    def forward_with_activity(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
+        """Run one control step and return every neuron's value, from 0 up."""
+        felt, wave = self._feel(sensors, self.time(sensors, state))
+        b_neurons = self._b_neurons(felt, wave)
+        muscles = self._muscles(b_neurons)
+        parts = [*(side for values in felt.values() for side in sides(values)), *sides(wave), *b_neurons, *muscles]
+        return muscles[0] - muscles[1], self.next(state), torch.cat(parts, -1)
+
+    def wiring(self) -> Wiring:
+        """Return every synapse; a sensor excites one side as much as it inhibits the other."""
+        synapses: list[Synapse] = []
+        for s, side in enumerate(_SIDES):
+            for joint in range(self.n_motors):
+                post = f"B_{side}_{joint}"
+                heard = [("osc", "osc_{}")] if joint == 0 else []
+                heard += [(f"prop_{k}", f"q_{{}}_{joint - k}") for k in range(1, _REACH + 1) if joint >= k]
+                heard += [("own", f"q_{{}}_{joint}")]
+                heard += [(kind, f"{kind}_{{}}_{joint}") for kind in ("rate", "drift", "spin")]
+                for kind, pre in heard:
+                    weight = float(getattr(self, kind).detach())
+                    synapses.append(Synapse(pre.format(side), post, weight, kind))
+                    synapses.append(Synapse(pre.format(_SIDES[1 - s]), post, -weight, kind))
+                synapses.append(Synapse(post, f"muscle_{side}_{joint}", float(self.ipsi.detach()), "ipsi"))
+        return Wiring(self.neurons, tuple(synapses))
+
+    def _feel(
+        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
+    ) -> tuple[dict[str, Float[Tensor, "batch joints"]], Float[Tensor, "batch 1"]]:
+        """Return what each segment senses, and the oscillator, signed: positive is dorsal."""
+        joint_pos = sensors[:, : self.n_motors].clamp(-1.0, 1.0)
+        velocities = sensors[:, -3 * (self.n_motors + 1) :].unflatten(-1, (-1, 3))
+        before, behind = velocities[:, :-1], velocities[:, 1:]
+        spin = _PER_SPIN * (behind[..., 2] + before[..., 2]) / 2
+        felt = {
+            "q": joint_pos,
+            "rate": _PER_SPIN * (behind[..., 2] - before[..., 2]),
+            "drift": _PER_DRIFT * (behind[..., 0] + before[..., 0]) / 2,
+            "spin": spin,
+        }
+        phase = (time + 0.5) * (2 * math.pi / 60) * self.tempo.exp()
+        return felt, torch.tanh(self.sharpness.exp() * torch.sin(phase))
+
+    def _b_neurons(
+        self, felt: dict[str, Float[Tensor, "batch joints"]], wave: Float[Tensor, "batch 1"]
+    ) -> Float[Tensor, "2 batch joints"]:
+        joint_pos = felt["q"]
+        total = self.own * joint_pos + self.rate * felt["rate"] + self.drift * felt["drift"] + self.spin * felt["spin"]
+        ahead = nn.functional.pad(joint_pos, (_REACH, 0))
+        for k in range(1, _REACH + 1):
+            total = total + getattr(self, f"prop_{k}") * ahead[:, _REACH - k : _REACH - k + self.n_motors]
+        total = total + nn.functional.pad(self.osc * wave, (0, self.n_motors - 1))
+        return torch.tanh(sides(total))
+
+    def _muscles(self, b_neurons: Float[Tensor, "2 batch joints"]) -> Float[Tensor, "2 batch joints"]:
+        return (self.ipsi * b_neurons).clamp(0.0, 1.0)
+
+    def _name_neurons(self) -> list[Neuron]:
+        joints = range(self.n_motors)
+        place = [joint / max(self.n_motors - 1, 1) for joint in joints]
+        neurons = [
+            Neuron(f"{kind}_{side}_{i}", "sensor", place[i], side)
+            for kind in ("q", "rate", "drift", "spin")
+            for side in _SIDES
+            for i in joints
+        ]
+        neurons += [Neuron(f"osc_{side}", "oscillator", 0.0, side) for side in _SIDES]
+        neurons += [Neuron(f"B_{side}_{i}", "motor", place[i], side) for side in _SIDES for i in joints]
+        return neurons + [Neuron(f"muscle_{side}_{i}", "muscle", place[i], side) for side in _SIDES for i in joints]

@@ -1,0 +1,86 @@
+"""A population on workers: the same weights whatever their number, wherever they are, whoever dies."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from nervecord.errors import CircuitMismatch, InvalidRun
+from nervecord.training.cli import main
+from nervecord.training.config import RunConfig
+from nervecord.training.populations import open_evaluator
+from nervecord.training.train import _Training, train
+
+CONFIG = RunConfig(
+    body="swimmer4", steps=4800, episode_steps=100, circuit_options={"init": "uniform"},
+    algorithm_options={"n_envs": 4, "population": 16},
+)  # fmt: skip
+
+
+def trained(config, path, **where) -> torch.Tensor:
+    run = train(config, path, progress=False, **where)
+    return torch.stack(list(run.load_checkpoint().weights.values()))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> torch.Tensor:
+    return trained(CONFIG, tmp_path_factory.mktemp("alone") / "run")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_processes_gives_the_same_weights(alone, workers, tmp_path):
+    assert torch.equal(trained(CONFIG, tmp_path / "run", workers=workers), alone)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_ray_actors_gives_the_same_weights(alone, workers, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")
+    assert torch.equal(trained(CONFIG, tmp_path / "run", workers=workers, engine="ray"), alone)
+
+
+def test_a_killed_worker_changes_nothing(alone, tmp_path):
+    from nervecord.training.run import Run
+
+    evaluator = open_evaluator(CONFIG, 2)
+    run = Run.create(tmp_path / "run", CONFIG)
+    training = _Training(run, False, evaluator)
+    evaluate, count = evaluator.evaluate, [0]
+
+    def kill_in_the_second_generation(rounds):
+        count[0] += 1
+        for number, outcome in enumerate(evaluate(rounds)):
+            if count[0] == 2 and number == 0:
+                for process in list(evaluator._pool._processes.values()):
+                    os.kill(process.pid, signal.SIGKILL)
+            yield outcome
+
+    evaluator.evaluate = kill_in_the_second_generation
+    training.go()
+    evaluator.close()
+    assert count[0] == 3
+    assert torch.equal(torch.stack(list(run.load_checkpoint().weights.values())), alone)
+
+
+def test_a_round_is_a_share_of_the_population():
+    assert CONFIG.options["population"] // CONFIG.options["n_envs"] == 4
+
+
+@pytest.mark.parametrize(
+    ("config", "workers", "error", "message"),
+    [
+        (RunConfig(algorithm="ppo"), 2, InvalidRun, "ppo has no population"),
+        (RunConfig(), 2, InvalidRun, r"1 rounds of 32 members; give 1 to 1, or .* population=64"),
+        (RunConfig(algorithm_options={"population": 40}), 1, CircuitMismatch, "give a multiple of 32"),
+    ],
+)
+def test_workers_without_work_are_one_line(config, workers, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        train(config, tmp_path / "run", progress=False, workers=workers)
+    assert not Path(tmp_path / "run").exists()
+
+
+def test_the_command_line_takes_workers(tmp_path, capsys):
+    main(["train", "--body", "swimmer4", "--steps", "1600", "--episode-steps", "50", "--workers", "2",
+          "--algorithm-options", "n_envs=4", "population=8", "--out", str(tmp_path / "run"), "--json"])  # fmt: skip
+    assert '"done": true' in capsys.readouterr().out

@@ -1,0 +1,126 @@
+"""The commands of `nervecord` that run or read many runs at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from .commands import Command
+from .engine import Engine
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclasses.dataclass(frozen=True)
+class _Many(Command):
+    workers: int | None = None
+    """Runs at a time, one core each; by default as many as there are cores."""
+    engine: Engine = "local"
+    """local processes, or ray (pip install "nervecord[ray]")."""
+    address: str | None = None
+    """Of a Ray cluster whose machines share the folder --out; by default Ray starts on this machine."""
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {
+            "workers": self.workers,
+            "engine": self.engine,
+            "address": self.address,
+            "progress": not self.json,
+        }
+
+    def _shown(self, table: pd.DataFrame) -> Any:
+        return json.loads(table.to_json(orient="records")) if self.json else table.round(3).to_string(index=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep(_Many):
+    """Train the product of what a TOML file varies (tables base and vary); the same command again goes on."""
+
+    plan: tyro.conf.Positional[Path] = tyro.MISSING
+    """The file."""
+    out: Path = Path("runs/sweep")
+    """Folder of the runs, and of results.sqlite."""
+
+    def run(self) -> Any:
+        from .sweep import sweep
+
+        return self._shown(sweep(self.plan, self.out, **self._options))
+
+
+@dataclasses.dataclass(frozen=True)
+class Ablate(_Many):
+    """Train NCAP without each part of its prior: the lattice of sharing, signs and initial weights, and more."""
+
+    out: Path = Path("runs/ablation")
+    """Folder of the runs, results.sqlite, ablation.csv and ablation.svg."""
+    circuit: str = "ncap"
+    """ncap or navigator."""
+    algorithm: str = "es"
+    """See `nervecord list algorithms`."""
+    body: str = "swimmer6"
+    """See `nervecord list bodies`, or a path to MuJoCo XML."""
+    task: str = "swim"
+    """See `nervecord list tasks`."""
+    reward: str = "paper"
+    """Swim's reward: paper or com."""
+    steps: int = 320_000
+    """Environment steps of each run."""
+    seeds: int = 5
+    """Seeds, from 0."""
+    episodes: int = 20
+    """Episodes of each evaluation."""
+
+    def run(self) -> Any:
+        from .ablate import ablate
+        from .config import RunConfig
+
+        config = RunConfig(self.circuit, self.algorithm, self.body, self.task, steps=self.steps, reward=self.reward)
+        return self._shown(ablate(config, self.out, self.seeds, self.episodes, **self._options))
+
+
+@dataclasses.dataclass(frozen=True)
+class Reproduce(_Many):
+    """Reproduce a paper, claim by claim; the same command again goes on."""
+
+    paper: tyro.conf.Positional[str] = tyro.MISSING
+    """ncap: Bhattasali, Zador and Engel 2022."""
+    scale: str = "small"
+    """smoke (minutes), small (an hour or two on 2 cores), or paper (10 seeds, 5 million steps)."""
+    out: Path = Path("runs/ncap-paper")
+    """Folder of the runs, results.sqlite, report.md and its figures."""
+
+    def run(self) -> Any:
+        from ..errors import UnknownName
+        from .reproduce import reproduce
+
+        if self.paper != "ncap":
+            raise UnknownName("paper", self.paper, ["ncap"])
+        claims = reproduce(self.out, self.scale, **self._options)
+        if self.json:
+            return self._shown(claims)
+        return {**dict(zip(claims["claim"], claims["verdict"], strict=True)), "report": str(self.out / "report.md")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare(Command):
+    """Compare runs: seeds of one config together, curves with intervals, one table."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
+    """Folders of runs."""
+    out: Path = Path("comparison")
+    """Folder for table.csv, results.sqlite and curves.svg."""
+    episodes: int = 20
+    """Episodes of runs that are not evaluated yet."""
+
+    def run(self) -> Any:
+        from .compare import compare
+
+        found = compare(self.runs, self.out, self.episodes, progress=not self.json)
+        rounded = found.table.round(3)
+        return json.loads(rounded.to_json(orient="records")) if self.json else rounded.to_string(index=False)
