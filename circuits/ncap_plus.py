@@ -9,6 +9,7 @@ shape. Measured, part by part, in docs/results/ncap-plus.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from ..errors import CircuitMismatch
 from .circuit import Neuron, Side, State, Synapse, Wiring
 from .clocked import ClockedCircuit, sides
+from .recurrent import hold
 
 _SIDES: tuple[Side, Side] = ("d", "v")
 _REACH = 3
@@ -49,6 +51,7 @@ class NCAPPlus(ClockedCircuit):
     Args:
         n_joints: number of joints, head to tail.
         init: "tuned", hand-set reflexes that swim at once, or "paper", the synapses of NCAP alone.
+        without: weights to hold at zero.
         observe_time: sense the time (control steps) instead of counting steps in the state.
         rng: unused; nothing is drawn.
 
@@ -58,28 +61,32 @@ class NCAPPlus(ClockedCircuit):
         ipsi: from B-neurons to muscles.
     """
 
-    osc: nn.Parameter
-    own: nn.Parameter
-    rate: nn.Parameter
-    drift: nn.Parameter
-    spin: nn.Parameter
+    osc: Tensor
+    own: Tensor
+    rate: Tensor
+    drift: Tensor
+    spin: Tensor
 
     def __init__(
         self,
         n_joints: int,
         *,
         init: Literal["tuned", "paper"] = "tuned",
+        without: Sequence[str] = (),
         observe_time: bool = False,
         rng: torch.Generator | None = None,  # noqa: ARG002
     ) -> None:
         super().__init__()
         if init not in _START:
             raise CircuitMismatch(f"init is {init!r}; give 'tuned' or 'paper'")
+        if unknown := set(without) - set(_WEIGHTS):
+            raise CircuitMismatch(f"ncap_plus has no weight {min(unknown)!r} to leave out; give {', '.join(_WEIGHTS)}")
         self.n_motors, self.observe_time = n_joints, observe_time
         clock = (("time", 1),) if observe_time else ()
         self.senses = (("joint_pos", n_joints), *clock, ("body_velocities", 3 * (n_joints + 1)))
         for name in _WEIGHTS:
-            setattr(self, name, nn.Parameter(torch.tensor(_START[init].get(name, 0.0))))
+            start = 0.0 if name in without else _START[init].get(name, 0.0)
+            hold(self, name, torch.tensor(start), learned=name not in without)
         self.tempo, self.sharpness = nn.Parameter(torch.zeros(())), nn.Parameter(torch.ones(()))
         self.ipsi = nn.Parameter(torch.ones(()))
         self.neurons = tuple(self._name_neurons())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nervecord.circuits import NCAP
 from nervecord.errors import InvalidRecording
-from nervecord.training.probes import run_probe, to_dot, to_networkx
+from nervecord.training.probes import Subject, run_probe, to_dot, to_networkx
 from nervecord.training.probes.gait import travelling_index, undulation_frequency
 from nervecord.training.recording import Recording
 
@@ -41,7 +41,7 @@ def planted(frequency=1.3, wavelength=0.65, n_links=12, steps=1000, standing=Fal
 
 
 def test_gait_finds_the_planted_wave():
-    numbers = run_probe("gait", planted(), WIRING).numbers
+    numbers = run_probe("gait", Subject(planted(), WIRING)).numbers
     assert numbers["frequency"] == pytest.approx(1.3, rel=0.001)
     assert numbers["wavelength"] == pytest.approx(0.65, rel=0.01)
     assert numbers["joint_lag"] == pytest.approx(-0.806, abs=0.005)
@@ -54,8 +54,8 @@ def test_gait_finds_the_planted_wave():
 
 
 def test_travelling_index_tells_travelling_from_standing():
-    assert run_probe("gait", planted(), WIRING).numbers["travelling_index"] > 0.9
-    assert run_probe("gait", planted(standing=True), WIRING).numbers["travelling_index"] < 0.1
+    assert run_probe("gait", Subject(planted(), WIRING)).numbers["travelling_index"] > 0.9
+    assert run_probe("gait", Subject(planted(standing=True), WIRING)).numbers["travelling_index"] < 0.1
 
 
 @pytest.mark.parametrize("frequency", [0.31, 0.5556, 1.0, 2.77])
@@ -69,14 +69,14 @@ def test_gait_does_not_depend_on_where_or_which_way_the_body_swims():
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
     moved = dataclasses.replace(plain, com_pos=plain.com_pos @ turn.T + 3, link_pos=plain.link_pos @ turn.T + 3)
     mirrored = dataclasses.replace(plain, joint_pos=-plain.joint_pos)
-    one = run_probe("gait", plain, WIRING).numbers
+    one = run_probe("gait", Subject(plain, WIRING)).numbers
     for other in (moved, mirrored):
-        assert run_probe("gait", other, WIRING).numbers == pytest.approx(one, rel=1e-6)
+        assert run_probe("gait", Subject(other, WIRING)).numbers == pytest.approx(one, rel=1e-6)
     assert travelling_index(5 * plain.joint_pos[0]) == pytest.approx(travelling_index(plain.joint_pos[0]))
 
 
 def test_several_episodes_bring_an_interval():
-    numbers = run_probe("gait", planted(episodes=3), WIRING).numbers
+    numbers = run_probe("gait", Subject(planted(episodes=3), WIRING)).numbers
     assert numbers["frequency_low"] == numbers["frequency"] == numbers["frequency_high"]
 
 
@@ -94,7 +94,7 @@ def test_several_episodes_bring_an_interval():
 )
 def test_recordings_without_a_gait_are_refused_in_one_line(recording, words):
     with pytest.raises(InvalidRecording, match=words):
-        run_probe("gait", recording, WIRING)
+        run_probe("gait", Subject(recording, WIRING))
 
 
 def test_the_drawn_graph_is_the_circuits():
@@ -104,7 +104,7 @@ def test_the_drawn_graph_is_the_circuits():
     assert graph.edges["q_d_1", "B_d_2", 0]["group"] == "prop"
     assert graph.edges["B_v_3", "muscle_d_3", 0]["weight"] == -1
     assert "tee" in next(line for line in to_dot(WIRING).splitlines() if '"B_v_3" -> "muscle_d_3"' in line)
-    assert run_probe("diagram", planted(), WIRING).numbers["inhibitory"] == 10
+    assert run_probe("diagram", Subject(planted(), WIRING)).numbers["inhibitory"] == 10
 
 
 def test_a_recording_round_trips_and_a_damaged_one_is_named(tmp_path):

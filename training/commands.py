@@ -282,10 +282,15 @@ class Bench(Command):
     """Measurements of each row; the median is shown."""
     ppo: bool = False
     """Training instead of stepping: CircuitPPO beside SB3's PPO and sb3-contrib's RecurrentPPO."""
+    scale: bool = False
+    """What spreading costs instead: populations on workers, sweeps, checkpoints."""
 
     def run(self) -> Any:
-        from ..benchmarks import ppo, speed
+        from ..benchmarks import ppo, scale, speed
 
+        if self.scale:
+            rows = scale.scale(self.repeats)
+            return rows if self.json else scale.as_text(rows)
         if self.ppo:
             rows = ppo.ppo_speed(self.repeats)
             return rows if self.json else ppo.as_text(rows)

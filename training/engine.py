@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
+import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Literal
 
-from ..errors import InvalidRun, MissingDependency
+from ..errors import InvalidRun
+from .extras import require
 
 Engine = Literal["local", "ray"]
 # A worker may be lost to a full memory or a machine that goes; one that is lost again and again is a bug.
@@ -118,14 +120,13 @@ def start_ray(workers: int | None, address: str | None) -> Any:
         MissingDependency: Ray is not installed.
         InvalidRun: no cluster answers at the address.
     """
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingDependency('Ray is not installed: pip install "nervecord[ray]"') from error
+    ray = require("ray", "ray")
     try:
         cores = None if address else workers or _cores()
-        ray.init(address or "local", num_cpus=cores, include_dashboard=None if address else False, log_to_driver=False)
+        ray.init(
+            address or "local", num_cpus=cores, include_dashboard=None if address else False, log_to_driver=False,
+            logging_level=logging.ERROR,
+        )  # fmt: skip
     except (ConnectionError, ValueError) as error:
         raise InvalidRun(f"no Ray cluster answers at {address}: {error}") from error
     return ray

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import UnknownName
 from .figures import figure_svg
 from .folder import write_json, write_text
-from .probes import PROBES, ProbeResult, run_probe
+from .probes import PROBES, ProbeResult, Subject, run_probe
 from .recording import Recording
 from .rollout import record
 from .run import Run
@@ -29,10 +29,10 @@ def probe(
             raise UnknownName("probe", name, PROBES)
     recording: Recording = record(run, episodes, progress=progress)
     recording.save(run.path / "recording.npz")
-    wiring = run.policy().circuit.wiring()
+    subject = Subject(recording, run.policy().circuit.wiring(), run)
     results = {}
     for name in probes:
-        result = results[name] = run_probe(name, recording, wiring)
+        result = results[name] = run_probe(name, subject)
         folder = run.path / "probes"
         numbers = {key: {"value": value, "unit": result.units[key]} for key, value in result.numbers.items()}
         write_json(folder / f"{name}.json", numbers)

@@ -16,7 +16,7 @@ from ..errors import InvalidRecording, NervecordError
 from .config import RunConfig
 from .engine import Engine, run_tasks
 from .evaluate import evaluate_on
-from .probes import run_probe
+from .probes import Subject, run_probe
 from .rollout import record
 from .run import Run
 from .store import Store
@@ -145,7 +145,7 @@ def curve_rows(run: Run) -> Iterator[dict[str, Any]]:
 
 def _gait(run: Run) -> Iterator[dict[str, Any]]:
     try:
-        numbers = run_probe("gait", record(run, _GAIT_EPISODES), Wiring((), ())).numbers
+        numbers = run_probe("gait", Subject(record(run, _GAIT_EPISODES), Wiring((), ()))).numbers
     except InvalidRecording as error:
         yield {"metric": "gait", "note": str(error)}
         return

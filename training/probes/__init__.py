@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from ...circuits import Wiring
 from ...errors import UnknownName
-from ..recording import Recording
 from .diagram import diagram, draw_wiring, to_dot, to_networkx
 from .gait import gait
-from .probe import Probe, ProbeResult
+from .probe import Probe, ProbeResult, Subject
 
 PROBES: dict[str, Probe] = {
     "gait": Probe("frequency, wave, speed and efficiency of the undulation", gait),
@@ -15,7 +13,7 @@ PROBES: dict[str, Probe] = {
 }
 
 
-def run_probe(name: str, recording: Recording, wiring: Wiring) -> ProbeResult:
+def run_probe(name: str, subject: Subject) -> ProbeResult:
     """Run the probe of that name.
 
     Raises:
@@ -24,7 +22,7 @@ def run_probe(name: str, recording: Recording, wiring: Wiring) -> ProbeResult:
     """
     if name not in PROBES:
         raise UnknownName("probe", name, PROBES)
-    return PROBES[name].run(recording, wiring)
+    return PROBES[name].run(subject)
 
 
-__all__ = ["PROBES", "Probe", "ProbeResult", "draw_wiring", "run_probe", "to_dot", "to_networkx"]
+__all__ = ["PROBES", "Probe", "ProbeResult", "Subject", "draw_wiring", "run_probe", "to_dot", "to_networkx"]

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from ...circuits import Neuron, Synapse, Wiring
-from ..recording import Recording
-from .probe import ProbeResult
+from .probe import ProbeResult, Subject
 
 _EXCITATORY, _INHIBITORY = "#1f6feb", "#cf222e"
 # Height of each layer for the dorsal half; the ventral half is its mirror image.
@@ -24,8 +23,9 @@ _FILL = {
 _MOST_EDGES = 300
 
 
-def diagram(recording: Recording, wiring: Wiring) -> ProbeResult:  # noqa: ARG001
+def diagram(subject: Subject) -> ProbeResult:
     """Draw the wiring and count what is in it."""
+    wiring = subject.wiring
     signs = np.sign([synapse.weight for synapse in wiring.synapses])
     numbers = {
         "neurons": float(len(wiring.neurons)),

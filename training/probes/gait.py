@@ -11,11 +11,10 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from scipy import signal
 
-from ...circuits import Wiring
 from ...errors import InvalidRecording
 from ..recording import Recording
 from ..statistics import bootstrap_mean
-from .probe import ProbeResult
+from .probe import ProbeResult, Subject
 
 _UNITS = {
     "frequency": "Hz",
@@ -31,7 +30,7 @@ _UNITS = {
 _TRANSIENT = 0.2  # the share of an episode, from its start, in which a gait still settles
 
 
-def gait(recording: Recording, wiring: Wiring) -> ProbeResult:  # noqa: ARG001
+def gait(subject: Subject) -> ProbeResult:
     """Measure the gait of every episode after its first fifth; report means over episodes.
 
     The wavelength is in body lengths, negative where the wave runs from tail to head. Speeds are of the
@@ -40,6 +39,7 @@ def gait(recording: Recording, wiring: Wiring) -> ProbeResult:  # noqa: ARG001
     Raises:
         InvalidRecording: too short for a spectrum, not finite, or joints that do not move.
     """
+    recording = subject.recording
     first = int(recording.n_steps * _TRANSIENT)
     joints = np.asarray(recording.joint_pos[:, first:], float)
     _check(joints, recording.dt)

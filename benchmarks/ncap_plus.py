@@ -1,0 +1,136 @@
+"""What NCAP+ reaches, and what each of its parts is worth: the numbers of docs/results/ncap-plus.md.
+
+python -m nervecord.benchmarks.ncap_plus runs/plus
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import tyro
+
+from ..agents.members import Members, Round
+from ..training.config import RunConfig
+from ..training.folder import write_text
+from ..training.run import make_policy
+from ..training.statistics import bootstrap_iqm
+from ..training.store import Store
+from ..training.trials import Trial, run_trials
+
+STEPS = 192_000
+BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer20", "swimmer6-eel", "swimmer6-thick", "swimmer6-weak")
+_LEARNERS: Mapping[str, Mapping[str, Any]] = {
+    # 12 members, 16 generations: a population of the size that the library takes for 11 weights.
+    "cmaes": {"n_envs": 12, "sigma": 0.5},
+    "es": {"n_envs": 16, "sigma": 0.3, "learning_rate": 0.3},
+    "ppo": {},
+}
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "nothing left out": (),
+    "no stretch of the own joint": ("own",),
+    "no joint velocity": ("rate",),
+    "no stretch from further ahead": ("prop_2", "prop_3"),
+    "no motion through the fluid": ("drift", "spin"),
+    "NCAP's synapses alone, graded": ("own", "rate", "prop_2", "prop_3", "drift", "spin"),
+}
+
+
+def trials(seeds: int) -> dict[str, Trial]:
+    """Return learners x starts, and CMA-ES from the paper's start without each part."""
+    found = {}
+    for (algorithm, options), init, seed in itertools.product(_LEARNERS.items(), ("tuned", "paper"), range(seeds)):
+        config = RunConfig(
+            "ncap_plus", algorithm, seed=seed, steps=STEPS, circuit_options={"init": init},
+            algorithm_options=options, evaluate_every=STEPS // 16,
+        )  # fmt: skip
+        label = f"{init}, {algorithm}"
+        found[f"learners/{init}-{algorithm}/{seed}"] = Trial("learners", label, config, True, BODIES, gait=True)
+    for index, (part, without) in enumerate(PARTS.items()):
+        for seed in range(seeds):
+            options = {"init": "paper", "without": without}
+            config = RunConfig(
+                "ncap_plus", "cmaes", seed=seed, steps=STEPS, circuit_options=options,
+                algorithm_options=_LEARNERS["cmaes"],
+            )  # fmt: skip
+            found[f"parts/{index}/{seed}"] = Trial("parts", part, config, True, BODIES[:3])
+    return found
+
+
+def grid() -> pd.DataFrame:
+    """Return the untrained return of every hand-set start on 4, 6 and 12 links, one episode each."""
+    values = {"osc": (1, 1.5, 2, 2.5), "prop_1": (1, 2, 3, 4), "own": (0, -1, -2, -3), "rate": (0, -1, -2)}
+    rows = [
+        {**{name: factor * value for name, value in zip(values, chosen, strict=True)}, "tempo": tempo}
+        for chosen in itertools.product(*values.values())
+        for factor in (1.0, np.exp(0.5))
+        for tempo in (0.0, 0.2)
+    ]
+    table = pd.DataFrame(rows)
+    for body in ("swimmer4", "swimmer6", "swimmer12"):
+        config = RunConfig("ncap_plus", body=body)
+        env = config.make_env(64)
+        policy = make_policy(config, env)
+        members = Members(policy, env)
+        names = [name for name, _ in policy.circuit.named_parameters()]
+        start = {name: float(value) for name, value in policy.circuit.named_parameters()}
+        weights = torch.tensor([[row.get(name, start[name]) for name in names] for row in rows])
+        returns = []
+        for at in range(0, len(rows), 64):
+            outcome = members.evaluate(Round(weights[at : at + 64], np.full(64, 5)))
+            assert outcome is not None
+            returns.append(outcome.returns)
+        env.close()
+        table[body] = np.concatenate(returns)
+    return table.sort_values(["swimmer6"], ascending=False)
+
+
+def tables(scores: pd.DataFrame) -> str:
+    """Return the tables of the page, in Markdown."""
+    lines = []
+    for study, bodies in (("learners", BODIES), ("parts", BODIES[:3])):
+        rows = scores[(scores["study"] == study) & (scores["metric"] == "return") & scores["episode"].notna()]
+        columns = ["agent", "weights", "seeds", "untrained", "trained", *bodies]
+        lines += ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
+        for agent in dict.fromkeys(rows.sort_values("source")["agent"]):
+            of_agent = rows[rows["agent"] == agent]
+            cells = [agent, f"{int(of_agent['weights'].iloc[0])}", f"{of_agent['seed'].nunique()}"]
+            places = [("untrained", "swimmer6"), ("trained", "swimmer6"), *(("trained", body) for body in bodies)]
+            for stage, body in places:
+                chosen = of_agent[(of_agent["stage"] == stage) & (of_agent["body"] == body)]
+                found = bootstrap_iqm(chosen.groupby("seed")["value"].mean())
+                cells.append(f"{found.mean:.0f} [{found.low:.0f}, {found.high:.0f}]")
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arguments:
+    """Train NCAP+ by three learners from two starts, and without each part; write tables.md and grid.csv."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder of the runs and the store."""
+    seeds: int = 5
+    """Seeds of each."""
+    workers: int | None = None
+    """Runs at a time; one per core by default."""
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = tyro.cli(_Arguments)
+    store = Store(arguments.out / "results.sqlite")
+    run_trials(trials(arguments.seeds), arguments.out / "runs", store, workers=arguments.workers)
+    write_text(arguments.out / "tables.md", tables(store.read()))
+    write_text(arguments.out / "grid.csv", grid().to_csv(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""What spreading work costs: ES on one and two workers, a sweep against its runs alone, checkpoints.
+
+Every row compares two things measured in the same run: `nervecord bench --scale`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import pickle
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..agents import ES
+from ..training.config import RunConfig
+from ..training.engine import Engine, run_tasks
+from ..training.evaluate import evaluate
+from ..training.learners import make_learner
+from ..training.populations import open_evaluator
+from ..training.run import Run
+from ..training.sweep import Sweep, sweep
+from ..training.train import _Training
+
+_ES = RunConfig(algorithm_options={"n_envs": 32, "population": 128})
+_SWEPT: dict[str, Any] = {"steps": 320_000, "checkpoint_every": 160_000}
+_EPISODES = 5
+
+
+def scale(repeats: int = 3) -> list[dict[str, Any]]:
+    """Measure everything; rows with name, value, unit and target."""
+    rows = _es_rows("local", repeats)
+    if importlib.util.find_spec("ray"):
+        rows += _es_rows("ray", repeats)
+    return rows + _generation_rows() + [_sweep_row(), *_checkpoint_rows()]
+
+
+def as_text(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as a table."""
+    return "\n".join(f"{row['name']:58}{row['value']:>12,.4g} {row['unit']:10}{row['target']}" for row in rows)
+
+
+def _es_rows(engine: Engine, repeats: int) -> list[dict[str, Any]]:
+    """Steps per second of whole generations, update included, in turns; the ratio's median."""
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(repeats):
+        for workers, found in rates.items():
+            found.append(_generation_rate(workers, engine))
+    one, two = (statistics.median(found) for found in rates.values())
+    ratio = statistics.median(b / a for a, b in zip(*rates.values(), strict=True))
+    where = {"local": "processes", "ray": "Ray actors"}[engine]
+    return [
+        {"name": f"ES, population 128, 1 of {where}", "value": one, "unit": "steps/s", "target": ""},
+        {"name": f"ES, population 128, 2 of {where}", "value": two, "unit": "steps/s", "target": ""},
+        {"name": f"ES, 2 {where} against 1", "value": ratio, "unit": "times", "target": "1.8 or more"},
+    ]
+
+
+def _generation_rate(workers: int, engine: Engine) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        evaluator = open_evaluator(_ES, workers, engine)
+        training = _Training(Run.create(Path(folder) / "run", _ES), False, evaluator)
+        model = training.model
+        assert isinstance(model, ES)
+        try:
+            # The first generation starts the workers and traces their circuits.
+            model.learn(1)
+            begin = time.perf_counter()
+            model.learn(1, reset_num_timesteps=False)
+            return 128 * 1000 / (time.perf_counter() - begin)
+        finally:
+            evaluator.close()
+            training.env.close()
+
+
+def _generation_rows() -> list[dict[str, Any]]:
+    """What one machine does and sends per generation, for docs/scale.md."""
+    rows = []
+    for circuit in ("ncap", "mlp"):
+        config = dataclasses.replace(_ES, circuit=circuit, algorithm_options={"n_envs": 32, "population": 4096})
+        env = config.make_env(32)
+        model: Any = make_learner(config, env)
+        begin = time.perf_counter()
+        weights, seeds = model._ask(model._rng_of(0))
+        model._tell(torch.randn(4096).numpy())
+        seconds = time.perf_counter() - begin
+        sent = len(pickle.dumps((weights[:32].clone(), seeds[:32])))
+        env.close()
+        rows += [
+            {"name": f"ask and tell, population 4096, {circuit}", "value": 1e3 * seconds, "unit": "ms", "target": ""},
+            {"name": f"sent to a round of 32 members, {circuit}", "value": sent / 1e3, "unit": "kB", "target": ""},
+        ]
+    return rows
+
+
+def _sweep_row() -> dict[str, Any]:
+    """A sweep's wall time on one worker against its runs one after the other in a worker of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Sweep(_SWEPT, {"seed": list(range(6))}, _EPISODES)
+        begin = time.perf_counter()
+        sweep(plan, Path(folder) / "sweep", workers=1, progress=False)
+        swept = time.perf_counter() - begin
+        configs = plan.configs()
+        alone = dict(run_tasks(_runs_alone, {"all": (list(configs.values()), Path(folder) / "alone")}, workers=1))[
+            "all"
+        ]
+    return {
+        "name": "a sweep over its 6 runs alone",
+        "value": 100 * (swept / alone - 1),
+        "unit": "%",
+        "target": "below 3",
+    }
+
+
+def _runs_alone(configs: list[RunConfig], folder: Path) -> float:
+    """Return the seconds of training and evaluating runs, without the start of the process."""
+    begin = time.perf_counter()
+    for config in configs:
+        run = Run.create(folder / str(config.seed), config)
+        _Training(run, False, None).go()
+        evaluate(run, _EPISODES)
+    return time.perf_counter() - begin
+
+
+def _checkpoint_rows() -> list[dict[str, Any]]:
+    rows = []
+    for config in (
+        RunConfig(steps=480_000),
+        RunConfig("mlp", "ppo", steps=131_072),
+        RunConfig("lstm", "ppo", steps=131_072),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            training = _Training(Run.create(Path(folder) / "run", config), False, None)
+            spent: list[float] = []
+            save = training.save
+
+            def timed(done: bool = False, save: Any = save, spent: list[float] = spent) -> None:
+                begin = time.perf_counter()
+                save(done)
+                spent.append(time.perf_counter() - begin)
+
+            training.save = timed  # type: ignore[method-assign]
+            begin = time.perf_counter()
+            training.go()
+            share = sum(spent) / (time.perf_counter() - begin)
+        name = f"{len(spent)} checkpoints of {config.circuit} under {config.algorithm}"
+        rows.append({"name": name, "value": 100 * share, "unit": "% of time", "target": "below 2"})
+    return rows
