@@ -1,7 +1,7 @@
 """Neural circuits as torch modules with named neurons and an explicit state."""
 
 from .cfc import CfC
-from .circuit import Circuit, Neuron, State, Synapse, Wiring, load_weights
+from .circuit import Circuit, Neuron, Pins, State, Synapse, Wiring, load_weights
 from .ctm import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
@@ -29,6 +29,7 @@ __all__ = [
     "NCAPPlus",
     "Navigator",
     "Neuron",
+    "Pins",
     "RecurrentCircuit",
     "State",
     "Synapse",

@@ -48,8 +48,21 @@ class CfC(NCPCircuit):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
         """Run one control step; its duration is the library's unit of time."""
-        _, h = self.cell(sensors, state["h"], 1.0)
+        heard, values, first = sensors, [], self.n_sensors
+        layers = self._layers()
+        held = state["h"].split([layer.hidden_size for layer in layers], -1)
+        for layer, before in zip(layers, held, strict=True):
+            heard = self.pinned(layer(heard, before, 1.0)[0], first)
+            first += heard.shape[-1]
+            values.append(heard)
+        h = torch.cat(values, -1)
         return h, {"h": h}
+
+    def pinned_step(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch units"], State]:
+        """Run one control step with sensors as they are after `pins`; neurons are pinned layer by layer."""
+        return self.step_features(self.pinned(sensors, 0), state)
 
     def wiring(self) -> Wiring:
         """Return the weights of each neuron's first branch (`ff1`), where the mask lets them through."""

@@ -61,6 +61,18 @@ class Wiring:
                 raise CircuitMismatch(f"synapse {synapse.pre} -> {synapse.post}: no neuron {missing.pop()!r}")
 
 
+@dataclasses.dataclass(frozen=True)
+class Pins:
+    """What is done to neurons while a circuit runs: each value v becomes `scale` v + `shift`.
+
+    Scale 0 and shift 0 silence a neuron, scale 0 clamps it to `shift`, scale 1 drives it by `shift`;
+    everything downstream hears the new value.
+    """
+
+    scale: Float[Tensor, "*batch neurons"]
+    shift: Float[Tensor, "*batch neurons"]
+
+
 class Circuit(nn.Module, ABC):
     """A nervous system as a torch module: sensors and state in, motor commands and state out.
 
@@ -75,12 +87,17 @@ class Circuit(nn.Module, ABC):
         n_motors: the number of motor commands.
         neurons: every named unit, in the order of the columns of `activity`.
         is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
+        pins: neurons that are silenced, clamped or driven, in single steps (not in `unroll`, by which
+            learners learn); None leaves all alone.
+        can_be_pinned: the circuit hands its neurons' values to `pinned` wherever it computes some.
     """
 
     senses: tuple[tuple[str, int], ...]
     n_motors: int
     neurons: tuple[Neuron, ...]
     is_bounded: bool = False
+    pins: Pins | None = None
+    can_be_pinned: bool = False
 
     @property
     def n_sensors(self) -> int:
@@ -129,6 +146,13 @@ class Circuit(nn.Module, ABC):
             motor, state = self(row, self.reset_state(state, start))
             motors.append(motor)
         return torch.stack(motors), state
+
+    def pinned(self, values: Float[Tensor, "batch some"], first: int) -> Float[Tensor, "batch some"]:
+        """Return the values of the neurons from number `first` on, as they are after `pins`."""
+        if self.pins is None:
+            return values
+        some = slice(first, first + values.shape[-1])
+        return values * self.pins.scale[..., some] + self.pins.shift[..., some]
 
     def reset_state(self, state: State, episode_start: Bool[Tensor, " batch"]) -> State:
         """Return `state` with the rows where an episode starts replaced by the initial state."""

@@ -26,6 +26,7 @@ class ClockedCircuit(Circuit):
     is_bounded = True
     # No weight moves the counter.
     is_recurrent = False
+    can_be_pinned = True
     observe_time: bool
     ipsi: nn.Parameter
 
@@ -95,6 +96,13 @@ class ClockedCircuit(Circuit):
                 break
             start += size
         return sensors[:, start : start + 1]
+
+    def pinned_sides(self, values: Float[Tensor, "2 batch some"], first: int) -> Float[Tensor, "2 batch some"]:
+        """Return dorsal and ventral values, the neurons from number `first` on, as they are after `pins`."""
+        if self.pins is None:
+            return values
+        dorsal, ventral = values
+        return torch.stack((self.pinned(dorsal, first), self.pinned(ventral, first + values.shape[-1])))
 
     def next(self, state: State) -> State:
         """Return the state one step later."""

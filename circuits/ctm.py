@@ -129,7 +129,7 @@ class CTM(RecurrentCircuit):
         for _ in range(self._ticks):
             now = self.synapses(drive, post[..., -1])
             pre = torch.cat((pre[..., 1:], now[..., None]), -1)
-            value = self.neuron_models(pre.permute(1, 2, 0), layers).t()
+            value = self.pinned(self.neuron_models(pre.permute(1, 2, 0), layers).t(), self.n_sensors)
             post = torch.cat((post[..., 1:], value[..., None]), -1)
         features = self.norm(self.synchronisation(post[:, -self._n_synch :]))
         return features, {"pre": pre, "post": post}
@@ -180,9 +180,15 @@ class CTM(RecurrentCircuit):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return the sensors, every neuron's value after the last tick, and the motors."""
-        features, state = self.step_features(sensors, state)
-        motor = self.readout(features)
-        return motor, state, torch.cat((sensors, state["post"][..., -1], motor), -1)
+        features, state = self.pinned_step(sensors, state)
+        motor = self.read_out(features)
+        return motor, state, torch.cat((self.pinned(sensors, 0), state["post"][..., -1], motor), -1)
+
+    def pinned_step(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch features"], State]:
+        """Run one control step with sensors as they are after `pins`; neurons are pinned at every tick."""
+        return self.step_features(self.pinned(sensors, 0), state)
 
     def wiring(self) -> Wiring:
         """Return the circuit linearised where an episode starts, with all sensors 0.

@@ -55,7 +55,16 @@ class LTC(NCPCircuit):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
         """Run one control step; its duration is the library's unit of time."""
-        _, h = self.cell(sensors, state["h"])
+        if self.pins is None:
+            _, h = self.cell(sensors, state["h"])
+            return h, {"h": h}
+        # What is silenced or clamped stays so in the cell's internal steps, which are then run one by one.
+        h, parts, pins = state["h"], self.cell._ode_unfolds, self.pins
+        units = slice(self.n_sensors, self.n_sensors + self.n_features)
+        self.cell._ode_unfolds = 1
+        for _ in range(parts):
+            _, h = self.cell(sensors, torch.where(pins.scale[..., units] == 0, pins.shift[..., units], h), 1 / parts)
+        self.cell._ode_unfolds = parts
         return h, {"h": h}
 
     def wiring(self) -> Wiring:

@@ -25,6 +25,8 @@ class MLP(Circuit):
             as in SB3.
     """
 
+    can_be_pinned = True
+
     def __init__(
         self,
         senses: Mapping[str, int],
@@ -62,20 +64,23 @@ class MLP(Circuit):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State]:
         """Run one control step."""
-        hidden = sensors
-        for layer in self.layers[:-1]:
-            hidden = torch.tanh(layer(hidden))
-        return self.layers[-1](hidden), state
+        return self._values(sensors)[-1], state
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return every unit's value."""
-        values = [sensors]
-        for layer in self.layers[:-1]:
-            values.append(torch.tanh(layer(values[-1])))
-        values.append(self.layers[-1](values[-1]))
+        values = self._values(sensors)
         return values[-1], state, torch.cat(values, -1)
+
+    def _values(self, sensors: Float[Tensor, "batch sensors"]) -> list[Float[Tensor, "batch units"]]:
+        """Return sensors, hidden layers and motors."""
+        values, first = [self.pinned(sensors, 0)], self.n_sensors
+        for layer in self.layers:
+            heard = layer(values[-1])
+            values.append(self.pinned(heard if layer is self.layers[-1] else torch.tanh(heard), first))
+            first += values[-1].shape[-1]
+        return values
 
     def wiring(self) -> Wiring:
         """Return every weight as a synapse."""

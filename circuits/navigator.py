@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .circuit import Circuit, State, Wiring
+from .circuit import Circuit, Pins, State, Wiring
 from .ncap import NCAP
 
 
@@ -31,6 +31,7 @@ class Navigator(Circuit):
 
     is_bounded = True
     is_recurrent = False
+    can_be_pinned = True
 
     def __init__(
         self,
@@ -70,6 +71,15 @@ class Navigator(Circuit):
                 # Saturated turns beyond 0.2 m to the side; full speed unless the target is abreast.
                 self.linear.weight.copy_(torch.tensor([[-5.0, 0.0], [5.0, 0.0], [0.0, 8.0]]))
                 self.linear.bias.zero_()
+
+    @property
+    def pins(self) -> Pins | None:
+        """What is done to the NCAP's neurons."""
+        return self.ncap.pins
+
+    @pins.setter
+    def pins(self, pins: Pins | None) -> None:
+        self.ncap.pins = pins
 
     def initial_state(self, batch_size: int) -> State:
         """Return the NCAP's initial state."""

@@ -95,19 +95,16 @@ class NCAPPlus(ClockedCircuit):
         self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
     ) -> Float[Tensor, "batch motors"]:
         """Return dorsal minus ventral muscle of every joint."""
-        felt, wave = self._feel(sensors, time)
-        dorsal, ventral = self._muscles(self._b_neurons(felt, wave))
+        *_, (dorsal, ventral) = self._propagate(sensors, time)
         return dorsal - ventral
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return every neuron's value, from 0 up."""
-        felt, wave = self._feel(sensors, self.time(sensors, state))
-        b_neurons = self._b_neurons(felt, wave)
-        muscles = self._muscles(b_neurons)
-        parts = [*(side for values in felt.values() for side in sides(values)), *sides(wave), *b_neurons, *muscles]
-        return muscles[0] - muscles[1], self.next(state), torch.cat(parts, -1)
+        felt, clock, b_neurons, muscles = self._propagate(sensors, self.time(sensors, state))
+        values = torch.cat((*(side for pair in felt for side in pair), *clock, *b_neurons, *muscles), -1)
+        return muscles[0] - muscles[1], self.next(state), values
 
     def wiring(self) -> Wiring:
         """Return every synapse; a sensor excites one side as much as it inhibits the other."""
@@ -126,36 +123,37 @@ class NCAPPlus(ClockedCircuit):
                 synapses.append(Synapse(post, f"muscle_{side}_{joint}", float(self.ipsi.detach()), "ipsi"))
         return Wiring(self.neurons, tuple(synapses))
 
-    def _feel(
+    def _propagate(
         self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
-    ) -> tuple[dict[str, Float[Tensor, "batch joints"]], Float[Tensor, "batch 1"]]:
-        """Return what each segment senses, and the oscillator, signed: positive is dorsal."""
-        joint_pos = sensors[:, : self.n_motors].clamp(-1.0, 1.0)
-        velocities = sensors[:, -3 * (self.n_motors + 1) :].unflatten(-1, (-1, 3))
+    ) -> tuple[
+        list[Float[Tensor, "2 batch joints"]],
+        Float[Tensor, "2 batch 1"],
+        Float[Tensor, "2 batch joints"],
+        Float[Tensor, "2 batch joints"],
+    ]:
+        """Return what each segment senses, the oscillator, the B-neurons and the muscles, sides first."""
+        joints = self.n_motors
+        velocities = sensors[:, -3 * (joints + 1) :].unflatten(-1, (-1, 3))
         before, behind = velocities[:, :-1], velocities[:, 1:]
-        spin = _PER_SPIN * (behind[..., 2] + before[..., 2]) / 2
-        felt = {
-            "q": joint_pos,
-            "rate": _PER_SPIN * (behind[..., 2] - before[..., 2]),
-            "drift": _PER_DRIFT * (behind[..., 0] + before[..., 0]) / 2,
-            "spin": spin,
-        }
+        signed = (
+            sensors[:, :joints].clamp(-1.0, 1.0),
+            _PER_SPIN * (behind[..., 2] - before[..., 2]),
+            _PER_DRIFT * (behind[..., 0] + before[..., 0]) / 2,
+            _PER_SPIN * (behind[..., 2] + before[..., 2]) / 2,
+        )
+        felt = [self.pinned_sides(sides(values), 2 * joints * kind) for kind, values in enumerate(signed)]
         phase = (time + 0.5) * (2 * math.pi / 60) * self.tempo.exp()
-        return felt, torch.tanh(self.sharpness.exp() * torch.sin(phase))
-
-    def _b_neurons(
-        self, felt: dict[str, Float[Tensor, "batch joints"]], wave: Float[Tensor, "batch 1"]
-    ) -> Float[Tensor, "2 batch joints"]:
-        joint_pos = felt["q"]
-        total = self.own * joint_pos + self.rate * felt["rate"] + self.drift * felt["drift"] + self.spin * felt["spin"]
+        clock = self.pinned_sides(sides(torch.tanh(self.sharpness.exp() * torch.sin(phase))), 8 * joints)
+        # A sensor excites its own side as much as it inhibits the other.
+        joint_pos, rate, drift, spin = (dorsal - ventral for dorsal, ventral in felt)
+        total = self.own * joint_pos + self.rate * rate + self.drift * drift + self.spin * spin
         ahead = nn.functional.pad(joint_pos, (_REACH, 0))
         for k in range(1, _REACH + 1):
-            total = total + getattr(self, f"prop_{k}") * ahead[:, _REACH - k : _REACH - k + self.n_motors]
-        total = total + nn.functional.pad(self.osc * wave, (0, self.n_motors - 1))
-        return torch.tanh(sides(total))
-
-    def _muscles(self, b_neurons: Float[Tensor, "2 batch joints"]) -> Float[Tensor, "2 batch joints"]:
-        return (self.ipsi * b_neurons).clamp(0.0, 1.0)
+            total = total + getattr(self, f"prop_{k}") * ahead[:, _REACH - k : _REACH - k + joints]
+        total = total + nn.functional.pad(self.osc * (clock[0] - clock[1]), (0, joints - 1))
+        b_neurons = self.pinned_sides(torch.tanh(sides(total)), 8 * joints + 2)
+        muscles = self.pinned_sides((self.ipsi * b_neurons).clamp(0.0, 1.0), 10 * joints + 2)
+        return felt, clock, b_neurons, muscles
 
     def _name_neurons(self) -> list[Neuron]:
         joints = range(self.n_motors)

@@ -65,14 +65,6 @@ class NCPCircuit(RecurrentCircuit):
         """Return the state that an episode starts with, [batch, units]."""
         return {"h": self.start.expand(batch_size, -1)}
 
-    def forward_with_activity(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
-    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return sensors, the wiring's neurons and the outputs."""
-        features, state = self.step_features(sensors, state)
-        motor = self.readout(features)
-        return motor, state, torch.cat((sensors, features, motor), -1)
-
     def _graph(self, into: Float[Tensor, "units sensors"], between: Float[Tensor, "units units"]) -> Wiring:
         names = [neuron.name for neuron in self.neurons]
         sensors, outputs = names[: self.n_sensors], names[-self.n_motors :]

@@ -16,9 +16,9 @@ from .circuit import Circuit, Neuron, State, Synapse, Wiring
 class RecurrentCircuit(Circuit):
     """A circuit whose motors are a linear readout of features that carry its memory.
 
-    A subclass writes `step_features`, `initial_state`, `forward_with_activity` and `wiring`, and sets
-    `readout`; it may write a faster `unroll_features`. A critic may read the features too, which is how
-    value and policy share one circuit.
+    A subclass writes `step_features`, `initial_state` and `wiring`, and sets `readout`; it may write a
+    faster `unroll_features`. One whose features are not its neurons writes `forward_with_activity` and
+    `pinned_step` too. A critic may read the features, which is how value and policy share one circuit.
 
     Attributes:
         n_features: size of the features.
@@ -27,6 +27,7 @@ class RecurrentCircuit(Circuit):
 
     n_features: int
     readout: nn.Module
+    can_be_pinned = True
 
     @abstractmethod
     def step_features(
@@ -51,8 +52,30 @@ class RecurrentCircuit(Circuit):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State]:
         """Run one control step."""
-        features, state = self.step_features(sensors, state)
-        return self.readout(features), state
+        features, state = self.pinned_step(sensors, state)
+        return self.read_out(features), state
+
+    def forward_with_activity(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
+        """Run one control step and return sensors, features and motors, which are the neurons."""
+        features, state = self.pinned_step(sensors, state)
+        motor = self.read_out(features)
+        return motor, state, torch.cat((self.pinned(sensors, 0), features, motor), -1)
+
+    def pinned_step(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch features"], State]:
+        """Run one control step with sensors and features as they are after `pins`, in the state too."""
+        features, after = self.step_features(self.pinned(sensors, 0), state)
+        if self.pins is None:
+            return features, after
+        values = self.pinned(features, self.n_sensors)
+        return values, {key: values if value is features else value for key, value in after.items()}
+
+    def read_out(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch motors"]:
+        """Return the motor commands, as they are after `pins`."""
+        return self.pinned(self.readout(features), len(self.neurons) - self.n_motors)
 
     def unroll(
         self,
@@ -83,14 +106,6 @@ class UnitCircuit(RecurrentCircuit):
     @abstractmethod
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the weights that a diagram shows: from sensors and from units to units."""
-
-    def forward_with_activity(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
-    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return sensors, units and motors."""
-        features, state = self.step_features(sensors, state)
-        motor = self.readout(features)
-        return motor, state, torch.cat((sensors, features, motor), -1)
 
     def wiring(self) -> Wiring:
         """Return every weight as a synapse; see `drawn_weights` for which."""

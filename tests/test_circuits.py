@@ -6,7 +6,7 @@ import pytest
 import torch
 from nervecord.circuits import CTM, Circuit, Navigator, NCAPPlus, circuit_names, make_circuit, register_circuit
 from nervecord.circuits import load_weights as load
-from nervecord.circuits.circuit import Neuron, Wiring
+from nervecord.circuits.circuit import Neuron, Pins, Wiring
 from nervecord.errors import CircuitMismatch, UnknownName
 from torch.func import functional_call, stack_module_state
 
@@ -165,12 +165,56 @@ def test_wiring_predicts_activity_from_its_presynaptic_neurons(circuit):
         output = [index for index, neuron in enumerate(circuit.neurons) if neuron.role in ("motor", "muscle")]
         graded = torch.tensor([isinstance(circuit, NCAPPlus) and circuit.neurons[i].role == "motor" for i in output])
         activation = lambda drive: torch.where(graded, drive.clamp(min=0).tanh(), drive.clamp(0, 1))  # noqa: E731
-    _, _, activity = circuit.forward_with_activity(sensors_for(circuit, BATCH), state_at(circuit))
     column = {neuron.name: index for index, neuron in enumerate(circuit.neurons)}
-    drive = torch.zeros_like(activity)
-    for synapse in circuit.wiring().synapses:
-        drive[:, column[synapse.post]] += synapse.weight * activity[:, column[synapse.pre]]
-    assert torch.allclose(activation(drive[:, output]), activity[:, output], atol=1e-5)
+    rng = torch.Generator().manual_seed(0)
+    scale = torch.randint(2, (BATCH, len(column)), generator=rng).float()
+    shift = 0.2 * torch.rand(BATCH, len(column), generator=rng)
+    for pins in (None, Pins(scale, shift)):
+        circuit.pins = pins
+        _, _, activity = circuit.forward_with_activity(sensors_for(circuit, BATCH), state_at(circuit))
+        drive = torch.zeros_like(activity)
+        for synapse in circuit.wiring().synapses:
+            drive[:, column[synapse.post]] += synapse.weight * activity[:, column[synapse.pre]]
+        expected = activation(drive[:, output])
+        if pins:
+            expected = expected * scale[:, output] + shift[:, output]
+        assert torch.allclose(expected, activity[:, output], atol=1e-5)
+
+
+@torch.no_grad()
+def test_pins_that_change_nothing_change_nothing(circuit):
+    sensors, state = sensors_for(circuit, BATCH), state_at(circuit)
+    motor, after, activity = circuit.forward_with_activity(sensors, state)
+    n = len(circuit.neurons)
+    circuit.pins = Pins(torch.ones(BATCH, n), torch.zeros(BATCH, n))
+    pinned_motor, pinned_after, pinned_activity = circuit.forward_with_activity(sensors, state)
+    assert torch.allclose(pinned_motor, motor, atol=1e-6)
+    assert torch.allclose(pinned_activity, activity, atol=1e-6)
+    assert all(torch.allclose(pinned_after[key], after[key], atol=1e-6) for key in after)
+
+
+@torch.no_grad()
+def test_a_clamped_neuron_holds_its_value_and_is_heard_so(circuit):
+    """In every environment another neuron is clamped; what hears it departs from a circuit left alone."""
+    n = len(circuit.neurons)
+    pins = Pins(1 - torch.eye(n), 0.37 * torch.eye(n))
+    free = held = {key: value[:1].expand(n, *value.shape[1:]) for key, value in state_at(circuit).items()}
+    departed = torch.zeros(n, n, dtype=torch.bool)
+    for step in range(4):
+        sensors = sensors_for(circuit, 1, seed=step).expand(n, -1)
+        circuit.pins = None
+        _, free, expected = circuit.forward_with_activity(sensors, free)
+        circuit.pins = pins
+        plain, _ = circuit(sensors, held)
+        motor, held, activity = circuit.forward_with_activity(sensors, held)
+        assert torch.equal(plain, motor)
+        assert torch.allclose(activity.diagonal(), torch.tensor(0.37)), "a clamped neuron left its value"
+        departed |= (activity - expected).abs() > 1e-6
+    departed &= ~torch.eye(n, dtype=torch.bool)
+    driving = {synapse.pre for synapse in circuit.wiring().synapses if abs(synapse.weight) > 1e-3}
+    heard = [index for index, neuron in enumerate(circuit.neurons) if neuron.name in driving]
+    # Units that are saturated or rectified away may hide their inputs: some must be heard, not each.
+    assert departed[heard].any()
 
 
 def test_neurons_are_unique_and_placed_along_the_body(circuit):

@@ -148,6 +148,26 @@ class _OnRun(Command):
 
 
 @dataclasses.dataclass(frozen=True)
+class _Intervening(Command):
+    silence: tuple[str, ...] = ()
+    """Neurons to hold at 0, such as B_d_2, or B_d_2:100:200 (NEURON:START:STOP, control steps)."""
+    clamp: tuple[str, ...] = ()
+    """Neurons to hold at a value, such as osc_v=1.0 or osc_v=1.0:100:200."""
+    drive: tuple[str, ...] = ()
+    """Neurons to add a value to, such as B_d_0=0.5:100:200."""
+
+    @property
+    def _interventions(self) -> list[Any]:
+        from .interventions import Intervention
+
+        return [
+            *(Intervention.parse("silence", text) for text in self.silence),
+            *(Intervention.parse("clamp", text) for text in self.clamp),
+            *(Intervention.parse("drive", text) for text in self.drive),
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
 class Resume(_Spread, _OnRun):
     """Go on with a run or a curriculum that was stopped."""
 
@@ -163,7 +183,7 @@ class Resume(_Spread, _OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate(Command):
+class Evaluate(_Intervening):
     """Report the mean return with a bootstrap 95 % interval over episodes."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
@@ -191,7 +211,7 @@ class Evaluate(Command):
             body = self.body or "swimmer6"
             result = evaluate_model(model, body, self.task, self.reward, self.episodes, progress=not self.json)
         else:
-            result = evaluate(self.path, self.episodes, self.body, progress=not self.json)
+            result = evaluate(self.path, self.episodes, self.body, self._interventions, progress=not self.json)
         return result.to_json() if self.json else {name: str(found) for name, found in result.intervals.items()}
 
 
@@ -214,7 +234,7 @@ class Transfer(_OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Probe(_OnRun):
+class Probe(_Intervening, _OnRun):
     """Measure what body and neurons do; see `nervecord list probes`."""
 
     probes: tuple[str, ...] = ("gait",)
@@ -225,7 +245,7 @@ class Probe(_OnRun):
     def run(self) -> dict[str, Any]:
         from .probing import probe
 
-        results = probe(self.path, self.probes, self.episodes, progress=not self.json)
+        results = probe(self.path, self.probes, self.episodes, self._interventions, progress=not self.json)
         return {
             name: {key: f"{value:.4g} {result.units[key]}".strip() for key, value in result.numbers.items()}
             if not self.json
@@ -235,7 +255,7 @@ class Probe(_OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Render(_OnRun):
+class Render(_Intervening, _OnRun):
     """Film a run's agent: mp4, gif or webp."""
 
     out: Path = Path("worm.mp4")
@@ -250,7 +270,9 @@ class Render(_OnRun):
     def run(self) -> dict[str, Any]:
         from .films import render
 
-        path = render(self.path, self.out, self.body, self.view, self.seconds, progress=not self.json)
+        path = render(
+            self.path, self.out, self.body, self.view, self.seconds, self._interventions, progress=not self.json
+        )
         return {"film": str(path)}
 
 

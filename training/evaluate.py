@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import CircuitMismatch, InvalidRun
 from .config import RunConfig
 from .folder import write_json
+from .interventions import Intervention, intervene
 from .run import Run
 from .statistics import Interval, bootstrap_mean
 
@@ -87,8 +88,18 @@ class Evaluation:
         }
 
 
-def evaluate_agent(agent: Agent, env: SwimmerVecEnv, seed: int = EVALUATION_SEED, progress: bool = False) -> Evaluation:
-    """Run one episode in every environment; episode i starts from seed + i."""
+def evaluate_agent(
+    agent: Agent,
+    env: SwimmerVecEnv,
+    seed: int = EVALUATION_SEED,
+    interventions: Sequence[Intervention] = (),
+    progress: bool = False,
+) -> Evaluation:
+    """Run one episode in every environment; episode i starts from seed + i.
+
+    Raises:
+        UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
+    """
     torch.set_num_threads(1)
     env.seed(seed)
     observation = np.asarray(env.reset())
@@ -96,7 +107,9 @@ def evaluate_agent(agent: Agent, env: SwimmerVecEnv, seed: int = EVALUATION_SEED
     returns = np.zeros(env.num_envs)
     start = np.ones(env.num_envs, bool)
     ends: list[dict[str, float]] = []
-    for _ in tqdm(range(env.task.episode_steps), desc="evaluate", unit="step", disable=not progress):
+    for step in tqdm(range(env.task.episode_steps), desc="evaluate", unit="step", disable=not progress):
+        if interventions:
+            intervene(agent, interventions, step)
         actions, state = agent.predict(observation, state, start, deterministic=True)
         stepped, rewards, dones, infos = env.step(actions)
         observation = np.asarray(stepped)
@@ -109,7 +122,12 @@ def evaluate_agent(agent: Agent, env: SwimmerVecEnv, seed: int = EVALUATION_SEED
 
 
 def evaluate_on(
-    config: RunConfig, agent: CircuitPolicy, body: str | Body | None, episodes: int, progress: bool = False
+    config: RunConfig,
+    agent: CircuitPolicy,
+    body: str | Body | None,
+    episodes: int,
+    interventions: Sequence[Intervention] = (),
+    progress: bool = False,
 ) -> Evaluation:
     """Evaluate an agent on the task of a run, on its body or on another.
 
@@ -121,7 +139,7 @@ def evaluate_on(
     # Bodies are drawn in training only; what is evaluated is the body that was named.
     env = config.make_env(episodes, body, randomize={}, observe_time="time" in agent.layout)
     try:
-        return evaluate_agent(agent, env, progress=progress)
+        return evaluate_agent(agent, env, interventions=interventions, progress=progress)
     finally:
         env.close()
 
@@ -149,16 +167,21 @@ def evaluate_model(
 
 
 def evaluate(
-    run: Run | str | Path, episodes: int = 20, body: str | Body | None = None, progress: bool = False
+    run: Run | str | Path,
+    episodes: int = 20,
+    body: str | Body | None = None,
+    interventions: Sequence[Intervention] = (),
+    progress: bool = False,
 ) -> Evaluation:
-    """Evaluate a run's agent, on its own body or on another; its own is kept in evaluation.json.
+    """Evaluate a run's agent, on its own body or on another; its own, left alone, is kept in evaluation.json.
 
     Raises:
         CircuitMismatch: the weights do not fit the other body.
+        UnknownName: no such neuron.
         InvalidRun: there is no such run, or nothing trained in it yet.
     """
     run = run if isinstance(run, Run) else Run(run)
-    result = evaluate_on(run.config, run.policy(body), body, episodes, progress)
-    if body is None:
+    result = evaluate_on(run.config, run.policy(body), body, episodes, interventions, progress)
+    if body is None and not interventions:
         write_json(run.path / "evaluation.json", result.to_json())
     return result

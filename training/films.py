@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..envs import Body, make_body
 from ..videos.encode import check_output
 from ..videos.render import render_recording
+from .interventions import Intervention
 from .rollout import record
 from .run import Run
 
@@ -17,6 +19,7 @@ def render(
     body: str | Body | None = None,
     view: str = "2d",
     seconds: float | None = None,
+    interventions: Sequence[Intervention] = (),
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
@@ -28,9 +31,9 @@ def render(
     """
     run = run if isinstance(run, Run) else Run(run)
     check_output(Path(out), overwrite)
-    recording = record(run, 1, body, progress=progress)
+    recording = record(run, 1, body, interventions, progress)
     model = make_body(run.config.body if body is None else body).compile(visual=True) if view == "3d" else None
-    caption = f"{run.config.circuit}, trained by {run.config.algorithm}"
+    caption = "; ".join([f"{run.config.circuit}, trained by {run.config.algorithm}", *map(str, interventions)])
     return render_recording(
         recording,
         out,

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import UnknownName
 from .figures import figure_svg
 from .folder import write_json, write_text
+from .interventions import Intervention
 from .probes import PROBES, ProbeResult, Subject, run_probe
 from .recording import Recording
 from .rollout import record
@@ -15,7 +16,11 @@ from .run import Run
 
 
 def probe(
-    run: Run | str | Path, probes: Sequence[str] = ("gait",), episodes: int = 8, progress: bool = False
+    run: Run | str | Path,
+    probes: Sequence[str] = ("gait",),
+    episodes: int = 8,
+    interventions: Sequence[Intervention] = (),
+    progress: bool = False,
 ) -> dict[str, ProbeResult]:
     """Run probes on a run's agent; each leaves probes/NAME.json and probes/NAME.svg in the run.
 
@@ -27,7 +32,7 @@ def probe(
     for name in probes:
         if name not in PROBES:
             raise UnknownName("probe", name, PROBES)
-    recording: Recording = record(run, episodes, progress=progress)
+    recording: Recording = record(run, episodes, None, interventions, progress)
     recording.save(run.path / "recording.npz")
     subject = Subject(recording, run.policy().circuit.wiring(), run)
     results = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,39 @@ from ..circuits import State
 from ..envs import Body, World
 from ..envs.sb3_vec_env import SwimmerVecEnv
 from .evaluate import EVALUATION_SEED
+from .interventions import Intervention, intervene
 from .recording import Recording
 from .run import Run
 
 
 def record(
-    run: Run | str | Path, episodes: int = 8, body: str | Body | None = None, progress: bool = False
+    run: Run | str | Path,
+    episodes: int = 8,
+    body: str | Body | None = None,
+    interventions: Sequence[Intervention] = (),
+    progress: bool = False,
 ) -> Recording:
-    """Record a run's agent on its own body, or on another."""
+    """Record a run's agent on its own body, or on another, with neurons silenced, clamped or driven."""
     run = run if isinstance(run, Run) else Run(run)
     env = run.config.make_env(episodes, body, randomize={})
     try:
-        return record_agent(run.policy(body), env, progress=progress)
+        return record_agent(run.policy(body), env, interventions=interventions, progress=progress)
     finally:
         env.close()
 
 
 def record_agent(
-    agent: CircuitPolicy, env: SwimmerVecEnv, seed: int = EVALUATION_SEED, progress: bool = False
+    agent: CircuitPolicy,
+    env: SwimmerVecEnv,
+    seed: int = EVALUATION_SEED,
+    interventions: Sequence[Intervention] = (),
+    progress: bool = False,
 ) -> Recording:
-    """Record one episode of every environment; episode i starts from seed + i."""
+    """Record one episode of every environment; episode i starts from seed + i.
+
+    Raises:
+        UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
+    """
     torch.set_num_threads(1)
     simulation, task = env.world.simulation, env.task
     # What is read is bound before the reset, which then makes it current.
@@ -42,7 +56,9 @@ def record_agent(
     observation = np.asarray(env.reset())
     state: State | None = None
     kept: dict[str, list[np.ndarray]] = {}
-    for _ in tqdm(range(task.episode_steps), desc="record", unit="step", disable=not progress):
+    for step in tqdm(range(task.episode_steps), desc="record", unit="step", disable=not progress):
+        if interventions:
+            intervene(agent, interventions, step)
         before = {
             "observations": observation,
             "joint_pos": simulation.joint_pos,
@@ -66,7 +82,7 @@ def record_agent(
         **arrays,
         neurons=tuple(neuron.name for neuron in agent.circuit.neurons),
         dt=env.body.control_dt,
-        meta=body_facts(env.world),
+        meta={**body_facts(env.world), "interventions": [str(each) for each in interventions]},
     )
 
 

@@ -94,7 +94,7 @@ def transfer_table(run: Run) -> pd.DataFrame:
 
 
 def _test(run: Run, agent: CircuitPolicy, body: Body, stage: str, episodes: int, progress: bool) -> Rows:
-    found = evaluate_on(run.config, agent, body, episodes, progress)
+    found = evaluate_on(run.config, agent, body, episodes, progress=progress)
     label = CONTROL if stage == "untrained" else stage
     return [{"agent": label, "stage": stage, "body": body.name, **row} for row in found.rows()]
 

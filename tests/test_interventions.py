@@ -1,0 +1,113 @@
+"""Lesions and stimulation: named neurons are silenced, clamped and driven while an agent runs."""
+
+import numpy as np
+import pytest
+import torch
+from nervecord.circuits import NCAP, Circuit
+from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
+from nervecord.training.cli import main
+from nervecord.training.config import RunConfig
+from nervecord.training.evaluate import evaluate
+from nervecord.training.interventions import Intervention, check, pins_at
+from nervecord.training.rollout import record
+from nervecord.training.run import Run
+from nervecord.training.train import train
+
+
+@pytest.fixture(scope="module")
+def worm(tmp_path_factory) -> Run:
+    config = RunConfig(steps=400, episode_steps=200, algorithm_options={"n_envs": 2})
+    return train(config, tmp_path_factory.mktemp("runs") / "worm", progress=False)
+
+
+def column(recording, name):
+    return recording.activity[..., recording.neurons.index(name)]
+
+
+def test_silenced_motor_neurons_leave_their_joint_without_torque(worm):
+    """Both B-neurons of joint 2 silent: its muscles get nothing, so nothing moves it but the water."""
+    silent = [Intervention("B_d_2"), Intervention("B_v_2")]
+    lesioned, whole = record(worm, 2, interventions=silent), record(worm, 2)
+    assert np.all(lesioned.actions[..., 2] == 0)
+    assert np.all(column(lesioned, "B_d_2") == 0)
+    assert np.abs(whole.actions[..., 2]).max() > 0.5
+    assert lesioned.meta["interventions"] == ["silence B_d_2", "silence B_v_2"]
+
+
+def test_an_intervention_lasts_its_window(worm):
+    window = slice(50, 80)
+    driven = record(worm, 2, interventions=[Intervention("osc_v", "clamp", 0.25, 50, 80)])
+    free = record(worm, 2)
+    values = column(driven, "osc_v")
+    assert np.all(values[:, window] == 0.25)
+    assert np.array_equal(values[:, :50], column(free, "osc_v")[:, :50])
+    assert np.array_equal(values[:, 80:], column(free, "osc_v")[:, 80:])
+    assert np.array_equal(driven.actions[:, :50], free.actions[:, :50])
+    assert not np.array_equal(driven.actions[:, window], free.actions[:, window])
+
+
+def test_driving_adds_and_clamping_replaces():
+    circuit = NCAP(3)
+    sensors = torch.tensor([[0.4, -0.2, 0.1]])
+    free = circuit.forward_with_activity(sensors, circuit.initial_state(1))[2][0]
+    names = [neuron.name for neuron in circuit.neurons]
+    circuit.pins = pins_at([Intervention("B_d_1", "drive", 0.3), Intervention("B_v_2", "clamp", 0.6)], circuit, 0)
+    pinned = circuit.forward_with_activity(sensors, circuit.initial_state(1))[2][0]
+    assert pinned[names.index("B_d_1")] == pytest.approx(float(free[names.index("B_d_1")]) + 0.3)
+    assert pinned[names.index("B_v_2")] == pytest.approx(0.6)
+    assert pinned[names.index("muscle_d_1")] == pytest.approx(float(pinned[names.index("B_d_1")]))
+
+
+def test_a_lesioned_worm_swims_worse_and_its_evaluation_is_not_kept(worm):
+    kept = evaluate(worm, 4)
+    before = (worm.path / "evaluation.json").read_bytes()
+    lesioned = evaluate(worm, 4, interventions=[Intervention("B_d_1"), Intervention("B_v_1")])
+    assert lesioned.returns.mean() < 0.7 * kept.returns.mean()
+    assert (worm.path / "evaluation.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        ("silence", "B_d_2", Intervention("B_d_2")),
+        ("silence", "B_d_2:10:20", Intervention("B_d_2", "silence", 0.0, 10, 20)),
+        ("clamp", "osc_v=1.0", Intervention("osc_v", "clamp", 1.0)),
+        ("drive", "osc_v=-0.5:100:200", Intervention("osc_v", "drive", -0.5, 100, 200)),
+    ],
+)
+def test_what_the_command_line_says_is_understood(kind, text, expected):
+    assert Intervention.parse(kind, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("silence", "B_d_2=1"), ("drive", "osc_v"), ("clamp", "osc_v=high"), ("silence", "B_d_2:10"),
+     ("silence", "B_d_2:20:10"), ("drive", "osc_v=1:a:b")],
+)  # fmt: skip
+def test_what_is_not_understood_is_one_line(kind, text):
+    with pytest.raises(InvalidRun, match="give "):
+        Intervention.parse(kind, text)
+
+
+def test_unknown_neurons_name_the_nearest(worm, capsys):
+    with pytest.raises(UnknownName, match="unknown neuron 'B_d_9'; did you mean 'B_d_"):
+        record(worm, 1, interventions=[Intervention("B_d_9")])
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(worm.path), "--silence", "B_x_1", "--episodes", "2", "--json"])
+    assert "unknown neuron 'B_x_1'" in capsys.readouterr().err
+
+
+def test_a_circuit_whose_neurons_cannot_be_reached_says_so():
+    class Closed(Circuit):
+        neurons = NCAP(2).neurons
+
+        initial_state = forward_with_activity = wiring = None
+
+    with pytest.raises(CircuitMismatch, match=r"hand their values to `self\.pinned`"):
+        check([Intervention("B_d_0")], Closed())
+
+
+def test_the_command_line_lesions(worm, capsys):
+    main(["evaluate", str(worm.path), "--silence", "B_d_2", "B_v_2", "--drive", "osc_v=0.5:10:20",
+          "--episodes", "2", "--json"])  # fmt: skip
+    assert '"return"' in capsys.readouterr().out
