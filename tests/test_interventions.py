@@ -46,6 +46,7 @@ def test_an_intervention_lasts_its_window(worm):
     assert not np.array_equal(driven.actions[:, window], free.actions[:, window])
 
 
+@torch.no_grad()
 def test_driving_adds_and_clamping_replaces():
     circuit = NCAP(3)
     sensors = torch.tensor([[0.4, -0.2, 0.1]])

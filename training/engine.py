@@ -61,7 +61,8 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     left, lost = dict(tasks), 0
     while left:
-        pool = concurrent.futures.ProcessPoolExecutor(workers, context, take_one_core)
+        # A process that has trained many runs holds memory that it does not give back.
+        pool = concurrent.futures.ProcessPoolExecutor(workers, context, take_one_core, max_tasks_per_child=16)
         try:
             names = {pool.submit(function, *arguments): name for name, arguments in left.items()}
             for job in concurrent.futures.as_completed(names):
