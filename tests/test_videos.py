@@ -1,10 +1,14 @@
 """Films: what is drawn, what is written, and that nothing is lost."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from nervecord.circuits import NCAP
 from nervecord.envs import make_body
 from nervecord.errors import OutputExists, UnknownName
 from nervecord.videos import TopView, render_recording, write_film
+from nervecord.videos.neuron_view import NeuronView
 from nervecord.videos.view3d import frames_3d, probe_renderer, qpos_of
 from PIL import Image
 from test_probes import planted
@@ -81,3 +85,35 @@ def test_mujocos_renderer_draws_the_body():
     frames = list(frames_3d(model, qpos_of(recording), (160, 120)))
     assert len(frames) == 3
     assert np.ptp(frames[0].astype(int)) > 50
+
+
+@pytest.mark.parametrize("n_links", [4, 6, 24])
+def test_neurons_are_lit_by_their_activity(n_links):
+    """The same frame with one neuron at rest and at its largest differs at that neuron's place and below."""
+    circuit = NCAP(n_links - 1)
+    names = tuple(neuron.name for neuron in circuit.neurons)
+    activity = np.zeros((1, 1000, len(names)), np.float32)
+    chosen = names.index("B_d_1")
+    activity[:, 500:, chosen] = 1
+    recording = dataclasses.replace(planted(n_links=n_links), activity=activity, neurons=names)
+    view = NeuronView(recording, circuit.wiring())
+    before, lit = (view.frame(instant).astype(int) for instant in (499, 500))
+    assert before.shape == (640, 1120, 3)
+    x, y = (round(value / 2) for value in view._places["B_d_1"])
+    assert tuple(lit[y, 560 + x]) == (227, 98, 9)
+    changed = np.abs(lit - before).sum(-1) > 200
+    rows, columns = np.nonzero(changed[:400, 560:])
+    assert np.hypot(rows - y, columns - x).max() < 17, "another neuron was lit"
+    assert changed[410:, 1090:1106].any(), "the activity beneath does not show it"
+
+
+def test_a_film_of_neurons_is_written(tmp_path):
+    circuit = NCAP(5)
+    recording = dataclasses.replace(
+        planted(n_links=6, steps=20),
+        activity=np.zeros((1, 20, len(circuit.neurons)), np.float32),
+        neurons=tuple(neuron.name for neuron in circuit.neurons),
+    )
+    for name in ("worm.mp4", "worm.gif"):
+        path = render_recording(recording, tmp_path / name, view="neurons", wiring=circuit.wiring())
+        assert path.stat().st_size > 1000

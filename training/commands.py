@@ -264,6 +264,8 @@ class Render(_Intervening, _OnRun):
     """Another body than the run's own."""
     view: str = "2d"
     """2d (drawn without OpenGL) or 3d (MuJoCo's renderer)."""
+    neurons: bool = False
+    """Draw the wiring with every neuron lit by its activity beside the body (instead of a view)."""
     seconds: float | None = None
     """How much of the episode; all of it by default."""
 
@@ -271,7 +273,13 @@ class Render(_Intervening, _OnRun):
         from .films import render
 
         path = render(
-            self.path, self.out, self.body, self.view, self.seconds, self._interventions, progress=not self.json
+            self.path,
+            self.out,
+            self.body,
+            "neurons" if self.neurons else self.view,
+            self.seconds,
+            self._interventions,
+            progress=not self.json,
         )
         return {"film": str(path)}
 

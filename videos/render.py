@@ -9,13 +9,16 @@ import mujoco
 import numpy as np
 from tqdm import tqdm
 
+from ..circuits import Wiring
 from ..errors import UnknownName
 from ..training.recording import Recording
 from .encode import check_output, write_film
+from .neuron_view import NeuronView
 from .top_view import TopView
 from .view3d import frames_3d, qpos_of
 
-VIEWS = ("2d", "3d")
+VIEWS = ("2d", "3d", "neurons")
+_SIZE, _WITH_NEURONS = (640, 480), (1120, 640)
 
 
 def render_recording(
@@ -24,10 +27,11 @@ def render_recording(
     *,
     view: str = "2d",
     model: mujoco.MjModel | None = None,
+    wiring: Wiring | None = None,
     episode: int = 0,
     seconds: float | None = None,
     caption: str = "",
-    size: tuple[int, int] = (640, 480),
+    size: tuple[int, int] | None = None,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
@@ -36,12 +40,14 @@ def render_recording(
     Args:
         recording: what happened.
         path: where to; the suffix (.mp4, .gif, .webp) says what.
-        view: "2d", or "3d" with MuJoCo's renderer, which needs `model` (see `Body.compile(visual=True)`).
+        view: "2d"; "3d" with MuJoCo's renderer, which needs `model` (see `Body.compile(visual=True)`); or
+            "neurons", the body beside its `wiring` with every neuron lit by its activity.
         model: the body's model, for the 3-D view.
+        wiring: of the circuit, for the view of its neurons.
         episode: which episode.
         seconds: how much of it, from its start; None takes all.
-        caption: a line under the body's name (2-D view).
-        size: width and height, pixels.
+        caption: a line under the body's name (not in the 3-D view).
+        size: width and height, pixels; by default 640 x 480, or 1120 x 640 with neurons.
         overwrite: replace a file that exists.
         progress: show a progress bar.
     """
@@ -51,12 +57,17 @@ def render_recording(
         raise UnknownName("view", view, VIEWS)
     step = 1 if path.suffix == ".mp4" else 2
     last = recording.n_steps if seconds is None else min(recording.n_steps, round(seconds / recording.dt))
-    if view == "2d":
-        picture = TopView(recording, episode, size, caption)
-        frames: Iterator[np.ndarray] = (picture.frame(instant) for instant in range(0, last, step))
-    else:
+    if view == "3d":
         assert model is not None
-        frames = frames_3d(model, qpos_of(recording, episode)[:last:step], size)
+        frames: Iterator[np.ndarray] = frames_3d(model, qpos_of(recording, episode)[:last:step], size or _SIZE)
+    else:
+        picture: TopView | NeuronView
+        if view == "neurons":
+            assert wiring is not None
+            picture = NeuronView(recording, wiring, episode, size or _WITH_NEURONS, caption)
+        else:
+            picture = TopView(recording, episode, size or _SIZE, caption)
+        frames = (picture.frame(instant) for instant in range(0, last, step))
     total = len(range(0, last, step))
     bar = tqdm(frames, total=total, desc=f"film {path.name}", unit="frame", disable=not progress)
     write_film(bar, path, fps=1 / (recording.dt * step), overwrite=overwrite)

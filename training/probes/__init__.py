@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import UnknownName
-from .diagram import diagram, draw_wiring, to_dot, to_networkx
+from .diagram import diagram, draw_wiring, neuron_places, to_dot, to_networkx
 from .gait import gait
 from .probe import Probe, ProbeResult, Subject
 
@@ -25,4 +25,14 @@ def run_probe(name: str, subject: Subject) -> ProbeResult:
     return PROBES[name].run(subject)
 
 
-__all__ = ["PROBES", "Probe", "ProbeResult", "Subject", "draw_wiring", "run_probe", "to_dot", "to_networkx"]
+__all__ = [
+    "PROBES",
+    "Probe",
+    "ProbeResult",
+    "Subject",
+    "draw_wiring",
+    "neuron_places",
+    "run_probe",
+    "to_dot",
+    "to_networkx",
+]

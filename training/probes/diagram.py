@@ -61,7 +61,7 @@ def to_dot(wiring: Wiring) -> str:
 
 def draw_wiring(wiring: Wiring) -> Figure:
     """Draw the wiring; of very many synapses only the strongest, as the title then says."""
-    places = _places(wiring.neurons)
+    places = neuron_places(wiring.neurons)
     columns = len({round(x, 6) for x, _ in places.values()})
     figure = Figure(figsize=(float(np.clip(1.5 * columns, 7, 16)), 6.0), layout="constrained")
     axes = figure.subplots()
@@ -113,9 +113,11 @@ def draw_wiring(wiring: Wiring) -> Figure:
     return figure
 
 
-def _places(neurons: tuple[Neuron, ...]) -> dict[str, tuple[float, float]]:
-    """Return x along the body (or evenly, where a layer has no place) and y by layer and side."""
+def neuron_places(neurons: tuple[Neuron, ...]) -> dict[str, tuple[float, float]]:
+    """Return where neurons are drawn: x along the body (or evenly, where a layer has no place), y by layer and side."""
     sided = any(neuron.side for neuron in neurons)
+    # What is sensed at the same place in several ways stands in as many rows.
+    sensed = list(dict.fromkeys(_kind(neuron) for neuron in neurons if neuron.role == "sensor"))
     loose: dict[str, list[str]] = {}
     for neuron in neurons:
         if neuron.position is None:
@@ -129,6 +131,8 @@ def _places(neurons: tuple[Neuron, ...]) -> dict[str, tuple[float, float]]:
         else:
             x = neuron.position - (0.12 if neuron.role == "oscillator" else 0.0)
         y = _LAYER[neuron.role] if sided else _rank(layer, neurons)
+        if sided and neuron.role == "sensor":
+            y += 0.5 * sensed.index(_kind(neuron))
         places[neuron.name] = (x, -y if neuron.side == "v" else (y if neuron.side or not sided else 0.0))
     return places
 
@@ -140,6 +144,10 @@ def _crosses(places: dict[str, tuple[float, float]], synapse: Synapse) -> bool:
 def _layer(neuron: Neuron) -> str:
     """Return the layer a unit is drawn in: its role, or its hidden layer's own name."""
     return neuron.name.rsplit("_", 1)[0] if neuron.role == "inter" else neuron.role
+
+
+def _kind(neuron: Neuron) -> str:
+    return neuron.name.split("_")[0]
 
 
 def _rank(layer: str, neurons: tuple[Neuron, ...]) -> float:
