@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import xarray
 from nervecord.circuits import NCAP
 from nervecord.errors import InvalidRecording
 from nervecord.training.probes import Subject, run_probe, to_dot, to_networkx
@@ -109,12 +110,23 @@ def test_the_drawn_graph_is_the_circuits():
 
 def test_a_recording_round_trips_and_a_damaged_one_is_named(tmp_path):
     recording = planted(episodes=2, steps=80)
-    path = tmp_path / "recording.npz"
+    path = tmp_path / "recording.nc"
     recording.save(path)
     read = Recording.load(path)
     assert read.neurons == recording.neurons
     assert read.meta == recording.meta
-    assert np.allclose(read.joint_pos, recording.joint_pos, atol=1e-6)
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(InvalidRecording, match=r"recording\.npz"):
+    for field in dataclasses.fields(recording)[:-3]:
+        ours, theirs = getattr(recording, field.name), getattr(read, field.name)
+        assert theirs.shape == ours.shape
+        assert np.allclose(theirs, ours, atol=1e-6)
+    assert np.allclose(read.activity[1, 10:20, 3], recording.activity[1, 10:20, 3], atol=1e-6)
+    opened = xarray.open_dataset(path)
+    assert opened.joint_pos.dims == ("episode", "time", "joint")
+    assert opened.joint_pos.units == "rad"
+    assert np.allclose(opened.activity.sel(neuron="n3", time=DT * 7), recording.activity[:, 7, 3], atol=1e-6)
+    opened.close()
+    path = tmp_path / "cut" / "recording.nc"
+    path.parent.mkdir()
+    path.write_bytes((tmp_path / "recording.nc").read_bytes()[:2000])
+    with pytest.raises(InvalidRecording, match=r"recording\.nc"):
         Recording.load(path)

@@ -184,7 +184,7 @@ def test_another_config_or_foreign_files_are_never_overwritten(worm, tmp_path):
 
 def test_nothing_in_a_run_is_pickled(worm):
     suffixes = {path.suffix for path in worm.path.rglob("*") if path.is_file() and path.parent.name != "tensorboard"}
-    assert suffixes <= {".json", ".csv", ".safetensors", ".npz", ".svg", ".html", ".mp4"}
+    assert suffixes <= {".json", ".csv", ".safetensors", ".nc", ".svg", ".html", ".mp4"}
 
 
 def test_config_round_trips_through_json(worm):

@@ -190,9 +190,10 @@ def test_a_hostile_recording_is_not_unpickled(tmp_path):
     from nervecord.training.recording import Recording
 
     trap = np.array([_Payload(tmp_path / "owned")], dtype=object)
-    np.savez(tmp_path / "recording.npz", header=trap, actions=trap)
+    np.savez(tmp_path / "recording.nc.npz", header=trap, actions=trap)
+    (tmp_path / "recording.nc.npz").rename(tmp_path / "recording.nc")
     with pytest.raises(InvalidRecording):
-        Recording.load(tmp_path / "recording.npz")
+        Recording.load(tmp_path / "recording.nc")
     assert not (tmp_path / "owned").exists()
 
 

@@ -33,7 +33,7 @@ def probe(
         if name not in PROBES:
             raise UnknownName("probe", name, PROBES)
     recording: Recording = record(run, episodes, None, interventions, progress)
-    recording.save(run.path / "recording.npz")
+    recording.save(run.path / "recording.nc")
     subject = Subject(recording, run.policy().circuit.wiring(), run)
     results = {}
     for name in probes:

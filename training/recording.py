@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray
 from jaxtyping import Float
 
 from ..errors import InvalidRecording
+from .folder import write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,29 +66,93 @@ class Recording:
         return self.rewards.shape[1]
 
     def save(self, path: str | Path) -> None:
-        """Write one npz file, whole or not at all; arrays are kept in single precision."""
-        path = Path(path)
-        arrays = {name: np.asarray(getattr(self, name), np.float32) for name in _ARRAYS}
-        header = json.dumps({"neurons": self.neurons, "dt": self.dt, "meta": self.meta})
-        partial = path.with_name(path.name + ".partial")
-        with open(partial, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **{"header": np.array(header), **arrays})
-        os.replace(partial, path)
+        """Write one netCDF file (HDF5), whole or not at all; arrays are kept in single precision.
+
+        netCDF, because it names its axes, units and neurons itself and opens in Python (xarray), MATLAB,
+        R and Julia: `xarray.open_dataset("recording.nc").activity.sel(neuron="B_d_2")`.
+        """
+        held = {
+            name: xarray.Variable(_AXES[name], np.asarray(getattr(self, name), np.float32), {"units": _UNITS[name]})
+            for name in _ARRAYS
+            if 0 not in getattr(self, name).shape
+        }
+        places: dict[str, Any] = {"time": np.arange(self.n_steps) * self.dt, "xy": ["x", "y"]}
+        if self.neurons:
+            places["neuron"] = list(self.neurons)
+        facts = {"dt": self.dt, "meta": json.dumps(self.meta), "conventions": "nervecord recording 1"}
+        dataset = xarray.Dataset(held, places, facts)
+        dataset["time"].attrs["units"] = "s"
+        packed = {"zlib": True, "complevel": 1, "shuffle": True}
+        write_whole(
+            Path(path),
+            lambda partial: dataset.to_netcdf(partial, engine="h5netcdf", encoding=dict.fromkeys(held, packed)),
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
-        """Read a recording that `save` wrote.
+        """Open a recording that `save` wrote; its arrays are read from the file as they are indexed.
 
         Raises:
             InvalidRecording: the file is missing, damaged or no recording.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                header = json.loads(str(file["header"]))
-                arrays = {name: file[name] for name in _ARRAYS}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InvalidRecording(f"{path} is no recording that can be read: {error}") from error
-        return cls(**arrays, neurons=tuple(header["neurons"]), dt=header["dt"], meta=header["meta"])
+            dataset = xarray.open_dataset(path, engine="h5netcdf", cache=False)
+            sizes = dataset.sizes
+            neurons = tuple(str(name) for name in dataset["neuron"].values) if "neuron" in dataset else ()
+            meta, dt = json.loads(dataset.attrs["meta"]), float(dataset.attrs["dt"])
+            arrays: dict[str, Any] = {
+                name: OnDisk(dataset[name])
+                if name in dataset
+                else np.zeros([sizes.get(axis, 0) for axis in _AXES[name]], np.float32)
+                for name in _ARRAYS
+            }
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
+        return cls(**arrays, neurons=neurons, dt=dt, meta=meta)
 
 
-_ARRAYS = [field.name for field in dataclasses.fields(Recording) if field.name not in ("neurons", "dt", "meta")]
+class OnDisk:
+    """An array in a file: indexing it, or `np.asarray`, reads what is asked for."""
+
+    def __init__(self, held: xarray.DataArray) -> None:
+        self._held = held
+        self.shape, self.ndim, self.dtype = held.shape, held.ndim, held.dtype
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return np.asarray(self._held[key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self._held, dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+_AXES = {
+    "observations": ("episode", "time", "observation"),
+    "actions": ("episode", "time", "joint"),
+    "rewards": ("episode", "time"),
+    "joint_pos": ("episode", "time", "joint"),
+    "joint_vel": ("episode", "time", "joint"),
+    "torque": ("episode", "time", "joint"),
+    "link_pos": ("episode", "time", "link", "xy"),
+    "link_angle": ("episode", "time", "link"),
+    "com_pos": ("episode", "time", "xy"),
+    "target_pos": ("episode", "time", "target"),
+    "activity": ("episode", "time", "neuron"),
+}
+_UNITS = {
+    "observations": "as observed",
+    "actions": "motor range",
+    "rewards": "1",
+    "joint_pos": "rad",
+    "joint_vel": "rad/s",
+    "torque": "N m",
+    "link_pos": "m",
+    "link_angle": "rad",
+    "com_pos": "m",
+    "target_pos": "m",
+    "activity": "1",
+}
+_ARRAYS = list(_AXES)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from tqdm import tqdm
 
 from ..agents import CircuitPolicy
@@ -55,29 +56,34 @@ def record_agent(
     env.seed(seed)
     observation = np.asarray(env.reset())
     state: State | None = None
-    kept: dict[str, list[np.ndarray]] = {}
+    kept: dict[str, Float[np.ndarray, "time envs *rest"]] = {}
+
+    def keep(step: int, **row: Any) -> None:
+        for name, value in row.items():
+            if name not in kept:
+                # Time first: a step's rows lie side by side.
+                kept[name] = np.empty((task.episode_steps, *np.shape(value)), np.float32)
+            kept[name][step] = value
+
     for step in tqdm(range(task.episode_steps), desc="record", unit="step", disable=not progress):
         if interventions:
             intervene(agent, interventions, step)
-        before = {
-            "observations": observation,
-            "joint_pos": simulation.joint_pos,
-            "joint_vel": simulation.qvel[:, 3:],
-            "link_pos": simulation.link_pos,
-            "link_angle": simulation.link_angle,
-            "com_pos": simulation.com,
-            "target_pos": task.target_pos,
-        }
-        row = {name: np.array(value, np.float32) for name, value in before.items()}
+        keep(
+            step,
+            observations=observation,
+            joint_pos=simulation.joint_pos,
+            joint_vel=simulation.qvel[:, 3:],
+            link_pos=simulation.link_pos,
+            link_angle=simulation.link_angle,
+            com_pos=simulation.com,
+            target_pos=task.target_pos,
+        )
         actions, state, activity = agent.predict_with_activity(observation, state)
         stepped, rewards, _, _ = env.step(actions)
         observation = np.asarray(stepped)
         assert activity is not None
-        row |= {"actions": actions, "activity": activity.numpy(), "rewards": rewards}
-        row["torque"] = actions * simulation.gear
-        for name, value in row.items():
-            kept.setdefault(name, []).append(np.asarray(value, np.float32))
-    arrays: dict[str, Any] = {name: np.stack(rows, axis=1) for name, rows in kept.items()}
+        keep(step, actions=actions, activity=activity.numpy(), rewards=rewards, torque=actions * simulation.gear)
+    arrays: dict[str, Any] = {name: values.swapaxes(0, 1) for name, values in kept.items()}
     return Recording(
         **arrays,
         neurons=tuple(neuron.name for neuron in agent.circuit.neurons),

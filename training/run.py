@@ -18,7 +18,7 @@ from .resize import resize
 class Run(Folder[RunConfig]):
     """A run on disk: what every `Folder` holds, and
 
-    evaluation.json, results.sqlite, recording.npz, probes/, films and report.html as they are asked for.
+    evaluation.json, results.sqlite, recording.nc, probes/, films and report.html as they are asked for.
 
     Attributes:
         path: the folder.
