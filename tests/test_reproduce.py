@@ -84,7 +84,7 @@ def reproduced(tmp_path_factory):
 
 def test_a_reproduction_judges_every_claim(reproduced):
     out, claims = reproduced
-    assert len(claims) == 8
+    assert len(claims) == 10
     assert set(claims["verdict"]) <= {"holds", "partly", "not"}
     assert claims["verdict"].iloc[0] in ("holds", "partly")
     page = (out / "report.md").read_text()
@@ -117,7 +117,7 @@ def test_a_reproduction_done_is_not_done_again(reproduced, monkeypatch):
     with pytest.raises(InvalidRun, match="at scale 'tiny'"):
         reproduce(out, "smoke", progress=False)
     assert before == {path: path.stat().st_mtime_ns for path in before}
-    assert len(claims) == 8
+    assert len(claims) == 10
 
 
 def test_steps_to_a_return_count_seeds_that_never_reach_it():

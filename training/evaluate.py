@@ -91,17 +91,20 @@ class Evaluation:
 def evaluate_agent(
     agent: Agent,
     env: SwimmerVecEnv,
-    seed: int = EVALUATION_SEED,
+    seed: int | Sequence[int] = EVALUATION_SEED,
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
 ) -> Evaluation:
-    """Run one episode in every environment; episode i starts from seed + i.
+    """Run one episode in every environment; episode i starts from seed + i, or from the seed given for it.
 
     Raises:
         UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
     """
     torch.set_num_threads(1)
-    env.seed(seed)
+    if isinstance(seed, int):
+        env.seed(seed)
+    else:
+        env.seed_each(seed)
     observation = np.asarray(env.reset())
     state: Any = None
     returns = np.zeros(env.num_envs)

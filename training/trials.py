@@ -80,15 +80,15 @@ def run_trials(
     left = sorted((name for name in trials if name not in held), key=lambda name: -trials[name].cost)
     # Absolute, because a worker on another machine starts in another folder.
     tasks = {name: (trials[name], (out / name).resolve(), episodes) for name in left}
-    total = sum(trial.cost for trial in trials.values())
+    done = sum(trials[name].cost for name in held & trials.keys())
     bar = tqdm(
-        total=total, initial=total - sum(trials[name].cost for name in left), disable=not progress, desc="trials",
+        total=done + sum(trials[name].cost for name in left), initial=done, disable=not progress, desc="trials",
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
     )  # fmt: skip
     with bar:
-        for done, (name, rows) in enumerate(run_tasks(measure, tasks, workers, engine, address), 1):
+        for number, (name, rows) in enumerate(run_tasks(measure, tasks, workers, engine, address), 1):
             store.put(name, rows)
-            bar.set_postfix_str(f"{len(trials) - len(left) + done}/{len(trials)} {name}")
+            bar.set_postfix_str(f"{len(trials) - len(left) + number}/{len(trials)} {name}")
             bar.update(trials[name].cost)
 
 

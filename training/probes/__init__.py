@@ -5,10 +5,12 @@ from __future__ import annotations
 from ...errors import UnknownName
 from .diagram import diagram, draw_wiring, neuron_places, to_dot, to_networkx
 from .gait import gait
+from .lesions import lesions
 from .probe import Probe, ProbeResult, Subject
 
 PROBES: dict[str, Probe] = {
     "gait": Probe("frequency, wave, speed and efficiency of the undulation", gait),
+    "lesions": Probe("the return that remains without each neuron", lesions, is_study=True),
     "diagram": Probe("the wiring drawn, with signs and weights", diagram),
 }
 

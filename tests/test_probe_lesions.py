@@ -1,0 +1,38 @@
+"""The lesion table: what is silenced alone is what remains when it is silenced in a run of its own."""
+
+import numpy as np
+import pytest
+from nervecord.errors import InvalidRecording
+from nervecord.training.config import RunConfig
+from nervecord.training.evaluate import evaluate_on
+from nervecord.training.interventions import Intervention
+from nervecord.training.probes import Subject, run_probe
+from nervecord.training.run import Run
+from nervecord.training.train import train
+from test_probes import WIRING, planted
+
+
+@pytest.fixture(scope="module")
+def worm(tmp_path_factory) -> Run:
+    config = RunConfig(body="swimmer4", steps=300, episode_steps=150, algorithm_options={"n_envs": 2})
+    return train(config, tmp_path_factory.mktemp("runs") / "worm", progress=False)
+
+
+def test_each_row_is_the_return_without_that_neuron(worm):
+    found = run_probe("lesions", Subject(planted(), worm.policy().circuit.wiring(), worm))
+    returns, names = found.arrays["returns"], found.arrays["neuron"].tolist()
+    assert returns.shape == (len(worm.policy().circuit.neurons) + 1, 8)
+    for name in ("B_d_1", "osc_v", "q_d_2"):
+        alone = evaluate_on(worm.config, worm.policy(), None, 8, [Intervention(name)])
+        assert np.allclose(returns[names.index(name)], alone.returns, rtol=1e-4)
+    intact = evaluate_on(worm.config, worm.policy(), None, 8)
+    assert np.allclose(returns[-1], intact.returns, rtol=1e-4)
+    assert found.numbers["intact"] == pytest.approx(intact.returns.mean(), rel=1e-4)
+    # The last joint's stretch is heard by no B-neuron.
+    assert np.allclose(returns[names.index("q_d_2")], returns[-1], rtol=1e-4)
+    assert found.words[0].startswith("Without ")
+
+
+def test_a_recording_alone_is_not_enough():
+    with pytest.raises(InvalidRecording, match="give a run"):
+        run_probe("lesions", Subject(planted(), WIRING))

@@ -1,0 +1,88 @@
+"""Lesions: the return that remains when each neuron is silenced."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from ...circuits import Pins
+from ...errors import CircuitMismatch
+from ..evaluate import EVALUATION_SEED, evaluate_agent
+from ..figures import COLOURS, open_axes
+from ..statistics import bootstrap_mean
+from .probe import ProbeResult, Subject
+
+_EPISODES = 8
+_SHOWN = 40  # neurons that the figure has room for
+
+
+def lesions(subject: Subject) -> ProbeResult:
+    """Silence each neuron for whole episodes; all lesions run at once, one in each environment.
+
+    Every lesion, and the circuit left alone, is tested on the same eight episodes, which are apart from
+    those that training used. Silencing holds a neuron's value at 0 from the episode's start.
+
+    Raises:
+        InvalidRecording: there is only a recording.
+        CircuitMismatch: the circuit's neurons cannot be reached.
+    """
+    returns = silenced_returns(subject)
+    names = [neuron.name for neuron in subject.run.policy().circuit.neurons]
+    intact = bootstrap_mean(returns[-1])
+    remaining = returns[:-1].mean(1)
+    share = remaining / intact.mean if intact.mean else np.full(len(names), np.nan)
+    order = np.argsort(remaining)
+    numbers = {
+        "intact": intact.mean,
+        "intact_low": intact.low,
+        "intact_high": intact.high,
+        "most_needed_remaining": float(remaining[order[0]]),
+        "needed": float((share < 0.5).sum()),
+        "spare": float((share > 0.95).sum()),
+    }
+    units = {name: "neurons" if name in ("needed", "spare") else "return" for name in numbers}
+    words = tuple(
+        f"Without {names[index]} {100 * share[index]:.0f} % of the return remains ({bootstrap_mean(returns[index])})."
+        for index in order
+    )
+    arrays = {"returns": returns, "neuron": np.array([*names, "intact"])}
+    return ProbeResult(numbers, units, arrays, _figure(names, returns, order), words)
+
+
+def silenced_returns(subject: Subject) -> Float[np.ndarray, "neurons+1 episodes"]:
+    """Return the returns without each neuron, and in the last row those of the circuit left alone."""
+    run = subject.run
+    agent = run.policy()
+    circuit = agent.circuit
+    if not circuit.can_be_pinned:
+        raise CircuitMismatch(f"the neurons of {type(circuit).__name__} cannot be reached, so none can be silenced")
+    n = len(circuit.neurons)
+    scale = torch.cat((1 - torch.eye(n), torch.ones(1, n))).repeat(_EPISODES, 1)
+    circuit.pins = Pins(scale, torch.zeros_like(scale))
+    env = run.config.make_env((n + 1) * _EPISODES, randomize={})
+    try:
+        returns = evaluate_agent(agent, env, np.repeat(EVALUATION_SEED + np.arange(_EPISODES), n + 1).tolist()).returns
+    finally:
+        env.close()
+        circuit.pins = None
+    return returns.reshape(_EPISODES, n + 1).T
+
+
+def _figure(names: list[str], returns: Float[np.ndarray, "neurons+1 episodes"], order: np.ndarray) -> Figure:
+    shown = order[:_SHOWN]
+    intervals = [bootstrap_mean(returns[index]) for index in shown]
+    means = np.array([found.mean for found in intervals])
+    spread = np.array([[found.low, found.high] for found in intervals]).T
+    figure = Figure(figsize=(max(5.0, 0.26 * len(shown) + 1.5), 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(range(len(shown)), means, yerr=np.nan_to_num(np.abs(spread - means)), color=COLOURS[0],
+             error_kw={"linewidth": 1, "capsize": 2})  # fmt: skip
+    axes.axhline(returns[-1].mean(), color=COLOURS[4], linestyle="--", linewidth=1, label="left alone")
+    axes.set_xticks(range(len(shown)), [names[index] for index in shown], rotation=90, fontsize=7)
+    axes.set_ylabel("return of an episode (mean, 95 %)")
+    axes.set_xlabel("silenced neuron" if len(shown) == len(names) else f"silenced neuron, the {_SHOWN} most needed")
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+    open_axes(axes)
+    return figure
