@@ -12,7 +12,7 @@ from jaxtyping import Float
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
-from ..circuits import Circuit, State, make_circuit
+from ..circuits import Circuit, Neuron, State, make_circuit
 from ..envs.layout import Layout
 from ..errors import CircuitMismatch
 from .sensing import Sensing, plain_layout
@@ -60,6 +60,11 @@ class CircuitPolicy(BasePolicy):
         parameters = list(self.circuit.parameters())
         if lr_schedule is not None and parameters:
             self.optimizer = torch.optim.Adam(parameters, lr=lr_schedule(1))
+
+    @property
+    def neurons(self) -> tuple[Neuron, ...]:
+        """The circuit's neurons, in the order of the columns of the activity."""
+        return self.circuit.neurons
 
     @property
     def observation_stats(self) -> Mapping[str, Any] | None:

@@ -235,7 +235,7 @@ def test_probe_film_and_report_make_a_page_that_needs_nothing_else(worm, tmp_pat
     run = Run(tmp_path / "worm")
     evaluate(run, episodes=3)
     transfer(run, ("swimmer4",), episodes=2)
-    gait = probe(run, ("gait", "diagram"), episodes=2)["gait"].numbers
+    gait = probe(run, ("gait", "diagram"), episodes=2)["gait"].result.numbers
     # The oscillator's period of 60 steps is 1.8 s, and the body follows it.
     assert gait["frequency"] == pytest.approx(1 / 1.8, rel=0.1)
     render(run, run.path / "film.mp4", seconds=1)

@@ -19,6 +19,7 @@ from .commands import (
     Evaluate,
     Names,
     Probe,
+    Record,
     Render,
     Report,
     Resume,
@@ -28,8 +29,8 @@ from .commands import (
 from .study_commands import Ablate, Compare, Reproduce, Sweep
 
 COMMANDS: tuple[type[Command], ...] = (
-    Train, Resume, Evaluate, Transfer, Ablate, Sweep, Compare, Reproduce, Curriculum, Probe, Render, Report, Demo,
-    Bench, Names, Doctor,
+    Train, Resume, Evaluate, Transfer, Ablate, Sweep, Compare, Reproduce, Curriculum, Record, Probe, Render, Report,
+    Demo, Bench, Names, Doctor,
 )  # fmt: skip
 
 

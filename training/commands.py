@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import tyro
 
-from ..errors import InvalidRun, UnknownName
+from ..errors import InvalidRun, OutputExists, UnknownName
 from .engine import Engine
 
 
@@ -183,13 +183,9 @@ class Resume(_Spread, _OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate(_Intervening):
-    """Report the mean return with a bootstrap 95 % interval over episodes."""
-
+class _OnRunOrModel(_Intervening):
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder of the run, or a zip file that SB3 saved (with --trust)."""
-    episodes: int = 20
-    """Episodes, each with its own seed, apart from training's."""
     body: str | None = None
     """Another body than the run's own; the body of a zip file, swimmer6 by default."""
     trust: bool = False
@@ -201,15 +197,29 @@ class Evaluate(_Intervening):
     reward: str = "paper"
     """Of a zip file on Swim; a run knows its own."""
 
+    def _model(self) -> tuple[Any, str, str, str] | None:
+        """Return the model that a zip file holds, with the body, task and reward to try it on; None for a run."""
+        from .foreign import load_sb3
+
+        if self.path.suffix != ".zip":
+            return None
+        if self._interventions:
+            raise InvalidRun(f"{self.path} is a zip file; neurons are silenced, clamped or driven in runs alone")
+        return load_sb3(self.path, self.algorithm, self.trust), self.body or "swimmer6", self.task, self.reward
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate(_OnRunOrModel):
+    """Report the mean return with a bootstrap 95 % interval over episodes."""
+
+    episodes: int = 20
+    """Episodes, each with its own seed, apart from training's."""
+
     def run(self) -> dict[str, Any]:
         from .evaluate import evaluate, evaluate_model
 
-        if self.path.suffix == ".zip":
-            from .foreign import load_sb3
-
-            model = load_sb3(self.path, self.algorithm, self.trust)
-            body = self.body or "swimmer6"
-            result = evaluate_model(model, body, self.task, self.reward, self.episodes, progress=not self.json)
+        if model := self._model():
+            result = evaluate_model(*model, self.episodes, progress=not self.json)
         else:
             result = evaluate(self.path, self.episodes, self.body, self._interventions, progress=not self.json)
         return result.to_json() if self.json else {name: str(found) for name, found in result.intervals.items()}
@@ -234,24 +244,65 @@ class Transfer(_OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Probe(_Intervening, _OnRun):
-    """Measure what body and neurons do; see `nervecord list probes`."""
+class Record(_OnRunOrModel):
+    """Keep whole episodes as one netCDF file: body, senses, actions and every neuron, by name."""
 
-    probes: tuple[str, ...] = ("gait",)
-    """Names of probes."""
+    out: Path = Path("recording.nc")
+    """The file; never overwritten."""
     episodes: int = 8
-    """Episodes to record."""
+    """Episodes, recorded at once."""
+    history: bool = False
+    """Instead of episodes: weights, and activity on the same input, at every checkpoint of a run."""
 
     def run(self) -> dict[str, Any]:
-        from .probing import probe
+        from .history import history
+        from .rollout import record, record_model
+        from .run import Run
 
-        results = probe(self.path, self.probes, self.episodes, self._interventions, progress=not self.json)
-        return {
-            name: {key: f"{value:.4g} {result.units[key]}".strip() for key, value in result.numbers.items()}
-            if not self.json
-            else result.numbers
-            for name, result in results.items()
-        }
+        if self.out.exists():
+            raise OutputExists(f"{self.out} exists; give another --out")
+        held: Any
+        if model := self._model():
+            held = record_model(*model, self.episodes, progress=not self.json)
+        else:
+            held = record(self.path, self.episodes, self.body, self._interventions, progress=not self.json)
+            if self.history:
+                held = history(Run(self.path), held)
+        held.save(self.out)
+        return {"recording": str(self.out)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe(_Intervening):
+    """Measure what body and neurons do; see `nervecord list probes`."""
+
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of a run, or the .nc file of a recording."""
+    probes: tuple[str, ...] = ("gait",)
+    """Names of probes, or all."""
+    episodes: int = 8
+    """Episodes to record of a run."""
+
+    def run(self) -> dict[str, Any]:
+        from .probing import merged, probe
+
+        found = probe(self.path, self.probes, self.episodes, self._interventions, progress=not self.json)
+        if self.json:
+            return {
+                name: {"numbers": each.result.numbers, "words": each.result.words, "seconds": each.seconds}
+                if each.result else {"missing": each.missing}
+                for name, each in found.items()
+            }  # fmt: skip
+        shown: dict[str, Any] = {}
+        for name, each in found.items():
+            if each.result is not None:
+                units = each.result.units
+                numbers = {key: {"value": value, "unit": units[key]} for key, value in each.result.numbers.items()}
+                shown[name] = {key: f"{value} {unit}".strip() for key, (value, unit) in merged(numbers).items()}
+                shown[name] |= {"in words": list(each.result.words)} if each.result.words else {}
+            else:
+                shown[name] = {"missing": each.missing}
+        return shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,13 +336,18 @@ class Render(_Intervening, _OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Report(_OnRun):
-    """Write one self-contained page about a run."""
+class Report(Command):
+    """Write one self-contained page about a run, or about several side by side."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
+    """Folders of runs."""
+    out: Path | None = None
+    """The page; report.html in the run by default. Several runs need it."""
 
     def run(self) -> dict[str, Any]:
         from .report import report
 
-        return {"report": str(report(self.path))}
+        return {"report": str(report(*self.runs, out=self.out))}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -156,17 +156,29 @@ def evaluate_model(
         CircuitMismatch: it observes or acts in other spaces.
         InvalidRun: no episodes.
     """
-    if episodes < 1:
-        raise InvalidRun(f"episodes is {episodes}; give 1 or more")
-    env = SwimmerVecEnv(episodes, task, body=body, **({"reward": reward} if task == "swim" else {}))
+    env = make_model_env(model, body, task, reward, episodes)
     try:
-        for kind in ("observation", "action"):
-            there, here = getattr(model, f"{kind}_space").shape, getattr(env, f"{kind}_space").shape
-            if there != here:
-                raise CircuitMismatch(f"the model's {kind}s are of shape {there}, on {env.body.name} {task} {here}")
         return evaluate_agent(model, env, progress=progress)
     finally:
         env.close()
+
+
+def make_model_env(model: BaseAlgorithm, body: str | Body, task: str, reward: str, episodes: int) -> SwimmerVecEnv:
+    """Make one environment for each episode of a model of SB3's.
+
+    Raises:
+        CircuitMismatch: it observes or acts in other spaces.
+        InvalidRun: no episodes.
+    """
+    if episodes < 1:
+        raise InvalidRun(f"episodes is {episodes}; give 1 or more")
+    env = SwimmerVecEnv(episodes, task, body=body, **({"reward": reward} if task == "swim" else {}))
+    for kind in ("observation", "action"):
+        there, here = getattr(model, f"{kind}_space").shape, getattr(env, f"{kind}_space").shape
+        if there != here:
+            env.close()
+            raise CircuitMismatch(f"the model's {kind}s are of shape {there}, on {env.body.name} {task} {here}")
+    return env
 
 
 def evaluate(

@@ -85,9 +85,9 @@ class Folder(Generic[ConfigT]):
         path = Path(path)
         if (path / "config.json").exists():
             found = cls(path)
-            there, asked = vars(found.config), vars(config)
-            names = [field.name for field in dataclasses.fields(config)]  # type: ignore[arg-type]
-            if changed := [f"{name}: {there[name]!r} there, {asked[name]!r} asked" for name in names
+            # As JSON, which knows no tuples: a config that was read equals the one that was written.
+            there, asked = (json.loads(json.dumps(each.to_json())) for each in (found.config, config))
+            if changed := [f"{name}: {there[name]!r} there, {asked[name]!r} asked" for name in asked
                            if there[name] != asked[name]]:  # fmt: skip
                 raise InvalidRun(f"{path} holds another {cls.kind} ({'; '.join(changed)}); give another --out")
             return found
@@ -118,7 +118,7 @@ class Folder(Generic[ConfigT]):
         training: Mapping[str, torch.Tensor],
         state: Mapping[str, Any],
     ) -> None:
-        """Write a checkpoint beside its place, then rename; keep the last two."""
+        """Write a checkpoint beside its place, then rename; keep the last two, and the weights of all."""
         folder = self.path / "checkpoints" / f"{step:012d}"
         partial = folder.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -134,12 +134,22 @@ class Folder(Generic[ConfigT]):
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
         for old in self.checkpoints()[:-_KEPT_CHECKPOINTS]:
+            with contextlib.suppress(OSError):
+                (self.path / "history").mkdir(exist_ok=True)
+                os.replace(old / "weights.safetensors", self.path / "history" / f"{old.name}.safetensors")
             shutil.rmtree(old, ignore_errors=True)
 
     def checkpoints(self) -> list[Path]:
         """Return the checkpoints' folders, oldest first."""
         folder = self.path / "checkpoints"
         return sorted(item for item in folder.glob("*") if item.name.isdigit()) if folder.is_dir() else []
+
+    def history(self) -> dict[int, Path]:
+        """Return the file of the circuit's weights at every checkpoint so far, by environment step."""
+        files = [*(self.path / "history").glob("*.safetensors")]
+        found = {int(file.stem): file for file in files if file.stem.isdigit()}
+        found |= {int(folder.name): folder / "weights.safetensors" for folder in self.checkpoints()}
+        return dict(sorted(found.items()))
 
     def load_checkpoint(self) -> Checkpoint | None:
         """Return the last checkpoint that is whole, None if there is none yet; name those that are damaged.

@@ -11,6 +11,7 @@ import numpy as np
 import xarray
 from jaxtyping import Float
 
+from ..circuits import Neuron
 from ..errors import InvalidRecording
 from .folder import write_whole
 
@@ -37,7 +38,7 @@ class Recording:
         neurons: the names of the columns of `activity`.
         dt: seconds per control step.
         meta: the body's facts (`name`, `link_length` [L] m, `link_width` [L] m, `joint_limit` [J] rad,
-            `mass` kg) and where the recording came from.
+            `mass` kg), `neurons` (role, position and side of each) and where the recording came from.
     """
 
     observations: Float[np.ndarray, "E T O"]
@@ -54,6 +55,12 @@ class Recording:
     neurons: tuple[str, ...]
     dt: float
     meta: dict[str, Any]
+
+    @property
+    def cells(self) -> tuple[Neuron, ...]:
+        """The neurons with role, place along the body and side, as far as `meta["neurons"]` tells them."""
+        told = self.meta.get("neurons") or [{"role": "inter"}] * len(self.neurons)
+        return tuple(Neuron(name, **facts) for name, facts in zip(self.neurons, told, strict=True))
 
     @property
     def n_episodes(self) -> int:

@@ -1,9 +1,10 @@
-"""The report: one self-contained page about a run."""
+"""The report: one self-contained page about a run, or about several side by side."""
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +12,85 @@ import jinja2
 
 from .. import __version__
 from ..envs import make_body
+from ..errors import InvalidRun
 from .figures import figure_svg, learning_curve, transfer_bars
 from .folder import read_json, write_text
-from .probes import draw_wiring
+from .probes import PROBES, draw_wiring
+from .probing import merged, probed
 from .run import Run
 from .train import summary
 from .transfer import transfer_table
 
+_LONG = 8  # sentences that are shown at once; more are folded away
 
-def report(run: Run | str | Path) -> Path:
-    """Write report.html into the run from what it holds; what is missing is named with its command.
+
+def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
+    """Write a page from what the runs hold; what is missing is named with its command.
+
+    Args:
+        runs: one, or several to be set side by side.
+        out: the page; by default report.html in the only run.
 
     Raises:
-        InvalidRun: there is no such run, or nothing trained in it yet.
+        InvalidRun: there is no such run, nothing trained in it yet, or no `out` for several.
     """
-    run = run if isinstance(run, Run) else Run(run)
-    facts = summary(run)
+    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    if not opened:
+        raise InvalidRun("no run to report; give one or more")
+    if len(opened) > 1 and out is None:
+        raise InvalidRun("the page about several runs belongs to none of them; give --out, such as --out both.html")
+    names = _names(opened)
+    facts = [summary(run) for run in opened]
+    found = [probed(run) for run in opened]
     sections = [
-        _film(run),
-        {"title": "Learning", "svg": figure_svg(learning_curve(run.metrics()))},
-        _transfer(run),
-        _gait(run),
-        {"title": "Wiring", "svg": figure_svg(draw_wiring(run.policy().circuit.wiring()))},
+        _side_by_side("Film", [_film(run) for run in opened]),
+        _side_by_side("Learning", [{"svg": figure_svg(learning_curve(run.metrics()))} for run in opened]),
+        _side_by_side("Transfer to bodies never seen in training", [_transfer(run) for run in opened]),
+        _side_by_side("Wiring", [{"svg": figure_svg(draw_wiring(run.policy().circuit.wiring()))} for run in opened]),
+        *(
+            _side_by_side(name.replace("_", " ").capitalize(), [_probe(each.get(name), name) for each in found])
+            | {"doc": PROBES[name].doc}
+            for name in PROBES
+            if name != "diagram" and any(name in each for each in found)
+        ),
+        _numbers(names, found),
     ]
-    versions = read_json(run.path / "versions.json", f"{run.path} is incomplete")
+    unmeasured = [name for name in PROBES if not any(name in each for each in found)]
     loader = jinja2.PackageLoader("nervecord.training", ".")
     page = jinja2.Environment(loader=loader, autoescape=True).get_template("report.html.j2").render(
-        name=run.path.name,
-        config=run.config,
-        body=make_body(run.config.body).name,
-        steps=facts["steps"],
-        tiles=_tiles(run, facts),
-        sections=sections,
-        details=json.dumps({"config": facts["config"], "versions": versions, "report": __version__}, indent=1),
+        title=" and ".join(names),
+        runs=[
+            {"name": name, "lead": _lead(run, fact), "tiles": _tiles(run, fact), "details": _details(run, fact)}
+            for name, run, fact in zip(names, opened, facts, strict=True)
+        ],
+        sections=[section for section in sections if section],
+        unmeasured=f"nervecord probe {opened[0].path} --probes {' '.join(unmeasured)}" if unmeasured else "",
     )  # fmt: skip
-    path = run.path / "report.html"
+    path = Path(out) if out is not None else opened[0].path / "report.html"
     write_text(path, page)
     return path
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Return the folders' names, or as much of their paths as tells them apart."""
+    parts = [run.path.resolve().parts for run in runs]
+    depth = 1
+    while len({part[-depth:] for part in parts}) < len(parts) and depth < max(map(len, parts)):
+        depth += 1
+    return ["/".join(part[-depth:]) for part in parts]
+
+
+def _lead(run: Run, facts: dict[str, Any]) -> str:
+    config = run.config
+    return (
+        f"{config.circuit} trained by {config.algorithm} to {config.task} on {make_body(config.body).name}, "
+        f"seed {config.seed}, {facts['steps']:,} steps"
+    )
+
+
+def _details(run: Run, facts: dict[str, Any]) -> str:
+    versions = read_json(run.path / "versions.json", f"{run.path} is incomplete")
+    return json.dumps({"config": facts["config"], "versions": versions, "report": __version__}, indent=1)
 
 
 def _tiles(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
@@ -55,33 +98,35 @@ def _tiles(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
     path = run.path / "evaluation.json"
     if path.exists():
         found = read_json(path, f"{run.path} is damaged")
-        value, speed = found["return"], found["net_speed"]
-        tiles += [
+        value = found["return"]
+        tiles.append(
             {
                 "value": f"{value['mean']:.0f}",
                 "label": f"return, 95 % interval {value['low']:.0f} to {value['high']:.0f}, {value['n']} episodes",
-            },
-            {"value": f"{100 * speed['mean']:.1f} cm/s", "label": "net speed of the centre of mass"},
-        ]
+            }
+        )
+        if "net_speed" in found:
+            speed = f"{100 * found['net_speed']['mean']:.1f} cm/s"
+            tiles.append({"value": speed, "label": "net speed of the centre of mass"})
     return tiles
+
+
+def _side_by_side(title: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"title": title, "id": title.lower().replace(" ", "-"), "cells": cells}
 
 
 def _film(run: Run) -> dict[str, Any]:
     films = sorted(run.path.glob("*.mp4"))
     if not films:
-        return {
-            "title": "Film",
-            "missing": f"none yet: nervecord render {run.path} --out {run.path}/film.mp4",
-        }
+        return {"missing": f"none yet: nervecord render {run.path} --out {run.path}/film.mp4"}
     data = base64.b64encode(films[0].read_bytes()).decode()
-    return {"title": "Film", "video": f"data:video/mp4;base64,{data}"}
+    return {"video": f"data:video/mp4;base64,{data}"}
 
 
 def _transfer(run: Run) -> dict[str, Any]:
-    title = "Transfer to bodies never seen in training"
     table = transfer_table(run)
     if table.empty:
-        return {"title": title, "missing": f"none yet: nervecord transfer {run.path}"}
+        return {"missing": f"none yet: nervecord transfer {run.path}"}
     rows = []
     for _, row in table.iterrows():
         found = ["does not fit", "", ""]
@@ -90,23 +135,28 @@ def _transfer(run: Run) -> dict[str, Any]:
             found = [f"{row['mean']:.0f}", interval, f"{100 * row['net_speed']:.1f}"]
         rows.append([row["body"], row["agent"], *found, int(row["n"])])
     columns = ["body", "agent", "return", "95 % interval", "net speed (cm/s)", "episodes"]
-    return {"title": title, "svg": figure_svg(transfer_bars(table)), "columns": columns, "rows": rows}
+    return {"svg": figure_svg(transfer_bars(table)), "columns": columns, "rows": rows}
 
 
-def _gait(run: Run) -> dict[str, Any]:
-    numbers, figure = run.path / "probes" / "gait.json", run.path / "probes" / "gait.svg"
-    if not numbers.exists() or not figure.exists():
-        return {"title": "Gait", "missing": f"none yet: nervecord probe {run.path} --probes gait"}
-    found = read_json(numbers, f"{run.path} is damaged")
-    names = [name for name in found if not name.endswith(("_low", "_high"))]
+def _probe(found: dict[str, Any] | None, name: str) -> dict[str, Any]:
+    if found is None:
+        return {"missing": f"not measured: --probes {name}"}
+    if "missing" in found:
+        return {"missing": f"could not be measured: {found['missing']}"}
+    words = found["words"]
+    return {"svg": found.get("svg"), "words": words[:_LONG], "more_words": words[_LONG:]}
+
+
+def _numbers(names: list[str], found: list[dict[str, dict[str, Any]]]) -> dict[str, Any] | None:
+    """Return one table of every number of every probe, a column for each run."""
     rows = []
-    for name in names:
-        low, high = found.get(f"{name}_low"), found.get(f"{name}_high")
-        interval = f"{low['value']:.3g} to {high['value']:.3g}" if low and high else ""
-        rows.append([name.replace("_", " "), f"{found[name]['value']:.3g}", interval, found[name]["unit"]])
-    return {
-        "title": "Gait",
-        "svg": figure.read_text(),
-        "columns": ["", "mean", "95 % interval", "unit"],
-        "rows": rows,
-    }
+    for name in PROBES:
+        tables = [merged(each.get(name, {}).get("numbers", {})) for each in found]
+        for quantity in dict.fromkeys(quantity for table in tables for quantity in table):
+            unit = next(table[quantity][1] for table in tables if quantity in table)
+            values = [table[quantity][0] if quantity in table else "" for table in tables]
+            rows.append([name.replace("_", " "), quantity, *values, unit])
+    if not rows:
+        return None
+    columns = ["probe", "quantity", *(names if len(names) > 1 else ["value [95 % interval]"]), "unit"]
+    return _side_by_side("All numbers", [{"columns": columns, "rows": rows, "is_text": 2}])

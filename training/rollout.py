@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from stable_baselines3.common.base_class import BaseAlgorithm
 from tqdm import tqdm
 
 from ..agents import CircuitPolicy
 from ..circuits import State
 from ..envs import Body, World
 from ..envs.sb3_vec_env import SwimmerVecEnv
-from .evaluate import EVALUATION_SEED
+from .evaluate import EVALUATION_SEED, make_model_env
 from .interventions import Intervention, intervene
 from .recording import Recording
 from .run import Run
+from .watched import WatchedModel
 
 
 def record(
@@ -37,8 +39,26 @@ def record(
         env.close()
 
 
+def record_model(
+    model: BaseAlgorithm, body: str | Body, task: str, reward: str, episodes: int, progress: bool = False
+) -> Recording:
+    """Record a model of SB3's on a body and a task, with every unit of its actor.
+
+    Raises:
+        CircuitMismatch: it observes or acts in other spaces.
+        InvalidRun: no episodes.
+    """
+    env = make_model_env(model, body, task, reward, episodes)
+    try:
+        policy = model.policy
+        agent = policy if isinstance(policy, CircuitPolicy) else WatchedModel(model, np.asarray(env.reset()))
+        return record_agent(agent, env, progress=progress)
+    finally:
+        env.close()
+
+
 def record_agent(
-    agent: CircuitPolicy,
+    agent: CircuitPolicy | WatchedModel,
     env: SwimmerVecEnv,
     seed: int = EVALUATION_SEED,
     interventions: Sequence[Intervention] = (),
@@ -86,9 +106,13 @@ def record_agent(
     arrays: dict[str, Any] = {name: values.swapaxes(0, 1) for name, values in kept.items()}
     return Recording(
         **arrays,
-        neurons=tuple(neuron.name for neuron in agent.circuit.neurons),
+        neurons=tuple(neuron.name for neuron in agent.neurons),
         dt=env.body.control_dt,
-        meta={**body_facts(env.world), "interventions": [str(each) for each in interventions]},
+        meta={
+            **body_facts(env.world),
+            "neurons": [{"role": n.role, "position": n.position, "side": n.side} for n in agent.neurons],
+            "interventions": [str(each) for each in interventions],
+        },
     )
 
 
