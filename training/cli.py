@@ -17,6 +17,8 @@ from .commands import (
     Demo,
     Doctor,
     Evaluate,
+    Export,
+    Import,
     Names,
     Probe,
     Record,
@@ -30,7 +32,7 @@ from .study_commands import Ablate, Compare, Reproduce, Sweep
 
 COMMANDS: tuple[type[Command], ...] = (
     Train, Resume, Evaluate, Transfer, Ablate, Sweep, Compare, Reproduce, Curriculum, Record, Probe, Render, Report,
-    Demo, Bench, Names, Doctor,
+    Export, Import, Demo, Bench, Names, Doctor,
 )  # fmt: skip
 
 

@@ -351,6 +351,45 @@ class Report(Command):
 
 
 @dataclasses.dataclass(frozen=True)
+class Export(_OnRun):
+    """Write a run's agent as a folder fit for a model hub: safetensors, config, metrics, film, card."""
+
+    out: Path = Path("export")
+    """The folder; never overwritten."""
+    film: bool = True
+    """Film the agent, if the run has no film yet."""
+    push: str | None = None
+    """Upload it to this repository (OWNER/NAME) of a model hub."""
+    private: bool = False
+    """Make the repository private."""
+    endpoint: str | None = None
+    """Of the hub; https://huggingface.co by default."""
+
+    def run(self) -> dict[str, Any]:
+        from .share import export, push
+
+        folder = export(self.path, self.out, self.film, progress=not self.json)
+        uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
+        return {"export": str(folder), **uploaded}
+
+
+@dataclasses.dataclass(frozen=True)
+class Import(Command):
+    """Open an exported agent as a run of one's own; runs no code."""
+
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder that `nervecord export` wrote."""
+    out: Path = Path("runs/imported")
+    """Folder of the run."""
+
+    def run(self) -> dict[str, Any]:
+        from .share import import_run
+        from .train import summary
+
+        return summary(import_run(self.path, self.out))
+
+
+@dataclasses.dataclass(frozen=True)
 class Demo(_OnRun):
     """Train, evaluate, transfer, probe, film and report one worm."""
 

@@ -1,0 +1,145 @@
+"""Agents shared through a model hub: there and back, safely, and the card says what was measured."""
+
+import http.server
+import json
+import pickle
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from nervecord.errors import InvalidRun, OutputExists
+from nervecord.training.cli import main
+from nervecord.training.config import RunConfig
+from nervecord.training.evaluate import evaluate
+from nervecord.training.run import Run
+from nervecord.training.share import export, import_run
+from nervecord.training.train import train
+
+CONFIG = RunConfig(
+    "mlp", "ppo", steps=512, episode_steps=60, algorithm_options={"n_steps": 64, "n_envs": 4},
+    circuit_options={"hidden": [8]},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> tuple[Run, Path]:
+    folder = tmp_path_factory.mktemp("share")
+    run = train(CONFIG, folder / "run", progress=False)
+    return run, export(run, folder / "hub" / "agent")
+
+
+def test_an_exported_agent_comes_back_the_same(exported, tmp_path):
+    run, folder = exported
+    back = import_run(folder, tmp_path / "mine")
+    assert back.done
+    # Normalised observations too: the statistics travel with the weights.
+    assert back.policy().observation_stats is not None
+    assert np.array_equal(evaluate(back, 3).returns, evaluate(run, 3).returns)
+    assert back.config == run.config
+
+
+def test_the_folder_is_what_a_hub_expects_and_nothing_in_it_is_pickled(exported):
+    _, folder = exported
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "README.md", "config.json", "evaluation.json", "film.mp4", "metrics.csv", "model.safetensors", "versions.json",
+    }  # fmt: skip
+    front = yaml.safe_load((folder / "README.md").read_text().split("---")[1])
+    assert front["library_name"] == "nervecord"
+    told = json.loads((folder / "evaluation.json").read_text())
+    metric = front["model-index"][0]["results"][0]["metrics"][0]
+    assert float(metric["value"]) == pytest.approx(told["return"]["mean"], abs=0.05)
+
+
+def test_a_hostile_or_damaged_folder_runs_nothing_and_is_one_line(exported, tmp_path):
+    _, folder = exported
+
+    class Payload:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "owned",)
+
+    hostile = shutil.copytree(folder, tmp_path / "hostile")
+    (hostile / "model.safetensors").write_bytes(pickle.dumps(Payload()))
+    with pytest.raises(InvalidRun, match="is damaged"):
+        import_run(hostile, tmp_path / "a")
+    assert not (tmp_path / "owned").exists()
+    assert not (tmp_path / "a").exists()
+    (hostile / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(InvalidRun, match="not nervecord's"):
+        import_run(hostile, tmp_path / "a")
+    with pytest.raises(InvalidRun, match=r"config\.json is missing"):
+        import_run(tmp_path, tmp_path / "a")
+
+
+def test_nothing_is_overwritten(exported, tmp_path):
+    run, folder = exported
+    with pytest.raises(OutputExists):
+        export(run, folder)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExists):
+        import_run(folder, tmp_path)
+
+
+class _Hub(http.server.BaseHTTPRequestHandler):
+    """As much of a model hub as an upload of small files asks for."""
+
+    commits: list[bytes]
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        owner = f"http://127.0.0.1:{self.server.server_port}/me/worm"
+        if self.path == "/api/repos/create":
+            answer = {"url": owner, "id": "me/worm", "name": "me/worm"}
+        elif "/preupload/" in self.path:
+            files = json.loads(body)["files"]
+            answer = {"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]}
+        elif self.path == "/api/validate-yaml":
+            answer = {"warnings": [], "errors": []}
+        else:
+            self.commits.append(body)
+            answer = {"commitUrl": f"{owner}/commit/abc", "commitOid": "abc"}
+        self._answer(answer)
+
+    def do_GET(self):
+        self._answer({"id": "me/worm", "siblings": [], "sha": "0" * 40, "modelId": "me/worm"})
+
+    def _answer(self, value):
+        data = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_an_export_is_uploaded_to_a_hub(exported, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.setenv("HF_TOKEN", "hf_test")
+    _Hub.commits = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        main(["export", str(exported[0].path), "--out", str(tmp_path / "out"), "--push", "me/worm",
+              "--endpoint", f"http://127.0.0.1:{server.server_port}"])  # fmt: skip
+    finally:
+        server.shutdown()
+        server.server_close()
+    sent = {json.loads(line)["value"].get("path") for line in _Hub.commits[0].splitlines()}
+    assert {"model.safetensors", "config.json", "README.md"} <= sent
+    assert "me/worm" in capsys.readouterr().out
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(exported, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.setenv("HF_TOKEN", "hf_test")
+    with pytest.raises(SystemExit):
+        main(["export", str(exported[0].path), "--out", str(tmp_path / "out"), "--push", "me/worm",
+              "--endpoint", "http://127.0.0.1:9"])  # fmt: skip
+    printed = capsys.readouterr().err.strip()
+    assert "was not uploaded" in printed.splitlines()[-1]

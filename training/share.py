@@ -1,0 +1,135 @@
+"""Sharing agents: a folder fit for a model hub, read back without running anything."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from .. import __version__
+from ..envs import make_body
+from ..errors import InvalidRun, OutputExists
+from .config import RunConfig
+from .evaluate import evaluate
+from .extras import require
+from .films import render
+from .folder import FORMAT, read_json, write_json, write_text
+from .run import Run
+from .train import summary
+
+_FILM_SECONDS = 10.0
+_KEPT = ("metrics.csv", "evaluation.json", "versions.json")
+
+
+def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: bool = False) -> Path:
+    """Write a run's trained agent as a folder for a model hub, whole or not at all.
+
+    It holds model.safetensors (the circuit's weights), config.json (all that the training can be repeated
+    from, and the statistics that observations are normalised by), evaluation.json, metrics.csv, film.mp4,
+    versions.json and README.md, the model card.
+
+    Args:
+        run: a run, or its folder; an evaluation that it lacks is made.
+        out: the folder, which must not exist yet.
+        film: film the agent, if the run has no film.mp4.
+        progress: show bars.
+
+    Raises:
+        OutputExists: `out` exists.
+        InvalidRun: there is no such run, or nothing trained in it yet.
+    """
+    run, out = run if isinstance(run, Run) else Run(run), Path(out)
+    if out.exists():
+        raise OutputExists(f"{out} exists; give another --out")
+    checkpoint = run.load_checkpoint()
+    if checkpoint is None:
+        raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.path}` trains it")
+    if not (run.path / "evaluation.json").exists():
+        evaluate(run, progress=progress)
+    if film and not (run.path / "film.mp4").exists():
+        render(run, run.path / "film.mp4", seconds=_FILM_SECONDS, progress=progress)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        weights = {name: value.contiguous() for name, value in checkpoint.weights.items()}
+        save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
+        # A start is a folder of whoever trained, and means nothing elsewhere.
+        config = {**run.config.to_json(), "start": None}
+        stats = checkpoint.state.get("observation_stats")
+        write_json(partial / "config.json", {
+            "library_name": "nervecord", "format": FORMAT, "holds": Run.kind, "config": config,
+            "steps": checkpoint.step, "observation_stats": stats,
+        })  # fmt: skip
+        for name in (*_KEPT, *(["film.mp4"] if film else [])):
+            if (run.path / name).exists():
+                shutil.copyfile(run.path / name, partial / name)
+        write_text(partial / "README.md", _card(run, film))
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def import_run(folder: str | Path, out: str | Path) -> Run:
+    """Open what `export` wrote as a run of one's own; only safetensors and JSON are read.
+
+    Raises:
+        OutputExists: something else stands in `out`.
+        InvalidRun: the folder is no export, is damaged, or is of another format.
+    """
+    folder = Path(folder)
+    held = read_json(folder / "config.json", f"{folder} is no exported agent")
+    if not isinstance(held, dict) or held.get("library_name") != "nervecord" or held.get("holds") != Run.kind:
+        raise InvalidRun(f"{folder} is no exported agent: its config.json is not nervecord's")
+    if held.get("format") != FORMAT:
+        raise InvalidRun(f"{folder} is of format {held.get('format')}, this nervecord ({__version__}) reads {FORMAT}")
+    try:
+        config = RunConfig.from_json(held["config"])
+        weights = load_file(folder / "model.safetensors")
+        steps = int(held["steps"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InvalidRun(f"{folder} is damaged: {' '.join(str(error).split())}") from error
+    run = Run.create(out, config)
+    state = {"done": True, "observation_stats": held.get("observation_stats")}
+    run.save_checkpoint(steps, weights, {}, state)
+    for name in ("metrics.csv", "evaluation.json", "film.mp4"):
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, run.path / name)
+    return run
+
+
+def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bool = False) -> str:
+    """Upload an exported folder to a model hub and return its address.
+
+    Args:
+        folder: what `export` wrote.
+        repo: "owner/name"; made if it does not exist.
+        endpoint: of the hub; https://huggingface.co by default.
+        private: make it so that only its owner sees it.
+
+    Raises:
+        MissingDependency: huggingface_hub is not installed.
+        InvalidRun: the hub refused; not logged in, say.
+    """
+    hub: Any = require("huggingface_hub", "hub")
+    api = hub.HfApi(endpoint=endpoint)
+    try:
+        api.create_repo(repo, private=private, exist_ok=True)
+        return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message="nervecord export"))
+    except Exception as error:  # the hub's client passes on its HTTP library's errors, which change with its version
+        raise InvalidRun(f"{repo} was not uploaded: {' '.join(str(error).split())}") from error
+
+
+def _card(run: Run, film: bool) -> str:
+    config, found = run.config, read_json(run.path / "evaluation.json", f"{run.path} is damaged")
+    loader = jinja2.PackageLoader("nervecord.training", ".")
+    return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
+        config=config, body=make_body(config.body).name, facts=summary(run), found=found, film=film,
+        version=__version__, settings=json.dumps(config.to_json(), indent=1),
+    )  # fmt: skip
