@@ -67,8 +67,14 @@ class Interrupt(Exception):
         RunConfig(algorithm="ppo", steps=512, episode_steps=40, checkpoint_every=128,
                   deficits=(Deficit("joint_pos", 192, 384),),
                   algorithm_options={"n_steps": 32, "n_envs": 4, "batch_size": 32}),
+        *(
+            RunConfig(circuit, "ppo", steps=768, episode_steps=50, checkpoint_every=256, circuit_options={"units": 8},
+                      algorithm_options={"n_steps": 64, "n_envs": 4, "sequence_length": 16})
+            for circuit in ("ctrnn", "lstm")
+        ),
     ],
-    ids=["ncap-es", "mlp-ppo", "ncap-ppo", "ncap-cmaes", "ncap-ddpg", "mlp-td3", "mlp-sac", "deficit"],
+    ids=["ncap-es", "mlp-ppo", "ncap-ppo", "ncap-cmaes", "ncap-ddpg", "mlp-td3", "mlp-sac", "deficit",
+         "ctrnn-ppo", "lstm-ppo"],
 )  # fmt: skip
 def test_a_stopped_run_resumes_to_the_same_weights_and_table(config, tmp_path, monkeypatch):
     whole = train(config, tmp_path / "whole", progress=False)

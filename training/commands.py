@@ -65,6 +65,8 @@ class Train(_Spread):
     """Environment steps between evaluations without the learner's noise (eval/return); none by default."""
     start: str | None = None
     """Folder of a run whose weights to begin with, on this body or another: fine-tuning."""
+    protect: tuple[str, ...] = ()
+    """Folders of runs whose tasks should not be forgotten: updates keep off what they have for inputs."""
     deficit: tuple[str, ...] = ()
     """Windows of training in which a sense reads zero, such as joint_pos:100000:200000 (SENSE:START:STOP)."""
     circuit_options: tuple[str, ...] = ()
@@ -91,6 +93,7 @@ class Train(_Spread):
             checkpoint_every=self.checkpoint_every,
             evaluate_every=self.evaluate_every,
             start=self.start,
+            protect=self.protect,
             deficits=tuple(Deficit.parse(text) for text in self.deficit),
             circuit_options={name: _value(text) for name, text in _pairs(self.circuit_options)},
             algorithm_options={name: _value(text) for name, text in _pairs(self.algorithm_options)},

@@ -39,6 +39,7 @@ class RunConfig:
         evaluate_every: environment steps between evaluations of the agent without its learner's noise,
             logged as eval/return; None for none.
         start: folder of a run whose weights training starts from, on the same body or another.
+        protect: folders of runs whose inputs training keeps its updates off; see `training.protect`.
     """
 
     circuit: str = "ncap"
@@ -57,6 +58,7 @@ class RunConfig:
     checkpoint_every: int = 50_000
     evaluate_every: int | None = None
     start: str | None = None
+    protect: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for kind, name, known in (
@@ -153,6 +155,7 @@ class RunConfig:
             known = dict(values)
             known["body"] = Body(**known["body"])
             known["deficits"] = tuple(Deficit(**deficit) for deficit in known["deficits"])
+            known["protect"] = tuple(known.get("protect", ()))
             known["randomize"] = {name: tuple(bounds) for name, bounds in known["randomize"].items()}
             return cls(**known)
         except (TypeError, KeyError, AttributeError) as error:
@@ -161,6 +164,7 @@ class RunConfig:
     def check(self) -> None:
         """Build environment and learner once, so that what cannot work is said before anything is written."""
         from .learners import make_learner
+        from .protect import protect
         from .start import start_from
 
         env = self.make_env(self.options["n_envs"])
@@ -170,6 +174,8 @@ class RunConfig:
             learner = make_learner(self, env)
             if self.start is not None:
                 start_from(learner, self)
+            if self.protect:
+                protect(learner, self)
         finally:
             env.close()
 

@@ -59,8 +59,8 @@ def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: 
     try:
         weights = {name: value.contiguous() for name, value in checkpoint.weights.items()}
         save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
-        # A start is a folder of whoever trained, and means nothing elsewhere.
-        config = {**run.config.to_json(), "start": None}
+        # Other runs' folders are of whoever trained, and mean nothing elsewhere.
+        config = {**run.config.to_json(), "start": None, "protect": ()}
         stats = checkpoint.state.get("observation_stats")
         write_json(partial / "config.json", {
             "library_name": "nervecord", "format": FORMAT, "holds": Run.kind, "config": config,

@@ -81,6 +81,8 @@ def put_back(model: BaseAlgorithm, tensors: Mapping[str, torch.Tensor], state: M
     Raises:
         KeyError, RuntimeError, ValueError: it is of another learner.
     """
+    # Memory of torch's own: the last bit of a sum can depend on how its terms are aligned.
+    tensors = {name: value.clone() for name, value in tensors.items()}
     names, loose = model._get_torch_save_params()
     for name in names:
         module = recursive_getattr(model, name)

@@ -25,6 +25,7 @@ from .evaluate import evaluate_agent
 from .learners import make_learner
 from .logging import make_logger
 from .populations import Workers, open_evaluator
+from .protect import protect
 from .run import Run, make_policy
 from .start import start_from
 
@@ -90,6 +91,8 @@ class _Training:
             self.model.evaluator = evaluator
         if self.config.start is not None and not checkpoint:
             start_from(self.model, self.config)
+        if self.config.protect:
+            protect(self.model, self.config)
         if checkpoint:
             try:
                 snapshot.put_back(self.model, checkpoint.training, checkpoint.state)

@@ -1,0 +1,98 @@
+"""Hebbian orthogonal projection: the subspace is right, and what it protects does not change."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from nervecord.errors import CircuitMismatch
+from nervecord.training.config import RunConfig
+from nervecord.training.protect import linear_inputs, principal_subspace
+from nervecord.training.rollout import record
+from nervecord.training.run import Run
+from nervecord.training.train import train
+
+CONFIGS = {
+    "mlp-ppo": RunConfig(
+        "mlp", "ppo", steps=512, episode_steps=60, algorithm_options={"n_steps": 64, "n_envs": 4},
+        circuit_options={"hidden": [8]},
+    ),
+    "mlp-es": RunConfig(
+        "mlp", "es", steps=960, episode_steps=60, algorithm_options={"n_envs": 8}, circuit_options={"hidden": [8]}
+    ),
+    "ctrnn-ppo": RunConfig(
+        "ctrnn", "ppo", steps=512, episode_steps=60, circuit_options={"units": 8},
+        algorithm_options={"n_steps": 64, "n_envs": 4, "sequence_length": 16},
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def first(request, tmp_path_factory) -> Run:
+    return train(CONFIGS[request.param], tmp_path_factory.mktemp("first") / "run", progress=False)
+
+
+def test_the_hebbian_rule_finds_the_principal_subspace():
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.standard_normal((10, 10)))[0]
+    spread = np.array([5, 4, 3, 2, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05])
+    inputs = rng.standard_normal((5000, 10)) * spread @ axes
+    rows = principal_subspace(inputs, share=0.999)
+    assert rows.shape == (4, 10)
+    assert np.allclose(rows @ rows.T, np.eye(4), atol=1e-6)
+    # The same plane as by singular values: principal angles of 0.
+    exact = np.linalg.svd(inputs, full_matrices=False)[2][:4]
+    assert np.linalg.svd(rows @ exact.T)[1].min() > 0.9999
+
+
+def test_every_linear_map_is_heard_as_the_circuit_computes_it(first):
+    agent = first.policy()
+    heard = linear_inputs(agent, np.asarray(record(first, 2).observations))
+    matrices = {name for name, value in agent.circuit.named_parameters() if value.ndim == 2}
+    assert set(heard) == matrices
+    for name, (inputs, axis) in heard.items():
+        assert inputs.shape[1] == agent.circuit.get_parameter(name).shape[axis]
+
+
+def test_protected_training_changes_no_answer_to_protected_inputs(first, tmp_path):
+    agent = first.policy()
+    inputs = linear_inputs(agent, np.asarray(record(first, 4).observations))
+    drift = {}
+    for kind, protect in (("free", ()), ("protected", (str(first.path),))):
+        config = dataclasses.replace(first.config, start=str(first.path), protect=protect, seed=1)
+        run = train(config, tmp_path / kind, progress=False)
+        circuit = run.policy().circuit
+        drift[kind] = []
+        for name, (values, axis) in inputs.items():
+            change = (circuit.get_parameter(name) - agent.circuit.get_parameter(name)).detach()
+            assert change.abs().sum() > 0
+            change = change.numpy() if axis == 0 else change.numpy().T
+            drift[kind].append(np.linalg.norm(values @ change) / np.linalg.norm(values) / np.linalg.norm(change))
+    assert all(kept < 0.15 for kept in drift["protected"])
+    assert np.mean(drift["protected"]) < 0.3 * np.mean(drift["free"])
+
+
+def test_what_cannot_be_protected_is_one_line(first, tmp_path):
+    path = str(first.path)
+    with pytest.raises(CircuitMismatch, match="another circuit"):
+        train(dataclasses.replace(first.config, protect=(path,), circuit="gru", circuit_options={}), tmp_path / "a")
+    ncap = RunConfig(steps=960, episode_steps=60, algorithm_options={"n_envs": 8})
+    worm = train(ncap, tmp_path / "worm", progress=False)
+    with pytest.raises(CircuitMismatch, match="no linear map"):
+        train(dataclasses.replace(ncap, protect=(str(worm.path),)), tmp_path / "b")
+    cmaes = dataclasses.replace(ncap, protect=(str(worm.path),), algorithm="cmaes")
+    with pytest.raises(CircuitMismatch, match="choose es or ppo"):
+        train(cmaes, tmp_path / "c")
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_protected_run_resumes_to_the_same_weights(first, tmp_path):
+    config = dataclasses.replace(first.config, protect=(str(first.path),), checkpoint_every=240)
+    whole = train(config, tmp_path / "whole", progress=False)
+    half = train(dataclasses.replace(config, steps=config.steps // 2), tmp_path / "half", progress=False)
+    state = half.load_checkpoint()
+    other = Run.create(tmp_path / "other", config)
+    other.save_checkpoint(state.step, state.weights, state.training, {**state.state, "done": False})
+    resumed = train(config, other.path, progress=False)
+    for name, value in whole.policy().circuit.state_dict().items():
+        assert torch.equal(value, resumed.policy().circuit.state_dict()[name]), name
