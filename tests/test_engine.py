@@ -46,6 +46,11 @@ def test_every_task_is_done_once():
     assert sorted(done) == [(str(x), x * x) for x in range(7)]
 
 
+def test_a_long_queue_does_not_stop_half_way():
+    # A pool that renews its workers does, in Python 3.11.
+    assert len(dict(run_tasks(square, {str(i): (i,) for i in range(200)}, workers=2))) == 200
+
+
 def test_a_worker_has_one_core():
     assert dict(run_tasks(threads, {"a": ()}, workers=1)) == {"a": "1"}
 

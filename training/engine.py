@@ -61,8 +61,9 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     left, lost = dict(tasks), 0
     while left:
-        # A process that has trained many runs holds memory that it does not give back.
-        pool = concurrent.futures.ProcessPoolExecutor(workers, context, take_one_core, max_tasks_per_child=16)
+        # Workers stay to the end: with max_tasks_per_child the pool of Python 3.11 can wait for ever
+        # (https://github.com/python/cpython/issues/115634).
+        pool = concurrent.futures.ProcessPoolExecutor(workers, context, take_one_core)
         try:
             names = {pool.submit(function, *arguments): name for name, arguments in left.items()}
             for job in concurrent.futures.as_completed(names):

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from ...errors import UnknownName
+from .complexity import complexity
 from .diagram import diagram, draw_wiring, neuron_places, to_dot, to_networkx
 from .gait import gait
+from .geometry import geometry
 from .lesions import lesions
 from .probe import Probe, ProbeResult, Subject
+from .timescales import timescales
+from .topology import topology
 
 PROBES: dict[str, Probe] = {
     "gait": Probe("frequency, wave, speed and efficiency of the undulation", gait),
+    "timescales": Probe("how long each neuron's activity remembers itself", timescales),
+    "complexity": Probe("how irregular each neuron's activity is", complexity),
+    "geometry": Probe("which phases a network holds apart, beside its inputs and outputs", geometry),
+    "topology": Probe("how many loops the network's states form", topology),
     "lesions": Probe("the return that remains without each neuron", lesions, is_study=True),
     "diagram": Probe("the wiring drawn, with signs and weights", diagram),
 }

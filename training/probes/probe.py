@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from ...circuits import Wiring
@@ -75,3 +76,25 @@ class Probe:
     doc: str
     run: Callable[[Subject], ProbeResult]
     is_study: bool = False
+
+
+def living(recording: Recording, min_steps: int) -> tuple[Float[np.ndarray, "E T n"], tuple[str, ...], int]:
+    """Return the activity and the names of the neurons that change at all, and how many do not.
+
+    Raises:
+        InvalidRecording: fewer steps than `min_steps`, a value that is not finite, or no neuron that changes.
+    """
+    if recording.n_steps < min_steps:
+        raise InvalidRecording(
+            f"the recording has {recording.n_steps} steps ({recording.n_steps * recording.dt:.1f} s), and "
+            f"{min_steps} are needed; record longer episodes"
+        )
+    activity = np.asarray(recording.activity, np.float32)
+    if not np.isfinite(activity).all():
+        episode, step, index = np.argwhere(~np.isfinite(activity))[0]
+        raise InvalidRecording(f"neuron {recording.neurons[index]} is not finite in episode {episode}, step {step}")
+    alive = np.ptp(activity.reshape(-1, activity.shape[2]), axis=0) > 1e-6
+    if not alive.any():
+        raise InvalidRecording(f"none of the {len(alive)} neurons ever changes; there is nothing to measure")
+    names = tuple(name for name, lives in zip(recording.neurons, alive, strict=True) if lives)
+    return activity[:, :, alive], names, int((~alive).sum())

@@ -1,0 +1,127 @@
+"""Geometry and topology of layouts that are known: cubes, circles and lines."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from nervecord.circuits import Wiring
+from nervecord.errors import InvalidRecording
+from nervecord.training.config import RunConfig
+from nervecord.training.probes import Subject, run_probe
+from nervecord.training.probes.conditions import gait_phase
+from nervecord.training.probes.geometry import (
+    alignment,
+    dissimilarity,
+    generalisation,
+    identification_accuracy,
+    parallelism,
+    transformed,
+)
+from nervecord.training.probes.topology import persistence
+from nervecord.training.rollout import record
+from nervecord.training.train import train
+
+LABELS = np.array(list(itertools.product([False, True], repeat=3)))
+CUBE = np.where(LABELS, 1.0, -1.0)
+
+
+@pytest.fixture(scope="module")
+def worm(tmp_path_factory):
+    config = RunConfig(steps=9600, episode_steps=300, algorithm_options={"n_envs": 8})
+    run = train(config, tmp_path_factory.mktemp("worm") / "run", progress=False)
+    return Subject(record(run, 3), run.policy().circuit.wiring(), run)
+
+
+def test_a_circle_has_one_loop_and_a_line_has_none():
+    angle = np.arange(24) * 2 * np.pi / 24
+    _, loops = persistence(np.stack([np.cos(angle), np.sin(angle)], 1))
+    assert len(loops) == 1
+    assert loops[0, 1] - loops[0, 0] == pytest.approx(np.sqrt(3) - 2 * np.sin(np.pi / 24), abs=1e-5)
+    components, loops = persistence(np.arange(24.0)[:, None])
+    assert len(loops) == 0
+    assert np.allclose(components[:-1, 1], 1)
+
+
+def test_a_swimming_worm_runs_around_one_loop(worm):
+    numbers = run_probe("topology", worm).numbers
+    assert numbers["loops"] == 1
+    assert numbers["second_loop"] < numbers["longest_loop"] / 2
+
+
+def test_a_factorised_cube_is_parallel_and_generalises():
+    rotated = CUBE @ np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    for index in range(3):
+        assert parallelism(rotated, LABELS, index) == pytest.approx(1)
+        assert generalisation(rotated, LABELS, index) == 1
+    assert alignment(rotated, CUBE[:, :1]) == pytest.approx(1 / np.sqrt(3))
+    xor = (CUBE[:, 0] * CUBE[:, 1])[:, None]
+    assert alignment(rotated, xor) == pytest.approx(0, abs=1e-12)
+
+
+def test_random_layouts_neither_are_parallel_nor_generalise():
+    rng = np.random.default_rng(0)
+    scores = [
+        (parallelism(states, LABELS, 0), generalisation(states, LABELS, 0))
+        for states in rng.standard_normal((200, 8, 50))
+    ]
+    assert np.mean(scores, 0) == pytest.approx([0, 0.5], abs=0.05)
+
+
+def test_alignment_knows_no_rotation_and_no_scale():
+    rng = np.random.default_rng(1)
+    states = rng.standard_normal((16, 5))
+    turned = 3 * states @ np.linalg.qr(rng.standard_normal((5, 5)))[0] + 2
+    assert alignment(states, turned) == pytest.approx(1)
+
+
+def test_the_geo_topological_transform_keeps_what_it_is_given():
+    states = np.random.default_rng(2).standard_normal((12, 4))
+    rdm = dissimilarity(states)
+    kept = rdm.copy()
+    once, twice = transformed(rdm, "geo-topological"), transformed(rdm, "geo-topological")
+    assert np.array_equal(rdm, kept)
+    assert np.array_equal(once, twice)
+    # Quantiles: a fifth is 0, a fifth is 1, and a monotone change of the distances changes nothing.
+    values = once[np.triu_indices(12, 1)]
+    assert (values == 0).mean() == pytest.approx(0.2, abs=0.03)
+    assert (values == 1).mean() == pytest.approx(0.2, abs=0.03)
+    assert np.allclose(transformed(rdm**3, "geo-topological"), once)
+
+
+def test_models_are_identified_the_better_the_less_noise():
+    rng = np.random.default_rng(3)
+    angle = np.arange(12) * 2 * np.pi / 12
+    models = np.zeros((2, 12, 2))
+    models[0] = np.stack([np.cos(angle), np.sin(angle)], 1)
+    models[1, :, 0] = np.linspace(-1, 1, 12)
+    clean = identification_accuracy(models, 0.01, rng, repeats=3)
+    noisy = identification_accuracy(models, 5.0, rng, repeats=10)
+    assert clean.shape == (3, 3)
+    assert (clean == 1).all()
+    assert noisy.mean() < 0.75
+
+
+def test_the_phase_of_a_planted_wave_is_its_own(worm):
+    time = np.arange(600) * 0.03
+    place = np.arange(1, 6) / 6
+    planted = 2 * np.pi * 0.7 * time[:, None] - 2 * np.pi * place / 0.65
+    recording = dataclasses.replace(worm.recording, joint_pos=np.cos(planted)[None], rewards=np.zeros((1, 600)))
+    true = planted[120:, 0]
+    error = np.angle(np.exp(1j * (gait_phase(recording)[0] - true)))[20:-20]
+    assert np.abs(error).max() < 0.15
+
+
+def test_geometry_of_a_worm(worm):
+    numbers = run_probe("geometry", worm).numbers
+    assert numbers["alignment_outputs"] > numbers["alignment_outputs_shuffled_95"]
+    assert numbers["generalisation_bent"] > 0.9
+
+
+def test_a_body_that_does_not_undulate_is_one_line(worm):
+    recording = worm.recording
+    steady = np.repeat(np.linspace(0, 1, recording.n_steps)[None, :, None], 5, 2)
+    still = dataclasses.replace(recording, joint_pos=steady, rewards=recording.rewards[:1])
+    for name in ("geometry", "topology"):
+        with pytest.raises(InvalidRecording, match="does not undulate"):
+            run_probe(name, Subject(still, Wiring((), ())))

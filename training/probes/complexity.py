@@ -1,0 +1,86 @@
+"""Complexity: how far each neuron's activity is from repeating itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.figure import Figure
+
+from ..figures import COLOURS, open_axes
+from ..statistics import bootstrap_mean
+from .probe import ProbeResult, Subject, living
+
+_EPISODES = 4
+_SHUFFLES = 3
+
+
+def complexity(subject: Subject) -> ProbeResult:
+    """Measure the Lempel-Ziv complexity of every neuron, binarised at its median, over that of its shuffles.
+
+    1 is as irregular as chance, towards 0 repeats itself. The first four episodes are used, with three
+    shuffles of each.
+
+    Raises:
+        InvalidRecording: fewer than 100 steps, values that are not finite, or no neuron that changes.
+    """
+    activity, names, constant = living(subject.recording, 100)
+    rng = np.random.default_rng(0)
+    values = np.array([
+        [normalised_complexity(binarise(episode[:, index]), rng) for index in range(len(names))]
+        for episode in activity[:_EPISODES]
+    ])  # fmt: skip
+    neurons = values.mean(0)
+    interval = bootstrap_mean(values.mean(1))
+    most, least = int(neurons.argmax()), int(neurons.argmin())
+    numbers = {
+        "mean": interval.mean, "mean_low": interval.low, "mean_high": interval.high,
+        "least": float(neurons[least]), "most": float(neurons[most]), "constant": float(constant),
+    }  # fmt: skip
+    units = {name: "neurons" if name == "constant" else "of chance" for name in numbers}
+    words = (f"{names[least]} repeats itself most, {names[most]} least.",)
+    arrays = {"neuron": np.array(names), "complexity": values}
+    return ProbeResult(numbers, units, arrays, _figure(names, values), words)
+
+
+def binarise(series: Float[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:
+    """Return where a series is above its median, or above its lower value if the median is its highest."""
+    above = series > np.median(series)
+    return above if above.any() else series >= np.median(series)
+
+
+def normalised_complexity(bits: Bool[np.ndarray, " T"], rng: np.random.Generator) -> float:
+    """Return the Lempel-Ziv complexity of bits over the mean of their shuffles'."""
+    shuffled = [lempel_ziv(rng.permutation(bits)) for _ in range(_SHUFFLES)]
+    return lempel_ziv(bits) / float(np.mean(shuffled))
+
+
+def lempel_ziv(bits: Bool[np.ndarray, " T"]) -> int:
+    """Return the number of phrases of the exhaustive history (Lempel and Ziv 1976).
+
+    From where the last one ended, a phrase grows for as long as it can be copied from what came before its
+    own last symbol.
+    """
+    text = np.asarray(bits, bool).astype(np.uint8).tobytes()
+    phrases, start, length = 0, 0, 1
+    while start + length <= len(text):
+        if text[start : start + length] in text[: start + length - 1]:
+            length += 1
+        else:
+            phrases, start, length = phrases + 1, start + length, 1
+    return phrases + (length > 1)
+
+
+def _figure(names: tuple[str, ...], values: Float[np.ndarray, "E n"]) -> Figure:
+    mean = values.mean(0)
+    order = np.argsort(mean)[-60:] if len(mean) > 60 else np.argsort(mean)
+    figure = Figure(figsize=(max(5.0, 0.19 * len(order) + 1.2), 3.2), layout="constrained")
+    axes = figure.subplots()
+    for episode in values[:, order]:
+        axes.plot(episode, "o", markersize=2.5, color=COLOURS[1])
+    axes.plot(mean[order], "o", markersize=4.5, color=COLOURS[0], label="mean over episodes")
+    axes.axhline(1, color="#57606a", linewidth=0.8, linestyle="--", label="shuffled")
+    axes.set_xticks(range(len(order)), [names[index] for index in order], rotation=90, fontsize=7)
+    axes.set(ylabel="Lempel-Ziv complexity / chance", ylim=(0, None))
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 1.16), ncols=2)
+    open_axes(axes)
+    return figure
