@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...errors import UnknownName
 from .complexity import complexity
 from .diagram import diagram, draw_wiring, neuron_places, to_dot, to_networkx
+from .fixed_points import fixed_points
 from .gait import gait
 from .geometry import geometry
 from .lesions import lesions
@@ -18,6 +19,7 @@ PROBES: dict[str, Probe] = {
     "complexity": Probe("how irregular each neuron's activity is", complexity),
     "geometry": Probe("which phases a network holds apart, beside its inputs and outputs", geometry),
     "topology": Probe("how many loops the network's states form", topology),
+    "fixed_points": Probe("the states in which a recurrent circuit would rest", fixed_points),
     "lesions": Probe("the return that remains without each neuron", lesions, is_study=True),
     "diagram": Probe("the wiring drawn, with signs and weights", diagram),
 }
