@@ -8,7 +8,9 @@ from .diagram import diagram, draw_wiring, neuron_places, to_dot, to_networkx
 from .fixed_points import fixed_points
 from .gait import gait
 from .geometry import geometry
+from .learning_regime import learning_regime
 from .lesions import lesions
+from .noise_orbits import noise_orbits
 from .probe import Probe, ProbeResult, Subject
 from .timescales import timescales
 from .topology import topology
@@ -21,6 +23,8 @@ PROBES: dict[str, Probe] = {
     "topology": Probe("how many loops the network's states form", topology),
     "fixed_points": Probe("the states in which a recurrent circuit would rest", fixed_points),
     "lesions": Probe("the return that remains without each neuron", lesions, is_study=True),
+    "learning_regime": Probe("rich or lazy: how far training moved weights, kernel and codes", learning_regime),
+    "noise_orbits": Probe("how noise makes a recurrent circuit wander and change its output", noise_orbits),
     "diagram": Probe("the wiring drawn, with signs and weights", diagram),
 }
 
