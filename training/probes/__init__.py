@@ -12,6 +12,7 @@ from .learning_regime import learning_regime
 from .lesions import lesions
 from .noise_orbits import noise_orbits
 from .probe import Probe, ProbeResult, Subject
+from .robustness import robustness
 from .timescales import timescales
 from .topology import topology
 
@@ -22,6 +23,7 @@ PROBES: dict[str, Probe] = {
     "geometry": Probe("which phases a network holds apart, beside its inputs and outputs", geometry),
     "topology": Probe("how many loops the network's states form", topology),
     "fixed_points": Probe("the states in which a recurrent circuit would rest", fixed_points),
+    "robustness": Probe("the return that remains when weights and neurons are disturbed", robustness, is_study=True),
     "lesions": Probe("the return that remains without each neuron", lesions, is_study=True),
     "learning_regime": Probe("rich or lazy: how far training moved weights, kernel and codes", learning_regime),
     "noise_orbits": Probe("how noise makes a recurrent circuit wander and change its output", noise_orbits),
