@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ...errors import UnknownName
+from .biclusters import biclusters
 from .complexity import complexity
 from .diagram import diagram, draw_wiring, neuron_places, to_dot, to_networkx
 from .fixed_points import fixed_points
+from .functional_connectome import functional_connectome
 from .gait import gait
 from .geometry import geometry
 from .learning_regime import learning_regime
@@ -24,6 +26,8 @@ PROBES: dict[str, Probe] = {
     "topology": Probe("how many loops the network's states form", topology),
     "fixed_points": Probe("the states in which a recurrent circuit would rest", fixed_points),
     "robustness": Probe("the return that remains when weights and neurons are disturbed", robustness, is_study=True),
+    "functional_connectome": Probe("which neurons change together, and when", functional_connectome),
+    "biclusters": Probe("states of the network, and groups of neurons that tell them alike", biclusters),
     "lesions": Probe("the return that remains without each neuron", lesions, is_study=True),
     "learning_regime": Probe("rich or lazy: how far training moved weights, kernel and codes", learning_regime),
     "noise_orbits": Probe("how noise makes a recurrent circuit wander and change its output", noise_orbits),
