@@ -12,6 +12,7 @@ from .gait import gait
 from .geometry import geometry
 from .learning_regime import learning_regime
 from .lesions import lesions
+from .neuron_labels import neuron_labels
 from .noise_orbits import noise_orbits
 from .probe import Probe, ProbeResult, Subject
 from .robustness import robustness
@@ -20,6 +21,7 @@ from .topology import topology
 
 PROBES: dict[str, Probe] = {
     "gait": Probe("frequency, wave, speed and efficiency of the undulation", gait),
+    "neuron_labels": Probe("a sentence for each neuron: when it is active", neuron_labels),
     "timescales": Probe("how long each neuron's activity remembers itself", timescales),
     "complexity": Probe("how irregular each neuron's activity is", complexity),
     "geometry": Probe("which phases a network holds apart, beside its inputs and outputs", geometry),
