@@ -6,6 +6,7 @@ from ...errors import UnknownName
 from .biclusters import biclusters
 from .complexity import complexity
 from .diagram import diagram, draw_wiring, neuron_places, to_dot, to_networkx
+from .facets import facets
 from .fixed_points import fixed_points
 from .functional_connectome import functional_connectome
 from .gait import gait
@@ -22,6 +23,7 @@ from .topology import topology
 PROBES: dict[str, Probe] = {
     "gait": Probe("frequency, wave, speed and efficiency of the undulation", gait),
     "neuron_labels": Probe("a sentence for each neuron: when it is active", neuron_labels),
+    "facets": Probe("the different situations in which a neuron is most active", facets),
     "timescales": Probe("how long each neuron's activity remembers itself", timescales),
     "complexity": Probe("how irregular each neuron's activity is", complexity),
     "geometry": Probe("which phases a network holds apart, beside its inputs and outputs", geometry),
