@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...errors import UnknownName
 from .biclusters import biclusters
 from .complexity import complexity
+from .critical_periods import critical_periods
 from .diagram import diagram, draw_wiring, neuron_places, to_dot, to_networkx
 from .facets import facets
 from .fixed_points import fixed_points
@@ -19,6 +20,7 @@ from .probe import Probe, ProbeResult, Subject
 from .robustness import robustness
 from .timescales import timescales
 from .topology import topology
+from .transitions import transitions
 
 PROBES: dict[str, Probe] = {
     "gait": Probe("frequency, wave, speed and efficiency of the undulation", gait),
@@ -35,6 +37,8 @@ PROBES: dict[str, Probe] = {
     "lesions": Probe("the return that remains without each neuron", lesions, is_study=True),
     "learning_regime": Probe("rich or lazy: how far training moved weights, kernel and codes", learning_regime),
     "noise_orbits": Probe("how noise makes a recurrent circuit wander and change its output", noise_orbits),
+    "transitions": Probe("the neurons that kick the output from one state into the next", transitions),
+    "critical_periods": Probe("when in training a missing sense costs most", critical_periods, is_study=True),
     "diagram": Probe("the wiring drawn, with signs and weights", diagram),
 }
 

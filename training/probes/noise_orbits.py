@@ -109,9 +109,9 @@ class Stays:
 def measure_orbits(trajectories: Float[np.ndarray, "R T N"], centre: Float[np.ndarray, " N"], dt: float) -> Orbits:
     """Return how far trajectories stray from a centre, and how fast they turn.
 
-    They turn about their own mean, because noise may shift it from the centre. The rotation is the angle of
-    sum conj(z_t) z_t+1 over dt, z the position in the plane of the first two principal components, each at
-    unit variance so that an ellipse counts as the circle it is.
+    They turn about their own mean, because noise may shift it from the centre. The rotation is the angle
+    of sum conj(z_t) z_t+1 over dt, z the position in the plane of the first two principal components, each
+    at unit variance so that an ellipse counts as the circle it is.
 
     Raises:
         InvalidRecording: fewer than two steps or two dimensions, or values that are not finite.
