@@ -12,6 +12,7 @@ from .fixed_points import fixed_points
 from .functional_connectome import functional_connectome
 from .gait import gait
 from .geometry import geometry
+from .influential_paths import influential_paths
 from .learning_regime import learning_regime
 from .lesions import lesions
 from .neuron_labels import neuron_labels
@@ -25,6 +26,7 @@ from .transitions import transitions
 PROBES: dict[str, Probe] = {
     "gait": Probe("frequency, wave, speed and efficiency of the undulation", gait),
     "neuron_labels": Probe("a sentence for each neuron: when it is active", neuron_labels),
+    "influential_paths": Probe("the chains of neurons by which senses move the body", influential_paths),
     "facets": Probe("the different situations in which a neuron is most active", facets),
     "timescales": Probe("how long each neuron's activity remembers itself", timescales),
     "complexity": Probe("how irregular each neuron's activity is", complexity),
