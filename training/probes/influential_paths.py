@@ -118,7 +118,7 @@ def strongest_paths(layers: Layers, count: int, beam: int = _BEAM) -> list[Path]
     return [Path(path, float(np.abs(carried).mean())) for path, carried in held[:count]]
 
 
-def all_contributions(layers: Layers) -> Float[np.ndarray, samples * widths]:
+def all_contributions(layers: Layers) -> Float[np.ndarray, "samples first *others"]:
     """Return the contribution of every path, one axis for each layer."""
     carried = layers.values
     for jacobian in layers.jacobians:
