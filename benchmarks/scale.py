@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from stable_baselines3.common.logger import configure
 
 from ..agents import ES
 from ..training.config import RunConfig
@@ -84,6 +85,7 @@ def _generation_rows() -> list[dict[str, Any]]:
         config = dataclasses.replace(_ES, circuit=circuit, algorithm_options={"n_envs": 32, "population": 4096})
         env = config.make_env(32)
         model: Any = make_learner(config, env)
+        model.set_logger(configure(None, []))
         begin = time.perf_counter()
         weights, seeds = model._ask(model._rng_of(0))
         model._tell(torch.randn(4096).numpy())
