@@ -9,12 +9,14 @@ from .learning_regime import learning_regime
 from .lesions import lesions
 from .noise_orbits import noise_orbits
 from .probe import Probe, ProbeResult, Subject
+from .transitions import transitions
 
 PROBES: dict[str, Probe] = {
     "gait": Probe("frequency, wave, speed and efficiency of the undulation", gait),
     "lesions": Probe("the return that remains without each neuron", lesions, is_study=True),
     "learning_regime": Probe("rich or lazy: how far training moved weights, kernel and codes", learning_regime),
     "noise_orbits": Probe("how noise makes a recurrent circuit wander and change its output", noise_orbits),
+    "transitions": Probe("the neurons that kick the output from one state into the next", transitions),
     "diagram": Probe("the wiring drawn, with signs and weights", diagram),
 }
 

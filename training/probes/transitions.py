@@ -1,0 +1,284 @@
+"""Transitions: which neurons kick a circuit's output from one discrete state into the next.
+
+A kick neuron leaves its usual range before the output changes and moves what decides the output; silencing
+and driving it then change how often the output changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+from scipy import stats
+from torch import Tensor
+
+from ...circuits import Circuit, Pins, State
+from ...errors import CircuitMismatch, InvalidRecording
+from ..figures import COLOURS, open_axes
+from .probe import ProbeResult, Subject
+from .sequences import hidden_columns, sensor_sequences
+
+# From the motors to the output's discrete state: one column per motor, 1 where it is on.
+Code = Callable[[Float[Tensor, "*batch motors"]], Float[Tensor, "*batch motors"]]
+
+_EPISODES, _STEPS = 8, 400
+_LEAD = 3  # steps before a transition that count as before it
+_EVENTS = 1000  # transitions that the slopes are averaged over
+_FEWEST = 3  # transitions of a kind below which their mean says nothing
+_DRIVE = 2.0  # standard deviations
+_SHOWN = 6
+
+
+def transitions(subject: Subject) -> ProbeResult:
+    """Find the neurons that kick the agent's output from state to state.
+
+    The circuit hears the first 400 steps of up to 8 episodes again, open loop: the body does not answer to
+    what is silenced or driven. The output's discrete state is which of the motors are positive; each sign
+    that changes is a transition. See `find_kicks` for the score and `pinned_rates` for its confirmation.
+
+    Raises:
+        InvalidRecording: there is only a recording, its episodes are shorter than 8 steps or not finite, no
+            motor changes sign, or every neuron is constant.
+        CircuitMismatch: the circuit's neurons cannot be reached.
+    """
+    agent, recording = subject.run.policy(), subject.recording
+    circuit, dt = agent.circuit, recording.dt
+    steps = max(8, min(_STEPS, recording.n_steps))
+    sensors = sensor_sequences(agent, recording, _EPISODES, steps, from_start=True)
+    kicks = find_kicks(circuit, sensors)
+    rates = pinned_rates(circuit, sensors, kicks) / dt
+    names = [circuit.neurons[column].name for column in kicks.columns]
+    order = np.argsort(-kicks.score)
+    first = order[0]
+    intact, silenced, driven = rates[0], rates[1 : len(names) + 1], rates[len(names) + 1 :]
+    change = np.abs(silenced - intact) + np.abs(driven - intact)
+    varies = len(names) > 2 and np.ptp(change) > 0 and np.ptp(kicks.score) > 0
+    numbers = {
+        "transitions": kicks.n_transitions,
+        "transition_rate": intact,
+        "first_score": kicks.score[first],
+        "first_z": kicks.z[first],
+        "first_slope": kicks.slope[first],
+        "rate_without_first": silenced[first],
+        "rate_driving_first": driven[first],
+        "agreement": stats.spearmanr(kicks.score, change).statistic if varies else 0.0,
+        "constant_neurons": kicks.n_constant,
+    }
+    units = dict.fromkeys(numbers, "1/s") | {
+        "transitions": "transitions",
+        "first_score": "motor",
+        "first_z": "",
+        "first_slope": "motor/activity",
+        "agreement": "",
+        "constant_neurons": "neurons",
+    }
+    arrays = {
+        "neuron": np.array(names),
+        "score": kicks.score,
+        "z": kicks.z,
+        "slope": kicks.slope,
+        "rate_silenced": silenced,
+        "rate_driven": driven,
+    }
+    words = tuple(
+        f"{names[index]} leaves its range by {kicks.z[index]:.1f} standard deviations before the output changes; "
+        f"{intact:.2g} transitions a second become {silenced[index]:.2g} without it and {driven[index]:.2g} driven."
+        for index in order[:_SHOWN]
+    )
+    figure = _figure(names, kicks, silenced, driven, intact, order)
+    return ProbeResult({name: float(value) for name, value in numbers.items()}, units, arrays, figure, words)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kicks:
+    """What each of a circuit's own units, those that vary, has to do with transitions of the output.
+
+    Attributes:
+        columns: the units' columns of activity.
+        score: z x slope, mean over the kinds of transition, weighted by how often each occurs.
+        z: distance of the unit's mean in one of the steps before a transition, the one where it is largest,
+            from its mean in the same state of the output, in standard deviations there; mean over kinds.
+        slope: |d gap / d activity|, mean over transitions and kinds.
+        spread: standard deviation of the unit.
+        n_transitions: how many there were.
+        n_constant: units left out because they never vary.
+    """
+
+    columns: list[int]
+    score: Float[np.ndarray, " units"]
+    z: Float[np.ndarray, " units"]
+    slope: Float[np.ndarray, " units"]
+    spread: Float[np.ndarray, " units"]
+    n_transitions: int
+    n_constant: int
+
+
+def positive(motors: Float[Tensor, "*batch motors"]) -> Float[Tensor, "*batch motors"]:
+    """Return 1 for every motor that is positive: the output state of a swimmer."""
+    return (motors > 0).float()
+
+
+def largest(motors: Float[Tensor, "*batch motors"]) -> Float[Tensor, "*batch motors"]:
+    """Return 1 for the largest motor: the symbol that a circuit with a logit for each would emit."""
+    return torch.nn.functional.one_hot(motors.argmax(-1), motors.shape[-1]).float()
+
+
+def find_kicks(circuit: Circuit, sensors: Float[Tensor, "time batch sensors"], code: Code = positive) -> Kicks:
+    """Score every unit of a circuit by z x |d gap / d activity| over the three steps before transitions.
+
+    The gap is what decides the transition: the sum of the motors that go on minus those that go off (the
+    difference of two logits, where the output is the largest). Its slope is by a shift of the unit in
+    these steps and the transition's own, through the circuit's dynamics, so that units count that reach the
+    motors at once and by others. Kinds of transition are the columns of the code, on and off apart; z
+    compares with the steps in which that column is as it was before. Kinds of fewer than three transitions
+    are left out.
+
+    Raises:
+        CircuitMismatch: the circuit's neurons cannot be reached.
+        InvalidRecording: the output hardly changes, or every unit is constant.
+    """
+    if not circuit.can_be_pinned:
+        raise CircuitMismatch(f"the neurons of {type(circuit).__name__} cannot be reached, so none can be silenced")
+    activity, motors, states = _run(circuit, sensors)
+    hidden = hidden_columns(circuit)
+    spread = activity.std((0, 1))
+    # Single precision: a constant unit may differ in its last digit.
+    varies = spread > 1e-5 * np.abs(activity).max((0, 1))
+    columns = [column for column in hidden if varies[column]]
+    if not columns:
+        raise InvalidRecording("every neuron is constant over the recording, so none can be a kick")
+    codes = code(motors).numpy()
+    change = np.diff(codes, axis=0)
+    when, row = np.nonzero(change[_LEAD - 1 :].any(-1))
+    when += _LEAD  # the first step of the new state
+    if len(when) < _FEWEST:
+        raise _too_few(len(when), sensors)
+    slopes, own = _slopes(circuit, sensors, states, when, row, torch.as_tensor(change[when - 1, row]))
+    values = activity[..., columns]
+    before = np.stack([values[when - lag, row] for lag in range(1, _LEAD + 1)])
+    kinds = []
+    for column in range(codes.shape[-1]):
+        for direction in (1, -1):
+            events = change[when - 1, row, column] == direction
+            sampled = events[own]
+            if events.sum() < _FEWEST or not sampled.any():
+                continue
+            usual = values[codes[..., column] == (direction == -1)]
+            deviation = np.maximum(usual.std(0), 1e-5 * spread[columns])
+            # The step at which it is furthest out: a kick may last for one only.
+            z = np.abs(before[:, events].mean(1) - usual.mean(0)).max(0) / deviation
+            kinds.append((events.sum(), z, slopes[sampled][:, columns].mean(0)))
+    if not kinds:
+        raise _too_few(len(when), sensors)
+    weight = np.array([count for count, _, _ in kinds], float)
+    weight /= weight.sum()
+    z, slope = np.array([z for _, z, _ in kinds]), np.array([slope for _, _, slope in kinds])
+    score = weight @ (z * slope)
+    return Kicks(columns, score, weight @ z, weight @ slope, spread[columns], len(when), len(hidden) - len(columns))
+
+
+@torch.no_grad()
+def pinned_rates(
+    circuit: Circuit, sensors: Float[Tensor, "time batch sensors"], kicks: Kicks, code: Code = positive
+) -> Float[np.ndarray, " 1+2*units"]:
+    """Return transitions per step: left alone, then with each unit silenced, then with each driven.
+
+    Silenced units are held at 0; driven ones are shifted by two of their standard deviations.
+    """
+    n, batch = len(kicks.columns), sensors.shape[1]
+    scale, shift = torch.ones(1 + 2 * n, len(circuit.neurons)), torch.zeros(1 + 2 * n, len(circuit.neurons))
+    each = torch.arange(n)
+    scale[1 + each, kicks.columns] = 0.0
+    shift[1 + n + each, kicks.columns] = _DRIVE * torch.as_tensor(kicks.spread, dtype=shift.dtype)
+    circuit.pins = Pins(scale.repeat_interleave(batch, 0), shift.repeat_interleave(batch, 0))
+    try:
+        _, motors, _ = _run(circuit, sensors.repeat(1, 1 + 2 * n, 1), keep=False)
+    finally:
+        circuit.pins = None
+    codes = code(motors)
+    changed = (codes[1:] != codes[:-1]).any(-1).double().mean(0)
+    return changed.reshape(1 + 2 * n, batch).mean(1).numpy()
+
+
+@torch.no_grad()
+def _run(
+    circuit: Circuit, sensors: Float[Tensor, "time batch sensors"], keep: bool = True
+) -> tuple[Float[np.ndarray, "time batch neurons"], Float[Tensor, "time batch motors"], list[State]]:
+    """Return the neurons, the motors, and the states before every step."""
+    state = circuit.initial_state(sensors.shape[1])
+    rows, motors, states = [], [], []
+    for sensed in sensors:
+        if keep:
+            states.append(state)
+            motor, state, activity = circuit.forward_with_activity(sensed, state)
+            rows.append(activity)
+        else:
+            motor, state = circuit(sensed, state)
+        motors.append(motor)
+    return (torch.stack(rows).double().numpy() if keep else np.empty((0, 0, 0))), torch.stack(motors), states
+
+
+def _slopes(
+    circuit: Circuit,
+    sensors: Float[Tensor, "time batch sensors"],
+    states: list[State],
+    when: Int[np.ndarray, " events"],
+    row: Int[np.ndarray, " events"],
+    change: Float[Tensor, "events motors"],
+) -> tuple[Float[np.ndarray, "sampled neurons"], Int[np.ndarray, " sampled"]]:
+    """Return |d gap / d shift| of a sample of the transitions, and which they are."""
+    sample = np.unique(np.linspace(0, len(when) - 1, min(len(when), _EVENTS)).astype(int))
+    when, row = when[sample], row[sample]
+    state = {
+        key: torch.stack([states[step - _LEAD][key][b] for step, b in zip(when, row, strict=True)]) for key in states[0]
+    }
+    shift = torch.zeros(len(when), len(circuit.neurons), requires_grad=True)
+    try:
+        circuit.pins = Pins(torch.ones_like(shift), shift)
+        for lag in range(_LEAD, -1, -1):
+            motors, state = circuit(sensors[when - lag, row], state)
+    finally:
+        circuit.pins = None
+    gap = (motors * change[sample]).sum()
+    (slope,) = torch.autograd.grad(gap, shift, allow_unused=True, materialize_grads=True)
+    return slope.abs().double().numpy(), sample
+
+
+def _too_few(count: int, sensors: Float[Tensor, "time batch sensors"]) -> InvalidRecording:
+    return InvalidRecording(
+        f"the output changes {count} times in {sensors.shape[1]} sequences of {len(sensors)} steps, too rarely to "
+        f"average; record an agent whose motors change sign {_FEWEST} times or more"
+    )
+
+
+def _figure(
+    names: list[str],
+    kicks: Kicks,
+    silenced: Float[np.ndarray, " units"],
+    driven: Float[np.ndarray, " units"],
+    intact: float,
+    order: Int[np.ndarray, " units"],
+) -> Figure:
+    figure = Figure(figsize=(7.6, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    shown = order[:_SHOWN]
+    left.plot(kicks.z, kicks.slope, ".", color=COLOURS[1])
+    left.plot(kicks.z[shown], kicks.slope[shown], "o", color=COLOURS[0])
+    for number, index in enumerate(shown, 1):
+        left.annotate(str(number), (kicks.z[index], kicks.slope[index]), (4, 3), textcoords="offset points", fontsize=8)
+    left.set(xlabel="deviation before transitions (sd)", ylabel="|d gap / d activity| (motor per activity)")
+    places = np.arange(len(shown))
+    right.bar(places - 0.2, silenced[shown], 0.38, color=COLOURS[0], label="silenced")
+    right.bar(places + 0.2, driven[shown], 0.38, color=COLOURS[2], label="driven")
+    right.axhline(intact, color=COLOURS[4], linestyle="--", linewidth=1, label="left alone")
+    labels = [f"{number} {names[index]}" for number, index in enumerate(shown, 1)]
+    right.set_xticks(places, labels, rotation=40, ha="right", fontsize=8)
+    right.set(ylabel="transitions per second")
+    right.legend(frameon=False, ncols=3, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    for axes in (left, right):
+        open_axes(axes)
+    return figure
