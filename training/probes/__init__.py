@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...errors import UnknownName
+from .critical_periods import critical_periods
 from .diagram import diagram, draw_wiring, neuron_places, to_dot, to_networkx
 from .gait import gait
 from .learning_regime import learning_regime
@@ -17,6 +18,7 @@ PROBES: dict[str, Probe] = {
     "learning_regime": Probe("rich or lazy: how far training moved weights, kernel and codes", learning_regime),
     "noise_orbits": Probe("how noise makes a recurrent circuit wander and change its output", noise_orbits),
     "transitions": Probe("the neurons that kick the output from one state into the next", transitions),
+    "critical_periods": Probe("when in training a missing sense costs most", critical_periods, is_study=True),
     "diagram": Probe("the wiring drawn, with signs and weights", diagram),
 }
 

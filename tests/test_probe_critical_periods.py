@@ -1,0 +1,78 @@
+"""Critical periods: the deep linear network's closed form, and a grid of deficits that is resumed."""
+
+import numpy as np
+import pytest
+from nervecord.envs.deficits import Deficit
+from nervecord.errors import InvalidRecording, InvalidRun, UnknownName
+from nervecord.training.config import RunConfig
+from nervecord.training.evaluate import evaluate_on
+from nervecord.training.probes import Subject, run_probe
+from nervecord.training.probes.critical_periods import DeficitGrid, _figure, deep_linear_race, deficit_grid
+from nervecord.training.run import Run
+from nervecord.training.store import Store
+from nervecord.training.train import train
+from test_probes import WIRING, planted
+
+
+@pytest.mark.parametrize(("length", "strength"), [(10, 1.931), (30, 2.565), (60, 2.916), (100, 2.992)])
+def test_an_early_deficit_of_a_deep_linear_network_is_not_made_good(length, strength):
+    seeing, masked = deep_linear_race(Deficit("eye", 1, 1 + length))
+    assert seeing == pytest.approx(strength, abs=1e-3)
+    assert seeing + masked == pytest.approx(3, abs=1e-6)
+
+
+def test_a_late_deficit_of_a_deep_linear_network_does_nothing():
+    assert deep_linear_race(None) == pytest.approx((1.5, 1.5), abs=1e-6)
+    assert deep_linear_race(Deficit("eye", 2000, 2100)) == pytest.approx((1.5, 1.5), abs=1e-3)
+
+
+def test_a_shallow_network_has_no_critical_period():
+    """One layer learns at the same rate whatever it has learned, so the masked path stays behind by a sum."""
+    seeing, masked = deep_linear_race(Deficit("eye", 1, 2), depth=1)
+    assert seeing - masked == pytest.approx(0.03, abs=2e-3)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    config = RunConfig("mlp", body="swimmer4", steps=200, episode_steps=25, circuit_options={"hidden": (4,)},
+                       algorithm_options={"n_envs": 2, "population": 2})  # fmt: skip
+    return train(config, tmp_path_factory.mktemp("runs") / "mlp", progress=False)
+
+
+def test_a_grid_compares_with_controls_as_long_and_goes_on_where_it_stopped(run):
+    grid = deficit_grid(run, onsets=(0.0, 0.5), durations=(0.5,), after=0.5, workers=1)
+    assert (grid.onsets, grid.durations) == ((0, 100), (100,))
+    folder = run.path / "critical_periods"
+    names = {path.name for path in folder.iterdir() if path.is_dir()}
+    assert names == {
+        "joint_pos-0-100-of-200-seed-0",
+        "joint_pos-100-100-of-300-seed-0",
+        "control-of-200-seed-0",
+        "control-of-300-seed-0",
+    }
+    assert Run(folder / "joint_pos-100-100-of-300-seed-0").config.deficits == (Deficit("joint_pos", 100, 200),)
+    # The control of the run's own length is the run itself.
+    assert grid.controls[0, 0] == pytest.approx(evaluate_on(run.config, run.policy(), None, 16).returns.mean())
+    assert np.allclose(grid.relative, 1 + (grid.returns - grid.controls) / np.abs(grid.controls))
+    assert Store(folder / "results.sqlite").sources() == names
+    # What is done is not done again.
+    written = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    again = deficit_grid(run, onsets=(0.0, 0.5), durations=(0.5,), after=0.5, workers=1)
+    assert np.array_equal(again.returns, grid.returns)
+    assert np.array_equal(again.controls, grid.controls)
+    assert written == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_figure_shows_every_cell():
+    grid = DeficitGrid("joint_pos", (0, 100), (50, 100), np.array([[1.0, 2.0], [3.0, 4.0]]), np.full((2, 2), 4.0))
+    texts = [text.get_text() for text in _figure(grid).axes[0].texts]
+    assert texts == ["0.25", "0.50", "0.75", "1.00"]
+
+
+def test_what_cannot_be_masked_is_said_in_one_line(run):
+    with pytest.raises(InvalidRecording, match="give a run"):
+        run_probe("critical_periods", Subject(planted(), WIRING))
+    with pytest.raises(UnknownName, match="smell"):
+        deficit_grid(run, sense="smell", onsets=(0,), durations=(0.5,))
+    with pytest.raises(InvalidRun, match="durations above 0"):
+        deficit_grid(run, durations=(0.0,))
