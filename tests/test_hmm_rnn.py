@@ -53,7 +53,7 @@ def test_the_circuit_emits_like_the_model(truth, symbols, circuit):
     emitted = sample_symbols(circuit, 1000, 40, torch.Generator().manual_seed(5))
     shuffled = np.random.default_rng(0).permuted(symbols, axis=1)
     # Lags 4 and 10 and triplets are none that were learned; half the sum of differences is the total variation.
-    for lags, most in (((1,), 0.06), ((4,), 0.06), ((10,), 0.06), ((1, 2), 0.1)):
+    for lags, most in (((1,), 0.06), ((4,), 0.06), ((10,), 0.08), ((1, 2), 0.1)):
         wanted = shares(symbols, *lags)
         distance = np.abs(shares(emitted, *lags) - wanted).sum() / 2
         assert distance < most

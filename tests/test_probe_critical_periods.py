@@ -7,7 +7,7 @@ from nervecord.errors import InvalidRecording, InvalidRun, UnknownName
 from nervecord.training.config import RunConfig
 from nervecord.training.evaluate import evaluate_on
 from nervecord.training.probes import Subject, run_probe
-from nervecord.training.probes.critical_periods import DeficitGrid, _figure, deep_linear_race, deficit_grid
+from nervecord.training.probes.critical_periods import DeficitGrid, deep_linear_race, deficit_grid, describe
 from nervecord.training.run import Run
 from nervecord.training.store import Store
 from nervecord.training.train import train
@@ -63,10 +63,21 @@ def test_a_grid_compares_with_controls_as_long_and_goes_on_where_it_stopped(run)
     assert written == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_figure_shows_every_cell():
-    grid = DeficitGrid("joint_pos", (0, 100), (50, 100), np.array([[1.0, 2.0], [3.0, 4.0]]), np.full((2, 2), 4.0))
-    texts = [text.get_text() for text in _figure(grid).axes[0].texts]
-    assert texts == ["0.25", "0.50", "0.75", "1.00"]
+def test_the_worst_cell_is_told_and_every_cell_is_drawn():
+    grid = DeficitGrid("joint_pos", (0, 100), (50, 100), np.array([[2.0, 1.0], [3.0, 4.0]]), np.full((2, 2), 4.0))
+    found = describe(grid)
+    assert found.numbers == {
+        "mean_relative": 0.625,
+        "worst_relative": 0.25,
+        "worst_onset": 0,
+        "worst_duration": 100,
+    }
+    assert found.numbers.keys() == found.units.keys()
+    assert [text.get_text() for text in found.figure.axes[0].texts] == ["0.50", "0.25", "0.75", "1.00"]
+    # Below zero, as where less is worse: -2 beside a control of -1 is a loss of one whole control.
+    assert DeficitGrid("x", (0,), (1,), np.array([[-2.0]]), np.array([[-1.0]])).relative == 0
+    with pytest.raises(InvalidRun, match="returns are all 0"):
+        describe(DeficitGrid("x", (0,), (1,), np.ones((1, 1)), np.zeros((1, 1))))
 
 
 def test_what_cannot_be_masked_is_said_in_one_line(run):

@@ -43,8 +43,18 @@ def critical_periods(subject: Subject) -> ProbeResult:
         InvalidRecording: there is only a recording.
         UnknownName: the run's task does not show the joints.
     """
-    grid = deficit_grid(subject.run)
+    return describe(deficit_grid(subject.run))
+
+
+def describe(grid: DeficitGrid) -> ProbeResult:
+    """Return a grid's mean and worst cell, and its heat map.
+
+    Raises:
+        InvalidRun: every control's return is 0, so that there is nothing to compare with.
+    """
     relative = grid.relative
+    if np.isnan(relative).all():
+        raise InvalidRun("the controls' returns are all 0, so there is nothing to compare with; train for longer")
     worst = np.unravel_index(np.nanargmin(relative), relative.shape)
     numbers = {
         "mean_relative": float(np.nanmean(relative)),
@@ -61,7 +71,7 @@ def critical_periods(subject: Subject) -> ProbeResult:
         "relative": relative,
     }
     sentence = (
-        f"Masking {_SENSE} did most from step {grid.onsets[worst[0]]:,} for {grid.durations[worst[1]]:,} steps: "
+        f"Masking {grid.sense} cost most from step {grid.onsets[worst[0]]:,} for {grid.durations[worst[1]]:,} steps: "
         f"{100 * relative[worst]:.0f} % of the control's return was left after training on."
     )
     return ProbeResult(numbers, units, arrays, _figure(grid), (sentence,))
@@ -87,9 +97,11 @@ class DeficitGrid:
 
     @property
     def relative(self) -> Float[np.ndarray, "onsets durations"]:
-        """What remains: 1 + (return - control's) / |control's|, the ratio where the control's is positive."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return 1 + (self.returns - self.controls) / np.abs(self.controls)
+        """What remains: 1 + (return - control's) / |control's|, the ratio where the control's is positive.
+
+        NaN where the control's is 0.
+        """
+        return 1 + (self.returns - self.controls) / np.where(self.controls == 0, np.nan, np.abs(self.controls))
 
 
 def deficit_grid(
@@ -207,7 +219,7 @@ def _figure(grid: DeficitGrid) -> Figure:
     axes = figure.subplots()
     relative = grid.relative
     # Centred on the control, so that white is no effect.
-    reach = max(0.1, float(np.nanmax(np.abs(relative[np.isfinite(relative)] - 1), initial=0.0)))
+    reach = max(0.1, float(np.nanmax(np.abs(relative - 1))))
     image = axes.imshow(relative, cmap="RdBu", vmin=1 - reach, vmax=1 + reach, aspect="auto")
     for (i, j), value in np.ndenumerate(relative):
         dark = abs(value - 1) > 0.6 * reach
