@@ -15,12 +15,15 @@ from nervecord.training.train import train
 from test_probes import WIRING, planted
 
 UNITS, LATCH, RELAY = 16, 3, 11
+UNITS, LATCH, RELAY, ECHO = 16, 3, 11, 12
 
 
 class Latch(UnitCircuit):
     """A network in which a relay fires when noise is strong, and flips a bistable latch that the motors follow.
 
     The other units hear the same noise and one another, and hardly reach latch and motors.
+    The echo fires exactly when the relay does and reaches nothing. The other units hear the same noise and
+    one another, and hardly reach latch and motors.
     """
 
     def __init__(self) -> None:
@@ -36,6 +39,15 @@ class Latch(UnitCircuit):
         weight_in[LATCH], weight_in[RELAY] = 0, torch.tensor([1.0, 0.0])
         readout = 0.02 * torch.randn(2, UNITS, generator=rng)
         readout[:, RELAY] = 0
+        weight[[LATCH, RELAY, ECHO]] = 0
+        weight[:, [LATCH, ECHO]] = 0
+        weight[LATCH] = 0.005 * torch.randn(UNITS, generator=rng)
+        weight[LATCH, ECHO] = 0
+        weight[LATCH, LATCH], weight[LATCH, RELAY] = 1.7, 0.8
+        weight_in = torch.randn(UNITS, 2, generator=rng)
+        weight_in[LATCH], weight_in[[RELAY, ECHO]] = 0, torch.tensor([1.0, 0.0])
+        readout = 0.02 * torch.randn(2, UNITS, generator=rng)
+        readout[:, [RELAY, ECHO]] = 0
         readout[:, LATCH] = torch.tensor([1.0, -1.0])
         self.weight, self.weight_in = torch.nn.Parameter(weight), torch.nn.Parameter(weight_in)
         self.readout.weight.data = readout
@@ -47,6 +59,8 @@ class Latch(UnitCircuit):
         heard = state["h"] @ self.weight.T + sensors @ self.weight_in.T
         h = torch.tanh(heard)
         h = torch.cat((h[:, :RELAY], torch.nn.functional.hardshrink(heard[:, RELAY, None], 2.0), h[:, RELAY + 1 :]), 1)
+        fires = torch.nn.functional.hardshrink(heard[:, RELAY : ECHO + 1], 2.0)
+        h = torch.cat((h[:, :RELAY], fires, h[:, ECHO + 1 :]), 1)
         return h, {"h": h}
 
     def drawn_weights(self):
@@ -63,6 +77,11 @@ def test_a_planted_relay_is_found_first_and_its_loss_stops_the_output(code):
     assert kicks.n_transitions > 30
     first = int(np.argmax(kicks.score))
     assert kicks.columns[first] == circuit.n_sensors + RELAY
+    # The latch is in its usual place until it flips, though far from its mean over all steps.
+    assert kicks.score[first] > 1.5 * kicks.score[LATCH]
+    # The echo is as far out as the relay and moves nothing.
+    assert kicks.z[ECHO] == pytest.approx(kicks.z[RELAY])
+    assert kicks.score[ECHO] == 0
     rates = pinned_rates(circuit, NOISE, kicks, code)
     silenced = rates[1 : UNITS + 1]
     assert silenced[first] < 0.1 * rates[0]
