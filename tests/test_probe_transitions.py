@@ -14,14 +14,12 @@ from nervecord.training.rollout import record
 from nervecord.training.train import train
 from test_probes import WIRING, planted
 
-UNITS, LATCH, RELAY = 16, 3, 11
 UNITS, LATCH, RELAY, ECHO = 16, 3, 11, 12
 
 
 class Latch(UnitCircuit):
     """A network in which a relay fires when noise is strong, and flips a bistable latch that the motors follow.
 
-    The other units hear the same noise and one another, and hardly reach latch and motors.
     The echo fires exactly when the relay does and reaches nothing. The other units hear the same noise and
     one another, and hardly reach latch and motors.
     """
@@ -31,14 +29,6 @@ class Latch(UnitCircuit):
         self._build({"noise": 2}, 2, UNITS, None)
         rng = torch.Generator().manual_seed(0)
         weight = 0.9 * torch.randn(UNITS, UNITS, generator=rng) / UNITS**0.5
-        weight[[LATCH, RELAY]] = 0
-        weight[:, LATCH] = 0
-        weight[LATCH] = 0.005 * torch.randn(UNITS, generator=rng)
-        weight[LATCH, LATCH], weight[LATCH, RELAY] = 1.7, 0.8
-        weight_in = torch.randn(UNITS, 2, generator=rng)
-        weight_in[LATCH], weight_in[RELAY] = 0, torch.tensor([1.0, 0.0])
-        readout = 0.02 * torch.randn(2, UNITS, generator=rng)
-        readout[:, RELAY] = 0
         weight[[LATCH, RELAY, ECHO]] = 0
         weight[:, [LATCH, ECHO]] = 0
         weight[LATCH] = 0.005 * torch.randn(UNITS, generator=rng)
@@ -58,7 +48,6 @@ class Latch(UnitCircuit):
     def step_features(self, sensors, state):
         heard = state["h"] @ self.weight.T + sensors @ self.weight_in.T
         h = torch.tanh(heard)
-        h = torch.cat((h[:, :RELAY], torch.nn.functional.hardshrink(heard[:, RELAY, None], 2.0), h[:, RELAY + 1 :]), 1)
         fires = torch.nn.functional.hardshrink(heard[:, RELAY : ECHO + 1], 2.0)
         h = torch.cat((h[:, :RELAY], fires, h[:, ECHO + 1 :]), 1)
         return h, {"h": h}

@@ -21,8 +21,6 @@ from .probe import Probe, ProbeResult, Subject
 from .robustness import robustness
 from .timescales import timescales
 from .topology import topology
-from .noise_orbits import noise_orbits
-from .probe import Probe, ProbeResult, Subject
 from .transitions import transitions
 
 PROBES: dict[str, Probe] = {
