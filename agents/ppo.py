@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from gymnasium import spaces
+from jaxtyping import Float
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
@@ -193,7 +194,7 @@ class CircuitPPO(OnPolicyAlgorithm):
             self.logger.record("train/std", self.policy.log_std.exp().mean().item())
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
-    def loss(self, sequences: Sequences) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, sequences: Sequences) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
         """Return PPO's loss on a minibatch, and its terms by name."""
         clip_range = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
         values, log_prob, entropy = self.policy.evaluate_sequences(

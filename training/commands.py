@@ -15,6 +15,8 @@ from .engine import Engine
 
 @dataclasses.dataclass(frozen=True)
 class Command:
+    """What every command takes."""
+
     json: bool = False
     """Print the result as JSON, and no progress bar."""
 
@@ -73,6 +75,7 @@ class Train(_Spread):
     """Such as n_envs=64 sigma=0.2."""
 
     def run(self) -> dict[str, Any]:
+        """Train, and return a summary."""
         from ..envs.deficits import Deficit
         from .config import RunConfig
         from .train import summary, train
@@ -120,6 +123,7 @@ class Curriculum(Command):
     """Such as learning_rate=0.1 max_n=20; see `CurriculumConfig`."""
 
     def run(self) -> dict[str, Any]:
+        """Train, and return what was solved."""
         from .curriculum import CurriculumConfig, curriculum, curriculum_summary
 
         options = {name: _value(text) for name, text in _pairs(self.options)}
@@ -172,6 +176,7 @@ class Resume(_Spread, _OnRun):
     """Go on with a run or a curriculum that was stopped."""
 
     def run(self) -> dict[str, Any]:
+        """Go on, and return a summary."""
         from .curriculum import CurriculumRun, curriculum, curriculum_summary
         from .folder import holds
         from .train import resume, summary
@@ -202,6 +207,7 @@ class Evaluate(_Intervening):
     """Of a zip file on Swim; a run knows its own."""
 
     def run(self) -> dict[str, Any]:
+        """Evaluate, and return estimates with their intervals."""
         from .evaluate import evaluate, evaluate_model
 
         if self.path.suffix == ".zip":
@@ -227,6 +233,7 @@ class Transfer(_OnRun):
     """Environment steps to train on each other body, and to test again after; 0 for none."""
 
     def run(self) -> Any:
+        """Test, and return the table."""
         from .transfer import transfer
 
         table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
@@ -243,6 +250,7 @@ class Probe(_Intervening, _OnRun):
     """Episodes to record."""
 
     def run(self) -> dict[str, Any]:
+        """Measure, and return the numbers with their units."""
         from .probing import probe
 
         results = probe(self.path, self.probes, self.episodes, self._interventions, progress=not self.json)
@@ -270,6 +278,7 @@ class Render(_Intervening, _OnRun):
     """How much of the episode; all of it by default."""
 
     def run(self) -> dict[str, Any]:
+        """Film, and return the film's path."""
         from .films import render
 
         path = render(
@@ -289,6 +298,7 @@ class Report(_OnRun):
     """Write one self-contained page about a run."""
 
     def run(self) -> dict[str, Any]:
+        """Write, and return the page's path."""
         from .report import report
 
         return {"report": str(report(self.path))}
@@ -299,6 +309,7 @@ class Demo(_OnRun):
     """Train, evaluate, transfer, probe, film and report one worm."""
 
     def run(self) -> dict[str, Any]:
+        """Run it all, and return the report's path."""
         from .demo import demo
 
         return {"report": str(demo(self.path, progress=not self.json))}
@@ -316,6 +327,7 @@ class Bench(Command):
     """What spreading costs instead: populations on workers, sweeps, checkpoints."""
 
     def run(self) -> Any:
+        """Measure, and return the table."""
         from ..benchmarks import ppo, scale, speed
 
         if self.scale:
@@ -336,6 +348,7 @@ class Names(Command):
     """What to list."""
 
     def run(self) -> dict[str, Any]:
+        """Return names, with what each is."""
         from ..circuits import circuit_names
         from ..envs import TASKS, VARIANTS, body_names
         from .algorithms import ALGORITHMS
@@ -364,6 +377,7 @@ class Doctor(Command):
     """Say what this machine has, what is wrong, and what to do about it."""
 
     def run(self) -> dict[str, Any]:
+        """Return what was found."""
         from .doctor import doctor
 
         return doctor()

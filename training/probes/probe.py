@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Shaped
 from matplotlib.figure import Figure
 
 from ...circuits import Wiring
@@ -57,7 +58,7 @@ class ProbeResult:
 
     numbers: dict[str, float]
     units: dict[str, str]
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, Shaped[np.ndarray, "*shape"]]
     figure: Figure
     words: tuple[str, ...] = ()
 
