@@ -27,8 +27,8 @@ class CircuitActorCriticPolicy(CircuitPolicy):
     """A Gaussian (or, for discrete actions, a categorical) around a circuit's motors, and a critic.
 
     Args:
-        observation_space, action_space, lr_schedule, circuit, circuit_options, layout, seed,
-            observation_stats: as in `CircuitPolicy`.
+        observation_space, action_space, lr_schedule, circuit, circuit_options, layout: as in `CircuitPolicy`.
+        seed, observation_stats: as in `CircuitPolicy`.
         action_std: standard deviation of the motor commands, fixed; None learns it, from 1.
         critic: "shared" reads the circuit's features; "separate" is a second circuit of the same kind
             with one output; "mlp" reads the observation. None is "shared" where the circuit has

@@ -42,8 +42,8 @@ class CircuitPPO(OnPolicyAlgorithm):
         batch_size: transitions of a minibatch, a multiple of `sequence_length`.
         policy_kwargs: `circuit`, `circuit_options`, `critic`, `action_std` and the rest of
             `CircuitActorCriticPolicy`.
-        learning_rate, n_steps, n_epochs, gamma, gae_lambda, clip_range, normalize_advantage, ent_coef,
-            vf_coef, max_grad_norm, target_kl, sb3: as in SB3's PPO.
+        learning_rate, n_steps, n_epochs, gamma, gae_lambda, clip_range: as in SB3's PPO.
+        normalize_advantage, ent_coef, vf_coef, max_grad_norm, target_kl, sb3: as in SB3's PPO.
 
     Raises:
         CircuitMismatch: lengths that do not divide, or a circuit whose state changes shape.
