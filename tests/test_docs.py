@@ -16,7 +16,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"(<!-- not run: [^>]+-->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # What each command is given last, so that it takes seconds; the last of two equal options counts.
 SMALL = {
-    "train": "--steps 400 --episode-steps 120",
+    "train": "--steps 400 --episode-steps 200",
     "curriculum": "--updates 2",
     "evaluate": "--episodes 2",
     "transfer": "--episodes 2",
@@ -25,7 +25,11 @@ SMALL = {
     "sweep": "--workers 1",
     "compare": "--episodes 2",
 }
-SMALL_PLAN = {"steps = 320000": "steps = 200\nepisode_steps = 50", "episodes = 20": "episodes = 2"}
+SMALL_PLAN = {
+    "steps = 320000": "steps = 200\nepisode_steps = 50",
+    "episodes = 20": "episodes = 2",
+    "[0, 1, 2, 3, 4]": "[0]",
+}
 
 
 def blocks(page: Path) -> list[tuple[str, str, bool]]:

@@ -67,8 +67,11 @@ class Interrupt(Exception):
         RunConfig(algorithm="ppo", steps=512, episode_steps=40, checkpoint_every=128,
                   deficits=(Deficit("joint_pos", 192, 384),),
                   algorithm_options={"n_steps": 32, "n_envs": 4, "batch_size": 32}),
+        RunConfig("mlp", "ppo", "swimmer4", steps=256, episode_steps=40, checkpoint_every=64,
+                  randomize={"link_mass": (0.8, 1.2), "viscosity": (0.0, 0.1)},
+                  algorithm_options={"n_steps": 16, "n_envs": 4, "batch_size": 32}),
     ],
-    ids=["ncap-es", "mlp-ppo", "ncap-ppo", "ncap-cmaes", "ncap-ddpg", "mlp-td3", "mlp-sac", "deficit"],
+    ids=["ncap-es", "mlp-ppo", "ncap-ppo", "ncap-cmaes", "ncap-ddpg", "mlp-td3", "mlp-sac", "deficit", "randomize"],
 )  # fmt: skip
 def test_a_stopped_run_resumes_to_the_same_weights_and_table(config, tmp_path, monkeypatch):
     whole = train(config, tmp_path / "whole", progress=False)
