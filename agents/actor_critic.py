@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 from gymnasium import spaces
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ..circuits import RecurrentCircuit, State
@@ -27,8 +27,8 @@ class CircuitActorCriticPolicy(CircuitPolicy):
     """A Gaussian (or, for discrete actions, a categorical) around a circuit's motors, and a critic.
 
     Args:
-        observation_space, action_space, lr_schedule, circuit, circuit_options, layout, seed,
-            observation_stats: as in `CircuitPolicy`.
+        observation_space, action_space, lr_schedule, circuit, circuit_options, layout: as in `CircuitPolicy`.
+        seed, observation_stats: as in `CircuitPolicy`.
         action_std: standard deviation of the motor commands, fixed; None learns it, from 1.
         critic: "shared" reads the circuit's features; "separate" is a second circuit of the same kind
             with one output; "mlp" reads the observation. None is "shared" where the circuit has
@@ -97,7 +97,7 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         observation: Float[Tensor, "batch obs"],
         state: State,
         episode_start: Bool[Tensor, " batch"],
-    ) -> tuple[Tensor, Float[Tensor, " batch"], Float[Tensor, " batch"], State]:
+    ) -> tuple[Shaped[Tensor, "batch ..."], Float[Tensor, " batch"], Float[Tensor, " batch"], State]:
         """Draw actions; return them (as motor commands), values, log-probabilities and the next state."""
         motor, values, state = self.run(observation[None], state, episode_start[None])
         actions = self._sample(motor)
@@ -117,17 +117,17 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         observations: Float[Tensor, "time batch obs"],
         state: State,
         episode_start: Bool[Tensor, "time batch"],
-        actions: Tensor,
+        actions: Shaped[Tensor, "time batch ..."],
     ) -> tuple[Float[Tensor, "time batch"], Float[Tensor, "time batch"], Float[Tensor, ""]]:
         """Return values, log-probabilities of the actions taken, and the mean entropy."""
         motor, values, _ = self.run(observations, state, episode_start)
         return values, self.log_prob(motor, actions), self._entropy(motor)
 
-    def draw(self, motor: Float[Tensor, "batch motors"], deterministic: bool) -> Tensor:
+    def draw(self, motor: Float[Tensor, "batch motors"], deterministic: bool) -> Shaped[Tensor, "batch ..."]:
         """Turn motor commands into actions, with noise unless `deterministic`."""
         return to_actions(motor, self.action_space) if deterministic else self.to_env(self._sample(motor))
 
-    def to_env(self, actions: Tensor) -> Tensor:
+    def to_env(self, actions: Shaped[Tensor, "*batch action"]) -> Shaped[Tensor, "*batch action"]:
         """Return what the environment is given for actions that `act` drew."""
         return actions if self.is_discrete else to_actions(actions, self.action_space)
 
@@ -151,7 +151,9 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         features, its = self.critic_circuit.unroll_features(sensors, its, episode_start)
         return motor, self.value_head(features).squeeze(-1), after | _prefixed(its)
 
-    def log_prob(self, motor: Float[Tensor, "*batch motors"], actions: Tensor) -> Float[Tensor, "*batch"]:
+    def log_prob(
+        self, motor: Float[Tensor, "*batch motors"], actions: Shaped[Tensor, "*shape"]
+    ) -> Float[Tensor, "*batch"]:
         """Return the log-probability (density) of actions, given the motor commands at their centre."""
         if self.is_discrete:
             return motor.log_softmax(-1).gather(-1, actions[..., None]).squeeze(-1)

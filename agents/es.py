@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from gymnasium import spaces
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Shaped
 from scipy import stats
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -243,11 +243,11 @@ class ES(BaseAlgorithm):
 
     def predict(  # type: ignore[override]
         self,
-        observation: np.ndarray,
+        observation: Float[np.ndarray, "*batch obs"],
         state: Any = None,
-        episode_start: np.ndarray | None = None,
+        episode_start: Bool[np.ndarray, " batch"] | None = None,
         deterministic: bool = True,
-    ) -> tuple[np.ndarray, Any]:
+    ) -> tuple[Shaped[np.ndarray, "*batch action"], Any]:
         """Act with the mean weights; see `CircuitPolicy.predict`."""
         return self.policy.predict(observation, state, episode_start, deterministic)
 

@@ -87,8 +87,8 @@ class CircuitSACPolicy(_CircuitActor, SACPolicy):
     A bounded motor m stands at atanh(0.97 m) before SAC's tanh, so that it commands 0.97 m.
 
     Args:
-        observation_space, action_space, lr_schedule, critic_hidden, circuit, circuit_options, layout,
-            seed, sb3: as in `CircuitTD3Policy`.
+        observation_space, action_space, lr_schedule, critic_hidden: as in `CircuitTD3Policy`.
+        circuit, circuit_options, layout, seed, sb3: as in `CircuitTD3Policy`.
     """
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SACActor:

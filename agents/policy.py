@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Shaped
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
@@ -78,7 +78,7 @@ class CircuitPolicy(BasePolicy):
             scale = 1.0 / np.sqrt(np.asarray(stats["var"]) + stats["epsilon"])
             self._normalizer = np.asarray(stats["mean"]), scale, float(stats["clip"])
 
-    def sense(self, observation: np.ndarray) -> Float[Tensor, "*batch sensors"]:
+    def sense(self, observation: Float[np.ndarray, "*batch obs"]) -> Float[Tensor, "*batch sensors"]:
         """Return the circuit's sensors for a batch of observations."""
         if self._stats is not None:
             mean, scale, clip = self._normalizer
@@ -86,17 +86,17 @@ class CircuitPolicy(BasePolicy):
         sensed: Tensor = self.sensing(self.observe(observation))
         return sensed
 
-    def observe(self, observation: np.ndarray) -> Float[Tensor, "*batch obs"]:
+    def observe(self, observation: Float[np.ndarray, "*batch obs"]) -> Float[Tensor, "*batch obs"]:
         """Return an observation in single precision, on the policy's device."""
         return torch.as_tensor(np.asarray(observation, np.float32), device=self.device)
 
     def predict(  # type: ignore[override]
         self,
-        observation: np.ndarray,
+        observation: Float[np.ndarray, "*batch obs"],
         state: State | None = None,
-        episode_start: np.ndarray | None = None,
+        episode_start: Bool[np.ndarray, " batch"] | None = None,
         deterministic: bool = True,
-    ) -> tuple[np.ndarray, State]:
+    ) -> tuple[Shaped[np.ndarray, "*batch action"], State]:
         """Return actions and the circuit's next state.
 
         Args:
@@ -111,12 +111,12 @@ class CircuitPolicy(BasePolicy):
     @torch.inference_mode()
     def predict_with_activity(
         self,
-        observation: np.ndarray,
+        observation: Float[np.ndarray, "*batch obs"],
         state: State | None = None,
-        episode_start: np.ndarray | None = None,
+        episode_start: Bool[np.ndarray, " batch"] | None = None,
         deterministic: bool = True,
         record: bool = True,
-    ) -> tuple[np.ndarray, State, Tensor | None]:
+    ) -> tuple[Shaped[np.ndarray, "*batch action"], State, Float[Tensor, "batch neurons"] | None]:
         """Act as `predict` does and return every neuron's value too, [batch, neurons]."""
         observation = np.asarray(observation)
         single = observation.ndim == 1
@@ -139,11 +139,11 @@ class CircuitPolicy(BasePolicy):
         actions = self.draw(motor, deterministic).cpu().numpy()
         return (actions[0] if single else actions), state, activity
 
-    def draw(self, motor: Float[Tensor, "batch motors"], deterministic: bool) -> Tensor:  # noqa: ARG002
+    def draw(self, motor: Float[Tensor, "batch motors"], deterministic: bool) -> Shaped[Tensor, "*shape"]:  # noqa: ARG002
         """Turn motor commands into actions; learners that explore by noise add it here."""
         return to_actions(motor.tanh() if self.squash else motor, self.action_space)
 
-    def forward(self, observation: Tensor, deterministic: bool = True) -> Tensor:
+    def forward(self, observation: Float[Tensor, "batch obs"], deterministic: bool = True) -> Shaped[Tensor, "*shape"]:
         """Act on a batch from the initial state."""
         return self._predict(observation, deterministic)
 
@@ -156,7 +156,7 @@ class CircuitPolicy(BasePolicy):
         return to_actions(self.circuit(self.sensing(observation.float()), state)[0], self.action_space)
 
 
-def to_actions(motor: Float[Tensor, "*batch motors"], action_space: spaces.Space) -> Tensor:
+def to_actions(motor: Float[Tensor, "*batch motors"], action_space: spaces.Space) -> Shaped[Tensor, "*shape"]:
     """Turn motor commands into actions: clipped and scaled to a Box, the largest for a Discrete."""
     if isinstance(action_space, spaces.Discrete):
         return motor.argmax(-1)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from gymnasium import spaces
+from jaxtyping import Float
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
@@ -41,8 +42,8 @@ class CircuitPPO(OnPolicyAlgorithm):
         batch_size: transitions of a minibatch, a multiple of `sequence_length`.
         policy_kwargs: `circuit`, `circuit_options`, `critic`, `action_std` and the rest of
             `CircuitActorCriticPolicy`.
-        learning_rate, n_steps, n_epochs, gamma, gae_lambda, clip_range, normalize_advantage, ent_coef,
-            vf_coef, max_grad_norm, target_kl, sb3: as in SB3's PPO.
+        learning_rate, n_steps, n_epochs, gamma, gae_lambda, clip_range: as in SB3's PPO.
+        normalize_advantage, ent_coef, vf_coef, max_grad_norm, target_kl, sb3: as in SB3's PPO.
 
     Raises:
         CircuitMismatch: lengths that do not divide, or a circuit whose state changes shape.
@@ -193,7 +194,7 @@ class CircuitPPO(OnPolicyAlgorithm):
             self.logger.record("train/std", self.policy.log_std.exp().mean().item())
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
-    def loss(self, sequences: Sequences) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, sequences: Sequences) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
         """Return PPO's loss on a minibatch, and its terms by name."""
         clip_range = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
         values, log_prob, entropy = self.policy.evaluate_sequences(

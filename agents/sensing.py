@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..circuits import Circuit
@@ -24,8 +24,8 @@ class Sensing(nn.Module):
         CircuitMismatch: the circuit senses what the observation does not hold, or another size of it.
     """
 
-    columns: Tensor
-    scale: Tensor
+    columns: Int[Tensor, " sensors"]
+    scale: Float[Tensor, " sensors"]
 
     def __init__(self, layout: Layout, circuit: Circuit) -> None:
         super().__init__()

@@ -1,0 +1,1 @@
+"""Speed and learning, ours beside the peers', in one run."""

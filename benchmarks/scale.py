@@ -46,7 +46,7 @@ def as_text(rows: list[dict[str, Any]]) -> str:
 
 
 def _es_rows(engine: Engine, repeats: int) -> list[dict[str, Any]]:
-    """Steps per second of whole generations, update included, in turns; the ratio's median."""
+    """Measure steps per second of whole generations, update included, in turns; the ratio's median."""
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(repeats):
         for workers, found in rates.items():
@@ -79,7 +79,7 @@ def _generation_rate(workers: int, engine: Engine) -> float:
 
 
 def _generation_rows() -> list[dict[str, Any]]:
-    """What one machine does and sends per generation, for docs/scale.md."""
+    """Measure what one machine does and sends per generation, for docs/scale.md."""
     rows = []
     for circuit in ("ncap", "mlp"):
         config = dataclasses.replace(_ES, circuit=circuit, algorithm_options={"n_envs": 32, "population": 4096})
@@ -100,7 +100,7 @@ def _generation_rows() -> list[dict[str, Any]]:
 
 
 def _sweep_row() -> dict[str, Any]:
-    """A sweep's wall time on one worker against its runs one after the other in a worker of their own."""
+    """Time a sweep on one worker against its runs one after the other in a worker of their own."""
     with tempfile.TemporaryDirectory() as folder:
         plan = Sweep(_SWEPT, {"seed": list(range(6))}, _EPISODES)
         begin = time.perf_counter()

@@ -172,7 +172,7 @@ def _envpool(n_envs: int) -> float:
 
 
 def _es(population: int) -> float:
-    """Closed loop: one whole generation, weights' step included."""
+    """Run one whole generation in a closed loop, weights' step included."""
     env = SwimmerVecEnv(population, body=_BODY, n_threads=_THREADS, episode_steps=max(_STEPS // population, 200))
     model = ES(CircuitPolicy, env, seed=0, policy_kwargs={"circuit": "ncap"})
     begin = time.perf_counter()

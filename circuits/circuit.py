@@ -166,7 +166,7 @@ class Circuit(nn.Module, ABC):
         }
 
 
-def load_weights(circuit: Circuit, weights: Mapping[str, Tensor]) -> None:
+def load_weights(circuit: Circuit, weights: Mapping[str, Float[Tensor, "*shape"]]) -> None:
     """Give a circuit the weights of another of its kind.
 
     Raises:

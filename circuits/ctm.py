@@ -230,7 +230,7 @@ class CTM(RecurrentCircuit):
         ]
         return Wiring(self.neurons, tuple(synapses))
 
-    def load_published(self, weights: Mapping[str, Tensor]) -> None:
+    def load_published(self, weights: Mapping[str, Float[Tensor, "*shape"]]) -> None:
         """Take the weights of a published checkpoint, by the names they have there.
 
         The readout is left as it is: the authors keep theirs apart, as `actor` and `critic`.

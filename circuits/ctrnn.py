@@ -41,9 +41,9 @@ class CTRNN(UnitCircuit):
     Source: Khajehabdollahi et al., ICLR 2024 (https://arxiv.org/abs/2309.12927), eq. 1.
     """
 
-    others: Tensor
-    raw_tau: Tensor
-    start: Tensor
+    others: Float[Tensor, "units units"]
+    raw_tau: Float[Tensor, " units"]
+    start: Float[Tensor, " units"]
 
     def __init__(
         self,

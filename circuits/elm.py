@@ -36,9 +36,9 @@ class ELM(UnitCircuit):
     Source: Spieler et al., ICLR 2024 (https://arxiv.org/abs/2306.16922), eq. 1-3 and version 2 of the code.
     """
 
-    pooled: Tensor
-    tau_b: Tensor
-    raw_tau_m: Tensor
+    pooled: Float[Tensor, "synapses branches"]
+    tau_b: Float[Tensor, " branches"]
+    raw_tau_m: Float[Tensor, " units"]
 
     def __init__(
         self,

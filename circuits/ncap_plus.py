@@ -61,11 +61,11 @@ class NCAPPlus(ClockedCircuit):
         ipsi: from B-neurons to muscles.
     """
 
-    osc: Tensor
-    own: Tensor
-    rate: Tensor
-    drift: Tensor
-    spin: Tensor
+    osc: Float[Tensor, ""]
+    own: Float[Tensor, ""]
+    rate: Float[Tensor, ""]
+    drift: Float[Tensor, ""]
+    spin: Float[Tensor, ""]
 
     def __init__(
         self,

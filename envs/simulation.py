@@ -57,6 +57,7 @@ class Simulation:
                 f"the physics step of {self.model.opt.timestep} s"
             )
         self._models = [self.model] * n_envs
+        self._draws: list[dict[str, float]] = [{}] * n_envs
         self._open()
 
     def _open(self) -> None:
@@ -130,8 +131,8 @@ class Simulation:
         """Put some environments at rest at the origin, with the heading and joint angles given (rad)."""
         if self.randomize:
             for index, rng in zip(ids, rngs, strict=True):
-                draw = {name: rng.uniform(*bounds) for name, bounds in self.randomize.items()}
-                self._models[index] = self.body.compile(visual=False, **draw)
+                self._draws[index] = {name: rng.uniform(*bounds) for name, bounds in self.randomize.items()}
+                self._models[index] = self._drawn(self._draws[index])
             self._batch.set_models(self._models)
         self._batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
         self.qpos[ids, 2] = heading
@@ -155,17 +156,22 @@ class Simulation:
         """Return copies of everything the physics depends on."""
         state: dict[str, Any] = {name: np.array(self._batch.bind(name)) for name in _STATE}
         if self.randomize:
-            state["models"] = self._models
+            # What was drawn, not the models: a checkpoint holds JSON and arrays.
+            state["draws"] = [dict(draw) for draw in self._draws]
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned."""
-        if "models" in state:
-            self._models = list(state["models"])
+        if "draws" in state:
+            self._draws = [dict(draw) for draw in state["draws"]]
+            self._models = [self._drawn(draw) for draw in self._draws]
             self._batch.set_models(self._models)
         for name in _STATE:
             self._batch.bind(name)[:] = state[name]
         self._batch.forward(None, int(mujoco.mjtStage.mjSTAGE_VEL))
+
+    def _drawn(self, draw: Mapping[str, float]) -> mujoco.MjModel:
+        return self.body.compile(visual=False, **draw) if draw else self.model
 
     def close(self) -> None:
         """Free the native threads."""

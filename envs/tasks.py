@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from ..errors import InvalidTask, UnknownName
 from .layout import Layout, Sense
@@ -94,7 +94,7 @@ class Task(ABC):
         return {"net_speed": np.sqrt((travelled * travelled).sum(1)) / seconds}
 
     @property
-    def truncated(self) -> np.ndarray:
+    def truncated(self) -> Bool[np.ndarray, " envs"]:
         """Which episodes have reached their last step."""
         return self.elapsed >= self.episode_steps
 

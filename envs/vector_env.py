@@ -65,7 +65,7 @@ class World:
             self.seed([None] * self.n_envs)
         self.task.reset(ids, [self.rngs[index] for index in ids])
 
-    def step(self, actions: Float[np.ndarray, "envs joints"], ids: Ids | None = None) -> np.ndarray:
+    def step(self, actions: Float[np.ndarray, "envs joints"], ids: Ids | None = None) -> Float[np.ndarray, " envs"]:
         """Apply actions (clipped to [-1, 1] by the motors) for one control step; return the rewards."""
         self.simulation.ctrl[:] = self._checked(actions)
         self.task.before_step()
@@ -154,7 +154,15 @@ class SwimmerVectorEnv(VectorEnv):
         self._ended[ids] = False
         return self.world.task.observation(), self._info()
 
-    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(
+        self, actions: Any
+    ) -> tuple[
+        Float[np.ndarray, "envs obs"],
+        Float[np.ndarray, " envs"],
+        Bool[np.ndarray, " envs"],
+        Bool[np.ndarray, " envs"],
+        dict[str, Any],
+    ]:
         """Step every environment; one that ended resets as the autoreset mode says."""
         waiting = self._ended if self.autoreset_mode is AutoresetMode.NEXT_STEP else None
         if waiting is not None and waiting.any():

@@ -72,9 +72,12 @@ class Interrupt(Exception):
                       algorithm_options={"n_steps": 64, "n_envs": 4, "sequence_length": 16})
             for circuit in ("ctrnn", "lstm")
         ),
+        RunConfig("mlp", "ppo", "swimmer4", steps=256, episode_steps=40, checkpoint_every=64,
+                  randomize={"link_mass": (0.8, 1.2), "viscosity": (0.0, 0.1)},
+                  algorithm_options={"n_steps": 16, "n_envs": 4, "batch_size": 32}),
     ],
     ids=["ncap-es", "mlp-ppo", "ncap-ppo", "ncap-cmaes", "ncap-ddpg", "mlp-td3", "mlp-sac", "deficit",
-         "ctrnn-ppo", "lstm-ppo"],
+         "ctrnn-ppo", "lstm-ppo", "randomize"],
 )  # fmt: skip
 def test_a_stopped_run_resumes_to_the_same_weights_and_table(config, tmp_path, monkeypatch):
     whole = train(config, tmp_path / "whole", progress=False)

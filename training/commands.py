@@ -15,6 +15,8 @@ from .engine import Engine
 
 @dataclasses.dataclass(frozen=True)
 class Command:
+    """What every command takes."""
+
     json: bool = False
     """Print the result as JSON, and no progress bar."""
 
@@ -75,6 +77,7 @@ class Train(_Spread):
     """Such as n_envs=64 sigma=0.2."""
 
     def run(self) -> dict[str, Any]:
+        """Train, and return a summary."""
         from ..envs.deficits import Deficit
         from .config import RunConfig
         from .train import summary, train
@@ -123,6 +126,7 @@ class Curriculum(Command):
     """Such as learning_rate=0.1 max_n=20; see `CurriculumConfig`."""
 
     def run(self) -> dict[str, Any]:
+        """Train, and return what was solved."""
         from .curriculum import CurriculumConfig, curriculum, curriculum_summary
 
         options = {name: _value(text) for name, text in _pairs(self.options)}
@@ -175,6 +179,7 @@ class Resume(_Spread, _OnRun):
     """Go on with a run or a curriculum that was stopped."""
 
     def run(self) -> dict[str, Any]:
+        """Go on, and return a summary."""
         from .curriculum import CurriculumRun, curriculum, curriculum_summary
         from .folder import holds
         from .train import resume, summary
@@ -219,6 +224,7 @@ class Evaluate(_OnRunOrModel):
     """Episodes, each with its own seed, apart from training's."""
 
     def run(self) -> dict[str, Any]:
+        """Evaluate, and return estimates with their intervals."""
         from .evaluate import evaluate, evaluate_model
 
         if model := self._model():
@@ -240,6 +246,7 @@ class Transfer(_OnRun):
     """Environment steps to train on each other body, and to test again after; 0 for none."""
 
     def run(self) -> Any:
+        """Test, and return the table."""
         from .transfer import transfer
 
         table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
@@ -258,6 +265,7 @@ class Record(_OnRunOrModel):
     """Instead of episodes: weights, and activity on the same input, at every checkpoint of a run."""
 
     def run(self) -> dict[str, Any]:
+        """Record, and return the file."""
         from .history import history
         from .rollout import record, record_model
         from .run import Run
@@ -287,6 +295,7 @@ class Probe(_Intervening):
     """Episodes to record of a run."""
 
     def run(self) -> dict[str, Any]:
+        """Measure, and return the numbers with their units, and the words."""
         from .probing import merged, probe
 
         found = probe(self.path, self.probes, self.episodes, self._interventions, progress=not self.json)
@@ -324,6 +333,7 @@ class Render(_Intervening, _OnRun):
     """How much of the episode; all of it by default."""
 
     def run(self) -> dict[str, Any]:
+        """Film, and return the film's path."""
         from .films import render
 
         path = render(
@@ -348,6 +358,7 @@ class Report(Command):
     """The page; report.html in the run by default. Several runs need it."""
 
     def run(self) -> dict[str, Any]:
+        """Write, and return the page's path."""
         from .report import report
 
         return {"report": str(report(*self.runs, out=self.out))}
@@ -369,6 +380,7 @@ class Export(_OnRun):
     """Of the hub; https://huggingface.co by default."""
 
     def run(self) -> dict[str, Any]:
+        """Export, and return the folder and the address it was uploaded to."""
         from .share import export, push
 
         folder = export(self.path, self.out, self.film, progress=not self.json)
@@ -386,6 +398,7 @@ class Import(Command):
     """Folder of the run."""
 
     def run(self) -> dict[str, Any]:
+        """Import, and return what the run has reached."""
         from .share import import_run
         from .train import summary
 
@@ -397,6 +410,7 @@ class Demo(_OnRun):
     """Train, evaluate, transfer, probe, film and report one worm."""
 
     def run(self) -> dict[str, Any]:
+        """Run it all, and return the report's path."""
         from .demo import demo
 
         return {"report": str(demo(self.path, progress=not self.json))}
@@ -414,6 +428,7 @@ class Bench(Command):
     """What spreading costs instead: populations on workers, sweeps, checkpoints."""
 
     def run(self) -> Any:
+        """Measure, and return the table."""
         from ..benchmarks import ppo, scale, speed
 
         if self.scale:
@@ -434,6 +449,7 @@ class Names(Command):
     """What to list."""
 
     def run(self) -> dict[str, Any]:
+        """Return names, with what each is."""
         from ..circuits import circuit_names
         from ..envs import TASKS, VARIANTS, body_names
         from .algorithms import ALGORITHMS
@@ -462,6 +478,7 @@ class Doctor(Command):
     """Say what this machine has, what is wrong, and what to do about it."""
 
     def run(self) -> dict[str, Any]:
+        """Return what was found."""
         from .doctor import doctor
 
         return doctor()

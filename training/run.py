@@ -16,9 +16,10 @@ from .resize import resize
 
 
 class Run(Folder[RunConfig]):
-    """A run on disk: what every `Folder` holds, and
+    """A run on disk.
 
-    evaluation.json, results.sqlite, recording.nc, probes/, films and report.html as they are asked for.
+    It holds what every `Folder` holds, and evaluation.json, results.sqlite, recording.nc, probes/, films and
+    report.html as they are asked for.
 
     Attributes:
         path: the folder.

@@ -48,6 +48,7 @@ class Sweep(_Many):
     """Folder of the runs, and of results.sqlite."""
 
     def run(self) -> Any:
+        """Train what is missing, and return the table."""
         from .sweep import sweep
 
         return self._shown(sweep(self.plan, self.out, **self._options))
@@ -77,6 +78,7 @@ class Ablate(_Many):
     """Episodes of each evaluation."""
 
     def run(self) -> Any:
+        """Train what is missing, and return the table."""
         from .ablate import ablate
         from .config import RunConfig
 
@@ -96,6 +98,7 @@ class Reproduce(_Many):
     """Folder of the runs, results.sqlite, report.md and its figures."""
 
     def run(self) -> Any:
+        """Run what is missing, and return the verdict on each claim."""
         from ..errors import UnknownName
         from .reproduce import reproduce
 
@@ -119,6 +122,7 @@ class Compare(Command):
     """Episodes of runs that are not evaluated yet."""
 
     def run(self) -> Any:
+        """Write the comparison, and return its table."""
         from .compare import compare
 
         found = compare(self.runs, self.out, self.episodes, progress=not self.json)

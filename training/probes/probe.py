@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from matplotlib.figure import Figure
 
 from ...circuits import Wiring
@@ -58,7 +58,7 @@ class ProbeResult:
 
     numbers: dict[str, float]
     units: dict[str, str]
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, Shaped[np.ndarray, "*shape"]]
     figure: Figure
     words: tuple[str, ...] = ()
 

@@ -1,0 +1,98 @@
+"""Every block of code in the README and on the pages runs, small."""
+
+import re
+import shlex
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from nervecord.circuits import registry
+from nervecord.envs import bodies
+from nervecord.training.cli import main
+from nervecord.training.probes import PROBES
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"(<!-- not run: [^>]+-->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# What each command is given last, so that it takes seconds; the last of two equal options counts.
+SMALL = {
+    "train": "--steps 400 --episode-steps 200",
+    "curriculum": "--updates 2",
+    "evaluate": "--episodes 2",
+    "transfer": "--episodes 2",
+    "probe": "--episodes 2",
+    "render": "--seconds 0.5",
+    "sweep": "--workers 1",
+    "compare": "--episodes 2",
+}
+SMALL_PLAN = {
+    "steps = 320000": "steps = 200\nepisode_steps = 50",
+    "episodes = 20": "episodes = 2",
+    "[0, 1, 2, 3, 4]": "[0]",
+}
+
+
+def blocks(page: Path) -> list[tuple[str, str, bool]]:
+    """Return language, text and whether it is to run, of each block."""
+    return [(language, text, not skipped) for skipped, language, text in BLOCK.findall(page.read_text())]
+
+
+def files_of_pages() -> dict[str, str]:
+    """Return the files that pages show, by the name in their first line: `# plan.toml`, `<!-- mine.xml -->`."""
+    files = {}
+    for page in PAGES:
+        for language, text, _ in blocks(page):
+            if language in ("toml", "xml"):
+                name = re.search(r"[\w-]+\.(toml|xml)", text.splitlines()[0])
+                assert name, f"{page}: the first line of a {language} block names its file"
+                files[name[0]] = text
+    for long, short in SMALL_PLAN.items():
+        files["plan.toml"] = files["plan.toml"].replace(long, short)
+    return files
+
+
+def run_shell(text: str) -> None:
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if not words:
+            continue
+        assert words[0] == "nervecord", f"only nervecord is run: mark the block <!-- not run: reason --> ({line})"
+        main([*words[1:], *SMALL.get(words[1], "").split()])
+
+
+@pytest.fixture
+def _as_before():
+    """Forget what a page registered."""
+    kept = [(known, dict(known)) for known in (registry._entries, bodies._registered, PROBES)]
+    mpl.use("agg")
+    yield
+    for known, before in kept:
+        known.clear()
+        known.update(before)
+
+
+@pytest.mark.usefixtures("_as_before")
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page)], ids=lambda page: str(page.relative_to(ROOT).with_suffix(""))
+)
+def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in files_of_pages().items():
+        (tmp_path / name).write_text(text)
+    names = {"__name__": page.stem}
+    for number, (language, text, runs) in enumerate(blocks(page)):
+        assert language in ("python", "bash", "toml", "xml"), f"block {number} of {page.name} is {language}"
+        if runs and language == "python":
+            exec(compile(text, f"{page.name}, block {number}", "exec"), names)
+        elif runs and language == "bash":
+            run_shell(text)
+
+
+def test_blocks_are_found_and_what_is_no_command_of_ours_is_refused(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```python\n1\n```\n\n<!-- not run: long -->\n```bash\npip\n```\n")
+    assert blocks(page) == [("python", "1\n", True), ("bash", "pip\n", False)]
+    with pytest.raises(AssertionError, match="only nervecord is run"):
+        run_shell("pip install nervecord")
+    with pytest.raises(SystemExit):
+        run_shell("nervecord evaluate runs/none")
