@@ -1,0 +1,64 @@
+"""The same bodies and tasks as a `dm_env.Environment`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dm_env
+import numpy as np
+from dm_env import specs
+from jaxtyping import Float
+
+from .vector_env import SwimmerEnv
+
+
+class DmSwimmer(dm_env.Environment):
+    """One body and its task for libraries that speak dm_env: the physics and numbers of `SwimmerEnv`.
+
+    Episodes end only by time, so the last step keeps a discount of 1.
+
+    Args:
+        task: its name; see `TASKS`.
+        seed: of every draw from the first reset on; None takes one from the system.
+        options: arguments of `World` and of the task.
+    """
+
+    def __init__(self, task: str = "swim", seed: int | None = None, **options: Any) -> None:
+        self.env = SwimmerEnv(task, **options)
+        self._seed = seed
+        self._ended = True
+
+    def reset(self) -> dm_env.TimeStep:
+        """Start a new episode."""
+        observation, _ = self.env.reset(seed=self._seed)
+        # The seed sets the first episode; those after it continue the same generator.
+        self._seed = None
+        self._ended = False
+        return dm_env.restart(observation.copy())
+
+    def step(self, action: Float[np.ndarray, " joints"]) -> dm_env.TimeStep:
+        """Apply an action in [-1, 1] for one control step; after an episode's end, start the next.
+
+        Raises:
+            InvalidAction: wrong shape, or not finite.
+        """
+        if self._ended:
+            return self.reset()
+        observation, reward, _, self._ended, _ = self.env.step(action)
+        if self._ended:
+            return dm_env.truncation(reward, observation.copy())
+        return dm_env.transition(reward, observation.copy())
+
+    def observation_spec(self) -> specs.BoundedArray:
+        """Describe the flat observation; `env.layout` names its slices."""
+        space = self.env.observation_space
+        return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, name="observation")
+
+    def action_spec(self) -> specs.BoundedArray:
+        """Describe the action, a command to each joint's motor."""
+        space = self.env.action_space
+        return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, name="action")
+
+    def close(self) -> None:
+        """Free the native threads."""
+        self.env.close()
