@@ -51,12 +51,12 @@ class DmSwimmer(dm_env.Environment):
 
     def observation_spec(self) -> specs.BoundedArray:
         """Describe the flat observation; `env.layout` names its slices."""
-        space = self.env.observation_space
+        space = self.env.world.observation_space
         return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, name="observation")
 
     def action_spec(self) -> specs.BoundedArray:
         """Describe the action, a command to each joint's motor."""
-        space = self.env.action_space
+        space = self.env.world.action_space
         return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, name="action")
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from nervecord.agents import CMAES, ES, CircuitPolicy
+from nervecord.agents.members import Members, Round
 from nervecord.agents.population import Population
 from nervecord.circuits import circuit_names, make_circuit
 from nervecord.envs.sb3_vec_env import SwimmerVecEnv
@@ -169,3 +170,21 @@ def test_cmaes_in_two_sittings_equals_one_and_leaves_the_global_generator_alone(
 def test_cmaes_refuses_what_its_matrix_would_not_hold():
     with pytest.raises(CircuitMismatch, match=r"for 2 to 1000 of them.*use es, or ppo"):
         CMAES("CircuitPolicy", SwimmerVecEnv(4, body="swimmer4"), policy_kwargs={"circuit": "mlp"})
+
+
+def test_a_member_that_runs_away_is_a_bad_one_and_no_error():
+    env = SwimmerVecEnv(4, "swim", body="swimmer3", episode_steps=20)
+    policy = CircuitPolicy(
+        env.observation_space,
+        env.action_space,
+        circuit="ctrnn",
+        circuit_options={"units": 4},
+        layout=env.layout,
+        seed=0,
+    )
+    members = Members(policy, env)
+    flat = torch.nn.utils.parameters_to_vector(policy.circuit.parameters()).detach()
+    weights = flat.repeat(4, 1)
+    weights[2] = float("nan")
+    outcome = members.evaluate(Round(weights, np.arange(4)))
+    assert np.isfinite(outcome.returns).all()
