@@ -89,6 +89,17 @@ def test_the_geo_topological_transform_keeps_what_it_is_given():
     assert np.allclose(transformed(rdm**3, "geo-topological"), once)
 
 
+def test_geodesic_distances_go_along_a_line_that_is_bent():
+    # Three sides of a square: its ends are near each other through the air, and far along it.
+    side = np.linspace(0, 1, 8)
+    path = np.concatenate([np.stack([0 * side, side], 1), np.stack([side, 0 * side + 1], 1)[1:]])
+    path = np.concatenate([path, np.stack([0 * side + 1, 1 - side], 1)[1:]])
+    ways = transformed(dissimilarity(path), "geodesic", up=0.3)
+    assert ways[0, -1] == 1 == ways.max()
+    assert np.allclose(ways, ways.T)
+    assert (np.diff(ways[0]) > 0).all()
+
+
 def test_models_are_identified_the_better_the_less_noise():
     rng = np.random.default_rng(3)
     angle = np.arange(12) * 2 * np.pi / 12

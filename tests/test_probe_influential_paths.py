@@ -59,8 +59,8 @@ def test_all_paths_of_ncap_add_up_to_what_it_does(worm):
     assert [name[:3] for name in layers.names[0]][:1] == ["q_d"] or "osc_d" in layers.names[0]
     every = all_contributions(layers)
     muscles = every.sum(tuple(range(1, every.ndim - 1)))
-    steps = np.linspace(200 // 3, 199, 12).astype(int)
-    activity = np.asarray(worm.recording.activity)[np.arange(12) % 2, steps]
+    steps = np.linspace(200 // 3, 199, 96).astype(int)
+    activity = np.asarray(worm.recording.activity)[np.arange(96) % 2, steps]
     column = {name: index for index, name in enumerate(worm.recording.neurons)}
     actual = activity[:, [column[name] for name in layers.names[-1]]]
     # Away from its kinks, and with F(0) = 0: a neuron at 0 or 1 is clipped, and its paths carry nothing.
@@ -101,9 +101,9 @@ def test_an_mlps_jacobians_are_those_of_autograd(tmp_path):
     layers = circuit_layers(agent, observations)
     product = layers.jacobians[2] @ layers.jacobians[1] @ layers.jacobians[0]
     sensors = agent.sense(observations).double()
-    steps = np.linspace(20, 59, 12).astype(int)
+    steps = np.linspace(20, 59, 96).astype(int)
     exact = torch.func.vmap(torch.func.jacrev(lambda x: agent.circuit(x[None], {})[0][0]))(
-        sensors[np.arange(12) % 2, steps]
+        sensors[np.arange(96) % 2, steps]
     )
     assert np.allclose(product, exact.detach().numpy(), atol=1e-6)
 
@@ -142,7 +142,7 @@ def test_captum_agrees_on_layers():
     layers = circuit_layers(agent, observations)
     every = all_contributions(layers)
     circuit = agent.circuit
-    steps = np.linspace(20, 59, 12).astype(int)
+    steps = np.linspace(20, 59, 96).astype(int)
     x = agent.sense(observations).double()[0, steps]
 
     class Net(torch.nn.Module):

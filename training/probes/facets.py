@@ -20,6 +20,7 @@ from ..recording import Recording
 from .predicates import best_phrase, body_predicates
 from .probe import ProbeResult, Subject, living
 
+_TRANSIENT = 0.2  # the share of an episode, from its start, in which a gait still settles
 _MOMENTS = 150
 _APART = 8  # control steps between moments of one neuron
 _COMPONENTS = 5
@@ -53,8 +54,9 @@ class Facets:
 def facets(subject: Subject) -> ProbeResult:
     """Divide the 150 strongest moments of every neuron by the body's posture and motion.
 
-    Moments are at least 8 control steps apart. A neuron has several facets where the silhouette of their
-    division is above 0.2 and above 95 % of those of Gaussian clouds of as many points and dimensions.
+    Moments are at least 8 control steps apart, after the first fifth of an episode. A neuron has several
+    facets where the silhouette of their division is above 0.2 and above 95 % of those of Gaussian clouds of
+    as many points and dimensions.
 
     Raises:
         InvalidRecording: fewer than 100 steps, values that are not finite, or no neuron that changes.
@@ -63,7 +65,11 @@ def facets(subject: Subject) -> ProbeResult:
     recording = subject.recording
     activity, names, constant = living(recording, 100)
     situations = _situations(recording)
-    moments = [strongest_moments(activity[:, :, index]) for index in range(len(names))]
+    first = int(_TRANSIENT * recording.n_steps)
+    moments = [
+        (episode, first + step)
+        for episode, step in (strongest_moments(activity[:, first:, index]) for index in range(len(names)))
+    ]
     least = _silhouette_by_chance(min(len(episode) for episode, _ in moments), min(_COMPONENTS, situations.shape[2]))
     found = [divide(situations, episode, step, least) for episode, step in moments]
     counts = np.array([each.count for each in found])

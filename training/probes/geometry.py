@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
+from scipy.sparse import csgraph
 
 from ..extras import require
 from .conditions import phase_means
@@ -74,9 +75,10 @@ def transformed(
     """Return the "geo-topological" or the "geodesic" transform of a dissimilarity matrix.
 
     The first ranks the distances, makes those below the quantile `low` 0, those above `up` 1, and is linear
-    between: it keeps who is near whom and drops how far the far are. The second takes distances along the
-    graph of what is left below `up`. Ranks and paths are rsatoolbox's; the scale is not, because its
-    geo-topological transform (0.3.2) clips what it has scaled by the threshold before scaling.
+    between: it keeps who is near whom and drops how far the far are. The second takes ranks along the shortest
+    way through the graph of what is left below `up`, over the longest such way. Ranks are rsatoolbox's; the
+    rest is not, because its geo-topological transform (0.3.2) clips what it has scaled by the threshold before
+    scaling, and its geodesic one takes distances of 0 for missing edges.
 
     Source: Lin and Kriegeskorte 2023 (https://arxiv.org/abs/2309.11028).
     """
@@ -85,11 +87,17 @@ def transformed(
     upper = np.triu_indices(len(rdm), 1)
     ranks = held.rank_transform(held.RDMs(rdm[upper].copy()[None])).get_vectors()[0]
     bottom, top = np.quantile(ranks, low), np.quantile(ranks, up)
-    scaled = np.clip((ranks - bottom) / (top - bottom), 0.0, 1.0)[None]
-    found = held.RDMs(scaled)
-    if kind == "geodesic":
-        found = held.geodesic_transform(found)
-    return np.asarray(found.get_matrices()[0])
+    found = np.zeros(rdm.shape)
+    if kind == "geo-topological":
+        found[upper] = np.clip((ranks - bottom) / (top - bottom), 0.0, 1.0)
+        return found + found.T
+    edges = np.full(rdm.shape, np.inf)
+    edges[upper] = np.where(ranks <= top, ranks, np.inf)
+    ways = csgraph.shortest_path(csgraph.csgraph_from_dense(np.minimum(edges, edges.T), null_value=np.inf), "FW")
+    np.fill_diagonal(ways, 0)
+    longest = ways[np.isfinite(ways)].max()
+    # Parts of the graph that nothing connects are as far apart as can be.
+    return np.asarray(np.where(np.isfinite(ways), ways / longest, 1.0))
 
 
 def alignment(one: Float[np.ndarray, "c n"], other: Float[np.ndarray, "c m"]) -> float:

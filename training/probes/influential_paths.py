@@ -23,7 +23,7 @@ from ...errors import InvalidRecording
 from ..figures import COLOURS, open_axes
 from .probe import ProbeResult, Subject, living
 
-_SAMPLES = 12
+_SAMPLES = 96
 _DELAY = 3  # control steps over which a recurrent circuit is unrolled
 _BEAM = 200
 _EXHAUSTIVE = 200_000  # paths up to which all are looked at
@@ -56,7 +56,7 @@ class Path:
 
 
 def influential_paths(subject: Subject) -> ProbeResult:
-    """Rank the paths from sensors to motors at 12 moments of the recording.
+    """Rank the paths from sensors to motors at 96 moments of the recording.
 
     Circuits without memory between their neurons are taken as they are, layer by layer (exact, by finite
     differences with everything before held still); recurrent ones whose state is their units are unrolled
@@ -69,7 +69,10 @@ def influential_paths(subject: Subject) -> ProbeResult:
     agent = subject.run.policy()
     living(subject.recording, 50)
     layers = circuit_layers(agent, np.asarray(subject.recording.observations))
-    paths = strongest_paths(layers, _SHOWN)
+    # A clipped neuron passes nothing on: at its moments the paths through it carry nothing.
+    paths = [path for path in strongest_paths(layers, _SHOWN) if path.strength > 0]
+    if not paths:
+        raise InvalidRecording(f"every neuron is clipped at all of the {_SAMPLES} moments, so no path carries anything")
     greedy = strongest_paths(layers, 1, beam=1)
     total = total_strength(layers)
     shares = [path.strength / max(total, 1e-12) for path in paths]

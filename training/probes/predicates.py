@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from ..recording import Recording
 
-_BENDS = (0, 10, 20, 30, 45, 60)  # degrees
+_BENDS = (0, 10, 20, 30, 40, 50, 60, 70, 80)  # degrees
 _BEAM = 24
 _LONGEST = 3
 _PER_WORD = 0.04  # of score, that each further predicate must bring

@@ -146,7 +146,11 @@ def _figure(arrays: dict[str, np.ndarray], good: np.ndarray) -> Figure:
         right.plot(trained, "o", markersize=3, color=COLOURS[2], label="trained time constant")
     right.set(xlabel="neuron, sorted", ylabel="timescale (s)")
     if good.any():
-        right.set_yscale("log")
+        shown = np.concatenate([arrays["tau"][good], trained[np.isfinite(trained)]])
+        if shown.max() > 5 * shown.min():
+            right.set_yscale("log")
+        else:
+            right.set_ylim(bottom=0)
         right.legend(frameon=False)
     else:
         right.text(0.5, 0.5, "no neuron decays by an exponential", ha="center", va="center", transform=right.transAxes)
