@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import warnings
 from typing import Any
 
@@ -113,8 +114,10 @@ def find_biclusters(samples: Float[np.ndarray, "T n"], lengths: list[int]) -> Bi
 def _states(samples: np.ndarray, lengths: list[int], counts: bool) -> Int[np.ndarray, " T"]:
     hmm: Any = require("hmmlearn.hmm", "probes")
     best: tuple[float, Any] = (np.inf, None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of starts that do not converge, of which another is better
+    told = logging.getLogger("hmmlearn.base")
+    before = told.level
+    told.setLevel(logging.ERROR)  # it warns of starts that do not converge, of which another is better
+    try:
         for number in _STATES:
             lowest = np.inf
             for seed in range(_RESTARTS if number > 1 else 1):
@@ -130,6 +133,8 @@ def _states(samples: np.ndarray, lengths: list[int], counts: bool) -> Int[np.nda
                     best = criterion, model
             if lowest > best[0]:
                 break  # more states have begun to cost more than they explain
+    finally:
+        told.setLevel(before)
     return np.asarray(best[1].predict(samples, lengths))
 
 
