@@ -2,9 +2,11 @@
 
 from .cfc import CfC
 from .circuit import Circuit, Neuron, Pins, State, Synapse, Wiring, load_weights
+from .connectome import Connectome
 from .ctm import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
+from .graph import Cell, Contact, Graph, ladder, load_graph
 from .gru import GRU
 from .lstm import LSTM
 from .ltc import LTC
@@ -24,8 +26,12 @@ __all__ = [
     "LTC",
     "MLP",
     "NCAP",
+    "Cell",
     "CfC",
     "Circuit",
+    "Connectome",
+    "Contact",
+    "Graph",
     "NCAPPlus",
     "Navigator",
     "Neuron",
@@ -36,6 +42,8 @@ __all__ = [
     "UnitCircuit",
     "Wiring",
     "circuit_names",
+    "ladder",
+    "load_graph",
     "load_weights",
     "make_circuit",
     "register_circuit",

@@ -13,6 +13,7 @@ import torch
 from ..errors import CircuitMismatch, UnknownName
 from .cfc import CfC
 from .circuit import Circuit
+from .connectome import Connectome
 from .ctm import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
@@ -143,6 +144,7 @@ register_circuit(
     "ncap with graded neurons and more reflexes, 11 shared weights",
     ("joint_pos", "body_velocities"),
 )
+register_circuit("connectome", Connectome, "rate neurons wired by a connectome, muscles on the joints", ("joint_pos",))
 register_circuit(
     "navigator",
     _along_body(Navigator),

@@ -1,0 +1,218 @@
+"""A circuit wired by a connectome: leaky rate neurons, counts as weights, muscles on the body's joints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ..errors import CircuitMismatch
+from .circuit import Neuron, State, Synapse, Wiring
+from .graph import Control, load_graph
+from .recurrent import RecurrentCircuit
+
+_PERIOD = 60  # control steps
+_REACH = 0.2  # of the body's length: stretch is felt that far ahead (Wen et al. 2012)
+_HEAD = 0.2  # of the body's length: B-neurons of the head are driven by the oscillator
+# One gain per pair of classes, from where learning starts; pairs that are not named start at 1.
+_GAINS = {("DB", "MD"): 3.0, ("VB", "MV"): 3.0, ("DB", "VD"): 2.0, ("VB", "DD"): 2.0,
+          ("DD", "MD"): 1.0, ("VD", "MV"): 1.0, ("AVB", "DB"): 0.05, ("AVB", "VB"): 0.05}  # fmt: skip
+
+
+class Connectome(RecurrentCircuit):
+    """Drive a body by a graph of cells.
+
+    Every cell is a rate r from 0 to 1, with the time constant of its class, in control steps:
+
+        r' = r + (1 - exp(-1 / tau)) (tanh(max(x, 0)) - r)
+        x_i = sum_j s_ij g_ij n_ij r_j + sum_j h_ij m_ij (r_j - r_i) + stretch q_i + osc wave_i(t) + tonic_i
+
+    n and m are the counts of chemical synapses and gap junctions over all those of the same pair of classes
+    that reach the cell; s is the sign; g and h are gains, never negative. B-neurons (classes DB and VB) feel
+    the stretch of their own side a fifth of the body ahead, those in the first fifth the oscillator instead;
+    AVB is tonically active. Each joint's motor is the mean of the dorsal less that of the ventral muscles,
+    shared among joints by position.
+
+    Args:
+        senses: name and size of each sense; `joint_pos` is used.
+        n_motors: number of joints.
+        graph: the cells: "ladder", or a file that `load_graph` reads.
+        gains: "class", one gain for each pair of classes, or "free", one for each contact.
+        control: wire a shuffled graph instead; see `Graph.control`.
+        rng: of the shuffling.
+
+    Attributes:
+        gain: of each pair of classes or contact, before it is held at 0 or above.
+        log_tau: of each class, in control steps.
+        stretch, osc, tonic: from proprioception, from the oscillator, and of AVB.
+
+    Raises:
+        CircuitMismatch: the graph has no B-neurons (DB, VB).
+    """
+
+    is_bounded = True
+    base: Float[Tensor, "2 post pre"]
+    index: Int[Tensor, "2 post pre"]
+    felt: Float[Tensor, "cells joints"]
+    driven: Float[Tensor, " cells"]
+    awake: Float[Tensor, " cells"]
+    kind: Int[Tensor, " cells"]
+
+    def __init__(
+        self,
+        senses: Mapping[str, int],
+        n_motors: int,
+        *,
+        graph: str = "ladder",
+        gains: Literal["class", "free"] = "class",
+        control: Control = "none",
+        rng: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if gains not in ("class", "free"):
+            raise CircuitMismatch(f"gains is {gains!r}; give 'class' or 'free'")
+        if control not in ("none", "rewired", "signs", "random"):
+            raise CircuitMismatch(f"control is {control!r}; give 'none', 'rewired', 'signs' or 'random'")
+        if senses["joint_pos"] != n_motors:
+            raise CircuitMismatch(f"{senses['joint_pos']} joints are sensed and {n_motors} are moved; give as many")
+        seed = int(torch.randint(2**31, (1,), generator=rng)) if control != "none" else 0
+        self.graph = load_graph(graph).control(control, np.random.default_rng(seed))
+        if not any(cell.kind in ("DB", "VB") for cell in self.graph.cells):
+            raise CircuitMismatch("the graph has no cell of class DB or VB, so nothing feels the body; name them so")
+        self.senses, self.n_motors, self.n_features = (("joint_pos", n_motors),), n_motors, len(self.graph.cells)
+        self._connect(gains)
+        self._embody(n_motors)
+        kinds = list(dict.fromkeys(cell.kind for cell in self.graph.cells))
+        self.register_buffer("kind", torch.tensor([kinds.index(cell.kind) for cell in self.graph.cells]), False)
+        self.log_tau = nn.Parameter(torch.zeros(len(kinds)))
+        self.stretch, self.osc = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(2.0))
+        self.tonic = nn.Parameter(torch.tensor(0.5))
+        self.neurons = (
+            *(Neuron(f"joint_pos_{i}", "sensor", i / max(n_motors - 1, 1)) for i in range(n_motors)),
+            *(Neuron(cell.name, cell.role, cell.position, cell.side) for cell in self.graph.cells),
+            *(Neuron(f"motor_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors)),
+        )
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return silent cells, [batch, cells], and the clock at zero, [batch, 1]."""
+        cells = self.gain.new_zeros(batch_size, self.n_features)
+        return {"r": cells, "step": self.gain.new_zeros(batch_size, 1)}
+
+    def step_features(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch cells"], State]:
+        """Run one control step; the features are the cells' rates."""
+        chemical, electrical = self.weights()
+        r, step = state["r"], state["step"]
+        wave = torch.sin((step + 0.5) * (2 * math.pi / _PERIOD))
+        x = r @ chemical.T + r @ electrical.T - r * electrical.sum(1)
+        x = x + self.stretch * (sensors.clamp(-1.0, 1.0) @ self.felt.T) + self.osc * wave * self.driven
+        x = x + self.tonic * self.awake
+        speed = 1 - torch.exp(-torch.exp(-self.log_tau))[self.kind]
+        after = r + speed * (torch.tanh(x.clamp(min=0.0)) - r)
+        return after, {"r": after, "step": step + 1}
+
+    def weights(self) -> tuple[Float[Tensor, "post pre"], Float[Tensor, "post pre"]]:
+        """Return the chemical and the electrical weights as they act."""
+        acting = torch.cat((self.gain.clamp(min=0.0), self.gain.new_zeros(1)))[self.index] * self.base
+        return acting[0], acting[1]
+
+    def wiring(self) -> Wiring:
+        """Return every contact with its weight, what is felt, and the muscles' pull on the joints."""
+        names = [cell.name for cell in self.graph.cells]
+        chemical, electrical = (matrix.detach().tolist() for matrix in self.weights())
+        synapses = [
+            Synapse(names[j], names[i], matrix[i][j], group)
+            for matrix, group in ((chemical, "gain"), (electrical, "gap"))
+            for i in range(len(names))
+            for j in range(len(names))
+            if matrix[i][j]
+        ]
+        felt, pull = (self.stretch * self.felt).tolist(), self.readout.get_buffer("pull").tolist()
+        for i, name in enumerate(names):
+            synapses += [Synapse(f"joint_pos_{j}", name, w, "stretch") for j, w in enumerate(felt[i]) if w]
+            synapses += [Synapse(name, f"motor_{j}", row[i], "pull") for j, row in enumerate(pull) if row[i]]
+        return Wiring(self.neurons, tuple(synapses))
+
+    def _connect(self, gains: str) -> None:
+        """Lay out counts and which gain each contact has."""
+        cells = {cell.name: i for i, cell in enumerate(self.graph.cells)}
+        kind = {cell.name: cell.kind for cell in self.graph.cells}
+        n = len(cells)
+        base, index = np.zeros((2, n, n), np.float32), np.full((2, n, n), -1, np.int64)
+        keys: dict[object, int] = {}
+        start: list[float] = []
+        for number, contact in enumerate(self.graph.contacts):
+            ends = [(contact.pre, contact.post)] + ([(contact.post, contact.pre)] if contact.is_electrical else [])
+            pair = (kind[contact.pre], kind[contact.post])
+            key: object = number if gains == "free" else (*pair, contact.is_electrical)
+            if key not in keys:
+                keys[key] = len(start)
+                start.append(_GAINS.get(pair, 1.0))
+            for pre, post in ends:
+                place = (int(contact.is_electrical), cells[post], cells[pre])
+                base[place] += contact.sign * contact.count
+                index[place] = keys[key]
+        kinds = np.array([cell.kind for cell in self.graph.cells])
+        for layer in base:
+            for pre in np.unique(kinds):
+                columns = kinds == pre
+                total = np.abs(layer[:, columns]).sum(1, keepdims=True)
+                layer[:, columns] /= np.where(total > 0, total, 1)
+        self.gain = nn.Parameter(torch.tensor(start))
+        self.register_buffer("base", torch.from_numpy(base), persistent=False)
+        self.register_buffer("index", torch.from_numpy(index), persistent=False)
+
+    def _embody(self, n_joints: int) -> None:
+        """Place stretch receptors, the oscillator's targets and the muscles on a body of so many joints."""
+        joints = (np.arange(n_joints) + 1) / (n_joints + 1)
+        cells = self.graph.cells
+        felt, driven = np.zeros((len(cells), n_joints), np.float32), np.zeros(len(cells), np.float32)
+        pull = np.zeros((n_joints, len(cells)), np.float32)
+        for i, cell in enumerate(cells):
+            if cell.kind in ("DB", "VB"):
+                sign = 1.0 if cell.kind == "DB" else -1.0
+                if cell.position < _HEAD:
+                    driven[i] = sign
+                else:
+                    felt[i] = sign * _near(cell.position - _REACH, joints)
+            if cell.role == "muscle":
+                pull[:, i] = (1.0 if cell.side == "d" else -1.0) * _near(cell.position, joints)
+        for side in ("d", "v"):
+            columns = [cell.role == "muscle" and cell.side == side for cell in cells]
+            total = np.abs(pull[:, columns]).sum(1, keepdims=True)
+            pull[:, columns] /= np.where(total > 0, total, 1)
+        self.register_buffer("felt", torch.from_numpy(felt), persistent=False)
+        self.register_buffer("driven", torch.from_numpy(driven), persistent=False)
+        self.register_buffer("awake", torch.tensor([float(cell.kind == "AVB") for cell in cells]), persistent=False)
+        self.readout = _Pull(torch.from_numpy(pull))
+
+
+class _Pull(nn.Module):
+    """Muscles' mean pull on each joint."""
+
+    pull: Float[Tensor, "joints cells"]
+
+    def __init__(self, pull: Float[Tensor, "joints cells"]) -> None:
+        super().__init__()
+        self.register_buffer("pull", pull, persistent=False)
+
+    def forward(self, rates: Float[Tensor, "*batch cells"]) -> Float[Tensor, "*batch joints"]:
+        return rates @ self.pull.T
+
+
+def _near(position: float, places: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return the weights that interpolate between places, the first or the last alone beyond them."""
+    weights = np.zeros(len(places), np.float32)
+    after = int(np.searchsorted(places, position))
+    if after in (0, len(places)):
+        weights[min(after, len(places) - 1)] = 1
+        return weights
+    share = (position - places[after - 1]) / (places[after] - places[after - 1])
+    weights[after - 1 : after + 1] = 1 - share, share
+    return weights

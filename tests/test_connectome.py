@@ -1,0 +1,186 @@
+"""Connectomes: graphs read and refused, controls that keep what they say, and a ladder that swims."""
+
+import csv
+import dataclasses
+from collections import Counter
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from nervecord.circuits import Cell, Connectome, Contact, Graph, ladder, load_graph, make_circuit
+from nervecord.errors import CircuitMismatch, UnknownName
+from nervecord.training.config import RunConfig
+from nervecord.training.evaluate import evaluate_agent
+from nervecord.training.run import make_policy
+
+
+def small() -> Graph:
+    cells = (
+        Cell("DB1", "DB", "motor", 0.1), Cell("VB1", "VB", "motor", 0.1), Cell("DD1", "DD", "motor", 0.5),
+        Cell("MDL01", "MD", "muscle", 0.3, "d"), Cell("MVL01", "MV", "muscle", 0.7, "v"),
+    )  # fmt: skip
+    contacts = (
+        Contact("DB1", "MDL01", 3, 1), Contact("VB1", "MVL01", 2, 1), Contact("VB1", "DD1", 1, 1),
+        Contact("DD1", "MDL01", 4, -1), Contact("DB1", "VB1", 2, 1, True),
+    )  # fmt: skip
+    return Graph(cells, contacts)
+
+
+def write(graph: Graph, folder) -> None:
+    with open(folder / "worm.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["pre", "post", "count", "sign", "kind"])
+        for c in graph.contacts:
+            rows.writerow([c.pre, c.post, c.count, c.sign, "electrical" if c.is_electrical else "chemical"])
+    with open(folder / "worm.cells.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["name", "class", "role", "position", "side"])
+        for cell in graph.cells:
+            rows.writerow([cell.name, cell.kind, cell.role, cell.position, cell.side or ""])
+
+
+def test_a_graph_survives_csv_and_graphml(tmp_path):
+    write(small(), tmp_path)
+    assert load_graph(str(tmp_path / "worm.csv")) == dataclasses.replace(
+        small(), contacts=tuple(dataclasses.replace(c, count=float(c.count)) for c in small().contacts)
+    )
+    held = nx.MultiDiGraph()
+    for cell in small().cells:
+        held.add_node(cell.name, **{"class": cell.kind}, role=cell.role, position=cell.position, side=cell.side or "")
+    for c in small().contacts:
+        kind = "electrical" if c.is_electrical else "chemical"
+        held.add_edge(c.pre, c.post, count=float(c.count), sign=c.sign, kind=kind)
+    nx.write_graphml(held, tmp_path / "worm.graphml")
+    assert set(load_graph(str(tmp_path / "worm.graphml")).contacts) == set(
+        load_graph(str(tmp_path / "worm.csv")).contacts
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"contacts": (Contact("DB9", "MDL01", 1, 1),)}, "unknown cell .* 'DB9'; did you mean 'DB1'"),
+        ({"contacts": (Contact("DB1", "MDL01", 1, 0),)}, "has sign 0; give 1"),
+        ({"contacts": (Contact("DB1", "MDL01", 0, 1),)}, "has count 0; give above 0"),
+        ({"contacts": (Contact("DB1", "MDL01", 1, 1),)}, "nothing reaches muscle MVL01"),
+        ({"cells": (dataclasses.replace(small().cells[0], role="motr"), *small().cells[1:])}, "did you mean 'motor'"),
+        ({"cells": (*small().cells, small().cells[0])}, "cell 'DB1' is there 2 times"),
+        ({"cells": tuple(c for c in small().cells if c.side != "v"), "contacts": ()}, "no ventral muscle"),
+    ],
+)
+def test_a_graph_that_cannot_be_is_one_line(change, message):
+    with pytest.raises((CircuitMismatch, UnknownName), match=message):
+        dataclasses.replace(small(), **change)
+
+
+def test_files_that_are_no_graphs_are_one_line(tmp_path):
+    with pytest.raises(UnknownName, match="unknown graph 'worm'"):
+        load_graph("worm")
+    with pytest.raises(CircuitMismatch, match="cannot be read"):
+        load_graph(str(tmp_path / "nowhere.csv"))
+    write(small(), tmp_path)
+    text = (tmp_path / "worm.csv").read_text()
+    (tmp_path / "worm.csv").write_text(text.replace("3,1,chemical", "3,,chemical"))
+    with pytest.raises(CircuitMismatch, match="DB1 -> MDL01 has no sign"):
+        load_graph(str(tmp_path / "worm.csv"))
+    (tmp_path / "worm.csv").write_text(text.replace("sign", "sgn"))
+    with pytest.raises(CircuitMismatch, match="no column 'sign'"):
+        load_graph(str(tmp_path / "worm.csv"))
+    (tmp_path / "worm.graphml").write_text("<graphml")
+    with pytest.raises(CircuitMismatch, match="cannot be read as GraphML"):
+        load_graph(str(tmp_path / "worm.graphml"))
+
+
+def degrees(graph: Graph) -> tuple[Counter, Counter]:
+    return Counter(c.pre for c in graph.contacts), Counter(c.post for c in graph.contacts)
+
+
+def test_controls_keep_what_they_say():
+    graph, rng = ladder(), np.random.default_rng(0)
+    counts = sorted(c.count for c in graph.contacts)
+    for kind in ("rewired", "signs", "random"):
+        other = graph.control(kind, rng)
+        assert other != graph
+        assert sorted(c.count for c in other.contacts) == counts
+        assert Counter(c.sign for c in other.contacts) == Counter(c.sign for c in graph.contacts)
+        pairs = [(c.pre, c.post, c.is_electrical) for c in other.contacts]
+        assert len(set(pairs)) == len(pairs)
+    rewired = graph.control("rewired", rng)
+    assert degrees(rewired) == degrees(graph)
+    kept = {(c.pre, c.post) for c in rewired.contacts} & {(c.pre, c.post) for c in graph.contacts}
+    assert len(kept) < 0.5 * len(graph.contacts)
+    assert [(c.pre, c.post) for c in graph.control("signs", rng).contacts] == [(c.pre, c.post) for c in graph.contacts]
+    assert graph.control("none", rng) is graph
+
+
+def test_the_ladder_has_the_cells_and_signs_of_the_ventral_cord():
+    graph = ladder()
+    kinds = Counter(cell.kind for cell in graph.cells)
+    assert kinds == {"AVB": 2, "DB": 7, "VB": 11, "DD": 6, "VD": 13, "MD": 48, "MV": 47}
+    assert graph.weight("DB", "MV") == (0, 0)
+    assert graph.weight("DB", "MD")[1] > 48
+    assert all(c.sign == -1 for c in graph.contacts if c.pre.startswith(("DD", "VD")))
+    assert len(graph.parts()) == 1
+
+
+def test_a_step_is_what_the_equation_says(tmp_path):
+    write(small(), tmp_path)
+    circuit = Connectome({"joint_pos": 2}, 2, graph=str(tmp_path / "worm.csv"))
+    r = torch.tensor([[0.2, 0.4, 0.1, 0.3, 0.5]])
+    with torch.no_grad():
+        after, _ = circuit.step_features(torch.tensor([[0.5, -0.5]]), {"r": r, "step": torch.zeros(1, 1)})
+    wave = np.sin(0.5 * 2 * np.pi / 60)
+    # Gains: DB-MD 3, VB-MV 3, VB-DD 2, DD-MD 1, gap 1; counts are over all of the pair that reach a cell.
+    x = [2 * wave + (0.4 - 0.2), -2 * wave + (0.2 - 0.4), 2 * 0.4, 3 * 0.2 - 0.1, 3 * 0.4]
+    expected = r.numpy()[0] + (1 - np.exp(-1)) * (np.tanh(np.maximum(x, 0)) - r.numpy()[0])
+    assert np.allclose(after.numpy()[0], expected, atol=1e-6)
+
+
+def test_gains_are_few_by_class_and_one_each_when_free():
+    by_class = Connectome({"joint_pos": 5}, 5)
+    free = Connectome({"joint_pos": 5}, 5, gains="free")
+    assert len(by_class.gain) == 8
+    assert len(free.gain) == len(ladder().contacts)
+    sensors, state = torch.rand(3, 5) - 0.5, by_class.initial_state(3)
+    for _ in range(5):
+        one, state_one = by_class(sensors, state)
+        other, _ = free(sensors, state)
+        assert torch.allclose(one, other, atol=1e-6)
+        state = state_one
+    with torch.no_grad():
+        free.gain.fill_(-1.0)
+    assert (free.weights()[0] == 0).all()
+
+
+@pytest.mark.parametrize("joints", [2, 5, 23])
+def test_every_joint_is_moved_by_muscles_of_both_sides(joints):
+    circuit = make_circuit("connectome", {"joint_pos": joints}, joints)
+    pull = circuit.readout.pull
+    assert torch.allclose(pull.clamp(min=0).sum(1), torch.ones(joints))
+    assert torch.allclose(pull.clamp(max=0).sum(1), -torch.ones(joints))
+    # A mirrored body moves in mirror: the ladder's sides differ only in how many cells they have.
+    assert circuit.felt.abs().sum(1).max() == pytest.approx(1)
+
+
+def test_the_ladder_swims_untrained_and_shuffled_signs_do_not():
+    config = RunConfig("connectome", episode_steps=500)
+    env = config.make_env(2)
+    swims = evaluate_agent(make_policy(config, env), env).returns.mean()
+    shuffled = [
+        evaluate_agent(
+            make_policy(RunConfig("connectome", seed=seed, circuit_options={"control": "signs"}), env), env
+        ).returns.mean()
+        for seed in range(3)
+    ]
+    env.close()
+    assert swims > 250  # 500 steps; 337 when written
+    assert max(shuffled) < swims / 2
+
+
+def test_wrong_options_are_one_line():
+    for options, message in (
+        ({"gains": "all"}, "gains"), ({"control": "shuffle"}, "control"), ({"graph": "cook"}, "unknown graph 'cook'"),
+    ):  # fmt: skip
+        with pytest.raises((CircuitMismatch, UnknownName), match=message):
+            make_circuit("connectome", {"joint_pos": 5}, 5, options)
