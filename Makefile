@@ -1,11 +1,15 @@
 # make demo: install, then train, transfer, film and report one worm.
 # make test: install, then every check.
+# make docs: the pages, into site/; a warning is an error.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
+# The reference is read from a folder of the package's name, which a clone need not have.
+pages = link=$$(mktemp -d) && ln -s $(CURDIR) $$link/nervecord && \
+	PYTHONPATH=$$link NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q; code=$$?; rm -r $$link; exit $$code
 
-.PHONY: demo test install bench clean
+.PHONY: demo test docs install bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/nervecord demo $(RUN)
@@ -15,6 +19,10 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	MUJOCO_GL=disable $(BIN)/python -m pytest -q
+	$(call pages)
+
+docs: $(VENV)/.installed-docs
+	$(call pages)
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[bench]"
@@ -33,5 +41,9 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test]"
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info
