@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
@@ -107,13 +107,38 @@ class Connectome(RecurrentCircuit):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch cells"], State]:
         """Run one control step; the features are the cells' rates."""
+        return self._advance(sensors, state, *self._acting())
+
+    def unroll_features(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch cells"], State]:
+        """Run a sequence; the weights are laid out once for all of it."""
+        acting, rates = self._acting(), []
+        for row, start in zip(sensors, episode_start, strict=True):
+            r, state = self._advance(row, self.reset_state(state, start), *acting)
+            rates.append(r)
+        return torch.stack(rates), state
+
+    def _acting(self) -> tuple[Float[Tensor, "pre post"], Float[Tensor, " cells"]]:
+        """Return what each cell hears of every rate, its own loss through gap junctions included, and its speed."""
         chemical, electrical = self.weights()
+        heard = chemical + electrical - torch.diag(electrical.sum(1))
+        return heard.T, (1 - torch.exp(-torch.exp(-self.log_tau)))[self.kind]
+
+    def _advance(
+        self,
+        sensors: Float[Tensor, "batch sensors"],
+        state: State,
+        heard: Float[Tensor, "pre post"],
+        speed: Float[Tensor, " cells"],
+    ) -> tuple[Float[Tensor, "batch cells"], State]:
         r, step = state["r"], state["step"]
         wave = torch.sin((step + 0.5) * (2 * math.pi / _PERIOD))
-        x = r @ chemical.T + r @ electrical.T - r * electrical.sum(1)
-        x = x + self.stretch * (sensors.clamp(-1.0, 1.0) @ self.felt.T) + self.osc * wave * self.driven
-        x = x + self.tonic * self.awake
-        speed = 1 - torch.exp(-torch.exp(-self.log_tau))[self.kind]
+        x = r @ heard + self.stretch * (sensors.clamp(-1.0, 1.0) @ self.felt.T)
+        x = x + self.osc * wave * self.driven + self.tonic * self.awake
         after = r + speed * (torch.tanh(x.clamp(min=0.0)) - r)
         return after, {"r": after, "step": step + 1}
 
