@@ -106,6 +106,29 @@ class Graph:
                  if (kind[c.pre], kind[c.post], c.is_electrical) == (pre, post, is_electrical)]  # fmt: skip
         return float(sum(found)), len(found)
 
+    def summary(self) -> dict[str, dict[str, str]]:
+        """Return what the graph holds, in words: cells of each class, contacts of each pair of classes, parts."""
+        kind = {cell.name: cell.kind for cell in self.cells}
+        cells = Counter(cell.kind for cell in self.cells)
+        role = {cell.kind: cell.role for cell in self.cells}
+        pairs = dict.fromkeys((kind[c.pre], kind[c.post], c.is_electrical, c.sign) for c in self.contacts)
+        contacts = {}
+        for pre, post, is_electrical, sign in pairs:
+            count, number = self.weight(pre, post, is_electrical)
+            how = "gap junctions" if is_electrical else "excites" if sign > 0 else "inhibits"
+            contacts[f"{pre} - {post}" if is_electrical else f"{pre} -> {post}"] = (
+                f"{how}: {count:g} synapses in {number} contacts"
+            )
+        parts = self.parts()
+        whole = (
+            "one" if len(parts) == 1 else f"{len(parts)}; the largest has {len(parts[0])} of {len(self.cells)} cells"
+        )
+        return {
+            "cells": {name: f"{count} ({role[name]})" for name, count in cells.items()},
+            "contacts": contacts,
+            "whole": {"cells": str(len(self.cells)), "contacts": str(len(self.contacts)), "parts": whole},
+        }
+
     def parts(self) -> list[set[str]]:
         """Return the cells of each connected part, the largest first."""
         graph = nx.Graph([(contact.pre, contact.post) for contact in self.contacts])

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import re
 from collections import Counter
 
 import networkx as nx
@@ -10,6 +11,7 @@ import pytest
 import torch
 from nervecord.circuits import Cell, Connectome, Contact, Graph, ladder, load_graph, make_circuit
 from nervecord.errors import CircuitMismatch, UnknownName
+from nervecord.training.cli import main
 from nervecord.training.config import RunConfig
 from nervecord.training.evaluate import evaluate_agent
 from nervecord.training.run import make_policy
@@ -184,3 +186,14 @@ def test_wrong_options_are_one_line():
     ):  # fmt: skip
         with pytest.raises((CircuitMismatch, UnknownName), match=message):
             make_circuit("connectome", {"joint_pos": 5}, 5, options)
+
+
+def test_what_a_connectome_holds_is_printed(capsys):
+    main(["worm", "connectome"])
+    printed = capsys.readouterr().out
+    assert re.search(r"VD +13 \(motor\)", printed)
+    assert re.search(r"VD -> MV +inhibits: \d+ synapses in \d+ contacts", printed)
+    assert re.search(r"parts +one", printed)
+    with pytest.raises(SystemExit):
+        main(["worm", "connectome", "cook"])
+    assert "unknown graph 'cook'" in capsys.readouterr().err

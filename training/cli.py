@@ -10,29 +10,13 @@ from typing import Any
 import tyro
 
 from ..errors import NervecordError
-from .commands import (
-    Bench,
-    Command,
-    Curriculum,
-    Demo,
-    Doctor,
-    Evaluate,
-    Export,
-    Import,
-    Names,
-    Probe,
-    Record,
-    Render,
-    Report,
-    Resume,
-    Train,
-    Transfer,
-)
+from .commands import Command, Curriculum, Evaluate, Resume, Train, Transfer
+from .result_commands import Bench, Demo, Doctor, Export, Import, Names, Probe, Record, Render, Report, Worm
 from .study_commands import Ablate, Compare, Reproduce, Sweep
 
 COMMANDS: tuple[type[Command], ...] = (
     Train, Resume, Evaluate, Transfer, Ablate, Sweep, Compare, Reproduce, Curriculum, Record, Probe, Render, Report,
-    Export, Import, Demo, Bench, Names, Doctor,
+    Export, Import, Demo, Bench, Names, Worm, Doctor,
 )  # fmt: skip
 
 

@@ -1,0 +1,259 @@
+"""Commands that look at what was trained, show it, share it, and say what there is."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from ..errors import OutputExists, UnknownName
+from .commands import Command, Intervening, OnRun, OnRunOrModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Record(OnRunOrModel):
+    """Keep whole episodes as one netCDF file: body, senses, actions and every neuron, by name."""
+
+    out: Path = Path("recording.nc")
+    """The file; never overwritten."""
+    episodes: int = 8
+    """Episodes, recorded at once."""
+    history: bool = False
+    """Instead of episodes: weights, and activity on the same input, at every checkpoint of a run."""
+
+    def run(self) -> dict[str, Any]:
+        """Record, and return the file."""
+        from .history import history
+        from .rollout import record, record_model
+        from .run import Run
+
+        if self.out.exists():
+            raise OutputExists(f"{self.out} exists; give another --out")
+        held: Any
+        if model := self.model():
+            held = record_model(*model, self.episodes, progress=not self.json)
+        else:
+            held = record(self.path, self.episodes, self.body, self.interventions, progress=not self.json)
+            if self.history:
+                held = history(Run(self.path), held)
+        held.save(self.out)
+        return {"recording": str(self.out)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe(Intervening):
+    """Measure what body and neurons do; see `nervecord list probes`."""
+
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of a run, or the .nc file of a recording."""
+    probes: tuple[str, ...] = ("gait",)
+    """Names of probes, or all."""
+    episodes: int = 8
+    """Episodes to record of a run."""
+
+    def run(self) -> dict[str, Any]:
+        """Measure, and return the numbers with their units, and the words."""
+        from .probing import merged, probe
+
+        found = probe(self.path, self.probes, self.episodes, self.interventions, progress=not self.json)
+        if self.json:
+            return {
+                name: {"numbers": each.result.numbers, "words": each.result.words, "seconds": each.seconds}
+                if each.result else {"missing": each.missing}
+                for name, each in found.items()
+            }  # fmt: skip
+        shown: dict[str, Any] = {}
+        for name, each in found.items():
+            if each.result is not None:
+                units = each.result.units
+                numbers = {key: {"value": value, "unit": units[key]} for key, value in each.result.numbers.items()}
+                shown[name] = {key: f"{value} {unit}".strip() for key, (value, unit) in merged(numbers).items()}
+                shown[name] |= {"in words": list(each.result.words)} if each.result.words else {}
+            else:
+                shown[name] = {"missing": each.missing}
+        return shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Render(Intervening, OnRun):
+    """Film a run's agent: mp4, gif or webp."""
+
+    out: Path = Path("worm.mp4")
+    """The film; never overwritten."""
+    body: str | None = None
+    """Another body than the run's own."""
+    view: str = "2d"
+    """2d (drawn without OpenGL) or 3d (MuJoCo's renderer)."""
+    neurons: bool = False
+    """Draw the wiring with every neuron lit by its activity beside the body (instead of a view)."""
+    seconds: float | None = None
+    """How much of the episode; all of it by default."""
+
+    def run(self) -> dict[str, Any]:
+        """Film, and return the film's path."""
+        from .films import render
+
+        path = render(
+            self.path,
+            self.out,
+            self.body,
+            "neurons" if self.neurons else self.view,
+            self.seconds,
+            self.interventions,
+            progress=not self.json,
+        )
+        return {"film": str(path)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report(Command):
+    """Write one self-contained page about a run, or about several side by side."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
+    """Folders of runs."""
+    out: Path | None = None
+    """The page; report.html in the run by default. Several runs need it."""
+
+    def run(self) -> dict[str, Any]:
+        """Write, and return the page's path."""
+        from .report import report
+
+        return {"report": str(report(*self.runs, out=self.out))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Export(OnRun):
+    """Write a run's agent as a folder fit for a model hub: safetensors, config, metrics, film, card."""
+
+    out: Path = Path("export")
+    """The folder; never overwritten."""
+    film: bool = True
+    """Film the agent, if the run has no film yet."""
+    push: str | None = None
+    """Upload it to this repository (OWNER/NAME) of a model hub."""
+    private: bool = False
+    """Make the repository private."""
+    endpoint: str | None = None
+    """Of the hub; https://huggingface.co by default."""
+
+    def run(self) -> dict[str, Any]:
+        """Export, and return the folder and the address it was uploaded to."""
+        from .share import export, push
+
+        folder = export(self.path, self.out, self.film, progress=not self.json)
+        uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
+        return {"export": str(folder), **uploaded}
+
+
+@dataclasses.dataclass(frozen=True)
+class Import(Command):
+    """Open an exported agent as a run of one's own; runs no code."""
+
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder that `nervecord export` wrote."""
+    out: Path = Path("runs/imported")
+    """Folder of the run."""
+
+    def run(self) -> dict[str, Any]:
+        """Import, and return what the run has reached."""
+        from .share import import_run
+        from .train import summary
+
+        return summary(import_run(self.path, self.out))
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo(OnRun):
+    """Train, evaluate, transfer, probe, film and report one worm."""
+
+    def run(self) -> dict[str, Any]:
+        """Run it all, and return the report's path."""
+        from .demo import demo
+
+        return {"report": str(demo(self.path, progress=not self.json))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench(Command):
+    """Measure speed beside the physical limit and the peers, in one run."""
+
+    repeats: int = 3
+    """Measurements of each row; the median is shown."""
+    ppo: bool = False
+    """Training instead of stepping: CircuitPPO beside SB3's PPO and sb3-contrib's RecurrentPPO."""
+    scale: bool = False
+    """What spreading costs instead: populations on workers, sweeps, checkpoints."""
+
+    def run(self) -> Any:
+        """Measure, and return the table."""
+        from ..benchmarks import ppo, scale, speed
+
+        if self.scale:
+            rows = scale.scale(self.repeats)
+            return rows if self.json else scale.as_text(rows)
+        if self.ppo:
+            rows = ppo.ppo_speed(self.repeats)
+            return rows if self.json else ppo.as_text(rows)
+        rows = speed.speed(self.repeats)
+        return rows if self.json else speed.as_text(rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Names(Command):
+    """List bodies, tasks, circuits, algorithms or probes."""
+
+    kind: tyro.conf.Positional[str] = tyro.MISSING
+    """What to list."""
+
+    def run(self) -> dict[str, Any]:
+        """Return names, with what each is."""
+        from ..circuits import circuit_names
+        from ..envs import TASKS, VARIANTS, body_names
+        from .algorithms import ALGORITHMS
+        from .config import trainable
+        from .probes import PROBES
+
+        docs: dict[str, dict[str, Any]] = {
+            "bodies": {
+                name: VARIANTS[name.split("-")[1]][0] if name.split("-")[-1] in VARIANTS else ""
+                for name in body_names()
+            },
+            "tasks": {name: (task.__doc__ or "").splitlines()[0] for name, task in TASKS.items()},
+            "circuits": circuit_names(),
+            "algorithms": {
+                name: [algorithm.doc, f"trains {', '.join(trainable(name))}"] for name, algorithm in ALGORITHMS.items()
+            },
+            "probes": {name: probe.doc for name, probe in PROBES.items()},
+        }
+        if self.kind not in docs:
+            raise UnknownName("list", self.kind, docs)
+        return docs[self.kind]
+
+
+@dataclasses.dataclass(frozen=True)
+class Worm(Command):
+    """Say what a connectome holds: its cells by class, their contacts, signs and parts."""
+
+    what: tyro.conf.Positional[Literal["connectome"]] = tyro.MISSING
+    """connectome."""
+    graph: tyro.conf.Positional[str] = "ladder"
+    """ladder, FILE.graphml, or FILE.csv with FILE.cells.csv beside it."""
+
+    def run(self) -> dict[str, Any]:
+        """Load the graph, and return what it holds."""
+        from ..circuits import load_graph
+
+        return load_graph(self.graph).summary()
+
+
+@dataclasses.dataclass(frozen=True)
+class Doctor(Command):
+    """Say what this machine has, what is wrong, and what to do about it."""
+
+    def run(self) -> dict[str, Any]:
+        """Return what was found."""
+        from .doctor import doctor
+
+        return doctor()
