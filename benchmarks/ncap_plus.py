@@ -20,9 +20,9 @@ from ..agents.members import Members, Round
 from ..training.config import RunConfig
 from ..training.folder import write_text
 from ..training.run import make_policy
-from ..training.statistics import bootstrap_iqm
 from ..training.store import Store
 from ..training.trials import Trial, run_trials
+from .tables import returns_table
 
 STEPS = 192_000
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer20", "swimmer6-eel", "swimmer6-thick", "swimmer6-weak")
@@ -93,22 +93,11 @@ def grid() -> pd.DataFrame:
 
 def tables(scores: pd.DataFrame) -> str:
     """Return the tables of the page, in Markdown."""
-    lines = []
+    found = []
     for study, bodies in (("learners", BODIES), ("parts", BODIES[:3])):
-        rows = scores[(scores["study"] == study) & (scores["metric"] == "return") & scores["episode"].notna()]
-        columns = ["agent", "weights", "seeds", "untrained", "trained", *bodies]
-        lines += ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
-        for agent in dict.fromkeys(rows.sort_values("source")["agent"]):
-            of_agent = rows[rows["agent"] == agent]
-            cells = [agent, f"{int(of_agent['weights'].iloc[0])}", f"{of_agent['seed'].nunique()}"]
-            places = [("untrained", "swimmer6"), ("trained", "swimmer6"), *(("trained", body) for body in bodies)]
-            for stage, body in places:
-                chosen = of_agent[(of_agent["stage"] == stage) & (of_agent["body"] == body)]
-                found = bootstrap_iqm(chosen.groupby("seed")["value"].mean())
-                cells.append(f"{found.mean:.0f} [{found.low:.0f}, {found.high:.0f}]")
-            lines.append("| " + " | ".join(cells) + " |")
-        lines.append("")
-    return "\n".join(lines)
+        rows = scores[scores["study"] == study]
+        found.append(returns_table(rows, list(dict.fromkeys(rows.sort_values("source")["agent"])), bodies))
+    return "\n".join(found)
 
 
 @dataclasses.dataclass(frozen=True)

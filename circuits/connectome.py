@@ -19,36 +19,39 @@ from .recurrent import RecurrentCircuit
 _PERIOD = 60  # control steps
 _REACH = 0.2  # of the body's length: stretch is felt that far ahead (Wen et al. 2012)
 _HEAD = 0.2  # of the body's length: B-neurons of the head are driven by the oscillator
-# One gain per pair of classes, from where learning starts; pairs that are not named start at 1.
+# One gain per pair of classes, from where learning starts: the forward circuit swims, all else is weak.
+_WEAK = 0.1
 _GAINS = {("DB", "MD"): 3.0, ("VB", "MV"): 3.0, ("DB", "VD"): 2.0, ("VB", "DD"): 2.0,
-          ("DD", "MD"): 1.0, ("VD", "MV"): 1.0, ("AVB", "DB"): 0.05, ("AVB", "VB"): 0.05}  # fmt: skip
+          ("DD", "MD"): 1.0, ("VD", "MV"): 1.0, ("SMD", "MD"): 1.0, ("SMD", "MV"): 1.0,
+          ("AVB", "DB"): 0.05, ("AVB", "VB"): 0.05}  # fmt: skip
 
 
 class Connectome(RecurrentCircuit):
     """Drive a body by a graph of cells.
 
-    Every cell is a rate r from 0 to 1, with the time constant of its class, in control steps:
+    Every cell is a rate r from 0 to 1, with a time constant in control steps:
 
         r' = r + (1 - exp(-1 / tau)) (tanh(max(x, 0)) - r)
         x_i = sum_j s_ij g_ij n_ij r_j + sum_j h_ij m_ij (r_j - r_i) + stretch q_i + osc wave_i(t) + tonic_i
 
     n and m are the counts of chemical synapses and gap junctions over all those of the same pair of classes
     that reach the cell; s is the sign; g and h are gains, never negative. B-neurons (classes DB and VB) feel
-    the stretch of their own side a fifth of the body ahead, those in the first fifth the oscillator instead;
-    AVB is tonically active. Each joint's motor is the mean of the dorsal less that of the ventral muscles,
-    shared among joints by position.
+    the stretch of their own side a fifth of the body ahead, those in the first fifth the oscillator instead, as
+    do the head's SMD neurons; AVB is tonically active. Each joint's motor is the mean of the dorsal less that
+    of the ventral muscles, shared among joints by position.
 
     Args:
         senses: name and size of each sense; `joint_pos` is used.
         n_motors: number of joints.
-        graph: the cells: "ladder", or a file that `load_graph` reads.
-        gains: "class", one gain for each pair of classes, or "free", one for each contact.
+        graph: the cells: a name or a file that `load_graph` reads.
+        gains: "class", one gain for each pair of classes; "free", one for each contact; "fixed", as at first.
+        taus: time constants: "class", one for each class of cells; "cell", one for each; "fixed", all 1.
         control: wire a shuffled graph instead; see `Graph.control`.
         rng: of the shuffling.
 
     Attributes:
         gain: of each pair of classes or contact, before it is held at 0 or above.
-        log_tau: of each class, in control steps.
+        log_tau: of each class or cell, in control steps.
         stretch, osc, tonic: from proprioception, from the oscillator, and of AVB.
 
     Raises:
@@ -56,6 +59,8 @@ class Connectome(RecurrentCircuit):
     """
 
     is_bounded = True
+    gain: Float[Tensor, " gains"]
+    log_tau: Float[Tensor, " taus"]
     base: Float[Tensor, "2 post pre"]
     index: Int[Tensor, "2 post pre"]
     felt: Float[Tensor, "cells joints"]
@@ -69,13 +74,16 @@ class Connectome(RecurrentCircuit):
         n_motors: int,
         *,
         graph: str = "ladder",
-        gains: Literal["class", "free"] = "class",
+        gains: Literal["class", "free", "fixed"] = "class",
+        taus: Literal["class", "cell", "fixed"] = "class",
         control: Control = "none",
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if gains not in ("class", "free"):
-            raise CircuitMismatch(f"gains is {gains!r}; give 'class' or 'free'")
+        if gains not in ("class", "free", "fixed"):
+            raise CircuitMismatch(f"gains is {gains!r}; give 'class', 'free' or 'fixed'")
+        if taus not in ("class", "cell", "fixed"):
+            raise CircuitMismatch(f"taus is {taus!r}; give 'class', 'cell' or 'fixed'")
         if control not in ("none", "rewired", "signs", "random"):
             raise CircuitMismatch(f"control is {control!r}; give 'none', 'rewired', 'signs' or 'random'")
         if senses["joint_pos"] != n_motors:
@@ -87,9 +95,10 @@ class Connectome(RecurrentCircuit):
         self.senses, self.n_motors, self.n_features = (("joint_pos", n_motors),), n_motors, len(self.graph.cells)
         self._connect(gains)
         self._embody(n_motors)
-        kinds = list(dict.fromkeys(cell.kind for cell in self.graph.cells))
-        self.register_buffer("kind", torch.tensor([kinds.index(cell.kind) for cell in self.graph.cells]), False)
-        self.log_tau = nn.Parameter(torch.zeros(len(kinds)))
+        pools = [cell.name if taus == "cell" else cell.kind for cell in self.graph.cells]
+        kinds = list(dict.fromkeys(pools))
+        self.register_buffer("kind", torch.tensor([kinds.index(pool) for pool in pools]), False)
+        self._hold("log_tau", torch.zeros(len(kinds)), taus != "fixed")
         self.stretch, self.osc = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(2.0))
         self.tonic = nn.Parameter(torch.tensor(0.5))
         self.neurons = (
@@ -175,10 +184,11 @@ class Connectome(RecurrentCircuit):
         for number, contact in enumerate(self.graph.contacts):
             ends = [(contact.pre, contact.post)] + ([(contact.post, contact.pre)] if contact.is_electrical else [])
             pair = (kind[contact.pre], kind[contact.post])
+            pair = (min(pair), max(pair)) if contact.is_electrical else pair
             key: object = number if gains == "free" else (*pair, contact.is_electrical)
             if key not in keys:
                 keys[key] = len(start)
-                start.append(_GAINS.get(pair, 1.0))
+                start.append(_GAINS.get(pair, _WEAK))
             for pre, post in ends:
                 place = (int(contact.is_electrical), cells[post], cells[pre])
                 base[place] += contact.sign * contact.count
@@ -189,9 +199,16 @@ class Connectome(RecurrentCircuit):
                 columns = kinds == pre
                 total = np.abs(layer[:, columns]).sum(1, keepdims=True)
                 layer[:, columns] /= np.where(total > 0, total, 1)
-        self.gain = nn.Parameter(torch.tensor(start))
+        self._hold("gain", torch.tensor(start), gains != "fixed")
         self.register_buffer("base", torch.from_numpy(base), persistent=False)
         self.register_buffer("index", torch.from_numpy(index), persistent=False)
+
+    def _hold(self, name: str, values: Tensor, is_learned: bool) -> None:
+        """Keep values as a parameter, or as a buffer that is saved with the rest and never learned."""
+        if is_learned:
+            self.register_parameter(name, nn.Parameter(values))
+        else:
+            self.register_buffer(name, values)
 
     def _embody(self, n_joints: int) -> None:
         """Place stretch receptors, the oscillator's targets and the muscles on a body of so many joints."""
@@ -206,6 +223,8 @@ class Connectome(RecurrentCircuit):
                     driven[i] = sign
                 else:
                     felt[i] = sign * _near(cell.position - _REACH, joints)
+            if cell.kind == "SMD":
+                driven[i] = 1.0 if cell.name.startswith("SMDD") else -1.0
             if cell.role == "muscle":
                 pull[:, i] = (1.0 if cell.side == "d" else -1.0) * _near(cell.position, joints)
         for side in ("d", "v"):

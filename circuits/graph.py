@@ -102,8 +102,9 @@ class Graph:
     def weight(self, pre: str, post: str, is_electrical: bool = False) -> tuple[float, int]:
         """Return summed count and number of contacts between two classes of cells."""
         kind = {cell.name: cell.kind for cell in self.cells}
+        asked = {(pre, post), (post, pre)} if is_electrical else {(pre, post)}
         found = [c.count for c in self.contacts
-                 if (kind[c.pre], kind[c.post], c.is_electrical) == (pre, post, is_electrical)]  # fmt: skip
+                 if c.is_electrical == is_electrical and (kind[c.pre], kind[c.post]) in asked]  # fmt: skip
         return float(sum(found)), len(found)
 
     def summary(self) -> dict[str, dict[str, str]]:
@@ -111,7 +112,9 @@ class Graph:
         kind = {cell.name: cell.kind for cell in self.cells}
         cells = Counter(cell.kind for cell in self.cells)
         role = {cell.kind: cell.role for cell in self.cells}
-        pairs = dict.fromkeys((kind[c.pre], kind[c.post], c.is_electrical, c.sign) for c in self.contacts)
+        ends = {c: (kind[c.pre], kind[c.post]) for c in self.contacts}
+        ends = {c: (min(pair), max(pair)) if c.is_electrical else pair for c, pair in ends.items()}
+        pairs = dict.fromkeys((*pair, c.is_electrical, c.sign) for c, pair in ends.items())
         contacts = {}
         for pre, post, is_electrical, sign in pairs:
             count, number = self.weight(pre, post, is_electrical)
@@ -196,20 +199,29 @@ class Graph:
 
 
 def load_graph(name: str) -> Graph:
-    """Return a graph by name: "ladder", a GraphML file, or a CSV file of contacts with NAME.cells.csv beside it.
+    """Return a graph by name or from a file.
+
+    Args:
+        name: "ladder", "cook2019" or "cook2019-whole" (see `nervecord.circuits.toolbox`), a GraphML file, or a
+            CSV file of contacts with NAME.cells.csv beside it.
 
     Raises:
         UnknownName: none of these.
+        MissingDependency: cect, which holds the published connectome, is not installed.
         CircuitMismatch: the file is no such graph.
     """
     if name == "ladder":
         return ladder()
+    if name in ("cook2019", "cook2019-whole"):
+        from .toolbox import cook2019
+
+        return cook2019(whole=name == "cook2019-whole")
     path = Path(name)
     if path.suffix == ".graphml":
         return read_graphml(path)
     if path.suffix == ".csv":
         return read_csv(path, path.with_suffix(".cells.csv"))
-    raise UnknownName("graph", name, ("ladder", "FILE.graphml", "FILE.csv"))
+    raise UnknownName("graph", name, ("ladder", "cook2019", "cook2019-whole", "FILE.graphml", "FILE.csv"))
 
 
 def ladder() -> Graph:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from nervecord.circuits import Cell, Connectome, Contact, Graph, ladder, load_graph, make_circuit
-from nervecord.errors import CircuitMismatch, UnknownName
+from nervecord.errors import CircuitMismatch, MissingDependency, UnknownName
 from nervecord.training.cli import main
 from nervecord.training.config import RunConfig
 from nervecord.training.evaluate import evaluate_agent
@@ -133,8 +133,8 @@ def test_a_step_is_what_the_equation_says(tmp_path):
     with torch.no_grad():
         after, _ = circuit.step_features(torch.tensor([[0.5, -0.5]]), {"r": r, "step": torch.zeros(1, 1)})
     wave = np.sin(0.5 * 2 * np.pi / 60)
-    # Gains: DB-MD 3, VB-MV 3, VB-DD 2, DD-MD 1, gap 1; counts are over all of the pair that reach a cell.
-    x = [2 * wave + (0.4 - 0.2), -2 * wave + (0.2 - 0.4), 2 * 0.4, 3 * 0.2 - 0.1, 3 * 0.4]
+    # Gains: DB-MD 3, VB-MV 3, VB-DD 2, DD-MD 1, gap 0.1; counts are over all of the pair that reach a cell.
+    x = [2 * wave + 0.1 * (0.4 - 0.2), -2 * wave + 0.1 * (0.2 - 0.4), 2 * 0.4, 3 * 0.2 - 0.1, 3 * 0.4]
     expected = r.numpy()[0] + (1 - np.exp(-1)) * (np.tanh(np.maximum(x, 0)) - r.numpy()[0])
     assert np.allclose(after.numpy()[0], expected, atol=1e-6)
 
@@ -180,9 +180,63 @@ def test_the_ladder_swims_untrained_and_shuffled_signs_do_not():
     assert max(shuffled) < swims / 2
 
 
+@pytest.mark.parametrize(("options", "learned"), [
+    ({"taus": "cell"}, {"gain": 10, "log_tau": 134}), ({"taus": "fixed"}, {"gain": 10}),
+    ({"gains": "fixed"}, {"log_tau": 7}), ({"gains": "fixed", "taus": "fixed"}, {}),
+])  # fmt: skip
+def test_gains_and_time_constants_are_learned_or_fixed_but_act_alike(options, learned):
+    plain = make_circuit("connectome", {"joint_pos": 5}, 5)
+    circuit = make_circuit("connectome", {"joint_pos": 5}, 5, options)
+    sizes = {name: value.numel() for name, value in circuit.named_parameters() if name in ("gain", "log_tau")}
+    assert sizes.keys() == learned.keys()
+    assert sizes.get("log_tau") == learned.get("log_tau")
+    sensors, episode_start = torch.rand(4, 2, 5) - 0.5, torch.zeros(4, 2, dtype=torch.bool)
+    expected, _ = plain.unroll(sensors, plain.initial_state(2), episode_start)
+    got, _ = circuit.unroll(sensors, circuit.initial_state(2), episode_start)
+    torch.testing.assert_close(got, expected)
+
+
+def test_the_published_connectome_has_the_counts_that_are_known():
+    pytest.importorskip("cect", reason="cect holds the published connectome: pip install --no-deps cect")
+    graph = load_graph("cook2019")
+    expected = {("DB", "MD"): (170, 63), ("DB", "MV"): (0, 0), ("VB", "MV"): (338, 69), ("DB", "VD"): (235, 22),
+                ("VB", "DD"): (290, 16), ("DD", "MD"): (243, 45), ("VD", "MV"): (362, 74)}  # fmt: skip
+    for (pre, post), counts in expected.items():
+        assert graph.weight(pre, post) == counts, (pre, post)
+    joined = [graph.weight("AVB", kind, is_electrical=True) for kind in ("DB", "VB")]
+    assert tuple(map(sum, zip(*joined, strict=True))) == (156, 31)
+    signs = {contact.pre[:2]: contact.sign for contact in graph.contacts if not contact.is_electrical}
+    assert {kind: signs[kind] for kind in ("DD", "VD", "DA", "DB", "VA", "VB", "AS")} == {
+        "DD": -1, "VD": -1, "DA": 1, "DB": 1, "VA": 1, "VB": 1, "AS": 1,
+    }  # fmt: skip
+    roles = Counter(cell.role for cell in graph.cells)
+    assert roles["muscle"] == 95
+    assert roles.total() == 202
+    assert all(0 <= cell.position <= 1 for cell in graph.cells)
+    assert len(graph.parts()) == 1
+    places = [cell.position for cell in graph.of_kind("VD")]
+    assert places == sorted(places)
+
+
+def test_the_whole_published_connectome_has_every_neuron_with_synapses():
+    pytest.importorskip("cect", reason="cect holds the published connectome: pip install --no-deps cect")
+    graph = load_graph("cook2019-whole")
+    neurons = [cell for cell in graph.cells if cell.role != "muscle"]
+    assert len(neurons) == 302
+    assert {"ASEL", "AVAL", "RIML", "NSML", "I3", "DVA", "PVCL"} <= {cell.name for cell in neurons}
+    assert {cell.kind for cell in neurons if cell.name in ("RMDDL", "RMDL", "RMDVR")} == {"RMD"}
+
+
+def test_without_the_package_the_published_connectome_is_one_line(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingDependency, match=r"cect is not installed: pip install --no-deps cect"):
+        load_graph("cook2019")
+
+
 def test_wrong_options_are_one_line():
     for options, message in (
-        ({"gains": "all"}, "gains"), ({"control": "shuffle"}, "control"), ({"graph": "cook"}, "unknown graph 'cook'"),
+        ({"gains": "all"}, "gains"), ({"taus": "all"}, "taus"),
+        ({"control": "shuffle"}, "control"), ({"graph": "cook"}, "unknown graph 'cook'"),
     ):  # fmt: skip
         with pytest.raises((CircuitMismatch, UnknownName), match=message):
             make_circuit("connectome", {"joint_pos": 5}, 5, options)

@@ -1,0 +1,89 @@
+"""What the worm's wiring is worth: the numbers and curves of docs/results/connectome.md.
+
+python -m nervecord.benchmarks.connectome runs/connectome
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import tyro
+
+from ..training.config import RunConfig
+from ..training.figures import figure_svg, interval_curves
+from ..training.folder import write_text
+from ..training.store import Store
+from ..training.trials import Trial, run_trials
+from .tables import returns_table
+
+BODIES = ("swimmer4", "swimmer8", "swimmer12")
+STEPS = {"es": 200_000, "ppo": 100_000}
+_COOK = {"graph": "cook2019"}
+# Circuit and options of each agent, and who trains it.
+AGENTS: Mapping[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
+    "connectome": ("connectome", _COOK, ("es", "ppo")),
+    "connectome, rewired": ("connectome", {**_COOK, "control": "rewired"}, ("es", "ppo")),
+    "connectome, signs shuffled": ("connectome", {**_COOK, "control": "signs"}, ("es", "ppo")),
+    "connectome, random": ("connectome", {**_COOK, "control": "random"}, ("es", "ppo")),
+    "connectome, every contact free": ("connectome", {**_COOK, "gains": "free"}, ("es",)),
+    "ladder": ("connectome", {"graph": "ladder"}, ("es",)),
+    "ncap": ("ncap", {}, ("es", "ppo")),
+    "mlp": ("mlp", {}, ("es", "ppo")),
+}
+
+
+def trials(seeds: int) -> dict[str, Trial]:
+    """Return agents x learners x seeds."""
+    found = {}
+    for (label, (circuit, options, learners)), seed in itertools.product(AGENTS.items(), range(seeds)):
+        for algorithm in learners:
+            steps = STEPS[algorithm]
+            config = RunConfig(
+                circuit, algorithm, seed=seed, steps=steps, circuit_options=options, evaluate_every=steps // 10
+            )
+            name = f"{label.replace(', ', '-').replace(' ', '_')}/{algorithm}/{seed}"
+            found[name] = Trial(algorithm, label, config, True, BODIES, gait=True)
+    return found
+
+
+def curves(rows: pd.DataFrame) -> str:
+    """Return the learning curves of one learner's agents, as SVG."""
+    rows = rows[(rows["stage"] == "training") & (rows["metric"] == "return")]
+    groups: dict[str, list[tuple[list[float], list[float]]]] = {}
+    for label in AGENTS:
+        for _, seed in rows[rows["agent"] == label].sort_values("step").groupby("seed"):
+            groups.setdefault(label, []).append((seed["step"].tolist(), seed["value"].tolist()))
+    return figure_svg(interval_curves(groups))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arguments:
+    """Train the connectome, its controls, NCAP and an MLP; write a table and the curves of each learner."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder of the runs and the store."""
+    seeds: int = 3
+    """Seeds of each."""
+    workers: int | None = None
+    """Runs at a time; one per core by default."""
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = tyro.cli(_Arguments)
+    store = Store(arguments.out / "results.sqlite")
+    run_trials(trials(arguments.seeds), arguments.out / "runs", store, workers=arguments.workers)
+    scores = store.read()
+    for algorithm in STEPS:
+        of_learner = scores[scores["study"] == algorithm]
+        write_text(arguments.out / f"{algorithm}.md", returns_table(of_learner, list(AGENTS), BODIES))
+        write_text(arguments.out / f"{algorithm}.svg", curves(of_learner))
+
+
+if __name__ == "__main__":
+    main()
