@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tyro
 
@@ -230,22 +230,6 @@ class Names(Command):
         if self.kind not in docs:
             raise UnknownName("list", self.kind, docs)
         return docs[self.kind]
-
-
-@dataclasses.dataclass(frozen=True)
-class Worm(Command):
-    """Say what a connectome holds: its cells by class, their contacts, signs and parts."""
-
-    what: tyro.conf.Positional[Literal["connectome"]] = tyro.MISSING
-    """connectome."""
-    graph: tyro.conf.Positional[str] = "ladder"
-    """ladder, FILE.graphml, or FILE.csv with FILE.cells.csv beside it."""
-
-    def run(self) -> dict[str, Any]:
-        """Load the graph, and return what it holds."""
-        from ..circuits import load_graph
-
-        return load_graph(self.graph).summary()
 
 
 @dataclasses.dataclass(frozen=True)

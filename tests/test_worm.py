@@ -1,0 +1,210 @@
+"""Recorded worms: read worm by worm, refused in one line, and compared with a circuit where the answer is known."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from nervecord.circuits import ladder
+from nervecord.errors import InvalidRecording
+from nervecord.training.cli import main
+from nervecord.training.recording import Recording
+from nervecord.training.worm_compare import compare_worms
+from nervecord.training.worm_data import CalciumRecording, read_worms
+
+pa = pytest.importorskip("pyarrow", reason="calcium recordings are parquet: pip install pyarrow")
+pq = pytest.importorskip("pyarrow.parquet", reason="calcium recordings are parquet: pip install pyarrow")
+
+STEP, FRAME = 0.03, 0.33  # s; eleven control steps make a frame
+NAMES = tuple(cell.name for cell in ladder().cells if cell.role != "muscle")
+
+
+def rows_of(worm: CalciumRecording, unlabelled=()) -> list[dict]:
+    """Return a worm's rows in the published schema."""
+    times = (np.arange(len(worm.activity)) * worm.dt).tolist()
+    return [
+        {
+            "source_dataset": worm.source, "raw_data_file": "made.mat", "worm": worm.worm, "neuron": name, "slot": i,
+            "is_labeled_neuron": name not in unlabelled, "calcium_data": worm.activity[:, i].tolist(),
+            "time_in_seconds": times, "max_timesteps": len(times),
+        }
+        for i, name in enumerate(worm.neurons)
+    ]  # fmt: skip
+
+
+def write(path, rows) -> str:
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=3)
+    return str(path)
+
+
+def drifting(rng, steps: int, n: int, tau: float) -> np.ndarray:
+    """Return processes whose autocorrelation decays with tau steps, [steps, n]."""
+    keep = np.exp(-1 / tau)
+    held, rows = rng.standard_normal(n), []
+    for _ in range(steps):
+        held = keep * held + np.sqrt(1 - keep**2) * rng.standard_normal(n)
+        rows.append(held)
+    return np.array(rows)
+
+
+def recorded(activity: np.ndarray) -> Recording:
+    """Return a recording of the ladder's neurons, on a body that undulates at 0.5 Hz."""
+    steps = len(activity)
+    time = np.arange(steps) * STEP
+    joints = np.sin(2 * np.pi * 0.5 * time[:, None] - np.arange(5))[None]
+    flat = np.zeros((1, steps, 0))
+    return Recording(
+        observations=flat, actions=flat, rewards=np.zeros((1, steps)), joint_pos=joints, joint_vel=joints,
+        torque=joints, link_pos=np.zeros((1, steps, 6, 2)), link_angle=np.zeros((1, steps, 6)),
+        com_pos=np.zeros((1, steps, 2)), target_pos=flat, activity=activity[None], neurons=NAMES, dt=STEP, meta={},
+    )  # fmt: skip
+
+
+def worm_of(activity: np.ndarray, names=NAMES, worm="worm0") -> CalciumRecording:
+    frames = len(activity) // 11
+    return CalciumRecording("Made2026", worm, names, activity[: frames * 11].reshape(frames, 11, -1).mean(1), FRAME)
+
+
+def mixed(rng, steps: int = 6000) -> np.ndarray:
+    """Return neurons that share three slow causes."""
+    n = len(NAMES)
+    return drifting(rng, steps, 3, 60.0) @ rng.standard_normal((3, n)) + 0.3 * drifting(rng, steps, n, 60.0)
+
+
+def test_worms_are_read_one_by_one_without_unnamed_neurons(tmp_path):
+    rng = np.random.default_rng(0)
+    one = CalciumRecording("Kato2015", "worm0", ("AVAL", "AVAR", "7"), rng.standard_normal((20, 3)), FRAME)
+    two = CalciumRecording("Kato2015", "worm1", ("AVBL",), rng.standard_normal((9, 1)), FRAME)
+    none = CalciumRecording("Kato2015", "worm2", ("8",), rng.standard_normal((9, 1)), FRAME)
+    path = write(tmp_path / "d.parquet", [row for worm in (one, none, two) for row in rows_of(worm, ("7", "8"))])
+    found = list(read_worms(path))
+    assert [(worm.source, worm.worm, worm.neurons) for worm in found] == [
+        ("Kato2015", "worm0", ("AVAL", "AVAR")), ("Kato2015", "worm1", ("AVBL",)),
+    ]  # fmt: skip
+    assert np.array_equal(found[0].activity, one.activity[:, :2])
+    assert found[0].dt == pytest.approx(FRAME)
+
+
+def test_worms_are_streamed(tmp_path, monkeypatch):
+    worms = [CalciumRecording("K", f"worm{i}", NAMES, np.zeros((5, len(NAMES))), FRAME) for i in range(20)]
+    path = write(tmp_path / "d.parquet", [row for worm in worms for row in rows_of(worm)])
+    read = []
+    plain = pq.ParquetFile.iter_batches
+
+    def counted(self, *args, **kwargs):
+        for batch in plain(self, *args, **kwargs):
+            read.append(batch.num_rows)
+            yield batch
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
+    assert next(read_worms(path)).worm == "worm0"
+    assert sum(read) <= 2 * 64 < 20 * len(NAMES)
+
+
+def test_bad_recordings_are_one_line(tmp_path):
+    worm = CalciumRecording("K", "w", NAMES[:2], np.zeros((5, 2)), FRAME)
+    other = dataclasses.replace(worm, worm="v")
+    rows = rows_of(worm)
+    bad = {
+        "no column 'worm'": [{key: value for key, value in row.items() if key != "worm"} for row in rows],
+        "do not stand together": [*rows, *rows_of(other), *rows_of(worm)],
+        "traces of .* frames": [rows[0], {**rows[1], "calcium_data": [0.0]}],
+    }
+    for message, held in bad.items():
+        with pytest.raises(InvalidRecording, match=message):
+            list(read_worms(write(tmp_path / "d.parquet", held)))
+    (tmp_path / "no.parquet").write_text("no")
+    for path in ("no.parquet", "missing.parquet"):
+        with pytest.raises(InvalidRecording, match="cannot be read as parquet"):
+            list(read_worms(tmp_path / path))
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
+    hub = pytest.importorskip("huggingface_hub", reason="the hub's library is an extra")
+
+    class Unplugged:
+        def open(self, _):
+            raise ConnectionError("no route")
+
+    monkeypatch.setattr(hub, "HfFileSystem", Unplugged)
+    with pytest.raises(InvalidRecording, match=r"Hub cannot be reached \(ConnectionError\); download qsimeon"):
+        next(read_worms("hub"))
+
+
+def test_the_hub_is_read_through_its_file_system(tmp_path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub", reason="the hub's library is an extra")
+    worm = CalciumRecording("K", "w", NAMES, np.zeros((5, len(NAMES))), FRAME)
+    local = write(tmp_path / "d.parquet", rows_of(worm))
+    asked = []
+
+    class Fake:
+        def open(self, path):
+            asked.append(path)
+            return open(local, "rb")
+
+    monkeypatch.setattr(hub, "HfFileSystem", Fake)
+    assert [worm.worm for worm in read_worms("hub")] == ["w"]
+    assert asked == ["datasets/qsimeon/celegans_neural_data/worm_data_short.parquet"]
+
+
+def test_a_worm_that_is_the_circuit_aligns_and_a_renamed_one_does_not():
+    rng = np.random.default_rng(0)
+    activity = mixed(rng)
+    held = recorded(activity)
+    same = compare_worms(held, [worm_of(activity), worm_of(activity, worm="worm1")]).numbers
+    assert same["alignment"] == pytest.approx(1.0, abs=1e-6)
+    assert same["subspace"] == pytest.approx(1.0, abs=1e-6)
+    assert same["p"] == pytest.approx(1 / 1001)
+    assert same["between_worms"] == pytest.approx(1.0, abs=1e-6)
+    assert same["alignment_shuffled"] < 0.5
+    assert same["model_dimension"] == pytest.approx(same["worm_dimension"])
+    renamed = [worm_of(activity, tuple(rng.permutation(NAMES))) for _ in range(8)]
+    other = compare_worms(held, renamed).numbers
+    assert abs(other["alignment"] - other["alignment_shuffled"]) < 0.15
+    assert other["p"] > 0.1
+
+
+def test_timescales_and_gait_frequency_are_those_that_went_in():
+    rng = np.random.default_rng(0)
+    n = len(NAMES)
+    model, worm = drifting(rng, 20_000, n, 1.0 / STEP), drifting(rng, 20_000, n, 3.0 / STEP)
+    found = compare_worms(recorded(model), [worm_of(worm)])
+    assert found.numbers["model_tau"] == pytest.approx(1.0, rel=0.25)
+    assert found.numbers["worm_tau"] == pytest.approx(3.0, rel=0.25)
+    assert found.numbers["frequency"] == pytest.approx(0.5, abs=0.01)
+    assert found.numbers["frequency_in_range"] == 1
+    assert found.units["worm_tau"] == "s"
+
+
+def test_neurons_are_matched_by_name_whatever_their_order():
+    rng = np.random.default_rng(0)
+    activity = mixed(rng, 3000)
+    order = rng.permutation(len(NAMES))[:12]
+    names = tuple(NAMES[i] for i in order)
+    worm = worm_of(activity[:, order], names)
+    extra = dataclasses.replace(
+        worm, neurons=(*names, "ASEL"), activity=np.c_[worm.activity, rng.standard_normal(len(worm.activity))]
+    )
+    found = compare_worms(recorded(activity), [extra])
+    assert found.numbers["shared_neurons"] == 12
+    assert found.numbers["alignment"] == pytest.approx(1.0, abs=1e-6)
+    assert tuple(found.arrays["neuron"]) == names
+
+
+def test_nothing_in_common_is_one_line():
+    activity = mixed(np.random.default_rng(0), 600)
+    strangers = worm_of(activity, tuple(f"x{i}" for i in range(len(NAMES))))
+    with pytest.raises(InvalidRecording, match=r"no worm shares 4 neurons .*\(at most 0\)"):
+        compare_worms(recorded(activity), [strangers])
+
+
+def test_the_command_writes_numbers_and_a_figure(tmp_path, capsys):
+    activity = mixed(np.random.default_rng(0), 1000)
+    recorded(activity).save(tmp_path / "made.nc")
+    worms = [worm_of(activity), dataclasses.replace(worm_of(activity), source="Else2026")]
+    data = write(tmp_path / "d.parquet", [row for worm in worms for row in rows_of(worm)])
+    main(["worm", "compare", str(tmp_path / "made.nc"), data, "--source", "Made2026", "--json"])
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["numbers"]["worms"] == 1
+    assert json.loads((tmp_path / "made_worms" / "numbers.json").read_text())["numbers"] == printed["numbers"]
+    assert (tmp_path / "made_worms" / "comparison.svg").read_text().startswith("<svg")

@@ -1,0 +1,78 @@
+"""Commands about the living worm: its connectome, and its recorded activity beside a circuit's."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from .commands import Command
+
+
+@dataclasses.dataclass(frozen=True)
+class ShowConnectome(Command):
+    """Say what a connectome holds: its cells by class, their contacts, signs and parts."""
+
+    graph: tyro.conf.Positional[str] = "ladder"
+    """ladder, cook2019, cook2019-whole, FILE.graphml, or FILE.csv with FILE.cells.csv beside it."""
+
+    def run(self) -> dict[str, Any]:
+        """Load the graph, and return what it holds."""
+        from ..circuits import load_graph
+
+        return load_graph(self.graph).summary()
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareWorms(Command):
+    """Set a recording's neurons beside those of the same names in living worms."""
+
+    recording: tyro.conf.Positional[Path] = tyro.MISSING
+    """The .nc file of a recording whose circuit has the worm's neurons, such as connectome."""
+    data: tyro.conf.Positional[str] = tyro.MISSING
+    """A parquet file of calcium recordings, or hub for those of Simeon et al. 2024 on the Hugging Face Hub."""
+    source: str | None = None
+    """Only worms of this study, such as Kato2015; all of them by default."""
+    out: Path | None = None
+    """Folder of the numbers and the figure; beside the recording, FILE_worms, by default."""
+
+    def run(self) -> dict[str, Any]:
+        """Compare, write numbers and figure, and return the numbers with their units."""
+        from .figures import figure_svg
+        from .folder import write_json, write_text
+        from .recording import Recording
+        from .worm_compare import compare_worms
+        from .worm_data import read_worms
+
+        recording = Recording.load(self.recording)
+        worms = (worm for worm in read_worms(self.data) if self.source in (None, worm.source))
+        found = compare_worms(recording, worms)
+        out = self.out or self.recording.with_name(f"{self.recording.stem}_worms")
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / "numbers.json", {"numbers": found.finite(), "units": found.units})
+        write_text(out / "comparison.svg", figure_svg(found.figure))
+        if self.json:
+            return {"numbers": found.finite(), "out": str(out)}
+        shown = {name: f"{value:.4g} {found.units[name]}".strip() for name, value in found.numbers.items()}
+        return {**shown, "out": str(out)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Worm:
+    """Look at the living worm: connectome says what a wiring holds, compare sets activity beside recorded worms."""
+
+    what: tyro.conf.OmitSubcommandPrefixes[
+        Annotated[ShowConnectome, tyro.conf.subcommand("connectome")]
+        | Annotated[CompareWorms, tyro.conf.subcommand("compare")]
+    ]
+
+    @property
+    def json(self) -> bool:
+        """Whether to print for machines."""
+        return self.what.json
+
+    def run(self) -> dict[str, Any]:
+        """Run what was asked for."""
+        return self.what.run()
