@@ -1,0 +1,113 @@
+"""What is forgotten when a swimmer learns on: the numbers of docs/results/continual.md.
+
+python -m nervecord.benchmarks.continual runs/continual
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import tyro
+
+from ..training.config import RunConfig
+from ..training.folder import write_text
+from ..training.statistics import Interval, bootstrap_iqm
+from ..training.store import Store
+from ..training.trials import Trial, run_trials
+
+FIRST = "swimmer6"
+# Environment steps on the first body, and on the one after it.
+STEPS = {"ppo": (100_000, 60_000), "es": (160_000, 96_000)}
+CIRCUITS: Mapping[str, Mapping[str, Any]] = {
+    "ncap": {}, "connectome": {"graph": "cook2019"}, "ctrnn": {}, "mlp": {},
+}  # fmt: skip
+# Where each circuit can go: a CT-RNN's weights do not fit another number of joints.
+NEXT = {"ncap": ("swimmer6-thick", "swimmer12"), "connectome": ("swimmer6-thick", "swimmer12"),
+        "ctrnn": ("swimmer6-thick",), "mlp": ("swimmer6-thick", "swimmer12")}  # fmt: skip
+# Those with weight matrices of their own, whose steps can be projected, on a body of the same size.
+PROTECTED = ("ctrnn", "mlp")
+
+
+def firsts(seeds: int) -> dict[str, Trial]:
+    """Return the runs on the first body."""
+    found = {}
+    for algorithm, (steps, _) in STEPS.items():
+        for circuit, options in CIRCUITS.items():
+            for seed in range(seeds):
+                config = RunConfig(circuit, algorithm, seed=seed, steps=steps, circuit_options=options)
+                found[f"{circuit}/{algorithm}/first/{seed}"] = Trial(algorithm, circuit, config, bodies=NEXT[circuit])
+    return found
+
+
+def seconds(seeds: int, runs: Path) -> dict[str, Trial]:
+    """Return the runs that go on from the first ones, plain and protected."""
+    found = {}
+    for name, first in firsts(seeds).items():
+        start = str((runs / name).resolve())
+        config = dataclasses.replace(first.config, steps=STEPS[first.study][1], start=start)
+        for body in NEXT[config.circuit]:
+            after = dataclasses.replace(config, body=body)
+            to = name.replace("first", body)
+            found[to] = Trial(first.study, f"{first.agent}, then {body}", after, bodies=(FIRST,))
+            if config.circuit in PROTECTED and body.startswith(f"{FIRST}-"):
+                kept = dataclasses.replace(after, protect=(start,))
+                label = f"{first.agent}, then {body}, protected"
+                found[to.replace(body, f"{body}-protected")] = Trial(first.study, label, kept, bodies=(FIRST,))
+    return found
+
+
+def table(scores: pd.DataFrame) -> str:
+    """Return the Markdown table of one learner: both bodies before and after, and what was lost."""
+    rows = scores[(scores["metric"] == "return") & scores["episode"].notna() & (scores["stage"] != "untrained")]
+    means = rows.groupby(["agent", "body", "seed"])["value"].mean()
+    columns = ["circuit", "then", "its steps", "6 links before", "6 links after", "forgotten",
+               "new body before", "new body after"]  # fmt: skip
+    lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
+    for circuit, bodies in NEXT.items():
+        for body in bodies:
+            for label, steps in (
+                (f"{circuit}, then {body}", "plain"),
+                (f"{circuit}, then {body}, protected", "protected"),
+            ):
+                if label not in means.index.get_level_values(0):
+                    continue
+                before, after = means[circuit][FIRST], means[label][FIRST]
+                cells = [before, after, before - after, means[circuit][body], means[label][body]]
+                shown = [_text(bootstrap_iqm(cell.to_numpy())) for cell in cells]
+                lines.append(f"| {circuit} | {body} | {steps} | " + " | ".join(shown) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _text(found: Interval) -> str:
+    return f"{found.mean:.0f} [{found.low:.0f}, {found.high:.0f}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arguments:
+    """Train on 6 links, go on in a thick fluid or on 12 links, with and without --protect; write a table each."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder of the runs and the store."""
+    seeds: int = 3
+    """Seeds of each."""
+    workers: int | None = None
+    """Runs at a time; one per core by default."""
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = tyro.cli(_Arguments)
+    store, runs = Store(arguments.out / "results.sqlite"), arguments.out / "runs"
+    for trials in (firsts(arguments.seeds), seconds(arguments.seeds, runs)):
+        run_trials(trials, runs, store, workers=arguments.workers)
+    scores = store.read()
+    for algorithm in STEPS:
+        write_text(arguments.out / f"{algorithm}.md", table(scores[scores["study"] == algorithm]))
+
+
+if __name__ == "__main__":
+    main()
