@@ -59,5 +59,9 @@ class OutputExists(NervecordError):
     """A file that would be overwritten; nothing is."""
 
 
+class BrokenPlugin(NervecordError):
+    """An entry point of another package that cannot be imported or does not hold what it should."""
+
+
 class MissingDependency(NervecordError):
     """A library, a system package or an encoder that is not installed; names the install command."""

@@ -15,9 +15,10 @@ from .navigator import Navigator
 from .ncap import NCAP
 from .ncap_plus import NCAPPlus
 from .recurrent import RecurrentCircuit, UnitCircuit, with_rank
-from .registry import circuit_names, make_circuit, register_circuit
+from .registry import CIRCUITS, circuit_names, make_circuit, register_circuit
 
 __all__ = [
+    "CIRCUITS",
     "CTM",
     "CTRNN",
     "ELM",

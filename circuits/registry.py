@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import torch
 
 from ..errors import CircuitMismatch, UnknownName
+from ..registry import Registry
 from .cfc import CfC
 from .circuit import Circuit
 from .connectome import Connectome
@@ -34,7 +35,22 @@ class _Entry:
     options: Mapping[str, inspect.Parameter]
 
 
-_entries: dict[str, _Entry] = {}
+def _entry(build: Callable[..., Circuit], doc: str, needs: tuple[str, ...]) -> _Entry:
+    options = {
+        option: parameter
+        for option, parameter in inspect.signature(build, eval_str=True).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and option != "rng"
+    }
+    return _Entry(build, doc, needs, options)
+
+
+def _adopted(build: Callable[..., Circuit], name: str) -> _Entry:
+    """Make an entry of what another package offers; it may say what it `needs`."""
+    doc = (inspect.getdoc(build) or name).splitlines()[0]
+    return _entry(build, doc, tuple(getattr(build, "needs", ())))
+
+
+CIRCUITS: Registry[_Entry] = Registry("nervecord.circuits", adopt=_adopted)
 
 
 def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: tuple[str, ...] = ()) -> None:
@@ -48,12 +64,7 @@ def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: 
         doc: one line for listings.
         needs: senses without which it cannot work.
     """
-    options = {
-        option: parameter
-        for option, parameter in inspect.signature(build, eval_str=True).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and option != "rng"
-    }
-    _entries[name] = _Entry(build, doc, needs, options)
+    CIRCUITS[name] = _entry(build, doc, needs)
 
 
 def make_circuit(
@@ -77,9 +88,9 @@ def make_circuit(
         CircuitMismatch: a sense it needs is missing, or an option does not exist, is of the wrong type
             or out of range.
     """
-    if name not in _entries:
-        raise UnknownName("circuit", name, _entries)
-    entry = _entries[name]
+    if name not in CIRCUITS:
+        raise UnknownName("circuit", name, CIRCUITS)
+    entry = CIRCUITS[name]
     for sense in entry.needs:
         if sense not in senses:
             raise CircuitMismatch(
@@ -101,7 +112,7 @@ def make_circuit(
 
 def circuit_names() -> dict[str, str]:
     """Return every circuit's name and one-line description."""
-    return {name: entry.doc for name, entry in _entries.items()}
+    return CIRCUITS.docs(lambda entry: entry.doc)
 
 
 def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator]) -> Callable[..., Circuit]:

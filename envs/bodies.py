@@ -17,6 +17,7 @@ import gymnasium
 import mujoco
 
 from ..errors import InvalidBody, UnknownName
+from ..registry import Registry
 from .chain import add_sensors, check_chain, scale_spec
 
 MIN_LINKS, MAX_LINKS = 3, 100
@@ -254,7 +255,7 @@ VARIANTS: Mapping[str, tuple[str, Callable[[Body], dict[str, Any]]]] = {
 }
 
 _LISTED_SIZES = (3, 4, 6, 8, 10, 12, 15, 20, 24)
-_registered: dict[str, Callable[[], Body]] = {}
+_registered: Registry[Callable[[], Body]] = Registry("nervecord.bodies")
 
 
 def register_body(name: str, make: Callable[[], Body]) -> None:

@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import InvalidTask, UnknownName
+from ..registry import Registry
 from .cue_turn import CueTurn
 from .simulation import Simulation
 from .tasks import Navigate, Swim, Task
 
-TASKS: dict[str, type[Task]] = {"swim": Swim, "navigate": Navigate, "cueturn": CueTurn}
+
+def _adopted(task: Any, name: str) -> type[Task]:
+    if not (isinstance(task, type) and issubclass(task, Task)):
+        raise TypeError(f"{name} is a {type(task).__name__}, not a subclass of Task")
+    return task
+
+
+TASKS: Registry[type[Task]] = Registry(
+    "nervecord.tasks", {"swim": Swim, "navigate": Navigate, "cueturn": CueTurn}, _adopted
+)
 
 
 def make_task(name: str, simulation: Simulation, **options: Any) -> Task:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
-from nervecord.circuits import registry
+from nervecord.circuits import CIRCUITS
 from nervecord.envs import bodies
 from nervecord.training.cli import main
 from nervecord.training.probes import PROBES
@@ -63,11 +63,12 @@ def run_shell(text: str) -> None:
 @pytest.fixture
 def _as_before():
     """Forget what a page registered."""
-    kept = [(known, dict(known)) for known in (registry._entries, bodies._registered, PROBES)]
+    kept = [(known, known.working()) for known in (CIRCUITS, bodies._registered, PROBES)]
     mpl.use("agg")
     yield
     for known, before in kept:
-        known.clear()
+        for name in set(known) - set(before):
+            del known[name]
         known.update(before)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..circuits import Circuit, circuit_names, make_circuit
+from ..circuits import CIRCUITS, Circuit, make_circuit
 from ..envs import TASKS, Body, make_body
 from ..envs.deficits import Deficit, DeficitVecEnv
 from ..envs.sb3_vec_env import SwimmerVecEnv
@@ -62,7 +62,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for kind, name, known in (
-            ("circuit", self.circuit, circuit_names()),
+            ("circuit", self.circuit, CIRCUITS),
             ("algorithm", self.algorithm, ALGORITHMS),
             ("task", self.task, TASKS),
         ):
@@ -183,8 +183,8 @@ class RunConfig:
 def trainable(algorithm: str) -> list[str]:
     """Return the names of the circuits that an algorithm trains, on one task or another."""
     names = []
-    for circuit in circuit_names():
-        for task in TASKS:
+    for circuit in CIRCUITS.working():
+        for task in TASKS.working():
             try:
                 RunConfig(circuit, algorithm, task=task).options  # noqa: B018  (builds the circuit)
             except CircuitMismatch:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..circuits import Circuit, RecurrentCircuit, circuit_names, make_circuit
+from ..circuits import CIRCUITS, Circuit, RecurrentCircuit, make_circuit
 from ..envs.bits import BIT_TASKS, answers, draw_bits, draw_length
 from ..errors import CircuitMismatch, InvalidRun, TrainingDiverged, UnknownName
 from .folder import Folder
@@ -69,7 +69,7 @@ class CurriculumConfig:
 
     def __post_init__(self) -> None:
         for what, name, known in (
-            ("circuit", self.circuit, circuit_names()),
+            ("circuit", self.circuit, CIRCUITS),
             ("bit task", self.task, BIT_TASKS),
             ("curriculum", self.kind, KINDS),
         ):

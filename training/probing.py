@@ -89,7 +89,7 @@ def chosen(probes: Sequence[str]) -> list[str]:
     for name in probes:
         if name not in (*PROBES, "all"):
             raise UnknownName("probe", name, (*PROBES, "all"))
-        names += [each for each, found in PROBES.items() if not found.is_study] if name == "all" else [name]
+        names += [each for each, found in PROBES.working().items() if not found.is_study] if name == "all" else [name]
     return list(dict.fromkeys(names))
 
 

@@ -220,12 +220,12 @@ class Names(Command):
                 name: VARIANTS[name.split("-")[1]][0] if name.split("-")[-1] in VARIANTS else ""
                 for name in body_names()
             },
-            "tasks": {name: (task.__doc__ or "").splitlines()[0] for name, task in TASKS.items()},
+            "tasks": TASKS.docs(lambda task: (task.__doc__ or "").splitlines()[0]),
             "circuits": circuit_names(),
             "algorithms": {
                 name: [algorithm.doc, f"trains {', '.join(trainable(name))}"] for name, algorithm in ALGORITHMS.items()
             },
-            "probes": {name: probe.doc for name, probe in PROBES.items()},
+            "probes": PROBES.docs(lambda probe: probe.doc),
         }
         if self.kind not in docs:
             raise UnknownName("list", self.kind, docs)

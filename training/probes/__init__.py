@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...errors import UnknownName
+from ...registry import Registry
 from .biclusters import biclusters
 from .complexity import complexity
 from .critical_periods import critical_periods
@@ -23,7 +26,7 @@ from .timescales import timescales
 from .topology import topology
 from .transitions import transitions
 
-PROBES: dict[str, Probe] = {
+_OWN = {
     "gait": Probe("frequency, wave, speed and efficiency of the undulation", gait),
     "neuron_labels": Probe("a sentence for each neuron: when it is active", neuron_labels),
     "influential_paths": Probe("the chains of neurons by which senses move the body", influential_paths),
@@ -43,6 +46,15 @@ PROBES: dict[str, Probe] = {
     "critical_periods": Probe("when in training a missing sense costs most", critical_periods, is_study=True),
     "diagram": Probe("the wiring drawn, with signs and weights", diagram),
 }
+
+
+def _adopted(probe: Any, name: str) -> Probe:
+    if not isinstance(probe, Probe):
+        raise TypeError(f"{name} is a {type(probe).__name__}, not a Probe")
+    return probe
+
+
+PROBES: Registry[Probe] = Registry("nervecord.probes", _OWN, _adopted)
 
 
 def run_probe(name: str, subject: Subject) -> ProbeResult:

@@ -1,0 +1,93 @@
+"""Names of this package, and those that other installed packages add through entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from importlib import metadata
+from typing import Any, Generic, TypeVar
+
+from .errors import BrokenPlugin
+
+Value = TypeVar("Value")
+
+
+class Registry(MutableMapping[str, Value], Generic[Value]):
+    """Things by name; an entry point of the registry's group is imported when its name is first looked up.
+
+    What this package or the running process registers wins over an entry point of the same name.
+
+    Args:
+        group: of the entry points, such as "nervecord.bodies".
+        held: what is known from the start.
+        adopt: makes a value of what an entry point holds, called with it and its name; by default it is one.
+    """
+
+    def __init__(
+        self, group: str, held: dict[str, Value] | None = None, adopt: Callable[[Any, str], Value] | None = None
+    ) -> None:
+        self.group = group
+        self._held = dict(held or {})
+        self._adopt = adopt
+        self._entry_points: dict[str, metadata.EntryPoint] | None = None
+
+    def __getitem__(self, name: str) -> Value:
+        """Return the value of that name.
+
+        Raises:
+            KeyError: no such name.
+            BrokenPlugin: its entry point cannot be imported, or does not hold what it should.
+        """
+        if name not in self._held:
+            point = self._found()[name]
+            try:
+                value = point.load()
+                self._held[name] = self._adopt(value, name) if self._adopt else value
+            except Exception as error:
+                # Whatever another package does on import is its own fault, and none of the rest's.
+                owner = point.dist.name if point.dist else "an unknown package"
+                reason = str(error).splitlines()[0] if str(error) else "no reason given"
+                raise BrokenPlugin(
+                    f"{name!r} of {self.group} ({point.value} in {owner}) cannot be used: "
+                    f"{type(error).__name__}: {reason}; update or uninstall {owner}"
+                ) from error
+        return self._held[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._held or name in self._found()
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys((*self._held, *self._found()))
+
+    def __len__(self) -> int:
+        return len(set(self))
+
+    def __setitem__(self, name: str, value: Value) -> None:
+        self._held[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._held[name]
+
+    def docs(self, doc: Callable[[Value], str]) -> dict[str, str]:
+        """Return every name with its line for listings; of one that is broken, why."""
+        found = {}
+        for name in self:
+            try:
+                found[name] = doc(self[name])
+            except BrokenPlugin as error:
+                found[name] = str(error)
+        return found
+
+    def working(self) -> dict[str, Value]:
+        """Return what can be used; leave out broken entry points."""
+        found = {}
+        for name in self:
+            try:
+                found[name] = self[name]
+            except BrokenPlugin:
+                continue
+        return found
+
+    def _found(self) -> dict[str, metadata.EntryPoint]:
+        if self._entry_points is None:
+            self._entry_points = {point.name: point for point in metadata.entry_points(group=self.group)}
+        return self._entry_points
