@@ -1,0 +1,17 @@
+"""A body in ten lines: registered, trained on, and swum by the same circuit as all others."""
+
+import tyro
+from nervecord import RunConfig, evaluate, train
+from nervecord.envs import Body, register_body
+
+
+def main(out: str = "runs/stub", steps: int = 64_000, episode_steps: int = 1000) -> float:
+    register_body("stub", lambda: Body(name="stub", n_links=5, link_length=0.06, link_mass=0.02, gear=3e-4))
+    run = train(RunConfig("ncap", "es", body="stub", steps=steps, episode_steps=episode_steps), out)
+    found = evaluate(run, episodes=8).mean_return
+    print(f"return {found}")
+    return found.mean
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
