@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from .. import __version__
 from ..envs import make_body
 from ..errors import InvalidRun
 from .figures import figure_svg, learning_curve, transfer_bars
 from .folder import read_json, write_text
+from .page_data import learning_data, moments_data, render_page
 from .probes import PROBES, draw_wiring
 from .probing import merged, probed
+from .recording import Recording
+from .rollout import record
 from .run import Run
 from .train import summary
 from .transfer import transfer_table
@@ -44,9 +45,9 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     found = [probed(run) for run in opened]
     sections = [
         _side_by_side("Film", [_film(run) for run in opened]),
-        _side_by_side("Learning", [{"svg": figure_svg(learning_curve(run.metrics()))} for run in opened]),
+        _side_by_side("Learning", [_learning(names, opened)]),
         _side_by_side("Transfer to bodies never seen in training", [_transfer(run) for run in opened]),
-        _side_by_side("Wiring", [{"svg": figure_svg(draw_wiring(run.policy().circuit.wiring()))} for run in opened]),
+        _side_by_side("Wiring", [_wiring(run) for run in opened]),
         *(
             _side_by_side(name.replace("_", " ").capitalize(), [_probe(each.get(name), name) for each in found])
             | {"doc": PROBES[name].doc}
@@ -56,8 +57,8 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
         _numbers(names, found),
     ]
     unmeasured = [name for name in PROBES if not any(name in each for each in found)]
-    loader = jinja2.PackageLoader("nervecord.training", ".")
-    page = jinja2.Environment(loader=loader, autoescape=True).get_template("report.html.j2").render(
+    page = render_page(
+        "report.html.j2",
         title=" and ".join(names),
         runs=[
             {"name": name, "lead": _lead(run, fact), "tiles": _tiles(run, fact), "details": _details(run, fact)}
@@ -69,6 +70,30 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     path = Path(out) if out is not None else opened[0].path / "report.html"
     write_text(path, page)
     return path
+
+
+def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
+    """Write a page of many runs: their curves in one chart, and a card with film and wiring for each.
+
+    Args:
+        runs: one or more.
+        out: the page.
+
+    Raises:
+        InvalidRun: there is no such run, or nothing trained in it yet.
+    """
+    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    if not opened:
+        raise InvalidRun("no run to show; give one or more")
+    names = _names(opened)
+    cards = []
+    for name, run in zip(names, opened, strict=True):
+        facts = summary(run)
+        cards.append({"name": name, "lead": _lead(run, facts), "tiles": _tiles(run, facts), "film": _film(run),
+                      "wiring": _wiring(run)})  # fmt: skip
+    chart = learning_data({name: run.metrics() for name, run in zip(names, opened, strict=True)})
+    write_text(Path(out), render_page("gallery.html.j2", cards=cards, chart=chart))
+    return Path(out)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -121,6 +146,21 @@ def _film(run: Run) -> dict[str, Any]:
         return {"missing": f"none yet: nervecord render {run.path} --out {run.path}/film.mp4"}
     data = base64.b64encode(films[0].read_bytes()).decode()
     return {"video": f"data:video/mp4;base64,{data}"}
+
+
+def _learning(names: list[str], runs: Sequence[Run]) -> dict[str, Any]:
+    metrics = {name: run.metrics() for name, run in zip(names, runs, strict=True)}
+    return {
+        "chart": learning_data(metrics),
+        "svg": "".join(figure_svg(learning_curve(each)) for each in metrics.values()),
+    }
+
+
+def _wiring(run: Run) -> dict[str, Any]:
+    path = run.path / "recording.nc"
+    recording = Recording.load(path) if path.exists() else record(run, 1)
+    shown, last = moments_data(recording)
+    return {"svg": figure_svg(draw_wiring(run.policy().circuit.wiring())), "moments": shown, "last": last}
 
 
 def _transfer(run: Run) -> dict[str, Any]:

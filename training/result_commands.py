@@ -124,6 +124,22 @@ class Report(Command):
 
 
 @dataclasses.dataclass(frozen=True)
+class Gallery(Command):
+    """Write one self-contained page of many runs: curves to compare, films, and wiring that lights up."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
+    """Folders of runs."""
+    out: Path = Path("gallery.html")
+    """The page."""
+
+    def run(self) -> dict[str, Any]:
+        """Write, and return the page's path."""
+        from .report import gallery
+
+        return {"gallery": str(gallery(*self.runs, out=self.out))}
+
+
+@dataclasses.dataclass(frozen=True)
 class Export(OnRun):
     """Write a run's agent as a folder fit for a model hub: safetensors, config, metrics, film, card."""
 

@@ -97,6 +97,8 @@ def draw_wiring(wiring: Wiring) -> Figure:
             color=_FILL[neuron.role],
             markeredgecolor="#57606a",
             zorder=2,
+            # By which a page finds a neuron to light it up.
+            gid=f"neuron {neuron.name}",
         )
         if not many:
             size = 8 if len(neuron.name) < 6 else 6

@@ -1,0 +1,32 @@
+"""A real browser for tests of pages; they are skipped, with the reason, where there is none."""
+
+import contextlib
+import shutil
+
+import pytest
+
+
+def _own(url: str) -> bool:
+    return url.startswith(("file:", "data:", "blob:", "http://127.0.0.1", "ws://127.0.0.1"))
+
+
+@contextlib.contextmanager
+def opened(url: str, width: int = 1000):
+    """Open a page in headless Chromium; what it complains about and asks the network for must be nothing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no browser driver: pip install playwright")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium: apt install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request", lambda request: complaints.append(f"asked for {request.url}") if not _own(request.url) else None
+        )
+        page.goto(url)
+        yield page
+        browser.close()
+    assert complaints == []

@@ -1,0 +1,77 @@
+"""What a page's script shows: curves, and the neurons and the body moment by moment."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from .recording import Recording
+
+_POINTS = 400  # of a curve; more are thinned
+_MOMENTS = 300  # control steps
+_SPAN = 100.0  # the body's length as drawn
+_CURVES = {"rollout/ep_rew_mean": "mean", "rollout/ep_rew_best": "best of the population"}
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Fill a template; the page carries its style and its script with it."""
+    own = resources.files("nervecord.training")
+    carried = {
+        name: (own / f"page.{end}").read_text(encoding="utf-8") for name, end in (("style", "css"), ("script", "js"))
+    }
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("nervecord.training", "."), autoescape=True)
+    return environment.get_template(template).render(**carried, **values)
+
+
+def learning_data(metrics: Mapping[str, pd.DataFrame]) -> str:
+    """Return the learning curves of runs, by their names, as JSON for a chart."""
+    lines = []
+    for name, table in metrics.items():
+        for metric, label in _CURVES.items():
+            rows = table[table["metric"] == metric]
+            if len(rows):
+                kept = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(int))]
+                values = [float(f"{value:.6g}") for value in kept["value"]]
+                of = f"{name}, {label}" if len(metrics) > 1 else label
+                lines.append({"label": of, "x": [int(step) for step in kept["step"]], "y": values})
+    return _json({"lines": lines, "xlabel": "environment steps", "ylabel": "return of an episode"})
+
+
+def moments_data(recording: Recording) -> tuple[str, int]:
+    """Return the neurons and the body of a recording's first episode, moment by moment, and the last step's number.
+
+    Each neuron's activity is a byte, of its greatest size in what is shown; the body is a line from nose to
+    tail around the centre of mass.
+    """
+    steps = min(_MOMENTS, recording.n_steps)
+    activity = np.nan_to_num(np.asarray(recording.activity[0, :steps], float))
+    levels = np.round(127 * activity / np.abs(activity).max(0).clip(1e-9)).astype(np.int8)
+    lengths = np.asarray(recording.meta["link_length"], float)
+    centres, angles = (
+        np.asarray(recording.link_pos[0, :steps], float),
+        np.asarray(recording.link_angle[0, :steps], float),
+    )
+    half = 0.5 * lengths[:, None] * np.stack([np.cos(angles), np.sin(angles)], -1)
+    line = np.concatenate([(centres + half)[:, :1], centres - half], 1)
+    line = (line - np.asarray(recording.com_pos[0, :steps], float)[:, None]) * _SPAN / lengths.sum()
+    # The page's y axis points down.
+    body = np.round(line * (1, -1), 1).reshape(steps, -1)
+    shown = _json(
+        {
+            "names": list(recording.neurons), "steps": steps, "dt": recording.dt, "links": len(lengths),
+            "activity": base64.b64encode(levels.tobytes()).decode(), "body": body.tolist(),
+        }
+    )  # fmt: skip
+    return shown, steps - 1
+
+
+def _json(value: Any) -> str:
+    """Return JSON that may stand inside a script element."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
