@@ -11,13 +11,13 @@ import tyro
 
 from ..errors import NervecordError
 from .commands import Curriculum, Evaluate, Resume, Train, Transfer
-from .result_commands import Bench, Demo, Doctor, Export, Gallery, Import, Names, Probe, Record, Render, Report
+from .result_commands import Bench, Demo, Doctor, Export, Gallery, Import, Names, Play, Probe, Record, Render, Report
 from .study_commands import Ablate, Compare, Reproduce, Sweep
 from .worm_commands import Worm
 
 COMMANDS: tuple[type[Any], ...] = (
-    Train, Resume, Evaluate, Transfer, Ablate, Sweep, Compare, Reproduce, Curriculum, Record, Probe, Render, Report,
-    Gallery, Export, Import, Demo, Bench, Names, Worm, Doctor,
+    Train, Resume, Evaluate, Transfer, Ablate, Sweep, Compare, Reproduce, Curriculum, Record, Probe, Render, Play,
+    Report, Gallery, Export, Import, Demo, Bench, Names, Worm, Doctor,
 )  # fmt: skip
 
 

@@ -23,9 +23,8 @@ _CURVES = {"rollout/ep_rew_mean": "mean", "rollout/ep_rew_best": "best of the po
 def render_page(template: str, **values: Any) -> str:
     """Fill a template; the page carries its style and its script with it."""
     own = resources.files("nervecord.training")
-    carried = {
-        name: (own / f"page.{end}").read_text(encoding="utf-8") for name, end in (("style", "css"), ("script", "js"))
-    }
+    files = {"style": "page.css", "script": "page.js", "play": "play.js"}
+    carried = {name: (own / file).read_text(encoding="utf-8") for name, file in files.items()}
     environment = jinja2.Environment(loader=jinja2.PackageLoader("nervecord.training", "."), autoescape=True)
     return environment.get_template(template).render(**carried, **values)
 

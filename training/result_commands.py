@@ -124,6 +124,26 @@ class Report(Command):
 
 
 @dataclasses.dataclass(frozen=True)
+class Play(OnRun):
+    """Watch a run's agent live in a browser: pause, push, silence neurons, change the body. Ctrl-C ends."""
+
+    body: str | None = None
+    """Body to swim with; the run's own by default."""
+    port: int = 0
+    """Of 127.0.0.1; 0 takes a free one."""
+
+    def run(self) -> dict[str, Any]:
+        """Serve until interrupted."""
+        import contextlib
+
+        from .play import play
+
+        with contextlib.suppress(KeyboardInterrupt):
+            play(self.path, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
+        return {"played": str(self.path)}
+
+
+@dataclasses.dataclass(frozen=True)
 class Gallery(Command):
     """Write one self-contained page of many runs: curves to compare, films, and wiring that lights up."""
 

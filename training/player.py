@@ -1,0 +1,158 @@
+"""An agent that swims while it is watched: stepped, pushed, silenced and lengthened by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ..agents import CircuitPolicy
+from ..circuits import State
+from ..envs import Body, make_body
+from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..errors import InvalidBody, UnknownName
+from .interventions import Intervention, check, intervene
+from .run import Run
+
+LINKS = (3, 24)
+LENGTH = (0.5, 2.0)  # of a link, of its own
+_PUSH = 0.5  # m/s, given to the whole body at once
+_DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, 1), "down": (0, -1)}
+
+
+class Player:
+    """One body driven by a run's agent, episode after episode.
+
+    Args:
+        run: whose agent.
+        body: to swim with; the run's own by default.
+
+    Attributes:
+        body: as it is now.
+        neurons: names, in the order of `moment()["activity"]`.
+        silenced: names of the neurons that are held at 0.
+
+    Raises:
+        InvalidRun: nothing trained in the run yet.
+        CircuitMismatch: the agent does not fit the body.
+    """
+
+    _greatest: Float[np.ndarray, " neurons"]
+
+    def __init__(self, run: Run, body: str | Body | None = None) -> None:
+        self.run = run
+        self._own = make_body(run.config.body if body is None else body)
+        self.silenced: tuple[str, ...] = ()
+        self._links, self._length = self._own.n_links, 1.0
+        self._take(*self._fitted(self._own))
+
+    @property
+    def n_links(self) -> int:
+        """The number of links of the body as it is now."""
+        return self.body.n_links
+
+    def resize(self, links: int | None = None, length: float | None = None) -> None:
+        """Change the number of links, or the length of each (1 is the body's own), and start a new episode.
+
+        Raises:
+            InvalidBody: out of range, or a body from XML, whose links cannot be added to.
+            CircuitMismatch: the agent does not fit so many links; the body stays as it is.
+        """
+        links, length = self._links if links is None else links, self._length if length is None else length
+        if not LINKS[0] <= links <= LINKS[1] or not LENGTH[0] <= length <= LENGTH[1]:
+            raise InvalidBody(f"{links} links of {length} times their length; give {LINKS[0]} to {LINKS[1]} links "
+                              f"and {LENGTH[0]} to {LENGTH[1]}")  # fmt: skip
+        if links == self._own.n_links and length == 1:
+            body = self._own
+        else:
+            body = dataclasses.replace(
+                self._own, name=self._own.name, n_links=links, link_length=self._own.link_length * length
+            )
+        fitted = self._fitted(body)
+        self.close()
+        self._take(*fitted)
+        self._links, self._length = links, length
+
+    def silence(self, neuron: str) -> None:
+        """Hold a neuron at 0, or let it go again.
+
+        Raises:
+            UnknownName: no such neuron.
+            CircuitMismatch: the circuit's neurons cannot be reached.
+        """
+        if neuron not in self.neurons:
+            raise UnknownName("neuron", neuron, self.neurons)
+        kept = tuple(name for name in self.silenced if name != neuron)
+        wanted = kept if neuron in self.silenced else (*kept, neuron)
+        check([Intervention(name) for name in wanted], self.agent.circuit)
+        self.silenced = wanted
+
+    def push(self, direction: str) -> None:
+        """Give the whole body 0.5 m/s to the left, right, up or down.
+
+        Raises:
+            UnknownName: no such direction.
+        """
+        if direction not in _DIRECTIONS:
+            raise UnknownName("direction", direction, _DIRECTIONS)
+        # The root's slides carry the body; its own axes are those of the world.
+        self.env.world.simulation.qvel[0, :2] += _PUSH * np.array(_DIRECTIONS[direction])
+
+    def restart(self) -> None:
+        """Start a new episode."""
+        self._observation = np.asarray(self.env.reset())
+        self._state: State | None = None
+        self._activity = np.zeros(len(self.neurons))
+        self._step = 0
+
+    def step(self) -> None:
+        """Advance by one control step; an episode that ends is followed by another."""
+        intervene(self.agent, [Intervention(name) for name in self.silenced], self._step)
+        actions, self._state, activity = self.agent.predict_with_activity(self._observation, self._state)
+        assert activity is not None
+        self._activity = activity[0].numpy()
+        stepped, _, done, infos = self.env.step(actions)
+        self._observation = np.asarray(stepped)
+        self._speed = float(infos[0].get("net_speed", np.nan))
+        self._step += 1
+        if done[0]:
+            self._state, self._step = None, 0
+
+    def moment(self) -> dict[str, Any]:
+        """Return the present for a page: body as a line of points (m), neurons in -1 to 1, time and speed."""
+        simulation = self.env.world.simulation
+        centres, angles = simulation.link_pos[0], simulation.link_angle[0]
+        half = 0.5 * self.body.link_length * np.stack([np.cos(angles), np.sin(angles)], -1)
+        line = np.concatenate([(centres + half)[:1], centres - half])
+        self._greatest = np.maximum(self._greatest, np.abs(self._activity))
+        target = self.env.task.target_pos[0]
+        return {
+            "time": round(self._step * self.body.control_dt, 2),
+            "speed": None if np.isnan(self._speed) else round(100 * self._speed, 1),
+            "line": np.round(line, 4).tolist(),
+            "target": np.round(target, 4).tolist(),
+            "activity": np.round(self._activity / self._greatest, 2).tolist(),
+            "silenced": list(self.silenced),
+        }
+
+    def close(self) -> None:
+        """Free the native threads."""
+        self.env.close()
+
+    def _fitted(self, body: Body) -> tuple[Body, CircuitPolicy, SwimmerVecEnv]:
+        """Return the body with the agent that fits it."""
+        agent = self.run.policy(body)
+        return body, agent, self.run.config.make_env(1, body, randomize={}, observe_time="time" in agent.layout)
+
+    def _take(self, body: Body, agent: CircuitPolicy, env: SwimmerVecEnv) -> None:
+        self.body, self.agent, self.env = body, agent, env
+        # Bound before the first reset, which then makes them current.
+        env.world.simulation.link_pos, env.world.simulation.link_angle  # noqa: B018
+        self.neurons = tuple(neuron.name for neuron in agent.neurons)
+        self.silenced = tuple(name for name in self.silenced if name in self.neurons)
+        self._greatest = np.full(len(self.neurons), 1e-9)
+        self._speed = float("nan")
+        env.seed(0)
+        self.restart()
