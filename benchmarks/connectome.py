@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import torch
 import tyro
 
+from ..circuits import load_graph, make_circuit
 from ..training.config import RunConfig
 from ..training.figures import figure_svg, interval_curves
 from ..training.folder import write_text
@@ -51,6 +55,37 @@ def trials(seeds: int) -> dict[str, Trial]:
     return found
 
 
+def step_times(batch: int = 256, rounds: int = 7, steps: int = 100) -> str:
+    """Return a Markdown table of milliseconds per control step on one core, beside a dense tanh network.
+
+    The peer is `torch.nn.RNNCell` with as many units as the graph has cells; rounds of both alternate, and
+    medians are shown.
+    """
+    torch.set_num_threads(1)
+    lines = ["| graph | neurons | muscles | ms per step | RNNCell of as many units, ms | ratio |",
+             "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    for graph in ("ladder", "cook2019", "cook2019-whole"):
+        circuit = make_circuit("connectome", {"joint_pos": 5}, 5, {"graph": graph})
+        cells = load_graph(graph).cells
+        peer, sensors = torch.nn.RNNCell(5, len(cells)), torch.rand(batch, 5) - 0.5
+        state, hidden = circuit.initial_state(batch), torch.zeros(batch, len(cells))
+        times: dict[str, list[float]] = {"own": [], "peer": []}
+        with torch.inference_mode():
+            for _ in range(rounds):
+                began = time.perf_counter()
+                for _ in range(steps):
+                    _, state = circuit(sensors, state)
+                halfway = time.perf_counter()
+                for _ in range(steps):
+                    hidden = peer(sensors, hidden)
+                times["own"].append(halfway - began)
+                times["peer"].append(time.perf_counter() - halfway)
+        own, other = (1000 * float(np.median(times[name])) / steps for name in ("own", "peer"))
+        muscles = sum(cell.role == "muscle" for cell in cells)
+        lines.append(f"| {graph} | {len(cells) - muscles} | {muscles} | {own:.2f} | {other:.2f} | {own / other:.1f} |")
+    return "\n".join([*lines, ""])
+
+
 def curves(rows: pd.DataFrame) -> str:
     """Return the learning curves of one learner's agents, as SVG."""
     rows = rows[(rows["stage"] == "training") & (rows["metric"] == "return")]
@@ -63,7 +98,7 @@ def curves(rows: pd.DataFrame) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Arguments:
-    """Train the connectome, its controls, NCAP and an MLP; write a table and the curves of each learner."""
+    """Train the connectome, its controls, NCAP and an MLP; write tables, curves and the time that a step takes."""
 
     out: tyro.conf.Positional[Path]
     """Folder of the runs and the store."""
@@ -83,6 +118,7 @@ def main() -> None:
         of_learner = scores[scores["study"] == algorithm]
         write_text(arguments.out / f"{algorithm}.md", returns_table(of_learner, list(AGENTS), BODIES))
         write_text(arguments.out / f"{algorithm}.svg", curves(of_learner))
+    write_text(arguments.out / "speed.md", step_times())
 
 
 if __name__ == "__main__":

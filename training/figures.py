@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -130,17 +129,23 @@ def interval_curves(groups: Mapping[str, Sequence[tuple[Sequence[float], Sequenc
     """
     figure = Figure(figsize=(8.0, 3.6), layout="constrained")
     axes = figure.subplots()
-    for colour, (label, seeds) in zip(itertools.cycle(COLOURS), groups.items(), strict=False):
+    for index, (label, seeds) in enumerate(groups.items()):
+        # Where colours come again, lines are dashed.
+        colour, dashes = COLOURS[index % len(COLOURS)], "-" if index < len(COLOURS) else "--"
         grid = np.linspace(max(steps[0] for steps, _ in seeds), min(steps[-1] for steps, _ in seeds), 60)
         values = np.array([np.interp(grid, steps, returns) for steps, returns in seeds])
         found = [bootstrap_iqm(column) for column in values.T]
-        axes.plot(grid, [each.mean for each in found], color=colour, linewidth=2, label=f"{label} (n = {len(seeds)})")
+        means = [each.mean for each in found]
+        axes.plot(grid, means, dashes, color=colour, linewidth=2, label=f"{label} (n = {len(seeds)})")
         if len(seeds) > 1:
             low, high = [each.low for each in found], [each.high for each in found]
             axes.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.set(xlabel="environment steps", ylabel="return of an episode (IQM, 95 %)")
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+    if len(groups) < 4:
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+    else:
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
     open_axes(axes)
     return figure

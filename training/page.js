@@ -120,6 +120,7 @@ function moments(host) {
   const {names, steps, dt, activity, body, links} = JSON.parse(host.querySelector("script").textContent);
   const levels = Int8Array.from(atob(activity), (each) => each.charCodeAt(0));
   const places = names.map((name) => host.querySelector(`[id="neuron ${CSS.escape(name)}"] use`));
+  places.forEach((place, i) => { if (place) element("title", {}, place.parentNode).textContent = names[i]; });
   const slider = host.querySelector("input");
   const button = host.querySelector("button");
   const clock = host.querySelector("output");

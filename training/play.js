@@ -81,6 +81,7 @@ for (const name of facts.names) {
   const group = document.querySelector(`[id="neuron ${CSS.escape(name)}"]`);
   if (!group) continue;
   neurons.set(name, {group, use: group.querySelector("use")});
+  element("title", {}, group).textContent = name;
   if (!document.body.dataset.reachable) continue;
   group.setAttribute("tabindex", 0);
   group.setAttribute("role", "button");
