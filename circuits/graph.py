@@ -208,7 +208,7 @@ def load_graph(name: str) -> Graph:
     Raises:
         UnknownName: none of these.
         MissingDependency: cect, which holds the published connectome, is not installed.
-        CircuitMismatch: the file is no such graph.
+        CircuitMismatch: the file is no such graph, or one of several parts that nothing joins.
     """
     if name == "ladder":
         return ladder()
@@ -218,10 +218,23 @@ def load_graph(name: str) -> Graph:
         return cook2019(whole=name == "cook2019-whole")
     path = Path(name)
     if path.suffix == ".graphml":
-        return read_graphml(path)
+        return _whole(read_graphml(path), path)
     if path.suffix == ".csv":
-        return read_csv(path, path.with_suffix(".cells.csv"))
+        return _whole(read_csv(path, path.with_suffix(".cells.csv")), path)
     raise UnknownName("graph", name, ("ladder", "cook2019", "cook2019-whole", "FILE.graphml", "FILE.csv"))
+
+
+def _whole(graph: Graph, path: Path) -> Graph:
+    """Return a graph that is of one part; what nothing joins to the rest is a mistake in most files."""
+    _, *others = graph.parts()
+    if others:
+        apart = sorted(others[0])
+        named = ", ".join(apart[:3]) + (f" and {len(apart) - 3} more" if len(apart) > 3 else "")
+        raise CircuitMismatch(
+            f"{path} is of {len(others) + 1} parts that nothing joins: {named} {'are' if len(apart) > 1 else 'is'} cut "
+            "off; add their contacts, or remove the cells"
+        )
+    return graph
 
 
 def ladder() -> Graph:

@@ -98,6 +98,13 @@ def degrees(graph: Graph) -> tuple[Counter, Counter]:
     return Counter(c.pre for c in graph.contacts), Counter(c.post for c in graph.contacts)
 
 
+def test_a_graph_in_parts_is_one_line(tmp_path):
+    graph = small()
+    write(dataclasses.replace(graph, cells=(*graph.cells, Cell("VD1", "VD", "motor", 0.5))), tmp_path)
+    with pytest.raises(CircuitMismatch, match=r"is of 2 parts that nothing joins: VD1 is cut off; add their contacts"):
+        load_graph(str(tmp_path / "worm.csv"))
+
+
 def test_controls_keep_what_they_say():
     graph, rng = ladder(), np.random.default_rng(0)
     counts = sorted(c.count for c in graph.contacts)
