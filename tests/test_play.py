@@ -188,6 +188,13 @@ def test_an_agent_is_played_with_in_a_browser(served):
         page.keyboard.press("Enter")
         page.wait_for_function("document.querySelector('#silenced').textContent === ''")
 
+        page.locator("#which").fill("osc_d")
+        page.keyboard.press("Enter")
+        page.wait_for_function("document.querySelector('#silenced').textContent === 'Silenced: osc_d'")
+        page.locator("#which").fill("nobody")
+        page.keyboard.press("Enter")
+        page.wait_for_function("document.querySelector('#said').textContent.startsWith(\"unknown neuron 'nobody'\")")
+
         page.locator("#speed").fill("1")
         page.wait_for_function("document.querySelector('#speed-out').textContent.startsWith('2.00')")
         assert server.speed == 2.0

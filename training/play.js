@@ -92,6 +92,14 @@ for (const name of facts.names) {
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); toggle(); }
   });
 }
+if (find("by-name")) {
+  find("names").replaceChildren(...facts.names.map((name) => new Option(name)));
+  find("by-name").addEventListener("submit", (event) => {
+    event.preventDefault();
+    find("said").textContent = "";
+    tell({silence: find("which").value});
+  });
+}
 find("pause").addEventListener("click", () => tell({pause: !told.paused}));
 find("restart").addEventListener("click", () => tell({restart: true}));
 for (const button of document.querySelectorAll("[data-push]")) {
