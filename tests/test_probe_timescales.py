@@ -98,3 +98,9 @@ def test_a_recording_too_short_is_one_line(tmp_path):
     subject = Subject(record(run, 1), Wiring((), ()))
     with pytest.raises(InvalidRecording, match="60 steps"):
         run_probe("timescales", subject)
+
+
+def test_what_forgets_at_once_has_a_timescale_all_the_same():
+    """An autocorrelation that turns negative drives the fit to its lower bound, where a second one must start too."""
+    curve = np.where(np.arange(31) == 0, 1.0, -0.3)
+    assert fit_decay(curve).tau < 0.2

@@ -1,6 +1,7 @@
 """Recorded worms: read worm by worm, refused in one line, and compared with a circuit where the answer is known."""
 
 import dataclasses
+import io
 import json
 
 import numpy as np
@@ -174,6 +175,17 @@ def test_timescales_and_gait_frequency_are_those_that_went_in():
     assert found.numbers["frequency"] == pytest.approx(0.5, abs=0.01)
     assert found.numbers["frequency_in_range"] == 1
     assert found.units["worm_tau"] == "s"
+
+
+def test_a_circuit_that_oscillates_has_timescales_and_a_figure():
+    """The autocorrelation of a sine of period P falls to 1/e after arccos(1/e) / 2 pi of P."""
+    rng = np.random.default_rng(0)
+    phase = rng.uniform(0, 2 * np.pi, len(NAMES))
+    waves = np.sin(2 * np.pi * np.arange(20_000)[:, None] * STEP / 4.0 + phase)
+    found = compare_worms(recorded(waves), [worm_of(drifting(rng, 20_000, len(NAMES), 3.0 / STEP))])
+    assert found.numbers["model_tau"] == pytest.approx(4.0 * np.arccos(np.exp(-1)) / (2 * np.pi), rel=0.05)
+    still = recorded(np.repeat(np.arange(600.0)[:, None], len(NAMES), 1))
+    compare_worms(still, [worm_of(mixed(rng, 600))]).figure.savefig(io.BytesIO())
 
 
 def test_neurons_are_matched_by_name_whatever_their_order():

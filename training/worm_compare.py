@@ -15,7 +15,7 @@ from ..errors import InvalidRecording
 from .figures import COLOURS, open_axes
 from .probes.gait import undulation_frequency
 from .probes.geometry import alignment
-from .probes.timescales import autocorrelation, fit_decay
+from .probes.timescales import autocorrelation
 from .recording import Recording
 from .statistics import bootstrap_mean
 from .worm_data import CalciumRecording
@@ -67,7 +67,7 @@ def compare_worms(recording: Recording, worms: Iterable[CalciumRecording]) -> Wo
       mean when the circuit's neurons are shuffled, and how often a shuffled one is as high (p);
     - subspace: the mean squared cosine between the first 3 principal directions of both, and its mean when
       shuffled;
-    - timescales: the decay of each neuron's autocorrelation, as in the probe `timescales`.
+    - timescales: when each neuron's autocorrelation has fallen to 1/e.
 
     Means over worms come with bootstrap 95 % intervals. `between_worms` is the alignment of worms with each
     other: what a perfect model could reach.
@@ -197,13 +197,25 @@ def _between(worms: list[CalciumRecording]) -> list[float]:
 
 
 def _taus(pair: _Pair, dt: float) -> Float[np.ndarray, "2 n"]:
-    """Return the timescales of a circuit's neurons and the worm's, s; NaN where no decay fits."""
+    """Return when the autocorrelations of a circuit's neurons and the worm's have fallen to 1/e, s; NaN if never.
+
+    An exponential fit would leave out every neuron that oscillates.
+    """
     rows = []
     for activity in (pair.model, pair.worm):
         lags = min(round(_LONGEST_LAG / dt), activity.shape[1] // 4)
-        fits = [fit_decay(curve) for curve in autocorrelation(activity, lags)] if lags >= 3 else []
-        rows.append([fit.tau * dt if fit.explained >= 0.5 else np.nan for fit in fits] or [np.nan] * len(pair.names))
+        curves = autocorrelation(activity, lags)
+        rows.append([_first_below(curve, np.exp(-1)) * dt for curve in curves])
     return np.array(rows)
+
+
+def _first_below(curve: Float[np.ndarray, " lags"], level: float) -> float:
+    """Return the lag at which a curve first falls to a level, between lags by a straight line."""
+    below = np.flatnonzero(curve <= level)
+    if not len(below) or not below[0]:
+        return float("nan")
+    after = int(below[0])
+    return after - 1 + float((curve[after - 1] - level) / (curve[after - 1] - curve[after]))
 
 
 def _gait(recording: Recording) -> dict[str, float]:
@@ -249,7 +261,9 @@ def _figure(arrays: dict[str, np.ndarray]) -> Figure:
     axes = grid[0, 2]
     fine = np.isfinite(model) & np.isfinite(worm)
     axes.scatter(model[fine], worm[fine], s=12, color=COLOURS[0])
-    axes.set(xlabel="timescale in the circuit, s", ylabel="in the worm, s", xscale="log", yscale="log")
+    axes.set(xlabel="timescale in the circuit, s", ylabel="in the worm, s")
+    if fine.any():
+        axes.set(xscale="log", yscale="log")
     axes.set_title("timescales, all worms", fontsize=9)
     open_axes(axes)
     axes = grid[1, 2]

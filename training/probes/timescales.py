@@ -97,7 +97,7 @@ def fit_decay(curve: Float[np.ndarray, " lags"]) -> Decay:
     residual = float(((_one(lag, tau) - curve) ** 2).sum())
     explained = 1 - residual / max(float(((curve - curve.mean()) ** 2).sum()), 1e-12)
     single = Decay(float(tau), np.nan, explained)
-    start, limits = [0.5, 2 * min(tau, 200.0), 0.5 * tau], ([0, *bounds[:1] * 2], [1, *bounds[1:] * 2])
+    start, limits = [0.5, 2 * min(tau, 200.0), max(0.5 * tau, bounds[0])], ([0, *bounds[:1] * 2], [1, *bounds[1:] * 2])
     try:
         (weight, slow, fast), _ = curve_fit(_two, lag, curve, p0=start, bounds=limits)
     except RuntimeError:
