@@ -17,6 +17,7 @@ from nervecord.circuits import (
 from nervecord.circuits import load_weights as load
 from nervecord.circuits.circuit import Neuron, Pins, Wiring
 from nervecord.errors import CircuitMismatch, UnknownName
+from nervecord.registry import Registry
 from torch.func import functional_call, stack_module_state
 
 JOINTS, BATCH, STEPS = 5, 7, 70
@@ -350,7 +351,7 @@ def test_a_registered_circuit_is_built_by_its_name(monkeypatch):
         def wiring(self):
             return Wiring(self.neurons, ())
 
-    monkeypatch.setattr("nervecord.circuits.registry._entries", {})
+    monkeypatch.setattr("nervecord.circuits.registry.CIRCUITS", Registry("made.up"))
     register_circuit("still", Still, "moves nothing")
     assert circuit_names() == {"still": "moves nothing"}
     circuit = make_circuit("still", {"joint_pos": 3}, 3, {"amount": 1})
