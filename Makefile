@@ -18,7 +18,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
-	MUJOCO_GL=disable $(BIN)/python -m pytest -q
+	MUJOCO_GL=disable $(BIN)/python -m pytest -q -n auto --dist loadfile
 	$(call pages)
 
 docs: $(VENV)/.installed-docs
