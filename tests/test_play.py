@@ -130,6 +130,11 @@ def test_a_body_grows_and_one_that_cannot_stays(runs, player):
     player.step()
     with pytest.raises(InvalidBody, match="give 3 to 24 links"):
         player.resize(links=99)
+    foreign = Player(runs["ncap"], "gymnasium-swimmer")
+    with pytest.raises(InvalidBody, match="comes from XML"):
+        foreign.resize(length=1.5)
+    foreign.step()
+    foreign.close()
     stiff = Player(runs["ctrnn"])
     with pytest.raises(CircuitMismatch):
         stiff.resize(links=9)

@@ -61,7 +61,7 @@ class PlayServer:
                 raise NervecordError(
                     f"port {port} of {HOST} is taken; give another --port, or 0 for a free one"
                 ) from error
-            self._port = site._server.sockets[0].getsockname()[1]
+            self._port = runner.addresses[0][1]
             ready(f"http://{HOST}:{self._port}/")
             await self._swim()
         finally:
@@ -142,7 +142,7 @@ class PlayServer:
     def _facts(self) -> dict[str, Any]:
         player = self.player
         return {
-            "names": list(player.neurons), "links": player.n_links, "length": player._length,
+            "names": list(player.neurons), "links": player.n_links, "length": player.length,
             "link_length": player.body.link_length, "body": player.body.name, "paused": self.is_paused,
             "speed": self.speed,
         }  # fmt: skip

@@ -49,6 +49,11 @@ class Player:
         self._take(*self._fitted(self._own))
 
     @property
+    def length(self) -> float:
+        """The length of a link, 1 for the body's own."""
+        return self._length
+
+    @property
     def n_links(self) -> int:
         """The number of links of the body as it is now."""
         return self.body.n_links
@@ -66,10 +71,10 @@ class Player:
                               f"and {LENGTH[0]} to {LENGTH[1]}")  # fmt: skip
         if links == self._own.n_links and length == 1:
             body = self._own
+        elif self._own.xml is not None:
+            raise InvalidBody(f"{self._own.name} comes from XML, whose links stay as they are; play a swimmerN instead")
         else:
-            body = dataclasses.replace(
-                self._own, name=self._own.name, n_links=links, link_length=self._own.link_length * length
-            )
+            body = dataclasses.replace(self._own, n_links=links, link_length=self._own.link_length * length)
         fitted = self._fitted(body)
         self.close()
         self._take(*fitted)
