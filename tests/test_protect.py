@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from nervecord.errors import CircuitMismatch
+from nervecord.errors import CircuitMismatch, InvalidRun
 from nervecord.training.config import RunConfig
 from nervecord.training.protect import linear_inputs, principal_subspace
 from nervecord.training.rollout import record
@@ -48,10 +48,21 @@ def test_the_hebbian_rule_finds_the_principal_subspace():
 def test_every_linear_map_is_heard_as_the_circuit_computes_it(first):
     agent = first.policy()
     heard = linear_inputs(agent, np.asarray(record(first, 2).observations))
-    matrices = {name for name, value in agent.circuit.named_parameters() if value.ndim == 2}
-    assert set(heard) == matrices
-    for name, (inputs, axis) in heard.items():
-        assert inputs.shape[1] == agent.circuit.get_parameter(name).shape[axis]
+    parameters = dict(agent.circuit.named_parameters())
+    assert {of.weight for of in heard} == {name for name, value in parameters.items() if value.ndim == 2}
+    assert {of.bias for of in heard} - {None} == {name for name in parameters if "bias" in name}
+    for of, inputs in heard.items():
+        assert inputs.shape[1] == parameters[of.weight].shape[of.axis] + (of.bias is not None)
+
+
+def test_a_linear_map_is_put_back_as_it_was_read(first):
+    agent = first.policy()
+    before = {name: value.clone() for name, value in agent.circuit.state_dict().items()}
+    with torch.no_grad():
+        for of in linear_inputs(agent, np.asarray(record(first, 1).observations)):
+            of.set_rows(agent.circuit, of.rows(agent.circuit))
+    for name, value in agent.circuit.state_dict().items():
+        assert torch.equal(value, before[name]), name
 
 
 def test_protected_training_changes_no_answer_to_protected_inputs(first, tmp_path):
@@ -60,34 +71,52 @@ def test_protected_training_changes_no_answer_to_protected_inputs(first, tmp_pat
     drift = {}
     for kind, protect in (("free", ()), ("protected", (str(first.path),))):
         config = dataclasses.replace(first.config, start=str(first.path), protect=protect, seed=1)
-        run = train(config, tmp_path / kind, progress=False)
-        circuit = run.policy().circuit
+        circuit = train(config, tmp_path / kind, progress=False).policy().circuit
         drift[kind] = []
-        for name, (values, axis) in inputs.items():
-            change = (circuit.get_parameter(name) - agent.circuit.get_parameter(name)).detach()
-            assert change.abs().sum() > 0
-            change = change.numpy() if axis == 0 else change.numpy().T
-            drift[kind].append(np.linalg.norm(values @ change) / np.linalg.norm(values) / np.linalg.norm(change))
+        for of, values in inputs.items():
+            change = (of.rows(circuit) - of.rows(agent.circuit)).numpy()
+            assert np.abs(change).sum() > 0
+            drift[kind].append(np.linalg.norm(values @ change.T) / np.linalg.norm(values) / np.linalg.norm(change))
     assert all(kept < 0.15 for kept in drift["protected"])
     assert np.mean(drift["protected"]) < 0.3 * np.mean(drift["free"])
 
 
+def test_protected_training_sees_old_observations_as_they_were_seen(first, tmp_path):
+    stats = first.policy().observation_stats
+    config = dataclasses.replace(first.config, start=str(first.path), body="swimmer6-thick")
+    kept = train(dataclasses.replace(config, protect=(str(first.path),)), tmp_path / "kept", progress=False)
+    moved = train(config, tmp_path / "moved", progress=False)
+    if stats is None:
+        assert kept.policy().observation_stats is None
+        return
+    assert np.array_equal(kept.policy().observation_stats["mean"], stats["mean"])
+    assert not np.allclose(moved.policy().observation_stats["mean"], stats["mean"])
+    # Its statistics are others than those that the next training would start with.
+    with pytest.raises(CircuitMismatch, match="normalised by other statistics"):
+        train(dataclasses.replace(config, protect=(str(moved.path),)), tmp_path / "mixed")
+
+
 def test_what_cannot_be_protected_is_one_line(first, tmp_path):
     path = str(first.path)
+    with pytest.raises(InvalidRun, match="give start too"):
+        dataclasses.replace(first.config, protect=(path,))
+    other = dataclasses.replace(first.config, circuit="gru", circuit_options={}, steps=480)
+    gru = str(train(other, tmp_path / "gru", progress=False).path)
     with pytest.raises(CircuitMismatch, match="another circuit"):
-        train(dataclasses.replace(first.config, protect=(path,), circuit="gru", circuit_options={}), tmp_path / "a")
+        train(dataclasses.replace(first.config, start=path, protect=(gru,)), tmp_path / "a")
     ncap = RunConfig(steps=960, episode_steps=60, algorithm_options={"n_envs": 8})
-    worm = train(ncap, tmp_path / "worm", progress=False)
+    worm = str(train(ncap, tmp_path / "worm", progress=False).path)
+    after = dataclasses.replace(ncap, start=worm, protect=(worm,))
     with pytest.raises(CircuitMismatch, match="no linear map"):
-        train(dataclasses.replace(ncap, protect=(str(worm.path),)), tmp_path / "b")
-    cmaes = dataclasses.replace(ncap, protect=(str(worm.path),), algorithm="cmaes")
+        train(after, tmp_path / "b")
     with pytest.raises(CircuitMismatch, match="choose es or ppo"):
-        train(cmaes, tmp_path / "c")
+        train(dataclasses.replace(after, algorithm="cmaes"), tmp_path / "c")
     assert not (tmp_path / "b").exists()
 
 
 def test_a_protected_run_resumes_to_the_same_weights(first, tmp_path):
-    config = dataclasses.replace(first.config, protect=(str(first.path),), checkpoint_every=240)
+    path = str(first.path)
+    config = dataclasses.replace(first.config, start=path, protect=(path,), checkpoint_every=240)
     whole = train(config, tmp_path / "whole", progress=False)
     half = train(dataclasses.replace(config, steps=config.steps // 2), tmp_path / "half", progress=False)
     state = half.load_checkpoint()

@@ -39,7 +39,8 @@ class RunConfig:
         evaluate_every: environment steps between evaluations of the agent without its learner's noise,
             logged as eval/return; None for none.
         start: folder of a run whose weights training starts from, on the same body or another.
-        protect: folders of runs whose inputs training keeps its updates off; see `training.protect`.
+        protect: folders of runs whose inputs training keeps its updates off, `start` or those that it protected;
+            see `training.protect`.
     """
 
     circuit: str = "ncap"
@@ -74,6 +75,8 @@ class RunConfig:
                 raise InvalidRun(f"{name} is {getattr(self, name)}; give 1 or more")
         if self.evaluate_every is not None and self.evaluate_every < 1:
             raise InvalidRun(f"evaluate_every is {self.evaluate_every}; give 1 or more, or none")
+        if self.protect and self.start is None:
+            raise InvalidRun("protect keeps what a circuit has learned; give start too, the run whose circuit goes on")
         defaults = ALGORITHMS[self.algorithm].defaults
         for option in self.algorithm_options:
             if option not in defaults:

@@ -89,7 +89,8 @@ class _Training:
         self.model: BaseAlgorithm = make_learner(self.config, self.env)
         if isinstance(self.model, ES):
             self.model.evaluator = evaluator
-        if self.config.start is not None and not checkpoint:
+        # What is protected must be seen as the start saw it, in a later sitting too.
+        if self.config.start is not None and (checkpoint is None or self.config.protect):
             start_from(self.model, self.config)
         if self.config.protect:
             protect(self.model, self.config)
