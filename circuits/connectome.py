@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Literal
 
@@ -17,7 +18,9 @@ from .graph import Control, load_graph
 from .recurrent import RecurrentCircuit
 
 _PERIOD = 60  # control steps
-_REACH = 0.2  # of the body's length: stretch is felt that far ahead (Wen et al. 2012)
+# Links: how far ahead stretch is felt. On 6 links it is a fifth of the body, as in the worm (Wen et al. 2012). A longer
+# swimmer has more links of the same length, and a wave that is as long as on 6 links does not carry it.
+_REACH = 1.2
 _HEAD = 0.2  # of the body's length: B-neurons of the head are driven by the oscillator
 # One gain per pair of classes, from where learning starts: the forward circuit swims, all else is weak.
 _WEAK = 0.1
@@ -36,7 +39,7 @@ class Connectome(RecurrentCircuit):
 
     n and m are the counts of chemical synapses and gap junctions over all those of the same pair of classes
     that reach the cell; s is the sign; g and h are gains, never negative. B-neurons (classes DB and VB) feel
-    the stretch of their own side a fifth of the body ahead, those in the first fifth the oscillator instead, as
+    the stretch of their own side 1.2 links ahead, those in the first fifth the oscillator instead, as
     do the head's SMD neurons; AVB is tonically active. Each joint's motor is the mean of the dorsal less that
     of the ventral muscles, shared among joints by position.
 
@@ -61,8 +64,9 @@ class Connectome(RecurrentCircuit):
     is_bounded = True
     gain: Float[Tensor, " gains"]
     log_tau: Float[Tensor, " taus"]
-    base: Float[Tensor, "2 post pre"]
-    index: Int[Tensor, "2 post pre"]
+    base: Float[Tensor, " contacts"]
+    place: Int[Tensor, " contacts"]
+    index: Int[Tensor, " contacts"]
     felt: Float[Tensor, "cells joints"]
     driven: Float[Tensor, " cells"]
     awake: Float[Tensor, " cells"]
@@ -116,7 +120,9 @@ class Connectome(RecurrentCircuit):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch cells"], State]:
         """Run one control step; the features are the cells' rates."""
-        return self._advance(sensors, state, *self._acting())
+        heard, speed = self._acting()
+        r = self._advance(state["r"], self._drive(sensors, state["step"]), heard, speed)
+        return r, {"r": r, "step": state["step"] + 1}
 
     def unroll_features(
         self,
@@ -124,12 +130,19 @@ class Connectome(RecurrentCircuit):
         state: State,
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch cells"], State]:
-        """Run a sequence; the weights are laid out once for all of it."""
-        acting, rates = self._acting(), []
-        for row, start in zip(sensors, episode_start, strict=True):
-            r, state = self._advance(row, self.reset_state(state, start), *acting)
+        """Run a sequence; weights and what comes from outside are laid out once for all of it."""
+        (heard, speed), r, rates = self._acting(), state["r"], []
+        time = torch.arange(len(sensors), dtype=sensors.dtype, device=sensors.device)[:, None]
+        started = torch.where(episode_start, time, -torch.inf)
+        started[0] = torch.where(episode_start[0], 0.0, -state["step"][:, 0])
+        steps = (time - started.cummax(0).values)[..., None]
+        resets = episode_start.any(1).tolist()
+        for row, drive in enumerate(self._drive(sensors, steps).unbind()):
+            if resets[row]:
+                r = torch.where(episode_start[row, :, None], 0.0, r)
+            r = self._advance(r, drive, heard, speed)
             rates.append(r)
-        return torch.stack(rates), state
+        return torch.stack(rates), {"r": r, "step": steps[-1] + 1}
 
     def _acting(self) -> tuple[Float[Tensor, "pre post"], Float[Tensor, " cells"]]:
         """Return what each cell hears of every rate, its own loss through gap junctions included, and its speed."""
@@ -137,24 +150,29 @@ class Connectome(RecurrentCircuit):
         heard = chemical + electrical - torch.diag(electrical.sum(1))
         return heard.T, (1 - torch.exp(-torch.exp(-self.log_tau)))[self.kind]
 
+    def _drive(
+        self, sensors: Float[Tensor, "*batch sensors"], step: Float[Tensor, "*batch 1"]
+    ) -> Float[Tensor, "*batch cells"]:
+        """Return what comes from outside the graph: stretch, oscillator and tonic drive."""
+        wave = torch.sin((step + 0.5) * (2 * math.pi / _PERIOD))
+        felt = self.stretch * (sensors.clamp(-1.0, 1.0) @ self.felt.T)
+        return felt + self.osc * wave * self.driven + self.tonic * self.awake
+
     def _advance(
         self,
-        sensors: Float[Tensor, "batch sensors"],
-        state: State,
+        r: Float[Tensor, "batch cells"],
+        drive: Float[Tensor, "batch cells"],
         heard: Float[Tensor, "pre post"],
         speed: Float[Tensor, " cells"],
-    ) -> tuple[Float[Tensor, "batch cells"], State]:
-        r, step = state["r"], state["step"]
-        wave = torch.sin((step + 0.5) * (2 * math.pi / _PERIOD))
-        x = r @ heard + self.stretch * (sensors.clamp(-1.0, 1.0) @ self.felt.T)
-        x = x + self.osc * wave * self.driven + self.tonic * self.awake
-        after = r + speed * (torch.tanh(x.clamp(min=0.0)) - r)
-        return after, {"r": after, "step": step + 1}
+    ) -> Float[Tensor, "batch cells"]:
+        return torch.lerp(r, torch.tanh(torch.relu(torch.addmm(drive, r, heard))), speed)
 
     def weights(self) -> tuple[Float[Tensor, "post pre"], Float[Tensor, "post pre"]]:
         """Return the chemical and the electrical weights as they act."""
-        acting = torch.cat((self.gain.clamp(min=0.0), self.gain.new_zeros(1)))[self.index] * self.base
-        return acting[0], acting[1]
+        n = len(self.graph.cells)
+        acting = self.gain.clamp(min=0.0)[self.index] * self.base
+        chemical, electrical = acting.new_zeros(2 * n * n).index_add(0, self.place, acting).reshape(2, n, n)
+        return chemical, electrical
 
     def wiring(self) -> Wiring:
         """Return every contact with its weight, what is felt, and the muscles' pull on the joints."""
@@ -174,13 +192,12 @@ class Connectome(RecurrentCircuit):
         return Wiring(self.neurons, tuple(synapses))
 
     def _connect(self, gains: str) -> None:
-        """Lay out counts and which gain each contact has."""
+        """Lay out where each contact acts, with which count and which gain; a gap junction acts both ways."""
         cells = {cell.name: i for i, cell in enumerate(self.graph.cells)}
         kind = {cell.name: cell.kind for cell in self.graph.cells}
-        n = len(cells)
-        base, index = np.zeros((2, n, n), np.float32), np.full((2, n, n), -1, np.int64)
         keys: dict[object, int] = {}
         start: list[float] = []
+        rows: list[tuple[str, str, bool, float, int]] = []
         for number, contact in enumerate(self.graph.contacts):
             ends = [(contact.pre, contact.post)] + ([(contact.post, contact.pre)] if contact.is_electrical else [])
             pair = (kind[contact.pre], kind[contact.post])
@@ -189,19 +206,18 @@ class Connectome(RecurrentCircuit):
             if key not in keys:
                 keys[key] = len(start)
                 start.append(_GAINS.get(pair, _WEAK))
-            for pre, post in ends:
-                place = (int(contact.is_electrical), cells[post], cells[pre])
-                base[place] += contact.sign * contact.count
-                index[place] = keys[key]
-        kinds = np.array([cell.kind for cell in self.graph.cells])
-        for layer in base:
-            for pre in np.unique(kinds):
-                columns = kinds == pre
-                total = np.abs(layer[:, columns]).sum(1, keepdims=True)
-                layer[:, columns] /= np.where(total > 0, total, 1)
+            rows += [(*end, contact.is_electrical, contact.sign * contact.count, keys[key]) for end in ends]
+        # Counts are over all that a cell gets from the same class, so that a gain says how strong the class is.
+        total: defaultdict[tuple[str, str, bool], float] = defaultdict(float)
+        for pre, post, is_electrical, count, _ in rows:
+            total[kind[pre], post, is_electrical] += abs(count)
+        n = len(cells)
+        base = [count / total[kind[pre], post, is_electrical] for pre, post, is_electrical, count, _ in rows]
+        place = [int(is_electrical) * n * n + cells[post] * n + cells[pre] for pre, post, is_electrical, *_ in rows]
         self._hold("gain", torch.tensor(start), gains != "fixed")
-        self.register_buffer("base", torch.from_numpy(base), persistent=False)
-        self.register_buffer("index", torch.from_numpy(index), persistent=False)
+        self.register_buffer("base", torch.tensor(base), persistent=False)
+        self.register_buffer("place", torch.tensor(place), persistent=False)
+        self.register_buffer("index", torch.tensor([row[-1] for row in rows]), persistent=False)
 
     def _hold(self, name: str, values: Tensor, is_learned: bool) -> None:
         """Keep values as a parameter, or as a buffer that is saved with the rest and never learned."""
@@ -222,7 +238,7 @@ class Connectome(RecurrentCircuit):
                 if cell.position < _HEAD:
                     driven[i] = sign
                 else:
-                    felt[i] = sign * _near(cell.position - _REACH, joints)
+                    felt[i] = sign * _near(cell.position - _REACH / (n_joints + 1), joints)
             if cell.kind == "SMD":
                 driven[i] = 1.0 if cell.name.startswith("SMDD") else -1.0
             if cell.role == "muscle":

@@ -17,6 +17,7 @@ from .circuit import Role, Side
 
 Control = Literal["none", "rewired", "signs", "random"]
 _KINDS = ("chemical", "electrical")
+_SIGNS = {"1": 1, "+1": 1, "1.0": 1, "-1": -1, "-1.0": -1}  # as tables have them
 _SWAPS = 10  # per synapse, after which a rewired graph has forgotten what it was
 
 
@@ -76,6 +77,12 @@ class Graph:
         for cell in self.cells:
             if cell.role not in get_args(Role):
                 raise UnknownName(f"role of cell {cell.name}", cell.role, get_args(Role))
+            if not 0 <= cell.position <= 1:
+                raise CircuitMismatch(
+                    f"cell {cell.name} lies at {cell.position}; give 0 (nose) to 1 (tail), as a share of the body"
+                )
+            if cell.side not in (*get_args(Side), None) or (cell.role == "muscle" and cell.side is None):
+                raise CircuitMismatch(f"cell {cell.name} has side {cell.side!r}; give d or v, which muscles must have")
         for contact in self.contacts:
             for name in (contact.pre, contact.post):
                 if name not in counted:
@@ -286,10 +293,11 @@ def read_csv(contacts: str | Path, cells: str | Path) -> Graph:
         where = f"contact {row['pre']} -> {row['post']}"
         if row["kind"] not in _KINDS:
             raise UnknownName(f"kind of {where}", row["kind"], _KINDS)
-        if not row["sign"]:
-            raise CircuitMismatch(f"{where} has no sign; give 1 (excites) or -1 (inhibits)")
-        sign, count = int(_number(row["sign"], f"sign of {where}")), _number(row["count"], f"count of {where}")
-        links.append(Contact(row["pre"], row["post"], count, sign, row["kind"] == "electrical"))
+        if row["sign"] not in _SIGNS:
+            had = f"sign {row['sign']}" if row["sign"] else "no sign"
+            raise CircuitMismatch(f"{where} has {had}; give 1 (excites) or -1 (inhibits)")
+        count = _number(row["count"], f"count of {where}")
+        links.append(Contact(row["pre"], row["post"], count, _SIGNS[row["sign"]], row["kind"] == "electrical"))
     return Graph(tuple(found), tuple(links))
 
 

@@ -68,6 +68,14 @@ def test_a_graph_survives_csv_and_graphml(tmp_path):
         ({"contacts": (Contact("DB1", "MDL01", 1, 1),)}, "nothing reaches muscle MVL01"),
         ({"cells": (dataclasses.replace(small().cells[0], role="motr"), *small().cells[1:])}, "did you mean 'motor'"),
         ({"cells": (*small().cells, small().cells[0])}, "cell 'DB1' is there 2 times"),
+        (
+            {"cells": (dataclasses.replace(small().cells[0], position=30.0), *small().cells[1:])},
+            "DB1 lies at 30.0; give 0",
+        ),
+        (
+            {"cells": (dataclasses.replace(small().cells[3], side="D"), *small().cells[:3])},
+            "MDL01 has side 'D'; give d",
+        ),
         ({"cells": tuple(c for c in small().cells if c.side != "v"), "contacts": ()}, "no ventral muscle"),
     ],
 )
@@ -85,6 +93,9 @@ def test_files_that_are_no_graphs_are_one_line(tmp_path):
     text = (tmp_path / "worm.csv").read_text()
     (tmp_path / "worm.csv").write_text(text.replace("3,1,chemical", "3,,chemical"))
     with pytest.raises(CircuitMismatch, match="DB1 -> MDL01 has no sign"):
+        load_graph(str(tmp_path / "worm.csv"))
+    (tmp_path / "worm.csv").write_text(text.replace("3,1,chemical", "3,0.5,chemical"))
+    with pytest.raises(CircuitMismatch, match=r"DB1 -> MDL01 has sign 0\.5; give 1"):
         load_graph(str(tmp_path / "worm.csv"))
     (tmp_path / "worm.csv").write_text(text.replace("sign", "sgn"))
     with pytest.raises(CircuitMismatch, match="no column 'sign'"):
@@ -170,6 +181,28 @@ def test_every_joint_is_moved_by_muscles_of_both_sides(joints):
     assert torch.allclose(pull.clamp(max=0).sum(1), -torch.ones(joints))
     # A mirrored body moves in mirror: the ladder's sides differ only in how many cells they have.
     assert circuit.felt.abs().sum(1).max() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("joints", [3, 5, 11])
+def test_stretch_is_felt_as_many_links_ahead_on_every_body(joints):
+    circuit = make_circuit("connectome", {"joint_pos": joints}, joints)
+    places = (torch.arange(joints) + 1.0) / (joints + 1)
+    inside = 0
+    for cell, felt in zip(circuit.graph.cells, circuit.felt, strict=True):
+        ahead = cell.position - 1.2 / (joints + 1)
+        if felt.any() and places[0] < ahead < places[-1]:
+            assert float(felt.abs() @ places) == pytest.approx(ahead, abs=1e-5)
+            inside += 1
+    assert inside >= 3
+
+
+def test_the_ladder_swims_on_bodies_that_it_was_not_made_for():
+    for body in ("swimmer8", "swimmer12"):
+        config = RunConfig("connectome", body=body, episode_steps=500)
+        env = config.make_env(2)
+        swims = evaluate_agent(make_policy(config, env), env).returns.mean()
+        env.close()
+        assert swims > 300, body  # 500 steps; above 400 when written
 
 
 def test_the_ladder_swims_untrained_and_shuffled_signs_do_not():

@@ -75,7 +75,7 @@ def protect(model: BaseAlgorithm, config: RunConfig) -> None:
         raise CircuitMismatch(f"circuit {config.circuit!r} has no linear map of its own weights to protect")
     projections = {of: torch.from_numpy(_projection(found)).float() for of, found in rows.items()}
     _project_steps(learning.optimizer, circuit, projections)
-    normalizer = model.get_vec_normalize_env()
+    normalizer: Any = model.get_vec_normalize_env()
     if normalizer is not None and normalizer.norm_obs:
         normalizer.obs_rms = _still(normalizer.obs_rms)
 
@@ -233,7 +233,7 @@ class _StillMoments(RunningMeanStd):
         """Ignore what was seen."""
 
 
-def _still(moments: Any) -> RunningMeanStd:
+def _still(moments: RunningMeanStd) -> RunningMeanStd:
     found = _StillMoments(shape=moments.mean.shape)
     found.mean, found.var, found.count = moments.mean, moments.var, moments.count
     return found
