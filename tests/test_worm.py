@@ -86,20 +86,27 @@ def test_worms_are_read_one_by_one_without_unnamed_neurons(tmp_path):
     assert found[0].dt == pytest.approx(FRAME)
 
 
-def test_worms_are_streamed(tmp_path, monkeypatch):
-    worms = [CalciumRecording("K", f"worm{i}", NAMES, np.zeros((5, len(NAMES))), FRAME) for i in range(20)]
-    path = write(tmp_path / "d.parquet", [row for worm in worms for row in rows_of(worm)])
-    read = []
-    plain = pq.ParquetFile.iter_batches
+def test_a_first_worm_needs_no_more_than_its_part_of_the_file(tmp_path, monkeypatch):
+    """The published file is one row group of 670 MB, which no one wants to wait for."""
+    rng = np.random.default_rng(0)
+    worms = (worm_of(rng.standard_normal((22_000, len(NAMES))), worm=f"worm{i}") for i in range(10))
+    rows = [row for worm in worms for row in rows_of(worm)]
+    path = tmp_path / "d.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=len(rows))
+    read = 0
 
-    def counted(self, *args, **kwargs):
-        for batch in plain(self, *args, **kwargs):
-            read.append(batch.num_rows)
-            yield batch
+    class Counted(io.FileIO):
+        def read(self, size=-1):
+            nonlocal read
+            found = super().read(size)
+            read += len(found)
+            return found
 
-    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
-    assert next(read_worms(path)).worm == "worm0"
-    assert sum(read) <= 2 * 64 < 20 * len(NAMES)
+    monkeypatch.setattr("nervecord.training.worm_data._open", Counted)
+    worms = read_worms(path)
+    assert next(worms).worm == "worm0"
+    assert 0 < read < path.stat().st_size / 2, (read, path.stat().st_size)
+    assert next(worms).worm == "worm1"
 
 
 def test_bad_recordings_are_one_line(tmp_path):

@@ -17,6 +17,7 @@ from .extras import require
 HUB = "datasets/qsimeon/celegans_neural_data/worm_data_short.parquet"
 _COLUMNS = ("source_dataset", "worm", "neuron", "is_labeled_neuron", "calcium_data", "time_in_seconds")
 _ROWS = 64  # read at a time
+_BUFFER = 2**20  # bytes of a column read at a time; without it, all of a row group's, and the published file has one
 _WORM = ("source_dataset", "worm")
 
 
@@ -57,7 +58,7 @@ def read_worms(data: str | Path = "hub") -> Iterator[CalciumRecording]:
     """
     parquet = require("pyarrow.parquet", "worm")
     try:
-        file = parquet.ParquetFile(_open(data), pre_buffer=True)
+        file = parquet.ParquetFile(_open(data), buffer_size=_BUFFER, pre_buffer=False)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidRecording(
