@@ -14,7 +14,7 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from ..errors import InvalidAction, InvalidTask, UnknownName
 
@@ -30,13 +30,13 @@ def draw_length(n: int, rng: np.random.Generator) -> int:
 
 
 def draw_bits(task: str, shape: tuple[int, int], rng: np.random.Generator) -> Int[np.ndarray, "time batch"]:
-    """Return sequences of bits: one with probability p, uniform per sequence for parity, 1/2 else."""
+    """Return sequences of bits, 0 or 1: 1 with probability p, uniform per sequence for parity, 1/2 else."""
     p = rng.uniform(size=shape[1]) if task == "parity" else 0.5
     return (rng.uniform(size=shape) < p).astype(np.int64)
 
 
 def answers(task: str, bits: Int[np.ndarray, "time batch"], n: int) -> Int[np.ndarray, " batch"]:
-    """Return the right answer at the end of each sequence, 0 or 1."""
+    """Return the right answer at the end of each sequence of bits, 0 or 1."""
     if task == "parity":
         return bits[-n:].sum(0) % 2
     return (bits[-n] == bits[-1]).astype(np.int64)
@@ -97,12 +97,12 @@ class BitsEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float[np.ndarray, 2], dict[str, Any]]:
-        """Start a new sequence."""
+        """Start a new sequence; return its first bit, -1 or 1, and the flag, 0."""
         super().reset(seed=seed, options=options)
         return self._stream.reset(self.np_random), {}
 
     def step(self, action: Any) -> tuple[Float[np.ndarray, 2], float, bool, bool, dict[str, Any]]:
-        """Answer, or wait for the next bit."""
+        """Take the answer, 0 or 1, if it was due; return the bit shown, -1 or 1, and the flag, 0 or 1."""
         observation, reward, terminated, info = self._stream.step(action)
         return observation, reward, terminated, False, info
 
@@ -135,7 +135,7 @@ class BitsVectorEnv(VectorEnv):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> tuple[Float[np.ndarray, "envs 2"], dict[str, Any]]:
-        """Start new sequences everywhere."""
+        """Start new sequences everywhere; return each one's first bit, -1 or 1, and its flag, 0."""
         if seed is not None or not self._rngs:
             if seed is None or isinstance(seed, (int, np.integer)):
                 seed = [None if seed is None else int(seed) + index for index in range(self.num_envs)]
@@ -143,8 +143,20 @@ class BitsVectorEnv(VectorEnv):
         self._ended[:] = False
         return np.stack([stream.reset(rng) for stream, rng in zip(self._streams, self._rngs, strict=True)]), {}
 
-    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Step every environment; one that ended starts anew instead."""
+    def step(
+        self, actions: Any
+    ) -> tuple[
+        Float[np.ndarray, "envs 2"],
+        Float[np.ndarray, " envs"],
+        Bool[np.ndarray, " envs"],
+        Bool[np.ndarray, " envs"],
+        dict[str, Any],
+    ]:
+        """Step every environment; one that ended starts anew instead.
+
+        Actions, [envs], are answers, 0 or 1. Observations are the bit, -1 or 1, and the flag, 0 or 1; rewards
+        are 1 for a right answer and 0 else.
+        """
         observations, rewards = np.zeros((self.num_envs, 2), np.float32), np.zeros(self.num_envs)
         ended, correct = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         for index, (stream, action) in enumerate(zip(self._streams, actions, strict=True)):

@@ -67,7 +67,7 @@ class CueTurn(Task):
         return [Sense("cue", 1, -1.0, 1.0, ""), Sense("go", 1, 0.0, 1.0, "")]
 
     def extra_observations(self) -> list[Float[np.ndarray, "envs 1"]]:
-        """Return the cue while it is shown, and the go."""
+        """Return the cue, 1 or -1 while it is shown and then 0, and the go, 0 or 1."""
         cue = np.where(self.elapsed < self.cue_steps, self._side, 0.0)
         return [cue[:, None], (self.elapsed >= self.go_step)[:, None].astype(float)]
 
@@ -84,7 +84,10 @@ class CueTurn(Task):
         self.simulation.ctrl[self.elapsed < self.go_step] = 0.0
 
     def reward(self, com_speed: Float[np.ndarray, " envs"]) -> Float[np.ndarray, " envs"]:  # noqa: ARG002
-        """Return how far the body has turned to the cued side, at most 1; 0 before the go."""
+        """Return how far the body has turned to the cued side, in units of `success_angle`, within [-1, 1].
+
+        Before the go it is 0.
+        """
         now = self._nose_angle()
         turned = (now - self._facing + np.pi) % (2 * np.pi) - np.pi
         self._facing = now
@@ -93,7 +96,10 @@ class CueTurn(Task):
         return np.where(acts, np.clip(self._cued_turn() / self.success_angle, -1.0, 1.0), 0.0)
 
     def info(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed, the turn to the cued side (rad), and so far: is it the right side, and far enough."""
+        """Return the net speed (m/s), the turn to the cued side (rad), and whether it is so far correct and a success.
+
+        `correct`, on the right side, and `success`, far enough, are 0 or 1.
+        """
         turn = self._cued_turn()
         choice = {"correct": (turn > 0).astype(float), "success": (turn >= self.success_angle).astype(float)}
         return {**super().info(), "turn": turn, **choice}

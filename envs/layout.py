@@ -14,7 +14,7 @@ from ..errors import UnknownName
 
 @dataclasses.dataclass(frozen=True)
 class Sense:
-    """One named part of an observation: its size, bounds and unit."""
+    """One named part of an observation: its size, its bounds, and the unit that both bounds and values have."""
 
     name: str
     size: int
@@ -76,5 +76,5 @@ class Layout:
         return spaces.Box(low, high, dtype=np.float64)
 
     def split(self, observation: Float[np.ndarray, "*batch obs"]) -> dict[str, Float[np.ndarray, "*batch _"]]:
-        """Return views of each sense."""
+        """Return a view of each sense, by name, in the unit that the sense names (rad for joint_pos, and so on)."""
         return {name: observation[..., self[name]] for name in self.sizes}

@@ -17,6 +17,8 @@ from .vector_env import World
 class SwimmerVecEnv(VecEnv):
     """An SB3 `VecEnv` over MuJoCo's native batch; resets an environment in the step that ends it.
 
+    Observations are in the units that `layout` names, actions in units of the motor's range. Rewards have no unit.
+
     Infos hold `net_speed` at every step and, at an episode's end, SB3's `episode` (return, length,
     seconds), `terminal_observation` and `TimeLimit.truncated`, so no Monitor is needed around it.
 
@@ -41,7 +43,7 @@ class SwimmerVecEnv(VecEnv):
         self._seeds = [int(seed) for seed in seeds]
 
     def reset(self) -> Float[np.ndarray, "envs obs"]:
-        """Start new episodes everywhere."""
+        """Start new episodes everywhere and return the first observations."""
         self.world.seed(self._seeds)
         self._reset_seeds()
         self._reset_options()
@@ -51,11 +53,11 @@ class SwimmerVecEnv(VecEnv):
         return self.task.observation()
 
     def step_async(self, actions: Any) -> None:
-        """Take the actions of the next step."""
+        """Take the actions of the next step, [n_envs, joints] in [-1, 1]."""
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Step every environment."""
+        """Step every environment; return observations [n_envs, obs], rewards [n_envs], ends [n_envs] and infos."""
         rewards = self.world.step(self._actions)
         self._returns += rewards
         observation, infos = self.task.observation(), self._infos()

@@ -24,6 +24,8 @@ _PLANAR = [0, 1, 5]  # of (vx, vy, vz, wx, wy, wz): what a body in the plane can
 class Simulation:
     """`n_envs` copies of a body and their physics; arrays are live views, refreshed by every step.
 
+    `ids` are numbers of environments, from 0.
+
     Args:
         body: the body of every environment.
         n_envs: how many.
@@ -32,7 +34,9 @@ class Simulation:
             `viscosity` (Pa s); each environment draws its own body at every reset.
 
     Attributes:
-        qpos, qvel, ctrl: [n_envs, ...] float64, MuJoCo's units.
+        qpos: [n_envs, 3 + n_joints] float64: the head's place, m, its heading and the joint angles, rad.
+        qvel: [n_envs, 3 + n_joints] float64: their velocities, m/s and rad/s.
+        ctrl: [n_envs, n_joints] float64: motor commands, in units of the motor's range.
         com: centre of mass in the plane, [n_envs, 2], m.
     """
 
@@ -144,7 +148,7 @@ class Simulation:
         self._batch.forward(ids)
 
     def step(self, ids: Int[np.ndarray, " some"] | None = None) -> None:
-        """Advance by one control step under `ctrl`."""
+        """Advance by one control step under `ctrl`; only the environments `ids`, if they are given."""
         # MuJoCo computes sensors before it integrates; stage VEL brings them to the new state for free.
         self._batch.step(ids, self.n_substeps, int(mujoco.mjtStage.mjSTAGE_VEL))
 

@@ -21,6 +21,9 @@ _MAX_ANGLE, _MAX_VELOCITY, _MAX_DISTANCE = 2 * np.pi, 1e3, 1e3
 class Task(ABC):
     """What a body is asked to do; written once for the single and the vector environment.
 
+    Observations are in the units that `layout` names. Rewards have no unit. `ids` are numbers of
+    environments, from 0.
+
     Args:
         simulation: the bodies.
         episode_steps: control steps per episode, after which it is truncated.
@@ -51,7 +54,7 @@ class Task(ABC):
         return []
 
     def extra_observations(self) -> list[Float[np.ndarray, "envs _"]]:
-        """Return the values of `extra_senses`, in order."""
+        """Return the values of `extra_senses`, in order and in the units named there."""
         return []
 
     @abstractmethod
@@ -79,7 +82,7 @@ class Task(ABC):
     needs_com_speed = False
 
     def observation(self) -> Float[np.ndarray, "envs obs"]:
-        """Return what the agents are shown."""
+        """Return what the agents are shown: angles in rad, lengths in m, velocities in m/s and rad/s, time in s."""
         simulation = self.simulation
         n = simulation.n_envs
         parts = [simulation.joint_pos, *self.extra_observations(), simulation.body_velocities.reshape(n, -1)]
@@ -150,7 +153,7 @@ class Swim(Task):
         super().__init__(simulation, **task)
 
     def reward(self, com_speed: Float[np.ndarray, " envs"]) -> Float[np.ndarray, " envs"]:
-        """Return the reward of the step; see the class."""
+        """Return the reward of the step: from 0 to 1 by "paper", in units of the desired speed by "com"."""
         if self.needs_com_speed:
             return com_speed / self.desired_speed
         return np.clip(self.simulation.head_velocity / self.desired_speed, 0.0, 1.0)
@@ -174,25 +177,25 @@ class Navigate(Task):
         return [Sense("to_target", 2, -_MAX_DISTANCE, _MAX_DISTANCE, "m")]
 
     def extra_observations(self) -> list[Float[np.ndarray, "envs 2"]]:
-        """Return the vector from nose to target."""
+        """Return the vector from nose to target, in the head's frame, m."""
         return [self.simulation.to_head_frame(self._target)]
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes, each with its own target."""
+        """Start new episodes in the environments of these numbers, each with its own target."""
         super().reset(ids, rngs)
         for index, rng in zip(ids, rngs, strict=True):
             box = 0.3 if rng.uniform() < 0.2 else 2.0
             self._target[index] = rng.uniform(-box, box, size=2)
 
     def reward(self, com_speed: Float[np.ndarray, " envs"]) -> Float[np.ndarray, " envs"]:  # noqa: ARG002
-        """Return the reward of the step; see the class."""
+        """Return the reward of the step, from 0 to 1; see the class."""
         offset = self.simulation.to_head_frame(self._target)
         distance = np.sqrt((offset * offset).sum(1))
         beyond = np.maximum(distance - self.target_radius, 0.0) / (5 * self.target_radius)
         return 1.0 / ((3.0 * beyond) ** 2 + 1.0)
 
     def info(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed and the distance from nose to target, m."""
+        """Return the net speed, m/s, and the distance from nose to target, m."""
         offset = self.simulation.to_head_frame(self._target)
         return {**super().info(), "target_distance": np.sqrt((offset * offset).sum(1))}
 

@@ -25,6 +25,8 @@ Ids = Int[np.ndarray, " some"]
 class World:
     """Bodies, their task and their random generators: what the environments' faces share.
 
+    Actions are in units of the motor's range. Rewards have no unit. `ids` are numbers of environments, from 0.
+
     Args:
         task: its name; see `TASKS`.
         n_envs: number of environments.
@@ -103,6 +105,8 @@ class World:
 
 class SwimmerVectorEnv(VectorEnv):
     """A gymnasium vector environment over MuJoCo's native batch.
+
+    Observations are in the units that `layout` names, actions in units of the motor's range. Rewards have no unit.
 
     Args:
         num_envs: number of environments; environment i of `reset(seed=s)` is seeded with s + i.
@@ -223,6 +227,8 @@ class SwimmerVectorEnv(VectorEnv):
 class SwimmerEnv(gymnasium.Env):
     """A gymnasium environment with one body: the vector environment's world, of size one.
 
+    Observations are in the units that `layout` names, actions in units of the motor's range. Rewards have no unit.
+
     Args:
         task: its name; see `TASKS`.
         render_mode: None or "rgb_array" (a 2-D top view, drawn without OpenGL).
@@ -264,7 +270,7 @@ class SwimmerEnv(gymnasium.Env):
         return task.observation()[0], float(reward[0]), False, bool(task.truncated[0]), self._info()
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
-        """Return a picture of the body from above; None without a render mode."""
+        """Return a picture of the body from above, RGB from 0 to 255; None without a render mode."""
         if self.render_mode is None:
             return None
         # Drawing stands above the environments, which must not need it.
