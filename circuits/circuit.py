@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
 
-State = dict[str, Tensor]
+State = dict[str, Shaped[Tensor, "batch ..."]]
 Role = Literal["sensor", "inter", "motor", "oscillator", "muscle"]
 Side = Literal["d", "v"]
 
@@ -67,6 +67,10 @@ class Pins:
 
     Scale 0 and shift 0 silence a neuron, scale 0 clamps it to `shift`, scale 1 drives it by `shift`;
     everything downstream hears the new value.
+
+    Attributes:
+        scale: a factor for each neuron, no unit.
+        shift: added to each neuron, in the unit of its value.
     """
 
     scale: Float[Tensor, "*batch neurons"]
@@ -117,7 +121,10 @@ class Circuit(nn.Module, ABC):
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return the motor commands, the next state and every neuron's value."""
+        """Run one control step and return the motor commands, the next state and every neuron's value.
+
+        A sensor's value is in its own unit; a motor's in units of the motor's range.
+        """
 
     @abstractmethod
     def wiring(self) -> Wiring:
@@ -126,7 +133,7 @@ class Circuit(nn.Module, ABC):
     def forward(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State]:
-        """Run one control step."""
+        """Run one control step; return the motor commands, in units of the motor's range, and the next state."""
         motor, state, _ = self.forward_with_activity(sensors, state)
         return motor, state
 
@@ -148,7 +155,7 @@ class Circuit(nn.Module, ABC):
         return torch.stack(motors), state
 
     def pinned(self, values: Float[Tensor, "batch some"], first: int) -> Float[Tensor, "batch some"]:
-        """Return the values of the neurons from number `first` on, as they are after `pins`."""
+        """Return the values of the neurons from number `first` on, as they are after `pins`, in the same units."""
         if self.pins is None:
             return values
         some = slice(first, first + values.shape[-1])
@@ -167,7 +174,7 @@ class Circuit(nn.Module, ABC):
 
 
 def load_weights(circuit: Circuit, weights: Mapping[str, Float[Tensor, "*shape"]]) -> None:
-    """Give a circuit the weights of another of its kind.
+    """Give a circuit the weights of another of its kind, as they are: in the same units.
 
     Raises:
         CircuitMismatch: names or sizes differ; nothing is loaded.

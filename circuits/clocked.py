@@ -34,7 +34,7 @@ class ClockedCircuit(Circuit):
     def drive(
         self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
     ) -> Float[Tensor, "batch motors"]:
-        """Return the motor commands at a time, in control steps."""
+        """Return the motor commands, in units of the motor's range, at a time in control steps."""
 
     def initial_state(self, batch_size: int) -> State:
         """Return the step counter at zero, [batch, 1]; nothing where time is sensed."""
@@ -98,7 +98,7 @@ class ClockedCircuit(Circuit):
         return sensors[:, start : start + 1]
 
     def pinned_sides(self, values: Float[Tensor, "2 batch some"], first: int) -> Float[Tensor, "2 batch some"]:
-        """Return dorsal and ventral values, the neurons from number `first` on, as they are after `pins`."""
+        """Return dorsal and ventral values, the neurons from number `first` on, as they are after `pins`, no unit."""
         if self.pins is None:
             return values
         dorsal, ventral = values

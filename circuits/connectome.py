@@ -119,7 +119,7 @@ class Connectome(RecurrentCircuit):
     def step_features(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch cells"], State]:
-        """Run one control step; the features are the cells' rates."""
+        """Run one control step; the features are the cells' rates, from 0 to 1."""
         heard, speed = self._acting()
         r = self._advance(state["r"], self._drive(sensors, state["step"]), heard, speed)
         return r, {"r": r, "step": state["step"] + 1}
@@ -168,7 +168,7 @@ class Connectome(RecurrentCircuit):
         return torch.lerp(r, torch.tanh(torch.relu(torch.addmm(drive, r, heard))), speed)
 
     def weights(self) -> tuple[Float[Tensor, "post pre"], Float[Tensor, "post pre"]]:
-        """Return the chemical and the electrical weights as they act."""
+        """Return the chemical and the electrical weights as they act, no unit."""
         n = len(self.graph.cells)
         acting = self.gain.clamp(min=0.0)[self.index] * self.base
         chemical, electrical = acting.new_zeros(2 * n * n).index_add(0, self.place, acting).reshape(2, n, n)

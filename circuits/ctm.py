@@ -179,7 +179,7 @@ class CTM(RecurrentCircuit):
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return the sensors, every neuron's value after the last tick, and the motors."""
+        """Run one control step and return sensors, every neuron's value after the last tick (no unit), and motors."""
         features, state = self.pinned_step(sensors, state)
         motor = self.read_out(features)
         return motor, state, torch.cat((self.pinned(sensors, 0), state["post"][..., -1], motor), -1)
@@ -231,7 +231,7 @@ class CTM(RecurrentCircuit):
         return Wiring(self.neurons, tuple(synapses))
 
     def load_published(self, weights: Mapping[str, Float[Tensor, "*shape"]]) -> None:
-        """Take the weights of a published checkpoint, by the names they have there.
+        """Take the weights of a published checkpoint, by the names they have there and in the same units.
 
         The readout is left as it is: the authors keep theirs apart, as `actor` and `critic`.
 

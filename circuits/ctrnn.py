@@ -83,7 +83,7 @@ class CTRNN(UnitCircuit):
 
     @property
     def tau(self) -> Float[Tensor, " units"]:
-        """The time constants as they act, in substeps."""
+        """The time constants as they act, in substeps; a control step has `substeps` of them."""
         if self.time_constants == "softplus":
             return 1 + nn.functional.softplus(self.raw_tau)
         return self.raw_tau.clamp(min=1.0) if self.time_constants == "clamp" else self.raw_tau

@@ -103,7 +103,7 @@ class ELM(UnitCircuit):
     def step_synapses(
         self, inputs: Float[Tensor, "batch synapses"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        """Run one control step on what each synapse receives."""
+        """Run one control step on what each synapse receives: a sensor or its opposite, in the sensor's unit."""
         tau = self.tau
         keep_branch, keep = torch.exp(-1 / self.tau_b), torch.exp(-1 / tau)
         # The published lambda of 5, over the time constant: slow units take small steps.

@@ -69,7 +69,7 @@ class MLP(Circuit):
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return every unit's value."""
+        """Run one control step and return sensors, hidden units, each in [-1, 1], and motors."""
         values = self._values(sensors)
         return values[-1], state, torch.cat(values, -1)
 

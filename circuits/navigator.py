@@ -95,7 +95,7 @@ class Navigator(Circuit):
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return every neuron's value."""
+        """Run one control step and return the value of every neuron of the NCAP, in [0, 1]."""
         return self.ncap.forward_with_activity(self._steer(sensors), state)
 
     def unroll(

@@ -105,7 +105,7 @@ class NCAP(ClockedCircuit):
     def drive(
         self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
     ) -> Float[Tensor, "batch motors"]:
-        """Return dorsal minus ventral muscle of every joint."""
+        """Return dorsal minus ventral muscle of every joint, in units of the motor's range."""
         *_, (dorsal, ventral) = self._propagate(sensors, time)
         return dorsal - ventral
 

@@ -94,14 +94,14 @@ class NCAPPlus(ClockedCircuit):
     def drive(
         self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
     ) -> Float[Tensor, "batch motors"]:
-        """Return dorsal minus ventral muscle of every joint."""
+        """Return dorsal minus ventral muscle of every joint, in units of the motor's range."""
         *_, (dorsal, ventral) = self._propagate(sensors, time)
         return dorsal - ventral
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return every neuron's value, from 0 up."""
+        """Run one control step and return every neuron's value, from 0 up and without a unit."""
         felt, clock, b_neurons, muscles = self._propagate(sensors, self.time(sensors, state))
         values = torch.cat((*(side for pair in felt for side in pair), *clock, *b_neurons, *muscles), -1)
         return muscles[0] - muscles[1], self.next(state), values

@@ -20,6 +20,8 @@ class RecurrentCircuit(Circuit):
     faster `unroll_features`. One whose features are not its neurons writes `forward_with_activity` and
     `pinned_step` too. A critic may read the features, which is how value and policy share one circuit.
 
+    Features have no unit, nor have the neurons that they are values of. Sensors and motors are as in `Circuit`.
+
     Attributes:
         n_features: size of the features.
         readout: from features to motor commands.
@@ -74,7 +76,7 @@ class RecurrentCircuit(Circuit):
         return values, {key: values if value is features else value for key, value in after.items()}
 
     def read_out(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch motors"]:
-        """Return the motor commands, as they are after `pins`."""
+        """Return the motor commands, in units of the motor's range, as they are after `pins`."""
         return self.pinned(self.readout(features), len(self.neurons) - self.n_motors)
 
     def unroll(
@@ -105,7 +107,10 @@ class UnitCircuit(RecurrentCircuit):
 
     @abstractmethod
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
-        """Return the weights that a diagram shows: from sensors and from units to units."""
+        """Return the weights that a diagram shows: from sensors and from units to units.
+
+        The latter have no unit; the former turn a sensor's unit into none.
+        """
 
     def wiring(self) -> Wiring:
         """Return every weight as a synapse; see `drawn_weights` for which."""
@@ -166,7 +171,7 @@ def uniform(shape: Sequence[int], fan_in: int, rng: torch.Generator | None) -> n
 
 
 def with_rank(weight: Float[Tensor, "n m"], rank: int | None) -> Float[Tensor, "n m"]:
-    """Return the weight truncated to its largest `rank` singular values, at its old Frobenius norm.
+    """Return the weight truncated to its largest `rank` singular values, at its old Frobenius norm and in its unit.
 
     The knob for rich or lazy learning: initial weights of high rank change less (Liu et al. 2023,
     https://arxiv.org/abs/2310.08513). None keeps the weight as it is.
