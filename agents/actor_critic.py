@@ -26,6 +26,9 @@ _CRITIC = "critic."
 class CircuitActorCriticPolicy(CircuitPolicy):
     """A Gaussian (or, for discrete actions, a categorical) around a circuit's motors, and a critic.
 
+    Observations are in the environment's units. Motor commands are in units of the motor's range, and so are the
+    actions drawn around them. Values are discounted sums of rewards, no unit.
+
     Args:
         observation_space, action_space, lr_schedule, circuit, circuit_options, layout: as in `CircuitPolicy`.
         seed, observation_stats: as in `CircuitPolicy`.
@@ -119,7 +122,7 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         episode_start: Bool[Tensor, "time batch"],
         actions: Shaped[Tensor, "time batch ..."],
     ) -> tuple[Float[Tensor, "time batch"], Float[Tensor, "time batch"], Float[Tensor, ""]]:
-        """Return values, log-probabilities of the actions taken, and the mean entropy."""
+        """Return values, log-probabilities of the actions taken, and the mean entropy, nats."""
         motor, values, _ = self.run(observations, state, episode_start)
         return values, self.log_prob(motor, actions), self._entropy(motor)
 
@@ -128,7 +131,7 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         return to_actions(motor, self.action_space) if deterministic else self.to_env(self._sample(motor))
 
     def to_env(self, actions: Shaped[Tensor, "*batch action"]) -> Shaped[Tensor, "*batch action"]:
-        """Return what the environment is given for actions that `act` drew."""
+        """Return what the environment is given, in its units, for actions that `act` drew."""
         return actions if self.is_discrete else to_actions(actions, self.action_space)
 
     def run(

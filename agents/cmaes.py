@@ -31,7 +31,7 @@ class CMAES(ES):
         sigma: standard deviation of the first generation.
 
     Attributes:
-        history: the returns of every generation so far.
+        history: the returns of every generation so far: one sum of rewards per member, no unit.
 
     Raises:
         CircuitMismatch: more weights than CMA-ES is for.

@@ -248,7 +248,7 @@ class ES(BaseAlgorithm):
         episode_start: Bool[np.ndarray, " batch"] | None = None,
         deterministic: bool = True,
     ) -> tuple[Shaped[np.ndarray, "*batch action"], Any]:
-        """Act with the mean weights; see `CircuitPolicy.predict`."""
+        """Act with the mean weights, from and in the environment's units; see `CircuitPolicy.predict`."""
         return self.policy.predict(observation, state, episode_start, deterministic)
 
     def _excluded_save_params(self) -> list[str]:

@@ -21,6 +21,9 @@ from .sensing import Sensing, plain_layout
 class CircuitPolicy(BasePolicy):
     """Act with a circuit; deterministic. What ES trains and what every evaluation runs.
 
+    Observations and actions are in the environment's units; sensors, motor commands and neurons' values are in
+    those of `Circuit`: joint positions in units of the joint limit, motors in units of the motor's range.
+
     Args:
         observation_space, action_space: the environment's.
         lr_schedule: learning rate of the optimiser that ES steps, as SB3 passes it; None for no optimiser.
@@ -79,7 +82,10 @@ class CircuitPolicy(BasePolicy):
             self._normalizer = np.asarray(stats["mean"]), scale, float(stats["clip"])
 
     def sense(self, observation: Float[np.ndarray, "*batch obs"]) -> Float[Tensor, "*batch sensors"]:
-        """Return the circuit's sensors for a batch of observations."""
+        """Return the circuit's sensors for a batch of observations, normalised where `observation_stats` are given.
+
+        Unless normalised, joint positions are in units of the joint limit and time is in control steps.
+        """
         if self._stats is not None:
             mean, scale, clip = self._normalizer
             observation = np.clip((observation - mean) * scale, -clip, clip)
@@ -87,7 +93,7 @@ class CircuitPolicy(BasePolicy):
         return sensed
 
     def observe(self, observation: Float[np.ndarray, "*batch obs"]) -> Float[Tensor, "*batch obs"]:
-        """Return an observation in single precision, on the policy's device."""
+        """Return an observation in single precision, on the policy's device and in the same units."""
         return torch.as_tensor(np.asarray(observation, np.float32), device=self.device)
 
     def predict(  # type: ignore[override]
@@ -100,7 +106,7 @@ class CircuitPolicy(BasePolicy):
         """Return actions and the circuit's next state.
 
         Args:
-            observation: [batch, obs], or [obs] for one.
+            observation: [batch, obs], or [obs] for one, in the environment's units, as the actions are.
             state: what the last call returned; None at the start.
             episode_start: [batch] bool; these rows start from the initial state.
             deterministic: leave out the learner's noise, if it adds any; circuits have none of their own.

@@ -195,7 +195,10 @@ class CircuitPPO(OnPolicyAlgorithm):
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
     def loss(self, sequences: Sequences) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-        """Return PPO's loss on a minibatch, and its terms by name."""
+        """Return PPO's loss on a minibatch, and its terms by name.
+
+        They have no unit, but `entropy_loss` and `approx_kl` are in nats and `clip_fraction` is from 0 to 1.
+        """
         clip_range = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
         values, log_prob, entropy = self.policy.evaluate_sequences(
             sequences.observations, sequences.state, sequences.episode_start, sequences.actions

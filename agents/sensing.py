@@ -18,7 +18,11 @@ from ..errors import CircuitMismatch
 class Sensing(nn.Module):
     """Pick and scale the columns of an observation that a circuit senses.
 
-    Joint positions are divided by the joint limit, time by the control step; the rest is as observed.
+    Joint positions (rad) are divided by the joint limit, time (s) by the control step; the rest is as observed.
+
+    Attributes:
+        columns: of the observation, one per sensor, counted from 0.
+        scale: factor of each: 1 / limit for joint positions, 1 / dt for time, else 1.
 
     Raises:
         CircuitMismatch: the circuit senses what the observation does not hold, or another size of it.
@@ -50,7 +54,7 @@ class Sensing(nn.Module):
         self.register_buffer("scale", torch.as_tensor(np.concatenate(scale), dtype=torch.float32), persistent=False)
 
     def forward(self, observation: Float[Tensor, "*batch obs"]) -> Float[Tensor, "*batch sensors"]:
-        """Return the sensors' values."""
+        """Return the sensors' values: joint positions in units of the joint limit, time in control steps."""
         picked = observation if self.takes_all else observation.index_select(-1, self.columns)
         return picked * self.scale
 
