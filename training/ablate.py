@@ -81,7 +81,8 @@ def ablate(
 
     Returns:
         One row per ablation: agent, weights, seeds, and the IQM over seeds of the mean return before
-        (untrained) and after training (trained), each with its 95 % interval (_low, _high).
+        (untrained) and after training (trained), each with its 95 % interval (_low, _high). Returns are sums of
+        rewards and have no unit.
 
     Raises:
         CircuitMismatch: the circuit has no such parts to leave out.
@@ -97,7 +98,10 @@ def ablate(
 
 
 def ablation_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the table that `ablate` returns, of the scores of its study."""
+    """Return the table that `ablate` returns, one row per ablation, of the scores of its study.
+
+    Scores are the rows of its `Store`. Returns have no unit.
+    """
     returns = scores[(scores["metric"] == "return") & scores["episode"].notna()]
     rows = []
     for agent in lattice():

@@ -28,8 +28,8 @@ class Comparison:
 
     Attributes:
         table: one row per group of runs that differ in their seed alone: IQM of the mean return over
-            seeds with its 95 % interval, the net speed, and the probability that a seed beats one of the
-            first group.
+            seeds with its 95 % interval (no unit), the net speed, m/s, and the probability that a seed beats
+            one of the first group.
         path: the folder with table.csv, results.sqlite (every score; see `Store`) and curves.svg.
     """
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from stable_baselines3.common.base_class import BaseAlgorithm
 from tqdm import tqdm
 
@@ -32,12 +32,12 @@ class Agent(Protocol):
 
     def predict(
         self,
-        observation: np.ndarray,
+        observation: Float[np.ndarray, "batch obs"],
         state: Any = None,
         episode_start: Any = None,
         deterministic: bool = True,
-    ) -> tuple[np.ndarray, Any]:
-        """Return actions and the next state."""
+    ) -> tuple[Shaped[np.ndarray, "batch action"], Any]:
+        """Return actions and the next state; observations and actions are in the environment's units."""
         ...
 
 
@@ -47,14 +47,14 @@ class Evaluation:
 
     Attributes:
         metrics: one value per episode of "return" (the sum of rewards) and of everything that the task
-            informs of at an episode's end, such as "net_speed" (of the centre of mass, m/s).
+            informs of at an episode's end, such as "net_speed" (of the centre of mass, m/s). Returns have no unit.
     """
 
     metrics: Mapping[str, Float[np.ndarray, " episodes"]]
 
     @property
     def returns(self) -> Float[np.ndarray, " episodes"]:
-        """The sum of rewards of each episode."""
+        """The sum of rewards of each episode, no unit."""
         return self.metrics["return"]
 
     @property

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 import pandas as pd
 import torch
+from jaxtyping import Shaped
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -114,11 +115,14 @@ class Folder(Generic[ConfigT]):
     def save_checkpoint(
         self,
         step: int,
-        policy_weights: Mapping[str, torch.Tensor],
-        training: Mapping[str, torch.Tensor],
+        policy_weights: Mapping[str, Shaped[torch.Tensor, "*shape"]],
+        training: Mapping[str, Shaped[torch.Tensor, "*shape"]],
         state: Mapping[str, Any],
     ) -> None:
-        """Write a checkpoint beside its place, then rename; keep the last two, and the weights of all."""
+        """Write a checkpoint beside its place, then rename; keep the last two, and the weights of all.
+
+        Tensors are written as they are, in their own units; `step` is in environment steps.
+        """
         folder = self.path / "checkpoints" / f"{step:012d}"
         partial = folder.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -178,7 +182,7 @@ class Folder(Generic[ConfigT]):
         return checkpoint is not None and bool(checkpoint.state.get("done"))
 
     def metrics(self) -> pd.DataFrame:
-        """Return the metrics' table: step, metric, value."""
+        """Return the metrics' table with columns step (in environment steps), metric, value (in its own unit)."""
         return read_metrics(self.path / "metrics.csv")
 
 

@@ -120,7 +120,10 @@ class LinearMap:
     bias: str | None = None
 
     def rows(self, circuit: Circuit) -> Float[Tensor, "outputs inputs"]:
-        """Return a copy of what the inputs are multiplied by, an output a row; a bias is the last column."""
+        """Return a copy of what the inputs are multiplied by, an output a row and in the circuit's units.
+
+        A bias is the last column.
+        """
         weight = circuit.get_parameter(self.weight).detach()
         weight = weight if self.axis else weight.T
         if self.bias is None:
@@ -128,7 +131,7 @@ class LinearMap:
         return torch.cat((weight, circuit.get_parameter(self.bias).detach()[:, None]), 1)
 
     def set_rows(self, circuit: Circuit, rows: Float[Tensor, "outputs inputs"]) -> None:
-        """Put back what `rows` returned, changed."""
+        """Put back what `rows` returned, changed but in the same units."""
         weight = circuit.get_parameter(self.weight)
         n = weight.shape[self.axis]
         weight.copy_(rows[:, :n] if self.axis else rows[:, :n].T)
@@ -143,6 +146,7 @@ def linear_inputs(
     """Return what each weight matrix of an agent's circuit is multiplied by; a bias has a last column of ones.
 
     The agent senses the observations, episode by episode; matrices are found where they go into a linear map.
+    Observations are in the environment's units, and what a matrix has for inputs is in the circuit's units.
     """
     circuit = agent.circuit
     sensors = agent.sense(observations)

@@ -23,9 +23,9 @@ class Recording:
     Row t of every array belongs to the same instant: the state the agent saw, and what it did there.
 
     Attributes:
-        observations: what the agent was shown.
+        observations: what the agent was shown, in the environment's units.
         actions: motor commands in units of the motor's range.
-        rewards: the reward for the action of the same row.
+        rewards: the reward for the action of the same row, no unit.
         joint_pos: joint angles, radians, head to tail.
         joint_vel: joint velocities, rad/s.
         torque: joint torques applied by the motors, N m.
@@ -34,7 +34,7 @@ class Recording:
             from the world's x axis.
         com_pos: centre of mass in the plane, m.
         target_pos: the target in the plane, m; empty (size 0 in its last axis) if the task has none.
-        activity: every neuron's value.
+        activity: every neuron's value: a sensor's in its own unit, all others' without a unit.
         neurons: the names of the columns of `activity`.
         dt: seconds per control step.
         meta: the body's facts (`name`, `link_length` [L] m, `link_width` [L] m, `joint_limit` [J] rad,
@@ -120,7 +120,7 @@ class Recording:
 
 
 class OnDisk:
-    """An array in a file: indexing it, or `np.asarray`, reads what is asked for."""
+    """An array in a file, of any shape, in the file's units; indexing or `np.asarray` reads what is asked for."""
 
     def __init__(self, held: xarray.DataArray) -> None:
         self._held = held

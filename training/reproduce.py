@@ -95,7 +95,7 @@ def reproduce(
     tables and figures, claim by claim.
 
     Returns:
-        One row per claim of the paper: claim, verdict (holds, partly, not), numbers.
+        One row per claim of the paper: claim, verdict (holds, partly, not), numbers (in words; returns have no unit).
 
     Raises:
         UnknownName: no such scale.

@@ -33,17 +33,17 @@ class Interval:
         return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] (n = {self.n})"
 
 
-def bootstrap_mean(values: ArrayLike, seed: int = 0) -> Interval:
+def bootstrap_mean(values: Float[ArrayLike, "*shape"], seed: int = 0) -> Interval:
     """Return the mean with its 95 % BCa bootstrap interval (Efron 1987); same values, same interval.
 
-    One value has no interval (NaN), nor have values that are not all finite; values that are all equal
-    have one of no width. Two values get the percentile interval.
+    It is in the same unit as the values. One value has no interval (NaN), nor have values that are not all
+    finite; values that are all equal have one of no width. Two values get the percentile interval.
     """
     return _bootstrap(np.mean, [np.asarray(values, float).ravel()], seed)
 
 
-def bootstrap_iqm(scores: ArrayLike | Sequence[ArrayLike], seed: int = 0) -> Interval:
-    """Return the interquartile mean with its 95 % interval, stratified.
+def bootstrap_iqm(scores: Float[ArrayLike, " seeds"] | Sequence[Float[ArrayLike, " seeds"]], seed: int = 0) -> Interval:
+    """Return the interquartile mean with its 95 % interval, stratified, in the same unit as the scores.
 
     Args:
         scores: one score per seed; or, for several tasks, a sequence of such arrays, each of which is
@@ -54,16 +54,22 @@ def bootstrap_iqm(scores: ArrayLike | Sequence[ArrayLike], seed: int = 0) -> Int
     return _bootstrap(iqm, strata or [np.asarray(scores, float).ravel()], seed)
 
 
-def iqm(values: ArrayLike, axis: int | None = None) -> Any:
+def iqm(values: Float[ArrayLike, "*shape"], axis: int | None = None) -> Any:
     """Return the mean of what is left without the lowest and the highest quarter.
 
-    The quarter is rounded down to whole values, as in scipy and rliable: up to 3 values it is the mean.
+    It is in the same unit as the values. The quarter is rounded down to whole values, as in scipy and rliable:
+    up to 3 values it is the mean.
     """
     return stats.trim_mean(np.asarray(values, float), 0.25, axis=axis)
 
 
-def probability_of_improvement(better: ArrayLike, worse: ArrayLike, seed: int = 0) -> Interval:
-    """Return how likely a seed of one beats a seed of the other, ties counting half, with its 95 % interval."""
+def probability_of_improvement(
+    better: Float[ArrayLike, " seeds"], worse: Float[ArrayLike, " others"], seed: int = 0
+) -> Interval:
+    """Return the probability that a seed of one beats a seed of the other, with its 95 % interval.
+
+    Ties count half. Both must have the same unit, whatever it is.
+    """
     x, y = np.asarray(better, float).ravel(), np.asarray(worse, float).ravel()
 
     def wins(x: np.ndarray, y: np.ndarray, axis: int = -1) -> Any:
@@ -79,9 +85,12 @@ def probability_of_improvement(better: ArrayLike, worse: ArrayLike, seed: int = 
 
 
 def performance_profile(
-    scores: ArrayLike, thresholds: ArrayLike, seed: int = 0
+    scores: Float[ArrayLike, " seeds"], thresholds: Float[ArrayLike, " thresholds"], seed: int = 0
 ) -> tuple[Float[np.ndarray, " thresholds"], Float[np.ndarray, " thresholds"], Float[np.ndarray, " thresholds"]]:
-    """Return the share of seeds above each threshold, and the bounds of its 95 % bootstrap interval."""
+    """Return the share of seeds above each threshold, and the bounds of its 95 % bootstrap interval.
+
+    Thresholds are in the same unit as the scores.
+    """
     scores, thresholds = np.asarray(scores, float).ravel(), np.asarray(thresholds, float).ravel()
     rng = np.random.default_rng(seed)
     drawn = rng.choice(scores, (2000, len(scores)))

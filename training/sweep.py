@@ -85,7 +85,8 @@ def sweep(
     table; the others go on. Started again, it does what is left.
 
     Returns:
-        One row per run: its name, what varies, the means over its evaluation's episodes, and a note.
+        One row per run: its name, what varies, the means over its evaluation's episodes (the return has no
+        unit, net_speed is in m/s), and a note.
 
     Raises:
         InvalidRun, UnknownName: the plan is wrong; nothing is run.

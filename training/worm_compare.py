@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
@@ -35,13 +35,15 @@ class WormComparison:
     Attributes:
         numbers: name to value.
         units: name to unit.
-        arrays: what the figure shows, by name.
+        arrays: what the figure shows. Of the worm with most neurons in common, and of the circuit: the names of
+            those n neurons (`neuron`, [n]), correlations ([n, n]) and trajectories ([frames, 3], no unit). Of
+            all worms' neurons together: the timescales (`model_tau`, `worm_tau`), s, NaN where there is none.
         figure: the correlations, timescales and trajectories of both.
     """
 
     numbers: dict[str, float]
     units: dict[str, str]
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, Shaped[np.ndarray, "*shape"]]
     figure: Figure
 
     def finite(self) -> dict[str, float | None]:

@@ -29,7 +29,7 @@ class CalciumRecording:
         source: the study it comes from.
         worm: its name there.
         neurons: names of those that were identified.
-        activity: z-scored fluorescence of each.
+        activity: z-scored fluorescence of each, no unit.
         dt: seconds per frame, the median.
     """
 

@@ -32,7 +32,10 @@ def check_output(path: Path, overwrite: bool = False) -> None:
 
 
 def write_film(frames: Iterable[Frame], path: str | Path, fps: float, overwrite: bool = False) -> None:
-    """Write frames as the film that the suffix names; an interrupted film leaves nothing behind."""
+    """Write frames, RGB from 0 to 255, as the film that the suffix names; an interrupted film leaves nothing behind.
+
+    `fps` is in frames per second.
+    """
     path = Path(path)
     check_output(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ _TRAIL_SECONDS, _SPEED_SECONDS = 6.0, 1.0
 
 
 class TopView:
-    """Frames of one recorded episode.
+    """Frames of one recorded episode, RGB from 0 to 255.
 
     The body is tinted where a joint bends (red to the dorsal side, blue to the ventral), the head's path
     fades behind it, and the camera follows the centre of mass.

@@ -51,7 +51,7 @@ class ProbeResult:
     Attributes:
         numbers: the findings, by name.
         units: the unit of each number ("" for a pure one).
-        arrays: what the figure shows, for plots of one's own.
+        arrays: what the figure shows, in the units of its axes, for plots of one's own.
         figure: one matplotlib figure.
         words: findings as sentences.
     """
