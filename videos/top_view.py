@@ -18,7 +18,7 @@ _TRAIL_SECONDS, _SPEED_SECONDS = 6.0, 1.0
 
 
 class TopView:
-    """Frames of one recorded episode, RGB from 0 to 255.
+    """Frames of one recorded episode.
 
     The body is tinted where a joint bends (red to the dorsal side, blue to the ventral), the head's path
     fades behind it, and the camera follows the centre of mass.
@@ -59,12 +59,12 @@ class TopView:
         return len(self._links)
 
     def frames(self, step: int = 1) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-        """Draw every `step`-th instant."""
+        """Draw every `step`-th instant, RGB from 0 to 255."""
         for instant in range(0, len(self), step):
             yield self.frame(instant)
 
     def frame(self, instant: int) -> UInt8[np.ndarray, "height width 3"]:
-        """Draw one instant."""
+        """Draw one instant, RGB from 0 to 255."""
         width, height = self.size[0] * _SMOOTH, self.size[1] * _SMOOTH
         image = Image.new("RGB", (width, height), _WATER)
         draw = ImageDraw.Draw(image)
