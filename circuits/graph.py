@@ -283,13 +283,14 @@ def read_csv(contacts: str | Path, cells: str | Path) -> Graph:
         CircuitMismatch: a column is missing, a value is no number, or what `Graph` refuses.
         UnknownName: a contact of a cell that is not in the table, or an unknown kind.
     """
+    rows = _rows(contacts, ("pre", "post", "count", "sign", "kind"))
     found = []
     for row in _rows(cells, ("name", "class", "role", "position", "side")):
         position = _number(row["position"], f"position of {row['name']}")
         role, side = cast(Role, row["role"]), cast(Side | None, row["side"] or None)
         found.append(Cell(row["name"], row["class"], role, position, side))
     links = []
-    for row in _rows(contacts, ("pre", "post", "count", "sign", "kind")):
+    for row in rows:
         where = f"contact {row['pre']} -> {row['post']}"
         if row["kind"] not in _KINDS:
             raise UnknownName(f"kind of {where}", row["kind"], _KINDS)

@@ -165,6 +165,7 @@ def test_a_worm_that_is_the_circuit_aligns_and_a_renamed_one_does_not():
     assert same["p"] == pytest.approx(1 / 1001)
     assert same["between_worms"] == pytest.approx(1.0, abs=1e-6)
     assert same["alignment_shuffled"] < 0.5
+    assert "p_low" not in same
     assert same["model_dimension"] == pytest.approx(same["worm_dimension"])
     renamed = [worm_of(activity, tuple(rng.permutation(NAMES))) for _ in range(8)]
     other = compare_worms(held, renamed).numbers

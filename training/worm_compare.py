@@ -66,12 +66,13 @@ def compare_worms(recording: Recording, worms: Iterable[CalciumRecording]) -> Wo
     The circuit's activity is averaged within the worms' frames. Of each worm:
 
     - alignment: the centred kernel alignment of both correlation matrices (Cortes et al. 2012), beside its
-      mean when the circuit's neurons are shuffled, and how often a shuffled one is as high (p);
+      mean when the circuit's neurons are shuffled;
     - subspace: the mean squared cosine between the first 3 principal directions of both, and its mean when
       shuffled;
     - timescales: when each neuron's autocorrelation has fallen to 1/e.
 
-    Means over worms come with bootstrap 95 % intervals. `between_worms` is the alignment of worms with each
+    Means over worms come with bootstrap 95 % intervals. `p` is how often the mean alignment over worms is as
+    high when the circuit's neurons are shuffled for each. `between_worms` is the alignment of worms with each
     other: what a perfect model could reach.
 
     Raises:
@@ -92,9 +93,11 @@ def compare_worms(recording: Recording, worms: Iterable[CalciumRecording]) -> Wo
             "neurons bear the worm's names, such as connectome, and give worms with identified neurons"
         )
     rng = np.random.default_rng(0)
-    rows = [_structure(pair, rng) for pair in pairs]
+    rows, nulls = zip(*(_structure(pair, rng) for pair in pairs), strict=True)
+    aligned, shuffled = np.mean([row["alignment"] for row in rows]), np.mean(nulls, 0)
     numbers: dict[str, float] = {
         "worms": float(len(pairs)), "shared_neurons": float(np.mean([len(pair.names) for pair in pairs])),
+        "p": float((1 + (shuffled >= aligned).sum()) / (1 + _SHUFFLES)),
     }  # fmt: skip
     units = {"worms": "worms", "shared_neurons": "neurons per worm"}
     for name in rows[0]:
@@ -153,7 +156,8 @@ def _directions(correlation: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n k
     return np.asarray(np.linalg.eigh(correlation)[1][:, ::-1][:, :_COMPONENTS])
 
 
-def _structure(pair: _Pair, rng: np.random.Generator) -> dict[str, float]:
+def _structure(pair: _Pair, rng: np.random.Generator) -> tuple[dict[str, float], Float[np.ndarray, " shuffles"]]:
+    """Return what circuit and worm have in common, and the alignments with shuffled neurons."""
     model, worm = _correlation(pair.model), _correlation(pair.worm)
     one, other, along, beside = _root(model), _root(worm), _directions(model), _directions(worm)
     aligned, overlap = alignment(one, other), _overlap(along, beside)
@@ -161,11 +165,10 @@ def _structure(pair: _Pair, rng: np.random.Generator) -> dict[str, float]:
     null = np.array([alignment(one[order], other) for order in orders])
     return {
         "alignment": aligned, "alignment_shuffled": float(null.mean()),
-        "p": float((1 + (null >= aligned).sum()) / (1 + _SHUFFLES)),
         "subspace": overlap,
         "subspace_shuffled": float(np.mean([_overlap(along[order], beside) for order in orders])),
         "model_dimension": _dimension(model), "worm_dimension": _dimension(worm),
-    }  # fmt: skip
+    }, null  # fmt: skip
 
 
 def _overlap(one: Float[np.ndarray, "n k"], other: Float[np.ndarray, "n k"]) -> float:
