@@ -19,13 +19,18 @@ import tyro
 
 from ..circuits import load_graph, make_circuit
 from ..training.config import RunConfig
+from ..training.evaluate import evaluate_agent
 from ..training.figures import figure_svg, interval_curves
 from ..training.folder import write_text
+from ..training.run import make_policy
 from ..training.store import Store
 from ..training.trials import Trial, run_trials
 from .tables import returns_table
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12")
+ALL_BODIES = ("swimmer4", "swimmer6", "swimmer8", "swimmer12")
+# Links. A fifth of the body is 0.8 links of 4, 1.2 of 6, 1.6 of 8 and 2.4 of 12.
+REACHES = (0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 2.0, 2.4)
 STEPS = {"es": 200_000, "ppo": 100_000}
 _COOK = {"graph": "cook2019"}
 # Circuit and options of each agent, and who trains it.
@@ -86,6 +91,24 @@ def step_times(batch: int = 256, rounds: int = 7, steps: int = 100) -> str:
     return "\n".join([*lines, ""])
 
 
+def reaches(episodes: int = 20) -> str:
+    """Return a Markdown table of untrained returns by how far ahead stretch is felt; the columns are bodies."""
+    lines = [
+        "| graph | reach, links | " + " | ".join(ALL_BODIES) + " |",
+        "| --- | ---" + " | ---" * len(ALL_BODIES) + " |",
+    ]
+    for graph, reach in itertools.product(("cook2019", "ladder"), REACHES):
+        cells = []
+        for body in ALL_BODIES:
+            config = RunConfig("connectome", body=body, circuit_options={"graph": graph, "reach": reach})
+            env = config.make_env(episodes)
+            returns = evaluate_agent(make_policy(config, env), env).returns
+            env.close()
+            cells.append(f"{returns.mean():.0f}")
+        lines.append(f"| {graph} | {reach:g} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
 def curves(rows: pd.DataFrame) -> str:
     """Return the learning curves of one learner's agents, as SVG."""
     rows = rows[(rows["stage"] == "training") & (rows["metric"] == "return")]
@@ -118,6 +141,7 @@ def main() -> None:
         of_learner = scores[scores["study"] == algorithm]
         write_text(arguments.out / f"{algorithm}.md", returns_table(of_learner, list(AGENTS), BODIES))
         write_text(arguments.out / f"{algorithm}.svg", curves(of_learner))
+    write_text(arguments.out / "reaches.md", reaches())
     write_text(arguments.out / "speed.md", step_times())
 
 

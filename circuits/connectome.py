@@ -18,9 +18,6 @@ from .graph import Control, load_graph
 from .recurrent import RecurrentCircuit
 
 _PERIOD = 60  # control steps
-# Links: how far ahead stretch is felt. On 6 links it is a fifth of the body, as in the worm (Wen et al. 2012). A longer
-# swimmer has more links of the same length, and a wave that is as long as on 6 links does not carry it.
-_REACH = 1.2
 _HEAD = 0.2  # of the body's length: B-neurons of the head are driven by the oscillator
 # One gain per pair of classes, from where learning starts: the forward circuit swims, all else is weak.
 _WEAK = 0.1
@@ -39,7 +36,7 @@ class Connectome(RecurrentCircuit):
 
     n and m are the counts of chemical synapses and gap junctions over all those of the same pair of classes
     that reach the cell; s is the sign; g and h are gains, never negative. B-neurons (classes DB and VB) feel
-    the stretch of their own side 1.2 links ahead, those in the first fifth the oscillator instead, as
+    the stretch of their own side some links ahead, those in the first fifth the oscillator instead, as
     do the head's SMD neurons; AVB is tonically active. Each joint's motor is the mean of the dorsal less that
     of the ventral muscles, shared among joints by position.
 
@@ -50,6 +47,8 @@ class Connectome(RecurrentCircuit):
         gains: "class", one gain for each pair of classes; "free", one for each contact; "fixed", as at first.
         taus: time constants: "class", one for each class of cells; "cell", one for each; "fixed", all 1.
         control: wire a shuffled graph instead; see `Graph.control`.
+        reach: how many links ahead stretch is felt. 1.2 is a fifth of a body of 6 links, as in the worm (Wen et
+            al. 2012); longer swimmers have more links of the same length, and need as many links, not a fifth.
         rng: of the shuffling.
 
     Attributes:
@@ -81,6 +80,7 @@ class Connectome(RecurrentCircuit):
         gains: Literal["class", "free", "fixed"] = "class",
         taus: Literal["class", "cell", "fixed"] = "class",
         control: Control = "none",
+        reach: float = 1.2,
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -90,6 +90,8 @@ class Connectome(RecurrentCircuit):
             raise CircuitMismatch(f"taus is {taus!r}; give 'class', 'cell' or 'fixed'")
         if control not in ("none", "rewired", "signs", "random"):
             raise CircuitMismatch(f"control is {control!r}; give 'none', 'rewired', 'signs' or 'random'")
+        if not 0 <= reach < math.inf:
+            raise CircuitMismatch(f"reach is {reach}; give 0 or more links")
         if senses["joint_pos"] != n_motors:
             raise CircuitMismatch(f"{senses['joint_pos']} joints are sensed and {n_motors} are moved; give as many")
         seed = int(torch.randint(2**31, (1,), generator=rng)) if control != "none" else 0
@@ -98,7 +100,7 @@ class Connectome(RecurrentCircuit):
             raise CircuitMismatch("the graph has no cell of class DB or VB, so nothing feels the body; name them so")
         self.senses, self.n_motors, self.n_features = (("joint_pos", n_motors),), n_motors, len(self.graph.cells)
         self._connect(gains)
-        self._embody(n_motors)
+        self._embody(n_motors, reach)
         pools = [cell.name if taus == "cell" else cell.kind for cell in self.graph.cells]
         kinds = list(dict.fromkeys(pools))
         self.register_buffer("kind", torch.tensor([kinds.index(pool) for pool in pools]), False)
@@ -226,7 +228,7 @@ class Connectome(RecurrentCircuit):
         else:
             self.register_buffer(name, values)
 
-    def _embody(self, n_joints: int) -> None:
+    def _embody(self, n_joints: int, reach: float) -> None:
         """Place stretch receptors, the oscillator's targets and the muscles on a body of so many joints."""
         joints = (np.arange(n_joints) + 1) / (n_joints + 1)
         cells = self.graph.cells
@@ -238,7 +240,7 @@ class Connectome(RecurrentCircuit):
                 if cell.position < _HEAD:
                     driven[i] = sign
                 else:
-                    felt[i] = sign * _near(cell.position - _REACH / (n_joints + 1), joints)
+                    felt[i] = sign * _near(cell.position - reach / (n_joints + 1), joints)
             if cell.kind == "SMD":
                 driven[i] = 1.0 if cell.name.startswith("SMDD") else -1.0
             if cell.role == "muscle":

@@ -277,6 +277,7 @@ def test_wrong_options_are_one_line():
     for options, message in (
         ({"gains": "all"}, "gains"), ({"taus": "all"}, "taus"),
         ({"control": "shuffle"}, "control"), ({"graph": "cook"}, "unknown graph 'cook'"),
+        ({"reach": -1.0}, "reach is -1.0; give 0 or more"),
     ):  # fmt: skip
         with pytest.raises((CircuitMismatch, UnknownName), match=message):
             make_circuit("connectome", {"joint_pos": 5}, 5, options)
