@@ -90,6 +90,18 @@ def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
             run_shell(text)
 
 
+def test_the_built_concepts_page_defines_six_nouns(tmp_path):
+    pytest.importorskip("mkdocs", reason='pip install "nervecord[docs]"')
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    # Without the reference, which takes long and is built by `make docs`.
+    build(load_config(str(ROOT / "mkdocs.yml"), plugins=[], strict=False, site_dir=str(tmp_path)))
+    page = (tmp_path / "concepts" / "index.html").read_text()
+    nouns = re.findall(r"<dt><strong>(\w+)</strong></dt>", page)
+    assert nouns == ["Body", "Task", "Layout", "Circuit", "Run", "Recording"]
+
+
 def bare_commands(text: str) -> list[str]:
     """Return the indented lines outside fences that are commands: they look like code, and nothing runs them."""
     outside = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
