@@ -140,5 +140,6 @@ def _card(run: Run, film: bool) -> str:
     loader = jinja2.PackageLoader("nervecord.training", ".")
     return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
         config=config, body=make_body(config.body).name, facts=summary(run), found=found, film=film,
-        model=_MODELS.get(config.circuit), units=_UNITS, version=__version__, settings=json.dumps(config.to_json(), indent=1),
+        model=_MODELS.get(config.circuit), units=_UNITS, version=__version__,
+        settings=json.dumps(config.to_json(), indent=1),
     )  # fmt: skip
