@@ -23,7 +23,7 @@ class Agent(nn.Module):
 
 def main(
     steps: int = 300_000, body: str = "swimmer6", seed: int = 0, episode_steps: int = 1000, num_envs: int = 16,
-    rollout: int = 256, epochs: int = 10, minibatches: int = 8, gamma: float = 0.999, gae_lambda: float = 0.98,
+    rollout: int = 256, epochs: int = 10, minibatches: int = 8, gamma: float = 0.99, gae_lambda: float = 0.95,
     learning_rate: float = 3e-4, clip: float = 0.2,
 ) -> float:  # fmt: skip
     torch.manual_seed(seed)

@@ -17,7 +17,7 @@ def main(iterations: int = 20, body: str = "swimmer6", seed: int = 0, episode_st
         PPOConfig()
         .environment("swim")
         .env_runners(num_env_runners=0)
-        .training(gamma=0.999, lambda_=0.98, train_batch_size=4000)
+        .training(gamma=0.99, lambda_=0.95, train_batch_size=4000)
         .debugging(seed=seed)
     )
     algorithm = config.build_algo()

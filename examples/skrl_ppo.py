@@ -37,20 +37,34 @@ class Value(DeterministicMixin, Model):
         return self.net(inputs["observations"]), {}
 
 
+class TimeLimitPPO(PPO):
+    """Values what follows a time limit by the episode's last observation, which gymnasium hands over apart."""
+
+    def record_transition(self, *, next_observations, infos, **transition):
+        if "final_obs" in infos:
+            next_observations = next_observations.clone()
+            for index in infos["_final_obs"].nonzero()[0]:
+                next_observations[index] = torch.as_tensor(infos["final_obs"][index])
+        super().record_transition(next_observations=next_observations, infos=infos, **transition)
+
+
 def main(
     steps: int = 300_000, body: str = "swimmer6", seed: int = 0, episode_steps: int = 1000, num_envs: int = 16,
     rollout: int = 256, folder: str = "runs/skrl",
 ) -> PPO:  # fmt: skip
     set_seed(seed)
-    envs = gymnasium.make_vec("nervecord:nervecord/Swim-v0", num_envs, body=body, episode_steps=episode_steps)
+    # SameStep: an episode that ends is reset in the same step, so that no step's action is ignored.
+    envs = gymnasium.make_vec(
+        "nervecord:nervecord/Swim-v0", num_envs, body=body, episode_steps=episode_steps, autoreset_mode="SameStep"
+    )
     env = wrap_env(envs, wrapper="gymnasium")
     spaces = {"observation_space": env.observation_space, "action_space": env.action_space, "device": env.device}
     config = PPO_CFG(
-        rollouts=rollout, learning_epochs=10, mini_batches=8, discount_factor=0.999, gae_lambda=0.98,
+        rollouts=rollout, learning_epochs=10, mini_batches=8, discount_factor=0.99, gae_lambda=0.95,
         learning_rate=3e-4, time_limit_bootstrap=True,
     )  # fmt: skip
     config.experiment.directory = folder
-    agent = PPO(
+    agent = TimeLimitPPO(
         models={"policy": Policy(**spaces), "value": Value(**spaces)},
         memory=RandomMemory(memory_size=rollout, num_envs=num_envs, device=env.device), cfg=config, **spaces,
     )  # fmt: skip

@@ -22,6 +22,7 @@ SMALL = {
     "transfer": "--episodes 2",
     "probe": "--episodes 2",
     "render": "--seconds 0.5",
+    "record": "--episodes 2",
     "sweep": "--workers 1",
     "compare": "--episodes 2",
 }
@@ -87,6 +88,33 @@ def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
             exec(compile(text, f"{page.name}, block {number}", "exec"), names)
         elif runs and language == "bash":
             run_shell(text)
+
+
+def test_the_built_concepts_page_defines_six_nouns(tmp_path):
+    pytest.importorskip("mkdocs", reason='pip install "nervecord[docs]"')
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    # Without the reference, which takes long and is built by `make docs`.
+    build(load_config(str(ROOT / "mkdocs.yml"), plugins=[], strict=False, site_dir=str(tmp_path)))
+    page = (tmp_path / "concepts" / "index.html").read_text()
+    nouns = re.findall(r"<dt><strong>(\w+)</strong></dt>", page)
+    assert nouns == ["Body", "Task", "Layout", "Circuit", "Run", "Recording"]
+
+
+def bare_commands(text: str) -> list[str]:
+    """Return the indented lines outside fences that are commands: they look like code, and nothing runs them."""
+    outside = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"^[ \t]+((?:nervecord|pip|python)\b.*)$", outside, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT).with_suffix("")))
+def test_commands_stand_in_fences(page):
+    assert bare_commands(page.read_text()) == []
+
+
+def test_a_command_outside_a_fence_is_found():
+    assert bare_commands("    nervecord doctor\n\n```bash\n  pip install x\n```\n") == ["nervecord doctor"]
 
 
 def test_blocks_are_found_and_what_is_no_command_of_ours_is_refused(tmp_path):

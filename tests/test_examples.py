@@ -1,7 +1,9 @@
 """Every example runs, at a small size; those of libraries that are not installed are skipped with the reason."""
 
+import importlib.metadata
 import importlib.util
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from packaging.version import Version
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+LIBRARIES = Path(__file__).parents[1] / "docs" / "libraries.md"
 SMALL = {
     "sb3_ppo": ["--steps", "4096", "--episode-steps", "64"],
     "sb3_sac": ["--steps", "300", "--episode-steps", "50"],
@@ -45,6 +48,29 @@ def test_an_example_runs(name, tmp_path):
         timeout=300,
     )
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+ROW = re.compile(r"^\|([^|]+)\|([^|]+)\|[^|]*\.py", re.MULTILINE)
+TABLE = [(library.strip(), tried.strip()) for library, tried in ROW.findall(LIBRARIES.read_text())]
+PACKAGES = {
+    "Stable-Baselines3": "stable-baselines3", "CleanRL": "torch", "gymnasium's": "gymnasium", "skrl": "skrl",
+    "TorchRL": "torchrl", "RLlib": "ray", "dm_env": "dm-env",
+}  # fmt: skip
+
+
+def test_the_table_of_libraries_is_read():
+    assert [re.split(r"[ ,]", library)[0] for library, _ in TABLE] == list(PACKAGES)
+
+
+@pytest.mark.parametrize(("library", "tried"), TABLE, ids=[library for library, _ in TABLE])
+def test_the_version_that_the_page_names_is_the_one_tested(library, tried):
+    package = PACKAGES[re.split(r"[ ,]", library)[0]]
+    try:
+        installed = Version(importlib.metadata.version(package))
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip(f"{package} is not installed")
+    named = Version(re.search(r"\d+(\.\d+)+", tried)[0])
+    assert (named.major, named.minor) == (installed.major, installed.minor)
 
 
 def test_the_single_file_ppo_learns():

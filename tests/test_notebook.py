@@ -27,5 +27,5 @@ def test_the_notebook_runs_in_under_three_minutes(notebook, tmp_path, monkeypatc
     nbclient.NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     pictures = [output for output in shown if "image/png" in output.get("data", {})]
-    assert len(pictures) == 3
+    assert len(pictures) == 4
     assert any("image/webp" in output.get("data", {}) for output in shown)

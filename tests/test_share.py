@@ -2,7 +2,9 @@
 
 import http.server
 import json
+import os
 import pickle
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -52,6 +54,49 @@ def test_the_folder_is_what_a_hub_expects_and_nothing_in_it_is_pickled(exported)
     told = json.loads((folder / "evaluation.json").read_text())
     metric = front["model-index"][0]["results"][0]["metrics"][0]
     assert float(metric["value"]) == pytest.approx(told["return"]["mean"], abs=0.05)
+
+
+def test_every_file_can_be_read_by_whom_the_umask_lets(exported, tmp_path):
+    run, _ = exported
+    before = os.umask(0o022)
+    try:
+        folder = export(run, tmp_path / "agent")
+    finally:
+        os.umask(before)
+    assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {"0o644"}
+
+
+def card(config: RunConfig, folder: Path) -> str:
+    run = train(config, folder / "run", progress=False)
+    evaluate(run, 2)
+    return (export(run, folder / "agent", film=False) / "README.md").read_text()
+
+
+def test_a_card_of_an_mlp_says_nothing_of_worms_and_how_to_open_it(exported):
+    text = (exported[1] / "README.md").read_text()
+    assert "worm" not in text.replace("runs/worm", "")
+    assert "elegans" not in text
+    assert "one simulated body" in text
+    assert "| net speed (m/s) |" in text
+    for said in ("pip install nervecord", "nervecord import THIS_FOLDER", "import_run("):
+        assert said in text
+
+
+def test_the_python_of_a_card_runs(exported, tmp_path, monkeypatch):
+    text = (exported[1] / "README.md").read_text()
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1].replace("THIS_FOLDER", str(exported[1]))
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)
+    assert names["run"].done
+
+
+def test_a_card_of_ncap_on_bodies_that_vary_says_so(tmp_path):
+    config = RunConfig(steps=200, episode_steps=50, randomize={"link_mass": (0.8, 1.2)})
+    text = card(config, tmp_path)
+    assert "A model of an animal's circuit is not the circuit itself" in text
+    assert "variants of one body (link_mass from 0.8 to 1.2)" in text
+    assert "one simulated body." not in text
 
 
 def test_a_hostile_or_damaged_folder_runs_nothing_and_is_one_line(exported, tmp_path):

@@ -44,6 +44,10 @@ def main(arguments: list[str] | None = None) -> None:
     print(json.dumps(result, indent=1, default=_plain) if command.json else _text(result))
 
 
+# How what is empty is shown.
+_WORDS = {"None": "", "[]": "none"}
+
+
 def _maker(kind: type[Any]) -> Callable[..., Any]:
     return kind
 
@@ -65,7 +69,7 @@ def _text(value: Any, indent: str = "") -> str:
             lines += [f"{indent}{key}", *(f"{indent}  {line}" for line in item)]
         else:
             shown = item[0] if isinstance(item, list) and item else item
-            lines.append(f"{indent}{key:<{width}}  {'' if shown in (None, []) else shown}".rstrip())
+            lines.append(f"{indent}{key:<{width}}  {_WORDS.get(str(shown), shown)}".rstrip())
     return "\n".join(lines)
 
 

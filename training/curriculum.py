@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..circuits import CIRCUITS, Circuit, RecurrentCircuit, make_circuit
 from ..envs.bits import BIT_TASKS, answers, draw_bits, draw_length
 from ..errors import CircuitMismatch, InvalidRun, TrainingDiverged, UnknownName
+from ..progress import progress_bar
 from .folder import Folder
 from .logging import make_logger
 
@@ -184,8 +184,10 @@ class _Course:
         config = self.config
         if not self.run.checkpoints():
             self._save(done=False)
-        bar = tqdm(total=config.updates, initial=self.update, unit="update", desc=f"curriculum {self.run.path.name}",
-                   disable=not progress)  # fmt: skip
+        bar = progress_bar(
+            total=config.updates, initial=self.update, unit="update", desc=f"curriculum {self.run.path.name}",
+            disable=not progress,
+        )  # fmt: skip
         losses = []
         try:
             while self.update < config.updates and self.largest_solved < config.max_n:
@@ -197,7 +199,7 @@ class _Course:
                     self._log(float(np.mean(losses)), accuracies)
                     self._advance(accuracies)
                     self._save(done=self.update >= config.updates or self.largest_solved >= config.max_n)
-                    bar.set_postfix(N=self.n, solved=self.largest_solved, loss=f"{losses[-1]:.3f}")
+                    bar.set_postfix(N=self.n, solved=self.largest_solved, loss=f"{losses[-1]:.3f}", refresh=False)
                     losses.clear()
         finally:
             bar.close()

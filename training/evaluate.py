@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from stable_baselines3.common.base_class import BaseAlgorithm
-from tqdm import tqdm
 
 from ..agents import CircuitPolicy
 from ..envs import Body
 from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import CircuitMismatch, InvalidRun
+from ..progress import progress_bar
 from .config import RunConfig
 from .folder import write_json
 from .interventions import Intervention, intervene
@@ -110,7 +110,7 @@ def evaluate_agent(
     returns = np.zeros(env.num_envs)
     start = np.ones(env.num_envs, bool)
     ends: list[dict[str, float]] = []
-    for step in tqdm(range(env.task.episode_steps), desc="evaluate", unit="step", disable=not progress):
+    for step in progress_bar(range(env.task.episode_steps), desc="evaluate", unit="step", disable=not progress):
         if interventions:
             intervene(agent, interventions, step)
         actions, state = agent.predict(observation, state, start, deterministic=True)

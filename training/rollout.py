@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from stable_baselines3.common.base_class import BaseAlgorithm
-from tqdm import tqdm
 
 from ..agents import CircuitPolicy
 from ..circuits import State
 from ..envs import Body, World
 from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..progress import progress_bar
 from .evaluate import EVALUATION_SEED, make_model_env
 from .interventions import Intervention, intervene
 from .recording import Recording
@@ -85,7 +85,7 @@ def record_agent(
                 kept[name] = np.empty((task.episode_steps, *np.shape(value)), np.float32)
             kept[name][step] = value
 
-    for step in tqdm(range(task.episode_steps), desc="record", unit="step", disable=not progress):
+    for step in progress_bar(range(task.episode_steps), desc="record", unit="step", disable=not progress):
         if interventions:
             intervene(agent, interventions, step)
         keep(

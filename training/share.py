@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from .. import __version__
 from ..envs import make_body
@@ -24,6 +24,14 @@ from .train import summary
 
 _FILM_SECONDS = 10.0
 _KEPT = ("metrics.csv", "evaluation.json", "versions.json")
+# What a card may say of the living; of any other circuit it says nothing.
+_MODELS = {
+    "ncap": "It is a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022).",
+    "ncap_plus": "It extends NCAP, a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022).",
+    "navigator": "It steers NCAP, a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022).",
+    "connectome": "It is a network of rate neurons wired by a connectome.",
+}
+_UNITS = {"net_speed": "m/s", "target_distance": "m", "turn": "rad"}
 
 
 def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: bool = False) -> Path:
@@ -58,7 +66,8 @@ def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: 
     partial.mkdir(parents=True)
     try:
         weights = {name: value.contiguous() for name, value in checkpoint.weights.items()}
-        save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
+        # Not save_file, which makes a file that only its owner may read, whatever the umask.
+        (partial / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
         # Other runs' folders are of whoever trained, and mean nothing elsewhere.
         config = {**run.config.to_json(), "start": None, "protect": ()}
         stats = checkpoint.state.get("observation_stats")
@@ -131,5 +140,6 @@ def _card(run: Run, film: bool) -> str:
     loader = jinja2.PackageLoader("nervecord.training", ".")
     return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
         config=config, body=make_body(config.body).name, facts=summary(run), found=found, film=film,
-        version=__version__, settings=json.dumps(config.to_json(), indent=1),
+        model=_MODELS.get(config.circuit), units=_UNITS, version=__version__,
+        settings=json.dumps(config.to_json(), indent=1),
     )  # fmt: skip

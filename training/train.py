@@ -11,13 +11,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import safe_mean
 from stable_baselines3.common.vec_env import VecEnv
-from tqdm import tqdm
 
 from ..agents import ES
 from ..circuits import load_weights
 from ..envs import make_body
 from ..envs.deficits import DeficitVecEnv
 from ..errors import InvalidRun
+from ..progress import progress_bar
 from . import snapshot
 from .config import RunConfig
 from .engine import Engine
@@ -107,7 +107,7 @@ class _Training:
     def go(self) -> None:
         """Train to the last step, with checkpoints on the way."""
         done = self.model.num_timesteps
-        bar = tqdm(
+        bar = progress_bar(
             total=self.config.steps, initial=min(done, self.config.steps), unit="step", unit_scale=True,
             desc=f"train {self.run.path.name}", disable=not self.progress,
         )  # fmt: skip
@@ -169,7 +169,7 @@ class _Watch(BaseCallback):
             self._saved = self.model.num_timesteps
         returns = [info["r"] for info in self.model.ep_info_buffer or ()]
         if returns:
-            self.bar.set_postfix({"return": f"{np.mean(returns[-self.training.env.num_envs :]):.0f}"})
+            self.bar.set_postfix({"return": f"{np.mean(returns[-self.training.env.num_envs :]):.0f}"}, refresh=False)
 
     def evaluate(self) -> None:
         """Log how the agent does now, if the run is to be evaluated and was not at this step."""

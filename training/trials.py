@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ..agents import CircuitPolicy
 from ..circuits import Wiring
 from ..envs import Body, make_body
 from ..errors import InvalidRecording, NervecordError
+from ..progress import progress_bar
 from .config import RunConfig
 from .engine import Engine, run_tasks
 from .evaluate import evaluate_on
@@ -81,14 +80,14 @@ def run_trials(
     # Absolute, because a worker on another machine starts in another folder.
     tasks = {name: (trials[name], (out / name).resolve(), episodes) for name in left}
     done = sum(trials[name].cost for name in held & trials.keys())
-    bar = tqdm(
+    bar = progress_bar(
         total=done + sum(trials[name].cost for name in left), initial=done, disable=not progress, desc="trials",
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
     )  # fmt: skip
     with bar:
         for number, (name, rows) in enumerate(run_tasks(measure, tasks, workers, engine, address), 1):
             store.put(name, rows)
-            bar.set_postfix_str(f"{len(trials) - len(left) + number}/{len(trials)} {name}")
+            bar.set_postfix_str(f"{len(trials) - len(left) + number}/{len(trials)} {name}", refresh=False)
             bar.update(trials[name].cost)
 
 

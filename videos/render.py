@@ -7,10 +7,10 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-from tqdm import tqdm
 
 from ..circuits import Wiring
 from ..errors import UnknownName
+from ..progress import progress_bar
 from ..training.recording import Recording
 from .encode import check_output, write_film
 from .neuron_view import NeuronView
@@ -69,6 +69,6 @@ def render_recording(
             picture = TopView(recording, episode, size or _SIZE, caption)
         frames = (picture.frame(instant) for instant in range(0, last, step))
     total = len(range(0, last, step))
-    bar = tqdm(frames, total=total, desc=f"film {path.name}", unit="frame", disable=not progress)
+    bar = progress_bar(frames, total=total, desc=f"film {path.name}", unit="frame", disable=not progress)
     write_film(bar, path, fps=1 / (recording.dt * step), overwrite=overwrite)
     return path

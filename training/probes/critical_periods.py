@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from ...envs.deficits import Deficit
 from ...errors import InvalidRun, NervecordError
+from ...progress import progress_bar
 from ..config import RunConfig
 from ..engine import run_tasks
 from ..evaluate import evaluate_on
@@ -191,7 +191,9 @@ def _train_all(configs: dict[str, RunConfig], folder: Path, workers: int | None,
     store = Store(folder / "results.sqlite")
     left = {name: (config, (folder / name).resolve()) for name, config in configs.items()
             if name not in store.sources()}  # fmt: skip
-    bar = tqdm(run_tasks(_measure, left, workers), "critical periods", len(left), disable=not progress, unit="run")
+    bar = progress_bar(
+        run_tasks(_measure, left, workers), desc="critical periods", total=len(left), disable=not progress, unit="run"
+    )
     for name, rows in bar:
         store.put(name, rows)
     table = store.read(_STUDY)
