@@ -13,8 +13,8 @@ from nervecord.training.train import train
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     made = []
-    for name, circuit in (("one", "ncap"), ("two", "mlp")):
-        config = RunConfig(circuit, "es", steps=6400, episode_steps=100, algorithm_options={"n_envs": 16})
+    for name, circuit, steps in (("one", "ncap", 6400), ("two", "mlp", 3200), ("three", "ncap", 1600)):
+        config = RunConfig(circuit, "es", steps=steps, episode_steps=100, algorithm_options={"n_envs": 16})
         made.append(train(config, folder / name, progress=False))
     render(made[0], folder / "one" / "film.mp4", progress=False)
     return made
@@ -36,7 +36,7 @@ def pages(runs, tmp_path_factory):
 def test_a_page_opens_without_complaint_or_network_and_fits_its_window(pages, name, width):
     with opened(pages[name].as_uri(), width) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.locator(".chart svg polyline").count() >= 1
+        assert page.locator(".chart polyline").count() >= 1
 
 
 @pytest.mark.parametrize("name", ["report", "gallery"])
@@ -95,10 +95,10 @@ def test_neurons_are_lit_by_their_activity(runs, pages):
 def test_curves_are_read_by_pointer_and_keys_and_switched_off(pages):
     with opened(pages["both"].as_uri()) as page:
         readout = page.locator(".chart .readout")
-        page.locator(".chart svg").hover()
+        page.locator(".chart > svg").hover()
         assert "one, mean:" in readout.inner_text()
         assert "two, mean:" in readout.inner_text()
-        page.locator(".chart svg").focus()
+        page.locator(".chart > svg").focus()
         page.keyboard.press("End")
         at_end = readout.inner_text()
         page.keyboard.press("ArrowLeft")
@@ -108,7 +108,46 @@ def test_curves_are_read_by_pointer_and_keys_and_switched_off(pages):
         page.keyboard.press("Enter")
         assert button.get_attribute("aria-pressed") == "false"
         assert "two, mean:" not in readout.inner_text()
-        assert page.locator(".chart polyline[visibility=hidden]").count() == 1
+        assert page.locator(".chart polyline").count() == 2
+
+
+def test_a_curve_has_no_value_where_it_has_no_points(pages):
+    with opened(pages["both"].as_uri()) as page:
+        page.locator(".chart > svg").focus()
+        page.keyboard.press("End")
+        words = page.locator(".chart .readout").inner_text()
+        assert words.startswith("6400 environment steps · one, mean: ")
+        assert "two, mean: ended at 3200" in words
+        assert "three, mean: ended at 1600" in words
+        assert page.locator(".chart .dot[visibility=visible]").count() == 1
+        page.keyboard.press("Home")
+        assert "ended" not in page.locator(".chart .readout").inner_text()
+        # One point is drawn as a point.
+        assert page.locator(".chart .point").count() == 1
+
+
+def test_every_line_looks_different_and_the_best_are_shown_when_asked_for(pages):
+    with opened(pages["both"].as_uri()) as page:
+        lines = page.locator(".chart polyline")
+        assert lines.count() == 3
+        for _ in range(3):
+            page.locator(".legend button[aria-pressed=false]").first.click()
+        looks = lines.evaluate_all(
+            "all => all.map(each => each.getAttribute('stroke') + each.getAttribute('stroke-dasharray'))"
+        )
+        assert len(set(looks)) == len(looks) == 6
+
+
+def test_letters_of_a_chart_keep_their_size_when_the_window_changes(pages):
+    with opened(pages["both"].as_uri(), 1000) as page:
+
+        def letter():
+            return page.eval_on_selector(".chart > svg text", "each => each.getBoundingClientRect().height")
+
+        wide = letter()
+        page.set_viewport_size({"width": 420, "height": 800})
+        page.wait_for_function("document.querySelector('.chart > svg').viewBox.baseVal.width < 420")
+        assert letter() == pytest.approx(wide, rel=0.05)
 
 
 def test_a_gallery_of_nothing_is_one_line():

@@ -32,15 +32,18 @@ def render_page(template: str, **values: Any) -> str:
 def learning_data(metrics: Mapping[str, pd.DataFrame]) -> str:
     """Return the learning curves of runs, by their names, as JSON for a chart."""
     lines = []
-    for name, table in metrics.items():
-        for metric, label in _CURVES.items():
+    for run, (name, table) in enumerate(metrics.items()):
+        for kind, (metric, label) in enumerate(_CURVES.items()):
             rows = table[table["metric"] == metric]
             if len(rows):
                 kept = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(int))]
                 values = [float(f"{value:.6g}") for value in kept["value"]]
                 of = f"{name}, {label}" if len(metrics) > 1 else label
-                lines.append({"label": of, "x": [int(step) for step in kept["step"]], "y": values})
-    return _json({"lines": lines, "xlabel": "environment steps", "ylabel": "return of an episode"})
+                steps = [int(step) for step in kept["step"]]
+                lines.append({"label": of, "run": run, "kind": kind, "x": steps, "y": values})
+    return _json(
+        {"lines": lines, "kinds": len(_CURVES), "xlabel": "environment steps", "ylabel": "return of an episode"}
+    )
 
 
 def moments_data(recording: Recording) -> tuple[str, int]:
