@@ -5,8 +5,10 @@ from browser import opened
 from nervecord.training.cli import main
 from nervecord.training.config import RunConfig
 from nervecord.training.films import render
+from nervecord.training.probing import probe
 from nervecord.training.report import gallery, report
 from nervecord.training.train import train
+from nervecord.training.transfer import transfer
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +19,9 @@ def runs(tmp_path_factory):
         config = RunConfig(circuit, "es", steps=steps, episode_steps=100, algorithm_options={"n_envs": 16})
         made.append(train(config, folder / name, progress=False))
     render(made[0], folder / "one" / "film.mp4", progress=False)
+    transfer(made[0], ("swimmer4",), episodes=2)
+    for run in made[:2]:
+        probe(run, ("gait", "diagram"), episodes=1)
     return made
 
 
@@ -51,9 +56,9 @@ def test_the_slider_moves_the_wiring_and_the_body(pages):
         slider = page.locator(".moments input")
 
         def shown():
-            lit = page.locator(".moments g[id^='neuron '] use")
+            lit = page.locator(".moments [data-neuron] use")
             fills = lit.evaluate_all("all => all.map(each => each.style.fill)")
-            return fills, page.locator(".posture .body").get_attribute("points")
+            return fills, page.locator(".posture .worm").get_attribute("d")
 
         slider.fill("0")
         at_first, body_first = shown()
@@ -86,7 +91,7 @@ def test_neurons_are_lit_by_their_activity(runs, pages):
         found = []
         for step in (high, low):
             page.locator(".moments input").fill(str(step))
-            colour = page.eval_on_selector("[id='neuron B_d_1'] use", "each => getComputedStyle(each).fill")
+            colour = page.eval_on_selector("[data-neuron=B_d_1] use", "each => getComputedStyle(each).fill")
             found.append(colour)
     assert found[0] != found[1]
     assert "1, 1, 1" in found[1].replace("255", "1") or "1 1 1" in found[1]
@@ -148,6 +153,63 @@ def test_letters_of_a_chart_keep_their_size_when_the_window_changes(pages):
         page.set_viewport_size({"width": 420, "height": 800})
         page.wait_for_function("document.querySelector('.chart > svg').viewBox.baseVal.width < 420")
         assert letter() == pytest.approx(wide, rel=0.05)
+
+
+def test_each_part_of_a_page_about_several_runs_says_whose_it_is(pages):
+    with opened(pages["both"].as_uri()) as page:
+        for title in ("Film", "Transfer to bodies never seen in training", "Wiring", "Gait"):
+            said = page.locator(f"h2:text-is('{title}') + * h3, h2:text-is('{title}') + .doc + * h3").all_inner_texts()
+            assert said == ["one", "two", "three"], title
+
+
+def test_a_table_wider_than_its_page_keeps_its_first_column(pages):
+    with opened(pages["both"].as_uri(), 400) as page:
+        page.locator("summary", has_text="numbers").click()
+        table = page.locator(".scroll").last
+        first = table.locator("tbody th[scope=row]").first
+        before = first.bounding_box()["x"]
+        assert table.evaluate("each => each.scrollLeft = 150") == 150
+        assert table.evaluate("each => each.scrollLeft") > 100
+        assert first.bounding_box()["x"] == before
+        assert "gradient" in table.evaluate("each => getComputedStyle(each).backgroundImage")
+
+
+def test_a_report_folds_its_numbers_and_offers_only_what_reads_a_recording(pages):
+    with opened(pages["report"].as_uri()) as page:
+        assert not page.locator("table.has-units").is_visible()
+        offered = page.locator(".missing", has_text="Not measured yet").inner_text()
+        assert "timescales" in offered
+        assert not any(study in offered for study in ("lesions", "robustness", "critical_periods", "gait"))
+        bodies = page.locator("h2:text-is('Transfer to bodies never seen in training') + * tbody th").all_inner_texts()
+        assert set(bodies) == {"swimmer4"}
+
+
+@pytest.mark.parametrize("name", ["report", "both", "gallery"])
+def test_ids_are_unique_and_every_image_has_a_name(pages, name):
+    with opened(pages[name].as_uri()) as page:
+        ids = page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)")
+        assert len(set(ids)) == len(ids) > 10
+        shown = "video, svg:not([aria-hidden])"
+        assert page.locator(shown).count() == page.locator("video[aria-label], svg[role][aria-label]").count()
+        # What refers to an id still finds it.
+        lost = "[...document.querySelectorAll('use')].filter(each => !document.querySelector(each.href.baseVal)).length"
+        assert page.evaluate(lost) == 0
+
+
+def test_films_start_only_where_motion_is_welcome(pages):
+    for motion in ("no-preference", "reduce"):
+        with opened(pages["report"].as_uri(), motion=motion) as page:
+            page.wait_for_function("document.querySelector('video').readyState >= 2")
+            page.wait_for_timeout(200)
+            assert page.evaluate("document.querySelector('video').paused") is (motion == "reduce")
+
+
+@pytest.mark.parametrize("name", ["report", "gallery"])
+def test_pages_are_dark_where_that_is_preferred(pages, name):
+    with opened(pages[name].as_uri(), scheme="dark") as page:
+        colour = "each => getComputedStyle(each).backgroundColor"
+        assert page.eval_on_selector("body", colour) == "rgb(13, 17, 23)"
+        assert page.eval_on_selector(".figure", colour) == "rgb(255, 255, 255)"
 
 
 def test_a_gallery_of_nothing_is_one_line():

@@ -138,33 +138,71 @@ function chart(host) {
 }
 
 const mixed = (colour, share) => `color-mix(in srgb, ${colour} ${Math.round(100 * share)}%, white)`;
+// From -1 to 1, as the key beside the wiring says.
+const tint = (level) => level >= 0 ? mixed("#f2a900", level) : mixed("#8250df", -level);
+
+// A smooth line through the ends of the links, as in films: points with the place along the body of each.
+function spine(knots) {
+  const links = knots.length - 1;
+  const beyond = (end, next) => [2 * end[0] - next[0], 2 * end[1] - next[1]];
+  const padded = [beyond(knots[0], knots[1]), ...knots, beyond(knots[links], knots[links - 1])];
+  return Array.from({length: 8 * links + 1}, (_, i) => {
+    const link = Math.min(Math.floor(i / 8), links - 1);
+    const t = i / 8 - link;
+    const [a, b, c, d] = padded.slice(link, link + 4);
+    const between = (axis) => 0.5 * (2 * b[axis] + (c[axis] - a[axis]) * t
+      + (2 * a[axis] - 5 * b[axis] + 4 * c[axis] - d[axis]) * t ** 2 + (3 * b[axis] - a[axis] - 3 * c[axis] + d[axis]) * t ** 3);
+    return {x: between(0), y: between(1), place: i / 8};
+  });
+}
+
+// A worm in a drawing; what is returned lays it along the ends of its links, nose first, of so many units of length.
+function worm(parent) {
+  const skin = element("path", {class: "worm"}, parent);
+  const eyes = [1, -1].map(() => element("circle", {class: "eye"}, parent));
+  return (knots, length) => {
+    const links = knots.length - 1;
+    const line = spine(knots);
+    const radius = (place) => Math.max(0.18 * length / links * Math.min(0.55 + place, 0.25 + 0.6 * (links - place), 1), length / 110);
+    const sides = line.map(({x, y, place}, i) => {
+      const [before, after] = [line[Math.max(i - 1, 0)], line[Math.min(i + 1, line.length - 1)]];
+      const size = Math.hypot(after.x - before.x, after.y - before.y) || 1;
+      const [across, along] = [(before.y - after.y) / size, (after.x - before.x) / size];
+      return (sign) => [x + sign * radius(place) * across, y + sign * radius(place) * along];
+    });
+    const text = (points) => points.map((point) => point.map((value) => value.toFixed(1)).join(",")).join(" L");
+    const round = (place) => `A${radius(place).toFixed(1)},${radius(place).toFixed(1)} 0 0 0 `;
+    const [left, right] = [sides.map((side) => side(1)), sides.map((side) => side(-1)).reverse()];
+    skin.setAttribute("d", `M${text(left)} ${round(links)}${text(right)} ${round(0)}${text(left.slice(0, 1))}Z`);
+    // A quarter into the first link, as the nose is round.
+    const at = line[2];
+    eyes.forEach((eye, i) => {
+      const [x, y] = sides[2](i ? -1 : 1);
+      eye.setAttribute("cx", at.x + 0.55 * (x - at.x));
+      eye.setAttribute("cy", at.y + 0.55 * (y - at.y));
+      eye.setAttribute("r", 0.28 * radius(0.25));
+    });
+  };
+}
 
 // The wiring's neurons, and the body, at the moment that the slider is at.
 function moments(host) {
-  const {names, steps, dt, activity, body, links} = JSON.parse(host.querySelector("script").textContent);
+  const {names, steps, dt, activity, body, span} = JSON.parse(host.querySelector("script").textContent);
   const levels = Int8Array.from(atob(activity), (each) => each.charCodeAt(0));
-  const places = names.map((name) => host.querySelector(`[id="neuron ${CSS.escape(name)}"] use`));
+  const places = names.map((name) => host.querySelector(`[data-neuron="${CSS.escape(name)}"] use`));
   places.forEach((place, i) => { if (place) element("title", {}, place.parentNode).textContent = names[i]; });
   const slider = host.querySelector("input");
   const button = host.querySelector("button");
   const clock = host.querySelector("output");
   const posture = element("svg", {viewBox: "-62 -62 124 124", class: "posture", role: "img",
-    "aria-label": "the body, head in blue"});
-  const line = element("polyline", {class: "body"}, posture);
-  const head = element("circle", {r: 3.4, fill: "#1f6feb"}, posture);
+    "aria-label": "the body; the eyes are at its head"});
+  const lay = worm(posture);
   host.querySelector(".moment").append(posture);
 
   function show() {
     const t = Number(slider.value);
-    places.forEach((place, i) => {
-      if (!place) return;
-      const level = levels[t * names.length + i] / 127;
-      place.style.fill = level >= 0 ? mixed("#f2a900", level) : mixed("#8250df", -level);
-    });
-    const points = body[t];
-    line.setAttribute("points", Array.from({length: links + 1}, (_, i) => `${points[2 * i]},${points[2 * i + 1]}`).join(" "));
-    head.setAttribute("cx", points[0]);
-    head.setAttribute("cy", points[1]);
+    places.forEach((place, i) => { if (place) place.style.fill = tint(levels[t * names.length + i] / 127); });
+    lay(body[t], span);
     clock.textContent = `${(t * dt).toFixed(2)} s`;
     slider.setAttribute("aria-valuetext", clock.textContent);
   }
@@ -188,3 +226,7 @@ function moments(host) {
 
 document.querySelectorAll(".chart").forEach(chart);
 document.querySelectorAll(".moments").forEach(moments);
+// Nothing moves by itself for those who asked for that.
+if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
+  document.querySelectorAll("video.starts").forEach((video) => video.play().catch(() => {}));
+}

@@ -101,8 +101,10 @@ def draw_wiring(wiring: Wiring) -> Figure:
             gid=f"neuron {neuron.name}",
         )
         if not many:
-            size = 8 if len(neuron.name) < 6 else 6
-            axes.text(x, y, neuron.name.replace("muscle_", "M_"), ha="center", va="center", fontsize=size, zorder=3)
+            label = _broken(neuron.name)
+            # A letter is about 0.6 of its size wide; the circle leaves 29 points.
+            size = min(8.0, 29 / (0.6 * max(map(len, label.split("\n")))))
+            axes.text(x, y, label, ha="center", va="center", fontsize=size, linespacing=1.0, zorder=3)
     xs, ys = zip(*places.values(), strict=True)
     axes.set_xlim(min(xs) - 0.15, max(xs) + 0.15)
     axes.set_ylim(min(ys) - 0.6, max(ys) + 0.6)
@@ -137,6 +139,15 @@ def neuron_places(neurons: tuple[Neuron, ...]) -> dict[str, tuple[float, float]]
             y += 0.5 * sensed.index(_kind(neuron))
         places[neuron.name] = (x, -y if neuron.side == "v" else (y if neuron.side or not sided else 0.0))
     return places
+
+
+def _broken(name: str) -> str:
+    """Return a name as it is typed; in two lines where it is long, after the underscore nearest to its middle."""
+    breaks = [place + 1 for place, letter in enumerate(name[:-1]) if letter == "_"]
+    if len(name) < 7 or not breaks:
+        return name
+    place = min(breaks, key=lambda each: abs(2 * each - len(name)))
+    return f"{name[:place]}\n{name[place:]}"
 
 
 def _crosses(places: dict[str, tuple[float, float]], synapse: Synapse) -> bool:
