@@ -102,8 +102,8 @@ def draw_wiring(wiring: Wiring) -> Figure:
         )
         if not many:
             label = _broken(neuron.name)
-            # A letter is about 0.6 of its size wide; the circle leaves 29 points.
-            size = min(8.0, 29 / (0.6 * max(map(len, label.split("\n")))))
+            # A letter is about 0.6 of its size wide; the circle leaves 27 points.
+            size = min(8.0, 27 / (0.6 * max(map(len, label.split("\n")))))
             axes.text(x, y, label, ha="center", va="center", fontsize=size, linespacing=1.0, zorder=3)
     xs, ys = zip(*places.values(), strict=True)
     axes.set_xlim(min(xs) - 0.15, max(xs) + 0.15)
