@@ -35,7 +35,8 @@ function chart(host) {
     stroke: COLOURS[line.run % COLOURS.length],
     "stroke-dasharray": DASHES[(Math.floor(line.run / COLOURS.length) * kinds + line.kind) % DASHES.length],
   }));
-  const drawing = element("svg", {role: "img", tabindex: 0, "aria-label": `${ylabel} over ${xlabel}; arrow keys read values`});
+  const drawing = element("svg", {role: "img", tabindex: 0,
+    "aria-label": `${ylabel} over ${xlabel}; arrow keys read values`});
   const readout = document.createElement("p");
   readout.className = "readout";
   readout.setAttribute("aria-live", "polite");
@@ -58,7 +59,9 @@ function chart(host) {
     if (yhigh === ylow) yhigh = ylow + 1;
     px = (x) => left + x / xhigh * (width - left - right);
     py = (y) => height - bottom - (y - ylow) / (yhigh - ylow) * (height - bottom - top);
-    const write = (text, attributes) => { element("text", {"text-anchor": "middle", ...attributes}, drawing).textContent = text; };
+    const write = (text, attributes) => {
+      element("text", {"text-anchor": "middle", ...attributes}, drawing).textContent = text;
+    };
     for (const y of ticks(ylow, yhigh)) {
       element("line", {x1: left, x2: width - right, y1: py(y), y2: py(y), class: "grid"}, drawing);
       write(short(y), {x: left - 8, y: py(y) + 4, "text-anchor": "end"});
@@ -74,9 +77,10 @@ function chart(host) {
       if (!shown[index]) return null;
       const points = line.x.map((x, i) => `${px(x).toFixed(1)},${py(line.y[i]).toFixed(1)}`);
       element("polyline", {points: points.join(" "), ...looks[index]}, drawing);
+      const fill = looks[index].stroke;
       // A line through one point is invisible.
-      if (line.x.length === 1) element("circle", {class: "point", cx: px(line.x[0]), cy: py(line.y[0]), r: 5, fill: looks[index].stroke}, drawing);
-      return element("circle", {class: "dot", r: 4, fill: looks[index].stroke, visibility: "hidden"}, drawing);
+      if (line.x.length === 1) element("circle", {class: "point", cx: px(line.x[0]), cy: py(line.y[0]), r: 5, fill}, drawing);
+      return element("circle", {class: "dot", r: 4, fill, visibility: "hidden"}, drawing);
     });
     if (at !== null) read();
   }
@@ -98,7 +102,7 @@ function chart(host) {
         dots[index].setAttribute("cx", px(line.x[i]));
         dots[index].setAttribute("cy", py(line.y[i]));
         words.push(`${line.label}: ${short(line.y[i])}`);
-      } else words.push(at < first ? `${line.label}: begins at ${short(first)}` : `${line.label}: ended at ${short(last)}`);
+      } else words.push(`${line.label}: ${at < first ? `begins at ${short(first)}` : `ended at ${short(last)}`}`);
     });
     readout.textContent = words.join(" · ");
   }
@@ -150,9 +154,10 @@ function spine(knots) {
     const link = Math.min(Math.floor(i / 8), links - 1);
     const t = i / 8 - link;
     const [a, b, c, d] = padded.slice(link, link + 4);
-    const between = (axis) => 0.5 * (2 * b[axis] + (c[axis] - a[axis]) * t
-      + (2 * a[axis] - 5 * b[axis] + 4 * c[axis] - d[axis]) * t ** 2 + (3 * b[axis] - a[axis] - 3 * c[axis] + d[axis]) * t ** 3);
-    return {x: between(0), y: between(1), place: i / 8};
+    const [x, y] = [0, 1].map((axis) => 0.5 * (2 * b[axis] + (c[axis] - a[axis]) * t
+      + (2 * a[axis] - 5 * b[axis] + 4 * c[axis] - d[axis]) * t ** 2
+      + (3 * b[axis] - a[axis] - 3 * c[axis] + d[axis]) * t ** 3));
+    return {x, y, place: i / 8};
   });
 }
 
@@ -163,7 +168,8 @@ function worm(parent) {
   return (knots, length) => {
     const links = knots.length - 1;
     const line = spine(knots);
-    const radius = (place) => Math.max(0.18 * length / links * Math.min(0.55 + place, 0.25 + 0.6 * (links - place), 1), length / 110);
+    const taper = (place) => Math.min(0.55 + place, 0.25 + 0.6 * (links - place), 1);
+    const radius = (place) => Math.max(0.18 * length / links * taper(place), length / 110);
     const sides = line.map(({x, y, place}, i) => {
       const [before, after] = [line[Math.max(i - 1, 0)], line[Math.min(i + 1, line.length - 1)]];
       const size = Math.hypot(after.x - before.x, after.y - before.y) || 1;

@@ -34,12 +34,13 @@ function draw(moment) {
   pool.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const length = told.links * told.link_length;
   const scale = height / (1.15 * length);
-  const middle = moment.line.reduce(([a, b], [x, y]) => [a + x / moment.line.length, b + y / moment.line.length], [0, 0]);
+  const middle = [0, 1].map((axis) => moment.line.reduce((sum, point) => sum + point[axis], 0) / moment.line.length);
   const at = ([x, y]) => [width / 2 + (x - middle[0]) * scale, height / 2 - (y - middle[1]) * scale];
   lay(moment.line.map(at), length * scale);
   if (past.length && moment.time < past.at(-1).time) past = [];
   past = [...past, {time: moment.time, middle}].slice(-400);
-  trail.setAttribute("points", past.map((each) => at(each.middle).map((value) => value.toFixed(1)).join(",")).join(" "));
+  const shown = (place) => at(place).map((value) => value.toFixed(1)).join(",");
+  trail.setAttribute("points", past.map((each) => shown(each.middle)).join(" "));
   drawGrid(width, height, scale, middle, roundLength(length / 3));
   if (moment.target.length) aim(at(moment.target), width, height, scale, moment);
   light(moment);
@@ -124,7 +125,8 @@ function reach() {
   const circles = [...drawing.querySelectorAll(".reach")];
   const places = circles.map((each) => [Number(each.getAttribute("cx")), Number(each.getAttribute("cy"))]);
   circles.forEach((circle, i) => {
-    const next = Math.min(...places.map(([x, y], j) => i === j ? Infinity : Math.hypot(x - places[i][0], y - places[i][1])));
+    const [cx, cy] = places[i];
+    const next = Math.min(...places.map(([x, y], j) => i === j ? Infinity : Math.hypot(x - cx, y - cy)));
     circle.setAttribute("r", Math.min(12.5 * units, next / 2));
   });
 }
@@ -143,10 +145,13 @@ function learn(now) {
   say();
 }
 function say() {
-  const length = told.link_length / told.length * Number(find("length").value);
-  find("speed-out").textContent = `${(2 ** Number(find("speed").value)).toFixed(2)} ×`;
-  find("links-out").textContent = find("links").value;
-  find("length-out").textContent = `${(100 * length).toFixed(1)} cm`;
+  const [speed, links, length] = ["speed", "links", "length"].map((what) => Number(find(what).value));
+  const words = {speed: `${(2 ** speed).toFixed(2)} ×`, links: `${links}`,
+    length: `${(100 * told.link_length / told.length * length).toFixed(1)} cm`};
+  for (const [what, text] of Object.entries(words)) {
+    find(`${what}-out`).textContent = text;
+    find(what).setAttribute("aria-valuetext", text);
+  }
 }
 
 const socket = new WebSocket(`ws://${location.host}/live`);
