@@ -11,7 +11,7 @@ def _own(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def opened(url: str, width: int = 1000):
+def opened(url: str, width: int = 1000, scheme: str = "light", motion: str = "no-preference"):
     """Open a page in headless Chromium; what it complains about and asks the network for must be nothing."""
     playwright = pytest.importorskip("playwright.sync_api", reason="no browser driver: pip install playwright")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -19,7 +19,7 @@ def opened(url: str, width: int = 1000):
         pytest.skip("no Chromium: apt install chromium")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 800})
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion=motion)
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

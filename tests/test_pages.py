@@ -5,18 +5,23 @@ from browser import opened
 from nervecord.training.cli import main
 from nervecord.training.config import RunConfig
 from nervecord.training.films import render
+from nervecord.training.probing import probe
 from nervecord.training.report import gallery, report
 from nervecord.training.train import train
+from nervecord.training.transfer import transfer
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     made = []
-    for name, circuit in (("one", "ncap"), ("two", "mlp")):
-        config = RunConfig(circuit, "es", steps=6400, episode_steps=100, algorithm_options={"n_envs": 16})
+    for name, circuit, steps in (("one", "ncap", 6400), ("two", "mlp", 3200), ("three", "ncap", 1600)):
+        config = RunConfig(circuit, "es", steps=steps, episode_steps=100, algorithm_options={"n_envs": 16})
         made.append(train(config, folder / name, progress=False))
     render(made[0], folder / "one" / "film.mp4", progress=False)
+    transfer(made[0], ("swimmer4",), episodes=2)
+    for run in made[:2]:
+        probe(run, ("gait", "diagram"), episodes=1)
     return made
 
 
@@ -36,7 +41,7 @@ def pages(runs, tmp_path_factory):
 def test_a_page_opens_without_complaint_or_network_and_fits_its_window(pages, name, width):
     with opened(pages[name].as_uri(), width) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.locator(".chart svg polyline").count() >= 1
+        assert page.locator(".chart polyline").count() >= 1
 
 
 @pytest.mark.parametrize("name", ["report", "gallery"])
@@ -51,9 +56,9 @@ def test_the_slider_moves_the_wiring_and_the_body(pages):
         slider = page.locator(".moments input")
 
         def shown():
-            lit = page.locator(".moments g[id^='neuron '] use")
+            lit = page.locator(".moments [data-neuron] use")
             fills = lit.evaluate_all("all => all.map(each => each.style.fill)")
-            return fills, page.locator(".posture .body").get_attribute("points")
+            return fills, page.locator(".posture .worm").get_attribute("d")
 
         slider.fill("0")
         at_first, body_first = shown()
@@ -86,7 +91,7 @@ def test_neurons_are_lit_by_their_activity(runs, pages):
         found = []
         for step in (high, low):
             page.locator(".moments input").fill(str(step))
-            colour = page.eval_on_selector("[id='neuron B_d_1'] use", "each => getComputedStyle(each).fill")
+            colour = page.eval_on_selector("[data-neuron=B_d_1] use", "each => getComputedStyle(each).fill")
             found.append(colour)
     assert found[0] != found[1]
     assert "1, 1, 1" in found[1].replace("255", "1") or "1 1 1" in found[1]
@@ -95,10 +100,10 @@ def test_neurons_are_lit_by_their_activity(runs, pages):
 def test_curves_are_read_by_pointer_and_keys_and_switched_off(pages):
     with opened(pages["both"].as_uri()) as page:
         readout = page.locator(".chart .readout")
-        page.locator(".chart svg").hover()
+        page.locator(".chart > svg").hover()
         assert "one, mean:" in readout.inner_text()
         assert "two, mean:" in readout.inner_text()
-        page.locator(".chart svg").focus()
+        page.locator(".chart > svg").focus()
         page.keyboard.press("End")
         at_end = readout.inner_text()
         page.keyboard.press("ArrowLeft")
@@ -108,7 +113,103 @@ def test_curves_are_read_by_pointer_and_keys_and_switched_off(pages):
         page.keyboard.press("Enter")
         assert button.get_attribute("aria-pressed") == "false"
         assert "two, mean:" not in readout.inner_text()
-        assert page.locator(".chart polyline[visibility=hidden]").count() == 1
+        assert page.locator(".chart polyline").count() == 2
+
+
+def test_a_curve_has_no_value_where_it_has_no_points(pages):
+    with opened(pages["both"].as_uri()) as page:
+        page.locator(".chart > svg").focus()
+        page.keyboard.press("End")
+        words = page.locator(".chart .readout").inner_text()
+        assert words.startswith("6400 environment steps · one, mean: ")
+        assert "two, mean: ended at 3200" in words
+        assert "three, mean: ended at 1600" in words
+        assert page.locator(".chart .dot[visibility=visible]").count() == 1
+        page.keyboard.press("Home")
+        assert "ended" not in page.locator(".chart .readout").inner_text()
+        # One point is drawn as a point.
+        assert page.locator(".chart .point").count() == 1
+
+
+def test_every_line_looks_different_and_the_best_are_shown_when_asked_for(pages):
+    with opened(pages["both"].as_uri()) as page:
+        lines = page.locator(".chart polyline")
+        assert lines.count() == 3
+        for _ in range(3):
+            page.locator(".legend button[aria-pressed=false]").first.click()
+        looks = lines.evaluate_all(
+            "all => all.map(each => each.getAttribute('stroke') + each.getAttribute('stroke-dasharray'))"
+        )
+        assert len(set(looks)) == len(looks) == 6
+
+
+def test_letters_of_a_chart_keep_their_size_when_the_window_changes(pages):
+    with opened(pages["both"].as_uri(), 1000) as page:
+
+        def letter():
+            return page.eval_on_selector(".chart > svg text", "each => each.getBoundingClientRect().height")
+
+        wide = letter()
+        page.set_viewport_size({"width": 420, "height": 800})
+        page.wait_for_function("document.querySelector('.chart > svg').viewBox.baseVal.width < 420")
+        assert letter() == pytest.approx(wide, rel=0.05)
+
+
+def test_each_part_of_a_page_about_several_runs_says_whose_it_is(pages):
+    with opened(pages["both"].as_uri()) as page:
+        for title in ("Film", "Transfer to bodies never seen in training", "Wiring", "Gait"):
+            said = page.locator(f"h2:text-is('{title}') + * h3, h2:text-is('{title}') + .doc + * h3").all_inner_texts()
+            assert said == ["one", "two", "three"], title
+
+
+def test_a_table_wider_than_its_page_keeps_its_first_column(pages):
+    with opened(pages["both"].as_uri(), 400) as page:
+        page.locator("summary", has_text="numbers").click()
+        table = page.locator(".scroll").last
+        first = table.locator("tbody th[scope=row]").first
+        before = first.bounding_box()["x"]
+        assert table.evaluate("each => each.scrollLeft = 150") == 150
+        assert table.evaluate("each => each.scrollLeft") > 100
+        assert first.bounding_box()["x"] == before
+        assert "gradient" in table.evaluate("each => getComputedStyle(each).backgroundImage")
+
+
+def test_a_report_folds_its_numbers_and_offers_only_what_reads_a_recording(pages):
+    with opened(pages["report"].as_uri()) as page:
+        assert not page.locator("table.has-units").is_visible()
+        offered = page.locator(".missing", has_text="Not measured yet").inner_text()
+        assert "timescales" in offered
+        assert not any(study in offered for study in ("lesions", "robustness", "critical_periods", "gait"))
+        bodies = page.locator("h2:text-is('Transfer to bodies never seen in training') + * tbody th").all_inner_texts()
+        assert set(bodies) == {"swimmer4"}
+
+
+@pytest.mark.parametrize("name", ["report", "both", "gallery"])
+def test_ids_are_unique_and_every_image_has_a_name(pages, name):
+    with opened(pages[name].as_uri()) as page:
+        ids = page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)")
+        assert len(set(ids)) == len(ids) > 10
+        shown = "video, svg:not([aria-hidden])"
+        assert page.locator(shown).count() == page.locator("video[aria-label], svg[role][aria-label]").count()
+        # What refers to an id still finds it.
+        lost = "[...document.querySelectorAll('use')].filter(each => !document.querySelector(each.href.baseVal)).length"
+        assert page.evaluate(lost) == 0
+
+
+def test_films_start_only_where_motion_is_welcome(pages):
+    for motion in ("no-preference", "reduce"):
+        with opened(pages["report"].as_uri(), motion=motion) as page:
+            page.wait_for_function("document.querySelector('video').readyState >= 2")
+            page.wait_for_timeout(200)
+            assert page.evaluate("document.querySelector('video').paused") is (motion == "reduce")
+
+
+@pytest.mark.parametrize("name", ["report", "gallery"])
+def test_pages_are_dark_where_that_is_preferred(pages, name):
+    with opened(pages[name].as_uri(), scheme="dark") as page:
+        colour = "each => getComputedStyle(each).backgroundColor"
+        assert page.eval_on_selector("body", colour) == "rgb(13, 17, 23)"
+        assert page.eval_on_selector(".figure", colour) == "rgb(255, 255, 255)"
 
 
 def test_a_gallery_of_nothing_is_one_line():

@@ -174,22 +174,21 @@ def test_an_agent_is_played_with_in_a_browser(served):
     server, url = served
     with opened(url) as page:
         page.wait_for_function("document.querySelector('#clock').textContent !== '0.00 s'")
-        body = page.locator(".pool .body")
-        first = body.get_attribute("points")
-        page.wait_for_function(f"document.querySelector('.pool .body').getAttribute('points') !== '{first}'")
+        first = page.locator(".pool .worm").get_attribute("d")
+        page.wait_for_function(f"document.querySelector('.pool .worm').getAttribute('d') !== '{first}'")
 
         page.locator("#pause").click()
-        page.wait_for_function("document.querySelector('#pause').textContent === 'Go on'")
+        page.wait_for_function("document.querySelector('#pause').textContent === 'Resume'")
         stopped = page.locator("#clock").inner_text()
         page.wait_for_timeout(200)
         assert page.locator("#clock").inner_text() == stopped
         page.locator("#pause").click()
         page.wait_for_function(f"document.querySelector('#clock').textContent !== '{stopped}'")
 
-        page.locator("[id='neuron B_d_1'] use").click()
+        page.locator("[data-neuron=B_d_1] use").click()
         page.wait_for_function("document.querySelector('#silenced').textContent === 'Silenced: B_d_1'")
         assert server.player.silenced == ("B_d_1",)
-        page.locator("[id='neuron B_d_1']").focus()
+        page.locator("[data-neuron=B_d_1]").focus()
         page.keyboard.press("Enter")
         page.wait_for_function("document.querySelector('#silenced').textContent === ''")
 
@@ -212,15 +211,88 @@ def test_an_agent_is_played_with_in_a_browser(served):
         page.locator("#length").fill("1.5")
         page.wait_for_function("document.querySelector('#length-out').textContent === '15.0 cm'")
         page.locator("#links").fill("8")
-        page.wait_for_function("document.querySelectorAll('[id^=\"neuron B_d\"]').length === 7")
-        page.wait_for_function("document.querySelector('.pool .body').getAttribute('points').split(' ').length === 9")
+        page.wait_for_function("document.querySelectorAll('[data-neuron^=B_d]').length === 7")
+
+
+def test_arrow_keys_go_on_changing_the_links_where_the_wiring_is_drawn_anew(served):
+    server, url = served
+    with opened(url) as page:
+        page.locator("#links").focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_function("document.querySelectorAll('[data-neuron^=B_d]').length === 8")
+        assert page.evaluate("document.activeElement.id") == "links"
+        assert page.locator("#links-out").inner_text() == "9"
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_function("document.querySelectorAll('[data-neuron^=B_d]').length === 7")
+        assert server.player.n_links == 8
+        # The new drawing answers as the first did.
+        page.locator("[data-neuron=B_d_6] use").click()
+        page.wait_for_function("document.querySelector('#silenced').textContent === 'Silenced: B_d_6'")
+
+
+def within(page, part):
+    """Return whether all of a part of the pool lies within it."""
+    inner, outer = page.locator(part).bounding_box(), page.locator(".pool").bounding_box()
+    return all(
+        outer[side] <= inner[side] and inner[side] + inner[size] <= outer[side] + outer[size]
+        for side, size in (("x", "width"), ("y", "height"))
+    )
+
+
+def test_the_longest_body_is_in_view_with_its_scale(player):
+    player.resize(links=24, length=2.0)
+    with serving(player) as (_, url), opened(url) as page:
+        page.wait_for_function("document.querySelector('#clock').textContent !== '0.00 s'")
+        page.locator("#pause").click()
+        assert within(page, ".pool .worm")
+        # 4.8 m long, of which a third is 1.6 m.
+        assert page.locator(".pool text", has_text="1 m").count() == 1
+        assert within(page, ".pool .bar")
+
+
+def test_a_target_out_of_view_has_an_arrow_to_it(tmp_path):
+    config = RunConfig("ncap", "es", task="navigate", steps=800, episode_steps=50, algorithm_options={"n_envs": 4})
+    held = Player(train(config, tmp_path / "navigate", progress=False))
+    with serving(held) as (server, url), opened(url) as page:
+        server.is_paused = True
+        for place, seen in (((1.5, -1.5), False), ((0.1, 0.1), True)):
+            held.env.task._target[0] = place
+            page.locator("[data-push=up]").click()
+            state = "visible" if seen else "hidden"
+            page.wait_for_function(f"document.querySelector('circle.target').getAttribute('visibility') === '{state}'")
+            arrow = page.locator("g.target")
+            assert (arrow.get_attribute("visibility") == "hidden") is seen
+            if not seen:
+                assert within(page, "g.target")
+                metres = np.linalg.norm(np.subtract(place, held.moment()["line"][0]))
+                assert page.locator(".pool text", has_text=f"{metres:.1f} m").count() == 1
+                turned = arrow.get_attribute("transform").split("rotate(")[1].rstrip(")")
+                assert 0 < float(turned) < 90
+    held.close()
+
+
+def test_a_silenced_neuron_can_be_read_and_colours_are_explained(served):
+    _, url = served
+    with opened(url, scheme="dark") as page:
+        page.locator("[data-neuron=B_d_1] use").click()
+        page.wait_for_selector(".silenced[data-neuron=B_d_1]")
+        fill = page.eval_on_selector("[data-neuron=B_d_1] use", "each => getComputedStyle(each).fill")
+        assert "1 1 1" in fill
+        key = page.locator(".key").inner_text()
+        assert all(word in key for word in ("above zero", "below zero", "silenced", "excites", "inhibits"))
 
 
 def test_a_page_fits_a_phone(served):
     _, url = served
     with opened(url, 400) as page:
-        page.wait_for_selector(".pool .body[points]", state="attached")
+        page.wait_for_selector(".pool .worm[d]", state="attached")
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        # A fingertip's worth of every neuron.
+        for box in page.locator("[data-neuron]").evaluate_all(
+            "all => all.map(each => each.getBoundingClientRect().toJSON())"
+        ):
+            assert min(box["width"], box["height"]) >= 24
 
 
 def test_what_cannot_be_is_said_on_the_page(runs):

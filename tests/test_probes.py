@@ -7,7 +7,7 @@ import pytest
 import xarray
 from nervecord.circuits import NCAP
 from nervecord.errors import InvalidRecording
-from nervecord.training.probes import Subject, run_probe, to_dot, to_networkx
+from nervecord.training.probes import Subject, draw_wiring, run_probe, to_dot, to_networkx
 from nervecord.training.probes.gait import travelling_index, undulation_frequency
 from nervecord.training.recording import Recording
 
@@ -130,3 +130,14 @@ def test_a_recording_round_trips_and_a_damaged_one_is_named(tmp_path):
     path.write_bytes((tmp_path / "recording.nc").read_bytes()[:2000])
     with pytest.raises(InvalidRecording, match=r"recording\.nc"):
         Recording.load(path)
+
+
+@pytest.mark.parametrize("joints", [5, 23])
+def test_the_diagram_shows_names_as_they_are_typed_apart_from_each_other(joints):
+    wiring = NCAP(joints).wiring()
+    figure = draw_wiring(wiring)
+    figure.canvas.draw()
+    labels = figure.axes[0].texts
+    assert {label.get_text().replace("\n", "") for label in labels} == {neuron.name for neuron in wiring.neurons}
+    boxes = [label.get_window_extent() for label in labels]
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import jinja2
 import numpy as np
 import pandas as pd
+from markupsafe import Markup, escape
 
 from .recording import Recording
 
@@ -26,21 +29,50 @@ def render_page(template: str, **values: Any) -> str:
     files = {"style": "page.css", "script": "page.js", "play": "play.js"}
     carried = {name: (own / file).read_text(encoding="utf-8") for name, file in files.items()}
     environment = jinja2.Environment(loader=jinja2.PackageLoader("nervecord.training", "."), autoescape=True)
+    numbers = itertools.count()
+    environment.filters["figure"] = lambda svg, label: embedded_svg(svg, f"figure{next(numbers)}", label)
     return environment.get_template(template).render(**carried, **values)
+
+
+def embedded_svg(svg: str, prefix: str, label: str) -> Markup:
+    """Return a figure to stand among others in a page: named for who cannot see it, its neurons found by `data-neuron`.
+
+    matplotlib gives the same ids to the parts of every figure: those that are referred to are kept, behind the
+    prefix.
+    """
+    wanted = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
+
+    def own(found: re.Match[str]) -> str:
+        name = found[1]
+        if name.startswith("neuron "):
+            return f' data-neuron="{name.removeprefix("neuron ")}"'
+        return f' id="{prefix}-{name}"' if name in wanted else ""
+
+    svg = re.sub(r' id="([^"]*)"', own, svg)
+    svg = re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}-", svg)
+    named = f'role="img" aria-label="{escape(label)}"'
+    if "data-neuron" in svg:
+        # Its neurons can be reached, so it is not one image; on a phone it scrolls rather than shrink to dust.
+        width = float(svg.split('viewBox="', 1)[1].split()[2])
+        named = f'role="group" aria-label="{escape(label)}" style="min-width: {0.7 * width:.0f}px"'
+    return Markup(svg.replace("<svg ", f"<svg {named} ", 1))
 
 
 def learning_data(metrics: Mapping[str, pd.DataFrame]) -> str:
     """Return the learning curves of runs, by their names, as JSON for a chart."""
     lines = []
-    for name, table in metrics.items():
-        for metric, label in _CURVES.items():
+    for run, (name, table) in enumerate(metrics.items()):
+        for kind, (metric, label) in enumerate(_CURVES.items()):
             rows = table[table["metric"] == metric]
             if len(rows):
                 kept = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(int))]
                 values = [float(f"{value:.6g}") for value in kept["value"]]
                 of = f"{name}, {label}" if len(metrics) > 1 else label
-                lines.append({"label": of, "x": [int(step) for step in kept["step"]], "y": values})
-    return _json({"lines": lines, "xlabel": "environment steps", "ylabel": "return of an episode"})
+                steps = [int(step) for step in kept["step"]]
+                lines.append({"label": of, "run": run, "kind": kind, "x": steps, "y": values})
+    return _json(
+        {"lines": lines, "kinds": len(_CURVES), "xlabel": "environment steps", "ylabel": "return of an episode"}
+    )
 
 
 def moments_data(recording: Recording) -> tuple[str, int]:
@@ -61,10 +93,10 @@ def moments_data(recording: Recording) -> tuple[str, int]:
     line = np.concatenate([(centres + half)[:, :1], centres - half], 1)
     line = (line - np.asarray(recording.com_pos[0, :steps], float)[:, None]) * _SPAN / lengths.sum()
     # The page's y axis points down.
-    body = np.round(line * (1, -1), 1).reshape(steps, -1)
+    body = np.round(line * (1, -1), 1)
     shown = _json(
         {
-            "names": list(recording.neurons), "steps": steps, "dt": recording.dt, "links": len(lengths),
+            "names": list(recording.neurons), "steps": steps, "dt": recording.dt, "span": _SPAN,
             "activity": base64.b64encode(levels.tobytes()).decode(), "body": body.tolist(),
         }
     )  # fmt: skip

@@ -1,99 +1,182 @@
 // A live agent: what the server tells is drawn, what is clicked is told to it.
 "use strict";
 
-const facts = JSON.parse(document.querySelector("#facts").textContent);
+const find = (id) => document.querySelector(`#${id}`);
+const facts = JSON.parse(find("facts").textContent);
 const pool = document.querySelector(".pool");
-const [WIDTH, HEIGHT] = [800, 450];
 const gridlines = element("g", {class: "grid"}, pool);
 const trail = element("polyline", {class: "trail"}, pool);
-const target = element("circle", {r: 10, fill: "#cf222e", visibility: "hidden"}, pool);
-const line = element("polyline", {class: "body"}, pool);
-const nose = element("circle", {r: 7, fill: "#1f6feb"}, pool);
-const find = (id) => document.querySelector(`#${id}`);
-const neurons = new Map();
+const target = element("circle", {class: "target", r: 8, visibility: "hidden"}, pool);
+const lay = worm(pool);
+const arrow = element("g", {class: "target", visibility: "hidden"}, pool);
+element("path", {d: "M14,0 L-8,-9 L-8,9 Z"}, arrow);
+const away = element("text", {"text-anchor": "middle", visibility: "hidden"}, pool);
+const bar = element("rect", {class: "bar", x: 14, height: 3}, pool);
+const barLabel = element("text", {"text-anchor": "middle"}, pool);
+let neurons = new Map();
 let past = [];
 let told = facts;
+let last = null;
+
+const written = (metres) => metres < 1 ? `${Math.round(100 * metres)} cm` : `${+metres.toFixed(1)} m`;
+
+// The largest of 1, 2, 5 times a power of ten that is not above.
+function roundLength(length) {
+  const power = 10 ** Math.floor(Math.log10(length));
+  return [5, 2, 1].find((step) => step * power <= 1.0001 * length) * power;
+}
 
 function draw(moment) {
-  // Two body lengths of the first body across, whatever it grows to.
-  const scale = WIDTH / 1.8;
-  const middle = moment.line.reduce(([a, b], [x, y]) => [a + x / moment.line.length, b + y / moment.line.length], [0, 0]);
-  const at = ([x, y]) => [WIDTH / 2 + (x - middle[0]) * scale, HEIGHT / 2 - (y - middle[1]) * scale];
-  const points = (list) => list.map((each) => at(each).map((value) => value.toFixed(1)).join(",")).join(" ");
+  last = moment;
+  // As large as it is shown, so that letters keep their size; the whole body fits, whichever way it lies.
+  const width = pool.clientWidth;
+  const height = Math.round(0.5625 * width);
+  pool.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const length = told.links * told.link_length;
+  const scale = height / (1.15 * length);
+  const middle = [0, 1].map((axis) => moment.line.reduce((sum, point) => sum + point[axis], 0) / moment.line.length);
+  const at = ([x, y]) => [width / 2 + (x - middle[0]) * scale, height / 2 - (y - middle[1]) * scale];
+  lay(moment.line.map(at), length * scale);
   if (past.length && moment.time < past.at(-1).time) past = [];
-  past.push({time: moment.time, middle});
-  past = past.slice(-400);
-  trail.setAttribute("points", points(past.map((each) => each.middle)));
-  line.setAttribute("points", points(moment.line));
-  const [x, y] = at(moment.line[0]);
-  nose.setAttribute("cx", x);
-  nose.setAttribute("cy", y);
-  if (moment.target.length) {
-    const [tx, ty] = at(moment.target);
-    target.setAttribute("cx", tx);
-    target.setAttribute("cy", ty);
-    target.setAttribute("visibility", "visible");
-  }
-  gridlines.replaceChildren();
-  const step = 0.2;
-  for (let gx = Math.ceil((middle[0] - 0.9) / step) * step; gx < middle[0] + 0.9; gx += step) {
-    element("line", {x1: at([gx, 0])[0], x2: at([gx, 0])[0], y1: 0, y2: HEIGHT}, gridlines);
-  }
-  for (let gy = Math.ceil((middle[1] - 0.5) / step) * step; gy < middle[1] + 0.5; gy += step) {
-    element("line", {y1: at([0, gy])[1], y2: at([0, gy])[1], x1: 0, x2: WIDTH}, gridlines);
-  }
-  told.names.forEach((name, i) => {
-    const level = moment.activity[i];
-    const shape = neurons.get(name);
-    if (!shape) return;
-    const silenced = moment.silenced.includes(name);
-    shape.use.style.fill = silenced ? "#24292f" : level >= 0 ? mixed("#f2a900", level) : mixed("#8250df", -level);
-    shape.group.setAttribute("aria-pressed", String(silenced));
-  });
+  past = [...past, {time: moment.time, middle}].slice(-400);
+  const shown = (place) => at(place).map((value) => value.toFixed(1)).join(",");
+  trail.setAttribute("points", past.map((each) => shown(each.middle)).join(" "));
+  drawGrid(width, height, scale, middle, roundLength(length / 3));
+  if (moment.target.length) aim(at(moment.target), width, height, scale, moment);
+  light(moment);
   find("clock").textContent = `${moment.time.toFixed(2)} s`;
   find("swum").textContent = moment.speed === null ? "" : `${moment.speed.toFixed(1)} cm/s`;
   find("silenced").textContent = moment.silenced.length ? `Silenced: ${moment.silenced.join(", ")}` : "";
 }
 
+// Lines one scale bar apart.
+function drawGrid(width, height, scale, middle, step) {
+  gridlines.replaceChildren();
+  const rule = (axis, size, line) => {
+    const first = Math.ceil((middle[axis] - size / 2 / scale) / step);
+    for (let i = first; i * step < middle[axis] + size / 2 / scale; i++) line((i * step - middle[axis]) * scale);
+  };
+  rule(0, width, (x) => element("line", {x1: width / 2 + x, x2: width / 2 + x, y1: 0, y2: height}, gridlines));
+  rule(1, height, (y) => element("line", {y1: height / 2 - y, y2: height / 2 - y, x1: 0, x2: width}, gridlines));
+  bar.setAttribute("width", step * scale);
+  bar.setAttribute("y", height - 16);
+  barLabel.setAttribute("x", 14 + step * scale / 2);
+  barLabel.setAttribute("y", height - 22);
+  barLabel.textContent = written(step);
+}
+
+// The target, or an arrow to it at the edge, with its distance from the nose.
+function aim([x, y], width, height, scale, {line, target: goal}) {
+  const [dx, dy] = [x - width / 2, y - height / 2];
+  const share = Math.min((width / 2 - 22) / Math.abs(dx), (height / 2 - 22) / Math.abs(dy));
+  const seen = share >= 1;
+  target.setAttribute("visibility", seen ? "visible" : "hidden");
+  arrow.setAttribute("visibility", seen ? "hidden" : "visible");
+  away.setAttribute("visibility", seen ? "hidden" : "visible");
+  target.setAttribute("cx", x);
+  target.setAttribute("cy", y);
+  if (seen) return;
+  const [ex, ey] = [width / 2 + share * dx, height / 2 + share * dy];
+  arrow.setAttribute("transform", `translate(${ex} ${ey}) rotate(${Math.atan2(dy, dx) * 180 / Math.PI})`);
+  away.setAttribute("x", Math.min(Math.max(ex, 30), width - 30));
+  away.setAttribute("y", ey + (dy > 0 ? -18 : 28));
+  away.textContent = written(Math.hypot(goal[0] - line[0][0], goal[1] - line[0][1]));
+}
+
+function light(moment) {
+  told.names.forEach((name, i) => {
+    const shape = neurons.get(name);
+    if (!shape) return;
+    const silenced = moment.silenced.includes(name);
+    shape.use.style.fill = tint(silenced ? 0 : moment.activity[i]);
+    shape.group.classList.toggle("silenced", silenced);
+    if (document.body.dataset.reachable) shape.group.setAttribute("aria-pressed", String(silenced));
+  });
+}
+
+// Give each neuron of the drawing its name, and to fingers and keys.
+function wire() {
+  neurons = new Map();
+  for (const name of told.names) {
+    const group = document.querySelector(`[data-neuron="${CSS.escape(name)}"]`);
+    if (!group) continue;
+    const use = group.querySelector("use");
+    neurons.set(name, {group, use});
+    element("title", {}, group).textContent = name;
+    if (!document.body.dataset.reachable) continue;
+    element("circle", {class: "reach", cx: use.getAttribute("x"), cy: use.getAttribute("y")}, group);
+    group.setAttribute("tabindex", 0);
+    group.setAttribute("role", "button");
+    group.setAttribute("aria-label", `silence ${name}`);
+    const toggle = () => tell({silence: name});
+    group.addEventListener("click", toggle);
+    group.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); toggle(); }
+    });
+  }
+  if (find("names")) find("names").replaceChildren(...told.names.map((name) => new Option(name)));
+  reach();
+}
+
+// A finger needs 24 pixels, or half the way to the next neuron where they stand closer.
+function reach() {
+  const drawing = find("wiring").querySelector("svg");
+  const units = drawing.viewBox.baseVal.width / drawing.getBoundingClientRect().width;
+  const circles = [...drawing.querySelectorAll(".reach")];
+  const places = circles.map((each) => [Number(each.getAttribute("cx")), Number(each.getAttribute("cy"))]);
+  circles.forEach((circle, i) => {
+    const [cx, cy] = places[i];
+    const next = Math.min(...places.map(([x, y], j) => i === j ? Infinity : Math.hypot(x - cx, y - cy)));
+    circle.setAttribute("r", Math.min(12.5 * units, next / 2));
+  });
+}
+
+// While an answer is awaited, sliders show what is wanted; of many moves of one only the last is told.
+const wanted = new Map();
+let awaited = 0;
+
 function learn(now) {
   told = now;
-  find("pause").textContent = now.paused ? "Go on" : "Pause";
+  find("pause").textContent = now.paused ? "Resume" : "Pause";
+  if (awaited || wanted.size) return;
   find("speed").value = Math.log2(now.speed);
   find("links").value = now.links;
   find("length").value = now.length;
-  find("speed-out").textContent = `${now.speed.toFixed(2)} ×`;
-  find("links-out").textContent = now.links;
-  find("length-out").textContent = `${(100 * now.link_length).toFixed(1)} cm`;
+  say();
+}
+function say() {
+  const [speed, links, length] = ["speed", "links", "length"].map((what) => Number(find(what).value));
+  const words = {speed: `${(2 ** speed).toFixed(2)} ×`, links: `${links}`,
+    length: `${(100 * told.link_length / told.length * length).toFixed(1)} cm`};
+  for (const [what, text] of Object.entries(words)) {
+    find(`${what}-out`).textContent = text;
+    find(what).setAttribute("aria-valuetext", text);
+  }
 }
 
 const socket = new WebSocket(`ws://${location.host}/live`);
-const tell = (order) => socket.send(JSON.stringify(order));
+function tell(order) {
+  awaited += 1;
+  socket.send(JSON.stringify(order));
+}
+function tellWanted() {
+  for (const [what, value] of wanted) {
+    if (awaited) return;
+    wanted.delete(what);
+    tell({[what]: value});
+  }
+}
 socket.addEventListener("message", (event) => {
   const news = JSON.parse(event.data);
-  if (news.reload) return location.reload();
-  if (news.error) { find("said").textContent = news.error; return; }
+  if (news.answered) { awaited -= 1; tellWanted(); }
+  if (news.error) find("said").textContent = news.error;
   if (news.facts) learn(news.facts);
+  if (news.wiring) { find("wiring").innerHTML = news.wiring; wire(); }
   if (news.line) draw(news);
 });
 socket.addEventListener("close", () => { find("said").textContent = "The server has stopped."; });
 
-for (const name of facts.names) {
-  const group = document.querySelector(`[id="neuron ${CSS.escape(name)}"]`);
-  if (!group) continue;
-  neurons.set(name, {group, use: group.querySelector("use")});
-  element("title", {}, group).textContent = name;
-  if (!document.body.dataset.reachable) continue;
-  group.setAttribute("tabindex", 0);
-  group.setAttribute("role", "button");
-  group.setAttribute("aria-label", `silence ${name}`);
-  const toggle = () => tell({silence: name});
-  group.addEventListener("click", toggle);
-  group.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); toggle(); }
-  });
-}
 if (find("by-name")) {
-  find("names").replaceChildren(...facts.names.map((name) => new Option(name)));
   find("by-name").addEventListener("submit", (event) => {
     event.preventDefault();
     find("said").textContent = "";
@@ -105,7 +188,15 @@ find("restart").addEventListener("click", () => tell({restart: true}));
 for (const button of document.querySelectorAll("[data-push]")) {
   button.addEventListener("click", () => { find("said").textContent = ""; tell({push: button.dataset.push}); });
 }
-find("speed").addEventListener("change", () => tell({speed: 2 ** Number(find("speed").value)}));
-find("links").addEventListener("change", () => { find("said").textContent = ""; tell({links: Number(find("links").value)}); });
-find("length").addEventListener("change", () => { find("said").textContent = ""; tell({length: Number(find("length").value)}); });
+for (const [what, meant] of [["speed", (value) => 2 ** value], ["links", Number], ["length", Number]]) {
+  find(what).addEventListener("input", say);
+  find(what).addEventListener("change", () => {
+    find("said").textContent = "";
+    wanted.set(what, meant(Number(find(what).value)));
+    tellWanted();
+  });
+}
 learn(facts);
+wire();
+new ResizeObserver(() => { if (last) draw(last); }).observe(pool);
+new ResizeObserver(reach).observe(find("wiring"));

@@ -15,7 +15,7 @@ from ..envs import Body
 from ..errors import NervecordError
 from .extras import require
 from .figures import figure_svg
-from .page_data import render_page
+from .page_data import embedded_svg, render_page
 from .player import LENGTH, LINKS, Player
 from .probes import draw_wiring
 from .run import Run
@@ -80,10 +80,9 @@ class PlayServer:
 
     async def _page(self, request: Any) -> Any:
         self._check(request)
-        wiring = figure_svg(draw_wiring(self.player.agent.circuit.wiring()))
         config = self.player.run.config
         text = render_page(
-            "play.html.j2", wiring=wiring, links=LINKS, length=LENGTH, speeds=_SPEEDS,
+            "play.html.j2", wiring=self._wiring(), links=LINKS, length=LENGTH, speeds=_SPEEDS,
             can_be_pinned=self.player.agent.circuit.can_be_pinned,
             about=f"{config.circuit} trained by {config.algorithm} to {config.task}",
             facts=json.dumps(self._facts()).replace("<", "\\u003c"),
@@ -105,14 +104,17 @@ class PlayServer:
 
     async def _answer(self, page: Any, text: str) -> None:
         before = self.player.n_links
+        answer: dict[str, Any] = {"answered": True}
         try:
             self.obey(json.loads(text))
         except (NervecordError, ValueError, TypeError, AttributeError) as error:
-            await page.send_json({"error": str(error)})
+            answer["error"] = str(error)
+        await page.send_json(answer)
+        told = {"facts": self._facts(), **self.player.moment()}
         if self.player.n_links != before:
             # Other neurons, another drawing.
-            await self._show({"reload": True})
-        await self._show({"facts": self._facts(), **self.player.moment()})
+            told["wiring"] = self._wiring()
+        await self._show(told)
 
     def obey(self, order: dict[str, Any]) -> None:
         """Do what a page asks for: one of pause, speed, push, silence, links, length and restart.
@@ -138,6 +140,9 @@ class PlayServer:
             case _:
                 raise NervecordError(f"{order} is no order; give pause, speed ({_SPEEDS[0]} to {_SPEEDS[1]}), push, "
                                      "silence, links, length or restart")  # fmt: skip
+
+    def _wiring(self) -> str:
+        return embedded_svg(figure_svg(draw_wiring(self.player.agent.circuit.wiring())), "wiring", "wiring")
 
     def _facts(self) -> dict[str, Any]:
         player = self.player

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from .. import __version__
 from ..envs import make_body
@@ -15,7 +17,7 @@ from .figures import figure_svg, learning_curve, transfer_bars
 from .folder import read_json, write_text
 from .page_data import learning_data, moments_data, render_page
 from .probes import PROBES, draw_wiring
-from .probing import merged, probed
+from .probing import chosen, merged, probed
 from .recording import Recording
 from .rollout import record
 from .run import Run
@@ -44,19 +46,19 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     facts = [summary(run) for run in opened]
     found = [probed(run) for run in opened]
     sections = [
-        _side_by_side("Film", [_film(run) for run in opened]),
+        _side_by_side("Film", [_film(run) for run in opened], names),
         _side_by_side("Learning", [_learning(names, opened)]),
-        _side_by_side("Transfer to bodies never seen in training", [_transfer(run) for run in opened]),
-        _side_by_side("Wiring", [_wiring(run) for run in opened]),
+        _side_by_side("Transfer to bodies never seen in training", [_transfer(run) for run in opened], names),
+        _side_by_side("Wiring", [_wiring(run) for run in opened], names),
         *(
-            _side_by_side(name.replace("_", " ").capitalize(), [_probe(each.get(name), name) for each in found])
+            _side_by_side(name.replace("_", " ").capitalize(), [_probe(each.get(name), name) for each in found], names)
             | {"doc": PROBES[name].doc}
             for name in PROBES
             if name != "diagram" and any(name in each for each in found)
         ),
         _numbers(names, found),
     ]
-    unmeasured = [name for name in PROBES if not any(name in each for each in found)]
+    unmeasured = [name for name in chosen(["all"]) if not any(name in each for each in found)]
     page = render_page(
         "report.html.j2",
         title=" and ".join(names),
@@ -119,15 +121,15 @@ def _details(run: Run, facts: dict[str, Any]) -> str:
 
 
 def _tiles(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
-    tiles = [{"value": str(facts["weights"]), "label": "trained weights"}]
+    tiles = [{"value": f"{facts['weights']:,}", "label": "trained weights"}]
     path = run.path / "evaluation.json"
     if path.exists():
         found = read_json(path, f"{run.path} is damaged")
         value = found["return"]
         tiles.append(
             {
-                "value": f"{value['mean']:.0f}",
-                "label": f"return, 95 % interval {value['low']:.0f} to {value['high']:.0f}, {value['n']} episodes",
+                "value": f"{value['mean']:,.0f}",
+                "label": f"return, 95 % interval {_interval(value)}, {value['n']:,} episodes",
             }
         )
         if "net_speed" in found:
@@ -136,14 +138,20 @@ def _tiles(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
     return tiles
 
 
-def _side_by_side(title: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"title": title, "id": title.lower().replace(" ", "-"), "cells": cells}
+def _interval(value: Mapping[str, Any] | pd.Series) -> str:
+    return f"{value['low']:,.0f} to {value['high']:,.0f}"
+
+
+def _side_by_side(title: str, cells: list[dict[str, Any]], names: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a section; with `names`, each cell is about the run of that name."""
+    named = [{**cell, "run": name} for cell, name in zip(cells, names, strict=True)] if names else cells
+    return {"title": title, "id": title.lower().replace(" ", "-"), "cells": named}
 
 
 def _film(run: Run) -> dict[str, Any]:
     films = sorted(run.path.glob("*.mp4"))
     if not films:
-        return {"missing": f"none yet: nervecord render {run.path} --out {run.path}/film.mp4"}
+        return {"missing": f"No film yet: nervecord render {run.path} --out {run.path}/film.mp4"}
     data = base64.b64encode(films[0].read_bytes()).decode()
     return {"video": f"data:video/mp4;base64,{data}"}
 
@@ -152,7 +160,7 @@ def _learning(names: list[str], runs: Sequence[Run]) -> dict[str, Any]:
     metrics = {name: run.metrics() for name, run in zip(names, runs, strict=True)}
     return {
         "chart": learning_data(metrics),
-        "svg": "".join(figure_svg(learning_curve(each)) for each in metrics.values()),
+        "curves": [figure_svg(learning_curve(each)) for each in metrics.values()],
     }
 
 
@@ -165,38 +173,49 @@ def _wiring(run: Run) -> dict[str, Any]:
 
 def _transfer(run: Run) -> dict[str, Any]:
     table = transfer_table(run)
-    if table.empty:
-        return {"missing": f"none yet: nervecord transfer {run.path}"}
-    rows = []
-    for _, row in table.iterrows():
-        found = ["does not fit", "", ""]
-        if row["n"]:
-            interval = f"{row['low']:.0f} to {row['high']:.0f}"
-            found = [f"{row['mean']:.0f}", interval, f"{100 * row['net_speed']:.1f}"]
-        rows.append([row["body"], row["agent"], *found, int(row["n"])])
+    own = table["body"] == make_body(run.config.body).name
+    others = table[~own]
+    if others.empty:
+        return {"missing": f"No other body yet: nervecord transfer {run.path}"}
+    known = [f"{row['agent']} {row['mean']:,.0f} ({_interval(row)})" for _, row in table[own].iterrows() if row["n"]]
     columns = ["body", "agent", "return", "95 % interval", "net speed (cm/s)", "episodes"]
-    return {"svg": figure_svg(transfer_bars(table)), "columns": columns, "rows": rows}
+    return {
+        "svg": figure_svg(transfer_bars(others)),
+        "columns": columns,
+        "groups": {"": [_score(row) for _, row in others.iterrows()]},
+        "words": [f"For comparison, {', '.join(known)} on the body of the training"] if known else [],
+    }
+
+
+def _score(row: pd.Series) -> list[str]:
+    found = ["does not fit", "", ""]
+    if row["n"]:
+        found = [f"{row['mean']:,.0f}", _interval(row), f"{100 * row['net_speed']:.1f}"]
+    return [row["body"], row["agent"], *found, f"{row['n']:,}"]
 
 
 def _probe(found: dict[str, Any] | None, name: str) -> dict[str, Any]:
     if found is None:
-        return {"missing": f"not measured: --probes {name}"}
+        return {"missing": f"Not measured: --probes {name}"}
     if "missing" in found:
-        return {"missing": f"could not be measured: {found['missing']}"}
+        return {"missing": f"Could not be measured: {found['missing']}"}
     words = found["words"]
     return {"svg": found.get("svg"), "words": words[:_LONG], "more_words": words[_LONG:]}
 
 
 def _numbers(names: list[str], found: list[dict[str, dict[str, Any]]]) -> dict[str, Any] | None:
     """Return one table of every number of every probe, a column for each run."""
-    rows = []
+    groups = {}
     for name in PROBES:
         tables = [merged(each.get(name, {}).get("numbers", {})) for each in found]
+        rows = []
         for quantity in dict.fromkeys(quantity for table in tables for quantity in table):
             unit = next(table[quantity][1] for table in tables if quantity in table)
-            values = [table[quantity][0] if quantity in table else "" for table in tables]
-            rows.append([name.replace("_", " "), quantity, *values, unit])
-    if not rows:
+            rows.append([quantity, *(table[quantity][0] if quantity in table else "" for table in tables), unit])
+        if rows:
+            groups[name.replace("_", " ")] = rows
+    if not groups:
         return None
-    columns = ["probe", "quantity", *(names if len(names) > 1 else ["value [95 % interval]"]), "unit"]
-    return _side_by_side("All numbers", [{"columns": columns, "rows": rows, "is_text": 2}])
+    columns = ["quantity", *(names if len(names) > 1 else ["value [95 % interval]"]), "unit"]
+    folded = f"{sum(map(len, groups.values())):,} numbers of {len(groups)} probes"
+    return _side_by_side("All numbers", [{"columns": columns, "groups": groups, "has_units": True, "folded": folded}])

@@ -110,7 +110,7 @@ class NeuronView:
                 width=3 * _SMOOTH if pinned else _SMOOTH,
             )
             if len(self._neurons) <= _LABELLED:
-                draw.text((x, y + radius + 2), neuron.name.replace("muscle", "M"), fill=_FAINT, font=font, anchor="mt")
+                draw.text((x, y + radius + 2), neuron.name, fill=_FAINT, font=font, anchor="mt")
         return image.reduce(_SMOOTH)
 
     def _draw_activity(self, image: Image.Image, instant: int) -> None:

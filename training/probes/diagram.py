@@ -6,6 +6,7 @@ import networkx as nx
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
+from scipy.spatial import cKDTree
 
 from ...circuits import Neuron, Synapse, Wiring
 from .probe import ProbeResult, Subject
@@ -21,6 +22,8 @@ _FILL = {
     "muscle": "#ffebe9",
 }
 _MOST_EDGES = 300
+_ASIDE, _ABOVE = 0.15, 0.6  # free margins, in the units of places
+_NAMED = 20  # points across, of a circle that holds a name
 
 
 def diagram(subject: Subject) -> ProbeResult:
@@ -68,7 +71,8 @@ def draw_wiring(wiring: Wiring) -> Figure:
     axes.set_axis_off()
     strongest = sorted(wiring.synapses, key=lambda synapse: -abs(synapse.weight))[:_MOST_EDGES]
     heaviest = max((abs(synapse.weight) for synapse in strongest), default=1.0) or 1.0
-    many = len(wiring.neurons) > 60
+    circle = _circle(places, figure)
+    many = circle < _NAMED
     for synapse in strongest:
         excites = synapse.weight >= 0
         axes.add_patch(
@@ -77,8 +81,8 @@ def draw_wiring(wiring: Wiring) -> Figure:
                 places[synapse.post],
                 arrowstyle="-|>" if excites else "|-|,widthA=0,widthB=0.25",
                 mutation_scale=9,
-                shrinkA=5 if many else 17,
-                shrinkB=5 if many else 17,
+                shrinkA=circle / 2 + 1,
+                shrinkB=circle / 2 + 1,
                 linewidth=0.3 + 1.7 * abs(synapse.weight) / heaviest,
                 color=_EXCITATORY if excites else _INHIBITORY,
                 alpha=0.35 if many else 0.85,
@@ -93,7 +97,7 @@ def draw_wiring(wiring: Wiring) -> Figure:
             x,
             y,
             "o",
-            markersize=7 if many else 32,
+            markersize=circle,
             color=_FILL[neuron.role],
             markeredgecolor="#57606a",
             zorder=2,
@@ -101,17 +105,20 @@ def draw_wiring(wiring: Wiring) -> Figure:
             gid=f"neuron {neuron.name}",
         )
         if not many:
-            size = 8 if len(neuron.name) < 6 else 6
-            axes.text(x, y, neuron.name.replace("muscle_", "M_"), ha="center", va="center", fontsize=size, zorder=3)
+            label = _broken(neuron.name)
+            # A letter is about 0.6 of its size wide.
+            size = min(0.25, 1.4 / max(map(len, label.split("\n")))) * circle
+            axes.text(x, y, label, ha="center", va="center", fontsize=size, linespacing=1.0, zorder=3)
     xs, ys = zip(*places.values(), strict=True)
-    axes.set_xlim(min(xs) - 0.15, max(xs) + 0.15)
-    axes.set_ylim(min(ys) - 0.6, max(ys) + 0.6)
+    axes.set_xlim(min(xs) - _ASIDE, max(xs) + _ASIDE)
+    axes.set_ylim(min(ys) - _ABOVE, max(ys) + _ABOVE)
     shown = (
-        f"the strongest {len(strongest)} of {len(wiring.synapses)} synapses, "
+        f"the strongest {len(strongest):,} of {len(wiring.synapses):,} synapses; "
         if len(strongest) < len(wiring.synapses)
         else ""
     )
-    axes.set_title(f"{shown}head left, tail right; blue excites, red inhibits", fontsize=9, color="#57606a")
+    # At the left, where a page that scrolls sideways begins.
+    axes.set_title(f"{shown}head left, tail right; blue excites, red inhibits", fontsize=9, color="#57606a", loc="left")
     return figure
 
 
@@ -137,6 +144,24 @@ def neuron_places(neurons: tuple[Neuron, ...]) -> dict[str, tuple[float, float]]
             y += 0.5 * sensed.index(_kind(neuron))
         places[neuron.name] = (x, -y if neuron.side == "v" else (y if neuron.side or not sided else 0.0))
     return places
+
+
+def _circle(places: dict[str, tuple[float, float]], figure: Figure) -> float:
+    """Return how many points across a neuron is drawn, so that neighbours do not touch."""
+    at = np.array(list(places.values()))
+    extent = np.ptp(at, axis=0) + 2 * np.array([_ASIDE, _ABOVE])
+    in_points = at / extent * 72 * figure.get_size_inches()
+    to_neighbour = cKDTree(in_points).query(in_points, k=2)[0][:, 1]
+    return float(np.clip(0.8 * to_neighbour.min(), 7, 32))
+
+
+def _broken(name: str) -> str:
+    """Return a name as it is typed; in two lines where it is long, after the underscore nearest to its middle."""
+    breaks = [place + 1 for place, letter in enumerate(name[:-1]) if letter == "_"]
+    if len(name) < 7 or not breaks:
+        return name
+    place = min(breaks, key=lambda each: abs(2 * each - len(name)))
+    return f"{name[:place]}\n{name[place:]}"
 
 
 def _crosses(places: dict[str, tuple[float, float]], synapse: Synapse) -> bool:
