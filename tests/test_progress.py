@@ -7,7 +7,7 @@ import pytest
 from nervecord.progress import progress_bar
 
 
-@pytest.mark.parametrize(("is_terminal", "least", "most"), [(True, 4, 20), (False, 1, 3)])
+@pytest.mark.parametrize(("is_terminal", "least", "most"), [(True, 4, 200), (False, 1, 3)])
 def test_a_bar_is_drawn_often_on_a_terminal_alone(is_terminal, least, most, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     bar = progress_bar(total=200)
