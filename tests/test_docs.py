@@ -90,6 +90,12 @@ def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
             run_shell(text)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT).with_suffix("")))
+def test_no_page_is_a_heading_alone(page):
+    lines = page.read_text().splitlines()
+    assert len([line for line in lines if line.strip() and not line.startswith("#")]) >= 1
+
+
 def test_the_built_concepts_page_defines_six_nouns(tmp_path):
     pytest.importorskip("mkdocs", reason='pip install "nervecord[docs]"')
     from mkdocs.commands.build import build
