@@ -92,9 +92,8 @@ def _keep(run: Run, scores: pd.DataFrame) -> None:
     """Put scores beside those of other bodies; where the same weights have more episodes, those stay."""
     store, step = Store(run.path / "results.sqlite"), _step(run)
     held = store.read(_STUDY)
-    groups = dict(
-        list(held[(held["stage"] != "trained") | held["step"].isin((step, None))].groupby(_AGENT, sort=False))
-    )
+    is_current = (held["stage"] != "trained") | held["step"].isna() | (held["step"] == step)
+    groups = dict(list(held[is_current].groupby(_AGENT, sort=False)))
     kept = []
     for key, new in scores.groupby(_AGENT, sort=False):
         old = groups.get(key, new)
@@ -104,8 +103,8 @@ def _keep(run: Run, scores: pd.DataFrame) -> None:
             groups[key] = new
     if kept:
         _log.warning("nervecord: %s keeps what was measured on more episodes: %s", run.path, ", ".join(kept))
-    held = pd.concat(groups.values()).astype(object)
-    store.put(_STUDY, held.where(held.notna(), None).to_dict("records"))
+    merged = pd.concat(groups.values()).astype(object)
+    store.put(_STUDY, merged.where(merged.notna(), None).to_dict("records"))  # type: ignore[arg-type]
 
 
 def _table(scores: pd.DataFrame) -> pd.DataFrame:
