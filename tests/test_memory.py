@@ -299,7 +299,7 @@ def test_a_curriculum_that_diverges_stops_at_its_last_good_checkpoint(tmp_path, 
         ({"task": "sum"}, UnknownName, "unknown bit task 'sum'"),
         ({"kind": "double-head"}, UnknownName, "unknown curriculum"),
         ({"updates": 0}, InvalidRun, "updates is 0"),
-        ({"max_n": 1}, InvalidRun, "give 2 or more"),
+        ({"max_n": 1}, InvalidRun, "max_n is 1; give a whole number, 2 or more"),
     ],
 )
 def test_a_wrong_curriculum_is_one_line(options, error, message):

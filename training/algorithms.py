@@ -6,6 +6,39 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from .options import Allowed, ListOf, Number, OneOf
+
+_COUNT = Number(1, is_whole=True)
+_POSITIVE = Number(0, above=True)
+_SHARE = Number(0, 1)
+# An option means the same to every algorithm that has it, unless the algorithm says otherwise.
+_ALLOWED: dict[str, Allowed] = {
+    "n_envs": _COUNT,
+    "population": Number(2, is_whole=True, also=(None,)),
+    "sigma": _POSITIVE,
+    "learning_rate": _POSITIVE,
+    "n_steps": _COUNT,
+    "batch_size": _COUNT,
+    "sequence_length": _COUNT,
+    "n_epochs": _COUNT,
+    "gamma": _SHARE,
+    "gae_lambda": _SHARE,
+    "clip_range": _POSITIVE,
+    "ent_coef": Number(0),
+    "vf_coef": Number(0),
+    "max_grad_norm": _POSITIVE,
+    "action_std": Number(0, above=True, also=(None,)),
+    "critic": OneOf(("shared", "separate", "mlp", None)),
+    "critic_hidden": ListOf(_COUNT),
+    "normalize_observation": OneOf((True, False)),
+    "normalize_reward": OneOf((True, False)),
+    "buffer_size": _COUNT,
+    "learning_starts": Number(0, is_whole=True),
+    "tau": Number(0, 1, above=True),
+    "gradient_steps": _COUNT,
+    "action_noise": Number(0),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
@@ -16,6 +49,7 @@ class Algorithm:
         defaults: every option with its default.
         for_priors: defaults for circuits that work before training and are kept near what they do.
         for_memory: defaults for circuits that learn through time.
+        allowed: what values the options may take.
         trains_memory: whether it can train circuits with a memory; those that cannot read the time from
             the observation instead of counting it.
     """
@@ -24,6 +58,7 @@ class Algorithm:
     defaults: Mapping[str, Any]
     for_priors: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     for_memory: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    allowed: Mapping[str, Allowed] = dataclasses.field(default_factory=lambda: _ALLOWED)
     trains_memory: bool = True
 
 
@@ -86,6 +121,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "sac": Algorithm(
         "soft actor-critic",
         {**_REPLAY, "learning_rate": 3e-4, "ent_coef": "auto"},
+        allowed={**_ALLOWED, "ent_coef": Number(0, also=("auto",))},
         trains_memory=False,
     ),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +10,7 @@ import tyro
 
 from ..errors import NervecordError
 from .commands import Curriculum, Evaluate, Resume, Train, Transfer
+from .plain_json import json_text
 from .result_commands import Bench, Demo, Doctor, Export, Gallery, Import, Names, Play, Probe, Record, Render, Report
 from .study_commands import Ablate, Compare, Reproduce, Sweep
 from .worm_commands import Worm
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(_complain(f"{error.strerror or error}{where}; nothing whole was lost, the same command goes on", 1))
     except KeyboardInterrupt:
         sys.exit(_complain("interrupted; the same command goes on from the last checkpoint", 130))
-    print(json.dumps(result, indent=1, default=_plain) if command.json else _text(result))
+    print(json_text(result) if command.json else _text(result))
 
 
 # How what is empty is shown.
@@ -71,7 +71,3 @@ def _text(value: Any, indent: str = "") -> str:
             shown = item[0] if isinstance(item, list) and item else item
             lines.append(f"{indent}{key:<{width}}  {_WORDS.get(str(shown), shown)}".rstrip())
     return "\n".join(lines)
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -257,7 +257,9 @@ class Transfer(OnRun):
         from .transfer import transfer
 
         table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
-        return json.loads(table.to_json(orient="records")) if self.json else table.round(3).to_string(index=False)
+        if self.json:
+            return json.loads(table.to_json(orient="records"))
+        return table.round(3).to_string(index=False, na_rep="")
 
 
 def _pairs(texts: tuple[str, ...]) -> list[tuple[str, str]]:

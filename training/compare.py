@@ -50,10 +50,10 @@ def compare(
     out = Path(out)
     if len(opened) < 2:
         raise InvalidRun(f"{len(opened)} run to compare; give two or more")
-    if out.exists() and any(out.iterdir()) and not (out / "results.sqlite").exists():
+    store = Store(out / "results.sqlite")
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or len(store.read("comparison")))):
         raise OutputExists(f"{out} exists and holds no comparison; give another --out")
     groups = _groups(opened)
-    store = Store(out / "results.sqlite")
     for label, members in groups.items():
         for run in members:
             about = {"study": "comparison", "agent": label, **run_facts(run.config)}

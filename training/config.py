@@ -15,6 +15,15 @@ from ..envs.deficits import Deficit, DeficitVecEnv
 from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import CircuitMismatch, InvalidRun, UnknownName
 from .algorithms import ALGORITHMS
+from .options import Number, wrong_value
+
+_NUMBERS = {
+    "seed": Number(0, 2**32 - 1, is_whole=True),
+    "steps": Number(1, is_whole=True),
+    "episode_steps": Number(1, is_whole=True, also=(None,)),
+    "checkpoint_every": Number(1, is_whole=True),
+    "evaluate_every": Number(1, is_whole=True, also=(None,)),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,17 +79,15 @@ class RunConfig:
             if name not in known:
                 raise UnknownName(kind, name, known)
         object.__setattr__(self, "body", make_body(self.body))
-        for name in ("steps", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise InvalidRun(f"{name} is {getattr(self, name)}; give 1 or more")
-        if self.evaluate_every is not None and self.evaluate_every < 1:
-            raise InvalidRun(f"evaluate_every is {self.evaluate_every}; give 1 or more, or none")
         if self.protect and self.start is None:
             raise InvalidRun("protect keeps what a circuit has learned; give start too, the run whose circuit goes on")
-        defaults = ALGORITHMS[self.algorithm].defaults
+        algorithm = ALGORITHMS[self.algorithm]
         for option in self.algorithm_options:
-            if option not in defaults:
-                raise UnknownName(f"option of {self.algorithm}", option, defaults)
+            if option not in algorithm.defaults:
+                raise UnknownName(f"option of {self.algorithm}", option, algorithm.defaults)
+        wrong = wrong_value(vars(self), _NUMBERS) or wrong_value(self.algorithm_options, algorithm.allowed)
+        if wrong:
+            raise InvalidRun(wrong)
 
     @property
     def n_links(self) -> int:
@@ -170,6 +177,11 @@ class RunConfig:
         from .protect import protect
         from .start import start_from
 
+        if self.steps <= (first := self.options.get("learning_starts", 0)):
+            raise InvalidRun(
+                f"steps is {self.steps} and {self.algorithm} learns nothing in its first {first} (learning_starts); "
+                f"give more steps, or --algorithm-options learning_starts={self.steps // 10}"
+            )
         env = self.make_env(self.options["n_envs"])
         try:
             if self.deficits:

@@ -22,6 +22,7 @@ from ..errors import CircuitMismatch, InvalidRun, TrainingDiverged, UnknownName
 from ..progress import progress_bar
 from .folder import Folder
 from .logging import make_logger
+from .options import Number, wrong_value
 
 KINDS = {
     "single-head": "one N at a time, through one readout",
@@ -29,6 +30,16 @@ KINDS = {
     "sliding": "the last few N, a readout each",
 }
 _FIRST = 2  # the smallest N
+_COUNTS = ("updates", "window", "batch_size", "evaluate_every", "evaluation_sequences")
+_NUMBERS = {
+    **dict.fromkeys(_COUNTS, Number(1, is_whole=True)),
+    "seed": Number(0, 2**32 - 1, is_whole=True),
+    "max_n": Number(_FIRST, is_whole=True),
+    "threshold": Number(0, 1),
+    "learning_rate": Number(0, above=True),
+    "momentum": Number(0, 1),
+    "max_grad_norm": Number(0, above=True),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +86,8 @@ class CurriculumConfig:
         ):
             if name not in known:
                 raise UnknownName(what, name, known)
-        for name in ("updates", "window", "batch_size", "evaluate_every", "evaluation_sequences"):
-            if getattr(self, name) < 1:
-                raise InvalidRun(f"{name} is {getattr(self, name)}; give 1 or more")
-        if self.max_n < _FIRST:
-            raise InvalidRun(f"max_n is {self.max_n}; give {_FIRST} or more")
+        if wrong := wrong_value(vars(self), _NUMBERS):
+            raise InvalidRun(wrong)
 
     def make_circuit(self) -> Circuit:
         """Build the circuit, with a motor for the answer to each N."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,13 +19,14 @@ from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import CircuitMismatch, InvalidRun
 from ..progress import progress_bar
 from .config import RunConfig
-from .folder import write_json
+from .folder import read_json, write_json
 from .interventions import Intervention, intervene
 from .run import Run
 from .statistics import Interval, bootstrap_mean
 
 # Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.
 EVALUATION_SEED = 1_000_003
+_log = logging.getLogger(__name__)
 
 
 class Agent(Protocol):
@@ -56,6 +58,11 @@ class Evaluation:
     def returns(self) -> Float[np.ndarray, " episodes"]:
         """The sum of rewards of each episode, no unit."""
         return self.metrics["return"]
+
+    @property
+    def n(self) -> int:
+        """The number of episodes."""
+        return len(self.returns)
 
     @property
     def mean_return(self) -> Interval:
@@ -190,6 +197,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a run's agent, on its own body or on another; its own, left alone, is kept in evaluation.json.
 
+    An evaluation of the same weights on more episodes is kept instead.
+
     Raises:
         CircuitMismatch: the weights do not fit the other body.
         UnknownName: no such neuron.
@@ -198,5 +207,16 @@ def evaluate(
     run = run if isinstance(run, Run) else Run(run)
     result = evaluate_on(run.config, run.policy(body), body, episodes, interventions, progress)
     if body is None and not interventions:
-        write_json(run.path / "evaluation.json", result.to_json())
+        _keep(run, result)
     return result
+
+
+def _keep(run: Run, result: Evaluation) -> None:
+    """Write evaluation.json, unless these weights were evaluated on more episodes already."""
+    path, checkpoint = run.path / "evaluation.json", run.load_checkpoint()
+    assert checkpoint is not None
+    kept = read_json(path, f"{run.path} is damaged") if path.exists() else {}
+    if kept.get("step", checkpoint.step) == checkpoint.step and (n := kept.get("return", {}).get("n", 0)) > result.n:
+        _log.warning("nervecord: %s keeps its evaluation of %d episodes, more than these %d", run.path, n, result.n)
+    else:
+        write_json(path, {**result.to_json(), "step": checkpoint.step})

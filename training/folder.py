@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import InvalidRun, OutputExists
+from .plain_json import json_text
 
 FORMAT = 2
 _PACKAGES = ("nervecord", "mujoco", "dm-control", "gymnasium", "stable-baselines3", "torch", "numpy")
@@ -219,7 +220,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, default=_plain) + "\n")
+    write_text(path, json_text(value) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -251,12 +252,6 @@ def read_json(path: Path, what: str) -> Any:
         raise InvalidRun(f"{what}: {path.name} is missing") from error
     except (OSError, ValueError) as error:
         raise InvalidRun(f"{what}: {path.name} cannot be read ({error})") from error
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no JSON type")
 
 
 def _versions() -> dict[str, Any]:

@@ -179,8 +179,10 @@ def play(
     Raises:
         MissingDependency: aiohttp is not installed.
         InvalidRun, CircuitMismatch, UnknownName: no such run or body, or they do not fit.
-        NervecordError: the port is taken.
+        NervecordError: the port is taken, or is none.
     """
+    if not 0 <= port < 2**16:
+        raise NervecordError(f"port is {port}; give 1 to {2**16 - 1}, or 0 for a free one")
     torch.set_num_threads(1)
     require("aiohttp.web", "play")
     player = Player(run if isinstance(run, Run) else Run(run), body)

@@ -25,14 +25,16 @@ def open_evaluator(config: RunConfig, workers: int, engine: Engine = "local", ad
         InvalidRun: an algorithm without a population, or more workers than a generation has rounds.
         MissingDependency: Ray is not installed.
     """
+    if workers < 1:
+        raise InvalidRun(f"workers is {workers}; give 1 or more")
     options = config.options
     if "population" not in options:
         raise InvalidRun(f"{config.algorithm} has no population to spread over workers; use es or cmaes")
     n_envs = options["n_envs"]
     rounds = (options["population"] or n_envs) // n_envs
-    if not 1 <= workers <= rounds:
+    if workers > rounds:
         raise InvalidRun(
-            f"workers is {workers} and a generation has {rounds} rounds of {n_envs} members; "
+            f"workers is {workers} and a generation has {rounds} round(s) of {n_envs} members; "
             f"give 1 to {rounds}, or a larger population, such as --algorithm-options population={workers * n_envs}"
         )
     return _RayWorkers(config, workers, address) if engine == "ray" else _Processes(config, workers)

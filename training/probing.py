@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -144,13 +143,9 @@ def _keep(name: str, found: Probed, folder: Path) -> None:
         write_json(folder / f"{name}.json", {"missing": found.missing, "seconds": seconds})
         return
     result = found.result
-    numbers = {key: {"value": _finite(value), "unit": result.units[key]} for key, value in result.numbers.items()}
+    numbers = {key: {"value": value, "unit": result.units[key]} for key, value in result.numbers.items()}
     write_json(folder / f"{name}.json", {"numbers": numbers, "words": list(result.words), "seconds": seconds})
     write_text(folder / f"{name}.svg", figure_svg(result.figure))
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **result.arrays)
     write_whole(folder / f"{name}.npz", lambda partial: partial.write_bytes(packed.getvalue()))
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -12,7 +12,7 @@ import pandas as pd
 
 from .. import __version__
 from ..envs import make_body
-from ..errors import InvalidRun
+from ..errors import InvalidRun, OutputExists
 from .figures import figure_svg, learning_curve, transfer_bars
 from .folder import read_json, write_text
 from .page_data import learning_data, moments_data, render_page
@@ -36,12 +36,16 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
 
     Raises:
         InvalidRun: there is no such run, nothing trained in it yet, or no `out` for several.
+        OutputExists: something stands at `out` that is no report.
     """
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     if not opened:
         raise InvalidRun("no run to report; give one or more")
     if len(opened) > 1 and out is None:
         raise InvalidRun("the page about several runs belongs to none of them; give --out, such as --out both.html")
+    path = Path(out) if out is not None else opened[0].path / "report.html"
+    if out is not None:
+        _check_page(path, "report")
     names = _names(opened)
     facts = [summary(run) for run in opened]
     found = [probed(run) for run in opened]
@@ -69,8 +73,7 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
         sections=[section for section in sections if section],
         unmeasured=f"nervecord probe {opened[0].path} --probes {' '.join(unmeasured)}" if unmeasured else "",
     )  # fmt: skip
-    path = Path(out) if out is not None else opened[0].path / "report.html"
-    write_text(path, page)
+    write_text(path, page + _mark("report"))
     return path
 
 
@@ -83,10 +86,13 @@ def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
 
     Raises:
         InvalidRun: there is no such run, or nothing trained in it yet.
+        OutputExists: something stands at `out` that is no gallery.
     """
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     if not opened:
         raise InvalidRun("no run to show; give one or more")
+    path = Path(out)
+    _check_page(path, "gallery")
     names = _names(opened)
     cards = []
     for name, run in zip(names, opened, strict=True):
@@ -94,8 +100,18 @@ def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
         cards.append({"name": name, "lead": _lead(run, facts), "tiles": _tiles(run, facts), "film": _film(run),
                       "wiring": _wiring(run)})  # fmt: skip
     chart = learning_data({name: run.metrics() for name, run in zip(names, opened, strict=True)})
-    write_text(Path(out), render_page("gallery.html.j2", cards=cards, chart=chart))
-    return Path(out)
+    write_text(path, render_page("gallery.html.j2", cards=cards, chart=chart) + _mark("gallery"))
+    return path
+
+
+def _mark(command: str) -> str:
+    """Return the last line of a page, by which the command that wrote it knows that it may write it anew."""
+    return f"\n<!-- written by nervecord {command} -->\n"
+
+
+def _check_page(path: Path, command: str) -> None:
+    if path.exists() and not (path.is_file() and path.read_bytes().endswith(_mark(command).encode())):
+        raise OutputExists(f"{path} exists and is no page of nervecord {command}; give another --out")
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -129,7 +145,7 @@ def _tiles(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
         tiles.append(
             {
                 "value": f"{value['mean']:,.0f}",
-                "label": f"return, 95 % interval {_interval(value)}, {value['n']:,} episodes",
+                "label": f"return, {_told(value)}",
             }
         )
         if "net_speed" in found:
@@ -139,7 +155,13 @@ def _tiles(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _interval(value: Mapping[str, Any] | pd.Series) -> str:
-    return f"{value['low']:,.0f} to {value['high']:,.0f}"
+    return "none" if pd.isna(value["low"]) else f"{value['low']:,.0f} to {value['high']:,.0f}"
+
+
+def _told(value: Mapping[str, Any]) -> str:
+    if pd.isna(value["low"]):
+        return "one episode, no interval" if value["n"] == 1 else f"{value['n']:,} episodes, no interval"
+    return f"95 % interval {_interval(value)}, {value['n']:,} episodes"
 
 
 def _side_by_side(title: str, cells: list[dict[str, Any]], names: Sequence[str] = ()) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +58,13 @@ def train(
     """
     evaluator = None
     if workers is not None or engine != "local":
-        evaluator = open_evaluator(config, workers or 1, engine, address)
+        evaluator = open_evaluator(config, 1 if workers is None else workers, engine, address)
     try:
         run = Run.create(out, config)
         if not run.done:
             _Training(run, progress, evaluator).go()
+        elif progress:
+            print(f"{run.path} is done already; nothing was trained", file=sys.stderr)
         return run
     finally:
         if evaluator is not None:
@@ -106,9 +110,9 @@ class _Training:
 
     def go(self) -> None:
         """Train to the last step, with checkpoints on the way."""
-        done = self.model.num_timesteps
+        done, total = self.model.num_timesteps, self._whole_steps()
         bar = progress_bar(
-            total=self.config.steps, initial=min(done, self.config.steps), unit="step", unit_scale=True,
+            total=total, initial=done, unit="step", unit_scale=True,
             desc=f"train {self.run.path.name}", disable=not self.progress,
         )  # fmt: skip
         callback = _Watch(self, bar)
@@ -127,6 +131,23 @@ class _Training:
             self.env.close()
             if self.evaluation is not None:
                 self.evaluation.env.close()
+
+    def _whole_steps(self) -> int:
+        """Return how many steps the whole generations or rollouts are that the steps asked for come to."""
+        options, asked = self.config.options, self.config.steps
+        if "population" in options:
+            what, many, long = (
+                "generation",
+                options["population"] or options["n_envs"],
+                self.env.get_attr("task")[0].episode_steps,
+            )
+        else:
+            what, many, long = "rollout", options["n_envs"], options.get("n_steps", 1)
+        total = math.ceil(asked / (many * long)) * many * long
+        if total != asked and self.progress:
+            one = f"one {what} is {many} x {long:,} = {many * long:,} steps"
+            print(f"{one}: {total:,} steps will be trained", file=sys.stderr)
+        return total
 
     def save(self, done: bool = False) -> None:
         """Write a checkpoint from which training goes on as if it had not stopped."""
@@ -202,11 +223,11 @@ def summary(run: Run) -> dict[str, Any]:
     """Return what a run has reached: steps, and its last mean return in training."""
     table = run.metrics()
     returns = table[table["metric"] == "rollout/ep_rew_mean"]
-    config = run.config
+    config, checkpoint = run.config, run.load_checkpoint()
     return {
         "run": str(run.path),
         "done": run.done,
-        "steps": int(table["step"].max()) if len(table) else 0,
+        "steps": checkpoint.step if checkpoint else 0,
         "return": float(returns["value"].iloc[-1]) if len(returns) else None,
         "weights": sum(parameter.numel() for parameter in run.policy().circuit.parameters()),
         "config": {**config.to_json(), "body": make_body(config.body).name},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from ..errors import CircuitMismatch, InvalidRun
 from .evaluate import evaluate_on
 from .run import Run
 from .statistics import bootstrap_mean
-from .store import Store
+from .store import COLUMNS, Store
 from .train import train
 from .trials import Rows, run_facts
 
 CONTROL = "untrained ncap"
 _STUDY = "transfer"
+_AGENT = ["body", "agent"]
+_log = logging.getLogger(__name__)
 
 
 def transfer(
@@ -33,7 +36,8 @@ def transfer(
     """Evaluate a run's agent on its own and other bodies, with untrained NCAP as the control.
 
     All are tested on the same episodes. A body that the circuit does not fit gets a row that says so; an
-    MLP is resampled along bodies of other sizes. Every score is kept in the run's results.sqlite.
+    MLP is resampled along bodies of other sizes. Every score is kept in the run's results.sqlite, beside those
+    of other bodies; what the same weights reached on more episodes is kept instead.
 
     Args:
         run: the run or its folder.
@@ -74,17 +78,40 @@ def transfer(
     if others and problems and len(problems) == len(chosen) - 1:
         raise CircuitMismatch(problems[0])
     about = {"study": _STUDY, **run_facts(run.config)}
-    Store(run.path / "results.sqlite").put(_STUDY, [{**about, **row} for row in rows])
-    return transfer_table(run)
+    scores = pd.DataFrame([{**about, **row} for row in rows], columns=list(COLUMNS))
+    _keep(run, scores)
+    return _table(scores)
 
 
 def transfer_table(run: Run) -> pd.DataFrame:
-    """Return what `transfer` last returned for a run; empty where it was not called."""
-    scores = Store(run.path / "results.sqlite").read(_STUDY)
+    """Return what every `transfer` of a run came to, as `transfer` returns it; empty where it was not called."""
+    return _table(Store(run.path / "results.sqlite").read(_STUDY))
+
+
+def _keep(run: Run, scores: pd.DataFrame) -> None:
+    """Put scores beside those of other bodies; where the same weights have more episodes, those stay."""
+    store, step = Store(run.path / "results.sqlite"), _step(run)
+    held = store.read(_STUDY)
+    is_current = (held["stage"] != "trained") | held["step"].isna() | (held["step"] == step)
+    groups = dict(list(held[is_current].groupby(_AGENT, sort=False)))
+    kept = []
+    for key, new in scores.groupby(_AGENT, sort=False):
+        old = groups.get(key, new)
+        if old["episode"].nunique() > new["episode"].nunique():
+            kept.append(f"{key[1]} on {key[0]} ({old['episode'].nunique()})")
+        else:
+            groups[key] = new
+    if kept:
+        _log.warning("nervecord: %s keeps what was measured on more episodes: %s", run.path, ", ".join(kept))
+    merged = pd.concat(groups.values()).astype(object)
+    store.put(_STUDY, merged.where(merged.notna(), None).to_dict("records"))  # type: ignore[arg-type]
+
+
+def _table(scores: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for (body, agent), of_agent in scores.groupby(["body", "agent"], sort=False):
+    for (body, agent), of_agent in scores.groupby(_AGENT, sort=False):
         values = of_agent.pivot_table(index="episode", columns="metric", values="value")
-        row: dict[str, Any] = {"body": body, "agent": agent, "n": len(values), "note": of_agent["note"].iloc[0] or ""}
+        row: dict[str, Any] = {"body": body, "agent": agent, "n": len(values), "note": _text(of_agent["note"].iloc[0])}
         if len(values):
             interval = bootstrap_mean(values["return"])
             row |= {"mean": interval.mean, "low": interval.low, "high": interval.high}
@@ -96,7 +123,18 @@ def transfer_table(run: Run) -> pd.DataFrame:
 def _test(run: Run, agent: CircuitPolicy, body: Body, stage: str, episodes: int, progress: bool) -> Rows:
     found = evaluate_on(run.config, agent, body, episodes, progress=progress)
     label = CONTROL if stage == "untrained" else stage
-    return [{"agent": label, "stage": stage, "body": body.name, **row} for row in found.rows()]
+    place = {"agent": label, "stage": stage, "step": 0 if stage == "untrained" else _step(run), "body": body.name}
+    return [{**place, **row} for row in found.rows()]
+
+
+def _text(note: Any) -> str:
+    return note if isinstance(note, str) else ""
+
+
+def _step(run: Run) -> int:
+    checkpoint = run.load_checkpoint()
+    assert checkpoint is not None
+    return checkpoint.step
 
 
 def _finetuned(run: Run, body: Body, steps: int, progress: bool) -> Run:

@@ -51,10 +51,10 @@ class CompareWorms(Command):
         found = compare_worms(recording, worms)
         out = self.out or self.recording.with_name(f"{self.recording.stem}_worms")
         out.mkdir(parents=True, exist_ok=True)
-        write_json(out / "numbers.json", {"numbers": found.finite(), "units": found.units})
+        write_json(out / "numbers.json", {"numbers": found.numbers, "units": found.units})
         write_text(out / "comparison.svg", figure_svg(found.figure))
         if self.json:
-            return {"numbers": found.finite(), "out": str(out)}
+            return {"numbers": found.numbers, "out": str(out)}
         shown = {name: f"{value:.4g} {found.units[name]}".strip() for name, value in found.numbers.items()}
         return {**shown, "out": str(out)}
 

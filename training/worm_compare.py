@@ -46,10 +46,6 @@ class WormComparison:
     arrays: dict[str, Shaped[np.ndarray, "*shape"]]
     figure: Figure
 
-    def finite(self) -> dict[str, float | None]:
-        """Return the numbers for JSON, None for those that could not be."""
-        return {name: value if np.isfinite(value) else None for name, value in self.numbers.items()}
-
 
 @dataclasses.dataclass(frozen=True)
 class _Pair:

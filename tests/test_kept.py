@@ -1,0 +1,119 @@
+"""What was measured or written before is kept: longer evaluations, other bodies, files of the user's; JSON is JSON."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from nervecord.errors import OutputExists
+from nervecord.training.cli import main
+from nervecord.training.compare import compare
+from nervecord.training.config import RunConfig
+from nervecord.training.evaluate import evaluate
+from nervecord.training.plain_json import json_text
+from nervecord.training.report import gallery, report
+from nervecord.training.run import Run
+from nervecord.training.train import train
+from nervecord.training.transfer import transfer, transfer_table
+
+SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> list[Run]:
+    folder = tmp_path_factory.mktemp("runs")
+    return [train(dataclasses.replace(SMALL, seed=seed), folder / str(seed), progress=False) for seed in (0, 1)]
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return train(SMALL, tmp_path / "run", progress=False)
+
+
+def strictly(text: str):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_an_evaluation_on_fewer_episodes_replaces_none_on_more_and_says_so(run, capsys, caplog):
+    evaluate(run, episodes=3)
+    before = (run.path / "evaluation.json").read_bytes()
+    main(["evaluate", str(run.path), "--episodes", "1"])
+    assert "return" in capsys.readouterr().out
+    assert (run.path / "evaluation.json").read_bytes() == before
+    assert "keeps its evaluation of 3 episodes, more than these 1" in caplog.text
+    evaluate(run, episodes=4)
+    assert strictly((run.path / "evaluation.json").read_text())["return"]["n"] == 4
+
+
+def test_weights_that_learned_on_are_evaluated_anew_on_however_few_episodes(run):
+    evaluate(run, episodes=3)
+    kept = strictly((run.path / "evaluation.json").read_text())
+    (run.path / "evaluation.json").write_text(json_text({**kept, "step": kept["step"] - 1}))
+    evaluate(run, episodes=2)
+    assert strictly((run.path / "evaluation.json").read_text())["return"]["n"] == 2
+
+
+def test_a_transfer_keeps_other_bodies_and_what_has_more_episodes(run, caplog):
+    transfer(run, ("swimmer4",), episodes=3)
+    found = transfer(run, ("swimmer8",), episodes=2)
+    assert set(found["n"]) == {2}
+    assert set(found["body"]) == {"swimmer6", "swimmer8"}
+    held = transfer_table(run).groupby("body")["n"].max().to_dict()
+    assert held == {"swimmer6": 3, "swimmer4": 3, "swimmer8": 2}
+    assert "keeps what was measured on more episodes: trained on swimmer6 (3)" in caplog.text
+    assert len(transfer_table(run)) == 6
+
+
+def test_one_episode_is_told_without_an_interval_everywhere(run, capsys):
+    main(["evaluate", str(run.path), "--episodes", "1", "--json"])
+    assert strictly(capsys.readouterr().out)["return"]["low"] is None
+    assert strictly((run.path / "evaluation.json").read_text())["return"]["low"] is None
+    transfer(run, ("swimmer4",), episodes=1)
+    page = report(run).read_text()
+    assert "one episode, no interval" in page
+    assert "nan" not in page.split("<script>")[0].split("</style>")[1].split("<svg")[0]
+    assert "nan to nan" not in page
+    main(["export", str(run.path), "--out", str(run.path.parent / "out"), "--no-film"])
+    assert "| none | 1 |" in (run.path.parent / "out" / "README.md").read_text()
+
+
+def test_json_has_null_where_a_number_is_not_finite():
+    assert strictly(json_text({"a": [math.nan, 1.0], "b": (math.inf,)})) == {"a": [None, 1.0], "b": [None]}
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda runs, out: report(runs[0], out=out),
+        lambda runs, out: gallery(*runs, out=out),
+        lambda runs, out: compare(runs, out, episodes=2),
+    ],
+    ids=["report", "gallery", "compare"],
+)
+def test_files_of_the_users_stay_and_ones_own_are_written_anew(write, runs, tmp_path):
+    mine = tmp_path / "mine.html"
+    mine.write_text("mine")
+    with pytest.raises(OutputExists, match="give another --out"):
+        write(runs, mine)
+    assert mine.read_text() == "mine"
+    with pytest.raises(OutputExists):
+        write(runs, runs[0].path)
+    for _ in range(2):
+        write(runs, tmp_path / "own.html")
+
+
+def test_a_report_and_a_gallery_do_not_replace_each_other(runs, tmp_path):
+    report(runs[0], out=tmp_path / "page.html")
+    with pytest.raises(OutputExists, match="is no page of nervecord gallery"):
+        gallery(*runs, out=tmp_path / "page.html")
+
+
+def test_a_comparison_stays_out_of_a_folder_with_other_scores(runs, run, tmp_path):
+    transfer(run, (), episodes=2)
+    (tmp_path / "other").mkdir()
+    (run.path / "results.sqlite").rename(tmp_path / "other" / "results.sqlite")
+    with pytest.raises(OutputExists, match="holds no comparison"):
+        compare(runs, tmp_path / "other", episodes=2)

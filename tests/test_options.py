@@ -1,0 +1,93 @@
+"""Wrong values are one line before anything is written, and steps are what was trained."""
+
+import dataclasses
+import json
+
+import pytest
+from nervecord.errors import InvalidRun
+from nervecord.training.algorithms import ALGORITHMS
+from nervecord.training.cli import main
+from nervecord.training.config import RunConfig
+from nervecord.training.options import wrong_value
+from nervecord.training.run import Run
+from nervecord.training.train import train
+
+SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--seed -1", "seed is -1; give a whole number from 0 to 4294967295"),
+        ("--steps 0", "steps is 0; give a whole number, 1 or more"),
+        ("--episode-steps 0", "episode_steps is 0; give a whole number, 1 or more, or null"),
+        ("--algorithm-options sigma=abc", "sigma is 'abc'; give a number above 0"),
+        ("--algorithm-options sigma=-1", "sigma is -1; give a number above 0"),
+        ("--algorithm-options sigma=0 learning_rate=0.1", "sigma is 0; give a number above 0"),
+        ("--algorithm-options learning_rate=NaN", "learning_rate is nan; give a number above 0"),
+        ("--circuit mlp --algorithm ppo --algorithm-options learning_rate=-1", "learning_rate is -1; give"),
+        ("--circuit mlp --algorithm ppo --algorithm-options batch_size=0", "batch_size is 0; give a whole number, 1"),
+        ("--algorithm ppo --algorithm-options critic=big", "critic is 'big'; give shared or separate or mlp or null"),
+        ("--algorithm ppo --algorithm-options normalize_reward=1", "normalize_reward is 1; give true or false"),
+        ("--algorithm ppo --algorithm-options critic_hidden=8", "critic_hidden is 8; give a list, such as [64,64]"),
+        ("--algorithm sac --algorithm-options ent_coef=much", "ent_coef is 'much'; give a number, 0 or more, or auto"),
+        ("--algorithm ddpg --steps 2000", "ddpg learns nothing in its first 5000 (learning_starts); give more steps"),
+        ("--workers 0", "workers is 0; give 1 or more"),
+        ("--workers -3", "workers is -3; give 1 or more"),
+    ],
+)
+def test_a_wrong_value_is_one_line_and_leaves_no_folder(arguments, words, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--out", str(tmp_path / "run"), *arguments.split()])
+    line = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert words in line
+    assert line.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_default_of_an_algorithm_is_allowed(name):
+    algorithm = ALGORITHMS[name]
+    for values in (algorithm.defaults, algorithm.for_priors, algorithm.for_memory):
+        assert wrong_value(values, algorithm.allowed) is None
+    assert algorithm.defaults.keys() <= algorithm.allowed.keys()
+
+
+def test_a_folder_with_a_config_that_cannot_be_is_one_line(tmp_path):
+    run = train(SMALL, tmp_path / "run", progress=False)
+    config = json.loads((run.path / "config.json").read_text())
+    (run.path / "config.json").write_text(json.dumps({**config, "algorithm_options": {"sigma": "abc"}}))
+    with pytest.raises(InvalidRun, match="sigma is 'abc'; give a number above 0"):
+        Run(run.path)
+
+
+def test_whole_generations_are_trained_said_first_and_counted(tmp_path, capsys):
+    config = dataclasses.replace(SMALL, steps=500)
+    train(config, tmp_path / "run")
+    printed = capsys.readouterr().err
+    assert printed.splitlines()[0] == "one generation is 8 x 50 = 400 steps: 800 steps will be trained"
+    assert printed.count("\n") == 2, "the line and the bar, which is full at the end"
+    assert "800/800" in printed
+    assert Run(tmp_path / "run").load_checkpoint().step == 800
+
+
+def test_whole_rollouts_are_trained_and_steps_that_fit_are_not_talked_about(tmp_path, capsys):
+    options = {"n_steps": 32, "n_envs": 4, "batch_size": 32}
+    config = RunConfig(algorithm="ppo", steps=200, episode_steps=40, algorithm_options=options)
+    train(config, tmp_path / "run")
+    assert "one rollout is 4 x 32 = 128 steps: 256 steps will be trained\n" in capsys.readouterr().err
+    train(SMALL, tmp_path / "whole")
+    assert "will be trained" not in capsys.readouterr().err
+
+
+def test_a_run_that_is_done_says_so_and_its_steps_are_those_of_its_checkpoint(tmp_path, capsys):
+    arguments = ["train", "--out", str(tmp_path / "run"), "--algorithm", "ddpg", "--steps", "16", "--episode-steps",
+                 "50", "--algorithm-options", "learning_starts=8", "batch_size=4"]  # fmt: skip
+    main(arguments)
+    capsys.readouterr()
+    main(arguments)
+    told = capsys.readouterr()
+    assert "is done already; nothing was trained" in told.err
+    main([*arguments, "--json"])
+    assert json.loads(capsys.readouterr().out)["steps"] == 16, "fewer than an episode, so that no table says so"
