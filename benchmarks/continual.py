@@ -22,7 +22,7 @@ from ..training.trials import Trial, run_trials
 
 FIRST = "swimmer6"
 # Environment steps on the first body, and on the one after it.
-STEPS = {"ppo": (100_000, 60_000), "es": (200_000, 96_000)}
+STEPS = {"ppo": (100_000, 40_000), "es": (200_000, 64_000)}
 CIRCUITS: Mapping[str, Mapping[str, Any]] = {
     "ncap": {}, "connectome": {"graph": "cook2019"}, "ctrnn": {}, "mlp": {},
 }  # fmt: skip
@@ -30,7 +30,8 @@ CIRCUITS: Mapping[str, Mapping[str, Any]] = {
 LEARNERS = {"ncap": ("ppo", "es"), "connectome": ("ppo", "es"), "ctrnn": ("ppo",), "mlp": ("ppo", "es")}
 # Where each circuit can go: a CT-RNN's weights do not fit another number of joints.
 _SAME_SIZE = (f"{FIRST}-thick", f"{FIRST}-lesioned")
-NEXT = {name: _SAME_SIZE if name == "ctrnn" else (*_SAME_SIZE, "swimmer12") for name in CIRCUITS}
+NEXT = {"ncap": (*_SAME_SIZE, "swimmer12"), "connectome": ("swimmer6-thick", "swimmer12"),
+        "ctrnn": _SAME_SIZE, "mlp": (*_SAME_SIZE, "swimmer12")}  # fmt: skip
 # Those with weight matrices of their own, whose steps can be projected, on a body of the same size.
 PROTECTED = ("ctrnn", "mlp")
 
