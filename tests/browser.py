@@ -20,6 +20,8 @@ def opened(url: str, width: int = 1000, scheme: str = "light", motion: str = "no
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion=motion)
+        # On a machine whose cores are all taken a page opens in half a minute.
+        page.set_default_timeout(120_000)
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
