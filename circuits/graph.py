@@ -7,7 +7,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import networkx as nx
 import numpy as np
@@ -114,29 +114,42 @@ class Graph:
                  if c.is_electrical == is_electrical and (kind[c.pre], kind[c.post]) in asked]  # fmt: skip
         return float(sum(found)), len(found)
 
-    def summary(self) -> dict[str, dict[str, str]]:
-        """Return what the graph holds, in words: cells of each class, contacts of each pair of classes, parts."""
+    def facts(self) -> dict[str, Any]:
+        """Return what the graph holds, in numbers: cells of each class, contacts of each pair of classes, parts."""
         kind = {cell.name: cell.kind for cell in self.cells}
-        cells = Counter(cell.kind for cell in self.cells)
         role = {cell.kind: cell.role for cell in self.cells}
-        ends = {c: (kind[c.pre], kind[c.post]) for c in self.contacts}
-        ends = {c: (min(pair), max(pair)) if c.is_electrical else pair for c, pair in ends.items()}
-        pairs = dict.fromkeys((*pair, c.is_electrical, c.sign) for c, pair in ends.items())
-        contacts = {}
-        for pre, post, is_electrical, sign in pairs:
-            count, number = self.weight(pre, post, is_electrical)
-            how = "gap junctions" if is_electrical else "excites" if sign > 0 else "inhibits"
-            contacts[f"{pre} - {post}" if is_electrical else f"{pre} -> {post}"] = (
-                f"{how}: {count:g} synapses in {number} contacts"
-            )
-        parts = self.parts()
-        whole = (
-            "one" if len(parts) == 1 else f"{len(parts)}; the largest has {len(parts[0])} of {len(self.cells)} cells"
-        )
+        contacts: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for contact in self.contacts:
+            pre, post = kind[contact.pre], kind[contact.post]
+            if contact.is_electrical:
+                pre, post = min(pre, post), max(pre, post)
+            between = {"pre": pre, "post": post, "is_electrical": contact.is_electrical, "sign": contact.sign}
+            found = contacts.setdefault(tuple(between.values()), {**between, "synapses": 0.0, "contacts": 0})
+            found["synapses"] += contact.count
+            found["contacts"] += 1
         return {
-            "cells": {name: f"{count} ({role[name]})" for name, count in cells.items()},
+            "cells": {name: {"count": n, "role": role[name]} for name, n in Counter(kind.values()).items()},
+            "contacts": list(contacts.values()),
+            "whole": {
+                "cells": len(self.cells), "contacts": len(self.contacts), "parts": [len(part) for part in self.parts()]
+            },
+        }  # fmt: skip
+
+    def summary(self) -> dict[str, dict[str, str]]:
+        """Return `facts` in words."""
+        facts = self.facts()
+        contacts: dict[str, str] = {}
+        for each in facts["contacts"]:
+            how = "gap junctions" if each["is_electrical"] else "excites" if each["sign"] > 0 else "inhibits"
+            pair = f"{each['pre']} {'-' if each['is_electrical'] else '->'} {each['post']}"
+            told = f"{how}: {each['synapses']:g} synapses in {each['contacts']} contacts"
+            contacts[pair] = f"{contacts[pair]}; {told}" if pair in contacts else told
+        parts, n_cells = facts["whole"]["parts"], len(self.cells)
+        whole = "one" if len(parts) == 1 else f"{len(parts)}; the largest has {parts[0]} of {n_cells} cells"
+        return {
+            "cells": {name: f"{each['count']} ({each['role']})" for name, each in facts["cells"].items()},
             "contacts": contacts,
-            "whole": {"cells": str(len(self.cells)), "contacts": str(len(self.contacts)), "parts": whole},
+            "whole": {"cells": str(n_cells), "contacts": str(len(self.contacts)), "parts": whole},
         }
 
     def parts(self) -> list[set[str]]:

@@ -104,7 +104,7 @@ def make_circuit(
         known = entry.options[option]
         if not _fits(value, known.annotation):
             raise CircuitMismatch(
-                f"option {option!r} of {name} is {value!r}; give {inspect.formatannotation(known.annotation)} "
+                f"option {option!r} of {name} is {value!r}; give {_in_words(known.annotation)} "
                 f"(by default {known.default!r}); options: {', '.join(sorted(entry.options))}"
             )
     return entry.build(senses, n_motors, rng=rng, **options)
@@ -127,6 +127,12 @@ def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator]) -> Callable
     shown = [item for item in signature.parameters.values() if item.name != "observe_time"]
     build.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
     return build
+
+
+def _in_words(annotation: Any) -> str:
+    if get_origin(annotation) is Sequence:
+        return f"a list of {_in_words(get_args(annotation)[0])}, such as [8,8]"
+    return inspect.formatannotation(annotation)
 
 
 def _fits(value: object, annotation: Any) -> bool:

@@ -21,17 +21,24 @@ def check_chain(name: str, xml: str) -> dict[str, Any]:
     Raises:
         InvalidBody: the XML does not compile or is no planar chain of hinges with a motor at each.
     """
+    if not xml.strip():
+        raise InvalidBody(f"{name}: the XML is empty; give a chain of hinges")
     try:
         spec = mujoco.MjSpec.from_string(xml)
         model = spec.compile()
     except ValueError as error:
-        raise InvalidBody(f"{name}: MuJoCo cannot compile the XML: {str(error).splitlines()[0]}") from error
+        raise InvalidBody(f"{name}: MuJoCo cannot compile the XML: {' '.join(str(error).split())}") from error
     links = _links(spec, name)
     hinges = [link.joints[0].name for link in links[1:]]
     if [motor.target for motor in spec.actuators] != hinges:
         raise InvalidBody(
             f"{name}: motors act on {[motor.target for motor in spec.actuators]}; "
             f"give one motor per hinge, head to tail: {hinges}"
+        )
+    if free := [hinge for hinge, is_limited in zip(hinges, model.jnt_limited[3:], strict=True) if not is_limited]:
+        raise InvalidBody(
+            f"{name}: joint {free[0]!r} has no limit, which is the unit of what circuits sense; "
+            'give each hinge a range, such as range="-60 60" limited="true"'
         )
     # The head's own hinge turns the whole body, so the chain's joints start behind the three of the root.
     anchors, centres = model.jnt_pos[3:, :2], model.body_ipos[1:, :2]

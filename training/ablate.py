@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import InvalidRun
+from ..circuits import CIRCUITS
+from ..errors import CircuitMismatch, InvalidRun
 from .config import RunConfig
 from .engine import Engine
 from .figures import ablation_bars, figure_svg
@@ -54,6 +55,10 @@ def ablation_trials(config: RunConfig, seeds: int) -> dict[str, Trial]:
     """
     if seeds < 1:
         raise InvalidRun(f"seeds is {seeds}; give 1 or more")
+    needed = {option for options in lattice().values() for option in options}
+    able = [name for name, entry in CIRCUITS.working().items() if needed <= entry.options.keys()]
+    if config.circuit not in able:
+        raise CircuitMismatch(f"ablate takes {' or '.join(able)}; {config.circuit} has no such parts to leave out")
     trials = {}
     for label, options in lattice().items():
         chosen = dataclasses.replace(config, circuit_options={**config.circuit_options, **options})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import sys
-from collections.abc import Callable
 from typing import Any
 
-import tyro
-
+from .. import __version__
 from ..errors import NervecordError
 from .commands import Curriculum, Evaluate, Resume, Train, Transfer
+from .parsing import parse
 from .plain_json import json_text
 from .result_commands import Bench, Demo, Doctor, Export, Gallery, Import, Names, Play, Probe, Record, Render, Report
 from .study_commands import Ablate, Compare, Reproduce, Sweep
@@ -20,36 +20,39 @@ COMMANDS: tuple[type[Any], ...] = (
     Report, Gallery, Export, Import, Demo, Bench, Names, Worm, Doctor,
 )  # fmt: skip
 
+# A machine that fails in the middle, and no mistake in where to write.
+_FAILING = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; exit 0, or 2 with one line for a mistake, or 130 when interrupted."""
     commands = {kind.__name__.lower(): kind for kind in COMMANDS}
     # A class called List would hide the type.
     commands["list"] = commands.pop("names")
-    command: Any = tyro.extras.subcommand_cli_from_dict(
-        {name: _maker(kind) for name, kind in commands.items()},
-        args=arguments,
-        prog="nervecord",
-        description="Neural-circuit policies for embodied control.",
-    )
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        print(__version__)
+        return
+    command: Any = None
     try:
+        command = parse(commands, arguments)
         result = command.run()
     except NervecordError as error:
         sys.exit(_complain(str(error), 2))
     except OSError as error:
+        reason = str(error.strerror or error).splitlines()[0]
+        if error.filename and error.errno not in _FAILING:
+            sys.exit(_complain(f"cannot write {error.filename}: {reason}", 2))
         where = f": {error.filename}" if error.filename else ""
-        sys.exit(_complain(f"{error.strerror or error}{where}; nothing whole was lost, the same command goes on", 1))
+        sys.exit(_complain(f"{reason}{where}; nothing whole was lost, the same command goes on", 1))
     except KeyboardInterrupt:
-        sys.exit(_complain("interrupted; the same command goes on from the last checkpoint", 130))
+        goes_on = "; the same command goes on from where it was" if command and command.goes_on else ""
+        sys.exit(_complain(f"interrupted{goes_on}", 130))
     print(json_text(result) if command.json else _text(result))
 
 
 # How what is empty is shown.
 _WORDS = {"None": "", "[]": "none"}
-
-
-def _maker(kind: type[Any]) -> Callable[..., Any]:
-    return kind
 
 
 def _complain(line: str, status: int) -> int:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import tyro
 
 from ..errors import InvalidRun, UnknownName
 from .engine import Engine
+from .parsing import Steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
     """What every command takes."""
+
+    goes_on: ClassVar[bool] = False  # from where it was interrupted, when it is given again
 
     json: bool = False
     """Print the result as JSON, and no progress bar."""
@@ -39,6 +42,8 @@ class _Spread(Command):
 class Train(_Spread):
     """Train a circuit on a body; the same command again resumes, or says that it is done."""
 
+    goes_on = True
+
     out: Path = Path("runs/worm")
     """Folder of the run."""
     circuit: str = "ncap"
@@ -51,7 +56,7 @@ class Train(_Spread):
     """See `nervecord list tasks`."""
     seed: int = 0
     """Every random number of the run comes from it."""
-    steps: int = 320_000
+    steps: Steps = 320_000
     """Environment steps to train for."""
     episode_steps: int | None = None
     """Control steps per episode; the task's own number by default."""
@@ -61,9 +66,9 @@ class Train(_Spread):
     """Swim's reward: paper (head speed, at most 1) or com (speed of the centre of mass)."""
     randomize: tuple[str, ...] = ()
     """Bodies drawn at reset, such as link_mass=0.8:1.2 viscosity=0:0.1."""
-    checkpoint_every: int = 50_000
+    checkpoint_every: Steps = 50_000
     """Environment steps between checkpoints."""
-    evaluate_every: int | None = None
+    evaluate_every: Steps | None = None
     """Environment steps between evaluations without the learner's noise (eval/return); none by default."""
     start: str | None = None
     """Folder of a run whose weights to begin with, on this body or another: fine-tuning."""
@@ -108,6 +113,8 @@ class Train(_Spread):
 class Curriculum(Command):
     """Train a circuit to remember bits for longer and longer; the same command again goes on."""
 
+    goes_on = True
+
     out: Path = Path("runs/memory")
     """Folder of the curriculum."""
     circuit: str = "ctrnn"
@@ -118,7 +125,7 @@ class Curriculum(Command):
     """One N at a time, every N so far, or the last few."""
     seed: int = 0
     """Every random number comes from it."""
-    updates: int = 10_000
+    updates: Steps = 10_000
     """Of the weights."""
     circuit_options: tuple[str, ...] = ()
     """Such as units=500."""
@@ -182,6 +189,8 @@ class Intervening(Command):
 @dataclasses.dataclass(frozen=True)
 class Resume(_Spread, OnRun):
     """Go on with a run or a curriculum that was stopped."""
+
+    goes_on = True
 
     def run(self) -> dict[str, Any]:
         """Go on, and return a summary."""
@@ -249,7 +258,7 @@ class Transfer(OnRun):
     """Names or XML files."""
     episodes: int = 20
     """Episodes on each body."""
-    finetune: int = 0
+    finetune: Steps = 0
     """Environment steps to train on each other body, and to test again after; 0 for none."""
 
     def run(self) -> Any:

@@ -11,6 +11,7 @@ import torch
 
 from ..circuits import CIRCUITS, Circuit, make_circuit
 from ..envs import TASKS, Body, make_body
+from ..envs.bits import BIT_TASKS
 from ..envs.deficits import Deficit, DeficitVecEnv
 from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import CircuitMismatch, InvalidRun, UnknownName
@@ -71,6 +72,8 @@ class RunConfig:
     protect: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.task in BIT_TASKS:
+            raise InvalidRun(f"{self.task} is a task without a body: nervecord curriculum --task {self.task}")
         for kind, name, known in (
             ("circuit", self.circuit, CIRCUITS),
             ("algorithm", self.algorithm, ALGORITHMS),

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from .. import __version__
 from ..videos.view3d import INSTALL, probe_renderer
 
 _PACKAGES = (
@@ -26,7 +27,7 @@ _PACKAGES = (
 
 def doctor() -> dict[str, Any]:
     """Return versions, threads, renderers and encoders, and a list of problems with their remedies."""
-    versions: dict[str, str | None] = {}
+    versions: dict[str, str | None] = {"nervecord": __version__}
     for name in _PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)

@@ -21,7 +21,7 @@ from ..progress import progress_bar
 from .config import RunConfig
 from .folder import read_json, write_json
 from .interventions import Intervention, intervene
-from .run import Run
+from .run import Run, hint_unfinished
 from .statistics import Interval, bootstrap_mean
 
 # Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.
@@ -206,17 +206,19 @@ def evaluate(
     """
     run = run if isinstance(run, Run) else Run(run)
     result = evaluate_on(run.config, run.policy(body), body, episodes, interventions, progress)
+    checkpoint = run.load_checkpoint()
+    assert checkpoint is not None
+    hint_unfinished(run, bool(checkpoint.state.get("done")), checkpoint.step)
     if body is None and not interventions:
-        _keep(run, result)
+        _keep(run, result, checkpoint.step)
     return result
 
 
-def _keep(run: Run, result: Evaluation) -> None:
+def _keep(run: Run, result: Evaluation, step: int) -> None:
     """Write evaluation.json, unless these weights were evaluated on more episodes already."""
-    path, checkpoint = run.path / "evaluation.json", run.load_checkpoint()
-    assert checkpoint is not None
+    path = run.path / "evaluation.json"
     kept = read_json(path, f"{run.path} is damaged") if path.exists() else {}
-    if kept.get("step", checkpoint.step) == checkpoint.step and (n := kept.get("return", {}).get("n", 0)) > result.n:
+    if kept.get("step", step) == step and (n := kept.get("return", {}).get("n", 0)) > result.n:
         _log.warning("nervecord: %s keeps its evaluation of %d episodes, more than these %d", run.path, n, result.n)
     else:
-        write_json(path, {**result.to_json(), "step": checkpoint.step})
+        write_json(path, {**result.to_json(), "step": step})

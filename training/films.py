@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..envs import Body, make_body
+from ..errors import InvalidRun
 from ..videos.encode import check_output
 from ..videos.render import render_recording
 from .interventions import Intervention
@@ -27,10 +28,13 @@ def render(
 
     Raises:
         OutputExists: `out` exists.
+        InvalidRun: no seconds, no such run, or nothing trained in it yet.
         MissingDependency: `view="3d"` where no OpenGL works.
     """
     run = run if isinstance(run, Run) else Run(run)
     check_output(Path(out), overwrite)
+    if seconds is not None and not seconds > 0:
+        raise InvalidRun(f"seconds is {seconds:g}; give a number above 0")
     recording = record(run, 1, body, interventions, progress)
     model = make_body(run.config.body if body is None else body).compile(visual=True) if view == "3d" else None
     caption = "; ".join([f"{run.config.circuit}, trained by {run.config.algorithm}", *map(str, interventions)])

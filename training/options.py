@@ -39,9 +39,9 @@ class Number:
     def __str__(self) -> str:
         what = "a whole number" if self.is_whole else "a number"
         low = f" above {self.low:g}" if self.above else f" from {self.low:g}"
-        bounds = (
-            f"{low} to {self.high:.10g}" if self.high < math.inf else low if self.above else f", {self.low:g} or more"
-        )
+        bounds = low if self.above else f", {self.low:g} or more"
+        if self.high < math.inf:
+            bounds = f"{low} to {self.high:.10g}"
         others = "".join(f", or {other or 'null'}" for other in self.also)
         return f"{what}{bounds}{others}"
 

@@ -34,7 +34,7 @@ def open_evaluator(config: RunConfig, workers: int, engine: Engine = "local", ad
     rounds = (options["population"] or n_envs) // n_envs
     if workers > rounds:
         raise InvalidRun(
-            f"workers is {workers} and a generation has {rounds} round(s) of {n_envs} members; "
+            f"workers is {workers} and a generation has {rounds} rounds of {n_envs} members; "
             f"give 1 to {rounds}, or a larger population, such as --algorithm-options population={workers * n_envs}"
         )
     return _RayWorkers(config, workers, address) if engine == "ray" else _Processes(config, workers)

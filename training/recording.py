@@ -102,6 +102,8 @@ class Recording:
         Raises:
             InvalidRecording: the file is missing, damaged or no recording.
         """
+        if Path(path).is_dir():
+            raise InvalidRecording(f"{path} is a folder; nervecord record {path} --out rec.nc records a run")
         try:
             dataset = xarray.open_dataset(path, engine="h5netcdf", cache=False)
             sizes = dataset.sizes

@@ -20,7 +20,7 @@ from .probes import PROBES, draw_wiring
 from .probing import chosen, merged, probed
 from .recording import Recording
 from .rollout import record
-from .run import Run
+from .run import Run, hint_unfinished
 from .train import summary
 from .transfer import transfer_table
 
@@ -48,6 +48,8 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
         _check_page(path, "report")
     names = _names(opened)
     facts = [summary(run) for run in opened]
+    for run, fact in zip(opened, facts, strict=True):
+        hint_unfinished(run, fact["done"], fact["steps"])
     found = [probed(run) for run in opened]
     sections = [
         _side_by_side("Film", [_film(run) for run in opened], names),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ class Record(OnRunOrModel):
         from .rollout import record, record_model
         from .run import Run
 
+        if self.out.suffix != ".nc":
+            raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
         if self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")
         held: Any
@@ -60,7 +63,8 @@ class Probe(Intervening):
         found = probe(self.path, self.probes, self.episodes, self.interventions, progress=not self.json)
         if self.json:
             return {
-                name: {"numbers": each.result.numbers, "words": each.result.words, "seconds": each.seconds}
+                name: {"numbers": each.result.numbers, "units": each.result.units, "words": each.result.words,
+                       "seconds": each.seconds}
                 if each.result else {"missing": each.missing}
                 for name, each in found.items()
             }  # fmt: skip
@@ -204,6 +208,8 @@ class Import(Command):
 class Demo(OnRun):
     """Train, evaluate, transfer, probe, film and report one worm."""
 
+    goes_on = True
+
     def run(self) -> dict[str, Any]:
         """Run it all, and return the report's path."""
         from .demo import demo
@@ -245,27 +251,47 @@ class Names(Command):
 
     def run(self) -> dict[str, Any]:
         """Return names, with what each is."""
-        from ..circuits import circuit_names
-        from ..envs import TASKS, VARIANTS, body_names
-        from .algorithms import ALGORITHMS
-        from .config import trainable
-        from .probes import PROBES
+        if self.kind not in _LISTS:
+            raise UnknownName("list", self.kind, _LISTS)
+        return _LISTS[self.kind]()
 
-        docs: dict[str, dict[str, Any]] = {
-            "bodies": {
-                name: VARIANTS[name.split("-")[1]][0] if name.split("-")[-1] in VARIANTS else ""
-                for name in body_names()
-            },
-            "tasks": TASKS.docs(lambda task: (task.__doc__ or "").splitlines()[0]),
-            "circuits": circuit_names(),
-            "algorithms": {
-                name: [algorithm.doc, f"trains {', '.join(trainable(name))}"] for name, algorithm in ALGORITHMS.items()
-            },
-            "probes": PROBES.docs(lambda probe: probe.doc),
-        }
-        if self.kind not in docs:
-            raise UnknownName("list", self.kind, docs)
-        return docs[self.kind]
+
+def _bodies() -> dict[str, Any]:
+    from ..envs import VARIANTS, body_names
+
+    variants = {name: name.split("-")[-1] for name in body_names()}
+    return {name: VARIANTS[variant][0] if variant in VARIANTS else "" for name, variant in variants.items()}
+
+
+def _tasks() -> dict[str, Any]:
+    from ..envs import TASKS
+
+    return TASKS.docs(lambda task: (task.__doc__ or "").splitlines()[0])
+
+
+def _circuits() -> dict[str, Any]:
+    from ..circuits import circuit_names
+
+    return circuit_names()
+
+
+def _algorithms() -> dict[str, Any]:
+    from .algorithms import ALGORITHMS
+    from .config import trainable
+
+    return {name: [algorithm.doc, f"trains {', '.join(trainable(name))}"] for name, algorithm in ALGORITHMS.items()}
+
+
+def _probes() -> dict[str, Any]:
+    from .probes import PROBES
+
+    return PROBES.docs(lambda probe: probe.doc)
+
+
+# Each imports and builds what it lists alone: which circuits an algorithm trains takes seconds to find.
+_LISTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "bodies": _bodies, "tasks": _tasks, "circuits": _circuits, "algorithms": _algorithms, "probes": _probes,
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..errors import InvalidRun
 from .config import RunConfig
 from .folder import Folder
 from .resize import resize
+
+_log = logging.getLogger(__name__)
 
 
 class Run(Folder[RunConfig]):
@@ -54,6 +57,13 @@ class Run(Folder[RunConfig]):
         policy = make_policy(config, env, stats)
         load_weights(policy.circuit, weights)
         return policy
+
+
+def hint_unfinished(run: Run, done: bool, steps: int) -> None:
+    """Say in one line that a run has not reached its last step, if it has not."""
+    if not done:
+        told = f"{run.path} is not finished ({steps:,} of {run.config.steps:,} steps)"
+        _log.warning("nervecord: %s; nervecord resume %s goes on with it", told, run.path)
 
 
 def make_policy(

@@ -94,6 +94,8 @@ def import_run(folder: str | Path, out: str | Path) -> Run:
     """
     folder = Path(folder)
     held = read_json(folder / "config.json", f"{folder} is no exported agent")
+    if isinstance(held, dict) and "library_name" not in held and held.get("holds") == Run.kind:
+        raise InvalidRun(f"{folder} is a run already; use it as it is, or give the folder that nervecord export wrote")
     if not isinstance(held, dict) or held.get("library_name") != "nervecord" or held.get("holds") != Run.kind:
         raise InvalidRun(f"{folder} is no exported agent: its config.json is not nervecord's")
     if held.get("format") != FORMAT:

@@ -23,7 +23,13 @@ def start_from(model: BaseAlgorithm, config: RunConfig) -> None:
         CircuitMismatch: its circuit, or the way in which it saw its observations, is another.
     """
     assert config.start is not None
-    before = Run(config.start).policy(config.body)
+    run = Run(config.start)
+    if run.config.circuit != config.circuit:
+        raise CircuitMismatch(
+            f"{config.start} holds circuit {run.config.circuit}, this run {config.circuit}; "
+            "--start needs the same circuit"
+        )
+    before = run.policy(config.body)
     learning: Any = model.policy
     load_weights(learning.circuit, before.circuit.state_dict())
     if isinstance(model, CMAES):

@@ -11,6 +11,7 @@ import tyro
 
 from .commands import Command
 from .engine import Engine
+from .parsing import Steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class _Many(Command):
+    goes_on = True
+
     workers: int | None = None
     """Runs at a time, one core each; by default as many as there are cores."""
     engine: Engine = "local"
@@ -70,7 +73,7 @@ class Ablate(_Many):
     """See `nervecord list tasks`."""
     reward: str = "paper"
     """Swim's reward: paper or com."""
-    steps: int = 320_000
+    steps: Steps = 320_000
     """Environment steps of each run."""
     seeds: int = 5
     """Seeds, from 0."""

@@ -136,11 +136,8 @@ class _Training:
         """Return how many steps the whole generations or rollouts are that the steps asked for come to."""
         options, asked = self.config.options, self.config.steps
         if "population" in options:
-            what, many, long = (
-                "generation",
-                options["population"] or options["n_envs"],
-                self.env.get_attr("task")[0].episode_steps,
-            )
+            task = self.env.get_attr("task")[0]
+            what, many, long = "generation", options["population"] or options["n_envs"], task.episode_steps
         else:
             what, many, long = "rollout", options["n_envs"], options.get("n_steps", 1)
         total = math.ceil(asked / (many * long)) * many * long

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
+from ..errors import OutputExists
 from .commands import Command
 
 
@@ -22,7 +23,8 @@ class ShowConnectome(Command):
         """Load the graph, and return what it holds."""
         from ..circuits import load_graph
 
-        return load_graph(self.graph).summary()
+        graph = load_graph(self.graph)
+        return graph.facts() if self.json else graph.summary()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +49,12 @@ class CompareWorms(Command):
         from .worm_data import read_worms
 
         recording = Recording.load(self.recording)
+        out = self.out or self.recording.with_name(f"{self.recording.stem}_worms")
+        own = {"numbers.json", "comparison.svg"}
+        if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} in (own, set())):
+            raise OutputExists(f"{out} exists and holds no comparison with worms; give another --out")
         worms = (worm for worm in read_worms(self.data) if self.source in (None, worm.source))
         found = compare_worms(recording, worms)
-        out = self.out or self.recording.with_name(f"{self.recording.stem}_worms")
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "numbers.json", {"numbers": found.numbers, "units": found.units})
         write_text(out / "comparison.svg", figure_svg(found.figure))
@@ -67,6 +72,8 @@ class Worm:
         Annotated[ShowConnectome, tyro.conf.subcommand("connectome")]
         | Annotated[CompareWorms, tyro.conf.subcommand("compare")]
     ]
+
+    goes_on: ClassVar[bool] = False
 
     @property
     def json(self) -> bool:

@@ -56,7 +56,7 @@ def read_worms(data: str | Path = "hub") -> Iterator[CalciumRecording]:
         InvalidRecording: no such file, no network, no parquet, a column is missing, or a worm's rows do not
             stand together or differ in length.
     """
-    parquet = require("pyarrow.parquet", "worm")
+    parquet = require("pyarrow.parquet", "calcium", *(["huggingface_hub"] if str(data) == "hub" else []))
     try:
         file = parquet.ParquetFile(_open(data), buffer_size=_BUFFER, pre_buffer=False)
     except (OSError, ValueError) as error:
@@ -81,7 +81,7 @@ def read_worms(data: str | Path = "hub") -> Iterator[CalciumRecording]:
 def _open(data: str | Path) -> Any:
     if str(data) != "hub":
         return str(data)
-    hub = require("huggingface_hub", "worm")
+    hub = require("huggingface_hub", "calcium")
     try:
         return hub.HfFileSystem().open(HUB)
     except Exception as error:

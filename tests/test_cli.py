@@ -1,0 +1,168 @@
+"""The command line says in one line what is wrong, where to look, and only what is true."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from nervecord.circuits import load_graph
+from nervecord.errors import MissingDependency
+from nervecord.training import cli, evaluate, extras
+from nervecord.training.cli import main
+from nervecord.training.config import RunConfig
+from nervecord.training.parsing import _in_one_line
+from nervecord.training.report import report
+from nervecord.training.run import Run
+from nervecord.training.train import train
+
+SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
+ROOT = '<joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/><joint name="turn" axis="0 0 1"/>'
+UNLIMITED = f"""<mujoco><worldbody><body name="head">{ROOT}<geom type="capsule" size=".01" fromto="0 0 0 .1 0 0"/>
+<body name="tail" pos=".1 0 0"><joint name="bend" axis="0 0 1"/>
+<geom type="capsule" size=".01" fromto="0 0 0 .1 0 0"/></body></body></worldbody>
+<actuator><motor joint="bend"/></actuator></mujoco>"""
+
+
+@pytest.fixture(scope="module")
+def worm(tmp_path_factory) -> Run:
+    return train(SMALL, tmp_path_factory.mktemp("runs") / "worm", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("trian", "unknown command 'trian'; did you mean 'train'?"),
+        ("", "give one of train, resume,"),
+        ("train --stepz 3", "unrecognized options: --stepz, 3; did you mean --steps? (see nervecord train --help)"),
+        ("train --steps 1.5", "'1.5'; give a whole number, such as 320000 or 1e6 (see nervecord train --help)"),
+        ("train --evaluate-every often", "error parsing --evaluate-every"),
+        ("worm foo", "unrecognized options: foo; available subcommands: connectome, compare"),
+        ("train --task parity", "parity is a task without a body: nervecord curriculum --task parity"),
+        ("train --circuit mlp --circuit-options hidden=8", "hidden' of mlp is 8; give a list of int, such as [8,8]"),
+        (
+            "train --circuit mlp --start WORM --out x",
+            "holds circuit ncap, this run mlp; --start needs the same circuit",
+        ),
+        ("train --out FILE/x", "cannot write FILE/x: Not a directory"),
+        ("train --body empty.xml", "empty: the XML is empty; give a chain of hinges"),
+        ("train --body corrupt.xml", "MuJoCo cannot compile the XML: XML parse error 14: Error=XML_ERROR_MISMATCHED"),
+        ("train --body free.xml", "joint 'bend' has no limit, which is the unit of what circuits sense"),
+        ("render WORM --seconds 0", "seconds is 0; give a number above 0"),
+        ("render WORM --seconds -3", "seconds is -3; give a number above 0"),
+        ("record WORM --out rec.txt", "unknown recording format '.txt'; known: .nc"),
+        ("probe FILE.nc", "is no recording that can be read"),
+        ("import WORM", "is a run already; use it as it is"),
+        ("ablate --circuit mlp --out x", "ablate takes ncap; mlp has no such parts to leave out"),
+        ("worm compare WORM hub", "is a folder; nervecord record WORM --out rec.nc records a run"),
+        ("play WORM --port 99999", "port is 99999; give 1 to 65535, or 0 for a free one"),
+        ("play WORM --port -1", "port is -1; give 1 to 65535"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_would_be_right(arguments, words, worm, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "empty.xml").write_text("")
+    (tmp_path / "corrupt.xml").write_text("<mujoco>\n<worldbody>\n<body>\n</worldbody></mujoco>")
+    (tmp_path / "free.xml").write_text(UNLIMITED)
+    named = [text.replace("WORM", str(worm.path)).replace("FILE", "file") for text in (*arguments.split(), words)]
+    with pytest.raises(SystemExit) as stopped:
+        main(named[: len(arguments.split())])
+    line = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert words.replace("WORM", str(worm.path)).replace("FILE", "file") in line
+    assert line.count("\n") == 1
+    assert not any(tmp_path.rglob("config.json"))
+
+
+_RULE = "─" * 8
+_BOXES = {
+    "box": ["╭─ Value error ─╮", "│ Error in --a: │", "│ 'x' is wrong. │", f"│ {_RULE} │", "│ For help │", "╰──╯"],
+    "plain": [" Value error ", " -------- ", "  Error in --a: ", "  'x' is wrong. ", "  -------- ", "  For help "],
+    "coloured": ["\x1b[31m╭─ Value error ─╮", "│ Error in \x1b[1m--a\x1b[0m: 'x' is wrong │", f"│ {_RULE} │", "╰──╯"],
+}
+
+
+@pytest.mark.parametrize("box", _BOXES.values(), ids=_BOXES.keys())
+def test_a_parsers_box_becomes_its_first_paragraph(box):
+    assert _in_one_line("\n".join(box)) == "error in --a: 'x' is wrong"
+
+
+def test_steps_may_be_written_with_an_exponent(tmp_path, capsys):
+    main(["train", "--steps", "4e2", "--episode-steps", "50", "--algorithm-options", "n_envs=8", "--out",
+          str(tmp_path / "run"), "--json"])  # fmt: skip
+    assert json.loads(capsys.readouterr().out)["config"]["steps"] == 400
+
+
+@pytest.mark.parametrize(("arguments", "goes_on"), [(["train"], True), (["evaluate", "WORM"], False)])
+def test_only_what_goes_on_says_so_when_it_is_interrupted(arguments, goes_on, worm, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nervecord.training.train.train", interrupted)
+    monkeypatch.setattr(evaluate, "evaluate", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        main([text.replace("WORM", str(worm.path)) for text in arguments])
+    assert stopped.value.code == 130
+    assert ("goes on" in capsys.readouterr().err) is goes_on
+
+
+def test_a_run_that_is_not_finished_is_called_so(worm, caplog, monkeypatch):
+    evaluate.evaluate(worm, 2)
+    assert "not finished" not in caplog.text
+    checkpoint = worm.load_checkpoint()
+    checkpoint.state["done"] = False
+    monkeypatch.setattr(Run, "load_checkpoint", lambda _: checkpoint)
+    evaluate.evaluate(worm, 2)
+    report(worm)
+    assert caplog.text.count("is not finished (400 of 400 steps); nervecord resume") == 2
+
+
+def test_the_version_is_told_by_the_command_and_the_doctor(capsys):
+    main(["--version"])
+    version = capsys.readouterr().out.strip()
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", version)
+    main(["doctor", "--json"])
+    assert json.loads(capsys.readouterr().out)["packages"]["nervecord"] == version
+
+
+def test_a_connectome_is_told_in_numbers_to_machines_and_in_words_to_people(capsys):
+    main(["worm", "connectome", "ladder", "--json"])
+    facts = json.loads(capsys.readouterr().out)
+    graph = load_graph("ladder")
+    assert sum(each["count"] for each in facts["cells"].values()) == len(graph.cells) == facts["whole"]["cells"]
+    assert sum(each["contacts"] for each in facts["contacts"]) == len(graph.contacts)
+    assert sum(each["synapses"] for each in facts["contacts"]) == sum(contact.count for contact in graph.contacts)
+    assert sum(facts["whole"]["parts"]) == len(graph.cells)
+    main(["worm", "connectome", "ladder"])
+    assert re.search(r"\w+ -> \w+ +excites: \d+ synapses in \d+ contacts", capsys.readouterr().out)
+
+
+def test_listing_bodies_builds_no_learner():
+    code = (
+        "import sys; from nervecord.training.cli import main; main(['list', 'bodies']); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert "swimmer6-eel" in done.stdout
+
+
+def test_all_that_is_missing_is_named_at_once_with_the_command_for_this_checkout(monkeypatch, tmp_path):
+    with pytest.raises(
+        MissingDependency, match=r'^nosuch and nothere are not installed: pip install -e ".+\[calcium\]"'
+    ):
+        extras.require("nosuch.part", "calcium", "nothere", "numpy")
+    monkeypatch.setattr(extras, "_ROOT", tmp_path)
+    with pytest.raises(MissingDependency, match=r'^nothere is not installed: pip install "nervecord\[calcium\]"'):
+        extras.require("numpy", "calcium", "nothere")
+
+
+def test_a_disk_that_fills_up_is_no_mistake(capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "x")
+
+    monkeypatch.setattr(cli, "parse", full)
+    with pytest.raises(SystemExit) as stopped:
+        main(["doctor"])
+    assert stopped.value.code == 1
+    assert "the same command goes on" in capsys.readouterr().err

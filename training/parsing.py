@@ -1,0 +1,74 @@
+"""The command line's words to a command: what tyro cannot parse becomes one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import tyro
+
+from ..errors import NervecordError, UnknownName
+
+
+def _whole(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if (number := float(text)).is_integer():
+            return int(number)
+    raise ValueError(f"{text!r}; give a whole number, such as 320000 or 1e6")
+
+
+Steps = Annotated[
+    int,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda texts: _whole(texts[0]),
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+"""A number of steps, which may be written 1e6."""
+
+
+def parse(commands: Mapping[str, Callable[..., Any]], arguments: list[str]) -> Any:
+    """Return the command that the arguments are; print help and leave where that is asked for.
+
+    Raises:
+        NervecordError: they are none.
+    """
+    name = arguments[0] if arguments else ""
+    if name not in commands and name not in ("-h", "--help"):
+        raise UnknownName("command", name, commands) if name else NervecordError(f"give one of {', '.join(commands)}")
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            return tyro.extras.subcommand_cli_from_dict(
+                dict(commands),
+                args=arguments,
+                prog="nervecord",
+                description="Neural-circuit policies for embodied control. --version says which this is.",
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise NervecordError(f"{_in_one_line(told.getvalue())} (see nervecord {name} --help)") from stop
+
+
+def _in_one_line(box: str) -> str:
+    """Return what is wrong of tyro's box: its first paragraph, and the option or the commands that may be meant."""
+    lines = re.sub(r"\x1b\[[\d;]*m", "", box).splitlines()
+    # The title stands in the border, or above a rule where the terminal has no such characters.
+    has_border = any(line.startswith("╭") for line in lines)
+    rows = [line.strip("│ ") for line in lines if line[:1] not in ("╭", "╰")]
+    parts = re.split(r" [─-]{4,} ", " ".join(rows))[0 if has_border else 1 :]
+    wrong, *more = (" ".join(part.split()).rstrip(".") for part in parts or [box])
+    wrong = wrong[:1].lower() + wrong[1:].partition(". Got errors")[0]
+    for part in more:
+        if near := re.match(r"Perhaps you meant: (--[\w-]+)", part):
+            return f"{wrong}; did you mean {near[1]}?"
+        if part.startswith("Available"):
+            return f"{wrong}; {part.lower()}"
+    return wrong
