@@ -63,7 +63,7 @@ def _in_one_line(box: str) -> str:
     # The title stands in the border, or above a rule where the terminal has no such characters.
     has_border = any(line.startswith("╭") for line in lines)
     rows = [line.strip("│ ") for line in lines if line[:1] not in ("╭", "╰")]
-    parts = re.split(r" [─-]{4,} ", " ".join(rows))[0 if has_border else 1 :]
+    parts = re.split(r"\s[─-]{4,}(?:\s|$)", " ".join(rows))[0 if has_border else 1 :]
     wrong, *more = (" ".join(part.split()).rstrip(".") for part in parts or [box])
     wrong = wrong[:1].lower() + wrong[1:].partition(". Got errors")[0]
     for part in more:
