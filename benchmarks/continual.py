@@ -26,8 +26,8 @@ STEPS = {"ppo": (100_000, 40_000), "es": (200_000, 64_000)}
 CIRCUITS: Mapping[str, Mapping[str, Any]] = {
     "ncap": {}, "connectome": {"graph": "cook2019"}, "ctrnn": {}, "mlp": {},
 }  # fmt: skip
-# ES does not bring a CT-RNN to swim in as many steps, so that there is nothing to forget.
-LEARNERS = {"ncap": ("ppo", "es"), "connectome": ("ppo", "es"), "ctrnn": ("ppo",), "mlp": ("ppo", "es")}
+# ES moves too few weights of NCAP and the connectome to forget, and does not bring a CT-RNN to swim in as many steps.
+LEARNERS = {"ncap": ("ppo",), "connectome": ("ppo",), "ctrnn": ("ppo",), "mlp": ("ppo", "es")}
 # Where each circuit can go: a CT-RNN's weights do not fit another number of joints.
 _SAME_SIZE = (f"{FIRST}-thick", f"{FIRST}-lesioned")
 NEXT = {"ncap": (*_SAME_SIZE, "swimmer12"), "connectome": ("swimmer6-thick", "swimmer12"),
