@@ -26,7 +26,7 @@ STEPS = {"ppo": (100_000, 40_000), "es": (200_000, 64_000)}
 CIRCUITS: Mapping[str, Mapping[str, Any]] = {
     "ncap": {}, "connectome": {"graph": "cook2019"}, "ctrnn": {}, "mlp": {},
 }  # fmt: skip
-# ES moves too few weights of NCAP and the connectome to forget, and does not bring a CT-RNN to swim in as many steps.
+# ES trains the MLP alone: it does not bring a CT-RNN to swim in as many steps, and the others have nothing to protect.
 LEARNERS = {"ncap": ("ppo",), "connectome": ("ppo",), "ctrnn": ("ppo",), "mlp": ("ppo", "es")}
 # Where each circuit can go: a CT-RNN's weights do not fit another number of joints.
 _SAME_SIZE = (f"{FIRST}-thick", f"{FIRST}-lesioned")
@@ -94,7 +94,7 @@ def table(scores: pd.DataFrame) -> str:
 
 
 def _text(found: Interval) -> str:
-    return f"{found.mean:.0f} [{found.low:.0f}, {found.high:.0f}]"
+    return f"{round(found.mean)} [{round(found.low)}, {round(found.high)}]"
 
 
 @dataclasses.dataclass(frozen=True)
