@@ -85,7 +85,7 @@ def test_wrong_options_are_one_line(options, message):
 
 def test_a_missing_ray_names_its_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(MissingDependency, match=r"pip install \"nervecord\[ray\]\""):
+    with pytest.raises(MissingDependency, match=r"\[ray\]"):
         engine.start_ray(1, None)
 
 

@@ -111,7 +111,7 @@ def test_transfer_fine_tunes_and_keeps_the_runs(worm):
     ("change", "error", "message"),
     [
         ({"start": "nowhere"}, InvalidRun, "no run folder"),
-        ({"circuit": "mlp"}, CircuitMismatch, "not of this MLP"),
+        ({"circuit": "mlp"}, CircuitMismatch, "--start needs the same circuit"),
     ],
 )
 def test_what_cannot_go_on_is_one_line_and_writes_nothing(worm, change, error, message, tmp_path):

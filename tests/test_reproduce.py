@@ -59,7 +59,7 @@ def test_ablations_go_on_where_they_stopped(ablated, monkeypatch):
 
 
 def test_what_has_no_such_parts_is_one_line(tmp_path):
-    with pytest.raises(CircuitMismatch, match="unknown option of mlp 'sharing'"):
+    with pytest.raises(CircuitMismatch, match="ablate takes ncap; mlp has no such parts"):
         ablate(RunConfig("mlp"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

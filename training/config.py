@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..errors import CircuitMismatch, InvalidRun, UnknownName
 from .algorithms import ALGORITHMS
 from .options import Number, wrong_value
 
+_log = logging.getLogger(__name__)
 _NUMBERS = {
     "seed": Number(0, 2**32 - 1, is_whole=True),
     "steps": Number(1, is_whole=True),
@@ -181,8 +183,8 @@ class RunConfig:
         from .start import start_from
 
         if self.steps <= (first := self.options.get("learning_starts", 0)):
-            raise InvalidRun(
-                f"steps is {self.steps} and {self.algorithm} learns nothing in its first {first} (learning_starts); "
+            _log.warning(
+                f"nervecord: steps is {self.steps} and {self.algorithm} learns nothing in its first {first} (learning_starts); "
                 f"give more steps, or --algorithm-options learning_starts={self.steps // 10}"
             )
         env = self.make_env(self.options["n_envs"])
