@@ -31,7 +31,6 @@ SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
         ("--algorithm ppo --algorithm-options normalize_reward=1", "normalize_reward is 1; give true or false"),
         ("--algorithm ppo --algorithm-options critic_hidden=8", "critic_hidden is 8; give a list, such as [64,64]"),
         ("--algorithm sac --algorithm-options ent_coef=much", "ent_coef is 'much'; give a number, 0 or more, or auto"),
-        ("--algorithm ddpg --steps 2000", "ddpg learns nothing in its first 5000 (learning_starts); give more steps"),
         ("--workers 0", "workers is 0; give 1 or more"),
         ("--workers -3", "workers is -3; give 1 or more"),
     ],
