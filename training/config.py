@@ -184,8 +184,8 @@ class RunConfig:
 
         if self.steps <= (first := self.options.get("learning_starts", 0)):
             _log.warning(
-                f"nervecord: steps is {self.steps} and {self.algorithm} learns nothing in its first {first} (learning_starts); "
-                f"give more steps, or --algorithm-options learning_starts={self.steps // 10}"
+                f"nervecord: steps is {self.steps} and {self.algorithm} learns nothing in its first {first} "
+                f"(learning_starts); give more steps, or --algorithm-options learning_starts={self.steps // 10}"
             )
         env = self.make_env(self.options["n_envs"])
         try:
