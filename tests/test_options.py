@@ -45,6 +45,14 @@ def test_a_wrong_value_is_one_line_and_leaves_no_folder(arguments, words, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+def test_a_training_that_ends_before_it_learns_is_warned_of_before_it_begins(caplog):
+    RunConfig(algorithm="ddpg", steps=2000).check()
+    assert "steps is 2000 and ddpg learns nothing in its first 5000 (learning_starts); give more" in caplog.text
+    caplog.clear()
+    RunConfig(algorithm="ddpg", steps=5001).check()
+    assert not caplog.text
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_default_of_an_algorithm_is_allowed(name):
     algorithm = ALGORITHMS[name]

@@ -218,7 +218,7 @@ def test_nothing_in_common_is_one_line():
         compare_worms(recorded(activity), [strangers])
 
 
-def test_the_command_writes_numbers_and_a_figure(tmp_path, capsys):
+def test_the_command_writes_numbers_and_a_figure_over_its_own_alone(tmp_path, capsys):
     activity = mixed(np.random.default_rng(0), 1000)
     recorded(activity).save(tmp_path / "made.nc")
     worms = [worm_of(activity), dataclasses.replace(worm_of(activity), source="Else2026")]
@@ -228,3 +228,13 @@ def test_the_command_writes_numbers_and_a_figure(tmp_path, capsys):
     assert printed["numbers"]["worms"] == 1
     assert json.loads((tmp_path / "made_worms" / "numbers.json").read_text())["numbers"] == printed["numbers"]
     assert (tmp_path / "made_worms" / "comparison.svg").read_text().startswith("<svg")
+    for name in ("numbers.json", "mine.txt"):
+        out = tmp_path / name.replace(".", "_")
+        out.mkdir()
+        (out / name).write_text("mine")
+        with pytest.raises(SystemExit):
+            main(["worm", "compare", str(tmp_path / "made.nc"), data, "--out", str(out)])
+        assert "holds no comparison with worms; give another --out" in capsys.readouterr().err
+        assert [path.read_text() for path in out.iterdir()] == ["mine"]
+    main(["worm", "compare", str(tmp_path / "made.nc"), data, "--json"])
+    assert json.loads(capsys.readouterr().out)["numbers"]["worms"] == 2, "its own folder is written anew"

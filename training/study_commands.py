@@ -64,7 +64,7 @@ class Ablate(_Many):
     out: Path = Path("runs/ablation")
     """Folder of the runs, results.sqlite, ablation.csv and ablation.svg."""
     circuit: str = "ncap"
-    """ncap or navigator."""
+    """ncap, whose parts these are."""
     algorithm: str = "es"
     """See `nervecord list algorithms`."""
     body: str = "swimmer6"
