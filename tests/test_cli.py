@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from nervecord.circuits import load_graph
@@ -155,6 +156,18 @@ def test_all_that_is_missing_is_named_at_once_with_the_command_for_this_checkout
     monkeypatch.setattr(extras, "_ROOT", tmp_path)
     with pytest.raises(MissingDependency, match=r'^nothere is not installed: pip install "nervecord\[calcium\]"'):
         extras.require("numpy", "calcium", "nothere")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder that nobody can write to is Linux's /proc")
+@pytest.mark.parametrize(
+    ("command", "out"),
+    [("render", "/proc/a.mp4"), ("render", "/proc/a.webp"), ("record", "/proc/a.nc"), ("report", "/proc/a.html")],
+)
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(command, out, worm, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, str(worm.path), "--out", out])
+    assert stopped.value.code == 2
+    assert f"nervecord: cannot write {out}: No such file or directory\n" in capsys.readouterr().err
 
 
 def test_a_disk_that_fills_up_is_no_mistake(capsys, monkeypatch):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import errno
 import importlib.metadata
 import json
 import logging
 import os
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -233,11 +234,23 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        write(partial)
-        os.replace(partial, path)
+        with errors_of(path):
+            write(partial)
+            os.replace(partial, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
+
+
+@contextlib.contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Let errors of the system name the file that the user knows, and not one beside it or none, as HDF5 does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.errno not in errno.errorcode:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def read_json(path: Path, what: str) -> Any:

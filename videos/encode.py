@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ..errors import MissingDependency, OutputExists, UnknownName
+from ..training.folder import errors_of
 
 Frame = UInt8[np.ndarray, "height width 3"]
 FORMATS = (".mp4", ".gif", ".webp")
@@ -41,11 +42,12 @@ def write_film(frames: Iterable[Frame], path: str | Path, fps: float, overwrite:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
-        if path.suffix == ".mp4":
-            _write_mp4(frames, partial, fps)
-        else:
-            _write_images(iter(frames), partial, fps)
-        os.replace(partial, path)
+        with errors_of(path):
+            if path.suffix == ".mp4":
+                _write_mp4(frames, partial, fps)
+            else:
+                _write_images(iter(frames), partial, fps)
+            os.replace(partial, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
