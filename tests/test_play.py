@@ -205,8 +205,12 @@ def test_an_agent_is_played_with_in_a_browser(served):
 
         com = server.player.env.world.simulation.com[0, 1]
         page.locator("[data-push=up]").click()
-        page.wait_for_timeout(300)
-        assert server.player.env.world.simulation.com[0, 1] > com
+        # Until a push arrives the worm may swim the other way.
+        for _ in range(100):
+            page.wait_for_timeout(50)
+            if pushed := server.player.env.world.simulation.com[0, 1] > com:
+                break
+        assert pushed
 
         page.locator("#length").fill("1.5")
         page.wait_for_function("document.querySelector('#length-out').textContent === '15.0 cm'")
