@@ -201,16 +201,11 @@ def test_an_agent_is_played_with_in_a_browser(served):
 
         page.locator("#speed").fill("1")
         page.wait_for_function("document.querySelector('#speed-out').textContent.startsWith('2.00')")
-        assert server.speed == 2.0
+        assert comes_true(page, lambda: server.speed == 2.0)
 
         com = server.player.env.world.simulation.com[0, 1]
         page.locator("[data-push=up]").click()
-        # Until a push arrives the worm may swim the other way.
-        for _ in range(100):
-            page.wait_for_timeout(50)
-            if pushed := server.player.env.world.simulation.com[0, 1] > com:
-                break
-        assert pushed
+        assert comes_true(page, lambda: server.player.env.world.simulation.com[0, 1] > com)
 
         page.locator("#length").fill("1.5")
         page.wait_for_function("document.querySelector('#length-out').textContent === '15.0 cm'")
@@ -233,6 +228,15 @@ def test_arrow_keys_go_on_changing_the_links_where_the_wiring_is_drawn_anew(serv
         # The new drawing answers as the first did.
         page.locator("[data-neuron=B_d_6] use").click()
         page.wait_for_function("document.querySelector('#silenced').textContent === 'Silenced: B_d_6'")
+
+
+def comes_true(page, happened):
+    """Return whether something happens within 5 s: a page's labels change before the server has heard."""
+    for _ in range(100):
+        if happened():
+            return True
+        page.wait_for_timeout(50)
+    return False
 
 
 def within(page, part):
