@@ -17,8 +17,8 @@ from nervecord.training.reproduction import Findings
 from nervecord.training.store import Store
 
 TINY = Scale(
-    {"es": (2, 3200, 1600), "ppo": (2, 4096, 4096), "ddpg": (2, 5200, 5200)}, ("NCAP",), ("es",), 2, 3200,
-    ("swimmer4", "swimmer6-eel"), ("swimmer4", "swimmer6-eel"), 1, 3200, 2,
+    {"es": (2, 1600, 800), "ppo": (2, 2048, 2048), "ddpg": (2, 600, 600)}, ("NCAP",), ("es",), 2, 1600,
+    ("swimmer4", "swimmer6-eel"), ("swimmer4", "swimmer6-eel"), 1, 1600, 2,
 )  # fmt: skip
 
 
@@ -68,16 +68,15 @@ def test_what_has_no_such_parts_is_one_line(tmp_path):
 def reproduced(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SCALES, "tiny", TINY)
-        short = module._config
-        patch.setattr(
-            module,
-            "_config",
-            lambda *arguments: dataclasses.replace(
-                short(*arguments),
-                episode_steps=200,
-                algorithm_options={"es": {"n_envs": 8}, "ppo": {"n_steps": 256}, "ddpg": {}}[arguments[2]],
-            ),
-        )
+        config, ablations = module._config, module.ablation_trials
+        options = {"es": {"n_envs": 8}, "ppo": {"n_steps": 256}, "ddpg": {"learning_starts": 500}}
+
+        def shortened(config, episode_steps):
+            return dataclasses.replace(config, episode_steps=episode_steps, algorithm_options=options[config.algorithm])
+
+        # Long enough for a gait where one is measured.
+        patch.setattr(module, "_config", lambda *arguments: shortened(config(*arguments), 200))
+        patch.setattr(module, "ablation_trials", lambda base, seeds: ablations(shortened(base, 100), seeds))
         out = tmp_path_factory.mktemp("paper") / "out"
         return out, reproduce(out, "tiny", workers=2, progress=False)
 
