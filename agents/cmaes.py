@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cma
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -53,6 +52,9 @@ class CMAES(ES):
 
     def center(self) -> None:
         """Begin the search anew around the circuit's present weights."""
+        # Not above: it brings pyplot with it, a second for every process that trains anything.
+        import cma
+
         self._draws = np.random.default_rng(0)
         self._strategy = cma.CMAEvolutionStrategy(
             self._mean().double().numpy(),

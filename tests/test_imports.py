@@ -24,3 +24,9 @@ def test_every_name_of_envs_loads(name):
 def test_a_name_that_envs_has_not_is_an_attribute_error():
     with pytest.raises(AttributeError, match="Swimer"):
         envs.Swimer  # noqa: B018
+
+
+def test_pyplot_and_cma_wait_for_who_needs_them():
+    report = "import sys, nervecord.training.train\nprint(sorted({'cma', 'matplotlib.pyplot'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
