@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -11,34 +12,10 @@ from nervecord.errors import InvalidRun, MissingDependency, NervecordError
 from nervecord.training import engine
 from nervecord.training.engine import run_tasks
 from nervecord.training.sweep import Sweep, sweep
+from tasks import die, die_once, refuse, square, threads
 
 BASE = {"body": "swimmer4", "steps": 6400, "episode_steps": 100, "checkpoint_every": 400,
         "algorithm_options": {"n_envs": 8}}  # fmt: skip
-
-
-def square(x: int) -> int:
-    return x * x
-
-
-def refuse(x: int) -> int:
-    raise NervecordError(f"no {x}")
-
-
-def threads() -> str:
-    return os.environ["OMP_NUM_THREADS"]
-
-
-def die_once(marker: str) -> int:
-    """Kill the worker at the first call, return at the second."""
-    path = Path(marker)
-    if not path.exists():
-        path.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return 7
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_every_task_is_done_once():
@@ -109,8 +86,6 @@ def test_a_sweep_on_ray_is_the_sweep_here_although_a_worker_is_killed(tmp_path):
                 except (FileNotFoundError, ProcessLookupError):
                     continue
             time.sleep(0.01)
-
-    import threading
 
     killer = threading.Thread(target=kill_one_worker_in_the_middle)
     killer.start()
