@@ -45,7 +45,7 @@ def worm(tmp_path_factory) -> Run:
             "train --circuit mlp --start WORM --out x",
             "holds circuit ncap, this run mlp; --start needs the same circuit",
         ),
-        ("train --out FILE/x", "cannot write FILE/x: Not a directory"),
+        ("train --out FILE/x", "cannot use FILE/x: Not a directory"),
         ("train --body empty.xml", "empty: the XML is empty; give a chain of hinges"),
         ("train --body corrupt.xml", "MuJoCo cannot compile the XML: XML parse error 14: Error=XML_ERROR_MISMATCHED"),
         ("train --body free.xml", "joint 'bend' has no limit, which is the unit of what circuits sense"),
@@ -167,7 +167,7 @@ def test_a_file_that_cannot_be_written_is_named_as_it_was_given(command, out, wo
     with pytest.raises(SystemExit) as stopped:
         main([command, str(worm.path), "--out", out])
     assert stopped.value.code == 2
-    assert f"nervecord: cannot write {out}: No such file or directory\n" in capsys.readouterr().err
+    assert f"nervecord: cannot use {out}: No such file or directory\n" in capsys.readouterr().err
 
 
 def test_a_disk_that_fills_up_is_no_mistake(capsys, monkeypatch):

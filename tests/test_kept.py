@@ -4,12 +4,14 @@ import dataclasses
 import json
 import math
 
+import pandas as pd
 import pytest
 from nervecord.errors import OutputExists
 from nervecord.training.cli import main
 from nervecord.training.compare import compare
 from nervecord.training.config import RunConfig
 from nervecord.training.evaluate import evaluate
+from nervecord.training.page_data import learning_data
 from nervecord.training.plain_json import json_text
 from nervecord.training.report import gallery, report
 from nervecord.training.run import Run
@@ -117,3 +119,9 @@ def test_a_comparison_stays_out_of_a_folder_with_other_scores(runs, run, tmp_pat
     (run.path / "results.sqlite").rename(tmp_path / "other" / "results.sqlite")
     with pytest.raises(OutputExists, match="holds no comparison"):
         compare(runs, tmp_path / "other", episodes=2)
+
+
+def test_a_curve_leaves_out_what_is_no_number():
+    table = pd.DataFrame({"step": [1, 2, 3], "metric": "rollout/ep_rew_mean", "value": [math.nan, 5.0, math.inf]})
+    lines = strictly(learning_data({"run": table}))["lines"]
+    assert [(line["x"], line["y"]) for line in lines] == [([2], [5.0])]

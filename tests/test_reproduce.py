@@ -58,6 +58,14 @@ def test_ablations_go_on_where_they_stopped(ablated, monkeypatch):
         ablate(dataclasses.replace(config, steps=800), out, seeds=2, progress=False)
 
 
+def test_a_table_of_the_users_is_kept(tmp_path):
+    (tmp_path / "ablation.csv").write_text("mine")
+    with pytest.raises(OutputExists, match=r"ablation\.csv exists and no ablation wrote it"):
+        ablate(RunConfig(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["ablation.csv"]
+    assert (tmp_path / "ablation.csv").read_text() == "mine"
+
+
 def test_what_has_no_such_parts_is_one_line(tmp_path):
     with pytest.raises(CircuitMismatch, match="ablate takes ncap; mlp has no such parts"):
         ablate(RunConfig("mlp"), tmp_path / "out")

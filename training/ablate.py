@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ..circuits import CIRCUITS
-from ..errors import CircuitMismatch, InvalidRun
+from ..errors import CircuitMismatch, InvalidRun, OutputExists
 from .config import RunConfig
 from .engine import Engine
 from .figures import ablation_bars, figure_svg
@@ -92,13 +92,19 @@ def ablate(
     Raises:
         CircuitMismatch: the circuit has no such parts to leave out.
         InvalidRun: a folder holds a run of another config.
+        OutputExists: a table or figure stands in `out` that no ablation wrote.
     """
     out = Path(out)
-    store = Store(out / "results.sqlite")
-    run_trials(ablation_trials(config, seeds), out / "runs", store, episodes, workers, engine, address, progress)
+    store, csv, svg = Store(out / "results.sqlite"), out / "ablation.csv", out / "ablation.svg"
+    trials = ablation_trials(config, seeds)
+    if not store.path.exists():
+        for path in (csv, svg):
+            if path.exists():
+                raise OutputExists(f"{path} exists and no ablation wrote it; give another --out")
+    run_trials(trials, out / "runs", store, episodes, workers, engine, address, progress)
     table = ablation_table(store.read(_STUDY))
-    write_whole(out / "ablation.csv", lambda partial: table.to_csv(partial, index=False))
-    write_text(out / "ablation.svg", figure_svg(ablation_bars(table)))
+    write_whole(csv, lambda partial: table.to_csv(partial, index=False))
+    write_text(svg, figure_svg(ablation_bars(table)))
     return table
 
 

@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         reason = str(error.strerror or error).splitlines()[0]
         if error.filename and error.errno not in _FAILING:
-            sys.exit(_complain(f"cannot write {error.filename}: {reason}", 2))
+            sys.exit(_complain(f"cannot use {error.filename}: {reason}", 2))
         where = f": {error.filename}" if error.filename else ""
         sys.exit(_complain(f"{reason}{where}; nothing whole was lost, the same command goes on", 1))
     except KeyboardInterrupt:

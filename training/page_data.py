@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import itertools
-import json
 import re
 from collections.abc import Mapping
 from importlib import resources
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
+from .plain_json import json_text
 from .recording import Recording
 
 _POINTS = 400  # of a curve; more are thinned
@@ -63,7 +63,7 @@ def learning_data(metrics: Mapping[str, pd.DataFrame]) -> str:
     lines = []
     for run, (name, table) in enumerate(metrics.items()):
         for kind, (metric, label) in enumerate(_CURVES.items()):
-            rows = table[table["metric"] == metric]
+            rows = table[(table["metric"] == metric) & np.isfinite(table["value"])]
             if len(rows):
                 kept = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(int))]
                 values = [float(f"{value:.6g}") for value in kept["value"]]
@@ -105,4 +105,4 @@ def moments_data(recording: Recording) -> tuple[str, int]:
 
 def _json(value: Any) -> str:
     """Return JSON that may stand inside a script element."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+    return json_text(value, indent=None).replace("<", "\\u003c")
