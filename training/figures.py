@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -36,7 +37,8 @@ def learning_curve(metrics: pd.DataFrame) -> Figure:
 def transfer_bars(table: pd.DataFrame) -> Figure:
     """Draw the return on each body for each agent, with 95 % intervals."""
     bodies, agents = list(dict.fromkeys(table["body"])), list(dict.fromkeys(table["agent"]))
-    figure = Figure(figsize=(max(6.0, 1.1 * len(bodies)), 3.2), layout="constrained")
+    across = max(6.0, 1.1 * len(bodies))
+    figure = Figure(figsize=(across, 3.2), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(agents)
     for index, agent in enumerate(agents):
@@ -46,7 +48,10 @@ def transfer_bars(table: pd.DataFrame) -> Figure:
         places = np.arange(len(bodies)) + (index - (len(agents) - 1) / 2) * width
         axes.bar(places, mean, 0.94 * width, yerr=np.nan_to_num(whiskers), color=COLOURS[index], label=agent,
                  error_kw={"linewidth": 1, "capsize": 2})  # fmt: skip
-    axes.set_xticks(range(len(bodies)), bodies, rotation=20 if len(bodies) > 5 else 0)
+    # Letters of a page's own font are about a tenth of an inch wide.
+    is_crowded = 0.1 * max(map(len, bodies)) > (across - 0.8) / len(bodies)
+    slanted: dict[str, Any] = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"} if is_crowded else {}
+    axes.set_xticks(range(len(bodies)), bodies, **slanted)
     axes.set_ylabel("return of an episode")
     axes.legend(frameon=False, ncols=len(agents), loc="lower left", bbox_to_anchor=(0, 1))
     open_axes(axes)
