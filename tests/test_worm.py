@@ -117,6 +117,12 @@ def test_bad_recordings_are_one_line(tmp_path):
         "no column 'worm'": [{key: value for key, value in row.items() if key != "worm"} for row in rows],
         "do not stand together": [*rows, *rows_of(other), *rows_of(worm)],
         "traces of .* frames": [rows[0], {**rows[1], "calcium_data": [0.0]}],
+        "time_in_seconds do not rise": [{**row, "time_in_seconds": [0.0, 0.3, 0.3, 0.6, 0.9]} for row in rows],
+        "do not rise": [{**row, "time_in_seconds": [0.0, 0.3, None, 0.6, 0.9]} for row in rows],
+        "neuron .*: a name, trace or times are missing": [rows[0], {**rows[1], "calcium_data": None}],
+        "calcium_data holds string; give lists of numbers": [{**row, "calcium_data": "1 2"} for row in rows],
+        "calcium_data holds double; give lists": [{**row, "calcium_data": 0.5} for row in rows],
+        "is_labeled_neuron holds string; give true or false": [{**row, "is_labeled_neuron": "False"} for row in rows],
     }
     for message, held in bad.items():
         with pytest.raises(InvalidRecording, match=message):
@@ -125,6 +131,23 @@ def test_bad_recordings_are_one_line(tmp_path):
     for path in ("no.parquet", "missing.parquet"):
         with pytest.raises(InvalidRecording, match="cannot be read as parquet"):
             list(read_worms(tmp_path / path))
+
+
+def test_a_file_that_is_damaged_in_the_middle_is_one_line(tmp_path):
+    worm = worm_of(np.random.default_rng(0).standard_normal((22_000, len(NAMES))))
+    path = tmp_path / "d.parquet"
+    write(path, rows_of(worm))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
+    path.write_bytes(content)
+    with pytest.raises(InvalidRecording, match=r"breaks off after \d+ rows .*; get it anew"):
+        list(read_worms(path))
+
+
+def test_a_study_that_is_not_there_is_one_line(tmp_path):
+    worm = CalciumRecording("Kato2015", "w", NAMES[:2], np.zeros((5, 2)), FRAME)
+    with pytest.raises(InvalidRecording, match=r"has no worm of 'Kato'; it has Kato2015"):
+        list(read_worms(write(tmp_path / "d.parquet", rows_of(worm)), "Kato"))
 
 
 def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
@@ -173,6 +196,44 @@ def test_a_worm_that_is_the_circuit_aligns_and_a_renamed_one_does_not():
     assert other["p"] > 0.1
 
 
+def test_p_is_as_often_small_as_it_says_where_worms_share_what_the_circuit_has_not():
+    """Ten worms of one structure are ten measurements of it, and no ten independent chances."""
+    small = []
+    for trial in range(40):
+        rng = np.random.default_rng(trial)
+        mixing = rng.standard_normal((3, len(NAMES)))
+        noise = [0.5 * rng.standard_normal((2200, len(NAMES))) for _ in range(10)]
+        worms = [worm_of(drifting(rng, 2200, 3, 60.0) @ mixing + each, worm=f"w{i}") for i, each in enumerate(noise)]
+        small.append(compare_worms(recorded(mixed(rng, 2200)), worms, shuffles=99).numbers["p"] <= 0.05)
+    # 2 of 40 are expected, and 7 or more have a chance of 0.3 %; shuffled anew for each worm, 11 were.
+    assert sum(small) < 7
+
+
+@pytest.mark.parametrize("dt", [0.04, 0.01, 0.1])
+def test_a_timescale_does_not_depend_on_the_frames_of_the_worm(dt):
+    rng = np.random.default_rng(1)
+    held = recorded(drifting(rng, 20_000, len(NAMES), 1.0 / STEP))
+    worm = CalciumRecording("S", "w", NAMES, drifting(rng, 8000, len(NAMES), 1.0 / dt), dt)
+    found = compare_worms(held, [worm], shuffles=1).numbers
+    assert found["model_tau"] == pytest.approx(1.0, rel=0.25)
+    assert found["worm_tau"] == pytest.approx(1.0, rel=0.25)
+
+
+def test_timescales_longer_than_what_can_be_seen_are_counted_and_not_left_out():
+    rng = np.random.default_rng(1)
+    held = recorded(drifting(rng, 6000, len(NAMES), 1.0 / STEP))
+    slow = drifting(rng, 60_000, len(NAMES), 30.0 / STEP)
+    found = compare_worms(held, [worm_of(slow)], shuffles=1)
+    assert found.numbers["worm_tau_censored"] > 0.9
+    assert np.isnan(found.numbers["worm_tau"])
+    assert found.numbers["model_tau_censored"] == 0
+    assert found.numbers["model_tau"] == pytest.approx(1.0, rel=0.25)
+    slow[:, : len(NAMES) // 2 + 1] = drifting(rng, 60_000, len(NAMES) // 2 + 1, 2.0 / STEP)
+    most = compare_worms(held, [worm_of(slow)], shuffles=1).numbers
+    assert most["worm_tau_censored"] == pytest.approx(0.5, abs=0.1)
+    assert most["worm_tau"] > 2.0
+
+
 def test_timescales_and_gait_frequency_are_those_that_went_in():
     rng = np.random.default_rng(0)
     n = len(NAMES)
@@ -211,11 +272,34 @@ def test_neurons_are_matched_by_name_whatever_their_order():
     assert tuple(found.arrays["neuron"]) == names
 
 
-def test_nothing_in_common_is_one_line():
+def test_nothing_in_common_is_one_line_that_says_why():
     activity = mixed(np.random.default_rng(0), 600)
+    worm = worm_of(activity)
     strangers = worm_of(activity, tuple(f"x{i}" for i in range(len(NAMES))))
-    with pytest.raises(InvalidRecording, match=r"no worm shares 4 neurons .*\(at most 0\)"):
-        compare_worms(recorded(activity), [strangers])
+    torn = dataclasses.replace(
+        worm, activity=np.where(np.arange(len(worm.activity))[:, None] == 3, np.nan, worm.activity)
+    )
+    short = dataclasses.replace(worm, activity=worm.activity[:5])
+    huge = dataclasses.replace(worm, activity=worm.activity * 1e300)
+    for worms, message in (
+        ([strangers], r"no worm shares 4 neurons .*\(at most 0\)"),
+        ([torn, huge], rf"hold no NaN \(at most 0, of {len(NAMES)} with names in common\)"),
+        ([short], "no worm of 20 frames or more"),
+        ([], "there is no worm to compare with"),
+    ):
+        with pytest.raises(InvalidRecording, match=message):
+            compare_worms(recorded(activity), worms)
+    with pytest.raises(InvalidRecording, match=r"100 control steps hold 9 frames of 0\.33 s, .* record 220 steps"):
+        compare_worms(recorded(activity[:100]), [worm])
+
+
+def test_what_is_left_out_of_a_worm_is_counted():
+    activity = mixed(np.random.default_rng(0), 600)
+    worm = worm_of(activity)
+    worm.activity[3, :2] = np.nan
+    found = compare_worms(recorded(activity), [worm], shuffles=9).numbers
+    assert found["left_out"] == 2
+    assert found["shared_neurons"] == len(NAMES) - 2
 
 
 def test_the_command_writes_numbers_and_a_figure_over_its_own_alone(tmp_path, capsys):

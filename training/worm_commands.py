@@ -53,8 +53,7 @@ class CompareWorms(Command):
         own = {"numbers.json", "comparison.svg"}
         if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} in (own, set())):
             raise OutputExists(f"{out} exists and holds no comparison with worms; give another --out")
-        worms = (worm for worm in read_worms(self.data) if self.source in (None, worm.source))
-        found = compare_worms(recording, worms)
+        found = compare_worms(recording, read_worms(self.data, self.source), progress=not self.json)
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "numbers.json", {"numbers": found.numbers, "units": found.units})
         write_text(out / "comparison.svg", figure_svg(found.figure))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,9 +13,9 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from ..errors import InvalidRecording
+from ..progress import progress_bar
 from .figures import COLOURS, open_axes
 from .probes.gait import undulation_frequency
-from .probes.geometry import alignment
 from .probes.timescales import autocorrelation
 from .recording import Recording
 from .statistics import bootstrap_mean
@@ -22,7 +23,7 @@ from .worm_data import CalciumRecording
 
 GAIT_RANGE = (0.3, 2.0)  # Hz, crawling on agar to swimming in water (Fang-Yen et al. 2010, PNAS 107:20323)
 _LEAST = 4  # neurons with names in common, below which a correlation structure says nothing
-_SHUFFLES = 1000
+_FRAMES = 20  # of a trace, below which its correlations say nothing
 _COMPONENTS = 3
 _LONGEST_LAG = 10.0  # s
 _FLAT = 1e-9
@@ -37,7 +38,7 @@ class WormComparison:
         units: name to unit.
         arrays: what the figure shows. Of the worm with most neurons in common, and of the circuit: the names of
             those n neurons (`neuron`, [n]), correlations ([n, n]) and trajectories ([frames, 3], no unit). Of
-            all worms' neurons together: the timescales (`model_tau`, `worm_tau`), s, NaN where there is none.
+            all worms' neurons together: the timescales (`model_tau`, `worm_tau`), s, inf where censored.
         figure: the correlations, timescales and trajectories of both.
     """
 
@@ -49,14 +50,17 @@ class WormComparison:
 
 @dataclasses.dataclass(frozen=True)
 class _Pair:
-    """A circuit's and one worm's activity, of the same neurons in the same order."""
+    """The neurons of one worm that a circuit has too: what is kept of their activity in both."""
 
     names: tuple[str, ...]
-    model: Float[np.ndarray, "E T n"]
-    worm: Float[np.ndarray, "1 F n"]
+    model: Float[np.ndarray, "n n"]  # correlations
+    worm: Float[np.ndarray, "n n"]
+    taus: Float[np.ndarray, "2 n"]  # s, of the circuit and of the worm
 
 
-def compare_worms(recording: Recording, worms: Iterable[CalciumRecording]) -> WormComparison:
+def compare_worms(
+    recording: Recording, worms: Iterable[CalciumRecording], shuffles: int = 1000, progress: bool = False
+) -> WormComparison:
     """Set a recording of a circuit beside worms, over the neurons whose names both have.
 
     The circuit's activity is averaged within the worms' frames. Of each worm:
@@ -65,71 +69,110 @@ def compare_worms(recording: Recording, worms: Iterable[CalciumRecording]) -> Wo
       mean when the circuit's neurons are shuffled;
     - subspace: the mean squared cosine between the first 3 principal directions of both, and its mean when
       shuffled;
-    - timescales: when each neuron's autocorrelation has fallen to 1/e.
+    - timescales: when each neuron's autocorrelation has fallen to 1/e. Slower ones than 10 s, or than a
+      quarter of what was recorded, are censored: they count as longer in the median, which is NaN where they
+      are the half.
 
     Means over worms come with bootstrap 95 % intervals. `p` is how often the mean alignment over worms is as
-    high when the circuit's neurons are shuffled for each. `between_worms` is the alignment of worms with each
-    other: what a perfect model could reach.
+    high when the circuit's names are shuffled. A shuffle is the same for all worms, because they are repeated
+    measurements of the same neurons. `between_worms` is the alignment of worms with each other, over neurons
+    that the circuit has too: what a perfect model could reach. `left_out` is how many neurons per worm bear a
+    common name but stay constant or hold NaN.
+
+    Args:
+        recording: of a circuit whose neurons bear the worm's names.
+        worms: each with 20 frames or more; shorter ones are left out.
+        shuffles: of the circuit's names.
+        progress: show a bar.
 
     Raises:
-        InvalidRecording: no worm shares 4 neurons that change with the recording.
+        InvalidRecording: no worm shares 4 neurons that change with the recording, or the recording is shorter
+            than 20 of a worm's frames.
     """
     pairs: list[_Pair] = []
-    kept: list[CalciumRecording] = []
-    most = 0
-    for worm in worms:
-        pair = _pair(recording, worm)
-        most = max(most, len(pair.names))
-        if len(pair.names) >= _LEAST:
-            pairs.append(pair)
-            kept.append(worm)
+    arrays: dict[str, np.ndarray] = {}
+    seen = named = most = left_out = 0
+    for worm in progress_bar(worms, desc="worms", disable=not progress):
+        seen += 1
+        common = sum(name in recording.neurons for name in set(worm.neurons))
+        named = max(named, common)
+        if len(worm.activity) < _FRAMES or common < _LEAST:
+            continue
+        names, model, frame, lived = _in_common(recording, worm)
+        most = max(most, len(names))
+        if len(names) < _LEAST:
+            continue
+        left_out += common - len(names)
+        taus = np.stack([_taus(model, frame), _taus(lived, worm.dt)])
+        pairs.append(_Pair(names, _correlation(model), _correlation(lived), taus))
+        if not arrays or len(names) > len(arrays["neuron"]):
+            arrays = _arrays(pairs[-1], model, lived) | {"worm": np.array(f"{worm.source} {worm.worm}")}
     if not pairs:
-        raise InvalidRecording(
-            f"no worm shares {_LEAST} neurons that change with the recording (at most {most}); record a circuit whose "
-            "neurons bear the worm's names, such as connectome, and give worms with identified neurons"
-        )
-    rng = np.random.default_rng(0)
-    rows, nulls = zip(*(_structure(pair, rng) for pair in pairs), strict=True)
-    aligned, shuffled = np.mean([row["alignment"] for row in rows]), np.mean(nulls, 0)
+        raise InvalidRecording(_why_none(seen, named, most))
+    rows, null = _structure(pairs, shuffles, progress)
     numbers: dict[str, float] = {
         "worms": float(len(pairs)), "shared_neurons": float(np.mean([len(pair.names) for pair in pairs])),
-        "p": float((1 + (shuffled >= aligned).sum()) / (1 + _SHUFFLES)),
+        "left_out": left_out / len(pairs),
+        "p": float((1 + (null >= np.mean([row["alignment"] for row in rows])).sum()) / (1 + shuffles)),
     }  # fmt: skip
-    units = {"worms": "worms", "shared_neurons": "neurons per worm"}
-    for name in rows[0]:
-        interval = bootstrap_mean([row[name] for row in rows])
-        numbers |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    between = _between(kept)
-    if between:
-        interval = bootstrap_mean(between)
-        numbers |= {"between_worms": interval.mean, "between_worms_low": interval.low,
-                    "between_worms_high": interval.high}  # fmt: skip
-    both = np.concatenate([_taus(pair, worm.dt) for pair, worm in zip(pairs, kept, strict=True)], 1)
+    units = {"worms": "worms", "shared_neurons": "neurons per worm", "left_out": "neurons per worm"}
+    values = {name: [row[name] for row in rows] for name in rows[0]} | {"between_worms": _between(pairs)}
+    for name, found in values.items():
+        if found:
+            interval = bootstrap_mean(found)
+            numbers |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    both = np.concatenate([pair.taus for pair in pairs], 1)
+    for name, each in (("model_tau", both[0]), ("worm_tau", both[1])):
+        median = float(np.median(each))
+        numbers |= {name: median if np.isfinite(median) else float("nan"),
+                    f"{name}_censored": float(np.isinf(each).mean())}  # fmt: skip
+        units |= {name: "s", f"{name}_censored": "of the neurons"}
     fine = np.isfinite(both).all(0)
-    if fine.any():
-        numbers |= {"model_tau": float(np.median(both[0, fine])), "worm_tau": float(np.median(both[1, fine]))}
-        units |= {"model_tau": "s", "worm_tau": "s"}
     if fine.sum() >= _LEAST and np.ptp(both[0, fine]) > _FLAT:
         numbers["tau_rank_correlation"] = float(spearmanr(both[0, fine], both[1, fine]).statistic)
     numbers |= _gait(recording)
     units |= {"frequency": "Hz", "published_low": "Hz", "published_high": "Hz"}
-    shown = max(range(len(pairs)), key=lambda index: len(pairs[index].names))
-    arrays = _arrays(pairs[shown]) | {"model_tau": both[0], "worm_tau": both[1]}
-    arrays["worm"] = np.array(f"{kept[shown].source} {kept[shown].worm}")
+    arrays |= {"model_tau": both[0], "worm_tau": both[1]}
     return WormComparison(numbers, {name: units.get(name, "") for name in numbers}, arrays, _figure(arrays))
 
 
-def _pair(recording: Recording, worm: CalciumRecording) -> _Pair:
+def _why_none(seen: int, named: int, most: int) -> str:
+    """Return the line that says why none of so many worms can be compared."""
+    if not seen:
+        return "there is no worm to compare with; give recordings of worms whose neurons were identified"
+    if named < _LEAST:
+        return (
+            f"no worm shares {_LEAST} neurons with the recording (at most {named}); record a circuit whose neurons "
+            "bear the worm's names, such as connectome, and give worms with identified neurons"
+        )
+    return (
+        f"no worm of {_FRAMES} frames or more has {_LEAST} neurons that change here and there and hold no NaN (at most "
+        f"{most}, of {named} with names in common); give longer or more complete recordings"
+    )
+
+
+def _in_common(
+    recording: Recording, worm: CalciumRecording
+) -> tuple[tuple[str, ...], Float[np.ndarray, "E T n"], float, Float[np.ndarray, "1 F n"]]:
+    """Return the names of neurons that live in both, the circuit's activity, its seconds a frame, and the worm's."""
     columns = {name: i for i, name in enumerate(recording.neurons)}
     names = [name for name in dict.fromkeys(worm.neurons) if name in columns]
     width = max(1, round(worm.dt / recording.dt))
     frames = recording.n_steps // width
+    if frames < _FRAMES:
+        raise InvalidRecording(
+            f"{recording.n_steps} control steps hold {frames} frames of {worm.dt:.3g} s, as {worm.source} {worm.worm} "
+            f"has; record {_FRAMES * width} steps or more"
+        )
     model = np.asarray(recording.activity[:, : frames * width], float)[..., [columns[name] for name in names]]
     model = model.reshape(len(model), frames, width, len(names)).mean(2)
-    seen = worm.activity[:, [worm.neurons.index(name) for name in names]]
-    alive = (model.std((0, 1)) > _FLAT) & (seen.std(0) > _FLAT) & np.isfinite(seen).all(0)
+    lived = worm.activity[:, [worm.neurons.index(name) for name in names]]
+    with np.errstate(over="ignore", invalid="ignore"):
+        # NaN in a trace, or numbers too large to be squared, leave no finite deviation.
+        spreads = np.stack([model.std((0, 1)), lived.std(0)])
+    alive = (np.isfinite(spreads) & (spreads > _FLAT)).all(0)
     kept = tuple(name for name, lives in zip(names, alive, strict=True) if lives)
-    return _Pair(kept, model[..., alive], seen[None, :, alive])
+    return kept, model[..., alive], width * recording.dt, lived[None, :, alive]
 
 
 def _correlation(activity: Float[np.ndarray, "E T n"]) -> Float[np.ndarray, "n n"]:
@@ -138,33 +181,43 @@ def _correlation(activity: Float[np.ndarray, "E T n"]) -> Float[np.ndarray, "n n
     return np.corrcoef(centred, rowvar=False)
 
 
-def _kernel_alignment(one: Float[np.ndarray, "n n"], other: Float[np.ndarray, "n n"]) -> float:
-    """Return the centred alignment of two correlation matrices, which are kernels of the same neurons."""
-    return alignment(_root(one), _root(other))
-
-
-def _root(kernel: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    values, vectors = np.linalg.eigh(kernel)
-    return np.asarray(vectors * np.sqrt(np.clip(values, 0, None)))
+def _centred(kernel: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
+    """Return a kernel centred and of length 1: the inner product of two such is their alignment."""
+    centred = kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean()
+    return centred / max(float(np.linalg.norm(centred)), _FLAT)
 
 
 def _directions(correlation: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n k"]:
     return np.asarray(np.linalg.eigh(correlation)[1][:, ::-1][:, :_COMPONENTS])
 
 
-def _structure(pair: _Pair, rng: np.random.Generator) -> tuple[dict[str, float], Float[np.ndarray, " shuffles"]]:
-    """Return what circuit and worm have in common, and the alignments with shuffled neurons."""
-    model, worm = _correlation(pair.model), _correlation(pair.worm)
-    one, other, along, beside = _root(model), _root(worm), _directions(model), _directions(worm)
-    aligned, overlap = alignment(one, other), _overlap(along, beside)
-    orders = [rng.permutation(len(model)) for _ in range(_SHUFFLES)]
-    null = np.array([alignment(one[order], other) for order in orders])
-    return {
-        "alignment": aligned, "alignment_shuffled": float(null.mean()),
-        "subspace": overlap,
-        "subspace_shuffled": float(np.mean([_overlap(along[order], beside) for order in orders])),
-        "model_dimension": _dimension(model), "worm_dimension": _dimension(worm),
-    }, null  # fmt: skip
+def _structure(
+    pairs: list[_Pair], shuffles: int, progress: bool
+) -> tuple[list[dict[str, float]], Float[np.ndarray, " shuffles"]]:
+    """Return what circuit and worm have in common for each worm, and the mean alignment of each shuffle."""
+    kernels = [(_centred(pair.model), _centred(pair.worm)) for pair in pairs]
+    planes = [(_directions(pair.model), _directions(pair.worm)) for pair in pairs]
+    every = {name: i for i, name in enumerate(dict.fromkeys(name for pair in pairs for name in pair.names))}
+    places = [[every[name] for name in pair.names] for pair in pairs]
+    rng = np.random.default_rng(0)
+    aligned, overlaps = np.empty((shuffles, len(pairs))), np.empty((shuffles, len(pairs)))
+    for shuffle in progress_bar(range(shuffles), desc="shuffles", disable=not progress):
+        drawn = rng.permutation(len(every))
+        for index, place in enumerate(places):
+            order = np.argsort(drawn[place])
+            one, other = kernels[index]
+            aligned[shuffle, index] = (one[np.ix_(order, order)] * other).sum()
+            overlaps[shuffle, index] = _overlap(planes[index][0][order], planes[index][1])
+    rows = [
+        {
+            "alignment": float((kernels[index][0] * kernels[index][1]).sum()),
+            "alignment_shuffled": float(aligned[:, index].mean()),
+            "subspace": _overlap(*planes[index]), "subspace_shuffled": float(overlaps[:, index].mean()),
+            "model_dimension": _dimension(pair.model), "worm_dimension": _dimension(pair.worm),
+        }
+        for index, pair in enumerate(pairs)
+    ]  # fmt: skip
+    return rows, aligned.mean(1)
 
 
 def _overlap(one: Float[np.ndarray, "n k"], other: Float[np.ndarray, "n k"]) -> float:
@@ -178,43 +231,37 @@ def _dimension(correlation: Float[np.ndarray, "n n"]) -> float:
     return float(values.sum() ** 2 / (values**2).sum())
 
 
-def _between(worms: list[CalciumRecording]) -> list[float]:
-    """Return each worm's mean alignment with the others that share enough neurons with it."""
-    means = []
-    for worm in worms:
-        found = []
-        for other in worms:
-            names = [name for name in worm.neurons if name in other.neurons]
-            if other is worm or len(names) < _LEAST:
-                continue
-            matrices = [
-                _correlation(each.activity[None][..., [each.neurons.index(name) for name in names]])
-                for each in (worm, other)
-            ]
-            if all(np.isfinite(matrix).all() for matrix in matrices):
-                found.append(_kernel_alignment(matrices[0], matrices[1]))
-        means += [float(np.mean(found))] if found else []
-    return means
+def _between(pairs: list[_Pair]) -> list[float]:
+    """Return each worm's mean alignment with the others that share enough of the circuit's neurons with it."""
+    found: list[list[float]] = [[] for _ in pairs]
+    places = [{name: i for i, name in enumerate(pair.names)} for pair in pairs]
+    for one, other in itertools.combinations(range(len(pairs)), 2):
+        names = [name for name in pairs[one].names if name in places[other]]
+        if len(names) < _LEAST:
+            continue
+        kernels = []
+        for index in (one, other):
+            order = [places[index][name] for name in names]
+            kernels.append(_centred(pairs[index].worm[np.ix_(order, order)]))
+        for index in (one, other):
+            found[index].append(float((kernels[0] * kernels[1]).sum()))
+    return [float(np.mean(each)) for each in found if each]
 
 
-def _taus(pair: _Pair, dt: float) -> Float[np.ndarray, "2 n"]:
-    """Return when the autocorrelations of a circuit's neurons and the worm's have fallen to 1/e, s; NaN if never.
+def _taus(activity: Float[np.ndarray, "E T n"], frame: float) -> Float[np.ndarray, " n"]:
+    """Return when neurons' autocorrelations have fallen to 1/e, s, for frames of so many s; inf if later than seen.
 
     An exponential fit would leave out every neuron that oscillates.
     """
-    rows = []
-    for activity in (pair.model, pair.worm):
-        lags = min(round(_LONGEST_LAG / dt), activity.shape[1] // 4)
-        curves = autocorrelation(activity, lags)
-        rows.append([_first_below(curve, np.exp(-1)) * dt for curve in curves])
-    return np.array(rows)
+    lags = min(round(_LONGEST_LAG / frame), activity.shape[1] // 4)
+    return np.array([_first_below(curve, np.exp(-1)) * frame for curve in autocorrelation(activity, lags)])
 
 
 def _first_below(curve: Float[np.ndarray, " lags"], level: float) -> float:
-    """Return the lag at which a curve first falls to a level, between lags by a straight line."""
+    """Return the lag at which a curve that starts at 1 first falls to a level, between lags by a straight line."""
     below = np.flatnonzero(curve <= level)
-    if not len(below) or not below[0]:
-        return float("nan")
+    if not len(below):
+        return float("inf")
     after = int(below[0])
     return after - 1 + float((curve[after - 1] - level) / (curve[after - 1] - curve[after]))
 
@@ -230,12 +277,12 @@ def _gait(recording: Recording) -> dict[str, float]:
             "frequency_in_range": inside}  # fmt: skip
 
 
-def _arrays(pair: _Pair) -> dict[str, np.ndarray]:
+def _arrays(pair: _Pair, model: Float[np.ndarray, "E T n"], worm: Float[np.ndarray, "1 F n"]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {"neuron": np.array(pair.names)}
-    for name, activity in (("model", pair.model), ("worm", pair.worm)):
+    for name, activity, correlation in (("model", model, pair.model), ("worm", worm, pair.worm)):
         first = activity[0] - activity[0].mean(0)
-        found[f"{name}_correlation"] = _correlation(activity)
-        found[f"{name}_trajectory"] = (first / first.std(0).clip(_FLAT)) @ _directions(found[f"{name}_correlation"])
+        found[f"{name}_correlation"] = correlation
+        found[f"{name}_trajectory"] = (first / first.std(0).clip(_FLAT)) @ _directions(correlation)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class CalciumRecording:
     dt: float
 
 
-def read_worms(data: str | Path = "hub") -> Iterator[CalciumRecording]:
+def read_worms(data: str | Path = "hub", source: str | None = None) -> Iterator[CalciumRecording]:
     """Yield worms one after another from homogenised calcium recordings, of which only a few rows are held.
 
     A row is one neuron of one worm, with the columns of Simeon et al. 2024 (https://arxiv.org/abs/2411.12091):
@@ -50,11 +50,13 @@ def read_worms(data: str | Path = "hub") -> Iterator[CalciumRecording]:
     Args:
         data: a parquet file, or "hub" for qsimeon/celegans_neural_data on the Hugging Face Hub, which is
             read through the network as it is needed.
+        source: only worms of this study, such as Kato2015.
 
     Raises:
         MissingDependency: pyarrow, or for the hub huggingface_hub, is not installed.
-        InvalidRecording: no such file, no network, no parquet, a column is missing, or a worm's rows do not
-            stand together or differ in length.
+        InvalidRecording: no such file, no network, no parquet, a column is missing or of another type, the
+            file breaks off, no worm is of that study, or a worm's rows do not stand together, differ in length
+            or go back in time.
     """
     parquet = require("pyarrow.parquet", "calcium", *(["huggingface_hub"] if str(data) == "hub" else []))
     try:
@@ -67,15 +69,49 @@ def read_worms(data: str | Path = "hub") -> Iterator[CalciumRecording]:
         ) from error
     if missing := [column for column in _COLUMNS if column not in file.schema_arrow.names]:
         raise InvalidRecording(f"{data} has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}")
-    rows = (row for batch in file.iter_batches(_ROWS, columns=list(_COLUMNS)) for row in batch.to_pylist())
+    for column, (wanted, fits) in _types().items():
+        if not fits(file.schema_arrow.field(column).type):
+            raise InvalidRecording(f"{data}: {column} holds {file.schema_arrow.field(column).type}; give {wanted}")
     seen: set[tuple[str, ...]] = set()
-    for worm, of_worm in itertools.groupby(rows, key=lambda row: tuple(str(row[name]) for name in _WORM)):
+    for worm, of_worm in itertools.groupby(_rows(file, data), key=lambda row: tuple(str(row[name]) for name in _WORM)):
         if worm in seen:
             raise InvalidRecording(f"{data}: the rows of {' '.join(worm)} do not stand together; sort it by worm")
         seen.add(worm)
         labelled = [row for row in of_worm if row["is_labeled_neuron"]]
-        if labelled:
+        if labelled and source in (None, worm[0]):
             yield _recording(worm, labelled)
+    if source is not None and source not in {study for study, _ in seen}:
+        raise InvalidRecording(f"{data} has no worm of {source!r}; it has {', '.join(sorted({s for s, _ in seen}))}")
+
+
+def _types() -> dict[str, tuple[str, Callable[[Any], bool]]]:
+    """Return what columns must hold, in words and as a test of an arrow type."""
+    kinds = require("pyarrow", "calcium").types
+
+    def is_trace(kind: Any) -> bool:
+        lists = (kinds.is_list, kinds.is_large_list, kinds.is_fixed_size_list)
+        return any(fits(kind) for fits in lists) and is_number(kind.value_type)
+
+    def is_number(kind: Any) -> bool:
+        return bool(kinds.is_floating(kind) or kinds.is_integer(kind))
+
+    return {
+        "is_labeled_neuron": ("true or false", kinds.is_boolean),
+        "calcium_data": ("lists of numbers", is_trace),
+        "time_in_seconds": ("lists of numbers", is_trace),
+    }
+
+
+def _rows(file: Any, data: str | Path) -> Iterator[dict[str, Any]]:
+    count = 0
+    try:
+        for batch in file.iter_batches(_ROWS, columns=list(_COLUMNS)):
+            yield from batch.to_pylist()
+            count += batch.num_rows
+    except Exception as error:
+        # What a broken page raises, or a network that went away, depends on the library below.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidRecording(f"{data} breaks off after {count} rows ({reason}); get it anew") from error
 
 
 def _open(data: str | Path) -> Any:
@@ -93,13 +129,16 @@ def _open(data: str | Path) -> Any:
 
 
 def _recording(worm: tuple[str, ...], rows: list[dict[str, Any]]) -> CalciumRecording:
-    lengths = {len(row[name]) for row in rows for name in ("calcium_data", "time_in_seconds")}
+    name = " ".join(worm)
+    for row in rows:
+        if any(row[column] is None for column in ("neuron", "calcium_data", "time_in_seconds")):
+            raise InvalidRecording(f"{name}, neuron {row['neuron']}: a name, trace or times are missing; leave it out")
+    lengths = {len(row[column]) for row in rows for column in ("calcium_data", "time_in_seconds")}
     if len(lengths) > 1 or min(lengths) < 2:
-        raise InvalidRecording(
-            f"{' '.join(worm)} has traces of {sorted(lengths)} frames; give as many to each, 2 or more"
-        )
+        raise InvalidRecording(f"{name} has traces of {sorted(lengths)} frames; give as many to each, 2 or more")
     times = np.asarray(rows[0]["time_in_seconds"], float)
+    if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
+        raise InvalidRecording(f"{name}: its time_in_seconds do not rise from frame to frame; give the time of each")
     traces = np.array([row["calcium_data"] for row in rows], float).T
-    return CalciumRecording(
-        worm[0], worm[1], tuple(row["neuron"] for row in rows), traces, float(np.median(np.diff(times)))
-    )
+    names = tuple(str(row["neuron"]) for row in rows)
+    return CalciumRecording(worm[0], worm[1], names, traces, float(np.median(np.diff(times))))
