@@ -40,6 +40,7 @@ AGENTS: Mapping[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "connectome, signs shuffled": ("connectome", {**_COOK, "control": "signs"}, ("es", "ppo")),
     "connectome, random": ("connectome", {**_COOK, "control": "random"}, ("es", "ppo")),
     "connectome, every contact free": ("connectome", {**_COOK, "gains": "free"}, ("es",)),
+    "connectome, raw counts": ("connectome", {**_COOK, "counts": "raw"}, ("es", "ppo")),
     "ladder": ("connectome", {"graph": "ladder"}, ("es",)),
     "ncap": ("ncap", {}, ("es", "ppo")),
     "mlp": ("mlp", {}, ("es", "ppo")),

@@ -18,6 +18,7 @@ from .graph import Control, load_graph
 from .recurrent import RecurrentCircuit
 
 _PERIOD = 60  # control steps
+_Classes = tuple[str, str, bool]  # of a contact: from, to, and whether it is a gap junction, which has both in order
 _HEAD = 0.2  # of the body's length: B-neurons of the head are driven by the oscillator
 # One gain per pair of classes, from where learning starts: the forward circuit swims, all else is weak.
 _WEAK = 0.1
@@ -34,8 +35,8 @@ class Connectome(RecurrentCircuit):
         r' = r + (1 - exp(-1 / tau)) (tanh(max(x, 0)) - r)
         x_i = sum_j s_ij g_ij n_ij r_j + sum_j h_ij m_ij (r_j - r_i) + stretch q_i + osc wave_i(t) + tonic_i
 
-    n and m are the counts of chemical synapses and gap junctions over all those of the same pair of classes
-    that reach the cell; s is the sign; g and h are gains, never negative. B-neurons (classes DB and VB) feel
+    n and m are the counts of chemical synapses and gap junctions, by `counts`; s is the sign; g and h are gains,
+    never negative. B-neurons (classes DB and VB) feel
     the stretch of their own side some links ahead, those in the first fifth the oscillator instead, as
     do the head's SMD neurons; AVB is tonically active. Each joint's motor is the mean of the dorsal less that
     of the ventral muscles, shared among joints by position.
@@ -45,6 +46,10 @@ class Connectome(RecurrentCircuit):
         n_motors: number of joints.
         graph: the cells: a name or a file that `load_graph` reads.
         gains: "class", one gain for each pair of classes; "free", one for each contact; "fixed", as at first.
+        counts: "share", a count over all of the same pair of classes that reach the cell, as if a cell's leak grew with
+            its synapses: a gain then says how strong a class is for each cell. "raw", the counts themselves, over the
+            pair's mean total per cell, so that gains start alike: weights are gain x count, and gap junctions
+            conduct as well one way as the other.
         taus: time constants: "class", one for each class of cells; "cell", one for each; "fixed", all 1.
         control: wire a shuffled graph instead; see `Graph.control`.
         reach: how many links ahead stretch is felt. 1.2 is a fifth of a body of 6 links, as in the worm (Wen et
@@ -57,7 +62,7 @@ class Connectome(RecurrentCircuit):
         stretch, osc, tonic: from proprioception, from the oscillator, and of AVB.
 
     Raises:
-        CircuitMismatch: the graph has no B-neurons (DB, VB).
+        CircuitMismatch: the graph has no B-neurons (DB, VB), or nothing that the oscillator could drive.
     """
 
     is_bounded = True
@@ -78,6 +83,7 @@ class Connectome(RecurrentCircuit):
         *,
         graph: str = "ladder",
         gains: Literal["class", "free", "fixed"] = "class",
+        counts: Literal["share", "raw"] = "share",
         taus: Literal["class", "cell", "fixed"] = "class",
         control: Control = "none",
         reach: float = 1.2,
@@ -86,6 +92,8 @@ class Connectome(RecurrentCircuit):
         super().__init__()
         if gains not in ("class", "free", "fixed"):
             raise CircuitMismatch(f"gains is {gains!r}; give 'class', 'free' or 'fixed'")
+        if counts not in ("share", "raw"):
+            raise CircuitMismatch(f"counts is {counts!r}; give 'share' or 'raw'")
         if taus not in ("class", "cell", "fixed"):
             raise CircuitMismatch(f"taus is {taus!r}; give 'class', 'cell' or 'fixed'")
         if control not in ("none", "rewired", "signs", "random"):
@@ -99,7 +107,7 @@ class Connectome(RecurrentCircuit):
         if not any(cell.kind in ("DB", "VB") for cell in self.graph.cells):
             raise CircuitMismatch("the graph has no cell of class DB or VB, so nothing feels the body; name them so")
         self.senses, self.n_motors, self.n_features = (("joint_pos", n_motors),), n_motors, len(self.graph.cells)
-        self._connect(gains)
+        self._connect(gains, counts)
         self._embody(n_motors, reach)
         pools = [cell.name if taus == "cell" else cell.kind for cell in self.graph.cells]
         kinds = list(dict.fromkeys(pools))
@@ -193,29 +201,38 @@ class Connectome(RecurrentCircuit):
             synapses += [Synapse(name, f"motor_{j}", row[i], "pull") for j, row in enumerate(pull) if row[i]]
         return Wiring(self.neurons, tuple(synapses))
 
-    def _connect(self, gains: str) -> None:
+    def _connect(self, gains: str, counts: str) -> None:
         """Lay out where each contact acts, with which count and which gain; a gap junction acts both ways."""
         cells = {cell.name: i for i, cell in enumerate(self.graph.cells)}
         kind = {cell.name: cell.kind for cell in self.graph.cells}
         keys: dict[object, int] = {}
         start: list[float] = []
-        rows: list[tuple[str, str, bool, float, int]] = []
+        rows: list[tuple[str, str, _Classes, float, int]] = []
         for number, contact in enumerate(self.graph.contacts):
             ends = [(contact.pre, contact.post)] + ([(contact.post, contact.pre)] if contact.is_electrical else [])
             pair = (kind[contact.pre], kind[contact.post])
             pair = (min(pair), max(pair)) if contact.is_electrical else pair
-            key: object = number if gains == "free" else (*pair, contact.is_electrical)
+            classes = (*pair, contact.is_electrical)
+            key: object = number if gains == "free" else classes
             if key not in keys:
                 keys[key] = len(start)
                 start.append(_GAINS.get(pair, _WEAK))
-            rows += [(*end, contact.is_electrical, contact.sign * contact.count, keys[key]) for end in ends]
-        # Counts are over all that a cell gets from the same class, so that a gain says how strong the class is.
+            rows += [(*end, classes, contact.sign * contact.count, keys[key]) for end in ends]
+        # All that a cell gets from another class, and what cells get of a pair of classes in the mean.
         total: defaultdict[tuple[str, str, bool], float] = defaultdict(float)
-        for pre, post, is_electrical, count, _ in rows:
-            total[kind[pre], post, is_electrical] += abs(count)
+        for pre, post, classes, count, _ in rows:
+            total[kind[pre], post, classes[-1]] += abs(count)
+        totals: defaultdict[_Classes, dict[tuple[str, str, bool], float]] = defaultdict(dict)
+        for pre, post, classes, *_ in rows:
+            got = (kind[pre], post, classes[-1])
+            totals[classes][got] = total[got]
+        mean = {classes: sum(each.values()) / len(each) for classes, each in totals.items()}
         n = len(cells)
-        base = [count / total[kind[pre], post, is_electrical] for pre, post, is_electrical, count, _ in rows]
-        place = [int(is_electrical) * n * n + cells[post] * n + cells[pre] for pre, post, is_electrical, *_ in rows]
+        base = [
+            count / (total[kind[pre], post, classes[-1]] if counts == "share" else mean[classes])
+            for pre, post, classes, count, _ in rows
+        ]
+        place = [int(classes[-1]) * n * n + cells[post] * n + cells[pre] for pre, post, classes, *_ in rows]
         self._hold("gain", torch.tensor(start), gains != "fixed")
         self.register_buffer("base", torch.tensor(base), persistent=False)
         self.register_buffer("place", torch.tensor(place), persistent=False)
@@ -245,6 +262,11 @@ class Connectome(RecurrentCircuit):
                 driven[i] = 1.0 if cell.name.startswith("SMDD") else -1.0
             if cell.role == "muscle":
                 pull[:, i] = (1.0 if cell.side == "d" else -1.0) * _near(cell.position, joints)
+        if not driven.any():
+            raise CircuitMismatch(
+                f"the graph has no cell of class DB or VB at a position below {_HEAD}, and none of class SMD, so the "
+                "oscillator drives nothing; move one there"
+            )
         for side in ("d", "v"):
             columns = [cell.role == "muscle" and cell.side == side for cell in cells]
             total = np.abs(pull[:, columns]).sum(1, keepdims=True)

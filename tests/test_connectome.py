@@ -173,6 +173,36 @@ def test_gains_are_few_by_class_and_one_each_when_free():
     assert (free.weights()[0] == 0).all()
 
 
+def test_raw_counts_are_weights_by_one_factor_for_each_pair_of_classes():
+    circuit = Connectome({"joint_pos": 5}, 5, counts="raw")
+    chemical, electrical = (matrix.detach() for matrix in circuit.weights())
+    assert (electrical > 0).any()
+    assert torch.equal(electrical, electrical.T)
+    cells = {cell.name: i for i, cell in enumerate(circuit.graph.cells)}
+    kind = {cell.name: cell.kind for cell in circuit.graph.cells}
+    factors, totals = {}, {}
+    for contact in circuit.graph.contacts:
+        weight = (electrical if contact.is_electrical else chemical)[cells[contact.post], cells[contact.pre]]
+        pair = (*sorted((kind[contact.pre], kind[contact.post])), True) if contact.is_electrical else (
+            kind[contact.pre], kind[contact.post], False)  # fmt: skip
+        factors.setdefault(pair, []).append(float(weight) / (contact.sign * contact.count))
+        if not contact.is_electrical:
+            totals.setdefault(pair, {}).setdefault(contact.post, []).append(abs(float(weight)))
+    assert all(np.allclose(each, each[0]) for each in factors.values())
+    share = {pair: np.mean([sum(each) for each in cells.values()]) for pair, cells in totals.items()}
+    assert share["DB", "MD", False] == pytest.approx(3.0)
+    assert share["VB", "DD", False] == pytest.approx(2.0)
+
+
+def test_a_graph_without_anything_for_the_oscillator_is_one_line(tmp_path):
+    (tmp_path / "b.csv").write_text("pre,post,count,sign,kind\nDB1,M1,1,1,chemical\nVB1,M2,1,1,chemical\n"
+                                    "DB1,VB1,1,1,electrical\n")  # fmt: skip
+    (tmp_path / "b.cells.csv").write_text("name,class,role,position,side\nDB1,DB,motor,0.5,\nVB1,VB,motor,0.5,\n"
+                                          "M1,MD,muscle,0.5,d\nM2,MV,muscle,0.5,v\n")  # fmt: skip
+    with pytest.raises(CircuitMismatch, match=r"no cell of class DB or VB at a position below 0\.2"):
+        make_circuit("connectome", {"joint_pos": 5}, 5, {"graph": str(tmp_path / "b.csv")})
+
+
 @pytest.mark.parametrize("joints", [2, 5, 23])
 def test_every_joint_is_moved_by_muscles_of_both_sides(joints):
     circuit = make_circuit("connectome", {"joint_pos": joints}, joints)
@@ -278,6 +308,7 @@ def test_wrong_options_are_one_line():
         ({"gains": "all"}, "gains"), ({"taus": "all"}, "taus"),
         ({"control": "shuffle"}, "control"), ({"graph": "cook"}, "unknown graph 'cook'"),
         ({"reach": -1.0}, "reach is -1.0; give 0 or more"),
+        ({"counts": "log"}, "'counts' of connectome is 'log'"),
     ):  # fmt: skip
         with pytest.raises((CircuitMismatch, UnknownName), match=message):
             make_circuit("connectome", {"joint_pos": 5}, 5, options)
