@@ -20,7 +20,9 @@ def main(frames: int = 4000, body: str = "swimmer6", seed: int = 0, episode_step
     network = nn.Sequential(nn.Linear(n_inputs, 64), nn.Tanh(), nn.Linear(64, n_motors), nn.Tanh())
     policy = TensorDictModule(network, in_keys=["observation"], out_keys=["action"])
     returns = []
-    collector = Collector(env, policy, frames_per_batch=episode_steps, total_frames=frames)
+    collector = Collector(
+        env, policy, frames_per_batch=episode_steps, total_frames=frames, auto_register_policy_transforms=True
+    )
     for batch in collector:
         ended = batch["next", "done"].squeeze(-1)
         returns += batch["next", "episode_reward"][ended].flatten().tolist()

@@ -96,6 +96,16 @@ def test_protected_training_sees_old_observations_as_they_were_seen(first, tmp_p
         train(dataclasses.replace(config, protect=(str(moved.path),)), tmp_path / "mixed")
 
 
+def test_weights_that_are_not_protected_are_named(first, tmp_path, caplog):
+    config = dataclasses.replace(first.config, start=str(first.path), protect=(str(first.path),))
+    train(config, tmp_path / "second", progress=False)
+    warned = [record.getMessage() for record in caplog.records if "learn unprotected" in record.getMessage()]
+    vectors = [name for name, value in first.policy().circuit.named_parameters() if value.ndim < 2]
+    named = [name for name in vectors if "bias" not in name]
+    assert len(warned) == bool(named)
+    assert all(line.endswith(f"unprotected: {', '.join(named)}") for line in warned)
+
+
 def test_what_cannot_be_protected_is_one_line(first, tmp_path):
     path = str(first.path)
     with pytest.raises(InvalidRun, match="give start too"):

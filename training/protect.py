@@ -40,12 +40,15 @@ _MAPS = {F.linear: 0, torch.matmul: 0, Tensor.matmul: 0, Tensor.__matmul__: 0, t
 _ELEMENTWISE = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, Tensor.clamp, torch.relu, Tensor.abs)
 
 
-def protect(model: BaseAlgorithm, config: RunConfig) -> None:
+def protect(model: BaseAlgorithm, config: RunConfig) -> tuple[str, ...]:
     """Let the learner's steps leave alone what the runs `config.protect` have for inputs of each linear map.
 
     Each step of the optimiser moves a weight W by D; it is made D (1 - P), where P projects on the principal
     subspaces of W's inputs in those runs. A bias is a weight whose input is always 1. Statistics by which
     observations are normalised stay what they are, because old inputs would move with them.
+
+    Returns:
+        Names of the circuit's weights that act in no linear map, such as time constants, and learn as ever.
 
     Raises:
         InvalidRun: there is no such run, or nothing trained in it yet.
@@ -78,6 +81,8 @@ def protect(model: BaseAlgorithm, config: RunConfig) -> None:
     normalizer: Any = model.get_vec_normalize_env()
     if normalizer is not None and normalizer.norm_obs:
         normalizer.obs_rms = _still(normalizer.obs_rms)
+    covered = {name for of in rows for name in (of.weight, of.bias)}
+    return tuple(name for name in shapes if name not in covered)
 
 
 def principal_subspace(inputs: Float[np.ndarray, "samples n"], share: float = _SHARE) -> Float[np.ndarray, "k n"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from pathlib import Path
@@ -30,6 +31,8 @@ from .populations import Workers, open_evaluator
 from .protect import protect
 from .run import Run, make_policy
 from .start import start_from
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -96,8 +99,8 @@ class _Training:
         # What is protected must be seen as the start saw it, in a later sitting too.
         if self.config.start is not None and (checkpoint is None or self.config.protect):
             start_from(self.model, self.config)
-        if self.config.protect:
-            protect(self.model, self.config)
+        if self.config.protect and (free := protect(self.model, self.config)):
+            _log.warning("weights that act in no linear map learn unprotected: %s", ", ".join(free))
         if checkpoint:
             try:
                 snapshot.put_back(self.model, checkpoint.training, checkpoint.state)
