@@ -21,7 +21,7 @@ from .evaluate import evaluate
 from .extras import require
 from .films import render
 from .folder import FORMAT, read_json, read_metrics, write_json, write_text
-from .options import ListOf, Number, wrong_value
+from .options import Allowed, ListOf, Number, wrong_value
 from .run import Run, read_evaluation
 from .train import summary
 
@@ -30,7 +30,7 @@ _KEPT = ("metrics.csv", "evaluation.json", "versions.json")
 # What a run takes over from an export, beside config and weights.
 _OPTIONAL = ("metrics.csv", "evaluation.json", "film.mp4")
 _STEPS = Number(0, 1e15, is_whole=True)
-_STATS = {
+_STATS: dict[str, Allowed] = {
     "mean": ListOf(Number(-math.inf)), "var": ListOf(Number(0)), "clip": Number(0, above=True),
     "epsilon": Number(0, above=True),
 }  # fmt: skip
