@@ -120,6 +120,29 @@ def test_a_push_moves_the_body_where_it_should(player):
         player.push("in")
 
 
+@pytest.mark.parametrize(("links", "length"), [(6, 1.0), (24, 2.0), (3, 0.5)])
+def test_many_pushes_leave_the_physics_whole(player, links, length, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where MuJoCo writes its log of warnings
+    player.resize(links=links, length=length)
+    for direction in ("right", "up", "left"):
+        for _ in range(60):
+            player.push(direction)
+        assert np.all(np.abs(player.env.world.simulation.qvel[0, :2]) <= 1.0)
+        for _ in range(40):
+            player.step()
+        player.restart()
+    assert "QACC" not in "".join(capfd.readouterr())
+    assert not list(tmp_path.glob("MUJOCO_LOG*"))
+
+
+def test_a_push_does_not_brake_a_body_that_is_faster_by_itself(player):
+    player.env.world.simulation.qvel[0, :2] = 1.4, 0.2
+    player.push("right")
+    assert player.env.world.simulation.qvel[0, :2] == pytest.approx([1.4, 0.2])
+    player.push("left")
+    assert player.env.world.simulation.qvel[0, :2] == pytest.approx([0.9, 0.2])
+
+
 def test_a_body_grows_and_one_that_cannot_stays(runs, player):
     player.resize(links=9)
     assert player.n_links == 9
@@ -146,9 +169,29 @@ def test_a_body_grows_and_one_that_cannot_stays(runs, player):
 
 def test_orders_that_are_none_are_one_line(player):
     server = PlayServer(player)
-    for order in ({}, {"speed": 100}, {"speed": "fast"}, {"links": 2.5}, {"fly": True}):
+    for order in ({}, {"speed": 100}, {"speed": "fast"}, {"speed": True}, {"links": 2.5}, {"links": True},
+                  {"length": True}, {"fly": True}):  # fmt: skip
         with pytest.raises(NervecordError, match="is no order"):
             server.obey(order)
+
+
+def test_a_message_nested_too_deeply_is_answered_as_any_mistake(served):
+    aiohttp = pytest.importorskip("aiohttp")
+
+    async def answers() -> list[dict]:
+        async with aiohttp.ClientSession() as session, session.ws_connect(served[1] + "live") as page:
+            told = []
+            for message in ("[" * 50_000, '{"pause": true}'):
+                await page.send_str(message)
+                while "answered" not in (answer := await page.receive_json(timeout=20)):
+                    pass
+                told.append(answer)
+            return told
+
+    deep, pause = asyncio.run(answers())
+    assert "recursion" in deep["error"]
+    assert "error" not in pause
+    assert served[0].is_paused
 
 
 def test_other_origins_are_refused(served):

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from nervecord.errors import InvalidRun, OutputExists
 from nervecord.training.cli import main
 from nervecord.training.config import RunConfig
 from nervecord.training.evaluate import evaluate
+from nervecord.training.report import report
 from nervecord.training.run import Run
 from nervecord.training.share import export, import_run
 from nervecord.training.train import train
+from safetensors.torch import load_file, save_file
 
 CONFIG = RunConfig(
     "mlp", "ppo", steps=512, episode_steps=60, algorithm_options={"n_steps": 64, "n_envs": 4},
@@ -126,6 +129,117 @@ def test_nothing_is_overwritten(exported, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(OutputExists):
         import_run(folder, tmp_path)
+
+
+def test_a_run_that_was_trained_is_not_replaced_by_an_import_of_the_same_config(exported, tmp_path):
+    mine = shutil.copytree(exported[0].path, tmp_path / "mine")
+    before = contents(mine)
+    changed = shutil.copytree(exported[1], tmp_path / "changed")
+    weights = load_file(changed / "model.safetensors")
+    save_file({name: value + 1 for name, value in weights.items()}, changed / "model.safetensors")
+    with pytest.raises(OutputExists, match="give another --out"):
+        import_run(changed, mine)
+    assert contents(mine) == before
+    (tmp_path / "empty").mkdir()
+    assert import_run(changed, tmp_path / "empty").done
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "metrics.csv", "evaluation.json", "film.mp4"])
+def test_no_link_is_followed_out_of_an_imported_folder(exported, tmp_path, name):
+    folder, secret = shutil.copytree(exported[1], tmp_path / "linked"), tmp_path / "secret"
+    (folder / name).rename(secret)
+    (folder / name).symlink_to(secret)
+    refused(folder, tmp_path, f"{name} is no plain file")
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    refused(folder, tmp_path, f"{name} is no plain file")
+
+
+def refused(folder: Path, tmp_path: Path, told: str) -> None:
+    """Import a folder; it must fail with one line that tells so, and leave nothing."""
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InvalidRun) as caught:
+        import_run(folder, tmp_path / "run")
+    assert told in str(caught.value)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (("config", "circuit_options"), [1], "circuit_options is [1]"),
+        (("config", "circuit_options"), {"hidden": "wide"}, "config.json is damaged"),
+        (("config", "circuit"), "brain", "unknown circuit 'brain'"),
+        (("config", "randomize"), {"gear": [0.9]}, "randomize gear is (0.9,); give two factors, low and high"),
+        (("config", "randomize"), {"gear": 1}, "config.json is damaged"),
+        (("config", "randomize"), {"gear": "ab"}, "config.json is damaged"),
+        (("config",), [], "config is no object"),
+        (("steps",), float("inf"), "steps is inf; give a whole number"),
+        (("steps",), 1e30, "steps is 1e+30; give a whole number"),
+        (("steps",), 1.5, "steps is 1.5; give a whole number"),
+        (("steps",), -1, "steps is -1; give a whole number"),
+        (("observation_stats",), "none", "observation_stats are null, or hold mean, var, clip, epsilon"),
+        (("observation_stats",), {"mean": [], "var": [], "clip": 10}, "observation_stats are null, or hold"),
+        (("observation_stats", "epsilon"), 0, "in observation_stats epsilon is 0; give a number above 0"),
+        (("observation_stats", "var"), [-1.0], "in observation_stats var is [-1.0]; give a list"),
+        (("observation_stats", "mean"), [0.0], "mean and var in observation_stats are of shapes [(1,), (23,)]"),
+    ],
+)
+def test_a_wrong_value_in_an_imported_config_is_one_line_and_leaves_nothing(exported, tmp_path, place, value, told):
+    folder = shutil.copytree(exported[1], tmp_path / "wrong")
+    held = inner = json.loads((folder / "config.json").read_text())
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    (folder / "config.json").write_text(json.dumps(held))
+    refused(folder, tmp_path, told)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("config.json", b"[" * 200_000, "config.json cannot be read"),
+        ("metrics.csv", b"step,metric,value\n1,\xff,1\n", "metrics.csv is damaged"),
+        ("metrics.csv", b"step,metric,value\n1,loss,low\n", "metrics.csv is damaged"),
+        ("metrics.csv", b"step,metric,value\n99999999999999999999,loss,1\n", "metrics.csv is damaged"),
+        ("evaluation.json", b"{}", "no return in it"),
+        ("evaluation.json", b'{"return": 3}', "return lacks one of mean, low, high, n"),
+        ("evaluation.json", b'{"return": {"mean": "high", "low": null, "high": null, "n": 1}}', "mean is 'high'"),
+        ("evaluation.json", b'{"return": {"mean": 1, "low": 1, "high": 1, "n": 1}, "episodes": 1}', "no lists"),
+    ],
+)
+def test_a_damaged_file_of_an_export_is_one_line_and_leaves_nothing(exported, tmp_path, name, text, told):
+    folder = shutil.copytree(exported[1], tmp_path / "damaged")
+    (folder / name).write_bytes(text)
+    refused(folder, tmp_path, told)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda value: value.to(torch.int64), "int64; give finite torch.float32"),
+        (lambda value: value * float("nan"), "give finite torch.float32"),
+        (lambda value: value[:1], "trained on another size"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_at_import(exported, tmp_path, change, told):
+    folder = shutil.copytree(exported[1], tmp_path / "unfit")
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: change(value).contiguous() for name, value in weights.items()}, folder / "model.safetensors")
+    refused(folder, tmp_path, told)
+
+
+def test_a_damaged_evaluation_of_a_run_is_one_line_in_its_report(exported, tmp_path):
+    run = Run(shutil.copytree(exported[0].path, tmp_path / "run"))
+    (run.path / "evaluation.json").write_text("{}")
+    with pytest.raises(InvalidRun, match="no return in it; remove it, and nervecord evaluate writes it anew"):
+        report(run)
 
 
 class _Hub(http.server.BaseHTTPRequestHandler):

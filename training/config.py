@@ -74,6 +74,12 @@ class RunConfig:
     protect: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("task_options", "randomize", "circuit_options", "algorithm_options"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise InvalidRun(f"{name} is {getattr(self, name)!r}; give values by name")
+        for name, bounds in self.randomize.items():
+            if len(bounds) != 2:
+                raise InvalidRun(f"randomize {name} is {bounds!r}; give two factors, low and high")
         if self.task in BIT_TASKS:
             raise InvalidRun(f"{self.task} is a task without a body: nervecord curriculum --task {self.task}")
         for kind, name, known in (

@@ -209,14 +209,21 @@ def holds(path: str | Path) -> str:
 
 
 def read_metrics(path: Path) -> pd.DataFrame:
-    """Read a metrics' table, without a last row that a killed process left unfinished."""
+    """Read a metrics' table, without a last row that a killed process left unfinished.
+
+    Raises:
+        InvalidRun: it is no such table.
+    """
     whole: list[list[str]] = []
-    if path.exists():
-        text = path.read_text()
-        rows = csv.reader(text[: text.rfind("\n") + 1].splitlines()[1:])
-        whole = [row for row in rows if len(row) == 3]
-    table = pd.DataFrame(whole, columns=["step", "metric", "value"])
-    return table.astype({"step": int, "value": float})
+    try:
+        if path.exists():
+            text = path.read_text(encoding="utf-8")
+            rows = csv.reader(text[: text.rfind("\n") + 1].splitlines()[1:])
+            whole = [row for row in rows if len(row) == 3]
+        table = pd.DataFrame(whole, columns=["step", "metric", "value"])
+        return table.astype({"step": int, "value": float})
+    except (ValueError, OverflowError, csv.Error) as error:
+        raise InvalidRun(f"{path} is damaged: {error}; its columns are step, metric and value, in UTF-8") from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -263,7 +270,7 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
         raise InvalidRun(f"{what}: {path.name} is missing") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidRun(f"{what}: {path.name} cannot be read ({error})") from error
 
 

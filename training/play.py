@@ -15,6 +15,7 @@ from ..envs import Body
 from ..errors import NervecordError
 from .extras import require
 from .figures import figure_svg
+from .options import Number
 from .page_data import embedded_svg, render_page
 from .player import LENGTH, LINKS, Player
 from .probes import draw_wiring
@@ -107,7 +108,7 @@ class PlayServer:
         answer: dict[str, Any] = {"answered": True}
         try:
             self.obey(json.loads(text))
-        except (NervecordError, ValueError, TypeError, AttributeError) as error:
+        except (NervecordError, ValueError, TypeError, AttributeError, RecursionError) as error:
             answer["error"] = str(error)
         await page.send_json(answer)
         told = {"facts": self._facts(), **self.player.moment()}
@@ -125,15 +126,15 @@ class PlayServer:
         match order:
             case {"pause": bool(pause)}:
                 self.is_paused = pause
-            case {"speed": int() | float() as speed} if _SPEEDS[0] <= speed <= _SPEEDS[1]:
+            case {"speed": speed} if Number(*_SPEEDS).takes(speed):
                 self.speed = float(speed)
             case {"push": str(direction)}:
                 self.player.push(direction)
             case {"silence": str(neuron)}:
                 self.player.silence(neuron)
-            case {"links": int(links)}:
+            case {"links": int(links)} if not isinstance(links, bool):
                 self.player.resize(links=links)
-            case {"length": int() | float() as length}:
+            case {"length": int() | float() as length} if not isinstance(length, bool):
                 self.player.resize(length=float(length))
             case {"restart": True}:
                 self.player.restart()

@@ -19,6 +19,8 @@ from .run import Run
 LINKS = (3, 24)
 LENGTH = (0.5, 2.0)  # of a link, of its own
 _PUSH = 0.5  # m/s, given to the whole body at once
+# m/s along each axis, all pushes together; from 1.5 on, MuJoCo's integration of 24 links of twice their length breaks.
+_FASTEST = 1.0
 _DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, 1), "down": (0, -1)}
 
 
@@ -95,7 +97,7 @@ class Player:
         self.silenced = wanted
 
     def push(self, direction: str) -> None:
-        """Give the whole body 0.5 m/s to the left, right, up or down.
+        """Give the whole body 0.5 m/s to the left, right, up or down, as far as it gets no faster than 1 m/s.
 
         Raises:
             UnknownName: no such direction.
@@ -103,7 +105,10 @@ class Player:
         if direction not in _DIRECTIONS:
             raise UnknownName("direction", direction, _DIRECTIONS)
         # The root's slides carry the body; its own axes are those of the world.
-        self.env.world.simulation.qvel[0, :2] += _PUSH * np.array(_DIRECTIONS[direction])
+        velocity = self.env.world.simulation.qvel[0, :2]
+        # A body that is faster by itself is not braked.
+        fastest = np.maximum(_FASTEST, np.abs(velocity))
+        velocity[:] = np.clip(velocity + _PUSH * np.array(_DIRECTIONS[direction]), -fastest, fastest)
 
     def restart(self) -> None:
         """Start a new episode."""

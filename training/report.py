@@ -20,7 +20,7 @@ from .probes import PROBES, draw_wiring
 from .probing import chosen, merged, probed
 from .recording import Recording
 from .rollout import record
-from .run import Run, hint_unfinished
+from .run import Run, hint_unfinished, read_evaluation
 from .train import summary
 from .transfer import transfer_table
 
@@ -140,9 +140,8 @@ def _details(run: Run, facts: dict[str, Any]) -> str:
 
 def _tiles(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
     tiles = [{"value": f"{facts['weights']:,}", "label": "trained weights"}]
-    path = run.path / "evaluation.json"
-    if path.exists():
-        found = read_json(path, f"{run.path} is damaged")
+    found = read_evaluation(run.path / "evaluation.json")
+    if found is not None:
         value = found["return"]
         tiles.append(
             {

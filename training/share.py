@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from .. import __version__
@@ -18,12 +20,20 @@ from .config import RunConfig
 from .evaluate import evaluate
 from .extras import require
 from .films import render
-from .folder import FORMAT, read_json, write_json, write_text
-from .run import Run
+from .folder import FORMAT, read_json, read_metrics, write_json, write_text
+from .options import Allowed, ListOf, Number, wrong_value
+from .run import Run, read_evaluation
 from .train import summary
 
 _FILM_SECONDS = 10.0
 _KEPT = ("metrics.csv", "evaluation.json", "versions.json")
+# What a run takes over from an export, beside config and weights.
+_OPTIONAL = ("metrics.csv", "evaluation.json", "film.mp4")
+_STEPS = Number(0, 1e15, is_whole=True)
+_STATS: dict[str, Allowed] = {
+    "mean": ListOf(Number(-math.inf)), "var": ListOf(Number(0)), "clip": Number(0, above=True),
+    "epsilon": Number(0, above=True),
+}  # fmt: skip
 # What a card may say of the living; of any other circuit it says nothing.
 _MODELS = {
     "ncap": "It is a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022).",
@@ -86,33 +96,86 @@ def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: 
 
 
 def import_run(folder: str | Path, out: str | Path) -> Run:
-    """Open what `export` wrote as a run of one's own; only safetensors and JSON are read.
+    """Open what `export` wrote as a run of one's own, whole or not at all; only safetensors and JSON are read.
+
+    Args:
+        folder: what `export` wrote; its files must be plain ones, for what a link points to could be private.
+        out: the run's folder, which must not exist yet, or be empty.
 
     Raises:
-        OutputExists: something else stands in `out`.
+        OutputExists: something stands in `out`.
         InvalidRun: the folder is no export, is damaged, or is of another format.
     """
-    folder = Path(folder)
-    held = read_json(folder / "config.json", f"{folder} is no exported agent")
+    folder, out = Path(folder), Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir()) or out.samefile(".")):
+        raise OutputExists(f"{out} exists; give another --out")
+    held = _read_export(folder)
+    whole = out.resolve()
+    partial = whole.with_name(f".{whole.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with _told_of(folder / "config.json"):
+            run = Run.create(partial, RunConfig.from_json(held["config"]))
+        with _told_of(folder / "model.safetensors"):
+            weights = load_file(folder / "model.safetensors")
+            stats = held.get("observation_stats")
+            run.save_checkpoint(held["steps"], weights, {}, {"done": True, "observation_stats": stats})
+            own = run.policy()
+            for name, value in own.circuit.state_dict().items():
+                if weights[name].dtype != value.dtype or not weights[name].isfinite().all():
+                    raise InvalidRun(f"{name} is {weights[name].dtype}; give finite {value.dtype}")
+        sizes = [(len(stats[name]),) for name in ("mean", "var")] if stats else []
+        if any(size != own.observation_space.shape for size in sizes):
+            raise InvalidRun(f"{folder / 'config.json'} is damaged: mean and var in observation_stats are of shapes "
+                             f"{sizes}; give {own.observation_space.shape} each")  # fmt: skip
+        for name in _OPTIONAL:
+            if (folder / name).exists():
+                shutil.copyfile(folder / name, run.path / name)
+        read_metrics(folder / "metrics.csv")
+        read_evaluation(folder / "evaluation.json")
+        partial.rename(whole)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Run(out)
+
+
+def _read_export(folder: Path) -> dict[str, Any]:
+    """Return an exported config.json, once the files beside it are plain ones."""
+    for name in ("config.json", "model.safetensors", *_OPTIONAL):
+        file = folder / name
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            raise InvalidRun(f"{file} is no plain file; put a copy of what is meant in its place")
+    file = folder / "config.json"
+    held: Any = read_json(file, f"{folder} is no exported agent")
     if isinstance(held, dict) and "library_name" not in held and held.get("holds") == Run.kind:
         raise InvalidRun(f"{folder} is a run already; use it as it is, or give the folder that nervecord export wrote")
     if not isinstance(held, dict) or held.get("library_name") != "nervecord" or held.get("holds") != Run.kind:
         raise InvalidRun(f"{folder} is no exported agent: its config.json is not nervecord's")
     if held.get("format") != FORMAT:
         raise InvalidRun(f"{folder} is of format {held.get('format')}, this nervecord ({__version__}) reads {FORMAT}")
+    if missing := [name for name in ("config", "steps") if name not in held]:
+        raise InvalidRun(f"{file} is damaged: {' and '.join(missing)} missing; export the run anew")
+    if not isinstance(held["config"], dict):
+        raise InvalidRun(f"{file} is damaged: config is no object; export the run anew")
+    if wrong := wrong_value(held, {"steps": _STEPS}):
+        raise InvalidRun(f"{file} is damaged: {wrong}")
+    if (stats := held.get("observation_stats")) is not None:
+        if not isinstance(stats, dict) or not stats.keys() >= _STATS.keys():
+            raise InvalidRun(f"{file} is damaged: observation_stats are null, or hold {', '.join(_STATS)}")
+        if wrong := wrong_value(stats, _STATS):
+            raise InvalidRun(f"{file} is damaged: in observation_stats {wrong}")
+    return held
+
+
+@contextlib.contextmanager
+def _told_of(file: Path) -> Iterator[None]:
+    """Let all that a stranger's file makes fail be one line that names the file; a full disk stays what it is."""
     try:
-        config = RunConfig.from_json(held["config"])
-        weights = load_file(folder / "model.safetensors")
-        steps = int(held["steps"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InvalidRun(f"{folder} is damaged: {' '.join(str(error).split())}") from error
-    run = Run.create(out, config)
-    state = {"done": True, "observation_stats": held.get("observation_stats")}
-    run.save_checkpoint(steps, weights, {}, state)
-    for name in ("metrics.csv", "evaluation.json", "film.mp4"):
-        if (folder / name).exists():
-            shutil.copyfile(folder / name, run.path / name)
-    return run
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # what fails, and how, is for whoever wrote the file to choose
+        raise InvalidRun(f"{file} is damaged: {' '.join(str(error).split())}") from error
 
 
 def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bool = False) -> str:
@@ -138,7 +201,7 @@ def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bo
 
 
 def _card(run: Run, film: bool) -> str:
-    config, found = run.config, read_json(run.path / "evaluation.json", f"{run.path} is damaged")
+    config, found = run.config, read_evaluation(run.path / "evaluation.json")
     loader = jinja2.PackageLoader("nervecord.training", ".")
     return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
         config=config, body=make_body(config.body).name, facts=summary(run), found=found, film=film,
