@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
 from .circuit import Neuron, State, Synapse, Wiring
-from .graph import Control, load_graph
+from .graph import Control
+from .graph_files import load_graph
 from .recurrent import RecurrentCircuit
 
 _PERIOD = 60  # control steps
