@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ class Connectome(RecurrentCircuit):
     Args:
         senses: name and size of each sense; `joint_pos` is used.
         n_motors: number of joints.
-        graph: the cells: a name or a file that `load_graph` reads.
+        graph: the cells: a name, a file or its content, as `load_graph` reads them.
         gains: "class", one gain for each pair of classes; "free", one for each contact; "fixed", as at first.
         taus: time constants: "class", one for each class of cells; "cell", one for each; "fixed", all 1.
         control: wire a shuffled graph instead; see `Graph.control`.
@@ -77,7 +77,7 @@ class Connectome(RecurrentCircuit):
         senses: Mapping[str, int],
         n_motors: int,
         *,
-        graph: str = "ladder",
+        graph: str | Mapping[str, Any] = "ladder",
         gains: Literal["class", "free", "fixed"] = "class",
         taus: Literal["class", "cell", "fixed"] = "class",
         control: Control = "none",
