@@ -6,7 +6,8 @@ from .connectome import Connectome
 from .ctm import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
-from .graph import Cell, Contact, Graph, ladder, load_graph
+from .graph import Cell, Contact, Graph, ladder
+from .graph_files import load_graph
 from .gru import GRU
 from .lstm import LSTM
 from .ltc import LTC

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
 from .circuit import Neuron, State, Synapse, Wiring
-from .graph import Control, load_graph
+from .graph import Control
+from .graph_files import load_graph
 from .recurrent import RecurrentCircuit
 
 _PERIOD = 60  # control steps
@@ -44,7 +45,7 @@ class Connectome(RecurrentCircuit):
     Args:
         senses: name and size of each sense; `joint_pos` is used.
         n_motors: number of joints.
-        graph: the cells: a name or a file that `load_graph` reads.
+        graph: the cells: a name, a file or its content, as `load_graph` reads them.
         gains: "class", one gain for each pair of classes; "free", one for each contact; "fixed", as at first.
         counts: "share", a count over all of the same pair of classes that reach the cell, as if a cell's leak grew with
             its synapses: a gain then says how strong a class is for each cell. "raw", the counts themselves, over the
@@ -81,7 +82,7 @@ class Connectome(RecurrentCircuit):
         senses: Mapping[str, int],
         n_motors: int,
         *,
-        graph: str = "ladder",
+        graph: str | Mapping[str, Any] = "ladder",
         gains: Literal["class", "free", "fixed"] = "class",
         counts: Literal["share", "raw"] = "share",
         taus: Literal["class", "cell", "fixed"] = "class",

@@ -1,13 +1,13 @@
-"""A nervous system as a graph: named cells, signed and counted synapses, from a file or built by rule."""
+"""A nervous system as a graph: named cells, signed and counted synapses, and a ladder built by rule."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
+import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 import networkx as nx
 import numpy as np
@@ -16,9 +16,8 @@ from ..errors import CircuitMismatch, UnknownName
 from .circuit import Role, Side
 
 Control = Literal["none", "rewired", "signs", "random"]
-_KINDS = ("chemical", "electrical")
-_SIGNS = {"1": 1, "+1": 1, "1.0": 1, "-1": -1, "-1.0": -1}  # as tables have them
 _SWAPS = 10  # per synapse, after which a rewired graph has forgotten what it was
+_TRIES = 1000  # of drawing two cells that nothing joins yet, after which the free pairs are listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +62,9 @@ class Graph:
     """Cells and their contacts.
 
     Raises:
-        CircuitMismatch: names that are not unique or unknown, contacts without sign or count, no muscles on a
-            side, or muscles that nothing reaches.
+        CircuitMismatch: names that are empty, not unique or a circuit's own, contacts without sign or count, no
+            muscles on a side, or muscles that nothing reaches.
+        UnknownName: a role, or a contact's cell, that is not known.
     """
 
     cells: tuple[Cell, ...]
@@ -75,6 +75,12 @@ class Graph:
         if repeated := [name for name, count in counted.items() if count > 1]:
             raise CircuitMismatch(f"cell {repeated[0]!r} is there {counted[repeated[0]]} times; give each its own name")
         for cell in self.cells:
+            if not (cell.name and cell.kind):
+                raise CircuitMismatch(
+                    f"cell {cell.name!r} is of class {cell.kind!r}; give each cell a name and a class"
+                )
+            if re.fullmatch(r"(joint_pos|motor)_\d+", cell.name):
+                raise CircuitMismatch(f"cell {cell.name} has the name of a joint's sensor or motor; give it another")
             if cell.role not in get_args(Role):
                 raise UnknownName(f"role of cell {cell.name}", cell.role, get_args(Role))
             if not 0 <= cell.position <= 1:
@@ -89,14 +95,19 @@ class Graph:
                     raise UnknownName(f"cell (of contact {contact.pre} -> {contact.post})", name, counted)
             if contact.sign not in (1, -1):
                 raise CircuitMismatch(f"contact {contact.pre} -> {contact.post} has sign {contact.sign}; give 1 or -1")
-            if not contact.count > 0:
+            if contact.is_electrical and contact.sign != 1:
                 raise CircuitMismatch(
-                    f"contact {contact.pre} -> {contact.post} has count {contact.count}; give above 0"
+                    f"gap junction {contact.pre} - {contact.post} has sign {contact.sign}; give 1, as all have"
+                )
+            if not 0 < contact.count < math.inf:
+                raise CircuitMismatch(
+                    f"contact {contact.pre} -> {contact.post} has count {contact.count}; give above 0, and finite"
                 )
         for side, name in (("d", "dorsal"), ("v", "ventral")):
             if not any(cell.role == "muscle" and cell.side == side for cell in self.cells):
                 raise CircuitMismatch(f"the graph has no {name} muscle; give cells of role muscle on both sides")
         reached = {contact.post for contact in self.contacts}
+        reached |= {contact.pre for contact in self.contacts if contact.is_electrical}  # which acts both ways
         if idle := [cell.name for cell in self.cells if cell.role == "muscle" and cell.name not in reached]:
             raise CircuitMismatch(
                 f"nothing reaches muscle {idle[0]} (and {len(idle) - 1} more); connect or remove them"
@@ -167,6 +178,9 @@ class Graph:
                 "signs" deals the signs of chemical contacts out anew; "random" draws both ends of chemical
                 contacts anew, from any cell but a muscle to any other.
             rng: of the shuffling.
+
+        Raises:
+            CircuitMismatch: more contacts to draw anew than there are pairs of cells.
         """
         if control == "none":
             return self
@@ -204,57 +218,27 @@ class Graph:
         pres = [cell.name for cell in self.cells if cell.role != "muscle"]
         posts = [cell.name for cell in self.cells]
         muscles = [cell.name for cell in self.cells if cell.role == "muscle"]
+        if len(chemical) > (pairs := len(pres) * (len(posts) - 1)):
+            raise CircuitMismatch(
+                f"{len(chemical)} chemical contacts cannot be drawn anew among {pairs} pairs of cells; give a graph "
+                "with fewer, or another control"
+            )
         taken: set[tuple[str, str]] = set()
         found = []
         for index, contact in enumerate(chemical):
-            while True:
+            # Every muscle is reached once before the rest is dealt out.
+            ends = muscles[index : index + 1] or posts
+            for _ in range(_TRIES):
                 pre = pres[rng.integers(len(pres))]
-                # Every muscle is reached once before the rest is dealt out.
-                post = muscles[index] if index < len(muscles) else posts[rng.integers(len(posts))]
+                post = ends[0] if len(ends) == 1 else ends[rng.integers(len(ends))]
                 if pre != post and (pre, post) not in taken:
                     break
+            else:
+                free = [(a, b) for a in pres for b in ends if a != b and (a, b) not in taken]
+                pre, post = free[rng.integers(len(free))]
             taken.add((pre, post))
             found.append(dataclasses.replace(contact, pre=pre, post=post))
         return found
-
-
-def load_graph(name: str) -> Graph:
-    """Return a graph by name or from a file.
-
-    Args:
-        name: "ladder", "cook2019" or "cook2019-whole" (see `nervecord.circuits.toolbox`), a GraphML file, or a
-            CSV file of contacts with NAME.cells.csv beside it.
-
-    Raises:
-        UnknownName: none of these.
-        MissingDependency: cect, which holds the published connectome, is not installed.
-        CircuitMismatch: the file is no such graph, or one of several parts that nothing joins.
-    """
-    if name == "ladder":
-        return ladder()
-    if name in ("cook2019", "cook2019-whole"):
-        from .toolbox import cook2019
-
-        return cook2019(whole=name == "cook2019-whole")
-    path = Path(name)
-    if path.suffix == ".graphml":
-        return _whole(read_graphml(path), path)
-    if path.suffix == ".csv":
-        return _whole(read_csv(path, path.with_suffix(".cells.csv")), path)
-    raise UnknownName("graph", name, ("ladder", "cook2019", "cook2019-whole", "FILE.graphml", "FILE.csv"))
-
-
-def _whole(graph: Graph, path: Path) -> Graph:
-    """Return a graph that is of one part; what nothing joins to the rest is a mistake in most files."""
-    _, *others = graph.parts()
-    if others:
-        apart = sorted(others[0])
-        named = ", ".join(apart[:3]) + (f" and {len(apart) - 3} more" if len(apart) > 3 else "")
-        raise CircuitMismatch(
-            f"{path} is of {len(others) + 1} parts that nothing joins: {named} {'are' if len(apart) > 1 else 'is'} cut "
-            "off; add their contacts, or remove the cells"
-        )
-    return graph
 
 
 def ladder() -> Graph:
@@ -283,77 +267,3 @@ def ladder() -> Graph:
                     contacts.append(Contact(a.name, b.name, count, sign))
     contacts += [Contact(a.name, b.name, 2, 1, True) for a in of["AVB"] for b in (*of["DB"], *of["VB"])]
     return Graph(tuple(cells), tuple(contacts))
-
-
-def read_csv(contacts: str | Path, cells: str | Path) -> Graph:
-    """Read a graph from two tables.
-
-    Args:
-        contacts: columns pre, post, count, sign (1 or -1) and kind (chemical or electrical).
-        cells: columns name, class, role, position (0 nose to 1 tail) and side (d, v or empty).
-
-    Raises:
-        CircuitMismatch: a column is missing, a value is no number, or what `Graph` refuses.
-        UnknownName: a contact of a cell that is not in the table, or an unknown kind.
-    """
-    rows = _rows(contacts, ("pre", "post", "count", "sign", "kind"))
-    found = []
-    for row in _rows(cells, ("name", "class", "role", "position", "side")):
-        position = _number(row["position"], f"position of {row['name']}")
-        role, side = cast(Role, row["role"]), cast(Side | None, row["side"] or None)
-        found.append(Cell(row["name"], row["class"], role, position, side))
-    links = []
-    for row in rows:
-        where = f"contact {row['pre']} -> {row['post']}"
-        if row["kind"] not in _KINDS:
-            raise UnknownName(f"kind of {where}", row["kind"], _KINDS)
-        if row["sign"] not in _SIGNS:
-            had = f"sign {row['sign']}" if row["sign"] else "no sign"
-            raise CircuitMismatch(f"{where} has {had}; give 1 (excites) or -1 (inhibits)")
-        count = _number(row["count"], f"count of {where}")
-        links.append(Contact(row["pre"], row["post"], count, _SIGNS[row["sign"]], row["kind"] == "electrical"))
-    return Graph(tuple(found), tuple(links))
-
-
-def read_graphml(path: str | Path) -> Graph:
-    """Read a graph from GraphML, whose nodes and edges have the columns of `read_csv` as attributes.
-
-    Raises:
-        CircuitMismatch: the file cannot be read, or an attribute is missing, or what `Graph` refuses.
-    """
-    try:
-        held = nx.read_graphml(path)
-        cells = [
-            Cell(str(name), str(of["class"]), of["role"], float(of["position"]), of.get("side") or None)
-            for name, of in held.nodes(data=True)
-        ]
-        contacts = [
-            Contact(str(pre), str(post), float(of["count"]), int(of["sign"]), of["kind"] == "electrical")
-            for pre, post, of in held.edges(data=True)
-        ]
-    except (OSError, ValueError, KeyError, nx.NetworkXError, SyntaxError) as error:
-        raise CircuitMismatch(
-            f"{path} cannot be read as GraphML ({type(error).__name__}: {error}); nodes need class, role, position and "
-            "side, edges count, sign and kind"
-        ) from error
-    return Graph(tuple(cells), tuple(contacts))
-
-
-def _rows(path: str | Path, columns: Iterable[str]) -> list[dict[str, str]]:
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
-            held = reader.fieldnames or []
-    except OSError as error:
-        raise CircuitMismatch(f"{path} cannot be read: {error.strerror}") from error
-    if missing := [column for column in columns if column not in held]:
-        raise CircuitMismatch(f"{path} has no column {missing[0]!r}; it needs {', '.join(columns)}")
-    return rows
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise CircuitMismatch(f"{what} is {text!r}, which is no number") from error

@@ -144,6 +144,8 @@ def _fits(value: object, annotation: Any) -> bool:
         return any(_fits(value, argument) for argument in arguments)
     if origin is Sequence:
         return isinstance(value, list | tuple) and all(_fits(item, arguments[0]) for item in value)
+    if origin is Mapping:
+        return isinstance(value, Mapping)
     if origin is tuple:
         return isinstance(value, list | tuple) and len(value) == len(arguments) and all(map(_fits, value, arguments))
     # A bool is an int to Python, and a mistake where a number is meant.

@@ -16,6 +16,7 @@ from ..errors import InvalidRun, OutputExists
 from .evaluate import Evaluation, evaluate
 from .figures import figure_svg, interval_curves
 from .folder import read_json, write_text, write_whole
+from .held_graphs import tell_graph
 from .run import Run
 from .statistics import bootstrap_iqm, probability_of_improvement
 from .store import Store
@@ -83,7 +84,8 @@ def _groups(runs: Sequence[Run]) -> dict[str, list[Run]]:
 def _facts(run: Run) -> dict[str, Any]:
     facts = run.config.to_json()
     del facts["seed"], facts["checkpoint_every"], facts["evaluate_every"]
-    return {**facts, "body": make_body(run.config.body).name}
+    options = tell_graph(run.config.circuit_options)
+    return {**facts, "body": make_body(run.config.body).name, "circuit_options": options}
 
 
 def _rows(run: Run, episodes: int, progress: bool) -> Iterator[dict[str, Any]]:

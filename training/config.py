@@ -17,6 +17,7 @@ from ..envs.deficits import Deficit, DeficitVecEnv
 from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import CircuitMismatch, InvalidRun, UnknownName
 from .algorithms import ALGORITHMS
+from .held_graphs import hold_graph
 from .options import Number, wrong_value
 
 _log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class RunConfig:
         reward: Swim's reward, "paper" or "com"; other tasks have their own.
         task_options: further arguments of the task.
         randomize: ranges for body randomisation; see `Simulation`.
-        circuit_options: options of the circuit.
+        circuit_options: options of the circuit; a file that `graph` names is held as its content.
         algorithm_options: options of the algorithm, over its defaults.
         deficits: windows of training in which a sense is masked.
         checkpoint_every: environment steps between checkpoints.
@@ -90,6 +91,7 @@ class RunConfig:
             if name not in known:
                 raise UnknownName(kind, name, known)
         object.__setattr__(self, "body", make_body(self.body))
+        object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
         if self.protect and self.start is None:
             raise InvalidRun("protect keeps what a circuit has learned; give start too, the run whose circuit goes on")
         algorithm = ALGORITHMS[self.algorithm]

@@ -21,6 +21,7 @@ from ..envs.bits import BIT_TASKS, answers, draw_bits, draw_length
 from ..errors import CircuitMismatch, InvalidRun, TrainingDiverged, UnknownName
 from ..progress import progress_bar
 from .folder import Folder
+from .held_graphs import hold_graph, tell_graph
 from .logging import make_logger
 from .options import Number, wrong_value
 
@@ -59,7 +60,7 @@ class CurriculumConfig:
         learning_rate, momentum, max_grad_norm: of SGD with Nesterov's momentum.
         evaluate_every: updates between evaluations, which also write a checkpoint.
         evaluation_sequences: per evaluation, fresh every time.
-        circuit_options: options of the circuit.
+        circuit_options: options of the circuit; a file that `graph` names is held as its content.
     """
 
     circuit: str = "ctrnn"
@@ -86,6 +87,7 @@ class CurriculumConfig:
         ):
             if name not in known:
                 raise UnknownName(what, name, known)
+        object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
         if wrong := wrong_value(vars(self), _NUMBERS):
             raise InvalidRun(wrong)
 
@@ -168,7 +170,7 @@ def curriculum_summary(run: CurriculumRun) -> dict[str, Any]:
         "updates": state["step"],
         "largest N solved": state["largest_solved"],
         "mean tau (steps)": float(taus.iloc[-1]) if len(taus) else None,
-        "config": run.config.to_json(),
+        "config": {**run.config.to_json(), "circuit_options": tell_graph(run.config.circuit_options)},
     }
 
 

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import InvalidRun, OutputExists
+from .held_graphs import tell_graph
 from .plain_json import json_text
 
 FORMAT = 2
@@ -90,8 +91,8 @@ class Folder(Generic[ConfigT]):
             found = cls(path)
             # As JSON, which knows no tuples: a config that was read equals the one that was written.
             there, asked = (json.loads(json.dumps(each.to_json())) for each in (found.config, config))
-            if changed := [f"{name}: {there[name]!r} there, {asked[name]!r} asked" for name in asked
-                           if there[name] != asked[name]]:  # fmt: skip
+            if changed := [f"{name}: {tell_graph(there[name])!r} there, {tell_graph(asked[name])!r} asked"
+                           for name in asked if there[name] != asked[name]]:  # fmt: skip
                 raise InvalidRun(f"{path} holds another {cls.kind} ({'; '.join(changed)}); give another --out")
             return found
         if path.exists() and (not path.is_dir() or any(path.iterdir())):

@@ -21,6 +21,7 @@ from .evaluate import evaluate
 from .extras import require
 from .films import render
 from .folder import FORMAT, read_json, read_metrics, write_json, write_text
+from .held_graphs import tell_graph
 from .options import Allowed, ListOf, Number, wrong_value
 from .run import Run, read_evaluation
 from .train import summary
@@ -206,5 +207,5 @@ def _card(run: Run, film: bool) -> str:
     return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
         config=config, body=make_body(config.body).name, facts=summary(run), found=found, film=film,
         model=_MODELS.get(config.circuit), units=_UNITS, version=__version__,
-        settings=json.dumps(config.to_json(), indent=1),
+        settings=json.dumps({**config.to_json(), "circuit_options": tell_graph(config.circuit_options)}, indent=1),
     )  # fmt: skip

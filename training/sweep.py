@@ -14,6 +14,7 @@ import pandas as pd
 from ..errors import InvalidRun, UnknownName
 from .config import RunConfig
 from .engine import Engine
+from .held_graphs import tell_graph
 from .store import Store
 from .trials import Trial, run_trials
 
@@ -113,4 +114,5 @@ def _as_name(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return getattr(value, "name", value)
+    told = tell_graph(value)
+    return getattr(told, "name", told)

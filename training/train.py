@@ -25,6 +25,7 @@ from . import snapshot
 from .config import RunConfig
 from .engine import Engine
 from .evaluate import evaluate_agent
+from .held_graphs import tell_graph
 from .learners import make_learner
 from .logging import make_logger
 from .populations import Workers, open_evaluator
@@ -230,5 +231,9 @@ def summary(run: Run) -> dict[str, Any]:
         "steps": checkpoint.step if checkpoint else 0,
         "return": float(returns["value"].iloc[-1]) if len(returns) else None,
         "weights": sum(parameter.numel() for parameter in run.policy().circuit.parameters()),
-        "config": {**config.to_json(), "body": make_body(config.body).name},
+        "config": {
+            **config.to_json(),
+            "body": make_body(config.body).name,
+            "circuit_options": tell_graph(config.circuit_options),
+        },
     }

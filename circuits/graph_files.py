@@ -1,0 +1,211 @@
+"""Graphs by name, from files, and as the plain JSON that a config holds: one reader of rows for all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+from xml.etree import ElementTree
+
+import networkx as nx
+
+from ..errors import CircuitMismatch, UnknownName
+from .circuit import Role, Side
+from .graph import Cell, Contact, Graph, ladder
+
+SUFFIXES = (".graphml", ".csv")
+_NAMES = ("ladder", "cook2019", "cook2019-whole")
+_KINDS = ("chemical", "electrical")
+_CELL = ("name", "class", "role", "position", "side")
+_CONTACT = ("pre", "post", "count", "sign", "kind")
+
+
+def load_graph(source: str | Mapping[str, Any]) -> Graph:
+    """Return a graph by name, from a file, or from what `graph_json` returned.
+
+    Args:
+        source: "ladder", "cook2019" or "cook2019-whole" (see `nervecord.circuits.toolbox`), a GraphML file, a
+            CSV file of contacts with NAME.cells.csv beside it, or a file's content as JSON.
+
+    Raises:
+        UnknownName: none of these.
+        MissingDependency: cect, which holds the published connectome, is not installed.
+        CircuitMismatch: the file is no such graph, or one of several parts that nothing joins.
+    """
+    if isinstance(source, Mapping):
+        return _from_json(source)
+    if source == "ladder":
+        return ladder()
+    if source in ("cook2019", "cook2019-whole"):
+        from .toolbox import cook2019
+
+        return cook2019(whole=source == "cook2019-whole")
+    path = Path(source)
+    if path.suffix.lower() == ".graphml":
+        return _whole(read_graphml(path), path)
+    if path.suffix.lower() == ".csv":
+        beside = [path.with_suffix(suffix) for suffix in (".cells.csv", f".cells{path.suffix}", ".CELLS.CSV")]
+        return _whole(read_csv(path, next((file for file in beside if file.exists()), beside[0])), path)
+    raise UnknownName("graph", source, (*_NAMES, "FILE.graphml", "FILE.csv"))
+
+
+def graph_json(graph: Graph) -> dict[str, Any]:
+    """Return a graph as JSON types, cells and contacts with the columns of `read_csv`; `load_graph` takes it back."""
+    cells = [(c.name, c.kind, c.role, c.position, c.side) for c in graph.cells]
+    contacts = [(c.pre, c.post, c.count, c.sign, _KINDS[c.is_electrical]) for c in graph.contacts]
+    return {
+        "cells": [dict(zip(_CELL, cell, strict=True)) for cell in cells],
+        "contacts": [dict(zip(_CONTACT, contact, strict=True)) for contact in contacts],
+    }
+
+
+def read_csv(contacts: str | Path, cells: str | Path) -> Graph:
+    """Read a graph from two tables in UTF-8, separated by commas.
+
+    Args:
+        contacts: columns pre, post, count, sign (1 or -1; a gap junction needs none) and kind (chemical or
+            electrical); each contact in one row, a gap junction in one direction.
+        cells: columns name, class, role, position (0 nose to 1 tail) and side (d, v or empty).
+
+    Raises:
+        CircuitMismatch: a file cannot be read, a column is missing, a value is no number, a kind is unknown, a
+            contact is there twice, or what `Graph` refuses.
+    """
+    rows = _rows(contacts, _CONTACT)
+    cell_rows = _rows(cells, _CELL)
+    with _naming(cells):
+        found = [_cell(row) for row in cell_rows]
+    with _naming(contacts):
+        return _graph(found, map(_contact, rows))
+
+
+def read_graphml(path: str | Path) -> Graph:
+    """Read a graph from GraphML, whose nodes and edges have the columns of `read_csv` as attributes.
+
+    Raises:
+        CircuitMismatch: the file cannot be read, an attribute is missing, a node is there twice, chemical contacts
+            have no direction, or what `read_csv` refuses.
+    """
+    try:
+        nodes = [str(node.get("id")) for node in ElementTree.parse(path).getroot().findall("{*}graph/{*}node")]
+        if len(set(nodes)) < len(nodes):
+            twice = next(name for name in nodes if nodes.count(name) > 1)
+            raise CircuitMismatch(f"{path}: node {twice!r} is there {nodes.count(twice)} times; give each its own id")
+        held = nx.read_graphml(path)
+        cells = [{**of, "name": name, "class": of["class"], "role": of["role"], "position": of["position"]}
+                 for name, of in held.nodes(data=True)]  # fmt: skip
+        contacts = [{"sign": "", **of, "pre": pre, "post": post, "count": of["count"], "kind": of["kind"]}
+                    for pre, post, of in held.edges(data=True)]  # fmt: skip
+    except (OSError, ValueError, TypeError, ArithmeticError, LookupError, nx.NetworkXError, SyntaxError) as error:
+        raise CircuitMismatch(
+            f"{path} cannot be read as GraphML ({type(error).__name__}: {error}); nodes need class, role, position and "
+            "side, edges count, sign and kind"
+        ) from error
+    with _naming(path):
+        graph = _graph(map(_cell, cells), map(_contact, contacts))
+        chemical = [contact for contact in graph.contacts if not contact.is_electrical]
+        if chemical and not held.is_directed():
+            one = f"{chemical[0].pre} - {chemical[0].post}"
+            raise CircuitMismatch(
+                f'the graph is undirected, and chemical contact {one} needs a direction; write edgedefault="directed"'
+            )
+        return graph
+
+
+def _from_json(held: Mapping[str, Any]) -> Graph:
+    try:
+        return _graph([_cell(row) for row in held["cells"]], [_contact(row) for row in held["contacts"]])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CircuitMismatch(
+            f"the graph that the config holds is damaged ({type(error).__name__}: {error}); give cells of "
+            f"{', '.join(_CELL)} and contacts of {', '.join(_CONTACT)}"
+        ) from error
+
+
+def _cell(row: Mapping[str, Any]) -> Cell:
+    position = _number(row["position"], f"position of cell {row['name']}")
+    # What they may be is `Graph`'s to check.
+    role, side = cast(Role, str(row["role"])), cast(Side | None, str(row.get("side") or "") or None)
+    return Cell(str(row["name"]), str(row["class"]), role, position, side)
+
+
+def _contact(row: Mapping[str, Any]) -> Contact:
+    where = f"contact {row['pre']} -> {row['post']}"
+    if row["kind"] not in _KINDS:
+        raise UnknownName(f"kind of {where}", str(row["kind"]), _KINDS)
+    is_electrical = row["kind"] == "electrical"
+    text = str(row["sign"])
+    if not text and not is_electrical:
+        raise CircuitMismatch(f"{where} has no sign; give 1 (excites) or -1 (inhibits)")
+    sign = _number(text, f"sign of {where}") if text else 1.0
+    if sign not in (1, -1):
+        raise CircuitMismatch(f"{where} has sign {text}; give 1 (excites) or -1 (inhibits)")
+    count = _number(row["count"], f"count of {where}")
+    return Contact(str(row["pre"]), str(row["post"]), count, int(sign), is_electrical)
+
+
+def _graph(cells: Iterable[Cell], contacts: Iterable[Contact]) -> Graph:
+    """Return the graph of what was read; what is written twice is a mistake, where a rewired graph may have it."""
+    graph = Graph(tuple(cells), tuple(contacts))
+    seen = set()
+    for contact in graph.contacts:
+        ends = (contact.pre, contact.post)
+        pair = (tuple(sorted(ends)) if contact.is_electrical else ends, contact.is_electrical)
+        if pair in seen:
+            what = "gap junction {} - {}" if contact.is_electrical else "contact {} -> {}"
+            advice = "one row, in one direction" if contact.is_electrical else "one row, with all synapses and one sign"
+            raise CircuitMismatch(f"{what.format(*ends)} is there twice; give it {advice}")
+        seen.add(pair)
+    return graph
+
+
+def _whole(graph: Graph, path: Path) -> Graph:
+    """Return a graph that is of one part; what nothing joins to the rest is a mistake in most files."""
+    _, *others = graph.parts()
+    if others:
+        apart = sorted(others[0])
+        named = ", ".join(apart[:3]) + (f" and {len(apart) - 3} more" if len(apart) > 3 else "")
+        raise CircuitMismatch(
+            f"{path} is of {len(others) + 1} parts that nothing joins: {named} {'are' if len(apart) > 1 else 'is'} cut "
+            "off; add their contacts, or remove the cells"
+        )
+    return graph
+
+
+@contextlib.contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    """Let what is wrong of a graph name the file that it was read from."""
+    try:
+        yield
+    except (CircuitMismatch, UnknownName) as error:
+        raise CircuitMismatch(f"{path}: {error}") from error
+
+
+def _rows(path: str | Path, columns: Iterable[str]) -> list[dict[str, str]]:
+    try:
+        # Excel begins UTF-8 files with a byte order mark, which utf-8-sig leaves out.
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
+            held = reader.fieldnames or []
+    except OSError as error:
+        raise CircuitMismatch(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CircuitMismatch(f"{path} is no text in UTF-8 ({error.reason}); save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise CircuitMismatch(f"{path} cannot be read as CSV: {error}") from error
+    if missing := [column for column in columns if column not in held]:
+        raise CircuitMismatch(
+            f"{path} has no column {missing[0]!r}; it needs {', '.join(columns)}, separated by commas, and has "
+            f"{', '.join(map(repr, held))[:200] or 'none'}"
+        )
+    return rows
+
+
+def _number(value: object, what: str) -> float:
+    try:
+        return float(str(value))
+    except ValueError as error:
+        raise CircuitMismatch(f"{what} is {value!r}, which is no number") from error
