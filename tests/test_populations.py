@@ -33,10 +33,9 @@ def test_any_number_of_processes_gives_the_same_weights(alone, workers, tmp_path
     assert torch.equal(trained(CONFIG, tmp_path / "run", workers=workers), alone)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_any_number_of_ray_actors_gives_the_same_weights(alone, workers, tmp_path):
+def test_ray_actors_give_the_same_weights(alone, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")
-    assert torch.equal(trained(CONFIG, tmp_path / "run", workers=workers, engine="ray"), alone)
+    assert torch.equal(trained(CONFIG, tmp_path / "run", workers=2, engine="ray"), alone)
 
 
 def test_a_killed_worker_changes_nothing(alone, tmp_path):

@@ -98,7 +98,7 @@ def test_protected_training_sees_old_observations_as_they_were_seen(first, tmp_p
 
 def test_weights_that_are_not_protected_are_named(first, tmp_path, caplog):
     config = dataclasses.replace(first.config, start=str(first.path), protect=(str(first.path),))
-    train(config, tmp_path / "second", progress=False)
+    train(dataclasses.replace(config, steps=1), tmp_path / "second", progress=False)
     warned = [record.getMessage() for record in caplog.records if "learn unprotected" in record.getMessage()]
     vectors = [name for name, value in first.policy().circuit.named_parameters() if value.ndim < 2]
     named = [name for name in vectors if "bias" not in name]

@@ -12,6 +12,7 @@ from nervecord.training.cli import main
 from nervecord.training.recording import Recording
 from nervecord.training.worm_compare import compare_worms
 from nervecord.training.worm_data import CalciumRecording, read_worms
+from scipy.signal import lfilter
 
 pa = pytest.importorskip("pyarrow", reason="calcium recordings are parquet: pip install pyarrow")
 pq = pytest.importorskip("pyarrow.parquet", reason="calcium recordings are parquet: pip install pyarrow")
@@ -41,11 +42,8 @@ def write(path, rows) -> str:
 def drifting(rng, steps: int, n: int, tau: float) -> np.ndarray:
     """Return processes whose autocorrelation decays with tau steps, [steps, n]."""
     keep = np.exp(-1 / tau)
-    held, rows = rng.standard_normal(n), []
-    for _ in range(steps):
-        held = keep * held + np.sqrt(1 - keep**2) * rng.standard_normal(n)
-        rows.append(held)
-    return np.array(rows)
+    start, noise = rng.standard_normal((1, n)), rng.standard_normal((steps, n))
+    return lfilter([np.sqrt(1 - keep**2)], [1, -keep], noise, axis=0, zi=keep * start)[0]
 
 
 def recorded(activity: np.ndarray) -> Recording:
