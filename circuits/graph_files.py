@@ -19,6 +19,7 @@ SUFFIXES = (".graphml", ".csv")
 _NAMES = ("ladder", "cook2019", "cook2019-whole")
 _KINDS = ("chemical", "electrical")
 _CELL = ("name", "class", "role", "position", "side")
+_REST = "beyond the columns"
 _CONTACT = ("pre", "post", "count", "sign", "kind")
 
 
@@ -187,8 +188,8 @@ def _rows(path: str | Path, columns: Iterable[str]) -> list[dict[str, str]]:
     try:
         # Excel begins UTF-8 files with a byte order mark, which utf-8-sig leaves out.
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
+            reader = csv.DictReader(file, restkey=_REST)
+            read: list[dict[str, Any]] = list(reader)
             held = reader.fieldnames or []
     except OSError as error:
         raise CircuitMismatch(f"{path} cannot be read: {error.strerror}") from error
@@ -201,7 +202,10 @@ def _rows(path: str | Path, columns: Iterable[str]) -> list[dict[str, str]]:
             f"{path} has no column {missing[0]!r}; it needs {', '.join(columns)}, separated by commas, and has "
             f"{', '.join(map(repr, held))[:200] or 'none'}"
         )
-    return rows
+    for number, row in enumerate(read, 1):
+        if any(row.pop(_REST, ())):
+            raise CircuitMismatch(f"{path}: row {number} has more fields than columns; quote a name that has a comma")
+    return [{key: (value or "").strip() for key, value in row.items() if key} for row in read]
 
 
 def _number(value: object, what: str) -> float:

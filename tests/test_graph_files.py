@@ -60,6 +60,7 @@ def expected() -> Graph:
         (CONTACTS, CELLS.encode("utf-16"), r"worm\.cells\.csv is no text in UTF-8"),
         (CONTACTS + "x" * 140_000, CELLS, r"worm\.csv cannot be read as CSV: field larger"),
         (CONTACTS.replace(",", ";"), CELLS, r"no column 'pre'; it needs .* commas, and has 'pre;post;count;sign;kind'"),
+        (CONTACTS.replace("DB1,VB1", "D,B1,VB1"), CELLS, r"worm\.csv: row 3 has more fields than columns; quote"),
         (CONTACTS.replace("3,1", "inf,1"), CELLS, r"worm\.csv: contact DB1 -> MDL01 has count inf; give above 0"),
         (CONTACTS.replace("3,1", "nan,1"), CELLS, r"DB1 -> MDL01 has count nan; give above 0"),
         (CONTACTS.replace("3,1", "3,-1.9"), CELLS, r"worm\.csv: contact DB1 -> MDL01 has sign -1\.9; give 1"),
@@ -122,6 +123,7 @@ def test_a_role_that_is_a_number_is_one_line(tmp_path):
     [
         (CONTACTS.encode("utf-8-sig"), "worm.csv"),
         (CONTACTS, "OK.CSV"),
+        (CONTACTS.replace("\n", ",,\n"), "worm.csv"),
         (CONTACTS.replace("2,1,electrical", "2,,electrical"), "worm.csv"),
         (CONTACTS.replace("3,1,", "3,1.00,").replace("2,1,c", "2,+1,c"), "worm.csv"),
     ],
