@@ -37,10 +37,9 @@ class Connectome(RecurrentCircuit):
         x_i = sum_j s_ij g_ij n_ij r_j + sum_j h_ij m_ij (r_j - r_i) + stretch q_i + osc wave_i(t) + tonic_i
 
     n and m are the counts of chemical synapses and gap junctions, by `counts`; s is the sign; g and h are gains,
-    never negative. B-neurons (classes DB and VB) feel
-    the stretch of their own side some links ahead, those in the first fifth the oscillator instead, as
-    do the head's SMD neurons; AVB is tonically active. Each joint's motor is the mean of the dorsal less that
-    of the ventral muscles, shared among joints by position.
+    never negative. B-neurons (classes DB and VB) feel the stretch of their own side some links ahead, those in
+    the first fifth the oscillator instead, as do the head's SMD neurons; AVB is tonically active. Each joint's
+    motor is the mean of the dorsal less that of the ventral muscles, shared among joints by position.
 
     Args:
         senses: name and size of each sense; `joint_pos` is used.
@@ -219,20 +218,17 @@ class Connectome(RecurrentCircuit):
                 keys[key] = len(start)
                 start.append(_GAINS.get(pair, _WEAK))
             rows += [(*end, classes, contact.sign * contact.count, keys[key]) for end in ends]
-        # All that a cell gets from another class, and what cells get of a pair of classes in the mean.
-        total: defaultdict[tuple[str, str, bool], float] = defaultdict(float)
-        for pre, post, classes, count, _ in rows:
-            total[kind[pre], post, classes[-1]] += abs(count)
-        totals: defaultdict[_Classes, dict[tuple[str, str, bool], float]] = defaultdict(dict)
-        for pre, post, classes, *_ in rows:
-            got = (kind[pre], post, classes[-1])
-            totals[classes][got] = total[got]
-        mean = {classes: sum(each.values()) / len(each) for classes, each in totals.items()}
+        # What a count is over: all that the cell gets of the pair of classes, or the mean of that over its cells.
+        total: dict[tuple[_Classes, str], float] = defaultdict(float)
+        for _, post, classes, count, _ in rows:
+            total[classes, post] += abs(count)
+        if counts == "raw":
+            of_pair: defaultdict[_Classes, list[float]] = defaultdict(list)
+            for (classes, _), each in total.items():
+                of_pair[classes].append(each)
+            total = {(classes, post): float(np.mean(of_pair[classes])) for classes, post in total}
         n = len(cells)
-        base = [
-            count / (total[kind[pre], post, classes[-1]] if counts == "share" else mean[classes])
-            for pre, post, classes, count, _ in rows
-        ]
+        base = [count / total[classes, post] for _, post, classes, count, _ in rows]
         place = [int(classes[-1]) * n * n + cells[post] * n + cells[pre] for pre, post, classes, *_ in rows]
         self._hold("gain", torch.tensor(start), gains != "fixed")
         self.register_buffer("base", torch.tensor(base), persistent=False)

@@ -15,9 +15,9 @@ from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from .evaluate import Evaluation, evaluate
 from .figures import figure_svg, interval_curves
-from .folder import read_json, write_text, write_whole
+from .folder import write_text, write_whole
 from .held_graphs import tell_graph
-from .run import Run
+from .run import Run, read_evaluation
 from .statistics import bootstrap_iqm, probability_of_improvement
 from .store import Store
 from .trials import curve_rows, run_facts
@@ -93,7 +93,8 @@ def _rows(run: Run, episodes: int, progress: bool) -> Iterator[dict[str, Any]]:
     path = run.path / "evaluation.json"
     if not path.exists():
         evaluate(run, episodes, progress=progress)
-    found = read_json(path, f"{run.path}: its evaluation is damaged")
+    found = read_evaluation(path)
+    assert found is not None
     yield from curve_rows(run)
     place = {"stage": "trained", "step": run.config.steps, "body": make_body(run.config.body).name}
     for row in Evaluation({name: np.array(values) for name, values in found["episodes"].items()}).rows():

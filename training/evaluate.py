@@ -19,9 +19,9 @@ from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import CircuitMismatch, InvalidRun
 from ..progress import progress_bar
 from .config import RunConfig
-from .folder import read_json, write_json
+from .folder import write_json
 from .interventions import Intervention, intervene
-from .run import Run, hint_unfinished
+from .run import Run, hint_unfinished, read_evaluation
 from .statistics import Interval, bootstrap_mean
 
 # Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.
@@ -217,8 +217,8 @@ def evaluate(
 def _keep(run: Run, result: Evaluation, step: int) -> None:
     """Write evaluation.json, unless these weights were evaluated on more episodes already."""
     path = run.path / "evaluation.json"
-    kept = read_json(path, f"{run.path} is damaged") if path.exists() else {}
-    if kept.get("step", step) == step and (n := kept.get("return", {}).get("n", 0)) > result.n:
+    kept = read_evaluation(path)
+    if kept is not None and kept.get("step", step) == step and (n := kept["return"]["n"]) > result.n:
         _log.warning("nervecord: %s keeps its evaluation of %d episodes, more than these %d", run.path, n, result.n)
     else:
         write_json(path, {**result.to_json(), "step": step})
