@@ -1,18 +1,21 @@
 # make demo: install, then train, transfer, film and report one worm.
 # make test: install, then every check.
 # make docs: the pages, into site/; a warning is an error.
-# On Linux, PyPI's torch is a CUDA build of gigabytes. Nothing here needs it; for the CPU build:
-#     make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
-PYTHON ?= python3
+# make wheels: which platforms can install what, into docs/platforms.md.
+# Python 3.11 to 3.14: python3 if it is one of them, else the newest that is there.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
-TORCH_INDEX ?=
+# On Linux, PyPI's torch is a CUDA build of gigabytes. Nothing here needs it, so the CPU build is preferred where its
+# index can be reached; `make demo TORCH_INDEX=` takes PyPI's build instead.
+TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu)
 # The reference is read from a folder of the package's name, which a clone need not have.
 pages = link=$$(mktemp -d) && ln -s $(CURDIR) $$link/nervecord && \
 	PYTHONPATH=$$link NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q; code=$$?; rm -r $$link; exit $$code
 
-.PHONY: demo test docs install bench clean
+.PHONY: demo test docs install bench wheels clean
 
 demo: $(VENV)/.installed
 	$(BIN)/nervecord demo $(RUN)
@@ -31,12 +34,17 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[bench]"
 	$(BIN)/nervecord bench
 
+wheels: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[release]"
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python tools/wheels.py --write
+
 install: $(VENV)/.installed
 
 # torch first and by its exact version, so that nothing after it brings another build.
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 here; install one, or name it: make PYTHON=/path/to/python" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--retries 1 --extra-index-url $(TORCH_INDEX)) torch==2.13.0
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	touch $@
 

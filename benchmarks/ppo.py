@@ -11,7 +11,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import gymnasium
@@ -22,7 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ..agents import CircuitPPO
 from ..envs.sb3_vec_env import SwimmerVecEnv
-from ..errors import MissingDependency
+from .peers import absence
 
 _ENVS, _STEPS, _BATCH, _UNITS, _ROLLOUTS = 64, 64, 512, 64, 16
 _COMMON: dict[str, Any] = {"n_steps": _STEPS, "batch_size": _BATCH, "n_epochs": 10, "seed": 0, "device": "cpu"}
@@ -31,11 +30,12 @@ _COMMON: dict[str, Any] = {"n_steps": _STEPS, "batch_size": _BATCH, "n_epochs": 
 def ppo_speed(repeats: int = 3) -> list[dict[str, Any]]:
     """Measure every learner `repeats` times, interleaved; return medians, their parts and ratios.
 
-    Raises:
-        MissingDependency: a peer is not installed.
+    A peer that is not installed has a row that says why.
     """
     torch.set_num_threads(1)
-    learners = {name: make() for name, make in _makers().items()}
+    makers = _makers()
+    absent = {name: reason for name in makers if (reason := absence(*_needed(name)))}
+    learners = {name: make() for name, make in makers.items() if name not in absent}
     for learner in learners.values():
         learner.learn(_ENVS * _STEPS)
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in learners}
@@ -55,8 +55,9 @@ def ppo_speed(repeats: int = 3) -> list[dict[str, Any]]:
             }
         )
     median = {row["name"]: row["steps_per_second"] for row in rows}
-    ratios = {f"{ours} / {theirs}": median[ours] / median[theirs] for ours, theirs in _PAIRS}
-    return rows + [{"name": name, "ratio": round(ratio, 2)} for name, ratio in ratios.items()]
+    ratios = {f"{ours} / {theirs}": median[ours] / median[theirs] for ours, theirs in _PAIRS if theirs in median}
+    rows += [{"name": name, "ratio": round(ratio, 2)} for name, ratio in ratios.items()]
+    return rows + [{"name": name, "absent": reason} for name, reason in absent.items()]
 
 
 def as_text(rows: list[dict[str, Any]]) -> str:
@@ -65,6 +66,8 @@ def as_text(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         if "ratio" in row:
             lines.append(f"{row['name']:72}{row['ratio']:>6.2f} times")
+        elif "absent" in row:
+            lines.append(f"{row['name']:48}not measured: {row['absent']}")
         else:
             spread = f"{row['low']:,} to {row['high']:,}"
             lines.append(f"{row['name']:48}{row['steps_per_second']:>9,}{row['rollout_share']:>12.0%}   {spread}")
@@ -80,29 +83,33 @@ _PAIRS = [
 
 
 def _makers() -> dict[str, Callable[[], BaseAlgorithm]]:
-    try:
-        import sb3_contrib
-        import shimmy
-    except ImportError as error:
-        raise MissingDependency(f"{error.name} is not installed; pip install 'nervecord[bench]'") from error
-    gymnasium.register_envs(shimmy)
-    recurrent: Callable[..., BaseAlgorithm] = partial(
-        sb3_contrib.RecurrentPPO,
-        policy="MlpLstmPolicy",
-        policy_kwargs={"lstm_hidden_size": _UNITS, "net_arch": {"pi": [], "vf": []}},
-        **_COMMON,
-    )
     mlp = {"net_arch": {"pi": [64, 64], "vf": [64, 64]}}
     lstm = {"circuit_options": {"units": _UNITS}, "critic": "separate", "critic_hidden": ()}
     return {
         "PPO, MLP, dm_control": lambda: PPO("MlpPolicy", _dm_control(), policy_kwargs=mlp, **_COMMON),
         "CircuitPPO, NCAP": lambda: _ours("ncap", {"action_std": 0.1}),
         "CircuitPPO, MLP": lambda: _ours("mlp", {}),
-        "RecurrentPPO, LSTM, dm_control": lambda: recurrent(env=_dm_control()),
-        "RecurrentPPO, LSTM, our environment": lambda: recurrent(env=_swimmers()),
+        "RecurrentPPO, LSTM, dm_control": lambda: _recurrent(_dm_control()),
+        "RecurrentPPO, LSTM, our environment": lambda: _recurrent(_swimmers()),
         # As long sequences as RecurrentPPO's, and a critic of its own as it has by default.
         "CircuitPPO, LSTM": lambda: _ours("lstm", lstm),
     }
+
+
+def _needed(name: str) -> list[str]:
+    """Return the modules of the peers that a row's name names."""
+    return [
+        *(["sb3_contrib"] if "RecurrentPPO" in name else []),
+        *(["shimmy", "dm_control"] if "dm_control" in name else []),
+    ]
+
+
+def _recurrent(env: VecEnv) -> BaseAlgorithm:
+    import sb3_contrib
+
+    lstm = {"lstm_hidden_size": _UNITS, "net_arch": {"pi": [], "vf": []}}
+    learner: BaseAlgorithm = sb3_contrib.RecurrentPPO("MlpLstmPolicy", env, policy_kwargs=lstm, **_COMMON)
+    return learner
 
 
 def _ours(circuit: str, policy: dict[str, Any]) -> CircuitPPO:
@@ -116,6 +123,10 @@ def _swimmers() -> VecEnv:
 
 
 def _dm_control() -> VecEnv:
+    import shimmy
+
+    gymnasium.register_envs(shimmy)
+
     def make() -> gymnasium.Env[Any, Any]:
         env = gymnasium.make("dm_control/swimmer-swimmer6-v0")
         return gymnasium.wrappers.FlattenObservation(env)

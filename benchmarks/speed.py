@@ -23,26 +23,29 @@ from ..agents.es import ES
 from ..circuits import NCAP
 from ..envs import SwimmerVectorEnv, make_body
 from ..envs.sb3_vec_env import SwimmerVecEnv
+from .peers import absence
 
 _BODY, _JOINTS, _SUBSTEPS, _THREADS = "swimmer6", 5, 15, 2
 _GYMNASIUM = "gymnasium-swimmer"  # 3 links, and 4 physics steps of 10 ms a step, by RK4
 _STEPS = 40_000  # environment steps per measurement
+# What a row's name says, and the module that the row needs. Gymnasium's MuJoCo environments import imageio.
+_PEERS = {"EnvPool": "envpool", "dm_control": "dm_control", "gymnasium Swimmer": "imageio"}
 
 
 def speed(repeats: int = 3) -> list[dict[str, Any]]:
     """Measure every row `repeats` times, interleaved; return medians and ratios.
 
     Returns:
-        Rows with name, steps_per_second (or microseconds), the ratio to the limit, and the spread.
+        Rows with name, steps_per_second (or microseconds), the ratio to the limit, and the spread; a peer that is not
+        installed has a row that says why.
     """
     torch.set_num_threads(1)
     cases: dict[str, Callable[[], float]] = {"limit, one core": _limit}
     for n_envs in (64, 256):
         cases[f"vector environment, {n_envs}"] = partial(_vector, n_envs)
         cases[f"SB3 vector environment, {n_envs}"] = partial(_sb3, n_envs)
-    if _has_envpool():
-        for n_envs in (64, 256):
-            cases[f"EnvPool SwimmerSwimmer6-v1, {n_envs}"] = partial(_envpool, n_envs)
+    for n_envs in (64, 256):
+        cases[f"EnvPool SwimmerSwimmer6-v1, {n_envs}"] = partial(_envpool, n_envs)
     cases |= {
         "single environment": _single,
         "dm_control": _dm_control,
@@ -52,6 +55,13 @@ def speed(repeats: int = 3) -> list[dict[str, Any]]:
         "ES with NCAP, population 32": lambda: _es(32),
         "ES with NCAP, population 256": lambda: _es(256),
     }
+    absent = {
+        name: reason
+        for name in cases
+        for peer, module in _PEERS.items()
+        if peer in name and (reason := absence(module))
+    }
+    cases = {name: measure for name, measure in cases.items() if name not in absent}
     found: dict[str, list[float]] = {name: [] for name in cases}
     forward: list[float] = []
     for _ in range(repeats):
@@ -74,7 +84,7 @@ def speed(repeats: int = 3) -> list[dict[str, Any]]:
         )
     rows.append({"name": "NCAP forward, batch 256, 5 joints", "microseconds": round(statistics.median(forward), 1)})
     rows += _ratios({row["name"]: row.get("steps_per_second", 0) for row in rows}, cores)
-    return rows
+    return rows + [{"name": name, "absent": reason} for name, reason in absent.items()]
 
 
 def as_text(rows: list[dict[str, Any]]) -> str:
@@ -84,6 +94,8 @@ def as_text(rows: list[dict[str, Any]]) -> str:
         if "steps_per_second" in row:
             spread = f"{row['low']:,} to {row['high']:,}"
             lines.append(f"{row['name']:40}{row['steps_per_second']:>10,}{row['of_limit']:>10.2f}   {spread}")
+        elif "absent" in row:
+            lines.append(f"{row['name']:40}not measured: {row['absent']}")
         elif "microseconds" in row:
             lines.append(f"{row['name']:40}{row['microseconds']:>10} microseconds")
         else:
@@ -106,7 +118,7 @@ def _ratios(rates: dict[str, float], cores: int) -> list[dict[str, Any]]:
     return [
         {"name": name, "ratio": round(rates[ours] / share / rates[theirs], 2)}
         for name, (ours, theirs, share) in pairs.items()
-        if rates.get(theirs)
+        if theirs in rates
     ]
 
 
@@ -171,14 +183,6 @@ def _gymnasium() -> float:
     rate = _timed(env.step, 1, (2,))
     env.close()
     return rate
-
-
-def _has_envpool() -> bool:
-    try:
-        import envpool  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def _envpool(n_envs: int) -> float:

@@ -4,10 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from nervecord.benchmarks.peers import absence
 from nervecord.envs import Body, Simulation, World, body_names, make_body
 from nervecord.errors import InvalidBody, NervecordError, UnknownName
-
-swimmer_suite = pytest.importorskip("dm_control.suite.swimmer")
 
 CHAIN = """<mujoco><option timestep="0.005" density="1000"/><worldbody><body name="a">
 <joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/><joint name="turn" type="hinge" axis="0 0 1"/>
@@ -20,6 +19,9 @@ MOTOR = '<motor joint="j0" gear="0.01" ctrllimited="true" ctrlrange="-1 1"/>'
 
 @pytest.mark.parametrize("n_links", [3, 6, 15])
 def test_swimmer_follows_dm_control_for_1000_steps(n_links):
+    pytest.importorskip("dm_control", reason=absence("dm_control"))
+    from dm_control.suite import swimmer as swimmer_suite
+
     env = swimmer_suite.swimmer(n_links, random=1)
     env.reset()
     physics = env.physics

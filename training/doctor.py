@@ -33,12 +33,14 @@ def doctor() -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
-    problems = [f"{name} is not installed: pip install {name}" for name, found in versions.items() if not found]
+    problems = [
+        f"{name} is not installed: pip install {name}"
+        for name, found in versions.items()
+        if not found and (name != "dm-control" or sys.version_info < (3, 13))
+    ]
     mujoco = versions["mujoco"] or ""
     if mujoco.split(".")[0].isdigit() and int(mujoco.split(".")[0]) >= 4:
         problems.append("mujoco 4 breaks dm-control 1.0.50 (flex_vertedge): pip install 'mujoco>=3.17,<4'")
-    if sys.version_info >= (3, 13):
-        problems.append("dm-control has no complete wheels for Python 3.13 (labmaze): use Python 3.11 or 3.12")
     renderer = probe_renderer()
     if renderer is None:
         problems.append(f"--view 3d has no OpenGL (the default 2-D view needs none); {INSTALL}")
