@@ -18,9 +18,9 @@ import torch
 import tyro
 
 from ..circuits import load_graph, make_circuit
+from ..drawing.figures import figure_svg, interval_curves
 from ..training.config import RunConfig
 from ..training.evaluate import evaluate_agent
-from ..training.figures import figure_svg, interval_curves
 from ..training.folder import write_text
 from ..training.run import make_policy
 from ..training.store import Store

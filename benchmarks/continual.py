@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 import tyro
 
+from ..intervals import Interval, bootstrap_iqm
 from ..training.config import RunConfig
 from ..training.folder import write_text
-from ..training.statistics import Interval, bootstrap_iqm
 from ..training.store import Store
 from ..training.trials import Trial, run_trials
 

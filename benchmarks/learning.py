@@ -28,11 +28,11 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
 from ..agents import CircuitPPO
+from ..drawing.figures import curves, figure_svg
+from ..intervals import bootstrap_mean
 from ..training.config import RunConfig
 from ..training.evaluate import evaluate
-from ..training.figures import curves, figure_svg
 from ..training.folder import read_json, write_json, write_text
-from ..training.statistics import bootstrap_mean
 from ..training.train import train
 
 _LONG, _SHORT = 500_000, 300_000

@@ -17,10 +17,10 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
+from ..drawing.figures import curves, figure_svg
+from ..intervals import bootstrap_mean
 from ..training.curriculum import CurriculumConfig, CurriculumRun, curriculum
-from ..training.figures import curves, figure_svg
 from ..training.folder import write_text
-from ..training.statistics import bootstrap_mean
 
 _KINDS: tuple[Literal["multi-head", "single-head"], ...] = ("multi-head", "single-head")
 

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 import tyro
 
+from ..intervals import bootstrap_iqm
 from ..training.evaluate import evaluate_agent
 from ..training.probes import Subject, run_probe
 from ..training.rollout import record, record_agent
 from ..training.run import Run
-from ..training.statistics import bootstrap_iqm
 
 _GAIT = {
     "frequency": "frequency, Hz", "wavelength": "wavelength, lengths", "travelling_index": "travelling index",

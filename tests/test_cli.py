@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from nervecord import extras
 from nervecord.circuits import load_graph
 from nervecord.errors import MissingDependency
-from nervecord.training import cli, evaluate, extras
+from nervecord.training import cli, evaluate
 from nervecord.training.cli import main
 from nervecord.training.config import RunConfig
 from nervecord.training.parsing import _in_one_line

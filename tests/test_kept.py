@@ -7,12 +7,12 @@ import math
 import pandas as pd
 import pytest
 from nervecord.errors import OutputExists
+from nervecord.files import json_text
 from nervecord.training.cli import main
 from nervecord.training.compare import compare
 from nervecord.training.config import RunConfig
 from nervecord.training.evaluate import evaluate
 from nervecord.training.page_data import learning_data
-from nervecord.training.plain_json import json_text
 from nervecord.training.report import gallery, report
 from nervecord.training.run import Run
 from nervecord.training.train import train

@@ -2,13 +2,7 @@
 
 import numpy as np
 import pytest
-from nervecord.training.statistics import (
-    bootstrap_iqm,
-    bootstrap_mean,
-    iqm,
-    performance_profile,
-    probability_of_improvement,
-)
+from nervecord.intervals import bootstrap_iqm, bootstrap_mean, iqm, performance_profile, probability_of_improvement
 
 
 def test_iqm_is_the_mean_of_the_middle_half():

@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 
 from ..circuits import CIRCUITS
+from ..drawing.figures import ablation_bars, figure_svg
 from ..errors import CircuitMismatch, InvalidRun, OutputExists
+from ..intervals import bootstrap_iqm
 from .config import RunConfig
 from .engine import Engine
-from .figures import ablation_bars, figure_svg
 from .folder import write_text, write_whole
-from .statistics import bootstrap_iqm
 from .store import Store
 from .trials import Trial, run_trials
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..drawing.figures import figure_svg, interval_curves
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
+from ..intervals import bootstrap_iqm, probability_of_improvement
 from .evaluate import Evaluation, evaluate
-from .figures import figure_svg, interval_curves
 from .folder import write_text, write_whole
 from .held_graphs import tell_graph
 from .run import Run, read_evaluation
-from .statistics import bootstrap_iqm, probability_of_improvement
 from .store import Store
 from .trials import curve_rows, run_facts
 

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Literal
 
 from ..errors import InvalidRun
-from .extras import require
+from ..extras import require
 
 Engine = Literal["local", "ray"]
 # A worker may be lost to a full memory or a machine that goes; one that is lost again and again is a bug.

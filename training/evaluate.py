@@ -17,12 +17,12 @@ from ..agents import CircuitPolicy
 from ..envs import Body
 from ..envs.sb3_vec_env import SwimmerVecEnv
 from ..errors import CircuitMismatch, InvalidRun
+from ..intervals import Interval, bootstrap_mean
 from ..progress import progress_bar
 from .config import RunConfig
 from .folder import write_json
 from .interventions import Intervention, intervene
 from .run import Run, hint_unfinished, read_evaluation
-from .statistics import Interval, bootstrap_mean
 
 # Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.
 EVALUATION_SEED = 1_000_003

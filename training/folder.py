@@ -23,8 +23,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import InvalidRun, OutputExists
+from ..files import json_text
 from .held_graphs import tell_graph
-from .plain_json import json_text
 
 FORMAT = 2
 _PACKAGES = ("nervecord", "mujoco", "dm-control", "gymnasium", "stable-baselines3", "torch", "numpy")

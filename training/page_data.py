@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
-from .plain_json import json_text
+from ..files import json_text
 from .recording import Recording
 
 _POINTS = 400  # of a curve; more are thinned

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
+from ..drawing.figures import figure_svg
 from ..envs import Body
 from ..errors import NervecordError
-from .extras import require
-from .figures import figure_svg
+from ..extras import require
 from .options import Number
 from .page_data import embedded_svg, render_page
 from .player import LENGTH, LINKS, Player

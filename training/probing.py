@@ -14,8 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ..circuits import Wiring
+from ..drawing.figures import figure_svg
 from ..errors import NervecordError, UnknownName
-from .figures import figure_svg
 from .folder import read_json, write_json, write_text, write_whole
 from .interventions import Intervention
 from .probes import PROBES, ProbeResult, Subject, run_probe

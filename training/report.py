@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from .. import __version__
+from ..drawing.figures import figure_svg, learning_curve, transfer_bars
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
-from .figures import figure_svg, learning_curve, transfer_bars
 from .folder import read_json, write_text
 from .page_data import learning_data, moments_data, render_page
 from .probes import PROBES, draw_wiring

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..drawing.figures import ablation_bars, figure_svg
+from ..intervals import Interval, bootstrap_iqm, probability_of_improvement
 from .ablate import ablation_table
 from .algorithms import ALGORITHMS
-from .figures import ablation_bars, figure_svg
 from .folder import write_text, write_whole
 from .reproduction_figures import curve_panels, profile_panels, transfer_lines, wave_panels
 from .rollout import record
 from .run import Run
-from .statistics import Interval, bootstrap_iqm, probability_of_improvement
 
 OURS = "NCAP"
 _ENOUGH = 0.9  # of a return: the paper asks how soon 90 % is reached

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..drawing.figures import COLOURS, open_axes
+from ..intervals import bootstrap_iqm, performance_profile
 from .algorithms import ALGORITHMS
-from .figures import COLOURS, open_axes
 from .recording import Recording
-from .statistics import bootstrap_iqm, performance_profile
 
 _TITLES = {"es": "ES", "ppo": "PPO", "ddpg": "DDPG"}
 

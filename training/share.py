@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save
 from .. import __version__
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
+from ..extras import require
 from .config import RunConfig
 from .evaluate import evaluate
-from .extras import require
 from .films import render
 from .folder import FORMAT, read_json, read_metrics, write_json, write_text
 from .held_graphs import tell_graph

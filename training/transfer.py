@@ -13,9 +13,9 @@ import pandas as pd
 from ..agents import CircuitPolicy
 from ..envs import Body, make_body
 from ..errors import CircuitMismatch, InvalidRun
+from ..intervals import bootstrap_mean
 from .evaluate import evaluate_on
 from .run import Run
-from .statistics import bootstrap_mean
 from .store import COLUMNS, Store
 from .train import train
 from .trials import Rows, run_facts

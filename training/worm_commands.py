@@ -42,7 +42,7 @@ class CompareWorms(Command):
 
     def run(self) -> dict[str, Any]:
         """Compare, write numbers and figure, and return the numbers with their units."""
-        from .figures import figure_svg
+        from ..drawing.figures import figure_svg
         from .folder import write_json, write_text
         from .recording import Recording
         from .worm_compare import compare_worms

@@ -12,13 +12,13 @@ from jaxtyping import Float, Shaped
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
+from ..drawing.figures import COLOURS, open_axes
 from ..errors import InvalidRecording
+from ..intervals import bootstrap_mean
 from ..progress import progress_bar
-from .figures import COLOURS, open_axes
 from .probes.gait import undulation_frequency
 from .probes.timescales import autocorrelation
 from .recording import Recording
-from .statistics import bootstrap_mean
 from .worm_data import CalciumRecording
 
 GAIT_RANGE = (0.3, 2.0)  # Hz, crawling on agar to swimming in water (Fang-Yen et al. 2010, PNAS 107:20323)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import InvalidRecording
-from .extras import require
+from ..extras import require
 
 HUB = "datasets/qsimeon/celegans_neural_data/worm_data_short.parquet"
 _COLUMNS = ("source_dataset", "worm", "neuron", "is_labeled_neuron", "calcium_data", "time_in_seconds")

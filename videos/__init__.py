@@ -1,7 +1,7 @@
 """Films of recorded rollouts."""
 
+from ..drawing.top_view import TopView
 from .encode import write_film
 from .render import render_recording
-from .top_view import TopView
 
 __all__ = ["TopView", "render_recording", "write_film"]

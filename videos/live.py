@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import UInt8
 
+from ..drawing.top_view import TopView
 from ..envs import World
 from ..training.recording import Recording
 from ..training.rollout import body_facts
-from .top_view import TopView
 
 
 def picture_of(world: World, size: tuple[int, int] = (480, 360)) -> UInt8[np.ndarray, "height width 3"]:

@@ -9,12 +9,12 @@ import mujoco
 import numpy as np
 
 from ..circuits import Wiring
+from ..drawing.top_view import TopView
 from ..errors import UnknownName
 from ..progress import progress_bar
 from ..training.recording import Recording
 from .encode import check_output, write_film
 from .neuron_view import NeuronView
-from .top_view import TopView
 from .view3d import frames_3d, qpos_of
 
 VIEWS = ("2d", "3d", "neurons")

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
+from ...drawing.figures import open_axes
 from ...errors import InvalidRecording
-from ..extras import require
-from ..figures import open_axes
+from ...extras import require
 from .probe import ProbeResult, Subject, living
 
 _STATES, _GROUPS = range(1, 7), range(1, 7)

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
-from ..figures import COLOURS, open_axes
-from ..statistics import bootstrap_mean
+from ...drawing.figures import COLOURS, open_axes
+from ...intervals import bootstrap_mean
 from .probe import ProbeResult, Subject, living
 
 _EPISODES = 4

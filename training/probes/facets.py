@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..extras import require
-from ..figures import COLOURS
+from ...drawing.figures import COLOURS
+from ...extras import require
 from ..recording import Recording
 from .predicates import best_phrase, body_predicates
 from .probe import ProbeResult, Subject, living

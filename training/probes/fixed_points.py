@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...agents import CircuitPolicy
+from ...drawing.figures import COLOURS, open_axes
 from ...errors import InvalidRecording
-from ..figures import COLOURS, open_axes
 from .probe import ProbeResult, Subject
 
 _STARTS = 128

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d
 
-from ..extras import require
-from ..figures import COLOURS, open_axes
+from ...drawing.figures import COLOURS, open_axes
+from ...extras import require
 from .probe import ProbeResult, Subject, living
 
 _NEURONS, _STEPS, _EPISODES = 36, 250, 6

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from scipy import signal
 
 from ...errors import InvalidRecording
+from ...intervals import bootstrap_mean
 from ..recording import Recording
-from ..statistics import bootstrap_mean
 from .probe import ProbeResult, Subject
 
 _UNITS = {

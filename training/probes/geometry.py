@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from scipy.sparse import csgraph
 
-from ..extras import require
+from ...extras import require
 from .conditions import phase_means
 from .probe import ProbeResult, Subject
 

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ...agents import CircuitPolicy
 from ...circuits import Circuit, Pins
+from ...drawing.figures import COLOURS, open_axes
 from ...errors import InvalidRecording
-from ..figures import COLOURS, open_axes
 from .probe import ProbeResult, Subject, living
 
 _SAMPLES = 96

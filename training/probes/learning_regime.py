@@ -16,8 +16,8 @@ from torch.func import functional_call, jacrev
 
 from ...agents import CircuitPolicy
 from ...circuits import Circuit, UnitCircuit
+from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
-from ..figures import COLOURS, open_axes
 from ..run import Run
 from .probe import ProbeResult, Subject
 from .sequences import hidden_columns, sensor_sequences

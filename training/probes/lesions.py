@@ -8,10 +8,10 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from ...circuits import Pins
+from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch
+from ...intervals import bootstrap_mean
 from ..evaluate import EVALUATION_SEED, evaluate_agent
-from ..figures import COLOURS, open_axes
-from ..statistics import bootstrap_mean
 from .probe import ProbeResult, Subject
 
 _EPISODES = 8

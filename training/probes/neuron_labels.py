@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool
 from matplotlib.figure import Figure
 
-from ..figures import COLOURS, open_axes
+from ...drawing.figures import COLOURS, open_axes
 from .predicates import Phrase, Predicate, best_phrase, body_predicates, normalised_pmi
 from .probe import ProbeResult, Subject, living
 

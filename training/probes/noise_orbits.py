@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...circuits import Circuit
+from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
-from ..figures import COLOURS, open_axes
 from .probe import ProbeResult, Subject
 from .sequences import hidden_columns, sensor_sequences
 

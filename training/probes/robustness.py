@@ -15,11 +15,11 @@ from torch import Tensor
 
 from ...agents import CircuitPolicy
 from ...circuits import Circuit, Pins
+from ...drawing.figures import COLOURS, open_axes
 from ...envs.sb3_vec_env import SwimmerVecEnv
 from ...errors import InvalidRecording
+from ...intervals import bootstrap_mean
 from ..evaluate import EVALUATION_SEED, evaluate_agent
-from ..figures import COLOURS, open_axes
-from ..statistics import bootstrap_mean
 from .learning_regime import recurrent_parameters
 from .probe import ProbeResult, Subject, living
 from .timescales import autocorrelation, fit_decay

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from scipy.optimize import curve_fit
 
-from ..figures import COLOURS, open_axes
+from ...drawing.figures import COLOURS, open_axes
 from .probe import ProbeResult, Subject, living
 
 _LAGS = 30  # control steps

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from ..extras import require
-from ..figures import COLOURS, open_axes
+from ...drawing.figures import COLOURS, open_axes
+from ...extras import require
 from .conditions import phase_means
 from .probe import ProbeResult, Subject
 

@@ -17,8 +17,8 @@ from scipy import stats
 from torch import Tensor
 
 from ...circuits import Circuit, Pins, State
+from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
-from ..figures import COLOURS, open_axes
 from .probe import ProbeResult, Subject
 from .sequences import hidden_columns, sensor_sequences
 

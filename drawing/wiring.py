@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from scipy.spatial import cKDTree
 
-from ...circuits import Neuron, Synapse, Wiring
-from .probe import ProbeResult, Subject
+from ..circuits import Neuron, Synapse, Wiring
+from ..training.probes.probe import ProbeResult, Subject
 
 _EXCITATORY, _INHIBITORY = "#1f6feb", "#cf222e"
 # Height of each layer for the dorsal half; the ventral half is its mirror image.

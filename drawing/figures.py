@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .statistics import bootstrap_iqm
+from ..intervals import bootstrap_iqm
 
 COLOURS = ("#1f6feb", "#8b949e", "#d4a72c", "#2da44e", "#cf222e", "#8250df")
 

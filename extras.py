@@ -7,9 +7,9 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from ..errors import MissingDependency
+from .errors import MissingDependency
 
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parent
 
 
 def require(module: str, extra: str, *others: str) -> Any:

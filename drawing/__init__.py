@@ -1,0 +1,1 @@
+"""Drawing bodies, wirings and figures from arrays: nothing here knows a run or a recording."""
