@@ -1,20 +1,20 @@
 """Neural circuits as torch modules with named neurons and an explicit state."""
 
-from .cfc import CfC
-from .circuit import Circuit, Neuron, Pins, State, Synapse, Wiring, load_weights
-from .connectome import Connectome
-from .ctm import CTM
+from .connectome.circuit import Connectome
+from .connectome.files import load_graph
+from .connectome.graph import Cell, Contact, Graph, ladder
+from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, load_weights
+from .ctm.circuit import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
-from .graph import Cell, Contact, Graph, ladder
-from .graph_files import load_graph
-from .gru import GRU
-from .lstm import LSTM
-from .ltc import LTC
+from .gated.gru import GRU
+from .gated.lstm import LSTM
 from .mlp import MLP
-from .navigator import Navigator
-from .ncap import NCAP
-from .ncap_plus import NCAPPlus
+from .ncap.navigator import Navigator
+from .ncap.ncap import NCAP
+from .ncap.plus import NCAPPlus
+from .ncp.cfc import CfC
+from .ncp.ltc import LTC
 from .recurrent import RecurrentCircuit, UnitCircuit, with_rank
 from .registry import CIRCUITS, circuit_names, make_circuit, register_circuit
 

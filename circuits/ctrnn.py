@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .circuit import State
+from .contract import State
 from .recurrent import UnitCircuit, hold, uniform, with_rank
 
 _SLOPE = 0.01  # of the leaky ReLU below zero

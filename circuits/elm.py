@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .circuit import State
+from .contract import State
 from .recurrent import UnitCircuit, hold
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .circuit import Circuit, Neuron, State, Synapse, Wiring
+from .contract import Circuit, Neuron, State, Synapse, Wiring
 
 
 class MLP(Circuit):

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .circuit import Circuit, Neuron, State, Synapse, Wiring
+from .contract import Circuit, Neuron, State, Synapse, Wiring
 
 
 class RecurrentCircuit(Circuit):

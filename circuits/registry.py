@@ -12,19 +12,19 @@ import torch
 
 from ..errors import CircuitMismatch, UnknownName
 from ..registry import Registry
-from .cfc import CfC
-from .circuit import Circuit
-from .connectome import Connectome
-from .ctm import CTM
+from .connectome.circuit import Connectome
+from .contract import Circuit
+from .ctm.circuit import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
-from .gru import GRU
-from .lstm import LSTM
-from .ltc import LTC
+from .gated.gru import GRU
+from .gated.lstm import LSTM
 from .mlp import MLP
-from .navigator import Navigator
-from .ncap import NCAP
-from .ncap_plus import NCAPPlus
+from .ncap.navigator import Navigator
+from .ncap.ncap import NCAP
+from .ncap.plus import NCAPPlus
+from .ncp.cfc import CfC
+from .ncp.ltc import LTC
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from nervecord.circuits import (
     register_circuit,
 )
 from nervecord.circuits import load_weights as load
-from nervecord.circuits.circuit import Neuron, Pins, Wiring
+from nervecord.circuits.contract import Neuron, Pins, Wiring
 from nervecord.errors import CircuitMismatch, UnknownName
 from nervecord.registry import Registry
 from torch.func import functional_call, stack_module_state

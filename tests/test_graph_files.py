@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from nervecord.circuits import Cell, Contact, Graph, load_graph
-from nervecord.circuits.graph_files import graph_json
+from nervecord.circuits.connectome.files import graph_json
 from nervecord.errors import CircuitMismatch
 from nervecord.training.cli import main
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..circuits.graph_files import SUFFIXES, graph_json, load_graph
+from ..circuits.connectome.files import SUFFIXES, graph_json, load_graph
 
 
 def hold_graph(circuit: str, options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..errors import CircuitMismatch
-from .circuit import Neuron, State, Synapse, Wiring, load_weights
-from .ctm_layers import NeuronModels, Synapses, Synchronisation, gated_blocks, linear
-from .ctm_published import from_published
-from .recurrent import RecurrentCircuit
+from ...errors import CircuitMismatch
+from ..contract import Neuron, State, Synapse, Wiring, load_weights
+from ..recurrent import RecurrentCircuit
+from .layers import NeuronModels, Synapses, Synchronisation, gated_blocks, linear
+from .published import from_published
 
 
 class CTM(RecurrentCircuit):

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 
 import networkx as nx
 
-from ..errors import CircuitMismatch, UnknownName
-from .circuit import Role, Side
+from ...errors import CircuitMismatch, UnknownName
+from ..contract import Role, Side
 from .graph import Cell, Contact, Graph, ladder
 
 SUFFIXES = (".graphml", ".csv")
@@ -27,8 +27,8 @@ def load_graph(source: str | Mapping[str, Any]) -> Graph:
     """Return a graph by name, from a file, or from what `graph_json` returned.
 
     Args:
-        source: "ladder", "cook2019" or "cook2019-whole" (see `nervecord.circuits.toolbox`), a GraphML file, a
-            CSV file of contacts with NAME.cells.csv beside it, or a file's content as JSON.
+        source: "ladder", "cook2019" or "cook2019-whole" (see `nervecord.circuits.connectome.toolbox`), a GraphML file,
+            a CSV file of contacts with NAME.cells.csv beside it, or a file's content as JSON.
 
     Raises:
         UnknownName: none of these.

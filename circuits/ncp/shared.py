@@ -14,9 +14,9 @@ from jaxtyping import Float
 from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
-from ..errors import CircuitMismatch
-from .circuit import Neuron, Role, State, Synapse, Wiring
-from .recurrent import RecurrentCircuit, synapses
+from ...errors import CircuitMismatch
+from ..contract import Neuron, Role, State, Synapse, Wiring
+from ..recurrent import RecurrentCircuit, synapses
 
 
 class NCPCircuit(RecurrentCircuit):

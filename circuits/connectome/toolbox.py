@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import MissingDependency
-from .circuit import Role, Side
+from ...errors import MissingDependency
+from ..contract import Role, Side
 from .graph import Cell, Contact, Graph
 
 # The 26 neurons that hold GABA (McIntire et al. 1993); all others are taken to excite.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..errors import CircuitMismatch
+from ...errors import CircuitMismatch
 
 # Theirs, ours; the first that a name begins with.
 _NAMES = {

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from ncps.torch import LTCCell
 from torch import Tensor, nn
 
-from .circuit import State, Wiring
-from .ncp import NCPCircuit, as_buffer, drawing_from
+from ..contract import State, Wiring
+from .shared import NCPCircuit, as_buffer, drawing_from
 
 
 class LTC(NCPCircuit):

@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..errors import CircuitMismatch
-from .circuit import Neuron, State, Synapse, Wiring
+from ...errors import CircuitMismatch
+from ..contract import Neuron, State, Synapse, Wiring
+from ..recurrent import RecurrentCircuit
+from .files import load_graph
 from .graph import Control
-from .graph_files import load_graph
-from .recurrent import RecurrentCircuit
 
 _PERIOD = 60  # control steps
 _Classes = tuple[str, str, bool]  # of a contact: from, to, and whether it is a gap junction, which has both in order

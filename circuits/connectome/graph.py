@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 import networkx as nx
 import numpy as np
 
-from ..errors import CircuitMismatch, UnknownName
-from .circuit import Role, Side
+from ...errors import CircuitMismatch, UnknownName
+from ..contract import Role, Side
 
 Control = Literal["none", "rewired", "signs", "random"]
 _SWAPS = 10  # per synapse, after which a rewired graph has forgotten what it was

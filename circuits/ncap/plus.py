@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import CircuitMismatch
-from .circuit import Neuron, Side, State, Synapse, Wiring
+from ...errors import CircuitMismatch
+from ..contract import Neuron, Side, State, Synapse, Wiring
+from ..recurrent import hold
 from .clocked import ClockedCircuit, sides
-from .recurrent import hold
 
 _SIDES: tuple[Side, Side] = ("d", "v")
 _REACH = 3

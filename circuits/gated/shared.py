@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..errors import CircuitMismatch
-from .circuit import State
-from .recurrent import UnitCircuit, with_rank
+from ...errors import CircuitMismatch
+from ..contract import State
+from ..recurrent import UnitCircuit, with_rank
 
 
 def heard(cell: Any, kind: str, values: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch gates"]:

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from .circuit import State
-from .gated import between_resets, chrono, draw, heard, set_bias
-from .recurrent import UnitCircuit
+from ..contract import State
+from ..recurrent import UnitCircuit
+from .shared import between_resets, chrono, draw, heard, set_bias
 
 
 class LSTM(UnitCircuit):

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..errors import CircuitMismatch
-from .circuit import Circuit, State
+from ...errors import CircuitMismatch
+from ..contract import Circuit, State
 
 
 class ClockedCircuit(Circuit):

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import CircuitMismatch
-from .circuit import Neuron, Side, State, Synapse, Wiring
+from ...errors import CircuitMismatch
+from ..contract import Neuron, Side, State, Synapse, Wiring
 from .clocked import ClockedCircuit, sides
 
 # What each kind of synapse does in the animal; sign constraints hold its weight to this side of zero.

@@ -1,0 +1,5 @@
+"""The Continuous Thought Machine."""
+
+from .circuit import CTM
+
+__all__ = ["CTM"]

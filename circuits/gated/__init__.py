@@ -1,0 +1,6 @@
+"""The gated baselines."""
+
+from .gru import GRU
+from .lstm import LSTM
+
+__all__ = ["GRU", "LSTM"]
