@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ..circuits import RecurrentCircuit, State
-from ..envs.layout import Layout
+from ..envs.senses import Layout
 from ..errors import CircuitMismatch
 from .policy import CircuitPolicy, build_circuit, to_actions
 

@@ -16,7 +16,7 @@ from stable_baselines3.td3.policies import TD3Policy
 from torch import Tensor, nn
 
 from ..circuits import Circuit
-from ..envs.layout import Layout
+from ..envs.senses import Layout
 from ..errors import CircuitMismatch
 from .policy import build_circuit
 from .sensing import Sensing, plain_layout

@@ -13,7 +13,7 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from ..circuits import Circuit, Neuron, State, make_circuit
-from ..envs.layout import Layout
+from ..envs.senses import Layout
 from ..errors import CircuitMismatch
 from .sensing import Sensing, plain_layout
 

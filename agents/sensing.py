@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..circuits import Circuit
-from ..envs.layout import Layout, Sense
+from ..envs.senses import Layout, Sense
 from ..errors import CircuitMismatch
 
 

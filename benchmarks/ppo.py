@@ -20,7 +20,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ..agents import CircuitPPO
-from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..envs.sb3_env import SwimmerVecEnv
 from .peers import absence
 
 _ENVS, _STEPS, _BATCH, _UNITS, _ROLLOUTS = 64, 64, 512, 64, 16

@@ -22,7 +22,7 @@ from ..agents import CircuitPolicy
 from ..agents.es import ES
 from ..circuits import NCAP
 from ..envs import SwimmerVectorEnv, make_body
-from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..envs.sb3_env import SwimmerVecEnv
 from .peers import absence
 
 _BODY, _JOINTS, _SUBSTEPS, _THREADS = "swimmer6", 5, 15, 2

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 from .registration import register_environments
 
 if TYPE_CHECKING:
-    from .bodies import VARIANTS, Body, body_names, make_body, register_body, swimmer
-    from .cue_turn import CueTurn
-    from .dm_face import DmSwimmer
-    from .layout import Layout, Sense
-    from .simulation import Simulation
-    from .task_registry import TASKS, make_task
-    from .tasks import Navigate, Swim, Task
-    from .vector_env import SwimmerEnv, SwimmerVectorEnv, World
+    from .bodies.swimmer import VARIANTS, Body, body_names, make_body, register_body, swimmer
+    from .dm_env import DmSwimmer
+    from .env_batch import SwimmerEnv, SwimmerVectorEnv, World
+    from .physics.simulation import Simulation
+    from .senses import Layout, Sense
+    from .tasks.cue_turn import CueTurn
+    from .tasks.registry import TASKS, make_task
+    from .tasks.task import Navigate, Swim, Task
 
 _LAZY = {
     "bodies": ("VARIANTS", "Body", "body_names", "make_body", "register_body", "swimmer"),
-    "cue_turn": ("CueTurn",),
-    "dm_face": ("DmSwimmer",),
-    "layout": ("Layout", "Sense"),
-    "simulation": ("Simulation",),
-    "task_registry": ("TASKS", "make_task"),
-    "tasks": ("Navigate", "Swim", "Task"),
-    "vector_env": ("SwimmerEnv", "SwimmerVectorEnv", "World"),
+    "tasks.cue_turn": ("CueTurn",),
+    "dm_env": ("DmSwimmer",),
+    "senses": ("Layout", "Sense"),
+    "physics.simulation": ("Simulation",),
+    "tasks.registry": ("TASKS", "make_task"),
+    "tasks.task": ("Navigate", "Swim", "Task"),
+    "env_batch": ("SwimmerEnv", "SwimmerVectorEnv", "World"),
 }
 
 __all__ = [

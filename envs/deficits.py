@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from ..errors import InvalidTask
-from .layout import Layout
+from .senses import Layout
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,8 @@ def register_environments() -> None:
     episodes end by themselves after `episode_steps`, so that no TimeLimit is wrapped around.
     """
     for ids, single, vector in (
-        (IDS, "vector_env:SwimmerEnv", "vector_env:SwimmerVectorEnv"),
-        (BIT_IDS, "bits:BitsEnv", "bits:BitsVectorEnv"),
+        (IDS, "env_batch:SwimmerEnv", "env_batch:SwimmerVectorEnv"),
+        (BIT_IDS, "tasks.bits:BitsEnv", "tasks.bits:BitsVectorEnv"),
     ):
         for env_id, task in ids.items():
             if env_id not in gymnasium.registry:

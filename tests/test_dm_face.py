@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from absl.testing import absltest
 from dm_env import test_utils
-from nervecord.envs.dm_face import DmSwimmer
+from nervecord.envs.dm_env import DmSwimmer
 
 
 class TestConformance(test_utils.EnvironmentTestMixin, absltest.TestCase):

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 from nervecord.circuits import CIRCUITS
-from nervecord.envs import bodies
+from nervecord.envs.bodies import swimmer as bodies
 from nervecord.training.cli import main
 from nervecord.training.probes import PROBES
 

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervecord.envs import SwimmerVectorEnv, World
-from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidAction, InvalidTask, UnknownName
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 

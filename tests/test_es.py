@@ -8,7 +8,7 @@ from nervecord.agents import CMAES, ES, CircuitPolicy
 from nervecord.agents.members import Members, Round
 from nervecord.agents.population import Population
 from nervecord.circuits import circuit_names, make_circuit
-from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from nervecord.circuits import make_circuit
-from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, InvalidRun
 from nervecord.training.config import RunConfig
 from nervecord.training.evaluate import evaluate_on

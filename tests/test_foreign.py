@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.training.cli import main
 from stable_baselines3 import PPO
 

@@ -10,8 +10,8 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervecord.circuits import RecurrentCircuit
-from nervecord.envs.bits import answers, draw_bits, draw_length
-from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from nervecord.envs.sb3_env import SwimmerVecEnv
+from nervecord.envs.tasks.bits import answers, draw_bits, draw_length
 from nervecord.errors import CircuitMismatch, InvalidAction, InvalidRun, InvalidTask, TrainingDiverged, UnknownName
 from nervecord.training.cli import main
 from nervecord.training.config import RunConfig

@@ -7,7 +7,7 @@ from nervecord.agents import CircuitPPO
 from nervecord.agents.sensing import plain_layout
 from nervecord.circuits import Circuit, circuit_names, make_circuit, register_circuit
 from nervecord.circuits.contract import Neuron, Wiring
-from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, TrainingDiverged
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import CallbackList, CheckpointCallback, EvalCallback

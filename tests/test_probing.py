@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import xarray
-from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidRecording, InvalidRun, UnknownName
 from nervecord.training.cli import main
 from nervecord.training.config import RunConfig

@@ -11,7 +11,7 @@ import pytest
 from nervecord.agents import CircuitPolicy
 from nervecord.envs import make_body
 from nervecord.envs.deficits import Deficit, DeficitVecEnv
-from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidRun, OutputExists, UnknownName
 from nervecord.training import snapshot
 from nervecord.training.cli import main

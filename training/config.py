@@ -12,9 +12,9 @@ import torch
 
 from ..circuits import CIRCUITS, Circuit, make_circuit
 from ..envs import TASKS, Body, make_body
-from ..envs.bits import BIT_TASKS
 from ..envs.deficits import Deficit, DeficitVecEnv
-from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..envs.sb3_env import SwimmerVecEnv
+from ..envs.tasks.bits import BIT_TASKS
 from ..errors import CircuitMismatch, InvalidRun, UnknownName
 from .algorithms import ALGORITHMS
 from .held_graphs import hold_graph

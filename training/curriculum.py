@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..circuits import CIRCUITS, Circuit, RecurrentCircuit, make_circuit
-from ..envs.bits import BIT_TASKS, answers, draw_bits, draw_length
+from ..envs.tasks.bits import BIT_TASKS, answers, draw_bits, draw_length
 from ..errors import CircuitMismatch, InvalidRun, TrainingDiverged, UnknownName
 from ..progress import progress_bar
 from .folder import Folder

@@ -15,7 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ..agents import CircuitPolicy
 from ..envs import Body
-from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..envs.sb3_env import SwimmerVecEnv
 from ..errors import CircuitMismatch, InvalidRun
 from ..intervals import Interval, bootstrap_mean
 from ..progress import progress_bar

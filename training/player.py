@@ -11,7 +11,7 @@ from jaxtyping import Float
 from ..agents import CircuitPolicy
 from ..circuits import State
 from ..envs import Body, make_body
-from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..envs.sb3_env import SwimmerVecEnv
 from ..errors import InvalidBody, UnknownName
 from .interventions import Intervention, check, intervene
 from .run import Run

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..envs.layout import Layout
+from ..envs.senses import Layout
 from ..errors import CircuitMismatch
 
 _PER_LINK = {"body_velocities": 3}

@@ -14,7 +14,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from ..agents import CircuitPolicy
 from ..circuits import State
 from ..envs import Body, World
-from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..envs.sb3_env import SwimmerVecEnv
 from ..progress import progress_bar
 from .evaluate import EVALUATION_SEED, make_model_env
 from .interventions import Intervention, intervene

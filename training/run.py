@@ -11,7 +11,7 @@ from typing import Any
 from ..agents.policy import CircuitPolicy
 from ..circuits import load_weights
 from ..envs import Body
-from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..envs.sb3_env import SwimmerVecEnv
 from ..errors import InvalidRun
 from .config import RunConfig
 from .folder import Folder, read_json

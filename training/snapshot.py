@@ -16,7 +16,7 @@ from stable_baselines3.common.save_util import recursive_getattr
 
 from ..agents import CMAES, ES, CircuitPPO
 from ..envs.deficits import DeficitVecEnv
-from ..envs.sb3_vec_env import SwimmerVecEnv
+from ..envs.sb3_env import SwimmerVecEnv
 
 _REPLAYED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 

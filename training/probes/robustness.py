@@ -16,7 +16,7 @@ from torch import Tensor
 from ...agents import CircuitPolicy
 from ...circuits import Circuit, Pins
 from ...drawing.figures import COLOURS, open_axes
-from ...envs.sb3_vec_env import SwimmerVecEnv
+from ...envs.sb3_env import SwimmerVecEnv
 from ...errors import InvalidRecording
 from ...intervals import bootstrap_mean
 from ..evaluate import EVALUATION_SEED, evaluate_agent

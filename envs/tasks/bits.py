@@ -16,7 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, Int
 
-from ..errors import InvalidAction, InvalidTask, UnknownName
+from ...errors import InvalidAction, InvalidTask, UnknownName
 
 BIT_TASKS = {
     "parity": "whether the last N bits hold an odd number of ones",

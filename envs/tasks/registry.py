@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InvalidTask, UnknownName
-from ..registry import Registry
+from ...errors import InvalidTask, UnknownName
+from ...registry import Registry
+from ..physics.simulation import Simulation
 from .cue_turn import CueTurn
-from .simulation import Simulation
-from .tasks import Navigate, Swim, Task
+from .task import Navigate, Swim, Task
 
 
 def _adopted(task: Any, name: str) -> type[Task]:

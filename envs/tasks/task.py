@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ..errors import InvalidTask, UnknownName
-from .layout import Layout, Sense
-from .simulation import Simulation
+from ...errors import InvalidTask, UnknownName
+from ..physics.simulation import Simulation
+from ..senses import Layout, Sense
 
 # Bounds of the observation space. No body here reaches them; they are finite because learners that
 # scale observations by their bounds, and gymnasium's checker, want them so.

@@ -9,7 +9,7 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Float
 
-from .vector_env import SwimmerEnv
+from .env_batch import SwimmerEnv
 
 
 class DmSwimmer(dm_env.Environment):

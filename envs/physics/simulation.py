@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from mujoco.batch import Batch
 
-from ..errors import InvalidBody, InvalidTask, UnknownName
-from .bodies import Body
-from .chain import SCALES
+from ...errors import InvalidBody, InvalidTask, UnknownName
+from ..bodies.chain import SCALES
+from ..bodies.swimmer import Body
 
 # The whole state of these models for integration: no activations, mocap bodies or plugins exist in them.
 _STATE = ("time", "qpos", "qvel", "qacc_warmstart", "ctrl")

@@ -16,8 +16,8 @@ from typing import Any
 import gymnasium
 import mujoco
 
-from ..errors import InvalidBody, UnknownName
-from ..registry import Registry
+from ...errors import InvalidBody, UnknownName
+from ...registry import Registry
 from .chain import add_sensors, check_chain, scale_spec
 
 MIN_LINKS, MAX_LINKS = 3, 100

@@ -9,7 +9,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from ..errors import InvalidBody
+from ...errors import InvalidBody
 
 _HINGE, _SLIDE = mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE
 SCALES = ("link_mass", "link_length", "gear", "density", "viscosity")

@@ -15,9 +15,9 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, Int, UInt8
 
 from ..errors import InvalidAction, InvalidTask
-from .bodies import Body, make_body
-from .simulation import Simulation
-from .task_registry import make_task
+from .bodies.swimmer import Body, make_body
+from .physics.simulation import Simulation
+from .tasks.registry import make_task
 
 Ids = Int[np.ndarray, " some"]
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from .vector_env import World
+from .env_batch import World
 
 
 class SwimmerVecEnv(VecEnv):

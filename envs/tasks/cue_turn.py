@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..errors import InvalidTask
-from .layout import Sense
-from .simulation import Simulation
-from .tasks import Task
+from ...errors import InvalidTask
+from ..physics.simulation import Simulation
+from ..senses import Sense
+from .task import Task
 
 
 class CueTurn(Task):

@@ -1,0 +1,1 @@
+"""Tasks by name: what is rewarded, and where episodes begin and end."""
