@@ -1,11 +1,11 @@
 """Circuits as agents for Stable-Baselines3."""
 
 from .actor_critic import CircuitActorCriticPolicy
-from .cmaes import CMAES
-from .es import ES
+from .algorithms.cmaes import CMAES
+from .algorithms.es import ES
+from .algorithms.ppo import CircuitPPO
 from .off_policy import CircuitSACPolicy, CircuitTD3Policy
 from .policy import CircuitPolicy
-from .ppo import CircuitPPO
 from .sensing import Sensing
 
 __all__ = [

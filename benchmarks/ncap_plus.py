@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 import tyro
 
-from ..agents.members import Members, Round
+from ..agents.algorithms.members import Members, Round
 from ..training.config import RunConfig
 from ..training.folder import write_text
 from ..training.run import make_policy

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from ..agents import CircuitPolicy
-from ..agents.es import ES
+from ..agents.algorithms.es import ES
 from ..circuits import NCAP
 from ..envs import SwimmerVectorEnv, make_body
 from ..envs.sb3_env import SwimmerVecEnv

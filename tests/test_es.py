@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 from nervecord.agents import CMAES, ES, CircuitPolicy
-from nervecord.agents.members import Members, Round
-from nervecord.agents.population import Population
+from nervecord.agents.algorithms.members import Members, Round
+from nervecord.agents.algorithms.population import Population
 from nervecord.circuits import circuit_names, make_circuit
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from nervecord.agents.resize import resize
 from nervecord.circuits import make_circuit
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, InvalidRun
 from nervecord.training.config import RunConfig
 from nervecord.training.evaluate import evaluate_on
-from nervecord.training.resize import resize
 from nervecord.training.run import Run
 from nervecord.training.train import train
 from nervecord.training.transfer import transfer

@@ -223,7 +223,7 @@ class OnRunOrModel(Intervening):
 
     def model(self) -> tuple[Any, str, str, str] | None:
         """Return the model that a zip file holds, with the body, task and reward to try it on; None for a run."""
-        from .foreign import load_sb3
+        from ..agents.foreign import load_sb3
 
         if self.path.suffix != ".zip":
             return None

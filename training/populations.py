@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from ..agents.members import Evaluator, Members, Outcome, Round
+from ..agents.algorithms.members import Evaluator, Members, Outcome, Round
 from ..errors import InvalidRun
 from .config import RunConfig
 from .engine import RETRIES, Engine, start_ray, take_one_core

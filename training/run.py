@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..agents.policy import CircuitPolicy
+from ..agents.resize import resize
 from ..circuits import load_weights
 from ..envs import Body
 from ..envs.sb3_env import SwimmerVecEnv
@@ -16,7 +17,6 @@ from ..errors import InvalidRun
 from .config import RunConfig
 from .folder import Folder, read_json
 from .options import ListOf, Number, wrong_value
-from .resize import resize
 
 # JSON has no NaN: one episode has no interval, and null is where its bounds were.
 _BOUND = Number(-math.inf, also=(None,))

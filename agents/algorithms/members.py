@@ -12,7 +12,7 @@ from jaxtyping import Float
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from .policy import CircuitPolicy, to_actions
+from ..policy import CircuitPolicy, to_actions
 from .population import Population
 
 

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Int
 from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor
 
-from ..circuits import State
-from ..errors import CircuitMismatch
+from ...circuits import State
+from ...errors import CircuitMismatch
 
 
 class Sequences(NamedTuple):

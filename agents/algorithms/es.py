@@ -22,10 +22,10 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import safe_mean
 from torch import Tensor
 
-from ..errors import CircuitMismatch
+from ...errors import CircuitMismatch
+from ..policy import CircuitPolicy
+from ..sensing import layout_of
 from .members import Evaluator, Members, Outcome, Round
-from .policy import CircuitPolicy
-from .sensing import layout_of
 
 
 class ES(BaseAlgorithm):

@@ -9,8 +9,8 @@ from pathlib import Path
 from stable_baselines3 import A2C, DDPG, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from ..agents import CMAES, ES, CircuitPPO
 from ..errors import InvalidRun, UnknownName
+from .algorithms import CMAES, ES, CircuitPPO
 
 CLASSES: Mapping[str, type[BaseAlgorithm]] = {
     "a2c": A2C,

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from ..circuits import Circuit, State
+from ...circuits import Circuit, State
 
 
 class Population:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import CircuitMismatch
+from ...errors import CircuitMismatch
 from .es import ES
 
 _MOST_WEIGHTS = 1000

@@ -20,10 +20,10 @@ from stable_baselines3.common.utils import FloatSchedule, explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from ..circuits import State
-from ..errors import CircuitMismatch, TrainingDiverged
-from .actor_critic import CircuitActorCriticPolicy
-from .sensing import layout_of
+from ...circuits import State
+from ...errors import CircuitMismatch, TrainingDiverged
+from ..actor_critic import CircuitActorCriticPolicy
+from ..sensing import layout_of
 from .sequence_buffer import SequenceBuffer, Sequences
 
 
