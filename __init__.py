@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 from .envs.registration import register_environments
 
 if TYPE_CHECKING:
-    from .training.evaluate import evaluate as evaluate
     from .training.films import render as render
-    from .training.probing import probe as probe
+    from .training.learning.train import RunConfig as RunConfig
+    from .training.learning.train import train as train
+    from .training.probes.probing import probe as probe
     from .training.report import report as report
-    from .training.train import RunConfig as RunConfig
-    from .training.train import train as train
-    from .training.transfer import transfer as transfer
+    from .training.rollouts.evaluate import evaluate as evaluate
+    from .training.studies.transfer import transfer as transfer
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "RunConfig": ".training.config",
-    "train": ".training.train",
-    "evaluate": ".training.evaluate",
-    "transfer": ".training.transfer",
-    "probe": ".training.probing",
+    "RunConfig": ".training.runs.config",
+    "train": ".training.learning.train",
+    "evaluate": ".training.rollouts.evaluate",
+    "transfer": ".training.studies.transfer",
+    "probe": ".training.probes.probing",
     "render": ".training.films",
     "report": ".training.report",
 }

@@ -19,12 +19,12 @@ import tyro
 
 from ..circuits import load_graph, make_circuit
 from ..drawing.figures import figure_svg, interval_curves
-from ..training.config import RunConfig
-from ..training.evaluate import evaluate_agent
-from ..training.folder import write_text
-from ..training.run import make_policy
-from ..training.store import Store
-from ..training.trials import Trial, run_trials
+from ..training.rollouts.evaluate import evaluate_agent
+from ..training.runs.config import RunConfig
+from ..training.runs.folder import write_text
+from ..training.runs.run import make_policy
+from ..training.runs.scores import Store
+from ..training.studies.trials import Trial, run_trials
 from .tables import returns_table
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12")

@@ -15,10 +15,10 @@ import pandas as pd
 import tyro
 
 from ..intervals import Interval, bootstrap_iqm
-from ..training.config import RunConfig
-from ..training.folder import write_text
-from ..training.store import Store
-from ..training.trials import Trial, run_trials
+from ..training.runs.config import RunConfig
+from ..training.runs.folder import write_text
+from ..training.runs.scores import Store
+from ..training.studies.trials import Trial, run_trials
 
 FIRST = "swimmer6"
 # Environment steps on the first body, and on the one after it.

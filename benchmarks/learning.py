@@ -30,10 +30,10 @@ from stable_baselines3.common.vec_env import VecNormalize
 from ..agents import CircuitPPO
 from ..drawing.figures import curves, figure_svg
 from ..intervals import bootstrap_mean
-from ..training.config import RunConfig
-from ..training.evaluate import evaluate
-from ..training.folder import read_json, write_json, write_text
-from ..training.train import train
+from ..training.learning.train import train
+from ..training.rollouts.evaluate import evaluate
+from ..training.runs.config import RunConfig
+from ..training.runs.folder import read_json, write_json, write_text
 
 _LONG, _SHORT = 500_000, 300_000
 

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from ..drawing.figures import curves, figure_svg
 from ..intervals import bootstrap_mean
-from ..training.curriculum import CurriculumConfig, CurriculumRun, curriculum
-from ..training.folder import write_text
+from ..training.learning.curriculum import CurriculumConfig, CurriculumRun, curriculum
+from ..training.runs.folder import write_text
 
 _KINDS: tuple[Literal["multi-head", "single-head"], ...] = ("multi-head", "single-head")
 

@@ -17,11 +17,11 @@ import torch
 import tyro
 
 from ..agents.algorithms.members import Members, Round
-from ..training.config import RunConfig
-from ..training.folder import write_text
-from ..training.run import make_policy
-from ..training.store import Store
-from ..training.trials import Trial, run_trials
+from ..training.runs.config import RunConfig
+from ..training.runs.folder import write_text
+from ..training.runs.run import make_policy
+from ..training.runs.scores import Store
+from ..training.studies.trials import Trial, run_trials
 from .tables import returns_table
 
 STEPS = 192_000

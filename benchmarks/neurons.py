@@ -17,10 +17,10 @@ import torch
 import tyro
 
 from ..intervals import bootstrap_iqm
-from ..training.evaluate import evaluate_agent
 from ..training.probes import Subject, run_probe
-from ..training.rollout import record, record_agent
-from ..training.run import Run
+from ..training.rollouts.evaluate import evaluate_agent
+from ..training.rollouts.record import record, record_agent
+from ..training.runs.run import Run
 
 _GAIT = {
     "frequency": "frequency, Hz", "wavelength": "wavelength, lengths", "travelling_index": "travelling index",

@@ -18,14 +18,14 @@ import torch
 from stable_baselines3.common.logger import configure
 
 from ..agents import ES
-from ..training.config import RunConfig
-from ..training.engine import Engine, run_tasks
-from ..training.evaluate import evaluate
-from ..training.learners import make_learner
-from ..training.populations import open_evaluator
-from ..training.run import Run
-from ..training.sweep import Sweep, sweep
-from ..training.train import _Training
+from ..training.learning.engine import Engine, run_tasks
+from ..training.learning.learners import make_learner
+from ..training.learning.populations import open_evaluator
+from ..training.learning.train import _Training
+from ..training.rollouts.evaluate import evaluate
+from ..training.runs.config import RunConfig
+from ..training.runs.run import Run
+from ..training.studies.sweep import Sweep, sweep
 
 _ES = RunConfig(algorithm_options={"n_envs": 32, "population": 128})
 _SWEPT: dict[str, Any] = {"steps": 320_000, "checkpoint_every": 160_000}

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from ..training.recording import Recording
+from ..training.rollouts.recording import Recording
 
 _WATER, _GRID, _INK, _FAINT = (246, 249, 252), (222, 230, 238), (36, 41, 47), (110, 119, 129)
 _TRAIL, _TARGET = np.array([9, 105, 218]), (255, 184, 108)

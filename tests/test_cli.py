@@ -10,13 +10,14 @@ import pytest
 from nervecord import extras
 from nervecord.circuits import load_graph
 from nervecord.errors import MissingDependency
-from nervecord.training import cli, evaluate
+from nervecord.training import cli
 from nervecord.training.cli import main
-from nervecord.training.config import RunConfig
+from nervecord.training.learning.train import train
 from nervecord.training.parsing import _in_one_line
 from nervecord.training.report import report
-from nervecord.training.run import Run
-from nervecord.training.train import train
+from nervecord.training.rollouts import evaluate
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
 
 SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
 ROOT = '<joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/><joint name="turn" axis="0 0 1"/>'

@@ -12,9 +12,9 @@ import torch
 from nervecord.circuits import Cell, Connectome, Contact, Graph, ladder, load_graph, make_circuit
 from nervecord.errors import CircuitMismatch, MissingDependency, UnknownName
 from nervecord.training.cli import main
-from nervecord.training.config import RunConfig
-from nervecord.training.evaluate import evaluate_agent
-from nervecord.training.run import make_policy
+from nervecord.training.rollouts.evaluate import evaluate_agent
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import make_policy
 
 
 def small() -> Graph:

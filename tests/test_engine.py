@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from nervecord.errors import InvalidRun, MissingDependency, NervecordError
-from nervecord.training import engine
-from nervecord.training.engine import run_tasks
-from nervecord.training.sweep import Sweep, sweep
+from nervecord.training.learning import engine
+from nervecord.training.learning.engine import run_tasks
+from nervecord.training.studies.sweep import Sweep, sweep
 from tasks import die, die_once, refuse, square, threads
 
 BASE = {"body": "swimmer4", "steps": 6400, "episode_steps": 100, "checkpoint_every": 400,

@@ -5,14 +5,14 @@ import json
 import pytest
 from nervecord.circuits import load_graph
 from nervecord.errors import InvalidRun
-from nervecord.training.compare import compare
-from nervecord.training.config import RunConfig
-from nervecord.training.curriculum import CurriculumConfig
-from nervecord.training.evaluate import evaluate
-from nervecord.training.run import Run
+from nervecord.training.learning.curriculum import CurriculumConfig
+from nervecord.training.learning.train import summary, train
+from nervecord.training.rollouts.evaluate import evaluate
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
 from nervecord.training.share import export, import_run
-from nervecord.training.sweep import Sweep
-from nervecord.training.train import summary, train
+from nervecord.training.studies.compare import compare
+from nervecord.training.studies.sweep import Sweep
 
 CELLS = """name,class,role,position,side
 DB1,DB,motor,0.1,

@@ -6,12 +6,12 @@ import torch
 from nervecord.circuits import NCAP, Circuit
 from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
 from nervecord.training.cli import main
-from nervecord.training.config import RunConfig
-from nervecord.training.evaluate import evaluate
-from nervecord.training.interventions import Intervention, check, pins_at
-from nervecord.training.rollout import record
-from nervecord.training.run import Run
-from nervecord.training.train import train
+from nervecord.training.learning.train import train
+from nervecord.training.rollouts.evaluate import evaluate
+from nervecord.training.rollouts.interventions import Intervention, check, pins_at
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ import pytest
 from nervecord.errors import OutputExists
 from nervecord.files import json_text
 from nervecord.training.cli import main
-from nervecord.training.compare import compare
-from nervecord.training.config import RunConfig
-from nervecord.training.evaluate import evaluate
+from nervecord.training.learning.train import train
 from nervecord.training.page_data import learning_data
 from nervecord.training.report import gallery, report
-from nervecord.training.run import Run
-from nervecord.training.train import train
-from nervecord.training.transfer import transfer, transfer_table
+from nervecord.training.rollouts.evaluate import evaluate
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
+from nervecord.training.studies.compare import compare
+from nervecord.training.studies.transfer import transfer, transfer_table
 
 SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
 

@@ -14,9 +14,9 @@ from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.envs.tasks.bits import answers, draw_bits, draw_length
 from nervecord.errors import CircuitMismatch, InvalidAction, InvalidRun, InvalidTask, TrainingDiverged, UnknownName
 from nervecord.training.cli import main
-from nervecord.training.config import RunConfig
-from nervecord.training.curriculum import CurriculumConfig, CurriculumRun, _Course, curriculum
-from nervecord.training.run import Run
+from nervecord.training.learning.curriculum import CurriculumConfig, CurriculumRun, _Course, curriculum
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
 
 BITS = ["nervecord/Parity-v0", "nervecord/DelayedMatch-v0"]
 QUICK = CurriculumConfig(

@@ -5,12 +5,12 @@ import json
 
 import pytest
 from nervecord.errors import InvalidRun
-from nervecord.training.algorithms import ALGORITHMS
 from nervecord.training.cli import main
-from nervecord.training.config import RunConfig
-from nervecord.training.options import wrong_value
-from nervecord.training.run import Run
-from nervecord.training.train import train
+from nervecord.training.learning.train import train
+from nervecord.training.runs.algorithms import ALGORITHMS
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.options import wrong_value
+from nervecord.training.runs.run import Run
 
 SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
 

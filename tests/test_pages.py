@@ -3,12 +3,12 @@
 import pytest
 from browser import opened
 from nervecord.training.cli import main
-from nervecord.training.config import RunConfig
 from nervecord.training.films import render
-from nervecord.training.probing import probe
+from nervecord.training.learning.train import train
+from nervecord.training.probes.probing import probe
 from nervecord.training.report import gallery, report
-from nervecord.training.train import train
-from nervecord.training.transfer import transfer
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.studies.transfer import transfer
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_the_slider_moves_the_wiring_and_the_body(pages):
 
 def test_neurons_are_lit_by_their_activity(runs, pages):
     """The slider's colours are those of the recorded values: brightest where a neuron is at its greatest."""
-    from nervecord.training.rollout import record
+    from nervecord.training.rollouts.record import record
 
     recording = record(runs[0], 1)
     column = recording.neurons.index("B_d_1")

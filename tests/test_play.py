@@ -13,9 +13,9 @@ import pytest
 from browser import opened
 from nervecord.errors import CircuitMismatch, InvalidBody, NervecordError, UnknownName
 from nervecord.training.cli import main
-from nervecord.training.config import RunConfig
+from nervecord.training.learning.train import train
 from nervecord.training.player import Player
-from nervecord.training.train import train
+from nervecord.training.runs.config import RunConfig
 
 pytest.importorskip("aiohttp", reason="the server is an extra: pip install 'nervecord[play]'")
 from nervecord.training.play import PlayServer

@@ -8,9 +8,9 @@ import pytest
 import torch
 from nervecord.errors import CircuitMismatch, InvalidRun
 from nervecord.training.cli import main
-from nervecord.training.config import RunConfig
-from nervecord.training.populations import open_evaluator
-from nervecord.training.train import _Training, train
+from nervecord.training.learning.populations import open_evaluator
+from nervecord.training.learning.train import _Training, train
+from nervecord.training.runs.config import RunConfig
 
 CONFIG = RunConfig(
     body="swimmer4", steps=4800, episode_steps=100, circuit_options={"init": "uniform"},
@@ -39,7 +39,7 @@ def test_ray_actors_give_the_same_weights(alone, tmp_path):
 
 
 def test_a_killed_worker_changes_nothing(alone, tmp_path):
-    from nervecord.training.run import Run
+    from nervecord.training.runs.run import Run
 
     evaluator = open_evaluator(CONFIG, 2)
     run = Run.create(tmp_path / "run", CONFIG)

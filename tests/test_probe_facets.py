@@ -3,11 +3,11 @@
 import dataclasses
 
 import numpy as np
-from nervecord.training.config import RunConfig
+from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.facets import divide, strongest_moments
-from nervecord.training.rollout import record
-from nervecord.training.train import train
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
 from sklearn.metrics import adjusted_rand_score
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from nervecord.errors import InvalidRecording
-from nervecord.training.config import RunConfig
+from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.fixed_points import find_fixed_points, unflatten, visited_states
-from nervecord.training.rollout import record
-from nervecord.training.train import train
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
 
 
 def subject_of(folder, circuit, **options) -> Subject:

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from nervecord.circuits import Wiring
 from nervecord.errors import InvalidRecording
-from nervecord.training.config import RunConfig
+from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
-from nervecord.training.probes.conditions import gait_phase
 from nervecord.training.probes.geometry import (
     alignment,
     dissimilarity,
@@ -18,9 +17,10 @@ from nervecord.training.probes.geometry import (
     parallelism,
     transformed,
 )
+from nervecord.training.probes.tools.conditions import gait_phase
 from nervecord.training.probes.topology import persistence
-from nervecord.training.rollout import record
-from nervecord.training.train import train
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
 
 LABELS = np.array(list(itertools.product([False, True], repeat=3)))
 CUBE = np.where(LABELS, 1.0, -1.0)

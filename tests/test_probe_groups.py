@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 from nervecord.errors import InvalidRecording
-from nervecord.training.config import RunConfig
+from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.biclusters import find_biclusters
 from nervecord.training.probes.functional_connectome import assemblies, community, derivatives
-from nervecord.training.rollout import record
-from nervecord.training.train import train
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
 from sklearn.metrics import adjusted_rand_score
 
 

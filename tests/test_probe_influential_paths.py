@@ -8,7 +8,7 @@ import pytest
 import torch
 from nervecord.agents import CircuitPolicy
 from nervecord.errors import InvalidRecording
-from nervecord.training.config import RunConfig
+from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.influential_paths import (
     Layers,
@@ -17,8 +17,8 @@ from nervecord.training.probes.influential_paths import (
     strongest_paths,
     total_strength,
 )
-from nervecord.training.rollout import record
-from nervecord.training.train import train
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
 
 
 def random_layers(rng, sizes, samples=3) -> Layers:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from nervecord.circuits import CTRNN, GRU, MLP, NCAP, with_rank
 from nervecord.errors import CircuitMismatch, InvalidRecording
-from nervecord.training.config import RunConfig
+from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.learning_regime import (
     effective_ranks,
@@ -18,8 +18,8 @@ from nervecord.training.probes.learning_regime import (
     shuffled_alignments,
     tangent_kernel,
 )
-from nervecord.training.rollout import record
-from nervecord.training.train import train
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
 from test_probes import WIRING, planted
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from nervecord.errors import InvalidRecording
-from nervecord.training.config import RunConfig
-from nervecord.training.evaluate import evaluate_on
-from nervecord.training.interventions import Intervention
+from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
-from nervecord.training.run import Run
-from nervecord.training.train import train
+from nervecord.training.rollouts.evaluate import evaluate_on
+from nervecord.training.rollouts.interventions import Intervention
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
 from test_probes import WIRING, planted
 
 

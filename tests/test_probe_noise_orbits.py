@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 from nervecord.errors import CircuitMismatch, InvalidRecording
-from nervecord.training.config import RunConfig
+from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.noise_orbits import measure_orbits, measure_stays, output_states
-from nervecord.training.rollout import record
-from nervecord.training.train import train
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
 from test_probes import WIRING, planted
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from nervecord.errors import InvalidRecording
-from nervecord.training.config import RunConfig
-from nervecord.training.evaluate import evaluate_agent
+from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.robustness import STRENGTHS, perturbed
-from nervecord.training.rollout import record
-from nervecord.training.train import train
+from nervecord.training.rollouts.evaluate import evaluate_agent
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.3])

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from nervecord.circuits import Wiring
 from nervecord.errors import InvalidRecording
-from nervecord.training.config import RunConfig
+from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.complexity import binarise, lempel_ziv, normalised_complexity
 from nervecord.training.probes.timescales import autocorrelation, fit_decay
-from nervecord.training.rollout import record
-from nervecord.training.train import train
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
 
 
 def autoregressive(keep: float, rng: np.random.Generator, episodes: int = 40, steps: int = 2000) -> np.ndarray:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from nervecord.circuits import UnitCircuit
 from nervecord.errors import CircuitMismatch, InvalidRecording
-from nervecord.training.config import RunConfig
+from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.transitions import find_kicks, largest, pinned_rates, positive
-from nervecord.training.rollout import record
-from nervecord.training.train import train
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
 from test_probes import WIRING, planted
 
 UNITS, LATCH, RELAY, ECHO = 16, 3, 11, 12

@@ -9,7 +9,7 @@ from nervecord.circuits import NCAP
 from nervecord.errors import InvalidRecording
 from nervecord.training.probes import Subject, draw_wiring, run_probe, to_dot, to_networkx
 from nervecord.training.probes.gait import travelling_index, undulation_frequency
-from nervecord.training.recording import Recording
+from nervecord.training.rollouts.recording import Recording
 
 DT = 0.03
 WIRING = NCAP(5).wiring()

@@ -12,15 +12,15 @@ import xarray
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidRecording, InvalidRun, UnknownName
 from nervecord.training.cli import main
-from nervecord.training.config import RunConfig
-from nervecord.training.history import history
+from nervecord.training.learning.train import train
 from nervecord.training.probes import PROBES
-from nervecord.training.probing import chosen, merged, probe
-from nervecord.training.recording import Recording
+from nervecord.training.probes.probing import chosen, merged, probe
 from nervecord.training.report import report
-from nervecord.training.rollout import record, record_model
-from nervecord.training.run import Run
-from nervecord.training.train import train
+from nervecord.training.rollouts.history import history
+from nervecord.training.rollouts.record import record, record_model
+from nervecord.training.rollouts.recording import Recording
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
 from stable_baselines3 import A2C, DDPG, PPO, SAC
 
 CONFIG = RunConfig(steps=9600, episode_steps=300, algorithm_options={"n_envs": 8}, checkpoint_every=2400)

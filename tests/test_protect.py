@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from nervecord.errors import CircuitMismatch, InvalidRun
-from nervecord.training.config import RunConfig
-from nervecord.training.protect import linear_inputs, principal_subspace
-from nervecord.training.rollout import record
-from nervecord.training.run import Run
-from nervecord.training.train import train
+from nervecord.training.learning.protect import linear_inputs, principal_subspace
+from nervecord.training.learning.train import train
+from nervecord.training.rollouts.record import record
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
 
 CONFIGS = {
     "mlp-ppo": RunConfig(

@@ -15,12 +15,12 @@ import torch
 import yaml
 from nervecord.errors import InvalidRun, OutputExists
 from nervecord.training.cli import main
-from nervecord.training.config import RunConfig
-from nervecord.training.evaluate import evaluate
+from nervecord.training.learning.train import train
 from nervecord.training.report import report
-from nervecord.training.run import Run
+from nervecord.training.rollouts.evaluate import evaluate
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
 from nervecord.training.share import export, import_run
-from nervecord.training.train import train
 from safetensors.torch import load_file, save_file
 
 CONFIG = RunConfig(

@@ -5,7 +5,7 @@ import sqlite3
 import pandas as pd
 import pytest
 from nervecord.errors import InvalidRun
-from nervecord.training.store import COLUMNS, Store
+from nervecord.training.runs.scores import COLUMNS, Store
 
 
 @pytest.fixture

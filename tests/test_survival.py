@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 from nervecord.errors import InvalidRun
-from nervecord.training.config import RunConfig
-from nervecord.training.curriculum import CurriculumConfig, CurriculumRun, curriculum
-from nervecord.training.run import Run
-from nervecord.training.train import train
+from nervecord.training.learning.curriculum import CurriculumConfig, CurriculumRun, curriculum
+from nervecord.training.learning.train import train
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
 
 COMMANDS = {
     "es": ["train", "--steps", "6400", "--episode-steps", "100", "--algorithm-options", "n_envs=16"],
@@ -187,7 +187,7 @@ def test_a_strangers_run_cannot_execute_code(run, tmp_path):
 
 def test_a_hostile_recording_is_not_unpickled(tmp_path):
     from nervecord.errors import InvalidRecording
-    from nervecord.training.recording import Recording
+    from nervecord.training.rollouts.recording import Recording
 
     trap = np.array([_Payload(tmp_path / "owned")], dtype=object)
     np.savez(tmp_path / "recording.nc.npz", header=trap, actions=trap)

@@ -6,11 +6,11 @@ import pytest
 import torch
 from nervecord.errors import InvalidRun, UnknownName
 from nervecord.training.cli import main
-from nervecord.training.config import RunConfig
-from nervecord.training.run import Run
-from nervecord.training.store import Store
-from nervecord.training.sweep import Sweep, sweep
-from nervecord.training.train import train
+from nervecord.training.learning.train import train
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
+from nervecord.training.runs.scores import Store
+from nervecord.training.studies.sweep import Sweep, sweep
 
 BASE = {"body": "swimmer4", "steps": 800, "episode_steps": 50}
 PLAN = """

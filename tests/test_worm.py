@@ -9,7 +9,7 @@ import pytest
 from nervecord.circuits import ladder
 from nervecord.errors import InvalidRecording
 from nervecord.training.cli import main
-from nervecord.training.recording import Recording
+from nervecord.training.rollouts.recording import Recording
 from nervecord.training.worm_compare import compare_worms
 from nervecord.training.worm_data import CalciumRecording, read_worms
 from scipy.signal import lfilter

@@ -1,1 +1,1 @@
-"""Runs: trained, resumed, evaluated, transferred, probed and compared, from Python and the command line."""
+"""Runs, rollouts, learning, probes and studies: what happens to an agent between its circuit and a result."""

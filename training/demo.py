@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .config import RunConfig
-from .evaluate import evaluate
 from .films import render
-from .probing import probe
+from .learning.train import train
+from .probes.probing import probe
 from .report import report
-from .train import train
-from .transfer import transfer, transfer_table
+from .rollouts.evaluate import evaluate
+from .runs.config import RunConfig
+from .studies.transfer import transfer, transfer_table
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer6-eel", "swimmer6-thick")
 

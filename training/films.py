@@ -9,9 +9,9 @@ from ..envs import Body, make_body
 from ..errors import InvalidRun
 from ..videos.encode import check_output
 from ..videos.render import render_recording
-from .interventions import Intervention
-from .rollout import record
-from .run import Run
+from .rollouts.interventions import Intervention
+from .rollouts.record import record
+from .runs.run import Run
 
 
 def render(

@@ -15,7 +15,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from ..files import json_text
-from .recording import Recording
+from .rollouts.recording import Recording
 
 _POINTS = 400  # of a curve; more are thinned
 _MOMENTS = 300  # control steps

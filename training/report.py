@@ -14,15 +14,15 @@ from .. import __version__
 from ..drawing.figures import figure_svg, learning_curve, transfer_bars
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
-from .folder import read_json, write_text
+from .learning.train import summary
 from .page_data import learning_data, moments_data, render_page
 from .probes import PROBES, draw_wiring
-from .probing import chosen, merged, probed
-from .recording import Recording
-from .rollout import record
-from .run import Run, hint_unfinished, read_evaluation
-from .train import summary
-from .transfer import transfer_table
+from .probes.probing import chosen, merged, probed
+from .rollouts.record import record
+from .rollouts.recording import Recording
+from .runs.folder import read_json, write_text
+from .runs.run import Run, hint_unfinished, read_evaluation
+from .studies.transfer import transfer_table
 
 _LONG = 8  # sentences that are shown at once; more are folded away
 

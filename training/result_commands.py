@@ -26,9 +26,9 @@ class Record(OnRunOrModel):
 
     def run(self) -> dict[str, Any]:
         """Record, and return the file."""
-        from .history import history
-        from .rollout import record, record_model
-        from .run import Run
+        from .rollouts.history import history
+        from .rollouts.record import record, record_model
+        from .runs.run import Run
 
         if self.out.suffix != ".nc":
             raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
@@ -58,7 +58,7 @@ class Probe(Intervening):
 
     def run(self) -> dict[str, Any]:
         """Measure, and return the numbers with their units, and the words."""
-        from .probing import merged, probe
+        from .probes.probing import merged, probe
 
         found = probe(self.path, self.probes, self.episodes, self.interventions, progress=not self.json)
         if self.json:
@@ -198,8 +198,8 @@ class Import(Command):
 
     def run(self) -> dict[str, Any]:
         """Import, and return what the run has reached."""
+        from .learning.train import summary
         from .share import import_run
-        from .train import summary
 
         return summary(import_run(self.path, self.out))
 
@@ -276,8 +276,8 @@ def _circuits() -> dict[str, Any]:
 
 
 def _algorithms() -> dict[str, Any]:
-    from .algorithms import ALGORITHMS
-    from .config import trainable
+    from .runs.algorithms import ALGORITHMS
+    from .runs.config import trainable
 
     return {name: [algorithm.doc, f"trains {', '.join(trainable(name))}"] for name, algorithm in ALGORITHMS.items()}
 

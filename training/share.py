@@ -17,14 +17,14 @@ from .. import __version__
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..extras import require
-from .config import RunConfig
-from .evaluate import evaluate
 from .films import render
-from .folder import FORMAT, read_json, read_metrics, write_json, write_text
-from .held_graphs import tell_graph
-from .options import Allowed, ListOf, Number, wrong_value
-from .run import Run, read_evaluation
-from .train import summary
+from .learning.train import summary
+from .rollouts.evaluate import evaluate
+from .runs.config import RunConfig
+from .runs.folder import FORMAT, read_json, read_metrics, write_json, write_text
+from .runs.held_graphs import tell_graph
+from .runs.options import Allowed, ListOf, Number, wrong_value
+from .runs.run import Run, read_evaluation
 
 _FILM_SECONDS = 10.0
 _KEPT = ("metrics.csv", "evaluation.json", "versions.json")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from .commands import Command
-from .engine import Engine
+from .learning.engine import Engine
 from .parsing import Steps
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Sweep(_Many):
 
     def run(self) -> Any:
         """Train what is missing, and return the table."""
-        from .sweep import sweep
+        from .studies.sweep import sweep
 
         return self._shown(sweep(self.plan, self.out, **self._options))
 
@@ -82,8 +82,8 @@ class Ablate(_Many):
 
     def run(self) -> Any:
         """Train what is missing, and return the table."""
-        from .ablate import ablate
-        from .config import RunConfig
+        from .runs.config import RunConfig
+        from .studies.ablate import ablate
 
         config = RunConfig(self.circuit, self.algorithm, self.body, self.task, steps=self.steps, reward=self.reward)
         return self._shown(ablate(config, self.out, self.seeds, self.episodes, **self._options))
@@ -103,7 +103,7 @@ class Reproduce(_Many):
     def run(self) -> Any:
         """Run what is missing, and return the verdict on each claim."""
         from ..errors import UnknownName
-        from .reproduce import reproduce
+        from .studies.ncap_paper.reproduce import reproduce
 
         if self.paper != "ncap":
             raise UnknownName("paper", self.paper, ["ncap"])
@@ -126,7 +126,7 @@ class Compare(Command):
 
     def run(self) -> Any:
         """Write the comparison, and return its table."""
-        from .compare import compare
+        from .studies.compare import compare
 
         found = compare(self.runs, self.out, self.episodes, progress=not self.json)
         rounded = found.table.round(3)

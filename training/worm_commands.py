@@ -43,8 +43,8 @@ class CompareWorms(Command):
     def run(self) -> dict[str, Any]:
         """Compare, write numbers and figure, and return the numbers with their units."""
         from ..drawing.figures import figure_svg
-        from .folder import write_json, write_text
-        from .recording import Recording
+        from .rollouts.recording import Recording
+        from .runs.folder import write_json, write_text
         from .worm_compare import compare_worms
         from .worm_data import read_worms
 

@@ -18,7 +18,7 @@ from ..intervals import bootstrap_mean
 from ..progress import progress_bar
 from .probes.gait import undulation_frequency
 from .probes.timescales import autocorrelation
-from .recording import Recording
+from .rollouts.recording import Recording
 from .worm_data import CalciumRecording
 
 GAIT_RANGE = (0.3, 2.0)  # Hz, crawling on agar to swimming in water (Fang-Yen et al. 2010, PNAS 107:20323)

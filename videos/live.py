@@ -7,8 +7,8 @@ from jaxtyping import UInt8
 
 from ..drawing.top_view import TopView
 from ..envs import World
-from ..training.recording import Recording
-from ..training.rollout import body_facts
+from ..training.rollouts.record import body_facts
+from ..training.rollouts.recording import Recording
 
 
 def picture_of(world: World, size: tuple[int, int] = (480, 360)) -> UInt8[np.ndarray, "height width 3"]:

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..circuits import Neuron, Wiring
 from ..drawing.top_view import TopView
 from ..training.probes import neuron_places
-from ..training.recording import Recording
+from ..training.rollouts.recording import Recording
 
 _PAPER, _INK, _FAINT, _EDGE = (255, 255, 255), (36, 41, 47), (110, 119, 129), (208, 215, 222)
 _EXCITES, _INHIBITS = (155, 190, 240), (240, 175, 175)

@@ -12,7 +12,7 @@ from ..circuits import Wiring
 from ..drawing.top_view import TopView
 from ..errors import UnknownName
 from ..progress import progress_bar
-from ..training.recording import Recording
+from ..training.rollouts.recording import Recording
 from .encode import check_output, write_film
 from .neuron_view import NeuronView
 from .view3d import frames_3d, qpos_of

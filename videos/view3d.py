@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ..errors import MissingDependency
-from ..training.recording import Recording
+from ..training.rollouts.recording import Recording
 
 _BACKENDS = ("egl", "osmesa")
 _PROBE = (

@@ -19,12 +19,12 @@ from matplotlib.figure import Figure
 from ...envs.deficits import Deficit
 from ...errors import InvalidRun, NervecordError
 from ...progress import progress_bar
-from ..config import RunConfig
-from ..engine import run_tasks
-from ..evaluate import evaluate_on
-from ..run import Run
-from ..store import Store
-from ..train import train
+from ..learning.engine import run_tasks
+from ..learning.train import train
+from ..rollouts.evaluate import evaluate_on
+from ..runs.config import RunConfig
+from ..runs.run import Run
+from ..runs.scores import Store
 from .probe import ProbeResult, Subject
 
 _STUDY = "critical periods"

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 
 from ...drawing.figures import COLOURS
 from ...extras import require
-from ..recording import Recording
-from .predicates import best_phrase, body_predicates
+from ..rollouts.recording import Recording
 from .probe import ProbeResult, Subject, living
+from .tools.predicates import best_phrase, body_predicates
 
 _TRANSIENT = 0.2  # the share of an episode, from its start, in which a gait still settles
 _MOMENTS = 150

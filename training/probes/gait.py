@@ -13,7 +13,7 @@ from scipy import signal
 
 from ...errors import InvalidRecording
 from ...intervals import bootstrap_mean
-from ..recording import Recording
+from ..rollouts.recording import Recording
 from .probe import ProbeResult, Subject
 
 _UNITS = {

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from scipy.sparse import csgraph
 
 from ...extras import require
-from .conditions import phase_means
 from .probe import ProbeResult, Subject
+from .tools.conditions import phase_means
 
 _BINS = 16
 _SHUFFLES = 200

@@ -18,9 +18,9 @@ from ...agents import CircuitPolicy
 from ...circuits import Circuit, UnitCircuit
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
-from ..run import Run
+from ..runs.run import Run
 from .probe import ProbeResult, Subject
-from .sequences import hidden_columns, sensor_sequences
+from .tools.sequences import hidden_columns, sensor_sequences
 
 _SEQUENCES, _STEPS = 24, 32
 _SHUFFLES = 200

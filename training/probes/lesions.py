@@ -11,7 +11,7 @@ from ...circuits import Pins
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch
 from ...intervals import bootstrap_mean
-from ..evaluate import EVALUATION_SEED, evaluate_agent
+from ..rollouts.evaluate import EVALUATION_SEED, evaluate_agent
 from .probe import ProbeResult, Subject
 
 _EPISODES = 8

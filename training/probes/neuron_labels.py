@@ -12,8 +12,8 @@ from jaxtyping import Bool
 from matplotlib.figure import Figure
 
 from ...drawing.figures import COLOURS, open_axes
-from .predicates import Phrase, Predicate, best_phrase, body_predicates, normalised_pmi
 from .probe import ProbeResult, Subject, living
+from .tools.predicates import Phrase, Predicate, best_phrase, body_predicates, normalised_pmi
 
 _TOP = 0.2  # share of its steps that is a neuron's event
 _STEPS = 4000  # per half; more change no score in its second digit

@@ -18,7 +18,7 @@ from ...circuits import Circuit
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
 from .probe import ProbeResult, Subject
-from .sequences import hidden_columns, sensor_sequences
+from .tools.sequences import hidden_columns, sensor_sequences
 
 _SEQUENCES, _STEPS = 32, 64  # of the recording, for the sensors' mean and spread
 _ROLLOUTS, _SETTLE, _MEASURED = 32, 400, 400  # in steps

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from ...circuits import Wiring
 from ...errors import InvalidRecording
-from ..recording import Recording
+from ..rollouts.recording import Recording
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ...drawing.figures import COLOURS, open_axes
 from ...envs.sb3_env import SwimmerVecEnv
 from ...errors import InvalidRecording
 from ...intervals import bootstrap_mean
-from ..evaluate import EVALUATION_SEED, evaluate_agent
+from ..rollouts.evaluate import EVALUATION_SEED, evaluate_agent
 from .learning_regime import recurrent_parameters
 from .probe import ProbeResult, Subject, living
 from .timescales import autocorrelation, fit_decay

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from ...drawing.figures import COLOURS, open_axes
 from ...extras import require
-from .conditions import phase_means
 from .probe import ProbeResult, Subject
+from .tools.conditions import phase_means
 
 _BINS = 24
 _LASTING = 0.5  # of the cloud's radius, for a loop to count

@@ -20,7 +20,7 @@ from ...circuits import Circuit, Pins, State
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
 from .probe import ProbeResult, Subject
-from .sequences import hidden_columns, sensor_sequences
+from .tools.sequences import hidden_columns, sensor_sequences
 
 # From the motors to the output's discrete state: one column per motor, 1 where it is on.
 Code = Callable[[Float[Tensor, "*batch motors"]], Float[Tensor, "*batch motors"]]

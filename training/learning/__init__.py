@@ -1,0 +1,1 @@
+"""Training: learners, checkpoints, workers, curricula."""

@@ -1,0 +1,316 @@
+"""Curricula on bit streams: how a circuit comes to remember for longer, step by step.
+
+Khajehabdollahi et al., ICLR 2024 (https://arxiv.org/abs/2309.12927): single-head networks lengthen
+their units' time constants with N, multi-head networks the network's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ...circuits import CIRCUITS, Circuit, RecurrentCircuit, make_circuit
+from ...envs.tasks.bits import BIT_TASKS, answers, draw_bits, draw_length
+from ...errors import CircuitMismatch, InvalidRun, TrainingDiverged, UnknownName
+from ...progress import progress_bar
+from ..runs.folder import Folder
+from ..runs.held_graphs import hold_graph, tell_graph
+from ..runs.metrics_log import make_logger
+from ..runs.options import Number, wrong_value
+
+KINDS = {
+    "single-head": "one N at a time, through one readout",
+    "multi-head": "every N so far, a readout each",
+    "sliding": "the last few N, a readout each",
+}
+_FIRST = 2  # the smallest N
+_COUNTS = ("updates", "window", "batch_size", "evaluate_every", "evaluation_sequences")
+_NUMBERS = {
+    **dict.fromkeys(_COUNTS, Number(1, is_whole=True)),
+    "seed": Number(0, 2**32 - 1, is_whole=True),
+    "max_n": Number(_FIRST, is_whole=True),
+    "threshold": Number(0, 1),
+    "learning_rate": Number(0, above=True),
+    "momentum": Number(0, 1),
+    "max_grad_norm": Number(0, above=True),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class CurriculumConfig:
+    """Everything that a curriculum depends on.
+
+    Attributes:
+        circuit: a circuit with memory; it senses one `bit`, -1 or 1.
+        task: "parity" or "delayed-match"; see `BIT_TASKS`.
+        kind: "single-head", "multi-head" or "sliding"; see `KINDS`.
+        seed: from which every random number comes.
+        updates: of the weights, in all.
+        max_n: the N at which it ends early, if it gets there.
+        window: heads trained at a time by "sliding".
+        threshold: accuracy above which N grows.
+        batch_size: sequences per update.
+        learning_rate, momentum, max_grad_norm: of SGD with Nesterov's momentum.
+        evaluate_every: updates between evaluations, which also write a checkpoint.
+        evaluation_sequences: per evaluation, fresh every time.
+        circuit_options: options of the circuit; a file that `graph` names is held as its content.
+    """
+
+    circuit: str = "ctrnn"
+    task: str = "parity"
+    kind: Literal["single-head", "multi-head", "sliding"] = "multi-head"
+    seed: int = 0
+    updates: int = 10_000
+    max_n: int = 40
+    window: int = 10
+    threshold: float = 0.98
+    batch_size: int = 256
+    learning_rate: float = 0.05
+    momentum: float = 0.1
+    max_grad_norm: float = 2.0
+    evaluate_every: int = 100
+    evaluation_sequences: int = 1024
+    circuit_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for what, name, known in (
+            ("circuit", self.circuit, CIRCUITS),
+            ("bit task", self.task, BIT_TASKS),
+            ("curriculum", self.kind, KINDS),
+        ):
+            if name not in known:
+                raise UnknownName(what, name, known)
+        object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
+        if wrong := wrong_value(vars(self), _NUMBERS):
+            raise InvalidRun(wrong)
+
+    def make_circuit(self) -> Circuit:
+        """Build the circuit, with a motor for the answer to each N."""
+        heads = 1 if self.kind == "single-head" else self.max_n - _FIRST + 1
+        rng = torch.Generator().manual_seed(self.seed)
+        return make_circuit(self.circuit, {"bit": 1}, heads, self.circuit_options, rng)
+
+    def heads(self, n: int) -> dict[int, int]:
+        """Return which readout answers for which N while `n` is the largest."""
+        if self.kind == "single-head":
+            return {0: n}
+        first = max(_FIRST, n - self.window + 1) if self.kind == "sliding" else _FIRST
+        return {each - _FIRST: each for each in range(first, n + 1)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the config as JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> CurriculumConfig:
+        """Read what `to_json` returned."""
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise InvalidRun(f"the config is of another version of nervecord: {error}") from error
+
+    def check(self) -> None:
+        """Raise what would go wrong, before anything is written."""
+        circuit = self.make_circuit()
+        if not circuit.is_recurrent:
+            raise CircuitMismatch(f"circuit {self.circuit!r} has no memory, which these tasks need; choose another")
+
+
+class CurriculumRun(Folder[CurriculumConfig]):
+    """A curriculum on disk; see `Folder`."""
+
+    kind = "curriculum"
+    config_type = CurriculumConfig
+
+    def circuit(self) -> Circuit:
+        """Return the circuit as last checkpointed.
+
+        Raises:
+            InvalidRun: there is no checkpoint yet.
+        """
+        checkpoint = self.load_checkpoint()
+        if checkpoint is None:
+            raise InvalidRun(f"{self.path} has no checkpoint yet; the command that began it trains it")
+        circuit = self.config.make_circuit()
+        circuit.load_state_dict(checkpoint.weights)
+        return circuit
+
+
+def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True) -> CurriculumRun:
+    """Train what the config says, in the folder `out`; one that stands there goes on or is done.
+
+    Raises:
+        InvalidRun: another curriculum stands in `out`.
+        OutputExists: something else stands there.
+        TrainingDiverged: a loss or gradient is not finite; the last checkpoint stays.
+    """
+    run = CurriculumRun.create(out, config)
+    if not run.done:
+        torch.set_num_threads(1)
+        _Course(run).go(progress)
+    return run
+
+
+def curriculum_summary(run: CurriculumRun) -> dict[str, Any]:
+    """Return what a curriculum has reached."""
+    checkpoint = run.load_checkpoint()
+    state = checkpoint.state if checkpoint else {"step": 0, "largest_solved": 0, "done": False}
+    table = run.metrics()
+    taus = table[table["metric"] == "circuit/tau_mean"]["value"]
+    return {
+        "run": str(run.path),
+        "done": state["done"],
+        "updates": state["step"],
+        "largest N solved": state["largest_solved"],
+        "mean tau (steps)": float(taus.iloc[-1]) if len(taus) else None,
+        "config": {**run.config.to_json(), "circuit_options": tell_graph(run.config.circuit_options)},
+    }
+
+
+class _Course:
+    """One sitting at a curriculum."""
+
+    def __init__(self, run: CurriculumRun) -> None:
+        self.run, self.config = run, run.config
+        self.circuit = self.config.make_circuit()
+        self.optimizer = torch.optim.SGD(
+            self.circuit.parameters(), self.config.learning_rate, self.config.momentum, nesterov=True
+        )
+        self.rng = np.random.default_rng(self.config.seed)
+        self.n, self.largest_solved, self.update = _FIRST, 0, 0
+        if checkpoint := run.load_checkpoint():
+            self._put_back(checkpoint.weights, checkpoint.training, checkpoint.state)
+        self.logger = make_logger(run.path, self.update)
+
+    def go(self, progress: bool) -> None:
+        """Train until the updates are spent or the largest N is solved."""
+        config = self.config
+        if not self.run.checkpoints():
+            self._save(done=False)
+        bar = progress_bar(
+            total=config.updates, initial=self.update, unit="update", desc=f"curriculum {self.run.path.name}",
+            disable=not progress,
+        )  # fmt: skip
+        losses = []
+        try:
+            while self.update < config.updates and self.largest_solved < config.max_n:
+                losses.append(self._train_once())
+                self.update += 1
+                bar.update()
+                if self.update % config.evaluate_every == 0 or self.update == config.updates:
+                    accuracies = self._evaluate()
+                    self._log(float(np.mean(losses)), accuracies)
+                    self._advance(accuracies)
+                    self._save(done=self.update >= config.updates or self.largest_solved >= config.max_n)
+                    bar.set_postfix(N=self.n, solved=self.largest_solved, loss=f"{losses[-1]:.3f}", refresh=False)
+                    losses.clear()
+        finally:
+            bar.close()
+            self.logger.close()
+
+    def _train_once(self) -> float:
+        """Make one update; return its loss."""
+        bits = draw_bits(self.config.task, (draw_length(self.n, self.rng), self.config.batch_size), self.rng)
+        heads = self.config.heads(self.n)
+        logits = self._answer(bits)[:, list(heads)]
+        labels = self._labels(bits, heads)
+        # Summed over heads: their mean would teach each of 10 heads at a tenth of the rate. 128 units came
+        # to N = 9 in 3000 updates with the sum and to 5 with the mean.
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / len(labels)
+        if not torch.isfinite(loss):
+            raise TrainingDiverged(
+                self._diagnosis("the loss is", "the answers" if logits.isnan().any() else "the loss")
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.circuit.parameters(), self.config.max_grad_norm)
+        if not torch.isfinite(norm):
+            bad = [n for n, p in self.circuit.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+            raise TrainingDiverged(self._diagnosis("a gradient is", bad[0] if bad else "their sum"))
+        self.optimizer.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def _evaluate(self) -> dict[int, float]:
+        """Return the accuracy for each N that is trained now, on fresh sequences."""
+        heads, count = self.config.heads(self.n), self.config.evaluation_sequences
+        right = torch.zeros(len(heads))
+        # Lengths vary between batches, so several batches see several lengths.
+        for share in np.array_split(np.arange(count), min(8, count)):
+            bits = draw_bits(self.config.task, (draw_length(self.n, self.rng), len(share)), self.rng)
+            said = self._answer(bits)[:, list(heads)] > 0
+            right += (said == (self._labels(bits, heads) > 0.5)).sum(0)
+        return dict(zip(heads.values(), (right / count).tolist(), strict=True))
+
+    def _advance(self, accuracies: Mapping[int, float]) -> None:
+        """Let N grow once its newest is solved."""
+        if accuracies[self.n] > self.config.threshold:
+            self.largest_solved = self.n
+            self.n = min(self.n + 1, self.config.max_n)
+
+    def _answer(self, bits: np.ndarray) -> Float[Tensor, "batch heads"]:
+        """Return every head's logit after the last bit."""
+        sensors = torch.as_tensor(2.0 * bits[..., None] - 1.0, dtype=torch.float32)
+        state = self.circuit.initial_state(bits.shape[1])
+        start = torch.zeros(bits.shape, dtype=torch.bool)
+        if isinstance(self.circuit, RecurrentCircuit):
+            features, _ = self.circuit.unroll_features(sensors, state, start)
+            logits: Tensor = self.circuit.readout(features[-1])
+            return logits
+        return self.circuit.unroll(sensors, state, start)[0][-1]
+
+    def _labels(self, bits: np.ndarray, heads: Mapping[int, int]) -> Float[Tensor, "batch heads"]:
+        columns = [answers(self.config.task, bits, n) for n in heads.values()]
+        return torch.as_tensor(np.stack(columns, 1), dtype=torch.float32)
+
+    def _log(self, loss: float, accuracies: Mapping[int, float]) -> None:
+        record = self.logger.record
+        record("train/loss", loss)
+        record("curriculum/n", self.n)
+        record("curriculum/largest_solved", self.largest_solved)
+        for n, accuracy in accuracies.items():
+            record(f"accuracy/{n:02d}", accuracy)
+        tau = getattr(self.circuit, "tau", None)
+        if tau is not None:
+            record("circuit/tau_mean", tau.mean().item())
+            record("circuit/tau_max", tau.max().item())
+        self.logger.dump(self.update)
+
+    def _save(self, done: bool) -> None:
+        slots = self.optimizer.state_dict()["state"]
+        momenta = {
+            f"momentum.{i}": held["momentum_buffer"]
+            for i, held in slots.items()
+            if held.get("momentum_buffer") is not None
+        }
+        state = {
+            "done": done,
+            "n": self.n,
+            "largest_solved": self.largest_solved,
+            "rng": self.rng.bit_generator.state,
+        }
+        self.run.save_checkpoint(self.update, self.circuit.state_dict(), momenta, state)
+
+    def _put_back(self, weights: Mapping[str, Tensor], momenta: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        try:
+            self.circuit.load_state_dict(weights)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise InvalidRun(f"{self.run.path}: its checkpoint is of another circuit ({reason})") from error
+        held = {int(name.split(".")[1]): {"momentum_buffer": value} for name, value in momenta.items()}
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": held})
+        self.n, self.largest_solved, self.update = state["n"], state["largest_solved"], state["step"]
+        self.rng.bit_generator.state = state["rng"]
+
+    def _diagnosis(self, what: str, which: str) -> str:
+        return (
+            f"{what} not finite at update {self.update}, N = {self.n}: {which}; the last checkpoint, of update "
+            f"{int(self.run.checkpoints()[-1].name)}, stands; try a lower learning_rate"
+        )

@@ -1,0 +1,126 @@
+"""A population spread over processes or a Ray cluster, equal to one evaluated here."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from ...agents.algorithms.members import Evaluator, Members, Outcome, Round
+from ...errors import InvalidRun
+from ..runs.config import RunConfig
+from ..runs.run import make_policy
+from .engine import RETRIES, Engine, start_ray, take_one_core
+
+
+def open_evaluator(config: RunConfig, workers: int, engine: Engine = "local", address: str | None = None) -> Workers:
+    """Start the workers that evaluate a run's populations; close them when done.
+
+    What a round comes to depends on its members alone, so the number of workers changes the time and
+    nothing else.
+
+    Raises:
+        InvalidRun: an algorithm without a population, or more workers than a generation has rounds.
+        MissingDependency: Ray is not installed.
+    """
+    if workers < 1:
+        raise InvalidRun(f"workers is {workers}; give 1 or more")
+    options = config.options
+    if "population" not in options:
+        raise InvalidRun(f"{config.algorithm} has no population to spread over workers; use es or cmaes")
+    n_envs = options["n_envs"]
+    rounds = (options["population"] or n_envs) // n_envs
+    if workers > rounds:
+        raise InvalidRun(
+            f"workers is {workers} and a generation has {rounds} rounds of {n_envs} members; "
+            f"give 1 to {rounds}, or a larger population, such as --algorithm-options population={workers * n_envs}"
+        )
+    return _RayWorkers(config, workers, address) if engine == "ray" else _Processes(config, workers)
+
+
+class Workers(Evaluator):
+    """Evaluate rounds elsewhere; to be closed."""
+
+    def close(self) -> None:
+        """Stop the workers."""
+        raise NotImplementedError
+
+
+class _Processes(Workers):
+    """Processes on this machine, each with its own environments."""
+
+    def __init__(self, config: RunConfig, workers: int) -> None:
+        self._config, self._workers = config, workers
+        self._pool = self._start()
+
+    def _start(self) -> concurrent.futures.ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        return concurrent.futures.ProcessPoolExecutor(self._workers, context, _begin, (self._config,))
+
+    def evaluate(self, rounds: Iterable[Round]) -> Iterator[Outcome]:
+        """Yield the outcomes in the order of the rounds; those of a worker that dies are run again."""
+        left, lost = list(rounds), 0
+        while left:
+            try:
+                for outcome in self._pool.map(_evaluate, left):
+                    yield outcome
+                    left, lost = left[1:], 0
+            except BrokenProcessPool as error:
+                lost += 1
+                if lost > RETRIES:
+                    raise InvalidRun(f"workers died {lost} times in a row; see whether memory runs out") from error
+                self._pool.shutdown(cancel_futures=True)
+                self._pool = self._start()
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+class _RayWorkers(Workers):
+    """Ray actors, here or on a cluster; one that dies is started again by Ray, and its round with it."""
+
+    def __init__(self, config: RunConfig, workers: int, address: str | None) -> None:
+        self._ray = start_ray(workers, address)
+        actor = self._ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=RETRIES)(RoundRunner)
+        self._pool = self._ray.util.ActorPool([actor.remote(config) for _ in range(workers)])
+
+    def evaluate(self, rounds: Iterable[Round]) -> Iterator[Outcome]:
+        """Yield the outcomes in the order of the rounds."""
+        try:
+            yield from self._pool.map(lambda actor, part: actor.evaluate.remote(part), rounds)
+        except self._ray.exceptions.RayActorError as error:
+            raise InvalidRun(f"workers died {RETRIES + 1} times in a row; see whether memory runs out") from error
+
+    def close(self) -> None:
+        self._ray.shutdown()
+
+
+class RoundRunner:
+    """What a worker holds: a run's environments and agent, and no weights of its own."""
+
+    def __init__(self, config: RunConfig) -> None:
+        env = config.make_env(config.options["n_envs"])
+        self._members = Members(make_policy(config, env), env)
+
+    def evaluate(self, part: Round) -> Outcome:
+        """Run one episode of every member."""
+        outcome = self._members.evaluate(part)
+        assert outcome is not None
+        return outcome
+
+
+_runner: RoundRunner | None = None
+
+
+def _begin(config: RunConfig) -> None:
+    """Make a new process a worker."""
+    global _runner
+    take_one_core()
+    _runner = RoundRunner(config)
+
+
+def _evaluate(part: Round) -> Any:
+    assert _runner is not None
+    return _runner.evaluate(part)

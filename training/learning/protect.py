@@ -1,0 +1,248 @@
+"""Learning on without forgetting: updates that keep off what earlier tasks have for inputs.
+
+Hebbian orthogonal projection, after Xiao et al. 2024 (https://arxiv.org/abs/2402.11984): the principal subspace
+of a layer's inputs in earlier tasks is found by a Hebbian rule with anti-Hebbian lateral inhibition, and each
+update of the layer's weights is projected away from it, so that what the layer made of those inputs stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from ...agents import CMAES, CircuitPolicy
+from ...circuits import Circuit
+from ...errors import CircuitMismatch
+from ..rollouts.record import record
+from ..runs.config import RunConfig
+from ..runs.run import Run
+from . import snapshot
+
+_EPISODES = 4
+_SHARE = 0.99  # of the inputs' power, which the subspace holds
+_ROUNDS = 300
+_ROWS = 4096  # of inputs; more tell the subspace no better
+_EVERY = 5  # control steps, between inputs that are kept: neighbours are nearly the same
+# Where each linear map has its inputs; its matrix comes next.
+_MAPS = {F.linear: 0, torch.matmul: 0, Tensor.matmul: 0, Tensor.__matmul__: 0, torch.mm: 0, torch.addmm: 1}
+# What masks and sign constraints do to a matrix before it is used.
+_ELEMENTWISE = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, Tensor.clamp, torch.relu, Tensor.abs)
+
+
+def protect(model: BaseAlgorithm, config: RunConfig) -> tuple[str, ...]:
+    """Let the learner's steps leave alone what the runs `config.protect` have for inputs of each linear map.
+
+    Each step of the optimiser moves a weight W by D; it is made D (1 - P), where P projects on the principal
+    subspaces of W's inputs in those runs. A bias is a weight whose input is always 1. Statistics by which
+    observations are normalised stay what they are, because old inputs would move with them.
+
+    Returns:
+        Names of the circuit's weights that act in no linear map, such as time constants, and learn as ever.
+
+    Raises:
+        InvalidRun: there is no such run, or nothing trained in it yet.
+        CircuitMismatch: its circuit is another, or has no linear map of its own weights, or saw observations
+            normalised otherwise, or the algorithm takes no steps that could be projected.
+    """
+    learning: Any = model.policy
+    if isinstance(model, CMAES) or not hasattr(learning, "optimizer"):
+        raise CircuitMismatch(f"{config.algorithm} takes no steps that could be projected; choose es or ppo")
+    circuit: Circuit = learning.circuit
+    shapes = {name: parameter.shape for name, parameter in circuit.named_parameters()}
+    rows: dict[LinearMap, list[np.ndarray]] = {}
+    for path in config.protect:
+        run = Run(path)
+        agent = run.policy()
+        if {name: value.shape for name, value in agent.circuit.named_parameters()} != shapes:
+            raise CircuitMismatch(f"{path} holds another circuit than the one to train; its inputs mean nothing here")
+        if not _same(agent.observation_stats, snapshot.observation_stats(model)):
+            raise CircuitMismatch(
+                f"{path} saw its observations normalised by other statistics than {config.start}; protect the run that "
+                "training starts from, and those that it protected in its turn"
+            )
+        observations = np.asarray(record(run, _EPISODES).observations)
+        for linear_map, inputs in linear_inputs(agent, observations).items():
+            rows.setdefault(linear_map, []).append(principal_subspace(inputs))
+    if not rows:
+        raise CircuitMismatch(f"circuit {config.circuit!r} has no linear map of its own weights to protect")
+    projections = {of: torch.from_numpy(_projection(found)).float() for of, found in rows.items()}
+    _project_steps(learning.optimizer, circuit, projections)
+    normalizer: Any = model.get_vec_normalize_env()
+    if normalizer is not None and normalizer.norm_obs:
+        normalizer.obs_rms = _still(normalizer.obs_rms)
+    covered = {name for of in rows for name in (of.weight, of.bias)}
+    return tuple(name for name in shapes if name not in covered)
+
+
+def principal_subspace(inputs: Float[np.ndarray, "samples n"], share: float = _SHARE) -> Float[np.ndarray, "k n"]:
+    """Return orthonormal rows that hold a share of the inputs' power, found by the Hebbian rule.
+
+    One neuron after another learns by y = h x, h += rate mean(y (x - y h)) (Oja 1982), on inputs from which
+    the neurons before it have taken their part.
+    """
+    power = inputs.astype(float).T @ inputs / len(inputs)
+    whole = np.trace(power)
+    rng = np.random.default_rng(0)
+    rows: list[np.ndarray] = []
+    while len(rows) < len(power) and whole > 0 and np.trace(power) > (1 - share) * whole:
+        neuron = rng.standard_normal(len(power))
+        neuron /= np.linalg.norm(neuron)
+        rate = 0.9 / np.trace(power)
+        for _ in range(_ROUNDS):
+            neuron += rate * (power @ neuron - (neuron @ power @ neuron) * neuron)
+        for row in rows:
+            neuron -= (neuron @ row) * row
+        neuron /= np.linalg.norm(neuron)
+        rows.append(neuron)
+        rest = np.eye(len(power)) - np.outer(neuron, neuron)
+        power = rest @ power @ rest
+    return np.array(rows).reshape(-1, inputs.shape[1])
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearMap:
+    """A weight matrix of a circuit, and how it acts.
+
+    Attributes:
+        weight: name of the matrix.
+        axis: of the matrix, which meets the inputs.
+        bias: name of the bias that is added to the same outputs, if any.
+    """
+
+    weight: str
+    axis: int
+    bias: str | None = None
+
+    def rows(self, circuit: Circuit) -> Float[Tensor, "outputs inputs"]:
+        """Return a copy of what the inputs are multiplied by, an output a row and in the circuit's units.
+
+        A bias is the last column.
+        """
+        weight = circuit.get_parameter(self.weight).detach()
+        weight = weight if self.axis else weight.T
+        if self.bias is None:
+            return weight.clone()
+        return torch.cat((weight, circuit.get_parameter(self.bias).detach()[:, None]), 1)
+
+    def set_rows(self, circuit: Circuit, rows: Float[Tensor, "outputs inputs"]) -> None:
+        """Put back what `rows` returned, changed but in the same units."""
+        weight = circuit.get_parameter(self.weight)
+        n = weight.shape[self.axis]
+        weight.copy_(rows[:, :n] if self.axis else rows[:, :n].T)
+        if self.bias is not None:
+            circuit.get_parameter(self.bias).copy_(rows[:, n])
+
+
+@torch.inference_mode()
+def linear_inputs(
+    agent: CircuitPolicy, observations: Float[np.ndarray, "E T O"]
+) -> dict[LinearMap, Float[np.ndarray, "samples n"]]:
+    """Return what each weight matrix of an agent's circuit is multiplied by; a bias has a last column of ones.
+
+    The agent senses the observations, episode by episode; matrices are found where they go into a linear map.
+    Observations are in the environment's units, and what a matrix has for inputs is in the circuit's units.
+    """
+    circuit = agent.circuit
+    sensors = agent.sense(observations)
+    state = circuit.initial_state(len(sensors))
+    listening = _Listening(circuit)
+    for step in range(sensors.shape[1]):
+        with listening if step % _EVERY == 0 else contextlib.nullcontext():
+            _, state = circuit(sensors[:, step], state)
+    rng = np.random.default_rng(0)
+    found = {}
+    for linear_map, heard in listening.heard.items():
+        inputs = torch.cat(heard).numpy()
+        inputs = inputs[rng.permutation(len(inputs))[:_ROWS]]
+        found[linear_map] = inputs if linear_map.bias is None else np.c_[inputs, np.ones(len(inputs), inputs.dtype)]
+    return found
+
+
+class _Listening(TorchFunctionMode):
+    """Note the inputs of every linear map by one of a circuit's weight matrices, as it is or masked."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        super().__init__()
+        matrices = {name: parameter for name, parameter in circuit.named_parameters() if parameter.ndim == 2}
+        self._matrices: dict[int, tuple[str, Tensor]] = {
+            parameter.data_ptr(): (name, parameter) for name, parameter in matrices.items()
+        }
+        self._biases = {
+            parameter.data_ptr(): name for name, parameter in circuit.named_parameters() if parameter.ndim == 1
+        }
+        self.heard: dict[LinearMap, list[Tensor]] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _MAPS:
+            inputs, matrix = args[_MAPS[func] : _MAPS[func] + 2]
+            if matrix.data_ptr() in self._matrices:
+                name, known = self._matrices[matrix.data_ptr()]
+                # A linear layer multiplies by the transpose; a matrix may have come as a transposed view.
+                axis = (1 if func is F.linear else 0) ^ (matrix.stride() != known.stride())
+                added = args[2] if func is F.linear and len(args) > 2 else (kwargs or {}).get("bias")
+                bias = None if added is None else self._biases.get(added.data_ptr())
+                heard = self.heard.setdefault(LinearMap(name, axis, bias), [])
+                heard.append(inputs.reshape(-1, inputs.shape[-1]))
+        result = func(*args, **(kwargs or {}))
+        if func in _ELEMENTWISE and isinstance(args[0], Tensor) and args[0].data_ptr() in self._matrices:
+            name, known = self._matrices[args[0].data_ptr()]
+            if result.shape == known.shape:
+                # Held, so that no other tensor gets its address.
+                self._matrices[result.data_ptr()] = name, result
+        return result
+
+
+def _projection(rows: list[Float[np.ndarray, "k n"]]) -> Float[np.ndarray, "n n"]:
+    """Return the projection on the span of all rows."""
+    _, values, directions = np.linalg.svd(np.concatenate(rows), full_matrices=False)
+    kept = directions[values > 1e-6]
+    return kept.T @ kept
+
+
+def _project_steps(
+    optimizer: torch.optim.Optimizer, circuit: Circuit, projections: dict[LinearMap, Float[Tensor, "n n"]]
+) -> None:
+    before: dict[LinearMap, Tensor] = {}
+
+    def keep(*_: Any) -> None:
+        before.update({linear_map: linear_map.rows(circuit) for linear_map in projections})
+
+    @torch.no_grad()
+    def project(*_: Any) -> None:
+        for linear_map, projection in projections.items():
+            after = linear_map.rows(circuit)
+            linear_map.set_rows(circuit, after - (after - before[linear_map]) @ projection)
+
+    optimizer.register_step_pre_hook(keep)
+    optimizer.register_step_post_hook(project)
+
+
+def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Say whether two agents see the same observations alike."""
+    if one is None or other is None:
+        return one is other
+    return all(np.allclose(one[name], other[name]) for name in ("mean", "var"))
+
+
+class _StillMoments(RunningMeanStd):
+    """Moments that nothing seen later moves."""
+
+    def update(self, arr: np.ndarray) -> None:
+        """Ignore what was seen."""
+
+
+def _still(moments: RunningMeanStd) -> RunningMeanStd:
+    found = _StillMoments(shape=moments.mean.shape)
+    found.mean, found.var, found.count = moments.mean, moments.var, moments.count
+    return found

@@ -1,0 +1,56 @@
+"""Stretches of a recording as a circuit senses them: what probes that rerun a circuit feed it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ....agents import CircuitPolicy
+from ....circuits import Circuit
+from ....errors import InvalidRecording
+from ...rollouts.recording import Recording
+
+
+def sensor_sequences(
+    agent: CircuitPolicy, recording: Recording, sequences: int, steps: int, from_start: bool = False
+) -> Float[Tensor, "steps sequences sensors"]:
+    """Return what the agent's circuit senses in stretches spread evenly over the recording.
+
+    Args:
+        agent: whose sensing scales and normalises the observations.
+        recording: what was observed.
+        sequences: how many; fewer where `from_start` finds fewer episodes.
+        steps: of each.
+        from_start: take the starts of episodes, one of each, instead.
+
+    Raises:
+        InvalidRecording: the episodes are shorter than `steps`, or observations are not finite.
+    """
+    longest = recording.n_steps - steps
+    if longest < 0:
+        raise InvalidRecording(
+            f"this probe needs episodes of {steps} steps and the recording's have {recording.n_steps}; "
+            "record longer episodes"
+        )
+    if from_start:
+        sequences = min(sequences, recording.n_episodes)
+    episodes = np.linspace(0, recording.n_episodes - 1, sequences).round().astype(int)
+    # Golden-ratio strides: stretches of one episode spread over its length, whatever their number.
+    firsts = np.zeros(sequences, int) if from_start else (np.arange(sequences) * 0.618 % 1 * longest).astype(int)
+    pieces = []
+    for episode, first in zip(episodes, firsts, strict=True):
+        piece = np.asarray(recording.observations[episode, first : first + steps], float)
+        if not np.isfinite(piece).all():
+            row, column = np.argwhere(~np.isfinite(piece))[0]
+            raise InvalidRecording(f"observation {column} is not finite in episode {episode}, step {first + row}")
+        pieces.append(piece)
+    with torch.no_grad():
+        return agent.sense(np.stack(pieces, 1))
+
+
+def hidden_columns(circuit: Circuit) -> list[int]:
+    """Return the columns of activity that hold the circuit's own units: interneurons, or all but the sensors."""
+    inter = [index for index, neuron in enumerate(circuit.neurons) if neuron.role == "inter"]
+    return inter or [index for index, neuron in enumerate(circuit.neurons) if neuron.role != "sensor"]

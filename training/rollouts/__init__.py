@@ -1,0 +1,1 @@
+"""An agent acts: evaluations, recordings, interventions."""

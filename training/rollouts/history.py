@@ -1,0 +1,100 @@
+"""What learning did to a circuit: its weights at every checkpoint, and its activity on the same input."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray
+from jaxtyping import Float, Int
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ...circuits import Circuit, load_weights
+from ...errors import InvalidRecording
+from ..runs.folder import write_whole
+from ..runs.run import Run
+from .recording import Recording
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """A circuit over the C checkpoints of its training; T control steps, N neurons.
+
+    Attributes:
+        steps: environment steps at each checkpoint.
+        weights: every parameter at each checkpoint, by name.
+        activity: every neuron's value when each checkpoint's circuit senses what the trained agent sensed
+            in the first episode of a recording.
+        neurons: the names of the last axis of `activity`.
+        dt: seconds per control step.
+    """
+
+    steps: Int[np.ndarray, " C"]
+    weights: dict[str, Float[np.ndarray, "C ..."]]
+    activity: Float[np.ndarray, "C T N"]
+    neurons: tuple[str, ...]
+    dt: float
+
+    def save(self, path: str | Path) -> None:
+        """Write one netCDF file, whole or not at all; parameters are variables named `weights.NAME`."""
+        held = {
+            f"weights.{name}": (("checkpoint", *(f"{name}.axis{i}" for i in range(values.ndim - 1))), values)
+            for name, values in self.weights.items()
+        }
+        dataset = xarray.Dataset(
+            {**held, "activity": (("checkpoint", "time", "neuron"), self.activity.astype(np.float32))},
+            {
+                "checkpoint": ("checkpoint", self.steps, {"units": "environment steps"}),
+                "time": ("time", np.arange(self.activity.shape[1]) * self.dt, {"units": "s"}),
+                "neuron": list(self.neurons),
+            },
+            {"conventions": "nervecord history 1"},
+        )
+        packed = {"activity": {"zlib": True, "complevel": 1, "shuffle": True}}
+        write_whole(Path(path), lambda partial: dataset.to_netcdf(partial, engine="h5netcdf", encoding=packed))
+
+
+def history(run: Run, recording: Recording) -> History:
+    """Return what training did to a run's circuit, on the input of the recording's first episode.
+
+    The sensors are what the trained agent made of the observations, so that only the circuit differs.
+
+    Raises:
+        InvalidRecording: the run kept the weights of fewer than two steps of its training.
+    """
+    kept = run.history()
+    if len(kept) < 2:
+        raise InvalidRecording(
+            f"{run.path} holds the weights of {len(kept)} checkpoint, and two are needed; "
+            "train with a smaller --checkpoint-every"
+        )
+    agent = run.policy()
+    sensors = agent.sense(np.asarray(recording.observations[0]))
+    weights: dict[str, list[np.ndarray]] = {}
+    activity = []
+    for path in kept.values():
+        load_weights(agent.circuit, load_file(path))
+        for name, parameter in agent.circuit.named_parameters():
+            weights.setdefault(name, []).append(parameter.detach().numpy().copy())
+        activity.append(run_through(agent.circuit, sensors).numpy())
+    return History(
+        np.array(list(kept)),
+        {name: np.stack(values) for name, values in weights.items()},
+        np.stack(activity),
+        recording.neurons,
+        recording.dt,
+    )
+
+
+@torch.inference_mode()
+def run_through(circuit: Circuit, sensors: Float[Tensor, "time sensors"]) -> Float[Tensor, "time neurons"]:
+    """Return every neuron's value as a circuit senses a sequence from its initial state."""
+    state = circuit.initial_state(1)
+    rows = []
+    for row in sensors:
+        _, state, activity = circuit.forward_with_activity(row[None], state)
+        rows.append(activity[0])
+    return torch.stack(rows)

@@ -1,0 +1,106 @@
+"""Silence, clamp or drive named neurons while an agent runs: lesions and stimulation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+
+from ...circuits import Circuit, Pins
+from ...errors import CircuitMismatch, InvalidRun, UnknownName
+
+Kind = Literal["silence", "clamp", "drive"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Intervention:
+    """What is done to one neuron, from control step `start` of every episode up to `stop`.
+
+    Attributes:
+        neuron: its name.
+        kind: "silence" holds its value at 0, "clamp" at `value`, "drive" adds `value` to it.
+        value: in the neuron's own unit.
+        start, stop: control steps; None goes to the episode's end.
+    """
+
+    neuron: str
+    kind: Kind = "silence"
+    value: float = 0.0
+    start: int = 0
+    stop: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or (self.stop is not None and self.stop <= self.start):
+            raise InvalidRun(f"{self.kind} {self.neuron} from step {self.start} to {self.stop}; give 0 <= start < stop")
+
+    @classmethod
+    def parse(cls, kind: Kind, text: str) -> Intervention:
+        """Read NEURON[:START:STOP], or NEURON=VALUE[:START:STOP] for what is clamped or driven.
+
+        Raises:
+            InvalidRun: it is written otherwise.
+        """
+        what, *window = text.split(":")
+        neuron, _, value = what.partition("=")
+        form = "NEURON[:START:STOP]" if kind == "silence" else "NEURON=VALUE[:START:STOP]"
+        try:
+            if len(window) not in (0, 2) or bool(value) is (kind == "silence"):
+                raise ValueError
+            start, stop = (int(step) for step in window) if window else (0, None)
+            return cls(neuron, kind, float(value or 0.0), start, stop)
+        except ValueError as error:
+            raise InvalidRun(f"{kind} {text!r}; give {form}, such as {_EXAMPLE[kind]}") from error
+
+    def __str__(self) -> str:
+        value = "" if self.kind == "silence" else f" {self.value:+g}" if self.kind == "drive" else f" {self.value:g}"
+        window = f", steps {self.start} to {self.stop}" if self.stop is not None else ""
+        return f"{self.kind} {self.neuron}{value}{window}"
+
+
+_EXAMPLE: dict[str, str] = {"silence": "B_d_2", "clamp": "osc_v=1.0:100:200", "drive": "B_d_0=0.5:100:200"}
+
+
+def intervene(agent: Any, interventions: Sequence[Intervention], step: int) -> None:
+    """Do to an agent's circuit what is due at a control step of the episode; call it at every step.
+
+    Raises:
+        UnknownName: the circuit has no such neuron.
+        CircuitMismatch: the agent has no circuit, or one whose neurons cannot be reached.
+    """
+    circuit = getattr(agent, "circuit", None)
+    if not isinstance(circuit, Circuit):
+        raise CircuitMismatch(f"{type(agent).__name__} has no circuit of named neurons to intervene in")
+    if step == 0:
+        check(interventions, circuit)
+    circuit.pins = pins_at(interventions, circuit, step)
+
+
+def check(interventions: Sequence[Intervention], circuit: Circuit) -> None:
+    """Raise what would go wrong.
+
+    Raises:
+        UnknownName: the circuit has no such neuron.
+        CircuitMismatch: its neurons cannot be reached.
+    """
+    names = [neuron.name for neuron in circuit.neurons]
+    for each in interventions:
+        if each.neuron not in names:
+            raise UnknownName("neuron", each.neuron, names)
+    if interventions and not circuit.can_be_pinned:
+        raise CircuitMismatch(
+            f"the neurons of {type(circuit).__name__} cannot be reached; "
+            "hand their values to `self.pinned` where they are computed and set `can_be_pinned = True`"
+        )
+
+
+def pins_at(interventions: Sequence[Intervention], circuit: Circuit, step: int) -> Pins | None:
+    """Return what is done to a circuit's neurons at a control step of the episode; None for nothing."""
+    column = {neuron.name: index for index, neuron in enumerate(circuit.neurons)}
+    scale, shift = torch.ones(len(column)), torch.zeros(len(column))
+    active = [each for each in interventions if each.start <= step and (each.stop is None or step < each.stop)]
+    for each in active:
+        scale[column[each.neuron]] = 1.0 if each.kind == "drive" else 0.0
+        shift[column[each.neuron]] = each.value
+    return Pins(scale, shift) if active else None

@@ -1,0 +1,130 @@
+"""Record rollouts: run an agent in lockstep and keep everything it saw, did and felt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from ...agents import CircuitPolicy
+from ...circuits import State
+from ...envs import Body, World
+from ...envs.sb3_env import SwimmerVecEnv
+from ...progress import progress_bar
+from ..runs.run import Run
+from .evaluate import EVALUATION_SEED, make_model_env
+from .interventions import Intervention, intervene
+from .recording import Recording
+from .watched import WatchedModel
+
+
+def record(
+    run: Run | str | Path,
+    episodes: int = 8,
+    body: str | Body | None = None,
+    interventions: Sequence[Intervention] = (),
+    progress: bool = False,
+) -> Recording:
+    """Record a run's agent on its own body, or on another, with neurons silenced, clamped or driven."""
+    run = run if isinstance(run, Run) else Run(run)
+    env = run.config.make_env(episodes, body, randomize={})
+    try:
+        return record_agent(run.policy(body), env, interventions=interventions, progress=progress)
+    finally:
+        env.close()
+
+
+def record_model(
+    model: BaseAlgorithm, body: str | Body, task: str, reward: str, episodes: int, progress: bool = False
+) -> Recording:
+    """Record a model of SB3's on a body and a task, with every unit of its actor.
+
+    Raises:
+        CircuitMismatch: it observes or acts in other spaces.
+        InvalidRun: no episodes.
+    """
+    env = make_model_env(model, body, task, reward, episodes)
+    try:
+        policy = model.policy
+        agent = policy if isinstance(policy, CircuitPolicy) else WatchedModel(model, np.asarray(env.reset()))
+        return record_agent(agent, env, progress=progress)
+    finally:
+        env.close()
+
+
+def record_agent(
+    agent: CircuitPolicy | WatchedModel,
+    env: SwimmerVecEnv,
+    seed: int = EVALUATION_SEED,
+    interventions: Sequence[Intervention] = (),
+    progress: bool = False,
+) -> Recording:
+    """Record one episode of every environment; episode i starts from seed + i.
+
+    Raises:
+        UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
+    """
+    torch.set_num_threads(1)
+    simulation, task = env.world.simulation, env.task
+    # What is read is bound before the reset, which then makes it current.
+    simulation.link_pos, simulation.link_angle  # noqa: B018
+    env.seed(seed)
+    observation = np.asarray(env.reset())
+    state: State | None = None
+    kept: dict[str, Float[np.ndarray, "time envs *rest"]] = {}
+
+    def keep(step: int, **row: Any) -> None:
+        for name, value in row.items():
+            if name not in kept:
+                # Time first: a step's rows lie side by side.
+                kept[name] = np.empty((task.episode_steps, *np.shape(value)), np.float32)
+            kept[name][step] = value
+
+    for step in progress_bar(range(task.episode_steps), desc="record", unit="step", disable=not progress):
+        if interventions:
+            intervene(agent, interventions, step)
+        keep(
+            step,
+            observations=observation,
+            joint_pos=simulation.joint_pos,
+            joint_vel=simulation.qvel[:, 3:],
+            link_pos=simulation.link_pos,
+            link_angle=simulation.link_angle,
+            com_pos=simulation.com,
+            target_pos=task.target_pos,
+        )
+        actions, state, activity = agent.predict_with_activity(observation, state)
+        stepped, rewards, _, _ = env.step(actions)
+        observation = np.asarray(stepped)
+        assert activity is not None
+        keep(step, actions=actions, activity=activity.numpy(), rewards=rewards, torque=actions * simulation.gear)
+    arrays: dict[str, Any] = {name: values.swapaxes(0, 1) for name, values in kept.items()}
+    return Recording(
+        **arrays,
+        neurons=tuple(neuron.name for neuron in agent.neurons),
+        dt=env.body.control_dt,
+        meta={
+            **body_facts(env.world),
+            "neurons": [{"role": n.role, "position": n.position, "side": n.side} for n in agent.neurons],
+            "interventions": [str(each) for each in interventions],
+        },
+    )
+
+
+def body_facts(world: World) -> dict[str, Any]:
+    """Return what a `Recording` says of the body and the task."""
+    body, simulation = world.body, world.simulation
+    share = 1 - body.taper * np.arange(body.n_links) / max(body.n_links - 1, 1)
+    return {
+        "name": body.name,
+        "link_length": [body.link_length] * body.n_links,
+        "link_width": (0.02 * body.link_length / 0.1 * share).tolist(),
+        "joint_limit": simulation.joint_limit.tolist(),
+        "mass": float(simulation.model.body_mass.sum()),
+        "task": type(world.task).__name__,
+    }

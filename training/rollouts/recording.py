@@ -1,0 +1,167 @@
+"""A rollout kept for study: what was sensed, done and felt by every neuron, with names and units."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray
+from jaxtyping import Float
+
+from ...circuits import Neuron
+from ...errors import InvalidRecording
+from ..runs.folder import write_whole
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """Whole episodes of one agent on one body; E episodes, T control steps, J joints, L links, N neurons.
+
+    Row t of every array belongs to the same instant: the state the agent saw, and what it did there.
+
+    Attributes:
+        observations: what the agent was shown, in the environment's units.
+        actions: motor commands in units of the motor's range.
+        rewards: the reward for the action of the same row, no unit.
+        joint_pos: joint angles, radians, head to tail.
+        joint_vel: joint velocities, rad/s.
+        torque: joint torques applied by the motors, N m.
+        link_pos: centre of each link in the plane, m.
+        link_angle: heading of each link, radians: its axis points from tail to head at this angle
+            from the world's x axis.
+        com_pos: centre of mass in the plane, m.
+        target_pos: the target in the plane, m; empty (size 0 in its last axis) if the task has none.
+        activity: every neuron's value: a sensor's in its own unit, all others' without a unit.
+        neurons: the names of the columns of `activity`.
+        dt: seconds per control step.
+        meta: the body's facts (`name`, `link_length` [L] m, `link_width` [L] m, `joint_limit` [J] rad,
+            `mass` kg), `neurons` (role, position and side of each) and where the recording came from.
+    """
+
+    observations: Float[np.ndarray, "E T O"]
+    actions: Float[np.ndarray, "E T J"]
+    rewards: Float[np.ndarray, "E T"]
+    joint_pos: Float[np.ndarray, "E T J"]
+    joint_vel: Float[np.ndarray, "E T J"]
+    torque: Float[np.ndarray, "E T J"]
+    link_pos: Float[np.ndarray, "E T L 2"]
+    link_angle: Float[np.ndarray, "E T L"]
+    com_pos: Float[np.ndarray, "E T 2"]
+    target_pos: Float[np.ndarray, "E T target"]
+    activity: Float[np.ndarray, "E T N"]
+    neurons: tuple[str, ...]
+    dt: float
+    meta: dict[str, Any]
+
+    @property
+    def cells(self) -> tuple[Neuron, ...]:
+        """The neurons with role, place along the body and side, as far as `meta["neurons"]` tells them."""
+        told = self.meta.get("neurons") or [{"role": "inter"}] * len(self.neurons)
+        return tuple(Neuron(name, **facts) for name, facts in zip(self.neurons, told, strict=True))
+
+    @property
+    def n_episodes(self) -> int:
+        """The number of episodes."""
+        return self.rewards.shape[0]
+
+    @property
+    def n_steps(self) -> int:
+        """The number of control steps in each episode."""
+        return self.rewards.shape[1]
+
+    def save(self, path: str | Path) -> None:
+        """Write one netCDF file (HDF5), whole or not at all; arrays are kept in single precision.
+
+        netCDF, because it names its axes, units and neurons itself and opens in Python (xarray), MATLAB,
+        R and Julia: `xarray.open_dataset("recording.nc").activity.sel(neuron="B_d_2")`.
+        """
+        held = {
+            name: xarray.Variable(_AXES[name], np.asarray(getattr(self, name), np.float32), {"units": _UNITS[name]})
+            for name in _ARRAYS
+            if 0 not in getattr(self, name).shape
+        }
+        places: dict[str, Any] = {"time": np.arange(self.n_steps) * self.dt, "xy": ["x", "y"]}
+        if self.neurons:
+            places["neuron"] = list(self.neurons)
+        facts = {"dt": self.dt, "meta": json.dumps(self.meta), "conventions": "nervecord recording 1"}
+        dataset = xarray.Dataset(held, places, facts)
+        dataset["time"].attrs["units"] = "s"
+        packed = {"zlib": True, "complevel": 1, "shuffle": True}
+        write_whole(
+            Path(path),
+            lambda partial: dataset.to_netcdf(partial, engine="h5netcdf", encoding=dict.fromkeys(held, packed)),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recording:
+        """Open a recording that `save` wrote; its arrays are read from the file as they are indexed.
+
+        Raises:
+            InvalidRecording: the file is missing, damaged or no recording.
+        """
+        if Path(path).is_dir():
+            raise InvalidRecording(f"{path} is a folder; nervecord record {path} --out rec.nc records a run")
+        try:
+            dataset = xarray.open_dataset(path, engine="h5netcdf", cache=False)
+            sizes = dataset.sizes
+            neurons = tuple(str(name) for name in dataset["neuron"].values) if "neuron" in dataset else ()
+            meta, dt = json.loads(dataset.attrs["meta"]), float(dataset.attrs["dt"])
+            arrays: dict[str, Any] = {
+                name: OnDisk(dataset[name])
+                if name in dataset
+                else np.zeros([sizes.get(axis, 0) for axis in _AXES[name]], np.float32)
+                for name in _ARRAYS
+            }
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
+        return cls(**arrays, neurons=neurons, dt=dt, meta=meta)
+
+
+class OnDisk:
+    """An array in a file, of any shape, in the file's units; indexing or `np.asarray` reads what is asked for."""
+
+    def __init__(self, held: xarray.DataArray) -> None:
+        self._held = held
+        self.shape, self.ndim, self.dtype = held.shape, held.ndim, held.dtype
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return np.asarray(self._held[key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self._held, dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+_AXES = {
+    "observations": ("episode", "time", "observation"),
+    "actions": ("episode", "time", "joint"),
+    "rewards": ("episode", "time"),
+    "joint_pos": ("episode", "time", "joint"),
+    "joint_vel": ("episode", "time", "joint"),
+    "torque": ("episode", "time", "joint"),
+    "link_pos": ("episode", "time", "link", "xy"),
+    "link_angle": ("episode", "time", "link"),
+    "com_pos": ("episode", "time", "xy"),
+    "target_pos": ("episode", "time", "target"),
+    "activity": ("episode", "time", "neuron"),
+}
+_UNITS = {
+    "observations": "as observed",
+    "actions": "motor range",
+    "rewards": "1",
+    "joint_pos": "rad",
+    "joint_vel": "rad/s",
+    "torque": "N m",
+    "link_pos": "m",
+    "link_angle": "rad",
+    "com_pos": "m",
+    "target_pos": "m",
+    "activity": "1",
+}
+_ARRAYS = list(_AXES)

@@ -1,0 +1,117 @@
+"""Models of Stable-Baselines3 with their neurons in view: every unit between observation and action."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor, nn
+
+from ...circuits import Neuron, Synapse, Wiring
+
+# What a layer of neurons ends with; anything else (normalisation, dropout) is plumbing between layers.
+_UNITS = (nn.Tanh, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.SiLU, nn.GELU, nn.Mish, nn.Sigmoid, nn.Softplus)
+
+
+class WatchedModel:
+    """Act as a model of SB3's and show what its units do.
+
+    Neurons are the observation's values (`observation_3`), the units of every layer that `predict` runs
+    through, in that order (`hidden_0_17`), and the actions (`motor_0`): the actor, not the critic. A layer is
+    a module of activation functions or a recurrent one.
+
+    Args:
+        model: a model whose observation is one flat vector.
+        observation: one batch of observations, [batch, obs], to look through the layers with.
+
+    Attributes:
+        model: the model.
+        wiring: its neurons, with the synapses of the linear maps that lead from layer to layer.
+    """
+
+    def __init__(self, model: BaseAlgorithm, observation: Float[np.ndarray, "batch obs"]) -> None:
+        self.model = model
+        with _watching(model.policy) as calls:
+            actions, _ = model.predict(observation, deterministic=True)
+        self._ends_in_units = bool(calls) and _is_motor(calls, actions.shape[-1])
+        self.wiring = self._draw(calls, observation.shape[-1], actions.shape[-1])
+
+    @property
+    def neurons(self) -> tuple[Neuron, ...]:
+        """Every unit, in the order of the columns of the activity."""
+        return self.wiring.neurons
+
+    def predict_with_activity(
+        self, observation: Float[np.ndarray, "batch obs"], state: Any = None, episode_start: Any = None
+    ) -> tuple[np.ndarray, Any, Float[Tensor, "batch neurons"]]:
+        """Act without noise; return actions, the next state and every neuron's value."""
+        with _watching(self.model.policy) as calls:
+            actions, state = self.model.predict(observation, state, episode_start, deterministic=True)
+        layers = [values for module, values in calls if not isinstance(module, nn.Linear)]
+        if self._ends_in_units:
+            layers.pop()
+        values = [torch.as_tensor(observation, dtype=torch.float32), *layers, torch.as_tensor(actions)]
+        return actions, state, torch.cat([each.reshape(len(observation), -1).float() for each in values], -1)
+
+    def _draw(self, calls: list[tuple[nn.Module, Tensor]], n_sensors: int, n_motors: int) -> Wiring:
+        neurons = [Neuron(f"observation_{i}", "sensor") for i in range(n_sensors)]
+        synapses: list[Synapse] = []
+        motors = [Neuron(f"motor_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors)]
+        before, maps, layer = neurons[:], [], 0
+        last = calls[-1][0] if self._ends_in_units else None
+        for module, values in calls:
+            if isinstance(module, nn.Linear):
+                maps.append(module)
+                continue
+            if module is last:
+                continue
+            after = [Neuron(f"hidden_{layer}_{i}", "inter") for i in range(values[0].numel())]
+            synapses += _synapses(maps, before, after)
+            neurons, before, maps, layer = [*neurons, *after], after, [], layer + 1
+        synapses += _synapses(maps, before, motors)
+        return Wiring((*neurons, *motors), tuple(synapses))
+
+
+def _synapses(maps: list[nn.Linear], before: list[Neuron], after: list[Neuron]) -> list[Synapse]:
+    """Return the synapses of the first linear map that fits: Gaussian actors have one for their spread too."""
+    for layer in maps:
+        if (layer.in_features, layer.out_features) == (len(before), len(after)):
+            rows = layer.weight.tolist()
+            return [
+                Synapse(pre.name, post.name, weight)
+                for post, row in zip(after, rows, strict=True)
+                for pre, weight in zip(before, row, strict=True)
+            ]
+    return []
+
+
+def _is_motor(calls: list[tuple[nn.Module, Tensor]], n_motors: int) -> bool:
+    """Return whether the last layer of units is the action itself, as in DDPG and TD3."""
+    module, values = calls[-1]
+    return not isinstance(module, nn.Linear) and values[0].numel() == n_motors
+
+
+@contextlib.contextmanager
+def _watching(policy: nn.Module) -> Iterator[list[tuple[nn.Module, Tensor]]]:
+    """Note what linear maps and layers of units return, in the order in which they run."""
+    calls: list[tuple[nn.Module, Tensor]] = []
+
+    def note(module: nn.Module, _: Any, output: Any) -> None:
+        values = output[0][-1] if isinstance(module, nn.RNNBase) else output
+        calls.append((module, values.detach().cpu()))
+
+    hooks = [
+        module.register_forward_hook(note)
+        for module in policy.modules()
+        if isinstance(module, (nn.Linear, nn.RNNBase, *_UNITS))
+    ]
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,286 @@
+"""The folder of a training: config, versions, checkpoints, metrics; written whole or not at all, nothing pickled."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import errno
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import pandas as pd
+import torch
+from jaxtyping import Shaped
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ...errors import InvalidRun, OutputExists
+from ...files import json_text
+from .held_graphs import tell_graph
+
+FORMAT = 2
+_PACKAGES = ("nervecord", "mujoco", "dm-control", "gymnasium", "stable-baselines3", "torch", "numpy")
+_KEPT_CHECKPOINTS = 2
+_log = logging.getLogger(__name__)
+
+
+class Config(Protocol):
+    """What a training depends on: a frozen dataclass that JSON can hold."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the config as JSON types."""
+        ...
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_json` returned."""
+        ...
+
+    def check(self) -> None:
+        """Raise what would go wrong, before anything is written."""
+        ...
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+class Folder(Generic[ConfigT]):
+    """What every training leaves on disk, whatever it trains.
+
+    config.json        the exact config (and the format's version)
+    versions.json      packages and machine
+    checkpoints/STEP/  weights.safetensors (the circuit), training.safetensors, state.json
+    metrics.csv        one tidy table: step, metric, value
+    tensorboard/       the same, for TensorBoard
+
+    Attributes:
+        path: the folder.
+        config: what was read from it.
+        kind: what is trained there, as config.json says it.
+        config_type: the class of its configs.
+
+    Raises:
+        InvalidRun: no training stands there, or one of another kind or format.
+    """
+
+    kind: str
+    config_type: type[ConfigT]
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config: ConfigT = self.config_type.from_json(self._read_config())
+
+    @classmethod
+    def create(cls, path: str | Path, config: ConfigT) -> Self:
+        """Begin a training, or open the one that stands there with the same config.
+
+        Raises:
+            OutputExists: something else stands there; nothing is touched.
+            InvalidRun: a training with another config stands there.
+        """
+        path = Path(path)
+        if (path / "config.json").exists():
+            found = cls(path)
+            # As JSON, which knows no tuples: a config that was read equals the one that was written.
+            there, asked = (json.loads(json.dumps(each.to_json())) for each in (found.config, config))
+            if changed := [f"{name}: {tell_graph(there[name])!r} there, {tell_graph(asked[name])!r} asked"
+                           for name in asked if there[name] != asked[name]]:  # fmt: skip
+                raise InvalidRun(f"{path} holds another {cls.kind} ({'; '.join(changed)}); give another --out")
+            return found
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise OutputExists(f"{path} exists and holds no {cls.kind}; give another --out")
+        config.check()
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / "versions.json", _versions())
+        write_json(path / "config.json", {"format": FORMAT, "holds": cls.kind, **config.to_json()})
+        return cls(path)
+
+    def _read_config(self) -> dict[str, Any]:
+        values: dict[str, Any] = read_json(self.path / "config.json", f"{self.path} is no {self.kind} folder")
+        version, kind = values.pop("format", None), values.pop("holds", None)
+        if version != FORMAT:
+            raise InvalidRun(
+                f"{self.path} is of format {version}, this nervecord reads {FORMAT}; "
+                f"use the version that wrote it, which {self.path / 'versions.json'} names"
+            )
+        if kind != self.kind:
+            raise InvalidRun(f"{self.path} holds a {kind}, and this command works on a {self.kind}")
+        return values
+
+    def save_checkpoint(
+        self,
+        step: int,
+        policy_weights: Mapping[str, Shaped[torch.Tensor, "*shape"]],
+        training: Mapping[str, Shaped[torch.Tensor, "*shape"]],
+        state: Mapping[str, Any],
+    ) -> None:
+        """Write a checkpoint beside its place, then rename; keep the last two, and the weights of all.
+
+        Tensors are written as they are, in their own units; `step` is in environment steps.
+        """
+        folder = self.path / "checkpoints" / f"{step:012d}"
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            for name, tensors in (("weights", policy_weights), ("training", training)):
+                contiguous = {key: value.contiguous() for key, value in tensors.items()}
+                save_file(contiguous, partial / f"{name}.safetensors")
+            write_json(partial / "state.json", {"step": step, **state})
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise OSError(f"checkpoint {folder} cannot be written: {error}") from error
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+        for old in self.checkpoints()[:-_KEPT_CHECKPOINTS]:
+            with contextlib.suppress(OSError):
+                (self.path / "history").mkdir(exist_ok=True)
+                os.replace(old / "weights.safetensors", self.path / "history" / f"{old.name}.safetensors")
+            shutil.rmtree(old, ignore_errors=True)
+
+    def checkpoints(self) -> list[Path]:
+        """Return the checkpoints' folders, oldest first."""
+        folder = self.path / "checkpoints"
+        return sorted(item for item in folder.glob("*") if item.name.isdigit()) if folder.is_dir() else []
+
+    def history(self) -> dict[int, Path]:
+        """Return the file of the circuit's weights at every checkpoint so far, by environment step."""
+        files = [*(self.path / "history").glob("*.safetensors")]
+        found = {int(file.stem): file for file in files if file.stem.isdigit()}
+        found |= {int(folder.name): folder / "weights.safetensors" for folder in self.checkpoints()}
+        return dict(sorted(found.items()))
+
+    def load_checkpoint(self) -> Checkpoint | None:
+        """Return the last checkpoint that is whole, None if there is none yet; name those that are damaged.
+
+        Raises:
+            InvalidRun: there are checkpoints and all of them are damaged.
+        """
+        problems = []
+        for folder in reversed(self.checkpoints()):
+            try:
+                state = read_json(folder / "state.json", "state.json is damaged")
+                weights = load_file(folder / "weights.safetensors")
+                training = load_file(folder / "training.safetensors")
+                return Checkpoint(int(state["step"]), weights, training, state)
+            except (InvalidRun, OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+                problems.append(f"checkpoint {folder} is damaged ({error})")
+                _log.warning("nervecord: %s; the one before it is used", problems[-1])
+        if problems:
+            raise InvalidRun(f"{problems[0]}, and no other is whole; train again with another --out")
+        return None
+
+    @property
+    def done(self) -> bool:
+        """Whether training has reached its last step."""
+        checkpoint = self.load_checkpoint()
+        return checkpoint is not None and bool(checkpoint.state.get("done"))
+
+    def metrics(self) -> pd.DataFrame:
+        """Return the metrics' table with columns step (in environment steps), metric, value (in its own unit)."""
+        return read_metrics(self.path / "metrics.csv")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds: the circuit's weights, the learner's tensors, and the rest as JSON."""
+
+    step: int
+    weights: dict[str, torch.Tensor]
+    training: dict[str, torch.Tensor]
+    state: dict[str, Any]
+
+
+def holds(path: str | Path) -> str:
+    """Return the kind of training that a folder holds.
+
+    Raises:
+        InvalidRun: it holds none.
+    """
+    values = read_json(Path(path) / "config.json", f"{path} is no run folder")
+    return str(values.get("holds", "run")) if isinstance(values, dict) else "run"
+
+
+def read_metrics(path: Path) -> pd.DataFrame:
+    """Read a metrics' table, without a last row that a killed process left unfinished.
+
+    Raises:
+        InvalidRun: it is no such table.
+    """
+    whole: list[list[str]] = []
+    try:
+        if path.exists():
+            text = path.read_text(encoding="utf-8")
+            rows = csv.reader(text[: text.rfind("\n") + 1].splitlines()[1:])
+            whole = [row for row in rows if len(row) == 3]
+        table = pd.DataFrame(whole, columns=["step", "metric", "value"])
+        return table.astype({"step": int, "value": float})
+    except (ValueError, OverflowError, csv.Error) as error:
+        raise InvalidRun(f"{path} is damaged: {error}; its columns are step, metric and value, in UTF-8") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json_text(value) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a file beside `path`, then rename it there; on failure leave nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with errors_of(path):
+            write(partial)
+            os.replace(partial, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
+
+
+@contextlib.contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Let errors of the system name the file that the user knows, and not one beside it or none, as HDF5 does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.errno not in errno.errorcode:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file; `what` begins the error's line.
+
+    Raises:
+        InvalidRun: it is missing or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InvalidRun(f"{what}: {path.name} is missing") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidRun(f"{what}: {path.name} cannot be read ({error})") from error
+
+
+def _versions() -> dict[str, Any]:
+    found: dict[str, str | None] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    machine = {"platform": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
+    return {"packages": found, "machine": machine, "torch_threads": torch.get_num_threads()}

@@ -1,0 +1,1 @@
+"""Many runs: sweeps, ablations, comparisons, transfer."""

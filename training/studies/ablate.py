@@ -1,0 +1,127 @@
+"""What each part of the NCAP prior is worth: circuits without it, before and after training."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ...circuits import CIRCUITS
+from ...drawing.figures import ablation_bars, figure_svg
+from ...errors import CircuitMismatch, InvalidRun, OutputExists
+from ...intervals import bootstrap_iqm
+from ..learning.engine import Engine
+from ..runs.config import RunConfig
+from ..runs.folder import write_text, write_whole
+from ..runs.scores import Store
+from .trials import Trial, run_trials
+
+_STUDY = "ablation"
+# Name of each choice: with the prior, without it, and the circuit's option with both values.
+_CHOICES: tuple[tuple[str, str, str, Any, Any], ...] = (
+    ("shared", "unshared", "sharing", True, False),
+    ("signed", "unsigned", "sign_constraints", True, False),
+    ("constant", "uniform", "init", "constant", "uniform"),
+)
+_PARTS: Mapping[str, Mapping[str, Any]] = {
+    "no proprioception": {"proprioception": False},
+    "no oscillator": {"oscillator": False},
+}
+
+
+def lattice() -> dict[str, dict[str, Any]]:
+    """Return the options of every ablation by its label, the whole prior first.
+
+    Weight sharing x sign constraints x constant initial weights, and the whole prior without each of its
+    two sources of rhythm.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for choice in itertools.product((0, 1), repeat=len(_CHOICES)):
+        label = ", ".join(names[taken] for names, taken in zip(_CHOICES, choice, strict=True))
+        found[label] = {names[2]: names[3 + taken] for names, taken in zip(_CHOICES, choice, strict=True)}
+    return found | {label: dict(options) for label, options in _PARTS.items()}
+
+
+def ablation_trials(config: RunConfig, seeds: int) -> dict[str, Trial]:
+    """Return the trials of every ablation of a config's circuit, by name.
+
+    Raises:
+        CircuitMismatch: the circuit has no such parts to leave out.
+        InvalidRun: no seeds.
+    """
+    if seeds < 1:
+        raise InvalidRun(f"seeds is {seeds}; give 1 or more")
+    needed = {option for options in lattice().values() for option in options}
+    able = [name for name, entry in CIRCUITS.working().items() if needed <= entry.options.keys()]
+    if config.circuit not in able:
+        raise CircuitMismatch(f"ablate takes {' or '.join(able)}; {config.circuit} has no such parts to leave out")
+    trials = {}
+    for label, options in lattice().items():
+        chosen = dataclasses.replace(config, circuit_options={**config.circuit_options, **options})
+        chosen.check()
+        for seed in range(config.seed, config.seed + seeds):
+            name = f"{_STUDY}/{config.algorithm}/{label.replace(', ', '-').replace(' ', '-')}/{seed}"
+            trials[name] = Trial(_STUDY, label, dataclasses.replace(chosen, seed=seed), untrained=True)
+    return trials
+
+
+def ablate(
+    config: RunConfig,
+    out: str | Path,
+    seeds: int = 5,
+    episodes: int = 20,
+    workers: int | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train a circuit without each part of its prior; keep every score in `out`/results.sqlite.
+
+    The table and its figure are written as ablation.csv and ablation.svg. Started again, it does what is
+    left.
+
+    Returns:
+        One row per ablation: agent, weights, seeds, and the IQM over seeds of the mean return before
+        (untrained) and after training (trained), each with its 95 % interval (_low, _high). Returns are sums of
+        rewards and have no unit.
+
+    Raises:
+        CircuitMismatch: the circuit has no such parts to leave out.
+        InvalidRun: a folder holds a run of another config.
+        OutputExists: a table or figure stands in `out` that no ablation wrote.
+    """
+    out = Path(out)
+    store, csv, svg = Store(out / "results.sqlite"), out / "ablation.csv", out / "ablation.svg"
+    trials = ablation_trials(config, seeds)
+    if not store.path.exists():
+        for path in (csv, svg):
+            if path.exists():
+                raise OutputExists(f"{path} exists and no ablation wrote it; give another --out")
+    run_trials(trials, out / "runs", store, episodes, workers, engine, address, progress)
+    table = ablation_table(store.read(_STUDY))
+    write_whole(csv, lambda partial: table.to_csv(partial, index=False))
+    write_text(svg, figure_svg(ablation_bars(table)))
+    return table
+
+
+def ablation_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the table that `ablate` returns, one row per ablation, of the scores of its study.
+
+    Scores are the rows of its `Store`. Returns have no unit.
+    """
+    returns = scores[(scores["metric"] == "return") & scores["episode"].notna()]
+    rows = []
+    for agent in lattice():
+        of_agent = returns[returns["agent"] == agent]
+        if of_agent.empty:
+            continue
+        row: dict[str, Any] = {"agent": agent, "weights": int(of_agent["weights"].iloc[0])}
+        for stage in ("untrained", "trained"):
+            found = bootstrap_iqm(of_agent[of_agent["stage"] == stage].groupby("seed")["value"].mean())
+            row |= {"seeds": found.n, stage: found.mean, f"{stage}_low": found.low, f"{stage}_high": found.high}
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,132 @@
+"""Several runs side by side: seeds of one config together, curves with intervals, one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...drawing.figures import figure_svg, interval_curves
+from ...envs import make_body
+from ...errors import InvalidRun, OutputExists
+from ...intervals import bootstrap_iqm, probability_of_improvement
+from ..rollouts.evaluate import Evaluation, evaluate
+from ..runs.folder import write_text, write_whole
+from ..runs.held_graphs import tell_graph
+from ..runs.run import Run, read_evaluation
+from ..runs.scores import Store
+from .trials import curve_rows, run_facts
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What a comparison came to.
+
+    Attributes:
+        table: one row per group of runs that differ in their seed alone: IQM of the mean return over
+            seeds with its 95 % interval (no unit), the net speed, m/s, and the probability that a seed beats
+            one of the first group.
+        path: the folder with table.csv, results.sqlite (every score; see `Store`) and curves.svg.
+    """
+
+    table: pd.DataFrame
+    path: Path
+
+
+def compare(
+    runs: Sequence[Run | str | Path], out: str | Path, episodes: int = 20, progress: bool = False
+) -> Comparison:
+    """Evaluate runs that were not yet, group them by config, and write table and curves to `out`.
+
+    Raises:
+        InvalidRun: fewer than two runs, one that is no run or not trained, or the same seed twice in a group.
+        OutputExists: something stands in `out` that no comparison wrote.
+    """
+    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    out = Path(out)
+    if len(opened) < 2:
+        raise InvalidRun(f"{len(opened)} run to compare; give two or more")
+    store = Store(out / "results.sqlite")
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or len(store.read("comparison")))):
+        raise OutputExists(f"{out} exists and holds no comparison; give another --out")
+    groups = _groups(opened)
+    for label, members in groups.items():
+        for run in members:
+            about = {"study": "comparison", "agent": label, **run_facts(run.config)}
+            store.put(str(run.path), [{**about, **row} for row in _rows(run, episodes, progress)])
+    table = _table(store.read("comparison"), {label: [str(run.path) for run in runs] for label, runs in groups.items()})
+    write_whole(out / "table.csv", lambda partial: table.to_csv(partial, index=False))
+    curves = {label: [_curve(run) for run in members] for label, members in groups.items()}
+    figure = interval_curves({label: seeds for label, seeds in curves.items() if all(len(s) for s, _ in seeds)})
+    write_text(out / "curves.svg", figure_svg(figure))
+    return Comparison(table, out)
+
+
+def _groups(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Group runs whose configs differ in the seed alone; name groups by what differs between them."""
+    facts = [_facts(run) for run in runs]
+    names = [name for name in facts[0] if len({json.dumps(fact[name], sort_keys=True) for fact in facts}) > 1]
+    groups: dict[str, list[Run]] = {}
+    for run, fact in zip(runs, facts, strict=True):
+        label = ", ".join(str(fact[name]) if isinstance(fact[name], str) else f"{name} {fact[name]}" for name in names)
+        members = groups.setdefault(label or "all", [])
+        if any(other.config.seed == run.config.seed for other in members):
+            raise InvalidRun(f"seed {run.config.seed} of {label or 'this config'} is there twice; give each run once")
+        members.append(run)
+    return groups
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    facts = run.config.to_json()
+    del facts["seed"], facts["checkpoint_every"], facts["evaluate_every"]
+    options = tell_graph(run.config.circuit_options)
+    return {**facts, "body": make_body(run.config.body).name, "circuit_options": options}
+
+
+def _rows(run: Run, episodes: int, progress: bool) -> Iterator[dict[str, Any]]:
+    """Return a run's curve and its evaluation, which is made if it is missing, as rows for the store."""
+    path = run.path / "evaluation.json"
+    if not path.exists():
+        evaluate(run, episodes, progress=progress)
+    found = read_evaluation(path)
+    assert found is not None
+    yield from curve_rows(run)
+    place = {"stage": "trained", "step": run.config.steps, "body": make_body(run.config.body).name}
+    for row in Evaluation({name: np.array(values) for name, values in found["episodes"].items()}).rows():
+        yield {**place, **row}
+
+
+def _table(scores: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    trained = scores[scores["stage"] == "trained"]
+    means = trained.pivot_table(index="source", columns="metric", values="value")
+    first = means.loc[list(next(iter(groups.values())))]["return"]
+    rows = []
+    for number, (label, sources) in enumerate(groups.items()):
+        members = means.loc[list(sources)]
+        found = bootstrap_iqm(members["return"])
+        better = probability_of_improvement(members["return"], first)
+        rows.append(
+            {
+                "group": label,
+                "seeds": len(members),
+                "return": found.mean,
+                "low": found.low,
+                "high": found.high,
+                "net_speed": float(members["net_speed"].mean()),
+                "beats_first": better.mean if number else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _curve(run: Run) -> tuple[list[float], list[float]]:
+    table = run.metrics()
+    # Without the learner's noise where training was evaluated.
+    metric = "eval/return" if (table["metric"] == "eval/return").any() else "rollout/ep_rew_mean"
+    rows = table[table["metric"] == metric]
+    return rows["step"].tolist(), rows["value"].tolist()

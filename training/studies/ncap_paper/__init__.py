@@ -1,0 +1,1 @@
+"""The claims of the NCAP paper, reproduced."""

@@ -1,0 +1,118 @@
+"""Many runs from one file: the product of what varies, in processes or on Ray, resumable at any point."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ...errors import InvalidRun, UnknownName
+from ..learning.engine import Engine
+from ..runs.config import RunConfig
+from ..runs.held_graphs import tell_graph
+from ..runs.scores import Store
+from .trials import Trial, run_trials
+
+_FIELDS = {field.name for field in dataclasses.fields(RunConfig)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """What a sweep is.
+
+    Attributes:
+        base: fields of every run's `RunConfig`, over its defaults.
+        vary: for some fields, the values whose product is run.
+        episodes: of each run's evaluation.
+    """
+
+    base: Mapping[str, Any]
+    vary: Mapping[str, list[Any]]
+    episodes: int = 20
+
+    def __post_init__(self) -> None:
+        for name in [*self.base, *self.vary]:
+            if name not in _FIELDS:
+                raise UnknownName("field of a run", name, sorted(_FIELDS))
+        for name, values in self.vary.items():
+            if not isinstance(values, list) or not values:
+                raise InvalidRun(f"vary.{name} is {values!r}; give a list of values, such as [0, 1, 2]")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Sweep:
+        """Read a TOML file with the tables `base` and `vary`.
+
+        Raises:
+            InvalidRun: it cannot be read, or holds something else.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text())
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise InvalidRun(f"{path} cannot be read: {error}") from error
+        if unknown := values.keys() - {"base", "vary", "episodes"}:
+            raise UnknownName("part of a sweep", min(unknown), ["base", "episodes", "vary"])
+        return cls(values.get("base", {}), values.get("vary", {}), values.get("episodes", 20))
+
+    def configs(self) -> dict[str, RunConfig]:
+        """Return every run's config by the name of its folder.
+
+        Raises:
+            NervecordError: a value is wrong; nothing is run.
+        """
+        found = {}
+        for values in itertools.product(*self.vary.values()):
+            chosen = dict(zip(self.vary, values, strict=True))
+            name = "-".join(_as_name(value) for value in values) or "run"
+            found[name] = RunConfig(**{**self.base, **chosen})
+        return found
+
+
+def sweep(
+    plan: Sweep | str | Path,
+    out: str | Path,
+    workers: int | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Run what is not done yet, each run a folder in `out`, and keep every score in `out`/results.sqlite.
+
+    A run that cannot be (an algorithm without memory for a circuit that has one) keeps its reason in the
+    table; the others go on. Started again, it does what is left.
+
+    Returns:
+        One row per run: its name, what varies, the means over its evaluation's episodes (the return has no
+        unit, net_speed is in m/s), and a note.
+
+    Raises:
+        InvalidRun, UnknownName: the plan is wrong; nothing is run.
+    """
+    plan = plan if isinstance(plan, Sweep) else Sweep.read(plan)
+    out = Path(out)
+    configs = plan.configs()
+    trials = {name: Trial("sweep", name, config) for name, config in configs.items()}
+    store = Store(out / "results.sqlite")
+    run_trials(trials, out, store, plan.episodes, workers, engine, address, progress)
+    scores = store.read("sweep")
+    means = scores[scores["stage"] == "trained"].pivot_table(index="source", columns="metric", values="value")
+    notes = scores.groupby("source")["note"].first()
+    return pd.DataFrame([
+        {"run": name, **{field: _plain(getattr(config, field)) for field in plan.vary},
+         **(means.loc[name].to_dict() if name in means.index else {}), "note": notes[name] or ""}
+        for name, config in configs.items()
+    ])  # fmt: skip
+
+
+def _as_name(value: Any) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return "".join(letter if letter.isalnum() or letter in "._" else "_" for letter in text).strip("_") or "default"
+
+
+def _plain(value: Any) -> Any:
+    told = tell_graph(value)
+    return getattr(told, "name", told)
