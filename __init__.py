@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from .envs.registration import register_environments
 
 if TYPE_CHECKING:
-    from .training.films import render as render
+    from .pages.report import report as report
     from .training.learning.train import RunConfig as RunConfig
     from .training.learning.train import train as train
     from .training.probes.probing import probe as probe
-    from .training.report import report as report
     from .training.rollouts.evaluate import evaluate as evaluate
     from .training.studies.transfer import transfer as transfer
+    from .videos.films import render as render
 
 __version__ = "0.1.0"
 
@@ -27,8 +27,8 @@ _LAZY = {
     "evaluate": ".training.rollouts.evaluate",
     "transfer": ".training.studies.transfer",
     "probe": ".training.probes.probing",
-    "render": ".training.films",
-    "report": ".training.report",
+    "render": ".videos.films",
+    "report": ".pages.report",
 }
 __all__ = ["RunConfig", "evaluate", "probe", "render", "report", "train", "transfer"]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from nervecord import extras
 from nervecord.circuits import load_graph
+from nervecord.cli import main as cli
+from nervecord.cli.main import main
+from nervecord.cli.parsing import _in_one_line
 from nervecord.errors import MissingDependency
-from nervecord.training import cli
-from nervecord.training.cli import main
+from nervecord.pages.report import report
 from nervecord.training.learning.train import train
-from nervecord.training.parsing import _in_one_line
-from nervecord.training.report import report
 from nervecord.training.rollouts import evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run

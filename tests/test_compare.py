@@ -5,8 +5,8 @@ import json
 
 import pandas as pd
 import pytest
+from nervecord.cli.main import main
 from nervecord.errors import InvalidRun, OutputExists
-from nervecord.training.cli import main
 from nervecord.training.learning.train import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run

@@ -7,8 +7,8 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 from nervecord.circuits import CIRCUITS
+from nervecord.cli.main import main
 from nervecord.envs.bodies import swimmer as bodies
-from nervecord.training.cli import main
 from nervecord.training.probes import PROBES
 
 ROOT = Path(__file__).parents[1]

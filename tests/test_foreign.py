@@ -3,8 +3,8 @@
 import json
 
 import pytest
+from nervecord.cli.main import main
 from nervecord.envs.sb3_env import SwimmerVecEnv
-from nervecord.training.cli import main
 from stable_baselines3 import PPO
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from nervecord.circuits import Cell, Contact, Graph, load_graph
 from nervecord.circuits.connectome.files import graph_json
+from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch
-from nervecord.training.cli import main
 
 CELLS = """name,class,role,position,side
 DB1,DB,motor,0.1,

@@ -5,12 +5,12 @@ import json
 import pytest
 from nervecord.circuits import load_graph
 from nervecord.errors import InvalidRun
+from nervecord.sharing.hub import export, import_run
 from nervecord.training.learning.curriculum import CurriculumConfig
 from nervecord.training.learning.train import summary, train
 from nervecord.training.rollouts.evaluate import evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
-from nervecord.training.share import export, import_run
 from nervecord.training.studies.compare import compare
 from nervecord.training.studies.sweep import Sweep
 

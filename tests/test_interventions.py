@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from nervecord.circuits import NCAP, Circuit
+from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
-from nervecord.training.cli import main
 from nervecord.training.learning.train import train
 from nervecord.training.rollouts.evaluate import evaluate
 from nervecord.training.rollouts.interventions import Intervention, check, pins_at

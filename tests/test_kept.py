@@ -6,12 +6,12 @@ import math
 
 import pandas as pd
 import pytest
+from nervecord.cli.main import main
 from nervecord.errors import OutputExists
 from nervecord.files import json_text
-from nervecord.training.cli import main
+from nervecord.pages.page_data import learning_data
+from nervecord.pages.report import gallery, report
 from nervecord.training.learning.train import train
-from nervecord.training.page_data import learning_data
-from nervecord.training.report import gallery, report
 from nervecord.training.rollouts.evaluate import evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run

@@ -10,10 +10,10 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervecord.circuits import RecurrentCircuit
+from nervecord.cli.main import main
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.envs.tasks.bits import answers, draw_bits, draw_length
 from nervecord.errors import CircuitMismatch, InvalidAction, InvalidRun, InvalidTask, TrainingDiverged, UnknownName
-from nervecord.training.cli import main
 from nervecord.training.learning.curriculum import CurriculumConfig, CurriculumRun, _Course, curriculum
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run

@@ -4,8 +4,8 @@ import dataclasses
 import json
 
 import pytest
+from nervecord.cli.main import main
 from nervecord.errors import InvalidRun
-from nervecord.training.cli import main
 from nervecord.training.learning.train import train
 from nervecord.training.runs.algorithms import ALGORITHMS
 from nervecord.training.runs.config import RunConfig

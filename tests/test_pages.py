@@ -2,13 +2,13 @@
 
 import pytest
 from browser import opened
-from nervecord.training.cli import main
-from nervecord.training.films import render
+from nervecord.cli.main import main
+from nervecord.pages.report import gallery, report
 from nervecord.training.learning.train import train
 from nervecord.training.probes.probing import probe
-from nervecord.training.report import gallery, report
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.studies.transfer import transfer
+from nervecord.videos.films import render
 
 
 @pytest.fixture(scope="module")

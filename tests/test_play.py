@@ -11,14 +11,14 @@ import urllib.request
 import numpy as np
 import pytest
 from browser import opened
+from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidBody, NervecordError, UnknownName
-from nervecord.training.cli import main
+from nervecord.pages.player import Player
 from nervecord.training.learning.train import train
-from nervecord.training.player import Player
 from nervecord.training.runs.config import RunConfig
 
 pytest.importorskip("aiohttp", reason="the server is an extra: pip install 'nervecord[play]'")
-from nervecord.training.play import PlayServer
+from nervecord.pages.play import PlayServer
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun
-from nervecord.training.cli import main
 from nervecord.training.learning.populations import open_evaluator
 from nervecord.training.learning.train import _Training, train
 from nervecord.training.runs.config import RunConfig

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 import xarray
+from nervecord.cli.main import main
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidRecording, InvalidRun, UnknownName
-from nervecord.training.cli import main
+from nervecord.pages.report import report
 from nervecord.training.learning.train import train
 from nervecord.training.probes import PROBES
 from nervecord.training.probes.probing import chosen, merged, probe
-from nervecord.training.report import report
 from nervecord.training.rollouts.history import history
 from nervecord.training.rollouts.record import record, record_model
 from nervecord.training.rollouts.recording import Recording

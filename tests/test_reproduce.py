@@ -7,8 +7,8 @@ import sqlite3
 import numpy as np
 import pandas as pd
 import pytest
+from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun, OutputExists, UnknownName
-from nervecord.training.cli import main
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.scores import Store
 from nervecord.training.studies.ablate import ablate, lattice

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from nervecord.cli.main import main
 from nervecord.errors import InvalidRun, OutputExists
-from nervecord.training.cli import main
+from nervecord.pages.report import report
+from nervecord.sharing.hub import export, import_run
 from nervecord.training.learning.train import train
-from nervecord.training.report import report
 from nervecord.training.rollouts.evaluate import evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
-from nervecord.training.share import export, import_run
 from safetensors.torch import load_file, save_file
 
 CONFIG = RunConfig(

@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
+from nervecord.cli.main import main
 from nervecord.errors import InvalidRun, UnknownName
-from nervecord.training.cli import main
 from nervecord.training.learning.train import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 from nervecord.circuits import ladder
+from nervecord.cli.main import main
 from nervecord.errors import InvalidRecording
-from nervecord.training.cli import main
 from nervecord.training.rollouts.recording import Recording
-from nervecord.training.worm_compare import compare_worms
-from nervecord.training.worm_data import CalciumRecording, read_worms
+from nervecord.worm.compare import compare_worms
+from nervecord.worm.data import CalciumRecording, read_worms
 from scipy.signal import lfilter
 
 pa = pytest.importorskip("pyarrow", reason="calcium recordings are parquet: pip install pyarrow")

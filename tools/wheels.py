@@ -55,10 +55,8 @@ def main() -> int:
 
 
 def build_wheel(folder: Path) -> Path:
-    """Build this checkout's wheel into `folder`."""
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT], check=True, capture_output=True
-    )
+    """Build this checkout's wheel into `folder`, from its source archive, so that no old build folder gets into it."""
+    subprocess.run([sys.executable, "-m", "build", "--outdir", folder, ROOT], check=True, capture_output=True)
     return next(folder.glob("*.whl"))
 
 

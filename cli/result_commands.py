@@ -10,7 +10,7 @@ from typing import Any
 import tyro
 
 from ..errors import OutputExists, UnknownName
-from .commands import Command, Intervening, OnRun, OnRunOrModel
+from .run_commands import Command, Intervening, OnRun, OnRunOrModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Record(OnRunOrModel):
 
     def run(self) -> dict[str, Any]:
         """Record, and return the file."""
-        from .rollouts.history import history
-        from .rollouts.record import record, record_model
-        from .runs.run import Run
+        from ..training.rollouts.history import history
+        from ..training.rollouts.record import record, record_model
+        from ..training.runs.run import Run
 
         if self.out.suffix != ".nc":
             raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
@@ -58,7 +58,7 @@ class Probe(Intervening):
 
     def run(self) -> dict[str, Any]:
         """Measure, and return the numbers with their units, and the words."""
-        from .probes.probing import merged, probe
+        from ..training.probes.probing import merged, probe
 
         found = probe(self.path, self.probes, self.episodes, self.interventions, progress=not self.json)
         if self.json:
@@ -97,7 +97,7 @@ class Render(Intervening, OnRun):
 
     def run(self) -> dict[str, Any]:
         """Film, and return the film's path."""
-        from .films import render
+        from ..videos.films import render
 
         path = render(
             self.path,
@@ -122,7 +122,7 @@ class Report(Command):
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
-        from .report import report
+        from ..pages.report import report
 
         return {"report": str(report(*self.runs, out=self.out))}
 
@@ -140,7 +140,7 @@ class Play(OnRun):
         """Serve until interrupted."""
         import contextlib
 
-        from .play import play
+        from ..pages.play import play
 
         with contextlib.suppress(KeyboardInterrupt):
             play(self.path, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
@@ -158,7 +158,7 @@ class Gallery(Command):
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
-        from .report import gallery
+        from ..pages.report import gallery
 
         return {"gallery": str(gallery(*self.runs, out=self.out))}
 
@@ -180,7 +180,7 @@ class Export(OnRun):
 
     def run(self) -> dict[str, Any]:
         """Export, and return the folder and the address it was uploaded to."""
-        from .share import export, push
+        from ..sharing.hub import export, push
 
         folder = export(self.path, self.out, self.film, progress=not self.json)
         uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
@@ -198,8 +198,8 @@ class Import(Command):
 
     def run(self) -> dict[str, Any]:
         """Import, and return what the run has reached."""
-        from .learning.train import summary
-        from .share import import_run
+        from ..sharing.hub import import_run
+        from ..training.learning.train import summary
 
         return summary(import_run(self.path, self.out))
 
@@ -276,14 +276,14 @@ def _circuits() -> dict[str, Any]:
 
 
 def _algorithms() -> dict[str, Any]:
-    from .runs.algorithms import ALGORITHMS
-    from .runs.config import trainable
+    from ..training.runs.algorithms import ALGORITHMS
+    from ..training.runs.config import trainable
 
     return {name: [algorithm.doc, f"trains {', '.join(trainable(name))}"] for name, algorithm in ALGORITHMS.items()}
 
 
 def _probes() -> dict[str, Any]:
-    from .probes import PROBES
+    from ..training.probes import PROBES
 
     return PROBES.docs(lambda probe: probe.doc)
 

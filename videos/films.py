@@ -7,11 +7,11 @@ from pathlib import Path
 
 from ..envs import Body, make_body
 from ..errors import InvalidRun
-from ..videos.encode import check_output
-from ..videos.render import render_recording
-from .rollouts.interventions import Intervention
-from .rollouts.record import record
-from .runs.run import Run
+from ..training.rollouts.interventions import Intervention
+from ..training.rollouts.record import record
+from ..training.runs.run import Run
+from .encode import check_output
+from .render import render_recording
 
 
 def render(

@@ -1,6 +1,6 @@
 """What the worm's wiring is worth: the numbers and curves of docs/results/connectome.md.
 
-python -m nervecord.benchmarks.connectome runs/connectome
+python -m nervecord.benchmarks.results.connectome runs/connectome
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import pandas as pd
 import torch
 import tyro
 
-from ..circuits import load_graph, make_circuit
-from ..drawing.figures import figure_svg, interval_curves
-from ..training.rollouts.evaluate import evaluate_agent
-from ..training.runs.config import RunConfig
-from ..training.runs.folder import write_text
-from ..training.runs.run import make_policy
-from ..training.runs.scores import Store
-from ..training.studies.trials import Trial, run_trials
+from ...circuits import load_graph, make_circuit
+from ...drawing.figures import figure_svg, interval_curves
+from ...training.rollouts.evaluate import evaluate_agent
+from ...training.runs.config import RunConfig
+from ...training.runs.folder import write_text
+from ...training.runs.run import make_policy
+from ...training.runs.scores import Store
+from ...training.studies.trials import Trial, run_trials
 from .tables import returns_table
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12")

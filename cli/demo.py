@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .films import render
-from .learning.train import train
-from .probes.probing import probe
-from .report import report
-from .rollouts.evaluate import evaluate
-from .runs.config import RunConfig
-from .studies.transfer import transfer, transfer_table
+from ..pages.report import report
+from ..training.learning.train import train
+from ..training.probes.probing import probe
+from ..training.rollouts.evaluate import evaluate
+from ..training.runs.config import RunConfig
+from ..training.studies.transfer import transfer, transfer_table
+from ..videos.films import render
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer6-eel", "swimmer6-thick")
 

@@ -1,6 +1,6 @@
 """What is forgotten when a swimmer learns on: the numbers of docs/results/continual.md.
 
-python -m nervecord.benchmarks.continual runs/continual
+python -m nervecord.benchmarks.results.continual runs/continual
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 import pandas as pd
 import tyro
 
-from ..intervals import Interval, bootstrap_iqm
-from ..training.runs.config import RunConfig
-from ..training.runs.folder import write_text
-from ..training.runs.scores import Store
-from ..training.studies.trials import Trial, run_trials
+from ...intervals import Interval, bootstrap_iqm
+from ...training.runs.config import RunConfig
+from ...training.runs.folder import write_text
+from ...training.runs.scores import Store
+from ...training.studies.trials import Trial, run_trials
 
 FIRST = "swimmer6"
 # Environment steps on the first body, and on the one after it.

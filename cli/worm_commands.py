@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import tyro
 
 from ..errors import OutputExists
-from .commands import Command
+from .run_commands import Command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +43,10 @@ class CompareWorms(Command):
     def run(self) -> dict[str, Any]:
         """Compare, write numbers and figure, and return the numbers with their units."""
         from ..drawing.figures import figure_svg
-        from .rollouts.recording import Recording
-        from .runs.folder import write_json, write_text
-        from .worm_compare import compare_worms
-        from .worm_data import read_worms
+        from ..training.rollouts.recording import Recording
+        from ..training.runs.folder import write_json, write_text
+        from ..worm.compare import compare_worms
+        from ..worm.data import read_worms
 
         recording = Recording.load(self.recording)
         out = self.out or self.recording.with_name(f"{self.recording.stem}_worms")

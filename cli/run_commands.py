@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import tyro
 
 from ..errors import InvalidRun, UnknownName
-from .learning.engine import Engine
+from ..training.learning.engine import Engine
 from .parsing import Steps
 
 
@@ -84,8 +84,8 @@ class Train(_Spread):
     def run(self) -> dict[str, Any]:
         """Train, and return a summary."""
         from ..envs.deficits import Deficit
-        from .learning.train import summary, train
-        from .runs.config import RunConfig
+        from ..training.learning.train import summary, train
+        from ..training.runs.config import RunConfig
 
         config = RunConfig(
             circuit=self.circuit,
@@ -134,7 +134,7 @@ class Curriculum(Command):
 
     def run(self) -> dict[str, Any]:
         """Train, and return what was solved."""
-        from .learning.curriculum import CurriculumConfig, curriculum, curriculum_summary
+        from ..training.learning.curriculum import CurriculumConfig, curriculum, curriculum_summary
 
         options = {name: _value(text) for name, text in _pairs(self.options)}
         known = {field.name for field in dataclasses.fields(CurriculumConfig)} - {
@@ -177,7 +177,7 @@ class Intervening(Command):
     @property
     def interventions(self) -> list[Any]:
         """What is done to neurons, and when."""
-        from .rollouts.interventions import Intervention
+        from ..training.rollouts.interventions import Intervention
 
         return [
             *(Intervention.parse("silence", text) for text in self.silence),
@@ -194,9 +194,9 @@ class Resume(_Spread, OnRun):
 
     def run(self) -> dict[str, Any]:
         """Go on, and return a summary."""
-        from .learning.curriculum import CurriculumRun, curriculum, curriculum_summary
-        from .learning.train import resume, summary
-        from .runs.folder import holds
+        from ..training.learning.curriculum import CurriculumRun, curriculum, curriculum_summary
+        from ..training.learning.train import resume, summary
+        from ..training.runs.folder import holds
 
         if holds(self.path) == CurriculumRun.kind:
             config = CurriculumRun(self.path).config
@@ -241,7 +241,7 @@ class Evaluate(OnRunOrModel):
 
     def run(self) -> dict[str, Any]:
         """Evaluate, and return estimates with their intervals."""
-        from .rollouts.evaluate import evaluate, evaluate_model
+        from ..training.rollouts.evaluate import evaluate, evaluate_model
 
         if model := self.model():
             result = evaluate_model(*model, self.episodes, progress=not self.json)
@@ -263,7 +263,7 @@ class Transfer(OnRun):
 
     def run(self) -> Any:
         """Test, and return the table."""
-        from .studies.transfer import transfer
+        from ..training.studies.transfer import transfer
 
         table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
         if self.json:

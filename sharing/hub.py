@@ -17,14 +17,14 @@ from .. import __version__
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..extras import require
-from .films import render
-from .learning.train import summary
-from .rollouts.evaluate import evaluate
-from .runs.config import RunConfig
-from .runs.folder import FORMAT, read_json, read_metrics, write_json, write_text
-from .runs.held_graphs import tell_graph
-from .runs.options import Allowed, ListOf, Number, wrong_value
-from .runs.run import Run, read_evaluation
+from ..training.learning.train import summary
+from ..training.rollouts.evaluate import evaluate
+from ..training.runs.config import RunConfig
+from ..training.runs.folder import FORMAT, read_json, read_metrics, write_json, write_text
+from ..training.runs.held_graphs import tell_graph
+from ..training.runs.options import Allowed, ListOf, Number, wrong_value
+from ..training.runs.run import Run, read_evaluation
+from ..videos.films import render
 
 _FILM_SECONDS = 10.0
 _KEPT = ("metrics.csv", "evaluation.json", "versions.json")
@@ -203,7 +203,7 @@ def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bo
 
 def _card(run: Run, film: bool) -> str:
     config, found = run.config, read_evaluation(run.path / "evaluation.json")
-    loader = jinja2.PackageLoader("nervecord.training", ".")
+    loader = jinja2.PackageLoader(__package__, ".")
     return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
         config=config, body=make_body(config.body).name, facts=summary(run), found=found, film=film,
         model=_MODELS.get(config.circuit), units=_UNITS, version=__version__,

@@ -1,6 +1,6 @@
 """What NCAP+ reaches, and what each of its parts is worth: the numbers of docs/results/ncap-plus.md.
 
-python -m nervecord.benchmarks.ncap_plus runs/plus
+python -m nervecord.benchmarks.results.ncap_plus runs/plus
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pandas as pd
 import torch
 import tyro
 
-from ..agents.algorithms.members import Members, Round
-from ..training.runs.config import RunConfig
-from ..training.runs.folder import write_text
-from ..training.runs.run import make_policy
-from ..training.runs.scores import Store
-from ..training.studies.trials import Trial, run_trials
+from ...agents.algorithms.members import Members, Round
+from ...training.runs.config import RunConfig
+from ...training.runs.folder import write_text
+from ...training.runs.run import make_policy
+from ...training.runs.scores import Store
+from ...training.studies.trials import Trial, run_trials
 from .tables import returns_table
 
 STEPS = 192_000

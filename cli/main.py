@@ -9,9 +9,9 @@ from typing import Any
 from .. import __version__
 from ..errors import NervecordError
 from ..files import json_text
-from .commands import Curriculum, Evaluate, Resume, Train, Transfer
 from .parsing import parse
 from .result_commands import Bench, Demo, Doctor, Export, Gallery, Import, Names, Play, Probe, Record, Render, Report
+from .run_commands import Curriculum, Evaluate, Resume, Train, Transfer
 from .study_commands import Ablate, Compare, Reproduce, Sweep
 from .worm_commands import Worm
 

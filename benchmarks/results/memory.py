@@ -1,6 +1,6 @@
 """How far a CT-RNN's memory reaches under each curriculum, and what its time constants do on the way.
 
-    python -m nervecord.benchmarks.memory runs/parity --updates 10000
+    python -m nervecord.benchmarks.results.memory runs/parity --updates 10000
 
 Every curriculum is a folder that a second start skips or goes on with.
 """
@@ -17,10 +17,10 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from ..drawing.figures import curves, figure_svg
-from ..intervals import bootstrap_mean
-from ..training.learning.curriculum import CurriculumConfig, CurriculumRun, curriculum
-from ..training.runs.folder import write_text
+from ...drawing.figures import curves, figure_svg
+from ...intervals import bootstrap_mean
+from ...training.learning.curriculum import CurriculumConfig, CurriculumRun, curriculum
+from ...training.runs.folder import write_text
 
 _KINDS: tuple[Literal["multi-head", "single-head"], ...] = ("multi-head", "single-head")
 

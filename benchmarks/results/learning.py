@@ -1,6 +1,6 @@
 """Learning curves of circuits under CircuitPPO, several seeds each: what docs/results/learning.md shows.
 
-    python -m nervecord.benchmarks.learning runs/learning --studies swim cartpole acrobot cueturn
+    python -m nervecord.benchmarks.results.learning runs/learning --studies swim cartpole acrobot cueturn
 
 Every run is a folder that a second start skips or goes on with; the table is made of those that are done.
 """
@@ -27,13 +27,13 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
-from ..agents import CircuitPPO
-from ..drawing.figures import curves, figure_svg
-from ..intervals import bootstrap_mean
-from ..training.learning.train import train
-from ..training.rollouts.evaluate import evaluate
-from ..training.runs.config import RunConfig
-from ..training.runs.folder import read_json, write_json, write_text
+from ...agents import CircuitPPO
+from ...drawing.figures import curves, figure_svg
+from ...intervals import bootstrap_mean
+from ...training.learning.train import train
+from ...training.rollouts.evaluate import evaluate
+from ...training.runs.config import RunConfig
+from ...training.runs.folder import read_json, write_json, write_text
 
 _LONG, _SHORT = 500_000, 300_000
 

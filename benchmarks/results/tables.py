@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ..intervals import bootstrap_iqm
+from ...intervals import bootstrap_iqm
 
 
 def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[str], own: str = "swimmer6") -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from ..files import json_text
-from .rollouts.recording import Recording
+from ..training.rollouts.recording import Recording
 
 _POINTS = 400  # of a curve; more are thinned
 _MOMENTS = 300  # control steps
@@ -25,10 +25,10 @@ _CURVES = {"rollout/ep_rew_mean": "mean", "rollout/ep_rew_best": "best of the po
 
 def render_page(template: str, **values: Any) -> str:
     """Fill a template; the page carries its style and its script with it."""
-    own = resources.files("nervecord.training")
+    own = resources.files(__package__) / "static"
     files = {"style": "page.css", "script": "page.js", "play": "play.js"}
     carried = {name: (own / file).read_text(encoding="utf-8") for name, file in files.items()}
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("nervecord.training", "."), autoescape=True)
+    environment = jinja2.Environment(loader=jinja2.PackageLoader(__package__), autoescape=True)
     numbers = itertools.count()
     environment.filters["figure"] = lambda svg, label: embedded_svg(svg, f"figure{next(numbers)}", label)
     return environment.get_template(template).render(**carried, **values)

@@ -14,15 +14,15 @@ from .. import __version__
 from ..drawing.figures import figure_svg, learning_curve, transfer_bars
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
-from .learning.train import summary
+from ..training.learning.train import summary
+from ..training.probes import PROBES, draw_wiring
+from ..training.probes.probing import chosen, merged, probed
+from ..training.rollouts.record import record
+from ..training.rollouts.recording import Recording
+from ..training.runs.folder import read_json, write_text
+from ..training.runs.run import Run, hint_unfinished, read_evaluation
+from ..training.studies.transfer import transfer_table
 from .page_data import learning_data, moments_data, render_page
-from .probes import PROBES, draw_wiring
-from .probes.probing import chosen, merged, probed
-from .rollouts.record import record
-from .rollouts.recording import Recording
-from .runs.folder import read_json, write_text
-from .runs.run import Run, hint_unfinished, read_evaluation
-from .studies.transfer import transfer_table
 
 _LONG = 8  # sentences that are shown at once; more are folded away
 

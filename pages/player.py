@@ -13,8 +13,8 @@ from ..circuits import State
 from ..envs import Body, make_body
 from ..envs.sb3_env import SwimmerVecEnv
 from ..errors import InvalidBody, UnknownName
-from .rollouts.interventions import Intervention, check, intervene
-from .runs.run import Run
+from ..training.rollouts.interventions import Intervention, check, intervene
+from ..training.runs.run import Run
 
 LINKS = (3, 24)
 LENGTH = (0.5, 2.0)  # of a link, of its own

@@ -1,6 +1,6 @@
 """What trained agents' bodies and neurons do: the tables of docs/results/neurons.md.
 
-python -m nervecord.benchmarks.neurons runs/swim/*
+python -m nervecord.benchmarks.results.neurons runs/swim/*
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 import tyro
 
-from ..intervals import bootstrap_iqm
-from ..training.probes import Subject, run_probe
-from ..training.rollouts.evaluate import evaluate_agent
-from ..training.rollouts.record import record, record_agent
-from ..training.runs.run import Run
+from ...intervals import bootstrap_iqm
+from ...training.probes import Subject, run_probe
+from ...training.rollouts.evaluate import evaluate_agent
+from ...training.rollouts.record import record, record_agent
+from ...training.runs.run import Run
 
 _GAIT = {
     "frequency": "frequency, Hz", "wavelength": "wavelength, lengths", "travelling_index": "travelling index",

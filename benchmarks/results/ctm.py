@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..circuits import CTM, RecurrentCircuit
+from ...circuits import CTM, RecurrentCircuit
 
 _SENSORS = 8
 _CASES = ((256, 100, 1), (256, 100, 2), (64, 64, 1), (64, 64, 2))  # batch, time, ticks

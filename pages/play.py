@@ -15,11 +15,11 @@ from ..drawing.figures import figure_svg
 from ..envs import Body
 from ..errors import NervecordError
 from ..extras import require
+from ..training.probes import draw_wiring
+from ..training.runs.options import Number
+from ..training.runs.run import Run
 from .page_data import embedded_svg, render_page
 from .player import LENGTH, LINKS, Player
-from .probes import draw_wiring
-from .runs.options import Number
-from .runs.run import Run
 
 HOST = "127.0.0.1"
 _SPEEDS = (0.1, 4.0)

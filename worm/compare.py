@@ -16,10 +16,10 @@ from ..drawing.figures import COLOURS, open_axes
 from ..errors import InvalidRecording
 from ..intervals import bootstrap_mean
 from ..progress import progress_bar
-from .probes.gait import undulation_frequency
-from .probes.timescales import autocorrelation
-from .rollouts.recording import Recording
-from .worm_data import CalciumRecording
+from ..training.probes.gait import undulation_frequency
+from ..training.probes.timescales import autocorrelation
+from ..training.rollouts.recording import Recording
+from .data import CalciumRecording
 
 GAIT_RANGE = (0.3, 2.0)  # Hz, crawling on agar to swimming in water (Fang-Yen et al. 2010, PNAS 107:20323)
 _LEAST = 4  # neurons with names in common, below which a correlation structure says nothing

@@ -1,0 +1,1 @@
+"""Scripts that each made a page of docs/results; not part of the wheel."""

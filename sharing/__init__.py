@@ -1,0 +1,1 @@
+"""Runs that leave this machine: exports and their cards."""

@@ -1,0 +1,1 @@
+"""Data of the living animal, and what is compared with it."""
