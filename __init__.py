@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .envs.registration import register_environments
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .pages.report import report as report
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from .training.rollouts.evaluate import evaluate as evaluate
     from .training.studies.transfer import transfer as transfer
     from .videos.films import render as render
-
-__version__ = "0.1.0"
 
 _LAZY = {
     "RunConfig": ".training.runs.config",

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import platform
+import sys
 from pathlib import Path
 from typing import Any
 
 from .errors import MissingDependency
 
 _ROOT = Path(__file__).resolve().parent
+# Extras leave these out where they have no wheels; docs/platforms.md says the same.
+_NO_WHEELS = {
+    "dm_control": ("Python 3.13 and later (its labmaze)", sys.version_info >= (3, 13)),
+    "shimmy": ("Python 3.13 and later (its dm_control)", sys.version_info >= (3, 13)),
+    "hmmlearn": ("Python 3.14 and later", sys.version_info >= (3, 14)),
+    "rsatoolbox": ("Linux on ARM", platform.machine() == "aarch64"),
+}
 
 
 def require(module: str, extra: str, *others: str) -> Any:
@@ -21,18 +30,22 @@ def require(module: str, extra: str, *others: str) -> Any:
     try:
         found = importlib.import_module(module)
     except ImportError as error:
-        raise _missing([module.split(".")[0], *filter(_is_missing, others)], extra) from error
-    if missing := [*filter(_is_missing, others)]:
-        raise _missing(missing, extra)
+        reason = absence(extra, module, *others) or f"{module} cannot be imported: {error}"
+        raise MissingDependency(reason) from error
+    if missing := absence(extra, *others):
+        raise MissingDependency(missing)
     return found
 
 
-def _is_missing(package: str) -> bool:
-    return importlib.util.find_spec(package) is None
-
-
-def _missing(packages: list[str], extra: str) -> MissingDependency:
+def absence(extra: str, *modules: str) -> str:
+    """Say in one line which of these modules of an extra are not installed, and why; nothing where all are."""
+    packages = list(dict.fromkeys(module.split(".")[0] for module in modules))
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    for package in missing:
+        where, applies = _NO_WHEELS.get(package, ("", False))
+        if applies:
+            return f"{package} is not installed: it has no wheels for {where}"
     # A checkout is not on the package index under its own version.
-    where = f'-e "{_ROOT}[{extra}]"' if (_ROOT / "pyproject.toml").exists() else f'"nervecord[{extra}]"'
-    verb = "is" if len(packages) == 1 else "are"
-    return MissingDependency(f"{' and '.join(packages)} {verb} not installed: pip install {where}")
+    source = f'-e "{_ROOT}[{extra}]"' if (_ROOT / "pyproject.toml").exists() else f'"nervecord[{extra}]"'
+    verb = "is" if len(missing) == 1 else "are"
+    return f"{' and '.join(missing)} {verb} not installed: pip install {source}" if missing else ""

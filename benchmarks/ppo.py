@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ..agents import CircuitPPO
 from ..envs.sb3_env import SwimmerVecEnv
-from .peers import absence
+from ..extras import absence
 
 _ENVS, _STEPS, _BATCH, _UNITS, _ROLLOUTS = 64, 64, 512, 64, 16
 _COMMON: dict[str, Any] = {"n_steps": _STEPS, "batch_size": _BATCH, "n_epochs": 10, "seed": 0, "device": "cpu"}
@@ -34,7 +34,7 @@ def ppo_speed(repeats: int = 3) -> list[dict[str, Any]]:
     """
     torch.set_num_threads(1)
     makers = _makers()
-    absent = {name: reason for name in makers if (reason := absence(*_needed(name)))}
+    absent = {name: reason for name in makers if (reason := absence("bench", *_needed(name)))}
     learners = {name: make() for name, make in makers.items() if name not in absent}
     for learner in learners.values():
         learner.learn(_ENVS * _STEPS)

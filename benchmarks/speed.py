@@ -23,7 +23,7 @@ from ..agents.algorithms.es import ES
 from ..circuits import NCAP
 from ..envs import SwimmerVectorEnv, make_body
 from ..envs.sb3_env import SwimmerVecEnv
-from .peers import absence
+from ..extras import absence
 
 _BODY, _JOINTS, _SUBSTEPS, _THREADS = "swimmer6", 5, 15, 2
 _GYMNASIUM = "gymnasium-swimmer"  # 3 links, and 4 physics steps of 10 ms a step, by RK4
@@ -59,7 +59,7 @@ def speed(repeats: int = 3) -> list[dict[str, Any]]:
         name: reason
         for name in cases
         for peer, module in _PEERS.items()
-        if peer in name and (reason := absence(module))
+        if peer in name and (reason := absence("bench", module))
     }
     cases = {name: measure for name, measure in cases.items() if name not in absent}
     found: dict[str, list[float]] = {name: [] for name in cases}

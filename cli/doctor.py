@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .. import __version__
+from ..version import __version__
 from ..videos.view3d import INSTALL, probe_renderer
 
 _PACKAGES = (

@@ -6,9 +6,9 @@ import errno
 import sys
 from typing import Any
 
-from .. import __version__
 from ..errors import NervecordError
 from ..files import json_text
+from ..version import __version__
 from .parsing import parse
 from .result_commands import Bench, Demo, Doctor, Export, Gallery, Import, Names, Play, Probe, Record, Render, Report
 from .run_commands import Curriculum, Evaluate, Resume, Train, Transfer

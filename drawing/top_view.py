@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from ..training.rollouts.recording import Recording
+from .poses import Poses
 
 _WATER, _GRID, _INK, _FAINT = (246, 249, 252), (222, 230, 238), (36, 41, 47), (110, 119, 129)
 _TRAIL, _TARGET = np.array([9, 105, 218]), (255, 184, 108)
@@ -18,37 +19,33 @@ _TRAIL_SECONDS, _SPEED_SECONDS = 6.0, 1.0
 
 
 class TopView:
-    """Frames of one recorded episode.
+    """Frames of a moving body.
 
     The body is tinted where a joint bends (red to the dorsal side, blue to the ventral), the head's path
     fades behind it, and the camera follows the centre of mass.
 
     Args:
-        recording: what to draw.
-        episode: which episode.
+        poses: what to draw.
         size: width and height, pixels.
         caption: a line under the body's name.
-        clock: write time and speed, which a recording of one instant does not know.
+        clock: write time and speed, which a single instant does not know.
     """
 
     def __init__(
         self,
-        recording: Recording,
-        episode: int = 0,
+        poses: Poses,
         size: tuple[int, int] = (640, 480),
         caption: str = "",
         clock: bool = True,
     ) -> None:
-        self.size, self.dt, self.caption, self.clock = size, recording.dt, caption, clock
-        self.name = str(recording.meta["name"])
-        self._links = np.asarray(recording.link_pos[episode], float)
-        self._angles = np.asarray(recording.link_angle[episode], float)
-        self._joints = np.asarray(recording.joint_pos[episode], float)
-        self._limit = np.asarray(recording.meta["joint_limit"], float)
-        self._lengths = np.asarray(recording.meta["link_length"], float)
-        self._widths = np.asarray(recording.meta["link_width"], float)
-        self._target = recording.target_pos[episode] if recording.target_pos.shape[-1] else None
-        self._com = np.asarray(recording.com_pos[episode], float)
+        if not isinstance(poses, Poses):
+            warnings.warn("TopView takes poses: TopView(recording.poses(episode))", DeprecationWarning, stacklevel=2)
+            poses = poses.poses()
+        self.size, self.dt, self.caption, self.clock = size, poses.dt, caption, clock
+        self.name = poses.name
+        self._links, self._angles, self._joints = poses.link_pos, poses.link_angle, poses.joint_pos
+        self._limit, self._lengths, self._widths = poses.joint_limit, poses.link_length, poses.link_width
+        self._target, self._com = poses.target_pos, poses.com_pos
         self._camera = _smoothed(self._com, round(1.0 / self.dt))
         self._pixels_per_metre = _SMOOTH * size[0] / (2.4 * self._lengths.sum())
         self._font = ImageFont.load_default(size=15 * _SMOOTH)
@@ -71,7 +68,7 @@ class TopView:
         origin = self._camera[instant]
         self._draw_grid(draw, origin)
         if self._target is not None:
-            x, y = self._to_pixels(np.asarray(self._target[instant], float)[None], origin)[0]
+            x, y = self._to_pixels(self._target[instant][None], origin)[0]
             radius = 0.1 * self._pixels_per_metre
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_TARGET)
         self._draw_trail(draw, instant, origin)

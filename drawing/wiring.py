@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from scipy.spatial import cKDTree
 
-from ..circuits import Neuron, Synapse, Wiring
-from ..training.probes.probe import ProbeResult, Subject
+from ..circuits.contract import Neuron, Synapse, Wiring
 
 _EXCITATORY, _INHIBITORY = "#1f6feb", "#cf222e"
 # Height of each layer for the dorsal half; the ventral half is its mirror image.
@@ -24,20 +23,6 @@ _FILL = {
 _MOST_EDGES = 300
 _ASIDE, _ABOVE = 0.15, 0.6  # free margins, in the units of places
 _NAMED = 20  # points across, of a circle that holds a name
-
-
-def diagram(subject: Subject) -> ProbeResult:
-    """Draw the wiring and count what is in it."""
-    wiring = subject.wiring
-    signs = np.sign([synapse.weight for synapse in wiring.synapses])
-    numbers = {
-        "neurons": float(len(wiring.neurons)),
-        "synapses": float(len(wiring.synapses)),
-        "excitatory": float((signs > 0).sum()),
-        "inhibitory": float((signs < 0).sum()),
-        "weights": float(len({synapse.group or index for index, synapse in enumerate(wiring.synapses)})),
-    }
-    return ProbeResult(numbers, dict.fromkeys(numbers, ""), {}, draw_wiring(wiring))
 
 
 def to_networkx(wiring: Wiring) -> nx.MultiDiGraph:

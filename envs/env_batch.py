@@ -14,12 +14,15 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, Int, UInt8
 
+from ..drawing.poses import MOTION, SHAPE, Poses
+from ..drawing.top_view import TopView
 from ..errors import InvalidAction, InvalidTask
 from .bodies.swimmer import Body, make_body
 from .physics.simulation import Simulation
 from .tasks.registry import make_task
 
 Ids = Int[np.ndarray, " some"]
+_PICTURE = (480, 360)  # pixels
 
 
 class World:
@@ -101,6 +104,31 @@ class World:
         self.simulation.set_state(state["physics"])
         self.task.set_state(state["task"])
         self.rngs = [None if held is None else _restored(held) for held in state["rngs"]]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what recordings and drawings say of the body and the task; lengths in m, limits in rad, mass in kg."""
+        body, simulation = self.body, self.simulation
+        share = 1 - body.taper * np.arange(body.n_links) / max(body.n_links - 1, 1)
+        return {
+            "name": body.name,
+            "link_length": [body.link_length] * body.n_links,
+            "link_width": (0.02 * body.link_length / 0.1 * share).tolist(),
+            "joint_limit": simulation.joint_limit.tolist(),
+            "mass": float(simulation.model.body_mass.sum()),
+            "task": type(self.task).__name__,
+        }
+
+    def poses(self) -> Poses:
+        """Return what a drawing of the first environment needs, as its state is now.
+
+        Places of links must be bound before the last reset or step; `SwimmerEnv` with a render mode does so.
+        """
+        simulation, facts, target = self.simulation, self.facts(), self.task.target_pos
+        arrays = (simulation.link_pos, simulation.link_angle, simulation.joint_pos, simulation.com)
+        motion = {name: np.array(array[:1], float) for name, array in zip(MOTION, arrays, strict=True)}
+        shape = {name: np.array(facts[name]) for name in SHAPE}
+        seen = np.array(target[:1], float) if target.shape[-1] else None
+        return Poses(name=self.body.name, dt=self.body.control_dt, target_pos=seen, **motion, **shape)
 
 
 class SwimmerVectorEnv(VectorEnv):
@@ -273,10 +301,7 @@ class SwimmerEnv(gymnasium.Env):
         """Return a picture of the body from above, RGB from 0 to 255; None without a render mode."""
         if self.render_mode is None:
             return None
-        # Drawing stands above the environments, which must not need it.
-        from ..videos.live import picture_of
-
-        return picture_of(self.world)
+        return TopView(self.world.poses(), size=_PICTURE, clock=False).frame(0)
 
     def _info(self) -> dict[str, float]:
         return {key: float(value[0]) for key, value in self.world.task.info().items()}

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from .. import __version__
 from ..drawing.figures import figure_svg, learning_curve, transfer_bars
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
@@ -22,6 +21,7 @@ from ..training.rollouts.recording import Recording
 from ..training.runs.folder import read_json, write_text
 from ..training.runs.run import Run, hint_unfinished, read_evaluation
 from ..training.studies.transfer import transfer_table
+from ..version import __version__
 from .page_data import learning_data, moments_data, render_page
 
 _LONG = 8  # sentences that are shown at once; more are folded away

@@ -13,7 +13,6 @@ from typing import Any
 import jinja2
 from safetensors.torch import load_file, save
 
-from .. import __version__
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..extras import require
@@ -24,6 +23,7 @@ from ..training.runs.folder import FORMAT, read_json, read_metrics, write_json, 
 from ..training.runs.held_graphs import tell_graph
 from ..training.runs.options import Allowed, ListOf, Number, wrong_value
 from ..training.runs.run import Run, read_evaluation
+from ..version import __version__
 from ..videos.films import render
 
 _FILM_SECONDS = 10.0

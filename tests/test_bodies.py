@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from nervecord.benchmarks.peers import absence
 from nervecord.envs import Body, Simulation, World, body_names, make_body
 from nervecord.errors import InvalidBody, NervecordError, UnknownName
+from nervecord.extras import absence
 
 CHAIN = """<mujoco><option timestep="0.005" density="1000"/><worldbody><body name="a">
 <joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/><joint name="turn" type="hinge" axis="0 0 1"/>
@@ -19,7 +19,7 @@ MOTOR = '<motor joint="j0" gear="0.01" ctrllimited="true" ctrlrange="-1 1"/>'
 
 @pytest.mark.parametrize("n_links", [3, 6, 15])
 def test_swimmer_follows_dm_control_for_1000_steps(n_links):
-    pytest.importorskip("dm_control", reason=absence("dm_control"))
+    pytest.importorskip("dm_control", reason=absence("bench", "dm_control"))
     from dm_control.suite import swimmer as swimmer_suite
 
     env = swimmer_suite.swimmer(n_links, random=1)

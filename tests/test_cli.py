@@ -102,7 +102,7 @@ def test_only_what_goes_on_says_so_when_it_is_interrupted(arguments, goes_on, wo
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nervecord.training.train.train", interrupted)
+    monkeypatch.setattr("nervecord.training.learning.train.train", interrupted)
     monkeypatch.setattr(evaluate, "evaluate", interrupted)
     with pytest.raises(SystemExit) as stopped:
         main([text.replace("WORM", str(worm.path)) for text in arguments])
@@ -142,9 +142,7 @@ def test_a_connectome_is_told_in_numbers_to_machines_and_in_words_to_people(caps
 
 
 def test_listing_bodies_builds_no_learner():
-    code = (
-        "import sys; from nervecord.training.cli import main; main(['list', 'bodies']); print('torch' in sys.modules)"
-    )
+    code = "import sys; from nervecord.cli.main import main; main(['list', 'bodies']); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
     assert "swimmer6-eel" in done.stdout

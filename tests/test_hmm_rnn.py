@@ -3,19 +3,21 @@
 import numpy as np
 import pytest
 import torch
-from hmmlearn.hmm import CategoricalHMM
+from hmm_rnn import joint_shares, sample_symbols, train_hmm_rnn
 from nervecord.circuits import GRU
 from nervecord.errors import InvalidRun
-from nervecord.training.probes.hmm_rnn import joint_shares, sample_symbols, train_hmm_rnn
+from nervecord.extras import absence
 from nervecord.training.probes.transitions import find_kicks, largest, pinned_rates
+
+hmm = pytest.importorskip("hmmlearn.hmm", reason=absence("probes", "hmmlearn"))
 
 TRANSITION = np.array([[0.9, 0.1, 0.0], [0.0, 0.85, 0.15], [0.1, 0.05, 0.85]])
 EMISSION = np.array([[0.9, 0.1, 0.0], [0.05, 0.9, 0.05], [0.0, 0.1, 0.9]])
 
 
 @pytest.fixture(scope="module")
-def truth() -> CategoricalHMM:
-    model = CategoricalHMM(3)
+def truth():
+    model = hmm.CategoricalHMM(3)
     model.startprob_, model.transmat_, model.emissionprob_ = np.full(3, 1 / 3), TRANSITION, EMISSION
     model.n_features = 3
     return model

@@ -6,7 +6,7 @@ import sys
 import pytest
 from nervecord import envs
 
-HELP = "from nervecord.training.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+HELP = "from nervecord.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass"
 
 
 @pytest.mark.parametrize("code", ["import nervecord", HELP], ids=["import", "help"])

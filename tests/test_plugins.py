@@ -95,7 +95,7 @@ def nervecord(tmp_path_factory):
 
     def command(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-c", "from nervecord.training.cli import main; main()", *map(str, arguments)],
+            [sys.executable, "-c", "from nervecord.cli.main import main; main()", *map(str, arguments)],
             capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(folder / "site")}, cwd=folder,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from nervecord.circuits import Wiring
 from nervecord.errors import InvalidRecording
+from nervecord.extras import absence
 from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.geometry import (
@@ -24,6 +25,8 @@ from nervecord.training.runs.config import RunConfig
 
 LABELS = np.array(list(itertools.product([False, True], repeat=3)))
 CUBE = np.where(LABELS, 1.0, -1.0)
+
+pytest.importorskip("rsatoolbox", reason=absence("probes", "rsatoolbox"))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from nervecord.errors import InvalidRecording
+from nervecord.extras import absence
 from nervecord.training.learning.train import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.biclusters import find_biclusters
@@ -12,6 +13,8 @@ from nervecord.training.probes.functional_connectome import assemblies, communit
 from nervecord.training.rollouts.record import record
 from nervecord.training.runs.config import RunConfig
 from sklearn.metrics import adjusted_rand_score
+
+pytest.importorskip("hmmlearn", reason=absence("probes", "hmmlearn"))
 
 
 @pytest.fixture(scope="module")

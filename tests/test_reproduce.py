@@ -52,7 +52,7 @@ def test_ablations_tell_what_each_part_is_worth(ablated):
 
 def test_ablations_go_on_where_they_stopped(ablated, monkeypatch):
     config, out, table = ablated
-    monkeypatch.setattr("nervecord.training.trials.measure", None)
+    monkeypatch.setattr("nervecord.training.studies.trials.measure", None)
     pd.testing.assert_frame_equal(ablate(config, out, seeds=2, episodes=2, workers=2, progress=False), table)
     with pytest.raises(InvalidRun, match="holds another run"):
         ablate(dataclasses.replace(config, steps=800), out, seeds=2, progress=False)

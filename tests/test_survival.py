@@ -31,7 +31,7 @@ COMMANDS = {
 
 
 def start(command: list[str], out: Path, **options) -> subprocess.Popen:
-    words = [sys.executable, "-c", "from nervecord.training.cli import main; main()", *command, "--out", str(out)]
+    words = [sys.executable, "-c", "from nervecord.cli.main import main; main()", *command, "--out", str(out)]
     every = [] if command[0] == "curriculum" else ["--checkpoint-every", "200"]
     return subprocess.Popen([*words, *every, "--json"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
 

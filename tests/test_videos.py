@@ -34,7 +34,7 @@ def test_gif_and_webp_are_animated(tmp_path, suffix):
 
 
 def test_the_scale_bar_is_as_long_as_it_says():
-    view = TopView(planted(n_links=6), size=(640, 480))
+    view = TopView(planted(n_links=6).poses(), size=(640, 480))
     frame = view.frame(0)
     # The bar is the longest dark run in the lowest rows.
     dark = (frame[-20:-8, :, :].sum(-1) < 200).any(0)
@@ -45,7 +45,7 @@ def test_the_scale_bar_is_as_long_as_it_says():
 
 @pytest.mark.parametrize("n_links", [3, 6, 24, 100])
 def test_the_body_is_drawn_where_it_is(n_links):
-    view = TopView(planted(n_links=n_links), size=(320, 240))
+    view = TopView(planted(n_links=n_links).poses(), size=(320, 240))
     frame = view.frame(500).astype(int)
     coloured = np.ptp(frame, axis=-1) > 60
     rows, _ = np.nonzero(coloured)

@@ -100,7 +100,7 @@ def test_a_first_worm_needs_no_more_than_its_part_of_the_file(tmp_path, monkeypa
             read += len(found)
             return found
 
-    monkeypatch.setattr("nervecord.training.worm_data._open", Counted)
+    monkeypatch.setattr("nervecord.worm.data._open", Counted)
     worms = read_worms(path)
     assert next(worms).worm == "worm0"
     assert 0 < read < path.stat().st_size / 2, (read, path.stat().st_size)

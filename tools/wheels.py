@@ -10,25 +10,40 @@ target (pip's dry run evaluates them for the Python that runs it). Needs `pip in
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
 from email.parser import Parser
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 from zipfile import ZipFile
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "platforms.md"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+
+
+class Platform(NamedTuple):
+    """A platform as uv names it, and the values of its markers."""
+
+    uv: str
+    machine: str
+    system: str
+
+
 PLATFORMS = {
-    "Linux x86_64": "x86_64-manylinux_2_28",
-    "Linux aarch64": "aarch64-manylinux_2_28",
-    "macOS arm64": "aarch64-apple-darwin",
-    "Windows x86_64": "x86_64-pc-windows-msvc",
+    "Linux x86_64": Platform("x86_64-manylinux_2_28", "x86_64", "linux"),
+    "Linux aarch64": Platform("aarch64-manylinux_2_28", "aarch64", "linux"),
+    "macOS arm64": Platform("aarch64-apple-darwin", "arm64", "darwin"),
+    "Windows x86_64": Platform("x86_64-pc-windows-msvc", "AMD64", "win32"),
 }
+MACOS = "14.0"  # the oldest that is asked for
 BEGIN, END = "<!-- table: python tools/wheels.py --write -->", "<!-- end of table -->"
 
 
@@ -37,20 +52,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     write = parser.parse_args().write
+    rows = ["| platform | Python | nervecord | extras | left out |", "| --- | --- | --- | --- | --- |"]
+    broken = False
     with tempfile.TemporaryDirectory() as folder:
         wheel = build_wheel(Path(folder))
-        extras = ["", *extras_of(wheel)]
-        cases = list(product(PLATFORMS, PYTHONS, extras))
-        with ThreadPoolExecutor(4) as pool:
-            found = dict(zip(cases, pool.map(lambda case: missing(wheel, *case), cases), strict=True))
-    table = as_markdown(found)
-    print(table)
+        metadata = metadata_of(wheel)
+        for platform, python in product(PLATFORMS, PYTHONS):
+            own, lacking = resolve(wheel, metadata.get_all("Provides-Extra", []), platform, python)
+            broken |= bool(own)
+            extras = "; ".join(f"no `{extra}`: {reason}" for extra, reason in lacking.items())
+            left_out = ", ".join(left_out_by_markers(metadata.get_all("Requires-Dist", []), platform, python))
+            rows.append(f"| {platform} | {python} | {own or 'yes'} | {extras or 'all'} | {left_out or 'nothing'} |")
+            print(rows[-1], flush=True)
     if write:
         before, rest = PAGE.read_text().split(BEGIN)
+        table = "\n".join(rows)
         PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.split(END)[1]}")
-    broken = [case for case, reason in found.items() if reason and not case[2]]
-    for platform, python, _ in broken:
-        print(f"{platform}, Python {python}: {found[platform, python, '']}", file=sys.stderr)
     return 1 if broken else 0
 
 
@@ -60,40 +77,53 @@ def build_wheel(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def extras_of(wheel: Path) -> list[str]:
-    """Read the names of a wheel's extras."""
+def metadata_of(wheel: Path) -> Message:
+    """Read a wheel's metadata."""
     with ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        return Parser().parsestr(archive.read(name).decode()).get_all("Provides-Extra", [])
+        return Parser().parsestr(archive.read(name).decode())
 
 
-def missing(wheel: Path, platform: str, python: str, extra: str) -> str:
-    """Resolve a wheel, or one of its extras, for a platform; return what has no wheel there, or nothing."""
+def resolve(wheel: Path, extras: list[str], platform: str, python: str) -> tuple[str, dict[str, str]]:
+    """Return what has no wheel on a platform: for the package itself, and for each extra that cannot be installed."""
+    if not missing(wheel, extras, platform, python):
+        return "", {}
+    own = missing(wheel, [], platform, python)
+    return own, {extra: reason for extra in extras if (reason := missing(wheel, [extra], platform, python))}
+
+
+def missing(wheel: Path, extras: list[str], platform: str, python: str) -> str:
+    """Resolve a wheel with some of its extras for a platform; return what has no wheel there, or nothing."""
     resolved = subprocess.run(
         ["uv", "pip", "compile", "--quiet", "--only-binary", ":all:", "--python-version", python,
-         "--python-platform", PLATFORMS[platform], "-"],
-        input=f"nervecord{f'[{extra}]' if extra else ''} @ {wheel.as_uri()}",
-        capture_output=True, text=True,
+         "--python-platform", PLATFORMS[platform].uv, "-"],
+        input=f"nervecord[{','.join(extras)}] @ {wheel.as_uri()}",
+        capture_output=True, text=True, env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": MACOS},
     )  # fmt: skip
     if resolved.returncode == 0:
         return ""
     words = " ".join(resolved.stderr.split())
-    lacking = re.findall(r"([\w.-]+)(?:[<>=!][^\s]*)? (?:has no wheels|has no usable wheels)", words)
-    return ", ".join(dict.fromkeys(lacking)) or words
+    lacking = re.findall(r"Wheels are required for `([\w.-]+)`", words)
+    return ", ".join(sorted(set(lacking))) or words
 
 
-def as_markdown(found: dict[tuple[str, str, str], str]) -> str:
-    """Write a row for every platform and Python, and in it the extras that it lacks, with the package at fault."""
-    rows = ["| platform | Python | nervecord | extras that it lacks |", "| --- | --- | --- | --- |"]
-    for platform, python in product(PLATFORMS, PYTHONS):
-        own = found[platform, python, ""]
-        lacking = [
-            f"`{extra}` ({reason})"
-            for (where, which, extra), reason in found.items()
-            if (where, which) == (platform, python) and extra and reason
-        ]
-        rows.append(f"| {platform} | {python} | {own or 'yes'} | {', '.join(lacking) or 'none'} |")
-    return "\n".join(rows)
+def left_out_by_markers(requirements: list[str], platform: str, python: str) -> list[str]:
+    """Return the requirements that are asked for on Linux x86_64 with the oldest Python, and not on this platform."""
+    found = []
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is None:
+            continue
+        extra = next(iter(re.findall(r'extra == "([^"]+)"', str(requirement.marker))), "")
+        here, there = (environment(*where, extra) for where in ((platform, python), ("Linux x86_64", PYTHONS[0])))
+        if requirement.marker.evaluate(there) and not requirement.marker.evaluate(here):
+            found.append(f"{requirement.name}{f' of `{extra}`' if extra else ''}")
+    return found
+
+
+def environment(platform: str, python: str, extra: str) -> dict[str, str]:
+    """Return the values of a platform's markers."""
+    where = PLATFORMS[platform]
+    return {"python_version": python, "platform_machine": where.machine, "sys_platform": where.system, "extra": extra}
 
 
 if __name__ == "__main__":

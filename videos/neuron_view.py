@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..circuits import Neuron, Wiring
 from ..drawing.top_view import TopView
-from ..training.probes import neuron_places
+from ..drawing.wiring import neuron_places
 from ..training.rollouts.recording import Recording
 
 _PAPER, _INK, _FAINT, _EDGE = (255, 255, 255), (36, 41, 47), (110, 119, 129), (208, 215, 222)
@@ -49,7 +49,7 @@ class NeuronView:
         width, height = size
         self._beneath = height * 3 // 8
         self._half = width // 2
-        self._body = TopView(recording, episode, (self._half, height - self._beneath), caption)
+        self._body = TopView(recording.poses(episode), (self._half, height - self._beneath), caption)
         self._dt = recording.dt
         activity = np.asarray(recording.activity[episode], float)
         largest = np.abs(np.asarray(recording.activity, float)).max((0, 1))

@@ -66,7 +66,7 @@ def render_recording(
             assert wiring is not None
             picture = NeuronView(recording, wiring, episode, size or _WITH_NEURONS, caption)
         else:
-            picture = TopView(recording, episode, size or _SIZE, caption)
+            picture = TopView(recording.poses(episode), size or _SIZE, caption)
         frames = (picture.frame(instant) for instant in range(0, last, step))
     total = len(range(0, last, step))
     bar = progress_bar(frames, total=total, desc=f"film {path.name}", unit="frame", disable=not progress)

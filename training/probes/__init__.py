@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...drawing.wiring import diagram, draw_wiring, neuron_places, to_dot, to_networkx
+from ...drawing.wiring import draw_wiring, neuron_places, to_dot, to_networkx
 from ...errors import UnknownName
 from ...registry import Registry
 from .biclusters import biclusters
 from .complexity import complexity
 from .critical_periods import critical_periods
+from .diagram import diagram
 from .facets import facets
 from .fixed_points import fixed_points
 from .functional_connectome import functional_connectome

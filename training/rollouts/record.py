@@ -13,7 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ...agents import CircuitPolicy
 from ...circuits import State
-from ...envs import Body, World
+from ...envs import Body
 from ...envs.sb3_env import SwimmerVecEnv
 from ...progress import progress_bar
 from ..runs.run import Run
@@ -109,22 +109,8 @@ def record_agent(
         neurons=tuple(neuron.name for neuron in agent.neurons),
         dt=env.body.control_dt,
         meta={
-            **body_facts(env.world),
+            **env.world.facts(),
             "neurons": [{"role": n.role, "position": n.position, "side": n.side} for n in agent.neurons],
             "interventions": [str(each) for each in interventions],
         },
     )
-
-
-def body_facts(world: World) -> dict[str, Any]:
-    """Return what a `Recording` says of the body and the task."""
-    body, simulation = world.body, world.simulation
-    share = 1 - body.taper * np.arange(body.n_links) / max(body.n_links - 1, 1)
-    return {
-        "name": body.name,
-        "link_length": [body.link_length] * body.n_links,
-        "link_width": (0.02 * body.link_length / 0.1 * share).tolist(),
-        "joint_limit": simulation.joint_limit.tolist(),
-        "mass": float(simulation.model.body_mass.sum()),
-        "task": type(world.task).__name__,
-    }

@@ -12,6 +12,7 @@ import xarray
 from jaxtyping import Float
 
 from ...circuits import Neuron
+from ...drawing.poses import MOTION, SHAPE, Poses
 from ...errors import InvalidRecording
 from ..runs.folder import write_whole
 
@@ -61,6 +62,13 @@ class Recording:
         """The neurons with role, place along the body and side, as far as `meta["neurons"]` tells them."""
         told = self.meta.get("neurons") or [{"role": "inter"}] * len(self.neurons)
         return tuple(Neuron(name, **facts) for name, facts in zip(self.neurons, told, strict=True))
+
+    def poses(self, episode: int = 0) -> Poses:
+        """Return what a drawing of one episode needs."""
+        motion = {name: np.asarray(getattr(self, name)[episode], float) for name in MOTION}
+        shape = {name: np.asarray(self.meta[name], float) for name in SHAPE}
+        target = np.asarray(self.target_pos[episode], float) if self.target_pos.shape[-1] else None
+        return Poses(name=str(self.meta["name"]), dt=self.dt, target_pos=target, **motion, **shape)
 
     @property
     def n_episodes(self) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from nervecord.circuits import GRU, Circuit
+from nervecord.errors import InvalidRun
 from torch import Tensor
-
-from ...circuits import GRU, Circuit
-from ...errors import InvalidRun
 
 _NOISE = 4  # independent noise inputs
 _SETTLE, _STEPS, _BATCH = 20, 40, 96

@@ -1,0 +1,39 @@
+"""What a chain of links looks like: all that a drawing needs, as arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+MOTION = ("link_pos", "link_angle", "joint_pos", "com_pos")  # change with time
+SHAPE = ("link_length", "link_width", "joint_limit")  # do not
+
+
+@dataclasses.dataclass(frozen=True)
+class Poses:
+    """A chain of L links and J joints in the plane, at T instants `dt` apart.
+
+    Attributes:
+        name: of the body.
+        dt: seconds between instants.
+        link_pos: centre of each link, m.
+        link_angle: heading of each link, radians: its axis points from tail to head at this angle from the x axis.
+        joint_pos: joint angles, radians, head to tail.
+        com_pos: centre of mass, m.
+        target_pos: the target, m; None if there is none.
+        link_length, link_width: of each link, m.
+        joint_limit: how far each joint bends either way, radians.
+    """
+
+    name: str
+    dt: float
+    link_pos: Float[np.ndarray, "T L 2"]
+    link_angle: Float[np.ndarray, "T L"]
+    joint_pos: Float[np.ndarray, "T J"]
+    com_pos: Float[np.ndarray, "T 2"]
+    target_pos: Float[np.ndarray, "T 2"] | None
+    link_length: Float[np.ndarray, " L"]
+    link_width: Float[np.ndarray, " L"]
+    joint_limit: Float[np.ndarray, " J"]
