@@ -1,11 +1,65 @@
-"""JSON that every reader takes: arrays as lists, and null for the numbers that JSON does not have."""
+"""Files that are written whole or not at all, and JSON that every reader takes."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from .errors import InvalidRun
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json_text(value) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a file beside `path`, then rename it there; on failure leave nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with errors_of(path):
+            write(partial)
+            os.replace(partial, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
+
+
+@contextlib.contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Let errors of the system name the file that the user knows, and not one beside it or none, as HDF5 does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.errno not in errno.errorcode:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file; `what` begins the error's line.
+
+    Raises:
+        InvalidRun: it is missing or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InvalidRun(f"{what}: {path.name} is missing") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidRun(f"{what}: {path.name} cannot be read ({error})") from error
 
 
 def json_text(value: Any, indent: int | None = 1) -> str:

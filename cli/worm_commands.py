@@ -43,8 +43,8 @@ class CompareWorms(Command):
     def run(self) -> dict[str, Any]:
         """Compare, write numbers and figure, and return the numbers with their units."""
         from ..drawing.figures import figure_svg
+        from ..files import write_json, write_text
         from ..training.rollouts.recording import Recording
-        from ..training.runs.folder import write_json, write_text
         from ..worm.compare import compare_worms
         from ..worm.data import read_worms
 

@@ -16,13 +16,16 @@ from safetensors.torch import load_file, save
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..extras import require
+from ..files import read_json, write_json, write_text
+from ..training.learning.check import check
 from ..training.learning.train import summary
 from ..training.rollouts.evaluate import evaluate
 from ..training.runs.config import RunConfig
-from ..training.runs.folder import FORMAT, read_json, read_metrics, write_json, write_text
+from ..training.runs.evaluation_file import read_evaluation
+from ..training.runs.folder import FORMAT, read_metrics
 from ..training.runs.held_graphs import tell_graph
 from ..training.runs.options import Allowed, ListOf, Number, wrong_value
-from ..training.runs.run import Run, read_evaluation
+from ..training.runs.run import Run
 from ..version import __version__
 from ..videos.films import render
 
@@ -116,7 +119,7 @@ def import_run(folder: str | Path, out: str | Path) -> Run:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with _told_of(folder / "config.json"):
-            run = Run.create(partial, RunConfig.from_json(held["config"]))
+            run = Run.create(partial, RunConfig.from_json(held["config"]), check)
         with _told_of(folder / "model.safetensors"):
             weights = load_file(folder / "model.safetensors")
             stats = held.get("observation_stats")

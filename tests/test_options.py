@@ -6,6 +6,7 @@ import json
 import pytest
 from nervecord.cli.main import main
 from nervecord.errors import InvalidRun
+from nervecord.training.learning.check import check
 from nervecord.training.learning.train import train
 from nervecord.training.runs.algorithms import ALGORITHMS
 from nervecord.training.runs.config import RunConfig
@@ -46,10 +47,10 @@ def test_a_wrong_value_is_one_line_and_leaves_no_folder(arguments, words, tmp_pa
 
 
 def test_a_training_that_ends_before_it_learns_is_warned_of_before_it_begins(caplog):
-    RunConfig(algorithm="ddpg", steps=2000).check()
+    check(RunConfig(algorithm="ddpg", steps=2000))
     assert "steps is 2000 and ddpg learns nothing in its first 5000 (learning_starts); give more" in caplog.text
     caplog.clear()
-    RunConfig(algorithm="ddpg", steps=5001).check()
+    check(RunConfig(algorithm="ddpg", steps=5001))
     assert not caplog.text
 
 

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ..errors import MissingDependency, OutputExists, UnknownName
-from ..training.runs.folder import errors_of
+from ..files import errors_of
 
 Frame = UInt8[np.ndarray, "height width 3"]
 FORMATS = (".mp4", ".gif", ".webp")

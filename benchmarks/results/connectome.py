@@ -19,9 +19,9 @@ import tyro
 
 from ...circuits import load_graph, make_circuit
 from ...drawing.figures import figure_svg, interval_curves
+from ...files import write_text
 from ...training.rollouts.evaluate import evaluate_agent
 from ...training.runs.config import RunConfig
-from ...training.runs.folder import write_text
 from ...training.runs.run import make_policy
 from ...training.runs.scores import Store
 from ...training.studies.trials import Trial, run_trials

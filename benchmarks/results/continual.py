@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 import tyro
 
+from ...files import write_text
 from ...intervals import Interval, bootstrap_iqm
 from ...training.runs.config import RunConfig
-from ...training.runs.folder import write_text
 from ...training.runs.scores import Store
 from ...training.studies.trials import Trial, run_trials
 

@@ -29,11 +29,11 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from ...agents import CircuitPPO
 from ...drawing.figures import curves, figure_svg
+from ...files import read_json, write_json, write_text
 from ...intervals import bootstrap_mean
 from ...training.learning.train import train
 from ...training.rollouts.evaluate import evaluate
 from ...training.runs.config import RunConfig
-from ...training.runs.folder import read_json, write_json, write_text
 
 _LONG, _SHORT = 500_000, 300_000
 

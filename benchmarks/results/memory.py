@@ -18,9 +18,9 @@ import tyro
 from matplotlib.figure import Figure
 
 from ...drawing.figures import curves, figure_svg
+from ...files import write_text
 from ...intervals import bootstrap_mean
 from ...training.learning.curriculum import CurriculumConfig, CurriculumRun, curriculum
-from ...training.runs.folder import write_text
 
 _KINDS: tuple[Literal["multi-head", "single-head"], ...] = ("multi-head", "single-head")
 

@@ -17,8 +17,8 @@ import torch
 import tyro
 
 from ...agents.algorithms.members import Members, Round
+from ...files import write_text
 from ...training.runs.config import RunConfig
-from ...training.runs.folder import write_text
 from ...training.runs.run import make_policy
 from ...training.runs.scores import Store
 from ...training.studies.trials import Trial, run_trials

@@ -151,7 +151,7 @@ def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True)
         OutputExists: something else stands there.
         TrainingDiverged: a loss or gradient is not finite; the last checkpoint stays.
     """
-    run = CurriculumRun.create(out, config)
+    run = CurriculumRun.create(out, config, CurriculumConfig.check)
     if not run.done:
         torch.set_num_threads(1)
         _Course(run).go(progress)

@@ -27,6 +27,7 @@ from ..runs.held_graphs import tell_graph
 from ..runs.metrics_log import make_logger
 from ..runs.run import Run, make_policy
 from . import snapshot
+from .check import check
 from .engine import Engine
 from .learners import make_learner
 from .populations import Workers, open_evaluator
@@ -64,7 +65,7 @@ def train(
     if workers is not None or engine != "local":
         evaluator = open_evaluator(config, 1 if workers is None else workers, engine, address)
     try:
-        run = Run.create(out, config)
+        run = Run.create(out, config, check)
         if not run.done:
             _Training(run, progress, evaluator).go()
         elif progress:

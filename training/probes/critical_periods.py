@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from ...envs.deficits import Deficit
 from ...errors import InvalidRun, NervecordError
 from ...progress import progress_bar
+from ..learning.check import check
 from ..learning.engine import run_tasks
 from ..learning.train import train
 from ..rollouts.evaluate import evaluate_on
@@ -156,7 +157,7 @@ def deficit_grid(
                         run.config, steps=total, seed=seed, deficits=deficits, evaluate_every=None
                     )
                     cells.setdefault(name, []).append((i, j))
-    next(iter(configs.values())).check()
+    check(next(iter(configs.values())))
     scores = _train_all(configs, folder, workers, progress)
     returns, controls = np.zeros((2, len(begins), len(lasts)))
     for name, places in cells.items():

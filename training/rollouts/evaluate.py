@@ -17,11 +17,12 @@ from ...agents import CircuitPolicy
 from ...envs import Body
 from ...envs.sb3_env import SwimmerVecEnv
 from ...errors import CircuitMismatch, InvalidRun
+from ...files import write_json
 from ...intervals import Interval, bootstrap_mean
 from ...progress import progress_bar
 from ..runs.config import RunConfig
-from ..runs.folder import write_json
-from ..runs.run import Run, hint_unfinished, read_evaluation
+from ..runs.evaluation_file import read_evaluation
+from ..runs.run import Run, hint_unfinished
 from .interventions import Intervention, intervene
 
 # Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.

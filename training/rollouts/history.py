@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...circuits import Circuit, load_weights
 from ...errors import InvalidRecording
-from ..runs.folder import write_whole
+from ...files import write_whole
 from ..runs.run import Run
 from .recording import Recording
 

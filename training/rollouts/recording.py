@@ -14,7 +14,7 @@ from jaxtyping import Float
 from ...circuits import Neuron
 from ...drawing.poses import MOTION, SHAPE, Poses
 from ...errors import InvalidRecording
-from ..runs.folder import write_whole
+from ...files import write_whole
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 
 from ...circuits import CIRCUITS, Circuit, make_circuit
 from ...envs import TASKS, Body, make_body
-from ...envs.deficits import Deficit, DeficitVecEnv
+from ...envs.deficits import Deficit
 from ...envs.sb3_env import SwimmerVecEnv
 from ...envs.tasks.bits import BIT_TASKS
 from ...errors import CircuitMismatch, InvalidRun, UnknownName
@@ -20,7 +19,6 @@ from .algorithms import ALGORITHMS
 from .held_graphs import hold_graph
 from .options import Number, wrong_value
 
-_log = logging.getLogger(__name__)
 _NUMBERS = {
     "seed": Number(0, 2**32 - 1, is_whole=True),
     "steps": Number(1, is_whole=True),
@@ -183,29 +181,6 @@ class RunConfig:
             return cls(**known)
         except (TypeError, KeyError, AttributeError) as error:
             raise InvalidRun(f"the config is of another version of nervecord: {error}") from error
-
-    def check(self) -> None:
-        """Build environment and learner once, so that what cannot work is said before anything is written."""
-        from ..learning.learners import make_learner
-        from ..learning.protect import protect
-        from ..learning.start import start_from
-
-        if self.steps <= (first := self.options.get("learning_starts", 0)):
-            _log.warning(
-                f"nervecord: steps is {self.steps} and {self.algorithm} learns nothing in its first {first} "
-                f"(learning_starts); give more steps, or --algorithm-options learning_starts={self.steps // 10}"
-            )
-        env = self.make_env(self.options["n_envs"])
-        try:
-            if self.deficits:
-                DeficitVecEnv(env, env.layout, self.deficits)
-            learner = make_learner(self, env)
-            if self.start is not None:
-                start_from(learner, self)
-            if self.protect:
-                protect(learner, self)
-        finally:
-            env.close()
 
 
 def trainable(algorithm: str) -> list[str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import errno
 import importlib.metadata
 import json
 import logging
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -23,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ...errors import InvalidRun, OutputExists
-from ...files import json_text
+from ...files import read_json, write_json
 from .held_graphs import tell_graph
 
 FORMAT = 2
@@ -42,10 +41,6 @@ class Config(Protocol):
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Read what `to_json` returned."""
-        ...
-
-    def check(self) -> None:
-        """Raise what would go wrong, before anything is written."""
         ...
 
 
@@ -79,8 +74,13 @@ class Folder(Generic[ConfigT]):
         self.config: ConfigT = self.config_type.from_json(self._read_config())
 
     @classmethod
-    def create(cls, path: str | Path, config: ConfigT) -> Self:
+    def create(cls, path: str | Path, config: ConfigT, check: Callable[[ConfigT], None] | None = None) -> Self:
         """Begin a training, or open the one that stands there with the same config.
+
+        Args:
+            path: the folder.
+            config: what to train.
+            check: raises what would go wrong; called before anything is written.
 
         Raises:
             OutputExists: something else stands there; nothing is touched.
@@ -97,7 +97,8 @@ class Folder(Generic[ConfigT]):
             return found
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise OutputExists(f"{path} exists and holds no {cls.kind}; give another --out")
-        config.check()
+        if check is not None:
+            check(config)
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / "versions.json", _versions())
         write_json(path / "config.json", {"format": FORMAT, "holds": cls.kind, **config.to_json()})
@@ -225,54 +226,6 @@ def read_metrics(path: Path) -> pd.DataFrame:
         return table.astype({"step": int, "value": float})
     except (ValueError, OverflowError, csv.Error) as error:
         raise InvalidRun(f"{path} is damaged: {error}; its columns are step, metric and value, in UTF-8") from error
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    write_text(path, json_text(value) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a file beside `path`, then rename it there; on failure leave nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with errors_of(path):
-            write(partial)
-            os.replace(partial, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
-
-
-@contextlib.contextmanager
-def errors_of(path: Path) -> Iterator[None]:
-    """Let errors of the system name the file that the user knows, and not one beside it or none, as HDF5 does."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or error.errno not in errno.errorcode:
-            raise
-        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
-
-
-def read_json(path: Path, what: str) -> Any:
-    """Read a JSON file; `what` begins the error's line.
-
-    Raises:
-        InvalidRun: it is missing or is no JSON.
-    """
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise InvalidRun(f"{what}: {path.name} is missing") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InvalidRun(f"{what}: {path.name} cannot be read ({error})") from error
 
 
 def _versions() -> dict[str, Any]:

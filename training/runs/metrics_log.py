@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
-from .folder import read_metrics, write_whole
+from ...files import write_whole
+from .folder import read_metrics
 
 
 class TidyTable(KVWriter):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ...agents.policy import CircuitPolicy
@@ -15,12 +13,8 @@ from ...envs import Body
 from ...envs.sb3_env import SwimmerVecEnv
 from ...errors import InvalidRun
 from .config import RunConfig
-from .folder import Folder, read_json
-from .options import ListOf, Number, wrong_value
+from .folder import Folder
 
-# JSON has no NaN: one episode has no interval, and null is where its bounds were.
-_BOUND = Number(-math.inf, also=(None,))
-_INTERVAL = {"mean": Number(-math.inf), "low": _BOUND, "high": _BOUND, "n": Number(1, is_whole=True)}
 _log = logging.getLogger(__name__)
 
 
@@ -63,30 +57,6 @@ class Run(Folder[RunConfig]):
         policy = make_policy(config, env, stats)
         load_weights(policy.circuit, weights)
         return policy
-
-
-def read_evaluation(path: Path) -> dict[str, Any] | None:
-    """Return what an evaluation.json holds, None if there is none: each metric's interval and episodes, the step.
-
-    Raises:
-        InvalidRun: it is no evaluation.
-    """
-    if not path.exists():
-        return None
-    found = read_json(path, f"{path.parent} is damaged")
-    wrong = "" if isinstance(found, dict) and "return" in found else "no return in it"
-    for name in () if wrong else found.keys() - {"step", "episodes"}:
-        if not isinstance(found[name], dict) or not found[name].keys() >= _INTERVAL.keys():
-            wrong = f"{name} lacks one of {', '.join(_INTERVAL)}"
-        elif each := wrong_value(found[name], _INTERVAL):
-            wrong = f"{name}'s {each}"
-    episodes = {} if wrong else found.get("episodes")
-    if not isinstance(episodes, dict) or wrong_value(episodes, dict.fromkeys(episodes, ListOf(_BOUND))):
-        wrong = "episodes are no lists of numbers by metric"
-    if wrong:
-        raise InvalidRun(f"{path} is damaged: {wrong}; remove it, and nervecord evaluate writes it anew")
-    evaluation: dict[str, Any] = found
-    return evaluation
 
 
 def hint_unfinished(run: Run, done: bool, steps: int) -> None:

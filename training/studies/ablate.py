@@ -13,10 +13,11 @@ import pandas as pd
 from ...circuits import CIRCUITS
 from ...drawing.figures import ablation_bars, figure_svg
 from ...errors import CircuitMismatch, InvalidRun, OutputExists
+from ...files import write_text, write_whole
 from ...intervals import bootstrap_iqm
+from ..learning.check import check
 from ..learning.engine import Engine
 from ..runs.config import RunConfig
-from ..runs.folder import write_text, write_whole
 from ..runs.scores import Store
 from .trials import Trial, run_trials
 
@@ -62,7 +63,7 @@ def ablation_trials(config: RunConfig, seeds: int) -> dict[str, Trial]:
     trials = {}
     for label, options in lattice().items():
         chosen = dataclasses.replace(config, circuit_options={**config.circuit_options, **options})
-        chosen.check()
+        check(chosen)
         for seed in range(config.seed, config.seed + seeds):
             name = f"{_STUDY}/{config.algorithm}/{label.replace(', ', '-').replace(' ', '-')}/{seed}"
             trials[name] = Trial(_STUDY, label, dataclasses.replace(chosen, seed=seed), untrained=True)

@@ -14,11 +14,12 @@ import pandas as pd
 from ...drawing.figures import figure_svg, interval_curves
 from ...envs import make_body
 from ...errors import InvalidRun, OutputExists
+from ...files import write_text, write_whole
 from ...intervals import bootstrap_iqm, probability_of_improvement
 from ..rollouts.evaluate import Evaluation, evaluate
-from ..runs.folder import write_text, write_whole
+from ..runs.evaluation_file import read_evaluation
 from ..runs.held_graphs import tell_graph
-from ..runs.run import Run, read_evaluation
+from ..runs.run import Run
 from ..runs.scores import Store
 from .trials import curve_rows, run_facts
 

@@ -12,6 +12,7 @@ from ...circuits import Wiring
 from ...envs import Body, make_body
 from ...errors import InvalidRecording, NervecordError
 from ...progress import progress_bar
+from ..learning.check import check
 from ..learning.engine import Engine, run_tasks
 from ..learning.train import train
 from ..probes import Subject, run_probe
@@ -75,7 +76,7 @@ def run_trials(
     held = store.sources()
     for name in held & trials.keys():
         if (out / name / "config.json").exists():
-            Run.create(out / name, trials[name].config)
+            Run.create(out / name, trials[name].config, check)
     left = sorted((name for name in trials if name not in held), key=lambda name: -trials[name].cost)
     # Absolute, because a worker on another machine starts in another folder.
     tasks = {name: (trials[name], (out / name).resolve(), episodes) for name in left}

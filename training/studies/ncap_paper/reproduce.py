@@ -15,9 +15,9 @@ import pandas as pd
 
 from ....envs import VARIANTS
 from ....errors import InvalidRun, OutputExists, UnknownName
+from ....files import read_json, write_json
 from ...learning.engine import Engine
 from ...runs.config import RunConfig
-from ...runs.folder import read_json, write_json
 from ...runs.scores import Store
 from ..ablate import ablation_trials
 from ..trials import Trial, run_trials
