@@ -13,12 +13,15 @@ from .registration import register_environments
 if TYPE_CHECKING:
     from .bodies.swimmer import VARIANTS, Body, body_names, make_body, register_body, swimmer
     from .dm_env import DmSwimmer
-    from .env_batch import SwimmerEnv, SwimmerVectorEnv, World
+    from .env_batch import World
+    from .gymnasium_env import SwimmerEnv, SwimmerVectorEnv
     from .physics.simulation import Simulation
     from .senses import Layout, Sense
     from .tasks.cue_turn import CueTurn
+    from .tasks.navigate import Navigate
     from .tasks.registry import TASKS, make_task
-    from .tasks.task import Navigate, Swim, Task
+    from .tasks.swim import Swim
+    from .tasks.task import Task
 
 _LAZY = {
     "bodies": ("VARIANTS", "Body", "body_names", "make_body", "register_body", "swimmer"),
@@ -27,8 +30,11 @@ _LAZY = {
     "senses": ("Layout", "Sense"),
     "physics.simulation": ("Simulation",),
     "tasks.registry": ("TASKS", "make_task"),
-    "tasks.task": ("Navigate", "Swim", "Task"),
-    "env_batch": ("SwimmerEnv", "SwimmerVectorEnv", "World"),
+    "tasks.swim": ("Swim",),
+    "tasks.navigate": ("Navigate",),
+    "tasks.task": ("Task",),
+    "env_batch": ("World",),
+    "gymnasium_env": ("SwimmerEnv", "SwimmerVectorEnv"),
 }
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 from dm_env import specs
 from jaxtyping import Float
 
-from .env_batch import SwimmerEnv
+from .gymnasium_env import SwimmerEnv
 
 
 class DmSwimmer(dm_env.Environment):

@@ -15,7 +15,7 @@ def register_environments() -> None:
     episodes end by themselves after `episode_steps`, so that no TimeLimit is wrapped around.
     """
     for ids, single, vector in (
-        (IDS, "env_batch:SwimmerEnv", "env_batch:SwimmerVectorEnv"),
+        (IDS, "gymnasium_env:SwimmerEnv", "gymnasium_env:SwimmerVectorEnv"),
         (BIT_IDS, "tasks.bits:BitsEnv", "tasks.bits:BitsVectorEnv"),
     ):
         for env_id, task in ids.items():

@@ -8,7 +8,9 @@ from ...errors import InvalidTask, UnknownName
 from ...registry import Registry
 from ..physics.simulation import Simulation
 from .cue_turn import CueTurn
-from .task import Navigate, Swim, Task
+from .navigate import Navigate
+from .swim import Swim
+from .task import Task
 
 
 def _adopted(task: Any, name: str) -> type[Task]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ...errors import InvalidTask, UnknownName
+from ...errors import InvalidTask
 from ..physics.simulation import Simulation
 from ..senses import Layout, Sense
 
 # Bounds of the observation space. No body here reaches them; they are finite because learners that
 # scale observations by their bounds, and gymnasium's checker, want them so.
-_MAX_ANGLE, _MAX_VELOCITY, _MAX_DISTANCE = 2 * np.pi, 1e3, 1e3
+MAX_ANGLE, MAX_VELOCITY, MAX_DISTANCE = 2 * np.pi, 1e3, 1e3
 
 
 class Task(ABC):
@@ -36,12 +36,10 @@ class Task(ABC):
         self.simulation, self.episode_steps, self.observe_time = simulation, episode_steps, observe_time
         dt = simulation.body.control_dt
         senses = [
-            Sense("joint_pos", simulation.n_joints, -_MAX_ANGLE, _MAX_ANGLE, "rad"),
+            Sense("joint_pos", simulation.n_joints, -MAX_ANGLE, MAX_ANGLE, "rad"),
             *self.extra_senses(),
         ]
-        senses.append(
-            Sense("body_velocities", 3 * simulation.body.n_links, -_MAX_VELOCITY, _MAX_VELOCITY, "m/s, rad/s")
-        )
+        senses.append(Sense("body_velocities", 3 * simulation.body.n_links, -MAX_VELOCITY, MAX_VELOCITY, "m/s, rad/s"))
         if observe_time:
             senses.append(Sense("time", 1, 0.0, episode_steps * dt, "s"))
         self.layout = Layout.of(senses, simulation.joint_limit, dt)
@@ -122,93 +120,3 @@ class Task(ABC):
         moved = self.simulation.com - self._com_before
         length = np.maximum(np.linalg.norm(axis, axis=1), 1e-9)
         return (moved * axis).sum(1) / (length * self.simulation.body.control_dt)
-
-
-class Swim(Task):
-    """Swim forwards (Bhattasali et al. 2022, section 4).
-
-    Args:
-        simulation: the bodies.
-        desired_speed: the speed that earns a reward of 1, m/s.
-        reward: "paper" pays the forward speed of the head in its own frame, from 0 at rest to 1 at the
-            desired speed and no more; "com" pays the forward speed of the centre of mass in units of
-            the desired speed, without bounds, which a body that only wiggles its head does not earn.
-        task: arguments of `Task`.
-    """
-
-    def __init__(
-        self,
-        simulation: Simulation,
-        desired_speed: float = 0.1,
-        reward: Literal["paper", "com"] = "paper",
-        **task: Any,
-    ) -> None:
-        if not desired_speed > 0:
-            raise InvalidTask(f"desired_speed is {desired_speed} m/s; give a number above 0")
-        if reward not in ("paper", "com"):
-            raise UnknownName("reward", str(reward), ("paper", "com"))
-        self.desired_speed, self.needs_com_speed = desired_speed, reward == "com"
-        if self.needs_com_speed:
-            simulation.link_pos  # noqa: B018  (binds it, so that it is current after the first step)
-        super().__init__(simulation, **task)
-
-    def reward(self, com_speed: Float[np.ndarray, " envs"]) -> Float[np.ndarray, " envs"]:
-        """Return the reward of the step: from 0 to 1 by "paper", in units of the desired speed by "com"."""
-        if self.needs_com_speed:
-            return com_speed / self.desired_speed
-        return np.clip(self.simulation.head_velocity / self.desired_speed, 0.0, 1.0)
-
-
-class Navigate(Task):
-    """Reach a target with the nose: dm_control's swimmer task.
-
-    The target stands within 2 m, in one episode out of five within 0.3 m. The reward is 1 inside the
-    target's radius and falls with a long tail, to 0.1 at five radii from its rim.
-    """
-
-    target_radius = 0.1  # m
-
-    def __init__(self, simulation: Simulation, **task: Any) -> None:
-        self._target = np.ones((simulation.n_envs, 2))
-        super().__init__(simulation, **task)
-
-    def extra_senses(self) -> list[Sense]:
-        """Name the vector from nose to target, in the head's frame."""
-        return [Sense("to_target", 2, -_MAX_DISTANCE, _MAX_DISTANCE, "m")]
-
-    def extra_observations(self) -> list[Float[np.ndarray, "envs 2"]]:
-        """Return the vector from nose to target, in the head's frame, m."""
-        return [self.simulation.to_head_frame(self._target)]
-
-    def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes in the environments of these numbers, each with its own target."""
-        super().reset(ids, rngs)
-        for index, rng in zip(ids, rngs, strict=True):
-            box = 0.3 if rng.uniform() < 0.2 else 2.0
-            self._target[index] = rng.uniform(-box, box, size=2)
-
-    def reward(self, com_speed: Float[np.ndarray, " envs"]) -> Float[np.ndarray, " envs"]:  # noqa: ARG002
-        """Return the reward of the step, from 0 to 1; see the class."""
-        offset = self.simulation.to_head_frame(self._target)
-        distance = np.sqrt((offset * offset).sum(1))
-        beyond = np.maximum(distance - self.target_radius, 0.0) / (5 * self.target_radius)
-        return 1.0 / ((3.0 * beyond) ** 2 + 1.0)
-
-    def info(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed, m/s, and the distance from nose to target, m."""
-        offset = self.simulation.to_head_frame(self._target)
-        return {**super().info(), "target_distance": np.sqrt((offset * offset).sum(1))}
-
-    @property
-    def target_pos(self) -> Float[np.ndarray, "envs 2"]:
-        """The target in the plane, m."""
-        return self._target
-
-    def get_state(self) -> dict[str, Any]:
-        """Return copies of what the task remembers, the target included."""
-        return {**super().get_state(), "target": self._target.copy()}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from a state that `get_state` returned."""
-        super().set_state(state)
-        self._target[:] = state["target"]
