@@ -12,12 +12,12 @@ from .envs.registration import register_environments
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .pages.report import report as report
-    from .training.learning.train import RunConfig as RunConfig
-    from .training.learning.train import train as train
+    from .pages.reports import report as report
+    from .training.learning.training import RunConfig as RunConfig
+    from .training.learning.training import train as train
     from .training.probes.probing import probe as probe
-    from .training.rollouts.evaluate import evaluate as evaluate
-    from .training.studies.transfer import transfer as transfer
+    from .training.rollouts.evaluation import evaluate as evaluate
+    from .training.studies.transfers import transfer as transfer
     from .videos.films import render as render
 
 _LAZY = {

@@ -21,11 +21,11 @@ from ..agents import ES
 from ..training.learning.engine import Engine, run_tasks
 from ..training.learning.learners import make_learner
 from ..training.learning.populations import open_evaluator
-from ..training.learning.train import _Training
-from ..training.rollouts.evaluate import evaluate
+from ..training.learning.training import _Training
+from ..training.rollouts.evaluation import evaluate
 from ..training.runs.config import RunConfig
 from ..training.runs.run import Run
-from ..training.studies.sweep import Sweep, sweep
+from ..training.studies.sweeps import Sweep, sweep
 
 _ES = RunConfig(algorithm_options={"n_envs": 32, "population": 128})
 _SWEPT: dict[str, Any] = {"steps": 320_000, "checkpoint_every": 160_000}

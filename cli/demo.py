@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..pages.report import report
-from ..training.learning.train import train
+from ..pages.reports import report
+from ..training.learning.training import train
 from ..training.probes.probing import probe
-from ..training.rollouts.evaluate import evaluate
+from ..training.rollouts.evaluation import evaluate
 from ..training.runs.config import RunConfig
-from ..training.studies.transfer import transfer, transfer_table
+from ..training.studies.transfers import transfer, transfer_table
 from ..videos.films import render
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer6-eel", "swimmer6-thick")

@@ -26,8 +26,8 @@ class Record(OnRunOrModel):
 
     def run(self) -> dict[str, Any]:
         """Record, and return the file."""
-        from ..training.rollouts.history import history
-        from ..training.rollouts.record import record, record_model
+        from ..training.rollouts.recorder import record, record_model
+        from ..training.rollouts.weights_history import history
         from ..training.runs.run import Run
 
         if self.out.suffix != ".nc":
@@ -122,7 +122,7 @@ class Report(Command):
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
-        from ..pages.report import report
+        from ..pages.reports import report
 
         return {"report": str(report(*self.runs, out=self.out))}
 
@@ -140,7 +140,7 @@ class Play(OnRun):
         """Serve until interrupted."""
         import contextlib
 
-        from ..pages.play import play
+        from ..pages.play_server import play
 
         with contextlib.suppress(KeyboardInterrupt):
             play(self.path, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
@@ -158,7 +158,7 @@ class Gallery(Command):
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
-        from ..pages.report import gallery
+        from ..pages.reports import gallery
 
         return {"gallery": str(gallery(*self.runs, out=self.out))}
 
@@ -199,7 +199,7 @@ class Import(Command):
     def run(self) -> dict[str, Any]:
         """Import, and return what the run has reached."""
         from ..sharing.hub import import_run
-        from ..training.learning.train import summary
+        from ..training.learning.training import summary
 
         return summary(import_run(self.path, self.out))
 

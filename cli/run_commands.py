@@ -84,7 +84,7 @@ class Train(_Spread):
     def run(self) -> dict[str, Any]:
         """Train, and return a summary."""
         from ..envs.deficits import Deficit
-        from ..training.learning.train import summary, train
+        from ..training.learning.training import summary, train
         from ..training.runs.config import RunConfig
 
         config = RunConfig(
@@ -134,7 +134,7 @@ class Curriculum(Command):
 
     def run(self) -> dict[str, Any]:
         """Train, and return what was solved."""
-        from ..training.learning.curriculum import CurriculumConfig, curriculum, curriculum_summary
+        from ..training.learning.curricula import CurriculumConfig, curriculum, curriculum_summary
 
         options = {name: _value(text) for name, text in _pairs(self.options)}
         known = {field.name for field in dataclasses.fields(CurriculumConfig)} - {
@@ -194,8 +194,8 @@ class Resume(_Spread, OnRun):
 
     def run(self) -> dict[str, Any]:
         """Go on, and return a summary."""
-        from ..training.learning.curriculum import CurriculumRun, curriculum, curriculum_summary
-        from ..training.learning.train import resume, summary
+        from ..training.learning.curricula import CurriculumRun, curriculum, curriculum_summary
+        from ..training.learning.training import resume, summary
         from ..training.runs.folder import holds
 
         if holds(self.path) == CurriculumRun.kind:
@@ -241,7 +241,7 @@ class Evaluate(OnRunOrModel):
 
     def run(self) -> dict[str, Any]:
         """Evaluate, and return estimates with their intervals."""
-        from ..training.rollouts.evaluate import evaluate, evaluate_model
+        from ..training.rollouts.evaluation import evaluate, evaluate_model
 
         if model := self.model():
             result = evaluate_model(*model, self.episodes, progress=not self.json)
@@ -263,7 +263,7 @@ class Transfer(OnRun):
 
     def run(self) -> Any:
         """Test, and return the table."""
-        from ..training.studies.transfer import transfer
+        from ..training.studies.transfers import transfer
 
         table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
         if self.json:

@@ -52,7 +52,7 @@ class Sweep(_Many):
 
     def run(self) -> Any:
         """Train what is missing, and return the table."""
-        from ..training.studies.sweep import sweep
+        from ..training.studies.sweeps import sweep
 
         return self._shown(sweep(self.plan, self.out, **self._options))
 
@@ -83,7 +83,7 @@ class Ablate(_Many):
     def run(self) -> Any:
         """Train what is missing, and return the table."""
         from ..training.runs.config import RunConfig
-        from ..training.studies.ablate import ablate
+        from ..training.studies.ablations import ablate
 
         config = RunConfig(self.circuit, self.algorithm, self.body, self.task, steps=self.steps, reward=self.reward)
         return self._shown(ablate(config, self.out, self.seeds, self.episodes, **self._options))
@@ -103,7 +103,7 @@ class Reproduce(_Many):
     def run(self) -> Any:
         """Run what is missing, and return the verdict on each claim."""
         from ..errors import UnknownName
-        from ..training.studies.ncap_paper.reproduce import reproduce
+        from ..training.studies.ncap_paper.reproduction import reproduce
 
         if self.paper != "ncap":
             raise UnknownName("paper", self.paper, ["ncap"])
@@ -126,7 +126,7 @@ class Compare(Command):
 
     def run(self) -> Any:
         """Write the comparison, and return its table."""
-        from ..training.studies.compare import compare
+        from ..training.studies.comparisons import compare
 
         found = compare(self.runs, self.out, self.episodes, progress=not self.json)
         rounded = found.table.round(3)

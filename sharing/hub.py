@@ -17,9 +17,9 @@ from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..extras import require
 from ..files import read_json, write_json, write_text
-from ..training.learning.check import check
-from ..training.learning.train import summary
-from ..training.rollouts.evaluate import evaluate
+from ..training.learning.checks import check
+from ..training.learning.training import summary
+from ..training.rollouts.evaluation import evaluate
 from ..training.runs.config import RunConfig
 from ..training.runs.evaluation_file import read_evaluation
 from ..training.runs.folder import FORMAT, read_metrics

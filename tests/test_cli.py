@@ -13,9 +13,9 @@ from nervecord.cli import main as cli
 from nervecord.cli.main import main
 from nervecord.cli.parsing import _in_one_line
 from nervecord.errors import MissingDependency
-from nervecord.pages.report import report
-from nervecord.training.learning.train import train
-from nervecord.training.rollouts import evaluate
+from nervecord.pages.reports import report
+from nervecord.training.learning.training import train
+from nervecord.training.rollouts import evaluation as evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 
@@ -102,7 +102,7 @@ def test_only_what_goes_on_says_so_when_it_is_interrupted(arguments, goes_on, wo
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nervecord.training.learning.train.train", interrupted)
+    monkeypatch.setattr("nervecord.training.learning.training.train", interrupted)
     monkeypatch.setattr(evaluate, "evaluate", interrupted)
     with pytest.raises(SystemExit) as stopped:
         main([text.replace("WORM", str(worm.path)) for text in arguments])

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from nervecord.cli.main import main
 from nervecord.errors import InvalidRun, OutputExists
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 from nervecord.training.runs.scores import Store
-from nervecord.training.studies.compare import compare
+from nervecord.training.studies.comparisons import compare
 
 SMALL = RunConfig(steps=1600, episode_steps=50, algorithm_options={"n_envs": 8}, checkpoint_every=800)
 

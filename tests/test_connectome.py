@@ -12,7 +12,7 @@ import torch
 from nervecord.circuits import Cell, Connectome, Contact, Graph, ladder, load_graph, make_circuit
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, MissingDependency, UnknownName
-from nervecord.training.rollouts.evaluate import evaluate_agent
+from nervecord.training.rollouts.evaluation import evaluate_agent
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import make_policy
 

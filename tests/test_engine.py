@@ -11,7 +11,7 @@ import pytest
 from nervecord.errors import InvalidRun, MissingDependency, NervecordError
 from nervecord.training.learning import engine
 from nervecord.training.learning.engine import run_tasks
-from nervecord.training.studies.sweep import Sweep, sweep
+from nervecord.training.studies.sweeps import Sweep, sweep
 from tasks import die, die_once, refuse, square, threads
 
 BASE = {"body": "swimmer4", "steps": 6400, "episode_steps": 100, "checkpoint_every": 400,

@@ -9,11 +9,11 @@ from nervecord.agents.resize import resize
 from nervecord.circuits import make_circuit
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, InvalidRun
-from nervecord.training.learning.train import train
-from nervecord.training.rollouts.evaluate import evaluate_on
+from nervecord.training.learning.training import train
+from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
-from nervecord.training.studies.transfer import transfer
+from nervecord.training.studies.transfers import transfer
 
 MLP = RunConfig(
     "mlp", "ppo", steps=1024, episode_steps=50, circuit_options={"hidden": [8]},

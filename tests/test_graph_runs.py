@@ -6,13 +6,13 @@ import pytest
 from nervecord.circuits import load_graph
 from nervecord.errors import InvalidRun
 from nervecord.sharing.hub import export, import_run
-from nervecord.training.learning.curriculum import CurriculumConfig
-from nervecord.training.learning.train import summary, train
-from nervecord.training.rollouts.evaluate import evaluate
+from nervecord.training.learning.curricula import CurriculumConfig
+from nervecord.training.learning.training import summary, train
+from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
-from nervecord.training.studies.compare import compare
-from nervecord.training.studies.sweep import Sweep
+from nervecord.training.studies.comparisons import compare
+from nervecord.training.studies.sweeps import Sweep
 
 CELLS = """name,class,role,position,side
 DB1,DB,motor,0.1,

@@ -28,7 +28,8 @@ def test_a_name_that_envs_has_not_is_an_attribute_error():
 
 def test_pyplot_and_cma_wait_for_who_needs_them():
     report = (
-        "import sys, nervecord.training.learning.train\nprint(sorted({'cma', 'matplotlib.pyplot'} & set(sys.modules)))"
+        "import sys, nervecord.training.learning.training\n"
+        "print(sorted({'cma', 'matplotlib.pyplot'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

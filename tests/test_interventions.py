@@ -6,10 +6,10 @@ import torch
 from nervecord.circuits import NCAP, Circuit
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
-from nervecord.training.learning.train import train
-from nervecord.training.rollouts.evaluate import evaluate
+from nervecord.training.learning.training import train
+from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.rollouts.interventions import Intervention, check, pins_at
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 

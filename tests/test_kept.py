@@ -10,13 +10,13 @@ from nervecord.cli.main import main
 from nervecord.errors import OutputExists
 from nervecord.files import json_text
 from nervecord.pages.page_data import learning_data
-from nervecord.pages.report import gallery, report
-from nervecord.training.learning.train import train
-from nervecord.training.rollouts.evaluate import evaluate
+from nervecord.pages.reports import gallery, report
+from nervecord.training.learning.training import train
+from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
-from nervecord.training.studies.compare import compare
-from nervecord.training.studies.transfer import transfer, transfer_table
+from nervecord.training.studies.comparisons import compare
+from nervecord.training.studies.transfers import transfer, transfer_table
 
 SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
 

@@ -14,7 +14,7 @@ from nervecord.cli.main import main
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.envs.tasks.bits import answers, draw_bits, draw_length
 from nervecord.errors import CircuitMismatch, InvalidAction, InvalidRun, InvalidTask, TrainingDiverged, UnknownName
-from nervecord.training.learning.curriculum import CurriculumConfig, CurriculumRun, _Course, curriculum
+from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun, _Course, curriculum
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 

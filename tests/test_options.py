@@ -6,8 +6,8 @@ import json
 import pytest
 from nervecord.cli.main import main
 from nervecord.errors import InvalidRun
-from nervecord.training.learning.check import check
-from nervecord.training.learning.train import train
+from nervecord.training.learning.checks import check
+from nervecord.training.learning.training import train
 from nervecord.training.runs.algorithms import ALGORITHMS
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.options import wrong_value

@@ -3,11 +3,11 @@
 import pytest
 from browser import opened
 from nervecord.cli.main import main
-from nervecord.pages.report import gallery, report
-from nervecord.training.learning.train import train
+from nervecord.pages.reports import gallery, report
+from nervecord.training.learning.training import train
 from nervecord.training.probes.probing import probe
 from nervecord.training.runs.config import RunConfig
-from nervecord.training.studies.transfer import transfer
+from nervecord.training.studies.transfers import transfer
 from nervecord.videos.films import render
 
 
@@ -81,7 +81,7 @@ def test_the_slider_moves_the_wiring_and_the_body(pages):
 
 def test_neurons_are_lit_by_their_activity(runs, pages):
     """The slider's colours are those of the recorded values: brightest where a neuron is at its greatest."""
-    from nervecord.training.rollouts.record import record
+    from nervecord.training.rollouts.recorder import record
 
     recording = record(runs[0], 1)
     column = recording.neurons.index("B_d_1")

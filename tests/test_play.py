@@ -14,11 +14,11 @@ from browser import opened
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidBody, NervecordError, UnknownName
 from nervecord.pages.player import Player
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 
 pytest.importorskip("aiohttp", reason="the server is an extra: pip install 'nervecord[play]'")
-from nervecord.pages.play import PlayServer
+from nervecord.pages.play_server import PlayServer
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import torch
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun
 from nervecord.training.learning.populations import open_evaluator
-from nervecord.training.learning.train import _Training, train
+from nervecord.training.learning.training import _Training, train
 from nervecord.training.runs.config import RunConfig
 
 CONFIG = RunConfig(

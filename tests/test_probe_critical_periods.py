@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from nervecord.envs.deficits import Deficit
 from nervecord.errors import InvalidRecording, InvalidRun, UnknownName
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.critical_periods import DeficitGrid, deep_linear_race, deficit_grid, describe
-from nervecord.training.rollouts.evaluate import evaluate_on
+from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 from nervecord.training.runs.scores import Store

@@ -3,10 +3,10 @@
 import dataclasses
 
 import numpy as np
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.facets import divide, strongest_moments
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 from sklearn.metrics import adjusted_rand_score
 

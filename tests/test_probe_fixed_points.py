@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from nervecord.errors import InvalidRecording
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.fixed_points import find_fixed_points, unflatten, visited_states
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 
 

@@ -8,7 +8,7 @@ import pytest
 from nervecord.circuits import Wiring
 from nervecord.errors import InvalidRecording
 from nervecord.extras import absence
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.geometry import (
     alignment,
@@ -20,7 +20,7 @@ from nervecord.training.probes.geometry import (
 )
 from nervecord.training.probes.tools.conditions import gait_phase
 from nervecord.training.probes.topology import persistence
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 
 LABELS = np.array(list(itertools.product([False, True], repeat=3)))

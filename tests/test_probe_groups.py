@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from nervecord.errors import InvalidRecording
 from nervecord.extras import absence
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.biclusters import find_biclusters
 from nervecord.training.probes.functional_connectome import assemblies, community, derivatives
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 from sklearn.metrics import adjusted_rand_score
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from nervecord.agents import CircuitPolicy
 from nervecord.errors import InvalidRecording
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.influential_paths import (
     Layers,
@@ -17,7 +17,7 @@ from nervecord.training.probes.influential_paths import (
     strongest_paths,
     total_strength,
 )
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from nervecord.circuits import CTRNN, GRU, MLP, NCAP, with_rank
 from nervecord.errors import CircuitMismatch, InvalidRecording
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.learning_regime import (
     effective_ranks,
@@ -18,7 +18,7 @@ from nervecord.training.probes.learning_regime import (
     shuffled_alignments,
     tangent_kernel,
 )
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 from test_probes import WIRING, planted
 

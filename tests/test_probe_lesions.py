@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from nervecord.errors import InvalidRecording
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
-from nervecord.training.rollouts.evaluate import evaluate_on
+from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.rollouts.interventions import Intervention
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run

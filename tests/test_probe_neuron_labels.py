@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from nervecord.circuits import NCAP
 from nervecord.errors import InvalidRecording
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.neuron_labels import label
 from nervecord.training.probes.tools.predicates import Predicate, best_phrase, normalised_pmi
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 
 

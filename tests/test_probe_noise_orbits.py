@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 from nervecord.errors import CircuitMismatch, InvalidRecording
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.noise_orbits import measure_orbits, measure_stays, output_states
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 from test_probes import WIRING, planted
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from nervecord.errors import InvalidRecording
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.robustness import STRENGTHS, perturbed
-from nervecord.training.rollouts.evaluate import evaluate_agent
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.evaluation import evaluate_agent
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 
 

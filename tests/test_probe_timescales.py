@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from nervecord.circuits import Wiring
 from nervecord.errors import InvalidRecording
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.complexity import binarise, lempel_ziv, normalised_complexity
 from nervecord.training.probes.timescales import autocorrelation, fit_decay
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from nervecord.circuits import UnitCircuit
 from nervecord.errors import CircuitMismatch, InvalidRecording
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.transitions import find_kicks, largest, pinned_rates, positive
-from nervecord.training.rollouts.record import record
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 from test_probes import WIRING, planted
 

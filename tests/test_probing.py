@@ -12,13 +12,13 @@ import xarray
 from nervecord.cli.main import main
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidRecording, InvalidRun, UnknownName
-from nervecord.pages.report import report
-from nervecord.training.learning.train import train
+from nervecord.pages.reports import report
+from nervecord.training.learning.training import train
 from nervecord.training.probes import PROBES
 from nervecord.training.probes.probing import chosen, merged, probe
-from nervecord.training.rollouts.history import history
-from nervecord.training.rollouts.record import record, record_model
+from nervecord.training.rollouts.recorder import record, record_model
 from nervecord.training.rollouts.recording import Recording
+from nervecord.training.rollouts.weights_history import history
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 from stable_baselines3 import A2C, DDPG, PPO, SAC

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from nervecord.errors import CircuitMismatch, InvalidRun
-from nervecord.training.learning.protect import linear_inputs, principal_subspace
-from nervecord.training.learning.train import train
-from nervecord.training.rollouts.record import record
+from nervecord.training.learning.protection import linear_inputs, principal_subspace
+from nervecord.training.learning.training import train
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 

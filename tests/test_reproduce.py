@@ -11,10 +11,10 @@ from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun, OutputExists, UnknownName
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.scores import Store
-from nervecord.training.studies.ablate import ablate, lattice
-from nervecord.training.studies.ncap_paper import reproduce as module
+from nervecord.training.studies.ablations import ablate, lattice
+from nervecord.training.studies.ncap_paper import reproduction as module
 from nervecord.training.studies.ncap_paper.claims import Findings
-from nervecord.training.studies.ncap_paper.reproduce import SCALES, Scale, reproduce
+from nervecord.training.studies.ncap_paper.reproduction import SCALES, Scale, reproduce
 
 TINY = Scale(
     {"es": (2, 1600, 800), "ppo": (2, 2048, 2048), "ddpg": (2, 600, 600)}, ("NCAP",), ("es",), 2, 1600,

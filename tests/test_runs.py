@@ -14,15 +14,15 @@ from nervecord.envs import make_body
 from nervecord.envs.deficits import Deficit, DeficitVecEnv
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidRun, OutputExists, UnknownName
-from nervecord.pages.report import report
+from nervecord.pages.reports import report
 from nervecord.training.learning import snapshot
 from nervecord.training.learning.learners import make_learner
-from nervecord.training.learning.train import _Training, train
+from nervecord.training.learning.training import _Training, train
 from nervecord.training.probes.probing import probe
-from nervecord.training.rollouts.evaluate import evaluate, evaluate_agent
+from nervecord.training.rollouts.evaluation import evaluate, evaluate_agent
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
-from nervecord.training.studies.transfer import transfer
+from nervecord.training.studies.transfers import transfer
 from nervecord.videos.films import render
 
 ES_CONFIG = RunConfig(steps=9600, episode_steps=150, algorithm_options={"n_envs": 16}, checkpoint_every=2000)

@@ -15,10 +15,10 @@ import torch
 import yaml
 from nervecord.cli.main import main
 from nervecord.errors import InvalidRun, OutputExists
-from nervecord.pages.report import report
+from nervecord.pages.reports import report
 from nervecord.sharing.hub import export, import_run
-from nervecord.training.learning.train import train
-from nervecord.training.rollouts.evaluate import evaluate
+from nervecord.training.learning.training import train
+from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 from safetensors.torch import load_file, save_file

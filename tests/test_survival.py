@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 from nervecord.errors import InvalidRun
-from nervecord.training.learning.curriculum import CurriculumConfig, CurriculumRun, curriculum
-from nervecord.training.learning.train import train
+from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun, curriculum
+from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 

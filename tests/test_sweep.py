@@ -6,11 +6,11 @@ import pytest
 import torch
 from nervecord.cli.main import main
 from nervecord.errors import InvalidRun, UnknownName
-from nervecord.training.learning.train import train
+from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 from nervecord.training.runs.scores import Store
-from nervecord.training.studies.sweep import Sweep, sweep
+from nervecord.training.studies.sweeps import Sweep, sweep
 
 BASE = {"body": "swimmer4", "steps": 800, "episode_steps": 50}
 PLAN = """

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..envs import Body, make_body
 from ..errors import InvalidRun
 from ..training.rollouts.interventions import Intervention
-from ..training.rollouts.record import record
+from ..training.rollouts.recorder import record
 from ..training.runs.run import Run
 from .encode import check_output
 from .render import render_recording

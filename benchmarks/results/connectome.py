@@ -20,7 +20,7 @@ import tyro
 from ...circuits import load_graph, make_circuit
 from ...drawing.figures import figure_svg, interval_curves
 from ...files import write_text
-from ...training.rollouts.evaluate import evaluate_agent
+from ...training.rollouts.evaluation import evaluate_agent
 from ...training.runs.config import RunConfig
 from ...training.runs.run import make_policy
 from ...training.runs.scores import Store

@@ -31,8 +31,8 @@ from ...agents import CircuitPPO
 from ...drawing.figures import curves, figure_svg
 from ...files import read_json, write_json, write_text
 from ...intervals import bootstrap_mean
-from ...training.learning.train import train
-from ...training.rollouts.evaluate import evaluate
+from ...training.learning.training import train
+from ...training.rollouts.evaluation import evaluate
 from ...training.runs.config import RunConfig
 
 _LONG, _SHORT = 500_000, 300_000

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from ...drawing.figures import curves, figure_svg
 from ...files import write_text
 from ...intervals import bootstrap_mean
-from ...training.learning.curriculum import CurriculumConfig, CurriculumRun, curriculum
+from ...training.learning.curricula import CurriculumConfig, CurriculumRun, curriculum
 
 _KINDS: tuple[Literal["multi-head", "single-head"], ...] = ("multi-head", "single-head")
 

@@ -18,8 +18,8 @@ import tyro
 
 from ...intervals import bootstrap_iqm
 from ...training.probes import Subject, run_probe
-from ...training.rollouts.evaluate import evaluate_agent
-from ...training.rollouts.record import record, record_agent
+from ...training.rollouts.evaluation import evaluate_agent
+from ...training.rollouts.recorder import record, record_agent
 from ...training.runs.run import Run
 
 _GAIT = {

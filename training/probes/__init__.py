@@ -9,6 +9,7 @@ from ...errors import UnknownName
 from ...registry import Registry
 from .biclusters import biclusters
 from .complexity import complexity
+from .contract import Probe, ProbeResult, Subject
 from .critical_periods import critical_periods
 from .diagram import diagram
 from .facets import facets
@@ -21,7 +22,6 @@ from .learning_regime import learning_regime
 from .lesions import lesions
 from .neuron_labels import neuron_labels
 from .noise_orbits import noise_orbits
-from .probe import Probe, ProbeResult, Subject
 from .robustness import robustness
 from .timescales import timescales
 from .topology import topology

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ...drawing.figures import open_axes
 from ...errors import InvalidRecording
 from ...extras import require
-from .probe import ProbeResult, Subject, living
+from .contract import ProbeResult, Subject, living
 
 _STATES, _GROUPS = range(1, 7), range(1, 7)
 _RESTARTS = 2

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ...drawing.figures import COLOURS, open_axes
 from ...intervals import bootstrap_mean
-from .probe import ProbeResult, Subject, living
+from .contract import ProbeResult, Subject, living
 
 _EPISODES = 4
 _SHUFFLES = 3

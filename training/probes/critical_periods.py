@@ -19,14 +19,14 @@ from matplotlib.figure import Figure
 from ...envs.deficits import Deficit
 from ...errors import InvalidRun, NervecordError
 from ...progress import progress_bar
-from ..learning.check import check
+from ..learning.checks import check
 from ..learning.engine import run_tasks
-from ..learning.train import train
-from ..rollouts.evaluate import evaluate_on
+from ..learning.training import train
+from ..rollouts.evaluation import evaluate_on
 from ..runs.config import RunConfig
 from ..runs.run import Run
 from ..runs.scores import Store
-from .probe import ProbeResult, Subject
+from .contract import ProbeResult, Subject
 
 _STUDY = "critical periods"
 _SENSE = "joint_pos"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...drawing.wiring import draw_wiring
-from .probe import ProbeResult, Subject
+from .contract import ProbeResult, Subject
 
 
 def diagram(subject: Subject) -> ProbeResult:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ...drawing.figures import COLOURS
 from ...extras import require
 from ..rollouts.recording import Recording
-from .probe import ProbeResult, Subject, living
+from .contract import ProbeResult, Subject, living
 from .tools.predicates import best_phrase, body_predicates
 
 _TRANSIENT = 0.2  # the share of an episode, from its start, in which a gait still settles

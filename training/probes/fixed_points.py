@@ -17,7 +17,7 @@ from torch import Tensor
 from ...agents import CircuitPolicy
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import InvalidRecording
-from .probe import ProbeResult, Subject
+from .contract import ProbeResult, Subject
 
 _STARTS = 128
 _LARGEST = 512  # dimensions of a state, whose Jacobian is this squared

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from ...drawing.figures import COLOURS, open_axes
 from ...extras import require
-from .probe import ProbeResult, Subject, living
+from .contract import ProbeResult, Subject, living
 
 _NEURONS, _STEPS, _EPISODES = 36, 250, 6
 _RANKS = range(1, 7)

@@ -14,7 +14,7 @@ from scipy import signal
 from ...errors import InvalidRecording
 from ...intervals import bootstrap_mean
 from ..rollouts.recording import Recording
-from .probe import ProbeResult, Subject
+from .contract import ProbeResult, Subject
 
 _UNITS = {
     "frequency": "Hz",

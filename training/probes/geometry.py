@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy.sparse import csgraph
 
 from ...extras import require
-from .probe import ProbeResult, Subject
+from .contract import ProbeResult, Subject
 from .tools.conditions import phase_means
 
 _BINS = 16

@@ -21,7 +21,7 @@ from ...agents import CircuitPolicy
 from ...circuits import Circuit, Pins
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import InvalidRecording
-from .probe import ProbeResult, Subject, living
+from .contract import ProbeResult, Subject, living
 
 _SAMPLES = 96
 _DELAY = 3  # control steps over which a recurrent circuit is unrolled

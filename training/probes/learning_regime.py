@@ -19,7 +19,7 @@ from ...circuits import Circuit, UnitCircuit
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
 from ..runs.run import Run
-from .probe import ProbeResult, Subject
+from .contract import ProbeResult, Subject
 from .tools.sequences import hidden_columns, sensor_sequences
 
 _SEQUENCES, _STEPS = 24, 32

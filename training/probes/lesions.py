@@ -11,8 +11,8 @@ from ...circuits import Pins
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch
 from ...intervals import bootstrap_mean
-from ..rollouts.evaluate import EVALUATION_SEED, evaluate_agent
-from .probe import ProbeResult, Subject
+from ..rollouts.evaluation import EVALUATION_SEED, evaluate_agent
+from .contract import ProbeResult, Subject
 
 _EPISODES = 8
 _SHOWN = 40  # neurons that the figure has room for

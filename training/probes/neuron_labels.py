@@ -12,7 +12,7 @@ from jaxtyping import Bool
 from matplotlib.figure import Figure
 
 from ...drawing.figures import COLOURS, open_axes
-from .probe import ProbeResult, Subject, living
+from .contract import ProbeResult, Subject, living
 from .tools.predicates import Phrase, Predicate, best_phrase, body_predicates, normalised_pmi
 
 _TOP = 0.2  # share of its steps that is a neuron's event

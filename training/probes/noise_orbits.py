@@ -17,7 +17,7 @@ from torch import Tensor
 from ...circuits import Circuit
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
-from .probe import ProbeResult, Subject
+from .contract import ProbeResult, Subject
 from .tools.sequences import hidden_columns, sensor_sequences
 
 _SEQUENCES, _STEPS = 32, 64  # of the recording, for the sensors' mean and spread

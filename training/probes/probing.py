@@ -18,7 +18,7 @@ from ...drawing.figures import figure_svg
 from ...errors import NervecordError, UnknownName
 from ...files import read_json, write_json, write_text, write_whole
 from ..rollouts.interventions import Intervention
-from ..rollouts.record import record
+from ..rollouts.recorder import record
 from ..rollouts.recording import Recording
 from ..runs.run import Run
 from . import PROBES, ProbeResult, Subject, run_probe

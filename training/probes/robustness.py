@@ -19,9 +19,9 @@ from ...drawing.figures import COLOURS, open_axes
 from ...envs.sb3_env import SwimmerVecEnv
 from ...errors import InvalidRecording
 from ...intervals import bootstrap_mean
-from ..rollouts.evaluate import EVALUATION_SEED, evaluate_agent
+from ..rollouts.evaluation import EVALUATION_SEED, evaluate_agent
+from .contract import ProbeResult, Subject, living
 from .learning_regime import recurrent_parameters
-from .probe import ProbeResult, Subject, living
 from .timescales import autocorrelation, fit_decay
 
 STRENGTHS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)

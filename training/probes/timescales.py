@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import curve_fit
 
 from ...drawing.figures import COLOURS, open_axes
-from .probe import ProbeResult, Subject, living
+from .contract import ProbeResult, Subject, living
 
 _LAGS = 30  # control steps
 _LONGEST = 500.0  # control steps; a fit at this bound is no timescale

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ...drawing.figures import COLOURS, open_axes
 from ...extras import require
-from .probe import ProbeResult, Subject
+from .contract import ProbeResult, Subject
 from .tools.conditions import phase_means
 
 _BINS = 24

@@ -19,7 +19,7 @@ from torch import Tensor
 from ...circuits import Circuit, Pins, State
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
-from .probe import ProbeResult, Subject
+from .contract import ProbeResult, Subject
 from .tools.sequences import hidden_columns, sensor_sequences
 
 # From the motors to the output's discrete state: one column per motor, 1 where it is on.

@@ -12,12 +12,12 @@ from ...circuits import Wiring
 from ...envs import Body, make_body
 from ...errors import InvalidRecording, NervecordError
 from ...progress import progress_bar
-from ..learning.check import check
+from ..learning.checks import check
 from ..learning.engine import Engine, run_tasks
-from ..learning.train import train
+from ..learning.training import train
 from ..probes import Subject, run_probe
-from ..rollouts.evaluate import evaluate_on
-from ..rollouts.record import record
+from ..rollouts.evaluation import evaluate_on
+from ..rollouts.recorder import record
 from ..runs.config import RunConfig
 from ..runs.run import Run
 from ..runs.scores import Store

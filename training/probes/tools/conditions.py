@@ -8,8 +8,8 @@ from scipy import signal
 
 from ....errors import InvalidRecording
 from ...rollouts.recording import Recording
+from ..contract import living
 from ..gait import undulation_frequency
-from ..probe import living
 
 _TRANSIENT = 0.2  # the share of an episode, from its start, in which a gait still settles
 

@@ -11,10 +11,10 @@ import pandas as pd
 from ....drawing.figures import ablation_bars, figure_svg
 from ....files import write_text, write_whole
 from ....intervals import Interval, bootstrap_iqm, probability_of_improvement
-from ...rollouts.record import record
+from ...rollouts.recorder import record
 from ...runs.algorithms import ALGORITHMS
 from ...runs.run import Run
-from ..ablate import ablation_table
+from ..ablations import ablation_table
 from .figures import curve_panels, profile_panels, transfer_lines, wave_panels
 
 OURS = "NCAP"

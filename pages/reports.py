@@ -14,14 +14,14 @@ from ..drawing.figures import figure_svg, learning_curve, transfer_bars
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..files import read_json, write_text
-from ..training.learning.train import summary
+from ..training.learning.training import summary
 from ..training.probes import PROBES, draw_wiring
 from ..training.probes.probing import chosen, merged, probed
-from ..training.rollouts.record import record
+from ..training.rollouts.recorder import record
 from ..training.rollouts.recording import Recording
 from ..training.runs.evaluation_file import read_evaluation
 from ..training.runs.run import Run, hint_unfinished
-from ..training.studies.transfer import transfer_table
+from ..training.studies.transfers import transfer_table
 from ..version import __version__
 from .page_data import learning_data, moments_data, render_page
 

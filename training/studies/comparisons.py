@@ -16,7 +16,7 @@ from ...envs import make_body
 from ...errors import InvalidRun, OutputExists
 from ...files import write_text, write_whole
 from ...intervals import bootstrap_iqm, probability_of_improvement
-from ..rollouts.evaluate import Evaluation, evaluate
+from ..rollouts.evaluation import Evaluation, evaluate
 from ..runs.evaluation_file import read_evaluation
 from ..runs.held_graphs import tell_graph
 from ..runs.run import Run

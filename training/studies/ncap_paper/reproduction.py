@@ -19,7 +19,7 @@ from ....files import read_json, write_json
 from ...learning.engine import Engine
 from ...runs.config import RunConfig
 from ...runs.scores import Store
-from ..ablate import ablation_trials
+from ..ablations import ablation_trials
 from ..trials import Trial, run_trials
 from . import claims as reproduction
 

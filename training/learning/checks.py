@@ -7,7 +7,7 @@ import logging
 from ...envs.deficits import DeficitVecEnv
 from ..runs.config import RunConfig
 from .learners import make_learner
-from .protect import protect
+from .protection import protect
 from .start import start_from
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from ...drawing.figures import ablation_bars, figure_svg
 from ...errors import CircuitMismatch, InvalidRun, OutputExists
 from ...files import write_text, write_whole
 from ...intervals import bootstrap_iqm
-from ..learning.check import check
+from ..learning.checks import check
 from ..learning.engine import Engine
 from ..runs.config import RunConfig
 from ..runs.scores import Store

@@ -17,7 +17,7 @@ from ...envs import Body
 from ...envs.sb3_env import SwimmerVecEnv
 from ...progress import progress_bar
 from ..runs.run import Run
-from .evaluate import EVALUATION_SEED, make_model_env
+from .evaluation import EVALUATION_SEED, make_model_env
 from .interventions import Intervention, intervene
 from .recording import Recording
 from .watched import WatchedModel

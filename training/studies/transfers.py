@@ -14,8 +14,8 @@ from ...agents import CircuitPolicy
 from ...envs import Body, make_body
 from ...errors import CircuitMismatch, InvalidRun
 from ...intervals import bootstrap_mean
-from ..learning.train import train
-from ..rollouts.evaluate import evaluate_on
+from ..learning.training import train
+from ..rollouts.evaluation import evaluate_on
 from ..runs.run import Run
 from ..runs.scores import COLUMNS, Store
 from .trials import Rows, run_facts

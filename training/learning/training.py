@@ -21,17 +21,17 @@ from ...envs import make_body
 from ...envs.deficits import DeficitVecEnv
 from ...errors import InvalidRun
 from ...progress import progress_bar
-from ..rollouts.evaluate import evaluate_agent
+from ..rollouts.evaluation import evaluate_agent
 from ..runs.config import RunConfig
 from ..runs.held_graphs import tell_graph
 from ..runs.metrics_log import make_logger
 from ..runs.run import Run, make_policy
 from . import snapshot
-from .check import check
+from .checks import check
 from .engine import Engine
 from .learners import make_learner
 from .populations import Workers, open_evaluator
-from .protect import protect
+from .protection import protect
 from .start import start_from
 
 _log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from ...agents import CMAES, CircuitPolicy
 from ...circuits import Circuit
 from ...errors import CircuitMismatch
-from ..rollouts.record import record
+from ..rollouts.recorder import record
 from ..runs.config import RunConfig
 from ..runs.run import Run
 from . import snapshot
