@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -138,8 +139,6 @@ class Play(OnRun):
 
     def run(self) -> dict[str, Any]:
         """Serve until interrupted."""
-        import contextlib
-
         from ..pages.play_server import play
 
         with contextlib.suppress(KeyboardInterrupt):

@@ -1,1 +1,19 @@
 """Pages for a browser: report, gallery, play."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .play_server import PlayServer, play
+    from .reports import gallery, report
+
+__all__ = [
+    "PlayServer",
+    "gallery",
+    "play",
+    "report",
+]
+__getattr__ = lazy_exports(__name__, __file__)

@@ -14,6 +14,7 @@ import networkx as nx
 from ...errors import CircuitMismatch, UnknownName
 from ..contract import Role, Side
 from .graph import Cell, Contact, Graph, ladder
+from .toolbox import cook2019
 
 SUFFIXES = (".graphml", ".csv")
 _NAMES = ("ladder", "cook2019", "cook2019-whole")
@@ -40,8 +41,6 @@ def load_graph(source: str | Mapping[str, Any]) -> Graph:
     if source == "ladder":
         return ladder()
     if source in ("cook2019", "cook2019-whole"):
-        from .toolbox import cook2019
-
         return cook2019(whole=source == "cook2019-whole")
     path = Path(source)
     if path.suffix.lower() == ".graphml":

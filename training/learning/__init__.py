@@ -1,1 +1,27 @@
 """Training: learners, checkpoints, workers, curricula."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .checks import check
+    from .curricula import CurriculumConfig, CurriculumRun, curriculum
+    from .engine import run_tasks
+    from .protection import protect
+    from .training import resume, summary, train
+
+__all__ = [
+    "CurriculumConfig",
+    "CurriculumRun",
+    "check",
+    "curriculum",
+    "protect",
+    "resume",
+    "run_tasks",
+    "summary",
+    "train",
+]
+__getattr__ = lazy_exports(__name__, __file__)

@@ -1,1 +1,29 @@
 """Many runs: sweeps, ablations, comparisons, transfer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .ablations import ablate
+    from .comparisons import Comparison, compare
+    from .ncap_paper.reproduction import reproduce
+    from .sweeps import Sweep, sweep
+    from .transfers import transfer, transfer_table
+    from .trials import Trial, run_trials
+
+__all__ = [
+    "Comparison",
+    "Sweep",
+    "Trial",
+    "ablate",
+    "compare",
+    "reproduce",
+    "run_trials",
+    "sweep",
+    "transfer",
+    "transfer_table",
+]
+__getattr__ = lazy_exports(__name__, __file__)

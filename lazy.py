@@ -1,0 +1,34 @@
+"""Packages whose names load when they are first used, so that importing one is light."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def lazy_exports(package: str, file: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a package: it loads what the package imports under `TYPE_CHECKING`.
+
+    Type checkers and readers see plain imports, and nothing is listed twice.
+
+    Args:
+        package: its `__name__`.
+        file: its `__file__`.
+    """
+    places: dict[str, tuple[str, str]] = {}
+    for node in ast.parse(Path(file).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            for each in node.body:
+                assert isinstance(each, ast.ImportFrom)
+                places |= {alias.asname or alias.name: (each.module or "", alias.name) for alias in each.names}
+
+    def load(name: str) -> Any:
+        if name not in places:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module, original = places[name]
+        return getattr(importlib.import_module(f".{module}", package), original)
+
+    return load

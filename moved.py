@@ -1,0 +1,82 @@
+"""Modules that moved: their old names forward to the new ones, with a warning, until 0.3."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+import types
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+# Old module to the new ones that hold what was in it, first found first taken. Below "nervecord.", both sides.
+MOVED: dict[str, tuple[str, ...]] = {
+    "circuits.toolbox": ("circuits.connectome.toolbox",),
+    "envs.bits": ("envs.tasks.bits",),
+    "envs.sb3_vec_env": ("envs.sb3_env",),
+    "envs.vector_env": ("envs.gymnasium_env", "envs.env_batch"),
+    "training.ablate": ("training.studies.ablations",),
+    "training.cli": ("cli.main",),
+    "training.commands": ("cli.run_commands",),
+    "training.compare": ("training.studies.comparisons",),
+    "training.config": ("training.runs.config",),
+    "training.evaluate": ("training.rollouts.evaluation",),
+    "training.films": ("videos.films",),
+    "training.interventions": ("training.rollouts.interventions",),
+    "training.play": ("pages.play_server",),
+    "training.player": ("pages.player",),
+    "training.probing": ("training.probes.probing",),
+    "training.protect": ("training.learning.protection",),
+    "training.recording": ("training.rollouts.recording",),
+    "training.report": ("pages.reports",),
+    "training.reproduce": ("training.studies.ncap_paper.reproduction",),
+    "training.result_commands": ("cli.result_commands",),
+    "training.rollout": ("training.rollouts.recorder",),
+    "training.run": ("training.runs.run", "training.runs.evaluation_file"),
+    "training.share": ("sharing.hub",),
+    "training.statistics": ("intervals",),
+    "training.study_commands": ("cli.study_commands",),
+    "training.sweep": ("training.studies.sweeps",),
+    "training.train": ("training.learning.training", "training.runs.config"),
+    "training.transfer": ("training.studies.transfers",),
+    "training.worm_commands": ("cli.worm_commands",),
+    "training.worm_compare": ("worm.compare",),
+    "training.worm_data": ("worm.data",),
+}
+_PACKAGE = __name__.rpartition(".")[0]
+
+
+def forward_moved_modules() -> None:
+    """Let `import` find the old names too."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Make, for an old name, an empty module whose attributes are looked up in the new ones."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002
+        target: types.ModuleType | None = None,  # noqa: ARG002
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname.removeprefix(f"{_PACKAGE}.") not in MOVED or not fullname.startswith(f"{_PACKAGE}."):
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        places = [f"{_PACKAGE}.{name}" for name in MOVED[module.__name__.removeprefix(f"{_PACKAGE}.")]]
+        # The machinery of imports is left out of the count of levels: this is the line that imports.
+        warnings.warn(f"{module.__name__} is now {' and '.join(places)}", DeprecationWarning, stacklevel=2)
+        homes = [importlib.import_module(place) for place in places]
+
+        def look_up(name: str) -> Any:
+            for home in homes:
+                if hasattr(home, name):
+                    return getattr(home, name)
+            raise AttributeError(f"{module.__name__} is now {' and '.join(places)}, which has no {name!r}")
+
+        module.__getattr__ = look_up  # type: ignore[method-assign]
