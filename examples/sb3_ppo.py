@@ -1,7 +1,7 @@
 """Stable-Baselines3's own PPO, with its own network, on many swimmers at once."""
 
 import tyro
-from nervecord.envs.sb3_env import SwimmerVecEnv
+from nervecord.envs import SwimmerVecEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 

@@ -1,38 +1,169 @@
-"""Imports go one way: envs and circuits know nothing of each other, agents know both, training and videos all."""
+"""Imports go one way, from a room to those below it, and every room is in the wheel."""
 
-import ast
+import importlib.util
+import subprocess
+import sys
+import warnings
+import zipfile
 from pathlib import Path
 
+import nervecord
 import pytest
+from nervecord.moved import MOVED
 
 ROOT = Path(__file__).parents[1]
-MAY_IMPORT = {
-    "envs": {"envs"},
-    "circuits": {"circuits"},
-    "agents": {"agents", "circuits", "envs"},
-    "training": {"training", "videos", "agents", "circuits", "envs", "benchmarks"},
-    "videos": {"videos", "training", "agents", "circuits", "envs"},
-    "benchmarks": {"benchmarks", "training", "agents", "circuits", "envs"},
+_SPEC = importlib.util.spec_from_file_location("layers", ROOT / "tools" / "layers.py")
+layers = importlib.util.module_from_spec(_SPEC)
+sys.modules["layers"] = layers
+_SPEC.loader.exec_module(layers)
+
+# The imports inside functions, and why each waits until it is needed.
+WAITS = {
+    "cli": "a command loads what it alone needs, so that --help and the others stay light",
+    "agents/algorithms/cmaes.py": "cma brings matplotlib.pyplot, a second of start-up that only CMA-ES has a use for",
+    "benchmarks/ppo.py": "peers that may not be installed",
+    "benchmarks/speed.py": "peers that may not be installed",
+    "videos/encode.py": "PyAV brings FFmpeg's libraries, which only films need",
 }
-FILES = [path for layer in MAY_IMPORT for path in sorted((ROOT / layer).rglob("*.py"))]
+EXPORTING = sorted(path.parent for path in ROOT.rglob("__init__.py") if "lazy_exports(" in path.read_text())
 
 
-def imported_layers(path: Path) -> set[str]:
-    """The packages beside this one that a file imports when it is imported; not what a function imports when called."""
-    tree = ast.parse(path.read_text())
-    depth = len(path.relative_to(ROOT).parts)
-    found = set()
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.level:
-            above = list(path.relative_to(ROOT).parts[: depth - node.level])
-            found.add((above + (node.module or "").split("."))[0])
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level and node.module else []
-        assert not any(name.split(".")[0] == "nervecord" for name in names), f"{path} imports itself absolutely"
-    return {layer for layer in found if layer and (ROOT / layer).is_dir()}
+def test_every_import_goes_from_a_room_to_one_below_it():
+    assert [str(each) for each in layers.wrong_way(layers.imports())] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])
-def test_a_layer_imports_only_those_below_it(path):
-    layer = path.relative_to(ROOT).parts[0]
-    assert imported_layers(path) <= MAY_IMPORT[layer]
+def test_no_files_import_each_other_in_a_circle():
+    assert layers.circles(layers.imports()) == []
+
+
+def test_imports_wait_inside_functions_only_for_a_reason():
+    inside = {each.source for each in layers.imports() if each.in_function}
+    inside |= {file for file, _ in layers.foreign_imports_in_functions()}
+    assert {file for file in inside if file not in WAITS and file.split("/")[0] not in WAITS} == set()
+    assert {name for name in WAITS if not any(file == name or file.startswith(f"{name}/") for file in inside)} == set()
+
+
+def planted(tmp_path: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = tmp_path / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("envs__mine", "from ..circuits import contract"),
+        ("envs__mine", "def late():\n    from ..training.runs import run"),
+        ("training__runs__mine", "from ..learning import training"),
+        ("drawing__mine", "from ..circuits.registry import make"),
+        ("files", "from .envs import senses"),
+        ("pages__mine", "from ..benchmarks import speed"),
+        ("worm__mine", "import nervecord.cli.main"),
+        ("videos__mine", "if TYPE_CHECKING:\n    from ..pages.reports import report"),
+    ],
+)
+def test_an_import_that_goes_the_wrong_way_is_found(tmp_path, file, text):
+    root = planted(
+        tmp_path, circuits__contract="", circuits__registry="", training__runs__run="", training__learning__training="",
+        envs__senses="", benchmarks__speed="", cli__main="", pages__reports="", **{file: text},
+    )  # fmt: skip
+    assert [each.source for each in layers.wrong_way(layers.imports(root))] == [f"{file.replace('__', '/')}.py"]
+
+
+def test_a_circle_is_found_also_through_a_function_and_a_package(tmp_path):
+    root = planted(
+        tmp_path, envs__a="from .b import x", envs__b="def f():\n    from . import c", envs__c="from .a import y",
+        envs__d="from .a import z", agents____init__="from .one import x", agents__one="from . import x",
+    )  # fmt: skip
+    assert layers.circles(layers.imports(root)) == [
+        ["agents/__init__.py", "agents/one.py"],
+        ["envs/a.py", "envs/b.py", "envs/c.py"],
+    ]
+
+
+@pytest.mark.parametrize("folder", EXPORTING, ids=[str(path.relative_to(ROOT)) for path in EXPORTING])
+def test_a_room_exports_what_it_says(folder):
+    name = ".".join(["nervecord", *folder.relative_to(ROOT).parts])
+    room = importlib.import_module(name)
+    assert all(getattr(room, each) is not None for each in room.__all__)
+    # Importing a submodule would put it where the name of the same spelling stands.
+    assert not {path.stem for path in folder.iterdir()} & set(room.__all__)
+    with pytest.raises(AttributeError, match=f"{name}.*no_such_name"):
+        room.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_an_old_module_forwards_with_a_warning_that_names_the_new_one(old):
+    sys.modules.pop(f"nervecord.{old}", None)
+    with pytest.warns(DeprecationWarning, match=f"nervecord.{old} is now nervecord.{MOVED[old][0]}") as caught:
+        __import__(f"nervecord.{old}")  # importlib.import_module would itself be the line that imports
+    module = sys.modules[f"nervecord.{old}"]
+    assert caught[0].filename == __file__
+    homes = [importlib.import_module(f"nervecord.{new}") for new in MOVED[old]]
+    names = {
+        name
+        for home in homes
+        for name, value in vars(home).items()
+        if getattr(value, "__module__", "") == home.__name__
+    }
+    assert names
+    for name in names:
+        assert getattr(module, name) is next(getattr(home, name) for home in homes if hasattr(home, name))
+    with pytest.raises(AttributeError, match="is now"):
+        module.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from nervecord.envs.sb3_vec_env import SwimmerVecEnv",
+        "from nervecord.training.interventions import Intervention",
+        "from nervecord.training.probes.diagram import draw_wiring",
+        "from nervecord.training.rollout import record, record_agent",
+        "from nervecord.training.statistics import bootstrap_iqm",
+        "from nervecord.training.cli import main",
+        "from nervecord.training.run import Run, read_evaluation",
+        "from nervecord.training.train import RunConfig, train",
+        "from nervecord.envs.vector_env import SwimmerEnv, World",
+        "from nervecord.envs.bits import BitsEnv",
+        "from nervecord.envs.bodies import Body, make_body",
+        "from nervecord.circuits.ncap import NCAP",
+    ],
+)
+def test_imports_that_the_documentation_showed_still_work(line):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        exec(line, {})
+
+
+def test_importing_the_package_forwards_nothing_yet():
+    code = "import sys, nervecord; print([name for name in sys.modules if name.startswith('nervecord.training')])"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert nervecord.__version__
+
+
+def test_the_wheel_holds_every_room_and_no_page_maker(tmp_path):
+    source = tmp_path / "source"
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    if not tracked:
+        pytest.skip("not a git checkout: what belongs to the package cannot be told from what lies beside it")
+    for name in tracked:
+        if (ROOT / name).is_file() and name.split("/")[0] not in ("docs", "tests"):
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, source]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    inside = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    expected = {
+        f"nervecord/{path.relative_to(ROOT).as_posix()}"
+        for path in layers.product_files()
+        if not path.is_relative_to(ROOT / "benchmarks" / "results")
+    }
+    expected |= {
+        f"nervecord/{name}" for name in tracked if name.startswith(("pages/", "sharing/")) or name == "py.typed"
+    }
+    assert {name for name in inside if name.startswith("nervecord/")} == expected

@@ -108,7 +108,7 @@ def circles(found: list[Import]) -> list[list[str]]:
     for node in sorted(edges):
         if node not in order:
             visit(node)
-    return groups
+    return sorted(groups)
 
 
 def _import_statements(tree: ast.AST, in_function: bool = False) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
