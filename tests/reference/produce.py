@@ -88,13 +88,14 @@ def read_weights(run: Path) -> Arrays:
 
 
 def read_metrics(run: Path) -> Arrays:
-    """Return steps and values of what a run's table says of learning; what it says of time differs every time."""
-    rows = defaultdict(list)
+    """Return what a run's table says of learning, and at which steps; what it says of time differs every time."""
+    found = defaultdict(list)
     with open(run / "metrics.csv", newline="") as file:
         for row in csv.DictReader(file):
             if not row["metric"].startswith("time/"):
-                rows[row["metric"]].append((float(row["step"]), float(row["value"])))
-    return {metric: np.array(pairs) for metric, pairs in rows.items()}
+                found[row["metric"]].append(float(row["value"]))
+                found[f"{row['metric']} at"].append(int(row["step"]))
+    return {name: np.array(values) for name, values in found.items()}
 
 
 def read_recording(path: Path) -> Arrays:
