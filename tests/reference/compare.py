@@ -48,6 +48,12 @@ def with_needs(names: Sequence[str]) -> list[str]:
     return [name for name in CONFIGS if name in wanted]
 
 
+def has_commit(commit: str) -> bool:
+    """Whether this is a git repository that holds the commit; a shallow clone does not."""
+    found = subprocess.run(["git", "-C", str(ROOT), "cat-file", "-e", f"{commit}^{{commit}}"], capture_output=True)
+    return found.returncode == 0
+
+
 @contextlib.contextmanager
 def worktree(commit: str, path: Path) -> Iterator[Path]:
     """Check a commit out beside the working tree, and remove it again whatever happens."""
@@ -128,6 +134,8 @@ def main() -> None:
         parser.error(f"no training is called {unknown[0]!r}; there are {', '.join(CONFIGS)}")
     # Stopped by a signal, it cleans up as after Ctrl-C.
     signal.signal(signal.SIGTERM, _exit)
+    if not has_commit(asked.commit):
+        parser.error(f"no commit {asked.commit} in {ROOT}: not a git repository, or one without its history")
     found = compare(asked.commit, asked.names or list(CONFIGS))
     print(table(found))
     sys.exit(any(lines for _, lines in found.values()))
