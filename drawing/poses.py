@@ -23,7 +23,8 @@ class Poses:
         joint_pos: joint angles, radians, head to tail.
         com_pos: centre of mass, m.
         target_pos: the target, m; None if there is none.
-        link_length, link_width: of each link, m.
+        link_length: of each link, m.
+        link_width: of each link, m.
         joint_limit: how far each joint bends either way, radians.
     """
 

@@ -43,9 +43,9 @@ def test_imports_wait_inside_functions_only_for_a_reason():
     assert {name for name in WAITS if not any(file == name or file.startswith(f"{name}/") for file in inside)} == set()
 
 
-def planted(tmp_path: Path, **files: str) -> Path:
+def planted(tmp_path: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
-        path = tmp_path / f"{name.replace('__', '/')}.py"
+        path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return tmp_path
@@ -54,33 +54,36 @@ def planted(tmp_path: Path, **files: str) -> Path:
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("envs__mine", "from ..circuits import contract"),
-        ("envs__mine", "def late():\n    from ..training.runs import run"),
-        ("training__runs__mine", "from ..learning import training"),
-        ("drawing__mine", "from ..circuits.registry import make"),
-        ("files", "from .envs import senses"),
-        ("pages__mine", "from ..benchmarks import speed"),
-        ("worm__mine", "import nervecord.cli.main"),
-        ("videos__mine", "if TYPE_CHECKING:\n    from ..pages.reports import report"),
+        ("envs/mine.py", "from ..circuits import contract"),
+        ("envs/mine.py", "def late():\n    from ..training.runs import run"),
+        ("training/runs/mine.py", "from ..learning import training"),
+        ("drawing/mine.py", "from ..circuits.registry import make"),
+        ("files.py", "from .envs import senses"),
+        ("pages/mine.py", "from ..benchmarks import speed"),
+        ("worm/mine.py", "import nervecord.cli.main"),
+        ("videos/mine.py", "if TYPE_CHECKING:\n    from ..pages.reports import report"),
     ],
 )
 def test_an_import_that_goes_the_wrong_way_is_found(tmp_path, file, text):
-    root = planted(
-        tmp_path, circuits__contract="", circuits__registry="", training__runs__run="", training__learning__training="",
-        envs__senses="", benchmarks__speed="", cli__main="", pages__reports="", **{file: text},
+    there = (
+        "circuits/contract", "circuits/registry", "training/runs/run", "training/learning/training", "envs/senses",
+        "benchmarks/speed", "cli/main", "pages/reports",
     )  # fmt: skip
-    assert [each.source for each in layers.wrong_way(layers.imports(root))] == [f"{file.replace('__', '/')}.py"]
+    root = planted(tmp_path, {f"{name}.py": "" for name in there} | {file: text})
+    assert [each.source for each in layers.wrong_way(layers.imports(root))] == [file]
 
 
 def test_a_circle_is_found_also_through_a_function_and_a_package(tmp_path):
-    root = planted(
-        tmp_path, envs__a="from .b import x", envs__b="def f():\n    from . import c", envs__c="from .a import y",
-        envs__d="from .a import z", agents____init__="from .one import x", agents__one="from . import x",
-    )  # fmt: skip
-    assert layers.circles(layers.imports(root)) == [
-        ["agents/__init__.py", "agents/one.py"],
-        ["envs/a.py", "envs/b.py", "envs/c.py"],
-    ]
+    files = {
+        "envs/a.py": "from .b import x",
+        "envs/b.py": "def f():\n    from . import c",
+        "envs/c.py": "from .a import y",
+        "envs/d.py": "from .a import z",
+        "agents/__init__.py": "from .one import x",
+        "agents/one.py": "from . import x",
+    }
+    expected = [["agents/__init__.py", "agents/one.py"], ["envs/a.py", "envs/b.py", "envs/c.py"]]
+    assert layers.circles(layers.imports(planted(tmp_path, files))) == expected
 
 
 @pytest.mark.parametrize("folder", EXPORTING, ids=[str(path.relative_to(ROOT)) for path in EXPORTING])

@@ -24,10 +24,10 @@ class History:
     """A circuit over the C checkpoints of its training; T control steps, N neurons.
 
     Attributes:
-        steps: environment steps at each checkpoint.
-        weights: every parameter at each checkpoint, by name.
-        activity: every neuron's value when each checkpoint's circuit senses what the trained agent sensed
-            in the first episode of a recording.
+        steps: when each checkpoint was written, in environment steps.
+        weights: every parameter at each checkpoint by name, [checkpoints, ...], in its own unit.
+        activity: every neuron's value, in its own unit, when each checkpoint's circuit senses what the trained
+            agent sensed in the first episode of a recording.
         neurons: the names of the last axis of `activity`.
         dt: seconds per control step.
     """

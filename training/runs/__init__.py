@@ -9,14 +9,13 @@ from ...lazy import lazy_exports
 if TYPE_CHECKING:
     from .algorithms import ALGORITHMS, Algorithm
     from .config import RunConfig, trainable
-    from .folder import Checkpoint, Folder
+    from .folder import Folder
     from .run import Run
     from .scores import Store
 
 __all__ = [
     "ALGORITHMS",
     "Algorithm",
-    "Checkpoint",
     "Folder",
     "Run",
     "RunConfig",

@@ -51,7 +51,7 @@ class RunConfig:
             logged as eval/return; None for none.
         start: folder of a run whose weights training starts from, on the same body or another.
         protect: folders of runs whose inputs training keeps its updates off, `start` or those that it protected;
-            see `training.protect`.
+            see `training.learning.protect`.
     """
 
     circuit: str = "ncap"

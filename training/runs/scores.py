@@ -69,7 +69,7 @@ class Store:
             connection.executemany(f"INSERT INTO scores VALUES ({places})", filled)
 
     def read(self, study: str | None = None) -> pd.DataFrame:
-        """Return every row, or those of one study, in the order in which they were written.
+        """Return the table with the columns `COLUMNS`, each value in its own unit: every row, or those of a study.
 
         Raises:
             InvalidRun: the file is no store.
