@@ -84,7 +84,7 @@ def transfer(
 
 
 def transfer_table(run: Run) -> pd.DataFrame:
-    """Return what every `transfer` of a run came to, with the columns and units of its table; empty without one."""
+    """Return what every `transfer` of a run came to, with the columns of its table, each in its own unit."""
     return _table(Store(run.path / "results.sqlite").read(_STUDY))
 
 
