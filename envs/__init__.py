@@ -8,7 +8,7 @@ from ..lazy import lazy_exports
 from .registration import register_environments
 
 if TYPE_CHECKING:
-    from .bodies.swimmer import VARIANTS, Body, body_names, make_body, register_body, swimmer
+    from .bodies.swimmers import VARIANTS, Body, body_names, make_body, register_body, swimmer
     from .dm_env import DmSwimmer
     from .env_batch import World
     from .gymnasium_env import SwimmerEnv, SwimmerVectorEnv

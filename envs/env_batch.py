@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from ..drawing.poses import MOTION, SHAPE, Poses
 from ..errors import InvalidAction, InvalidTask
-from .bodies.swimmer import Body, make_body
+from .bodies.swimmers import Body, make_body
 from .physics.simulation import Simulation
 from .tasks.registry import make_task
 

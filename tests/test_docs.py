@@ -8,7 +8,7 @@ import matplotlib as mpl
 import pytest
 from nervecord.circuits import CIRCUITS
 from nervecord.cli.main import main
-from nervecord.envs.bodies import swimmer as bodies
+from nervecord.envs.bodies import swimmers as bodies
 from nervecord.training.probes import PROBES
 
 ROOT = Path(__file__).parents[1]

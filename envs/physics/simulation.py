@@ -13,7 +13,7 @@ from mujoco.batch import Batch
 
 from ...errors import InvalidBody, InvalidTask, UnknownName
 from ..bodies.chain import SCALES
-from ..bodies.swimmer import Body
+from ..bodies.swimmers import Body
 
 # The whole state of these models for integration: no activations, mocap bodies or plugins exist in them.
 _STATE = ("time", "qpos", "qvel", "qacc_warmstart", "ctrl")
