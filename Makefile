@@ -24,7 +24,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
-	MUJOCO_GL=disable $(BIN)/python -m pytest -q -n auto --dist loadfile
+	MUJOCO_GL=disable $(BIN)/python -m pytest -q -n auto --dist loadfile tests
 	$(call pages)
 
 docs: $(VENV)/.installed-docs
