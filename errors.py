@@ -31,6 +31,10 @@ class InvalidBody(NervecordError):
     """A body that cannot be built: a field out of range, or XML that is no chain of hinges."""
 
 
+class InvalidArena(NervecordError):
+    """Surroundings that cannot be: a medium of negative density, an argument that the arena does not take."""
+
+
 class InvalidTask(NervecordError):
     """A task argument that is out of range or does not fit the body."""
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from .moved import RENAMED
 
 
 def lazy_exports(package: str, file: str) -> Callable[[str], Any]:
@@ -25,7 +28,12 @@ def lazy_exports(package: str, file: str) -> Callable[[str], Any]:
                 assert isinstance(each, ast.ImportFrom)
                 places |= {alias.asname or alias.name: (each.module or "", alias.name) for alias in each.names}
 
+    renamed = RENAMED.get(package.partition(".")[2], {})
+
     def load(name: str) -> Any:
+        if name in renamed:
+            warnings.warn(f"{package}.{name} is now {renamed[name]}", DeprecationWarning, stacklevel=2)
+            name = renamed[name]
         if name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, original = places[name]

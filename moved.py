@@ -45,6 +45,8 @@ MOVED: dict[str, tuple[str, ...]] = {
     "training.worm_compare": ("worm.compare",),
     "training.worm_data": ("worm.data",),
 }
+# Names that a package exported, and what they are now.
+RENAMED = {"envs": {"World": "EnvBatch", "Simulation": "MujocoBatch"}}
 _PACKAGE = __name__.rpartition(".")[0]
 
 

@@ -18,7 +18,7 @@ from ..errors import CircuitMismatch
 class Sensing(nn.Module):
     """Pick and scale the columns of an observation that a circuit senses.
 
-    Joint positions (rad) are divided by the joint limit, time (s) by the control step; the rest is as observed.
+    Each value is divided by its sense's scale: joint positions (rad) by the joint limit, time (s) by the control step.
 
     Attributes:
         columns: of the observation, one per sensor, counted from 0.
@@ -33,10 +33,7 @@ class Sensing(nn.Module):
 
     def __init__(self, layout: Layout, circuit: Circuit) -> None:
         super().__init__()
-        units = {
-            "joint_pos": 1.0 / np.array(layout.joint_limit or (1.0,)),
-            "time": np.array([1.0 / layout.dt]),
-        }
+        units = {sense.name: 1.0 / np.array(sense.scale or (1.0,)) for sense in layout.senses}
         columns, scale = [], []
         for name, size in circuit.senses:
             if name not in layout or layout.sizes[name] != size:
@@ -46,7 +43,7 @@ class Sensing(nn.Module):
                 )
             part = layout[name]
             columns.append(np.arange(part.start, part.stop))
-            scale.append(np.broadcast_to(units.get(name, np.ones(1)), size))
+            scale.append(np.broadcast_to(units[name], size))
         picked = torch.as_tensor(np.concatenate(columns))
         # All columns in order need no gather, which is the common case of an MLP.
         self.takes_all = picked.equal(torch.arange(layout.size))

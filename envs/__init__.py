@@ -8,38 +8,52 @@ from ..lazy import lazy_exports
 from .registration import register_environments
 
 if TYPE_CHECKING:
-    from .bodies.swimmers import VARIANTS, Body, body_names, make_body, register_body, swimmer
+    from .arenas.arena import Arena, Fluid
+    from .arenas.registry import ARENAS, make_arena
+    from .bodies.body import Body
+    from .bodies.registry import body_names, make_body, register_body
+    from .bodies.swimmers import VARIANTS, Swimmer, swimmer
+    from .bodies.xml_body import XmlBody
     from .dm_env import DmSwimmer
-    from .env_batch import World
+    from .env_batch import EnvBatch
     from .gymnasium_env import SwimmerEnv, SwimmerVectorEnv
-    from .physics.simulation import Simulation
+    from .physics.mujoco_batch import MujocoBatch
+    from .physics.physics import Physics
     from .sb3_env import SwimmerVecEnv
-    from .senses import Layout, Sense
+    from .senses import SENSES, Layout, Sense, SenseKind
     from .tasks.cue_turn import CueTurn
     from .tasks.navigate import Navigate
-    from .tasks.registry import TASKS, make_task
+    from .tasks.registry import TASKS
     from .tasks.swim import Swim
     from .tasks.task import Task
 
 __all__ = [
+    "ARENAS",
+    "SENSES",
     "TASKS",
     "VARIANTS",
+    "Arena",
     "Body",
     "CueTurn",
     "DmSwimmer",
+    "EnvBatch",
+    "Fluid",
     "Layout",
+    "MujocoBatch",
     "Navigate",
+    "Physics",
     "Sense",
-    "Simulation",
+    "SenseKind",
     "Swim",
+    "Swimmer",
     "SwimmerEnv",
     "SwimmerVecEnv",
     "SwimmerVectorEnv",
     "Task",
-    "World",
+    "XmlBody",
     "body_names",
+    "make_arena",
     "make_body",
-    "make_task",
     "register_body",
     "register_environments",
     "swimmer",

@@ -15,12 +15,12 @@ from .gymnasium_env import SwimmerEnv
 class DmSwimmer(dm_env.Environment):
     """One body and its task for libraries that speak dm_env: the physics and numbers of `SwimmerEnv`.
 
-    Episodes end only by time, so the last step keeps a discount of 1.
+    An episode that is cut by time keeps a discount of 1; one that ends for good has 0.
 
     Args:
         task: its name; see `TASKS`.
         seed: of every draw from the first reset on; None takes one from the system.
-        options: arguments of `World` and of the task.
+        options: arguments of `EnvBatch` and of the task.
     """
 
     def __init__(self, task: str = "swim", seed: int | None = None, **options: Any) -> None:
@@ -34,7 +34,7 @@ class DmSwimmer(dm_env.Environment):
         # The seed sets the first episode; those after it continue the same generator.
         self._seed = None
         self._ended = False
-        return dm_env.restart(observation.copy())
+        return dm_env.restart(observation)
 
     def step(self, action: Float[np.ndarray, " joints"]) -> dm_env.TimeStep:
         """Apply an action in [-1, 1] for one control step; after an episode's end, start the next.
@@ -44,19 +44,22 @@ class DmSwimmer(dm_env.Environment):
         """
         if self._ended:
             return self.reset()
-        observation, reward, _, self._ended, _ = self.env.step(action)
-        if self._ended:
-            return dm_env.truncation(reward, observation.copy())
-        return dm_env.transition(reward, observation.copy())
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        self._ended = terminated or truncated
+        if terminated:
+            return dm_env.termination(reward, observation)
+        if truncated:
+            return dm_env.truncation(reward, observation)
+        return dm_env.transition(reward, observation)
 
     def observation_spec(self) -> specs.BoundedArray:
         """Describe the flat observation; `env.layout` names its slices."""
-        space = self.env.world.observation_space
+        space = self.env.batch.observation_space
         return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, name="observation")
 
     def action_spec(self) -> specs.BoundedArray:
         """Describe the action, a command to each joint's motor."""
-        space = self.env.world.action_space
+        space = self.env.batch.action_space
         return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, name="action")
 
     def close(self) -> None:

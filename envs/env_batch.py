@@ -1,56 +1,108 @@
-"""Environments of one body and one task, stepped in one native call: what every API stands on."""
+"""Environments of one layout, stepped together: what every API stands on."""
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import seeding
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from ..drawing.poses import MOTION, SHAPE, Poses
-from ..errors import InvalidAction, InvalidTask
-from .bodies.swimmers import Body, make_body
-from .physics.simulation import Simulation
-from .tasks.registry import make_task
+from ..drawing.poses import Poses
+from ..errors import InvalidAction, InvalidBody, InvalidTask, UnknownName
+from .arenas import Arena, make_arena
+from .bodies import Body, make_body
+from .bodies.body import joint_limit
+from .physics.mujoco_batch import MujocoBatch
+from .physics.physics import PARAMETERS, Physics
+from .senses import SENSES, Layout
+from .setting import Setting
+from .tasks.registry import make_task, task_class
 
 Ids = Int[np.ndarray, " some"]
+Range = tuple[float, float] | tuple[float, float, Literal["log"]]
+PHYSICS = ("mujoco",)
 
 
-class World:
-    """Bodies, their task and their random generators: what the environments' faces share.
+class Step(NamedTuple):
+    """What a step of every environment came to.
+
+    Attributes:
+        observation: in the units of the layout.
+        reward: without a unit; 0 where the physics diverged.
+        terminated: ended for good, by the task or because the physics diverged; nothing more can be earned.
+        truncated: ended by the time limit alone; more could have been earned.
+        metrics: the task's measures, and `diverged`.
+    """
+
+    observation: Float[np.ndarray, "envs obs"]
+    reward: Float[np.ndarray, " envs"]
+    terminated: Bool[np.ndarray, " envs"]
+    truncated: Bool[np.ndarray, " envs"]
+    metrics: dict[str, np.ndarray]
+
+
+class EnvBatch:
+    """Bodies in an arena with a task, and a random generator for each environment.
 
     Actions are in units of the motor's range. Rewards have no unit. `ids` are numbers of environments, from 0.
 
     Args:
         task: its name; see `TASKS`.
         n_envs: number of environments.
-        body: a name or a `Body`.
+        body: a name or a `Body`; or several, of one number of links, which the environments have in turn.
+        arena: what is around the bodies: a name, an `Arena`, or None for open space in the bodies' own medium.
+        physics: "mujoco".
         n_threads: native threads; 0 chooses.
-        randomize: ranges from which each environment draws its body at reset; see `Simulation`.
+        randomize: ranges from which each environment draws its body at reset: (low, high), factors on `link_mass`,
+            `link_length`, `gear` and `density`, and `viscosity` in Pa s; (low, high, "log") draws the logarithm.
+        senses: what is observed, by name and in order; None is what the task observes.
+        observe_time: add the seconds since the reset to the observation.
+        episode_steps: control steps per episode, after which it is truncated; None is the task's own number.
         task_options: arguments of the task.
+
+    Raises:
+        UnknownName: no such task, body, arena, sense or randomisation.
+        InvalidTask, InvalidBody, InvalidArena: what cannot be, or does not go together.
     """
 
     def __init__(
         self,
         task: str,
         n_envs: int,
-        body: str | Body = "swimmer6",
+        body: str | Path | Body | Sequence[str | Path | Body] = "swimmer6",
+        arena: str | Arena | Mapping[str, Any] | None = None,
+        physics: str = "mujoco",
         n_threads: int = 0,
-        randomize: Mapping[str, tuple[float, float]] | None = None,
+        randomize: Mapping[str, Range] | None = None,
+        senses: Sequence[str] | None = None,
+        observe_time: bool = False,
+        episode_steps: int | None = None,
         **task_options: Any,
     ) -> None:
         if n_envs < 1:
             raise InvalidTask(f"num_envs is {n_envs}; give 1 or more")
-        self.n_envs, self.body = n_envs, make_body(body)
-        self.simulation = Simulation(self.body, n_envs, n_threads, randomize)
-        self.task = make_task(task, self.simulation, **task_options)
-        self.layout = self.task.layout
+        setting = make_setting(task, body, arena, episode_steps)
+        self.layout = make_layout(setting, senses, observe_time)
+        self.n_envs, self.bodies, self.arena = n_envs, setting.bodies, setting.arena
+        self.body, self.episode_steps, self.dt = setting.body, setting.episode_steps, setting.body.control_dt
+        self.body_index = np.arange(n_envs) % len(self.bodies)
+        self.randomize = _checked_ranges(self.body, randomize or {})
+        if physics not in PHYSICS:
+            raise UnknownName("physics", physics, PHYSICS)
+        self.physics: Physics = MujocoBatch(self.bodies, n_envs, self.arena, n_threads)
+        self.elapsed = np.zeros(n_envs, int)
+        self.task = make_task(task, self, task_options)
+        self._senses = [SENSES[sense.name] for sense in self.layout.senses]
         self.observation_space = self.layout.space
-        self.action_space = spaces.Box(-1.0, 1.0, (self.simulation.n_joints,), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (self.body.n_joints,), np.float32)
+        self._low, self._high = self.observation_space.low, self.observation_space.high
+        self._last_observation = np.zeros((n_envs, self.layout.size))
         self.rngs: list[np.random.Generator | None] = [None] * n_envs
 
     def seed(self, seeds: Sequence[int | None]) -> None:
@@ -59,22 +111,63 @@ class World:
             if seed is not None or self.rngs[index] is None:
                 self.rngs[index] = seeding.np_random(seed)[0]
 
-    def reset(self, ids: Ids) -> None:
-        """Start new episodes in some environments."""
+    def reset(self, ids: Ids) -> Float[np.ndarray, "envs obs"]:
+        """Start new episodes in some environments; return what all of them show."""
         if None in self.rngs:
             self.seed([None] * self.n_envs)
+        self.elapsed[ids] = 0
         self.task.reset(ids, [self.rngs[index] for index in ids])
+        return self._observe()
 
-    def step(self, actions: Float[np.ndarray, "envs joints"], ids: Ids | None = None) -> Float[np.ndarray, " envs"]:
-        """Apply actions (clipped to [-1, 1] by the motors) for one control step; return the rewards."""
-        self.simulation.ctrl[:] = self._checked(actions)
-        self.task.before_step()
-        self.simulation.step(ids)
-        return self.task.after_step(ids)
+    def step(self, actions: Float[np.ndarray, "envs joints"], ids: Ids | None = None) -> Step:
+        """Apply actions (clipped to [-1, 1] by the motors) for one control step; only in `ids`, if they are given.
+
+        An environment whose physics diverges is terminated with a reward of 0 and its last finite observation.
+
+        Raises:
+            InvalidAction: actions of another shape, or not finite.
+        """
+        self.physics.act(self.task.before_step(self._checked(actions)))
+        self.physics.step(ids)
+        self.elapsed[slice(None) if ids is None else ids] += 1
+        reward, terminated, metrics = self.task.reward(), self.task.terminated(), self.task.metrics()
+        diverged = self.physics.diverged | (np.abs(self.physics.read("link_vel")).max((1, 2)) > _FASTEST)
+        if diverged.any():
+            terminated, reward = terminated | diverged, np.where(diverged, 0.0, reward)
+            metrics = {name: np.where(diverged & ~np.isfinite(value), 0.0, value) for name, value in metrics.items()}
+        truncated = (self.elapsed >= self.episode_steps) & ~terminated
+        return Step(self._observe(diverged), reward, terminated, truncated, self._with_facts(metrics, diverged))
+
+    def observation(self) -> Float[np.ndarray, "envs obs"]:
+        """Return what the agents are shown: angles in rad, lengths in m, velocities in m/s and rad/s, time in s."""
+        return self._observe()
+
+    def metrics(self) -> dict[str, np.ndarray]:
+        """Return the task's measures as they are now, and `diverged`."""
+        return self._with_facts(self.task.metrics(), self.physics.diverged.copy())
+
+    def _with_facts(self, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> dict[str, np.ndarray]:
+        """Add to a task's measures what the batch knows: divergence, and which of several bodies moved."""
+        facts = {"diverged": diverged} if len(self.bodies) == 1 else {"diverged": diverged, "body": self.body_index}
+        return {**metrics, **facts}
+
+    def _observe(self, diverged: Bool[np.ndarray, " envs"] | None = None) -> Float[np.ndarray, "envs obs"]:
+        observation = np.concatenate([sense.read(self) for sense in self._senses], axis=1)
+        np.clip(observation, self._low, self._high, out=observation)
+        if diverged is not None and diverged.any():
+            observation[diverged] = self._last_observation[diverged]
+        self._last_observation = observation
+        return observation.copy()
+
+    def draw_bodies(self, ids: Ids, rngs: Sequence[np.random.Generator]) -> None:
+        """Draw what is randomised of some bodies; the task does so when it resets them."""
+        if self.randomize:
+            draws = [{name: _draw(rng, bounds) for name, bounds in self.randomize.items()} for rng in rngs]
+            self.physics.set(ids, {name: np.array([draw[name] for draw in draws]) for name in self.randomize})
 
     def _checked(self, actions: Any) -> np.ndarray:
         actions = np.asarray(actions)
-        expected = (self.n_envs, self.simulation.n_joints)
+        expected = (self.n_envs, self.body.n_joints)
         if actions.shape != expected:
             raise InvalidAction(
                 f"actions have shape {actions.shape}; {self.body.name} needs {expected} (environments, joints)"
@@ -89,41 +182,122 @@ class World:
     def get_state(self) -> dict[str, Any]:
         """Return everything that the future depends on; `set_state` continues from it bit for bit."""
         return {
-            "physics": self.simulation.get_state(),
-            "task": self.task.get_state(),
+            "physics": self.physics.get_state(),
+            "task": {**self.task.get_state(), "elapsed": self.elapsed.copy()},
             "rngs": [rng and rng.bit_generator.state for rng in self.rngs],
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that `get_state` returned."""
-        self.simulation.set_state(state["physics"])
+        """Continue from a state that `get_state` returned, or that a run of format 2 holds."""
+        self.physics.set_state(state["physics"])
+        self.elapsed[:] = state["task"]["elapsed"]
         self.task.set_state(state["task"])
         self.rngs = [None if held is None else _restored(held) for held in state["rngs"]]
+        self._observe()
 
     def facts(self) -> dict[str, Any]:
         """Return what recordings and drawings say of the body and the task; lengths in m, limits in rad, mass in kg."""
-        body, simulation = self.body, self.simulation
-        share = 1 - body.taper * np.arange(body.n_links) / max(body.n_links - 1, 1)
+        lengths, widths = self.body.link_sizes
+        model, _ = self.physics.mujoco(0)
         return {
-            "name": body.name,
-            "link_length": [body.link_length] * body.n_links,
-            "link_width": (0.02 * body.link_length / 0.1 * share).tolist(),
-            "joint_limit": simulation.joint_limit.tolist(),
-            "mass": float(simulation.model.body_mass.sum()),
+            "name": self.body.name,
+            "link_length": lengths.tolist(),
+            "link_width": widths.tolist(),
+            "joint_limit": joint_limit(self.body).tolist(),
+            "mass": float(sum(model.body(name).mass[0] for name in self.body.parts.links)),
             "task": type(self.task).__name__,
         }
 
     def poses(self) -> Poses:
-        """Return what a drawing of the first environment needs, as its state is now.
+        """Return what a drawing of the first environment needs, as its state is now."""
+        target = self.task.target_pos
+        lengths, widths = self.body.link_sizes
+        return Poses(
+            name=self.body.name,
+            dt=self.dt,
+            link_pos=np.array(self.physics.read("link_pos")[:1]),
+            link_angle=np.array(self.physics.read("link_angle")[:1]),
+            joint_pos=np.array(self.physics.read("joint_pos")[:1]),
+            com_pos=np.array(self.physics.read("com_pos")[:1]),
+            target_pos=np.array(target[:1], float) if target.shape[-1] else None,
+            link_length=lengths,
+            link_width=widths,
+            joint_limit=joint_limit(self.body),
+        )
 
-        Places of links must be bound before the last reset or step; `SwimmerEnv` with a render mode does so.
-        """
-        simulation, facts, target = self.simulation, self.facts(), self.task.target_pos
-        arrays = (simulation.link_pos, simulation.link_angle, simulation.joint_pos, simulation.com)
-        motion = {name: np.array(array[:1], float) for name, array in zip(MOTION, arrays, strict=True)}
-        shape = {name: np.array(facts[name]) for name in SHAPE}
-        seen = np.array(target[:1], float) if target.shape[-1] else None
-        return Poses(name=self.body.name, dt=self.body.control_dt, target_pos=seen, **motion, **shape)
+    def close(self) -> None:
+        """Free the native threads."""
+        self.physics.close()
+
+
+# m/s and rad/s: no body here moves so fast unless the integration has run away.
+_FASTEST = 1e3
+
+
+def make_setting(
+    task: str,
+    body: str | Path | Body | Sequence[str | Path | Body] = "swimmer6",
+    arena: str | Arena | Mapping[str, Any] | None = None,
+    episode_steps: int | None = None,
+) -> Setting:
+    """Resolve names to what an observation depends on; nothing is built.
+
+    Raises:
+        UnknownName: no such task, body or arena.
+        InvalidTask: no steps in an episode.
+        InvalidBody: several bodies that do not go together.
+    """
+    kind = task_class(task)
+    bodies = tuple(make_body(each) for each in ([body] if isinstance(body, str | Path | Body) else body))
+    if not bodies:
+        raise InvalidBody("no body; give one or more")
+    first = bodies[0]
+    for other in bodies[1:]:
+        same = (other.n_links, other.control_dt) == (first.n_links, first.control_dt)
+        if not same or not np.allclose(joint_limit(other), joint_limit(first)):
+            raise InvalidBody(
+                f"{other.name} ({other.n_links} links) cannot stand beside {first.name} ({first.n_links} links); "
+                "bodies of one batch share number of links, joint limits and control step"
+            )
+    steps = kind.default_steps if episode_steps is None else episode_steps
+    if steps < 1:
+        raise InvalidTask(f"episode_steps is {steps}; give 1 or more")
+    return Setting(bodies, make_arena(arena), kind, steps)
+
+
+def make_layout(setting: Setting, senses: Sequence[str] | None = None, observe_time: bool = False) -> Layout:
+    """Return what stands where in the observation of a setting; nothing is built.
+
+    Raises:
+        UnknownName: no such sense.
+        InvalidTask: a sense that body, arena or task do not have.
+    """
+    names = list(setting.task.senses if senses is None else senses)  # type: ignore[attr-defined]
+    if observe_time and "time" not in names:
+        names.append("time")
+    return Layout.of(names, setting)
+
+
+def _draw(rng: np.random.Generator, bounds: Range) -> float:
+    if len(bounds) == 2:
+        return float(rng.uniform(*bounds))
+    return math.exp(rng.uniform(math.log(bounds[0]), math.log(bounds[1])))
+
+
+def _checked_ranges(body: Body, ranges: Mapping[str, Range]) -> dict[str, Range]:
+    found: dict[str, Range] = {}
+    for name, bounds in ranges.items():
+        if name not in PARAMETERS:
+            raise UnknownName("randomisation", name, PARAMETERS)
+        low, high, *kind = bounds
+        needs_more = name in ("link_mass", "link_length") or bool(kind)
+        if kind not in ([], ["log"]) or not 0 <= low <= high < np.inf or (needs_more and low == 0):
+            raise InvalidTask(
+                f"randomize {name}={tuple(bounds)} on {body.name}; give 0 < low <= high, and 'log' as a third to draw "
+                "the logarithm"
+            )
+        found[name] = (float(low), float(high), "log") if kind else (float(low), float(high))
+    return found
 
 
 def _restored(state: Mapping[str, Any]) -> np.random.Generator:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from .env_batch import World
+from .env_batch import EnvBatch
 
 
 class SwimmerVecEnv(VecEnv):
@@ -25,14 +25,14 @@ class SwimmerVecEnv(VecEnv):
     Args:
         n_envs: number of environments.
         task: its name; see `TASKS`.
-        options: arguments of `World` and of the task.
+        options: arguments of `EnvBatch` and of the task.
     """
 
     def __init__(self, n_envs: int = 1, task: str = "swim", **options: Any) -> None:
-        self.world = World(task, n_envs, **options)
-        self.layout, self.body, self.task = self.world.layout, self.world.body, self.world.task
+        self.batch = EnvBatch(task, n_envs, **options)
+        self.layout, self.body, self.task = self.batch.layout, self.batch.body, self.batch.task
         self.render_mode = None
-        super().__init__(n_envs, self.world.observation_space, self.world.action_space)
+        super().__init__(n_envs, self.batch.observation_space, self.batch.action_space)
         self._everyone = np.arange(n_envs)
         self._returns = np.zeros(n_envs)
         self._began = time.time()
@@ -44,13 +44,13 @@ class SwimmerVecEnv(VecEnv):
 
     def reset(self) -> Float[np.ndarray, "envs obs"]:
         """Start new episodes everywhere and return the first observations."""
-        self.world.seed(self._seeds)
+        self.batch.seed(self._seeds)
         self._reset_seeds()
         self._reset_options()
-        self.world.reset(self._everyone)
+        observation = self.batch.reset(self._everyone)
         self._returns[:] = 0
-        self.reset_infos = self._infos()
-        return self.task.observation()
+        self.reset_infos = _infos(self.batch.metrics())
+        return observation
 
     def step_async(self, actions: Any) -> None:
         """Take the actions of the next step, [n_envs, joints] in [-1, 1]."""
@@ -58,10 +58,9 @@ class SwimmerVecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step every environment; return observations [n_envs, obs], rewards [n_envs], ends [n_envs] and infos."""
-        rewards = self.world.step(self._actions)
+        observation, rewards, terminated, truncated, metrics = self.batch.step(self._actions)
         self._returns += rewards
-        observation, infos = self.task.observation(), self._infos()
-        done = self.task.truncated
+        infos, done = _infos(metrics), terminated | truncated
         if done.any():
             ended = np.flatnonzero(done)
             seconds = time.time() - self._began
@@ -69,35 +68,28 @@ class SwimmerVecEnv(VecEnv):
                 infos[index] |= {
                     "episode": {
                         "r": float(self._returns[index]),
-                        "l": int(self.task.elapsed[index]),
+                        "l": int(self.batch.elapsed[index]),
                         "t": seconds,
                     },
                     "terminal_observation": observation[index],
-                    "TimeLimit.truncated": True,
+                    "TimeLimit.truncated": bool(truncated[index]),
                 }
-            self.world.reset(ended)
+            observation = self.batch.reset(ended)
             self._returns[ended] = 0
-            observation = self.task.observation()
         return observation, rewards, done, infos
-
-    def _infos(self) -> list[dict[str, Any]]:
-        info = self.task.info()
-        keys = tuple(info)
-        columns = zip(*(value.tolist() for value in info.values()), strict=True)
-        return [dict(zip(keys, row, strict=True)) for row in columns]
 
     def get_state(self) -> dict[str, Any]:
         """Return everything that the future depends on; `set_state` continues from it bit for bit."""
-        return {**self.world.get_state(), "returns": self._returns.copy()}
+        return {**self.batch.get_state(), "returns": self._returns.copy()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned."""
-        self.world.set_state(state)
+        self.batch.set_state(state)
         self._returns[:] = state["returns"]
 
     def close(self) -> None:
         """Free the native threads."""
-        self.world.simulation.close()
+        self.batch.close()
 
     # SB3 asks every environment; here one object stands for all of them.
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
@@ -116,3 +108,9 @@ class SwimmerVecEnv(VecEnv):
         """Say that no environment is wrapped, except by SB3's Monitor, whose work is done here."""
         wrapped = wrapper_class.__name__ == "Monitor"
         return [wrapped] * len(list(self._get_indices(indices)))
+
+
+def _infos(metrics: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    keys = tuple(metrics)
+    columns = zip(*(value.tolist() for value in metrics.values()), strict=True)
+    return [dict(zip(keys, row, strict=True)) for row in columns]

@@ -1,26 +1,127 @@
-"""Names for the slices of a flat observation vector, with their units and bounds."""
+"""What agents observe: senses by name, and what stands where in a flat observation."""
 
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from jaxtyping import Float
 
 from ..errors import UnknownName
+from ..registry import Registry
+from .bodies.body import joint_limit
+from .setting import Envs, Setting
+
+# Bounds of the observation space. No body here reaches them; they are finite because learners that
+# scale observations by their bounds, and gymnasium's checker, want them so.
+MAX_ANGLE, MAX_VELOCITY, MAX_DISTANCE = 2 * np.pi, 1e3, 1e3
 
 
 @dataclasses.dataclass(frozen=True)
 class Sense:
-    """One named part of an observation: its size, its bounds, and the unit that both bounds and values have."""
+    """One named part of an observation.
+
+    Attributes:
+        name: how circuits and tasks call it.
+        size: the number of values.
+        low: what no value falls below, in `unit`.
+        high: what no value exceeds, in `unit`.
+        unit: of bounds and values.
+        scale: what circuits take for 1, in `unit`, for each value or for all; they sense the value divided by it.
+            Empty for 1.
+    """
 
     name: str
     size: int
     low: float
     high: float
     unit: str
+    scale: tuple[float, ...] = ()
+
+
+class SenseKind(ABC):
+    """A sense as it is registered: what it is in a setting, and how it is read."""
+
+    @abstractmethod
+    def describe(self, setting: Setting) -> Sense:
+        """Return name, size, bounds, unit and scale.
+
+        Raises:
+            InvalidTask: the body, the arena or the task lacks what is sensed.
+        """
+
+    @abstractmethod
+    def read(self, envs: Envs) -> Float[np.ndarray, "envs size"]:
+        """Return the values of every environment, in the unit that `describe` names."""
+
+
+class JointPos(SenseKind):
+    """Joint angles; circuits sense them in units of the joint limit."""
+
+    def describe(self, setting: Setting) -> Sense:
+        """Return what it is; see `SenseKind`."""
+        limit = tuple(float(value) for value in joint_limit(setting.body))
+        return Sense("joint_pos", setting.body.n_joints, -MAX_ANGLE, MAX_ANGLE, "rad", limit)
+
+    def read(self, envs: Envs) -> Float[np.ndarray, "envs joints"]:
+        """Return joint angles, rad."""
+        return envs.physics.read("joint_pos")
+
+
+class BodyVelocities(SenseKind):
+    """Velocity and rotation of every link in its own frame."""
+
+    def describe(self, setting: Setting) -> Sense:
+        """Return what it is; see `SenseKind`."""
+        return Sense("body_velocities", 3 * setting.body.n_links, -MAX_VELOCITY, MAX_VELOCITY, "m/s, rad/s")
+
+    def read(self, envs: Envs) -> Float[np.ndarray, "envs three_links"]:
+        """Return x and y velocity, m/s, and rotation, rad/s, link by link."""
+        return envs.physics.read("link_vel").reshape(envs.n_envs, -1)
+
+
+class Time(SenseKind):
+    """Seconds since the reset; circuits sense them in control steps."""
+
+    def describe(self, setting: Setting) -> Sense:
+        """Return what it is; see `SenseKind`."""
+        dt = setting.body.control_dt
+        return Sense("time", 1, 0.0, setting.episode_steps * dt, "s", (dt,))
+
+    def read(self, envs: Envs) -> Float[np.ndarray, "envs 1"]:
+        """Return the time, s."""
+        return envs.elapsed[:, None] * envs.dt
+
+
+class Context(SenseKind):
+    """Which of several bodies an environment has: 1 in its place, 0 elsewhere."""
+
+    def describe(self, setting: Setting) -> Sense:
+        """Return what it is; see `SenseKind`."""
+        return Sense("context", len(setting.bodies), 0.0, 1.0, "")
+
+    def read(self, envs: Envs) -> Float[np.ndarray, "envs bodies"]:
+        """Return one row of 0 and 1 for each environment."""
+        return np.eye(len(envs.bodies))[envs.body_index]
+
+
+def _adopted(sense: Any, name: str) -> SenseKind:
+    if isinstance(sense, type) and issubclass(sense, SenseKind):
+        sense = sense()
+    if not isinstance(sense, SenseKind):
+        raise TypeError(f"{name} is a {type(sense).__name__}, not a SenseKind")
+    return sense
+
+
+SENSES: Registry[SenseKind] = Registry(
+    "nervecord.senses",
+    {"joint_pos": JointPos(), "body_velocities": BodyVelocities(), "time": Time(), "context": Context()},
+    _adopted,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +139,20 @@ class Layout:
     dt: float
 
     @classmethod
-    def of(cls, senses: Iterable[Sense], joint_limit: Iterable[float], dt: float) -> Layout:
-        """Build a layout from any iterables."""
-        return cls(tuple(senses), tuple(float(limit) for limit in joint_limit), dt)
+    def of(cls, names: Iterable[str], setting: Setting) -> Layout:
+        """Describe an observation of these senses in a setting; nothing is built.
+
+        Raises:
+            UnknownName: no such sense.
+            InvalidTask: a sense for which body, arena or task lack something.
+        """
+        senses = []
+        for name in names:
+            if name not in SENSES:
+                raise UnknownName("sense", name, SENSES)
+            senses.append(SENSES[name].describe(setting))
+        body = setting.body
+        return cls(tuple(senses), tuple(float(limit) for limit in joint_limit(body)), body.control_dt)
 
     @property
     def size(self) -> int:

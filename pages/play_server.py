@@ -149,7 +149,7 @@ class PlayServer:
         player = self.player
         return {
             "names": list(player.neurons), "links": player.n_links, "length": player.length,
-            "link_length": player.body.link_length, "body": player.body.name, "paused": self.is_paused,
+            "link_length": float(player.body.link_sizes[0].mean()), "body": player.body.name, "paused": self.is_paused,
             "speed": self.speed,
         }  # fmt: skip
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from ..agents import CircuitPolicy
 from ..circuits import State
-from ..envs import Body, make_body
+from ..envs import Body, Swimmer, make_body
 from ..envs.sb3_env import SwimmerVecEnv
 from ..errors import InvalidBody, UnknownName
 from ..training.rollouts.interventions import Intervention, check, intervene
@@ -73,7 +73,7 @@ class Player:
                               f"and {LENGTH[0]} to {LENGTH[1]}")  # fmt: skip
         if links == self._own.n_links and length == 1:
             body = self._own
-        elif self._own.xml is not None:
+        elif not isinstance(self._own, Swimmer):
             raise InvalidBody(f"{self._own.name} comes from XML, whose links stay as they are; play a swimmerN instead")
         else:
             body = dataclasses.replace(self._own, n_links=links, link_length=self._own.link_length * length)
@@ -105,10 +105,11 @@ class Player:
         if direction not in _DIRECTIONS:
             raise UnknownName("direction", direction, _DIRECTIONS)
         # The root's slides carry the body; its own axes are those of the world.
-        velocity = self.env.world.simulation.qvel[0, :2]
+        velocity = np.array(self.env.batch.physics.read("root_vel")[0, :2])
         # A body that is faster by itself is not braked.
         fastest = np.maximum(_FASTEST, np.abs(velocity))
-        velocity[:] = np.clip(velocity + _PUSH * np.array(_DIRECTIONS[direction]), -fastest, fastest)
+        pushed = np.clip(velocity + _PUSH * np.array(_DIRECTIONS[direction]), -fastest, fastest)
+        self.env.batch.physics.push(0, pushed)
 
     def restart(self) -> None:
         """Start a new episode."""
@@ -132,9 +133,9 @@ class Player:
 
     def moment(self) -> dict[str, Any]:
         """Return the present for a page: body as a line of points (m), neurons in -1 to 1, time and speed."""
-        simulation = self.env.world.simulation
-        centres, angles = simulation.link_pos[0], simulation.link_angle[0]
-        half = 0.5 * self.body.link_length * np.stack([np.cos(angles), np.sin(angles)], -1)
+        physics = self.env.batch.physics
+        centres, angles = physics.read("link_pos")[0], physics.read("link_angle")[0]
+        half = 0.5 * self.body.link_sizes[0][:, None] * np.stack([np.cos(angles), np.sin(angles)], -1)
         line = np.concatenate([(centres + half)[:1], centres - half])
         self._greatest = np.maximum(self._greatest, np.abs(self._activity))
         target = self.env.task.target_pos[0]
@@ -158,8 +159,6 @@ class Player:
 
     def _take(self, body: Body, agent: CircuitPolicy, env: SwimmerVecEnv) -> None:
         self.body, self.agent, self.env = body, agent, env
-        # Bound before the first reset, which then makes them current.
-        env.world.simulation.link_pos, env.world.simulation.link_angle  # noqa: B018
         self.neurons = tuple(neuron.name for neuron in agent.neurons)
         self.silenced = tuple(name for name in self.silenced if name in self.neurons)
         self._greatest = np.full(len(self.neurons), 1e-9)

@@ -22,7 +22,7 @@ from ..training.learning.training import summary
 from ..training.rollouts.evaluation import evaluate
 from ..training.runs.config import RunConfig
 from ..training.runs.evaluation_file import read_evaluation
-from ..training.runs.folder import FORMAT, read_metrics
+from ..training.runs.folder import FORMAT, READABLE, read_metrics
 from ..training.runs.held_graphs import tell_graph
 from ..training.runs.options import Allowed, ListOf, Number, wrong_value
 from ..training.runs.run import Run
@@ -155,8 +155,9 @@ def _read_export(folder: Path) -> dict[str, Any]:
         raise InvalidRun(f"{folder} is a run already; use it as it is, or give the folder that nervecord export wrote")
     if not isinstance(held, dict) or held.get("library_name") != "nervecord" or held.get("holds") != Run.kind:
         raise InvalidRun(f"{folder} is no exported agent: its config.json is not nervecord's")
-    if held.get("format") != FORMAT:
-        raise InvalidRun(f"{folder} is of format {held.get('format')}, this nervecord ({__version__}) reads {FORMAT}")
+    if held.get("format") not in READABLE:
+        readable = " and ".join(map(str, READABLE))
+        raise InvalidRun(f"{folder} is of format {held.get('format')}, this nervecord ({__version__}) reads {readable}")
     if missing := [name for name in ("config", "steps") if name not in held]:
         raise InvalidRun(f"{file} is damaged: {' and '.join(missing)} missing; export the run anew")
     if not isinstance(held["config"], dict):

@@ -1,4 +1,4 @@
-"""The environments' faces: gymnasium single and vector, Stable-Baselines3, pickling, bad input."""
+"""The environments: gymnasium single and vector, Stable-Baselines3, pickling, bad input."""
 
 import pickle
 import threading
@@ -12,7 +12,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nervecord.envs import SwimmerVectorEnv, World
+from nervecord.envs import EnvBatch, SwimmerVectorEnv
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidAction, InvalidTask, UnknownName
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
@@ -129,15 +129,16 @@ def test_closing_frees_the_native_threads():
 
 
 def test_swim_rewards_the_heads_forward_speed_up_to_one():
-    world = World("swim", 1, body="swimmer6")
+    world = EnvBatch("swim", 1, body="swimmer6")
     world.seed([0])
     world.reset(np.array([0]))
     for speed, reward in ((0.05, 0.5), (0.2, 1.0), (-0.1, 0.0)):
-        heading = world.simulation.qpos[0, 2]
+        heading = world.physics.read("heading")[0]
         # Swimming as one rigid piece along the head's -y axis.
-        world.simulation.qvel[0] = [speed * np.sin(heading), -speed * np.cos(heading), 0, 0, 0, 0, 0, 0]
-        world.simulation.forward()
-        assert world.task.reward(np.zeros(1))[0] == pytest.approx(reward, abs=1e-9)
+        state = world.physics.get_state()
+        state["qvel"][0] = [speed * np.sin(heading), -speed * np.cos(heading), 0, 0, 0, 0, 0, 0]
+        world.physics.set_state(state)
+        assert world.task.reward()[0] == pytest.approx(reward, abs=1e-9)
 
 
 def test_com_reward_is_the_speed_of_the_centre_of_mass_and_wiggling_earns_little():
@@ -156,21 +157,21 @@ def test_com_reward_is_the_speed_of_the_centre_of_mass_and_wiggling_earns_little
 def test_randomised_bodies_differ_between_environments_and_resets():
     env = SwimmerVectorEnv(4, body="swimmer4", randomize=RANDOM_BODIES)
     env.reset(seed=0)
-    masses = [env.world.simulation.model_of(i).body_mass.sum() for i in range(4)]
+    masses = [env.batch.physics.mujoco(i)[0].body_mass.sum() for i in range(4)]
     assert len(set(masses)) == 4
     assert all(0.8 <= mass / 0.04 <= 1.2 for mass in masses)
     env.reset()
-    assert masses != [env.world.simulation.model_of(i).body_mass.sum() for i in range(4)]
+    assert masses != [env.batch.physics.mujoco(i)[0].body_mass.sum() for i in range(4)]
 
 
 @settings(max_examples=15, deadline=None)
 @given(n_links=st.integers(3, 30), time=st.booleans(), task=st.sampled_from(["swim", "navigate"]))
 def test_layout_names_every_column_once(n_links, time, task):
-    world = World(task, 1, body=f"swimmer{n_links}", observe_time=time)
+    world = EnvBatch(task, 1, body=f"swimmer{n_links}", observe_time=time)
     columns = np.arange(world.layout.size)
     named = np.concatenate([columns[world.layout[name]] for name in world.layout.sizes])
     assert np.array_equal(named, columns)
-    assert world.task.observation().shape == (1, world.layout.size) == (1, *world.observation_space.shape)
+    assert world.observation().shape == (1, world.layout.size) == (1, *world.observation_space.shape)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_bad_actions_are_refused_before_anything_moves(actions, words):
     before = env.reset(seed=0)[0]
     with pytest.raises(InvalidAction, match=words):
         env.step(actions)
-    assert np.array_equal(env.world.task.observation(), before)
+    assert np.array_equal(env.batch.observation(), before)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_an_old_module_forwards_with_a_warning_that_names_the_new_one(old):
         "from nervecord.training.cli import main",
         "from nervecord.training.run import Run, read_evaluation",
         "from nervecord.training.train import RunConfig, train",
-        "from nervecord.envs.vector_env import SwimmerEnv, World",
+        "from nervecord.envs.vector_env import SwimmerEnv",
         "from nervecord.envs.bits import BitsEnv",
         "from nervecord.envs.bodies import Body, make_body",
         "from nervecord.circuits.ncap import NCAP",

@@ -126,7 +126,7 @@ def play(env: SwimmerVecEnv, policy) -> dict[str, np.ndarray]:
     """One episode; `policy` maps observation and step to actions."""
     observation, rewards = env.reset(), []
     cue = observation[:, env.layout["cue"]][:, 0].copy()
-    for step in range(env.task.episode_steps):
+    for step in range(env.batch.episode_steps):
         observation, reward, _, infos = env.step(policy(observation, step, cue))
         rewards.append(reward)
     ends = {name: np.array([info[name] for info in infos]) for name in ("turn", "success")}
@@ -150,16 +150,18 @@ def test_a_cue_of_one_turns_towards_the_bodys_right():
     """The head faces -y, so that its right is -x: the nose of a body that turns right goes there."""
     env = turners(1)
     env.reset()
-    env.world.simulation.reset(np.array([0]), np.zeros(1), np.zeros((1, 5)), env.world.rngs)
+    env.batch.physics.reset(np.array([0]), np.zeros(1), np.zeros((1, 5)))
     env.task._side[:] = 1.0
     env.task._facing = env.task._nose_angle()
-    forward = env.world.simulation.to_head_frame(env.world.simulation.com)[0]
+    physics = env.batch.physics
+    away = physics.read("com_pos")[0] - physics.read("nose_pos")[0]
+    forward = physics.read("head_axes")[0] @ away
     assert forward[1] > 0, "the body lies behind the nose, at +y of a head that faces -y"
-    axis = env.world.simulation.nose_pos[0] - env.world.simulation.com[0]
+    axis = physics.read("nose_pos")[0] - physics.read("com_pos")[0]
     right = np.array([axis[1], -axis[0]])
     for _ in range(99):
         infos = env.step(np.ones((1, 5)))[3]
-    now = env.world.simulation.nose_pos[0] - env.world.simulation.com[0]
+    now = physics.read("nose_pos")[0] - physics.read("com_pos")[0]
     assert now @ right > 0
     assert infos[0]["turn"] > 0.3
 
@@ -173,10 +175,10 @@ def test_nothing_that_a_body_does_before_the_go_depends_on_the_cue():
         rng = np.random.default_rng(3)
         for step in range(31):
             if step < 30:
-                shown = env.task.observation()
+                shown = env.batch.observation()
                 assert np.array_equal(shown[:, env.layout["cue"]], np.full((8, 1), side if step < 10 else 0.0))
                 assert not shown[:, env.layout["go"]].any()
-            states.append(env.world.simulation.qpos.copy())
+            states.append(env.batch.physics.get_state()["qpos"])
             env.step(rng.uniform(-1, 1, (8, 5)))
     half = len(states) // 2
     for one, other in zip(states[:half], states[half:], strict=True):
@@ -193,7 +195,7 @@ def test_without_memory_half_of_the_episodes_fail(command):
 def test_a_run_takes_options_of_its_task():
     config = RunConfig(task="cueturn", body="swimmer4", task_options={"delay_steps": 40, "success_angle": 0.2})
     env = config.make_env(1)
-    assert (env.task.go_step, env.task.success_angle, env.task.episode_steps) == (50, 0.2, 100)
+    assert (env.task.go_step, env.task.success_angle, env.batch.episode_steps) == (50, 0.2, 100)
     with pytest.raises(InvalidTask, match="delay"):
         RunConfig(task="swim", task_options={"delay_steps": 3}).make_env(1)
 

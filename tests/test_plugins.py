@@ -38,12 +38,12 @@ MODULE = '''
 import torch
 from matplotlib.figure import Figure
 from nervecord.circuits import Circuit, Neuron, Wiring
-from nervecord.envs import Body, Swim
+from nervecord.envs import Swim, Swimmer
 from nervecord.training.probes import Probe, ProbeResult
 
 
 def stub():
-    return Body(name="stub", n_links=4, link_length=0.06, gear=3e-4)
+    return Swimmer(name="stub", n_links=4, link_length=0.06, gear=3e-4)
 
 
 class Relay(Circuit):

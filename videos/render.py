@@ -56,7 +56,8 @@ def render_recording(
     if view not in VIEWS:
         raise UnknownName("view", view, VIEWS)
     step = 1 if path.suffix == ".mp4" else 2
-    last = recording.n_steps if seconds is None else min(recording.n_steps, max(1, round(seconds / recording.dt)))
+    whole = int(recording.lengths[episode])
+    last = whole if seconds is None else min(whole, max(1, round(seconds / recording.dt)))
     if view == "3d":
         assert model is not None
         frames: Iterator[np.ndarray] = frames_3d(model, qpos_of(recording, episode)[:last:step], size or _SIZE)

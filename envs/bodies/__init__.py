@@ -1,5 +1,19 @@
 """Bodies by name."""
 
-from .swimmers import VARIANTS, Body, body_names, make_body, register_body, swimmer
+from .body import Body, Parts
+from .registry import body_from_json, body_names, make_body, register_body
+from .swimmers import VARIANTS, Swimmer, swimmer
+from .xml_body import XmlBody
 
-__all__ = ["VARIANTS", "Body", "body_names", "make_body", "register_body", "swimmer"]
+__all__ = [
+    "VARIANTS",
+    "Body",
+    "Parts",
+    "Swimmer",
+    "XmlBody",
+    "body_from_json",
+    "body_names",
+    "make_body",
+    "register_body",
+    "swimmer",
+]

@@ -1,5 +1,6 @@
 """What steps bodies in time."""
 
-from .simulation import Simulation
+from .mujoco_batch import MujocoBatch
+from .physics import PARAMETERS, QUANTITIES, Physics
 
-__all__ = ["Simulation"]
+__all__ = ["PARAMETERS", "QUANTITIES", "MujocoBatch", "Physics"]

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...errors import InvalidTask
-from ..physics.simulation import Simulation
-from ..senses import Sense
+from ..senses import SENSES, Sense, SenseKind
+from ..setting import Envs, Setting
 from .task import Task
 
 
@@ -28,48 +28,41 @@ class CueTurn(Task):
     The turn is the rotation, since the go, of the direction from the centre of mass to the nose.
 
     Args:
-        simulation: the bodies.
+        envs: the environments.
         cue_steps: control steps that the cue is shown.
         delay_steps: control steps between the cue's end and the go.
         success_angle: rad.
-        episode_steps: control steps per episode.
-        task: arguments of `Task`.
 
     Raises:
         InvalidTask: no step is left to turn in, or a number is out of range.
     """
 
-    def __init__(
-        self,
-        simulation: Simulation,
-        cue_steps: int = 10,
-        delay_steps: int = 20,
-        success_angle: float = 0.4,
-        episode_steps: int = 100,
-        **task: Any,
-    ) -> None:
+    senses = ("joint_pos", "cue", "go", "body_velocities")
+    default_steps = 100
+
+    def __init__(self, envs: Envs, cue_steps: int = 10, delay_steps: int = 20, success_angle: float = 0.4) -> None:
         if cue_steps < 1 or delay_steps < 0 or not success_angle > 0:
             raise InvalidTask(
                 f"cue_steps {cue_steps}, delay_steps {delay_steps} or success_angle {success_angle} is out of range; "
                 "give 1 or more, 0 or more and an angle above 0"
             )
-        if episode_steps <= cue_steps + delay_steps:
+        if envs.episode_steps <= cue_steps + delay_steps:
             raise InvalidTask(
-                f"episode_steps is {episode_steps} and the go comes after {cue_steps + delay_steps}; give more steps"
+                f"episode_steps is {envs.episode_steps} and the go comes after {cue_steps + delay_steps}; "
+                "give more steps"
             )
+        super().__init__(envs)
         self.cue_steps, self.go_step, self.success_angle = cue_steps, cue_steps + delay_steps, success_angle
-        n_envs = simulation.n_envs
+        n_envs = envs.n_envs
         self._side, self._facing, self._turn = np.ones(n_envs), np.zeros(n_envs), np.zeros(n_envs)
-        super().__init__(simulation, episode_steps, **task)
 
-    def extra_senses(self) -> list[Sense]:
-        """Name the cue and the go."""
-        return [Sense("cue", 1, -1.0, 1.0, ""), Sense("go", 1, 0.0, 1.0, "")]
+    def cue(self) -> Float[np.ndarray, " envs"]:
+        """Return the cue, 1 or -1 while it is shown and then 0."""
+        return np.where(self.envs.elapsed < self.cue_steps, self._side, 0.0)
 
-    def extra_observations(self) -> list[Float[np.ndarray, "envs 1"]]:
-        """Return the cue, 1 or -1 while it is shown and then 0, and the go, 0 or 1."""
-        cue = np.where(self.elapsed < self.cue_steps, self._side, 0.0)
-        return [cue[:, None], (self.elapsed >= self.go_step)[:, None].astype(float)]
+    def go(self) -> Float[np.ndarray, " envs"]:
+        """Return 1 where the body may turn, 0 before."""
+        return (self.envs.elapsed >= self.go_step).astype(float)
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
         """Start new episodes, each with its own side."""
@@ -78,12 +71,11 @@ class CueTurn(Task):
         self._turn[ids] = 0.0
         self._facing[ids] = self._nose_angle()[ids]
 
-    def before_step(self) -> None:
+    def before_step(self, actions: Float[np.ndarray, "envs joints"]) -> Float[np.ndarray, "envs joints"]:
         """Disconnect the motors of bodies that wait."""
-        super().before_step()
-        self.simulation.ctrl[self.elapsed < self.go_step] = 0.0
+        return np.where(self.envs.elapsed[:, None] < self.go_step, 0.0, super().before_step(actions))
 
-    def reward(self, com_speed: Float[np.ndarray, " envs"]) -> Float[np.ndarray, " envs"]:  # noqa: ARG002
+    def reward(self) -> Float[np.ndarray, " envs"]:
         """Return how far the body has turned to the cued side, in units of `success_angle`, within [-1, 1].
 
         Before the go it is 0.
@@ -91,18 +83,18 @@ class CueTurn(Task):
         now = self._nose_angle()
         turned = (now - self._facing + np.pi) % (2 * np.pi) - np.pi
         self._facing = now
-        acts = self.elapsed > self.go_step
+        acts = self.envs.elapsed > self.go_step
         self._turn += np.where(acts, turned, 0.0)
         return np.where(acts, np.clip(self._cued_turn() / self.success_angle, -1.0, 1.0), 0.0)
 
-    def info(self) -> dict[str, Float[np.ndarray, " envs"]]:
+    def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
         """Return the net speed (m/s), the turn to the cued side (rad), and whether it is so far correct and a success.
 
         `correct`, on the right side, and `success`, far enough, are 0 or 1.
         """
         turn = self._cued_turn()
         choice = {"correct": (turn > 0).astype(float), "success": (turn >= self.success_angle).astype(float)}
-        return {**super().info(), "turn": turn, **choice}
+        return {**super().metrics(), "turn": turn, **choice}
 
     def get_state(self) -> dict[str, Any]:
         """Return copies of what the task remembers, the side included."""
@@ -119,5 +111,40 @@ class CueTurn(Task):
         return -self._side * self._turn
 
     def _nose_angle(self) -> Float[np.ndarray, " envs"]:
-        forward = self.simulation.nose_pos - self.simulation.com
+        forward = self.physics.read("nose_pos") - self.physics.read("com_pos")
         return np.arctan2(forward[:, 1], forward[:, 0])
+
+
+class Cue(SenseKind):
+    """The side to turn to in `CueTurn`: 1 is right, -1 left, 0 once it has gone."""
+
+    def describe(self, setting: Setting) -> Sense:
+        """Return what it is; see `SenseKind`."""
+        return _of_cue_turn(setting, Sense("cue", 1, -1.0, 1.0, ""))
+
+    def read(self, envs: Envs) -> Float[np.ndarray, "envs 1"]:
+        """Return the cue, without a unit."""
+        assert isinstance(envs.task, CueTurn)
+        return envs.task.cue()[:, None]
+
+
+class Go(SenseKind):
+    """Whether the body may turn in `CueTurn`, 0 or 1."""
+
+    def describe(self, setting: Setting) -> Sense:
+        """Return what it is; see `SenseKind`."""
+        return _of_cue_turn(setting, Sense("go", 1, 0.0, 1.0, ""))
+
+    def read(self, envs: Envs) -> Float[np.ndarray, "envs 1"]:
+        """Return the go, without a unit."""
+        assert isinstance(envs.task, CueTurn)
+        return envs.task.go()[:, None]
+
+
+def _of_cue_turn(setting: Setting, sense: Sense) -> Sense:
+    if not issubclass(setting.task, CueTurn):
+        raise InvalidTask(f"task {setting.task.__name__} has no {sense.name} to sense; sense it in CueTurn")
+    return sense
+
+
+SENSES["cue"], SENSES["go"] = Cue(), Go()

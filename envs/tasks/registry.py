@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from ...errors import InvalidTask, UnknownName
 from ...registry import Registry
-from ..physics.simulation import Simulation
+from ..setting import Envs
 from .cue_turn import CueTurn
 from .navigate import Navigate
 from .swim import Swim
@@ -24,16 +25,41 @@ TASKS: Registry[type[Task]] = Registry(
 )
 
 
-def make_task(name: str, simulation: Simulation, **options: Any) -> Task:
+def task_class(name: str) -> type[Task]:
+    """Return the task of that name.
+
+    Raises:
+        UnknownName: no such task.
+        InvalidTask: a task written for an older nervecord.
+    """
+    if name not in TASKS:
+        raise UnknownName("task", name, TASKS)
+    kind = TASKS[name]
+    if len(inspect.signature(kind.reward).parameters) > 1:
+        raise InvalidTask(
+            f"task {name!r}: reward(self, com_speed) is now reward(self), and the speed self.forward_com_speed(); "
+            "what was self.simulation is self.physics.read(...), see docs/guides/task.md"
+        )
+    return kind
+
+
+def make_task(name: str, envs: Envs, options: dict[str, Any]) -> Task:
     """Build the task of that name.
 
     Raises:
         UnknownName: no such task.
         InvalidTask: an argument that the task does not take, or out of range.
     """
-    if name not in TASKS:
-        raise UnknownName("task", name, TASKS)
+    kind = task_class(name)
     try:
-        return TASKS[name](simulation, **options)
+        inspect.signature(kind).bind(envs, **options)
     except TypeError as error:
-        raise InvalidTask(f"task {name!r}: {str(error).split('() ')[-1]}") from error
+        raise InvalidTask(
+            f"task {name!r}: {error}; it takes {', '.join(option_names(name)) or 'no options'}"
+        ) from error
+    return kind(envs, **options)
+
+
+def option_names(name: str) -> list[str]:
+    """Return the names of a task's own options."""
+    return list(inspect.signature(task_class(name)).parameters)[1:]

@@ -102,6 +102,8 @@ def read_recording(path: Path) -> Arrays:
     """Return the arrays of a recording; names are arrays of text."""
     with h5py.File(path) as file:
         arrays = {name: held.asstr()[()] if held.dtype.kind == "O" else held[()] for name, held in file.items()}
+    # Since format 3 a recording says how long its episodes are; here all are cut by time.
+    arrays.pop("lengths", None)
     return {name: values.astype(str) if values.dtype.kind == "O" else values for name, values in arrays.items()}
 
 

@@ -141,8 +141,8 @@ class _Training:
         """Return how many steps the whole generations or rollouts are that the steps asked for come to."""
         options, asked = self.config.options, self.config.steps
         if "population" in options:
-            task = self.env.get_attr("task")[0]
-            what, many, long = "generation", options["population"] or options["n_envs"], task.episode_steps
+            steps = self.env.get_attr("batch")[0].episode_steps
+            what, many, long = "generation", options["population"] or options["n_envs"], steps
         else:
             what, many, long = "rollout", options["n_envs"], options.get("n_steps", 1)
         total = math.ceil(asked / (many * long)) * many * long

@@ -109,27 +109,33 @@ def evaluate_agent(
         UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
     """
     torch.set_num_threads(1)
-    if isinstance(seed, int):
-        env.seed(seed)
-    else:
-        env.seed_each(seed)
-    observation = np.asarray(env.reset())
+    batch = env.batch
+    batch.seed([seed + index for index in range(batch.n_envs)] if isinstance(seed, int) else list(seed))
+    observation = batch.reset(np.arange(batch.n_envs))
     state: Any = None
-    returns = np.zeros(env.num_envs)
-    start = np.ones(env.num_envs, bool)
-    ends: list[dict[str, float]] = []
-    for step in progress_bar(range(env.task.episode_steps), desc="evaluate", unit="step", disable=not progress):
+    returns = np.zeros(batch.n_envs)
+    start = np.ones(batch.n_envs, bool)
+    running = np.arange(batch.n_envs)
+    ends: dict[str, Float[np.ndarray, " envs"]] = {}
+    for step in progress_bar(range(batch.episode_steps), desc="evaluate", unit="step", disable=not progress):
         if interventions:
             intervene(agent, interventions, step)
         actions, state = agent.predict(observation, state, start, deterministic=True)
-        stepped, rewards, dones, infos = env.step(actions)
-        observation = np.asarray(stepped)
-        returns += rewards
-        start = dones
-        if dones.all():
-            ends = infos
-    told = {name: np.array([info[name] for info in ends]) for name in env.task.info()}
-    return Evaluation({"return": returns, **told})
+        stepped = batch.step(actions, None if len(running) == batch.n_envs else running)
+        observation, start = stepped.observation, np.zeros(batch.n_envs, bool)
+        returns[running] += stepped.reward[running]
+        ended = running[(stepped.terminated | stepped.truncated)[running]]
+        for name, values in stepped.metrics.items() if len(ended) else ():
+            ends.setdefault(name, np.zeros(batch.n_envs))[ended] = values[ended]
+        running = np.setdiff1d(running, ended, assume_unique=True)
+        if not len(running):
+            break
+    diverged = ends.pop("diverged").astype(bool)
+    if diverged.any():
+        _log.warning(
+            "nervecord: the physics of %d of %d episodes diverged; they ended there", diverged.sum(), len(diverged)
+        )
+    return Evaluation({"return": returns, **ends})
 
 
 def evaluate_on(

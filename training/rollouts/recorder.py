@@ -70,46 +70,55 @@ def record_agent(
         UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
     """
     torch.set_num_threads(1)
-    simulation, task = env.world.simulation, env.task
-    # What is read is bound before the reset, which then makes it current.
-    simulation.link_pos, simulation.link_angle  # noqa: B018
-    env.seed(seed)
-    observation = np.asarray(env.reset())
+    batch, physics, steps = env.batch, env.batch.physics, env.batch.episode_steps
+    batch.seed([seed + index for index in range(batch.n_envs)])
+    observation = batch.reset(np.arange(batch.n_envs))
     state: State | None = None
+    lengths = np.full(batch.n_envs, steps)
+    running = np.arange(batch.n_envs)
     kept: dict[str, Float[np.ndarray, "time envs *rest"]] = {}
 
     def keep(step: int, **row: Any) -> None:
         for name, value in row.items():
             if name not in kept:
-                # Time first: a step's rows lie side by side.
-                kept[name] = np.empty((task.episode_steps, *np.shape(value)), np.float32)
-            kept[name][step] = value
+                # Time first: a step's rows lie side by side. What follows an episode's end stays 0.
+                kept[name] = np.zeros((steps, *np.shape(value)), np.float32)
+            kept[name][step, running] = np.asarray(value)[running]
 
-    for step in progress_bar(range(task.episode_steps), desc="record", unit="step", disable=not progress):
+    for step in progress_bar(range(steps), desc="record", unit="step", disable=not progress):
         if interventions:
             intervene(agent, interventions, step)
         keep(
             step,
             observations=observation,
-            joint_pos=simulation.joint_pos,
-            joint_vel=simulation.qvel[:, 3:],
-            link_pos=simulation.link_pos,
-            link_angle=simulation.link_angle,
-            com_pos=simulation.com,
-            target_pos=task.target_pos,
+            **{name: physics.read(name) for name in ("joint_pos", "joint_vel", "link_pos", "link_angle", "com_pos")},
+            target_pos=batch.task.target_pos,
         )
         actions, state, activity = agent.predict_with_activity(observation, state)
-        stepped, rewards, _, _ = env.step(actions)
-        observation = np.asarray(stepped)
+        stepped = batch.step(actions, None if len(running) == batch.n_envs else running)
+        observation = stepped.observation
         assert activity is not None
-        keep(step, actions=actions, activity=activity.numpy(), rewards=rewards, torque=actions * simulation.gear)
-    arrays: dict[str, Any] = {name: values.swapaxes(0, 1) for name, values in kept.items()}
+        keep(
+            step,
+            actions=actions,
+            activity=activity.numpy(),
+            rewards=stepped.reward,
+            torque=physics.read("motor_torque"),
+        )
+        ended = (stepped.terminated | stepped.truncated)[running]
+        lengths[running[ended]] = step + 1
+        running = running[~ended]
+        if not len(running):
+            break
+    longest = int(lengths.max())
+    arrays: dict[str, Any] = {name: values[:longest].swapaxes(0, 1) for name, values in kept.items()}
     return Recording(
         **arrays,
+        lengths=lengths,
         neurons=tuple(neuron.name for neuron in agent.neurons),
-        dt=env.body.control_dt,
+        dt=env.batch.dt,
         meta={
-            **env.world.facts(),
+            **env.batch.facts(),
             "neurons": [{"role": n.role, "position": n.position, "side": n.side} for n in agent.neurons],
             "interventions": [str(each) for each in interventions],
         },

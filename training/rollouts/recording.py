@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import xarray
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ...circuits import Neuron
 from ...drawing.poses import MOTION, SHAPE, Poses
@@ -40,6 +40,8 @@ class Recording:
         dt: seconds per control step.
         meta: the body's facts (`name`, `link_length` [L] m, `link_width` [L] m, `joint_limit` [J] rad,
             `mass` kg), `neurons` (role, position and side of each) and where the recording came from.
+        lengths: of each episode, in control steps; what stands behind its end in the other arrays is 0. Without it,
+            all episodes are as long as the arrays.
     """
 
     observations: Float[np.ndarray, "E T O"]
@@ -56,6 +58,11 @@ class Recording:
     neurons: tuple[str, ...]
     dt: float
     meta: dict[str, Any]
+    lengths: Int[np.ndarray, " E"] = dataclasses.field(default_factory=lambda: np.zeros(0, int))
+
+    def __post_init__(self) -> None:
+        if not len(self.lengths):
+            object.__setattr__(self, "lengths", np.full(self.n_episodes, self.n_steps))
 
     @property
     def cells(self) -> tuple[Neuron, ...]:
@@ -80,6 +87,14 @@ class Recording:
         """The number of control steps in each episode."""
         return self.rewards.shape[1]
 
+    def until_first_end(self) -> Recording:
+        """Return the recording up to where its shortest episode ended, so that nothing in it is filled up."""
+        shortest = int(self.lengths.min()) if self.n_episodes else 0
+        if shortest == self.n_steps:
+            return self
+        arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)[:, :shortest]) for name in _ARRAYS}
+        return dataclasses.replace(self, **arrays, lengths=np.full(self.n_episodes, shortest))
+
     def save(self, path: str | Path) -> None:
         """Write one netCDF file (HDF5), whole or not at all; arrays are kept in single precision.
 
@@ -91,6 +106,7 @@ class Recording:
             for name in _ARRAYS
             if 0 not in getattr(self, name).shape
         }
+        held["lengths"] = xarray.Variable("episode", self.lengths, {"units": "control steps"})
         places: dict[str, Any] = {"time": np.arange(self.n_steps) * self.dt, "xy": ["x", "y"]}
         if self.neurons:
             places["neuron"] = list(self.neurons)
@@ -116,6 +132,8 @@ class Recording:
             dataset = xarray.open_dataset(path, engine="h5netcdf", cache=False)
             sizes = dataset.sizes
             neurons = tuple(str(name) for name in dataset["neuron"].values) if "neuron" in dataset else ()
+            # Recordings of older versions have none: all their episodes were cut by time.
+            lengths = np.asarray(dataset["lengths"], int) if "lengths" in dataset else np.zeros(0, int)
             meta, dt = json.loads(dataset.attrs["meta"]), float(dataset.attrs["dt"])
             arrays: dict[str, Any] = {
                 name: OnDisk(dataset[name])
@@ -126,7 +144,7 @@ class Recording:
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
-        return cls(**arrays, neurons=neurons, dt=dt, meta=meta)
+        return cls(**arrays, neurons=neurons, dt=dt, meta=meta, lengths=lengths)
 
 
 class OnDisk:

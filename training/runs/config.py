@@ -10,8 +10,11 @@ from typing import Any
 import torch
 
 from ...circuits import CIRCUITS, Circuit, make_circuit
-from ...envs import TASKS, Body, make_body
+from ...envs import TASKS, Arena, Body, make_arena, make_body
+from ...envs.arenas import arena_json
+from ...envs.bodies import body_from_json
 from ...envs.deficits import Deficit
+from ...envs.env_batch import PHYSICS, make_layout, make_setting
 from ...envs.sb3_env import SwimmerVecEnv
 from ...envs.tasks.bits import BIT_TASKS
 from ...errors import CircuitMismatch, InvalidRun, UnknownName
@@ -36,6 +39,10 @@ class RunConfig:
         circuit: name of the circuit.
         algorithm: its name; see `ALGORITHMS`.
         body: name of the body, or a `Body`.
+        bodies: bodies that the environments have in turn, of one number of links, in place of `body`, which is then
+            the first of them.
+        arena: what is around the body: a name, or an `Arena`; None is open space in the body's own medium.
+        physics: what steps the bodies, "mujoco".
         task: its name; see `TASKS`.
         seed: from which every random number of the run comes.
         steps: environment steps to train for; whole generations or rollouts are run.
@@ -71,24 +78,31 @@ class RunConfig:
     evaluate_every: int | None = None
     start: str | None = None
     protect: tuple[str, ...] = ()
+    bodies: tuple[str | Body, ...] = ()
+    arena: str | Arena | Mapping[str, Any] | None = None
+    physics: str = "mujoco"
 
     def __post_init__(self) -> None:
         for name in ("task_options", "randomize", "circuit_options", "algorithm_options"):
             if not isinstance(getattr(self, name), Mapping):
                 raise InvalidRun(f"{name} is {getattr(self, name)!r}; give values by name")
         for name, bounds in self.randomize.items():
-            if len(bounds) != 2:
-                raise InvalidRun(f"randomize {name} is {bounds!r}; give two factors, low and high")
+            if len(bounds) not in (2, 3):
+                raise InvalidRun(f"randomize {name} is {bounds!r}; give two factors, low and high, and perhaps 'log'")
         if self.task in BIT_TASKS:
             raise InvalidRun(f"{self.task} is a task without a body: nervecord curriculum --task {self.task}")
         for kind, name, known in (
             ("circuit", self.circuit, CIRCUITS),
             ("algorithm", self.algorithm, ALGORITHMS),
             ("task", self.task, TASKS),
+            ("physics", self.physics, PHYSICS),
         ):
             if name not in known:
                 raise UnknownName(kind, name, known)
-        object.__setattr__(self, "body", make_body(self.body))
+        bodies = tuple(make_body(body) for body in self.bodies)
+        object.__setattr__(self, "bodies", bodies)
+        object.__setattr__(self, "body", bodies[0] if bodies else make_body(self.body))
+        object.__setattr__(self, "arena", make_arena(self.arena))
         object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
         if self.protect and self.start is None:
             raise InvalidRun("protect keeps what a circuit has learned; give start too, the run whose circuit goes on")
@@ -130,13 +144,11 @@ class RunConfig:
     @functools.cached_property
     def _circuit(self) -> Circuit:
         """The circuit as it is built where time is not observed; its kind decides defaults."""
-        env = SwimmerVecEnv(1, self.task, body=self.body, **self.task_options)
-        env.close()
+        setting = make_setting(self.task, self.bodies or self.body, self.arena, self.episode_steps)
+        layout = make_layout(setting, self.task_options.get("senses"))
         rng = torch.Generator().manual_seed(self.seed)
         try:
-            circuit = make_circuit(
-                self.circuit, env.layout.sizes, env.layout.sizes["joint_pos"], self.circuit_options, rng
-            )
+            circuit = make_circuit(self.circuit, layout.sizes, setting.body.n_joints, self.circuit_options, rng)
         except RuntimeError as error:
             raise CircuitMismatch(f"circuit {self.circuit!r} cannot be built: {error}") from error
         if circuit.is_recurrent and not ALGORITHMS[self.algorithm].trains_memory:
@@ -150,7 +162,9 @@ class RunConfig:
     def make_env(self, n_envs: int, body: str | Body | None = None, **options: Any) -> SwimmerVecEnv:
         """Return the environment of the run, or the same with another body."""
         arguments: dict[str, Any] = {
-            "body": self.body if body is None else body,
+            "body": (self.bodies or self.body) if body is None else body,
+            "arena": self.arena,
+            "physics": self.physics,
             "observe_time": self.observe_time,
             "randomize": self.randomize,
             **self.task_options,
@@ -163,18 +177,26 @@ class RunConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON types; `from_json` takes it back."""
-        return dataclasses.asdict(self)
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            **plain,
+            "body": make_body(self.body).to_json(),
+            "bodies": [make_body(body).to_json() for body in self.bodies],
+            "arena": arena_json(make_arena(self.arena)),
+            "deficits": [dataclasses.asdict(deficit) for deficit in self.deficits],
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunConfig:
-        """Read what `to_json` returned.
+        """Read what `to_json` returned, or a config of format 2, which has no arena, no bodies and no physics.
 
         Raises:
             InvalidRun: fields are missing or unknown.
         """
         try:
             known = dict(values)
-            known["body"] = Body(**known["body"])
+            known["body"] = body_from_json(known["body"])
+            known["bodies"] = tuple(body_from_json(body) for body in known.get("bodies", ()))
             known["deficits"] = tuple(Deficit(**deficit) for deficit in known["deficits"])
             known["protect"] = tuple(known.get("protect", ()))
             known["randomize"] = {name: tuple(bounds) for name, bounds in known["randomize"].items()}

@@ -25,7 +25,8 @@ from ...errors import InvalidRun, OutputExists
 from ...files import read_json, write_json
 from .held_graphs import tell_graph
 
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, 3)
 _PACKAGES = ("nervecord", "mujoco", "dm-control", "gymnasium", "stable-baselines3", "torch", "numpy")
 _KEPT_CHECKPOINTS = 2
 _log = logging.getLogger(__name__)
@@ -107,9 +108,9 @@ class Folder(Generic[ConfigT]):
     def _read_config(self) -> dict[str, Any]:
         values: dict[str, Any] = read_json(self.path / "config.json", f"{self.path} is no {self.kind} folder")
         version, kind = values.pop("format", None), values.pop("holds", None)
-        if version != FORMAT:
+        if version not in READABLE:
             raise InvalidRun(
-                f"{self.path} is of format {version}, this nervecord reads {FORMAT}; "
+                f"{self.path} is of format {version}, this nervecord reads {' and '.join(map(str, READABLE))}; "
                 f"use the version that wrote it, which {self.path / 'versions.json'} names"
             )
         if kind != self.kind:

@@ -1,0 +1,361 @@
+"""A user's XML as one flat text: includes expanded, meshes written out, nothing left to open.
+
+Only the words that change are replaced; every other byte stays, so that no number is ever written anew.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import html
+import math
+import os
+import re
+import stat
+import struct
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import mujoco
+import numpy as np
+
+from ...errors import InvalidBody
+
+MAX_BYTES = 64 * 2**20
+MAX_COPIES = 1000
+MAX_PIXELS = 2**26
+
+# Quotes hold any sign but themselves; possessive, so that hostile text cannot make it go back and forth.
+_TAG = re.compile(r"<((?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+)>")
+_DECLARATION = re.compile(r"<(!\w*)")
+_SKIPPED = (("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>"))
+_NAME = re.compile(r"\s*(?P<close>/?)\s*(?P<name>[^\s/>]*)")
+_ATTRIBUTE = re.compile(r"\s*(?P<key>[^\s=\"'/<>]+)\s*=\s*(?P<value>\"[^\"]*\"|'[^']*')")
+_ENCODING = re.compile(rb"^\s*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._:-]+)[\"']")
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_REFUSED = {
+    "flexcomp": "deformable",
+    "flex": "deformable",
+    "composite": "made of parts that MuJoCo multiplies",
+    "model": "another model in a file",
+    "extension": "an engine plug-in",
+    "plugin": "an engine plug-in",
+}
+
+
+class _Tag:
+    """One start or end tag, and where it stands in the text."""
+
+    def __init__(self, match: re.Match[str]) -> None:
+        self.start, self.end, self._body = match.start(), match.end(), match[1]
+        name = _NAME.match(self._body)
+        assert name is not None
+        self.is_end = bool(name["close"])
+        self.is_alone = self._body.rstrip().endswith("/")
+        # MuJoCo reads the names of elements in any case.
+        self.name = name["name"].lower()
+        self._from = name.end()
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The attributes with entities resolved."""
+        found = _ATTRIBUTE.finditer(self._body, self._from)
+        return {each["key"]: html.unescape(each["value"][1:-1]) for each in found}
+
+    def without(self, keys: set[str], added: str = "") -> str:
+        """Return the tag without some attributes, and with others."""
+        kept = _ATTRIBUTE.sub(lambda each: "" if each["key"] in keys else each[0], self._body[self._from :])
+        return f"<{self._body[: self._from]}{added}{kept}>"
+
+
+def read_text(path: Path) -> str:
+    """Read an XML file in the encoding that its mark or its first line declares; UTF-8 otherwise.
+
+    Raises:
+        InvalidBody: there is no such file, it is no regular file, too large, or no text.
+    """
+    data = read_bytes(path)
+    encoding = next((encoding for bom, encoding in _BOMS if data.startswith(bom)), "")
+    if not encoding:
+        declared = _ENCODING.match(data)
+        encoding = declared[1].decode() if declared else "utf-8"
+    try:
+        text = data.decode(encoding)
+    except (LookupError, UnicodeError) as error:
+        raise InvalidBody(f"{path} is no text in {encoding}; give MuJoCo XML that declares its encoding") from error
+    if "\0" in text:
+        raise InvalidBody(f"{path} is a binary file; give MuJoCo XML")
+    return text
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a regular file of at most 64 MB; pipes, devices and folders are refused before they are opened.
+
+    Raises:
+        InvalidBody: the file is none of that kind.
+    """
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+            raise InvalidBody(f"cannot read {path}: it is {kind}; give a file")
+        if found.st_size > MAX_BYTES:
+            raise InvalidBody(f"cannot read {path}: it has {found.st_size} bytes; {MAX_BYTES} are the most")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise InvalidBody(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def flatten(name: str, text: str, folder: Path) -> str:
+    """Return the XML with the files it names written into it; text that names none is returned as it is.
+
+    Includes are expanded and meshes (STL, OBJ, MSH) become vertices and faces. Textures from files are
+    dropped with what refers to them: they are paint. Files are sought from the `folder` of the main file.
+
+    Raises:
+        InvalidBody: a file cannot be read, or is of a kind that cannot be written into XML.
+    """
+    text = _expand(name, text, folder, [])
+    compiler: dict[str, str] = {}
+    for tag in _tags(text):
+        if tag.name == "compiler":
+            compiler |= tag.attributes
+    meshdir = compiler.get("meshdir", compiler.get("assetdir", ""))
+    strip = compiler.get("strippath") == "true"
+    dropped: set[str] = set()
+    for tag in _tags(text):
+        if tag.name == "texture" and (files := _texture_files(tag)):
+            dropped.add(tag.attributes.get("name") or Path(files[0]).stem)
+    edits: list[tuple[int, int, str]] = []
+    until = 0
+    for tag in _tags(text):
+        if tag.is_end or tag.start < until:
+            continue
+        attributes = tag.attributes
+        file = attributes.get("file", "")
+        if tag.name == "mesh" and file:
+            path = folder / meshdir / (Path(file).name if strip else file)
+            named = "" if "name" in attributes else f' name="{html.escape(Path(file).stem)}"'
+            edits.append((tag.start, tag.end, tag.without({"file", "content_type"}, named + _mesh(name, path))))
+        elif (tag.name == "texture" and _texture_files(tag)) or (
+            tag.name == "layer" and attributes.get("texture") in dropped
+        ):
+            until = tag.end if tag.is_alone else _end(text, tag)
+            edits.append((tag.start, until, ""))
+        elif tag.name == "material" and attributes.get("texture") in dropped:
+            edits.append((tag.start, tag.end, tag.without({"texture"})))
+    for start, end, new in reversed(edits):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def check_closed(name: str, text: str) -> None:
+    """Refuse what would open a file, or take for ever, before MuJoCo sees it.
+
+    Raises:
+        InvalidBody: the text includes files or other models, or asks for thousands of copies.
+    """
+    if not text.strip():
+        raise InvalidBody(f"{name}: the XML is empty; give a planar body")
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InvalidBody(f"{name}: the XML is no text; give MuJoCo XML")
+    copies = 1
+    for tag in _tags(text):
+        if tag.is_end:
+            continue
+        attributes = tag.attributes
+        if tag.name.startswith("!"):
+            raise InvalidBody(f"{name}: the XML has a <{tag.name}>; leave it out")
+        for key, value in attributes.items():
+            if "nan" in value.lower() and _is_nan(value):
+                raise InvalidBody(f'{name}: <{tag.name} {key}="{value}"> is no number; give finite numbers')
+        if tag.name == "include" or (tag.name in ("mesh", "hfield", "skin", "texture") and _texture_files(tag)):
+            file = (_texture_files(tag) or ["a file"])[0]
+            hint = "read the body with from_file, which writes files into the XML"
+            if tag.name in ("hfield", "skin"):
+                hint = f"a <{tag.name}> from a file cannot be a part of a body; leave it out"
+            raise InvalidBody(f"{name}: <{tag.name}> names the file {file!r}; {hint}")
+        if tag.name in _REFUSED:
+            raise InvalidBody(f"{name}: <{tag.name}> is {_REFUSED[tag.name]}; give rigid bodies with hinges")
+        if tag.name == "replicate":
+            with contextlib.suppress(ValueError, OverflowError):
+                copies *= max(1, int(float(attributes.get("count", "1"))))
+            if copies > MAX_COPIES:
+                raise InvalidBody(f"{name}: <replicate> makes {copies} copies; {MAX_COPIES} are the most")
+        if tag.name == "texture":
+            with contextlib.suppress(ValueError, OverflowError):
+                width = float(attributes.get("width", "1"))
+                if width * float(attributes.get("height", width)) > MAX_PIXELS:
+                    raise InvalidBody(f"{name}: a <texture> of more than {MAX_PIXELS} pixels; give a smaller one")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MuJoCo's warnings about XML off the screen and out of a log file in the user's folder."""
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda _: None)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        mujoco.set_mju_user_warning(before)
+
+
+def parse(name: str, text: str) -> mujoco.MjSpec:
+    """Return the spec of a flat XML.
+
+    Raises:
+        InvalidBody: it would open a file, or is no MuJoCo XML.
+    """
+    check_closed(name, text)
+    try:
+        with quiet():
+            spec = mujoco.MjSpec.from_string(text)
+    except (ValueError, TypeError, mujoco.FatalError) as error:
+        raise InvalidBody(f"{name}: MuJoCo cannot compile the XML: {one_line(error)}") from error
+    # What MuJoCo itself understood has the last word on what would be opened.
+    for kind, items in (
+        ("mesh", spec.meshes),
+        ("hfield", spec.hfields),
+        ("skin", spec.skins),
+        ("texture", spec.textures),
+    ):
+        for item in items:
+            if file := item.file or next((each for each in getattr(item, "cubefiles", []) if each), ""):
+                raise InvalidBody(f"{name}: <{kind}> names the file {file!r}; read the body with from_file")
+    return spec
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's words without line breaks."""
+    return " ".join(str(error).split())
+
+
+def _tags(text: str) -> Iterator[_Tag]:
+    """Yield the tags up to where the text stops to be XML; of a text that does, MuJoCo follows no tag."""
+    at = text.find("<")
+    while at >= 0:
+        if skipped := next((each for each in _SKIPPED if text.startswith(each[0], at)), None):
+            close = text.find(skipped[1], at + len(skipped[0]))
+            if close < 0:
+                return
+            end = close + len(skipped[1])
+        elif match := _DECLARATION.match(text, at) or _TAG.match(text, at):
+            yield _Tag(match)
+            end = match.end()
+        else:
+            return
+        at = text.find("<", end)
+
+
+def _end(text: str, start: _Tag) -> int:
+    return next(
+        (tag.end for tag in _tags(text) if tag.start > start.start and tag.is_end and tag.name == start.name), start.end
+    )
+
+
+def _is_nan(value: str) -> bool:
+    try:
+        return any(math.isnan(float(word)) for word in value.split())
+    except ValueError:
+        return False
+
+
+def _texture_files(tag: _Tag) -> list[str]:
+    return [value for key, value in tag.attributes.items() if key.startswith("file") and value]
+
+
+def _expand(name: str, text: str, folder: Path, seen: list[Path]) -> str:
+    edits: list[tuple[int, int, str]] = []
+    for tag in _tags(text):
+        if tag.name != "include" or tag.is_end:
+            continue
+        file = tag.attributes.get("file")
+        if not file:
+            raise InvalidBody(f"{name}: an <include> names no file; give it file=")
+        path = folder / file
+        if path in seen:
+            raise InvalidBody(f"{name}: {path} is included twice; include it once")
+        seen.append(path)
+        inner = _expand(name, _inside(path, read_text(path)), folder, seen)
+        edits.append((tag.start, tag.end if tag.is_alone else _end(text, tag), inner))
+    for start, end, new in reversed(edits):
+        text = text[:start] + new + text[end:]
+    if len(text) > MAX_BYTES:
+        raise InvalidBody(f"{name}: with its includes the XML is longer than {MAX_BYTES} signs")
+    return text
+
+
+def _inside(path: Path, text: str) -> str:
+    """Return what stands in the root element of an included file."""
+    tags = [tag for tag in _tags(text) if not tag.name.startswith("!")]
+    if not tags or tags[0].is_end:
+        raise InvalidBody(f"{path} is included and is no XML; give it one root element, such as <mujocoinclude>")
+    return "" if tags[0].is_alone else text[tags[0].end : tags[-1].start]
+
+
+def _mesh(name: str, path: Path) -> str:
+    """Return the attributes that say the same as a file of a mesh."""
+    readers = {".stl": _read_stl, ".obj": _read_obj, ".msh": _read_msh}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InvalidBody(f"{name}: the mesh {path} is no STL, OBJ or MSH file; convert it to one")
+    try:
+        vertices, faces = reader(read_bytes(path))
+        if not len(vertices) or not np.isfinite(vertices).all():
+            raise ValueError("no vertices, or one that is not finite")
+        if faces.size and (faces.min() < 0 or faces.max() >= len(vertices)):
+            raise ValueError("a face names a vertex that is none")
+    except (ValueError, IndexError, struct.error) as error:
+        raise InvalidBody(
+            f"{name}: the mesh {path} cannot be read: {one_line(error)}; give binary STL or OBJ"
+        ) from error
+    words = f' vertex="{" ".join(repr(float(each)) for each in vertices.ravel())}"'
+    return words + (f' face="{" ".join(str(int(each)) for each in faces.ravel())}"' if faces.size else "")
+
+
+def _read_stl(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    (count,) = struct.unpack_from("<I", data, 80)
+    if len(data) < 84 + 50 * count:
+        raise ValueError("it ends before its last triangle, or is STL written as text")
+    triangles = np.frombuffer(
+        data, np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("end", "<u2")]), count, 84
+    )
+    # Triangles repeat their corners; each place is kept once, in the order of the file.
+    corners = triangles["corners"].reshape(-1, 3)
+    _, first, which = np.unique(corners, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), int)
+    rank[order] = np.arange(len(order))
+    return corners[first[order]], rank[which.ravel()].reshape(-1, 3)
+
+
+def _read_obj(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    vertices: list[list[float]] = []
+    faces: list[list[int]] = []
+    for line in data.decode("utf-8", "replace").splitlines():
+        words = line.split()
+        if words[:1] == ["v"]:
+            vertices.append([float(word) for word in words[1:4]])
+        elif words[:1] == ["f"]:
+            corners = [int(word.split("/")[0]) for word in words[1:]]
+            ring = [corner - 1 if corner > 0 else len(vertices) + corner for corner in corners]
+            faces += [[ring[0], ring[at], ring[at + 1]] for at in range(1, len(ring) - 1)]
+    return np.array(vertices).reshape(-1, 3), np.array(faces, int).reshape(-1, 3)
+
+
+def _read_msh(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    n_vertices, n_normals, n_texcoords, n_faces = struct.unpack_from("<4i", data)
+    if min(n_vertices, n_normals, n_texcoords, n_faces) < 0:
+        raise ValueError("a negative number of vertices or faces")
+    vertices = np.frombuffer(data, "<f4", 3 * n_vertices, 16).reshape(-1, 3)
+    at = 16 + 4 * (3 * n_vertices + 3 * n_normals + 2 * n_texcoords)
+    return vertices, np.frombuffer(data, "<i4", 3 * n_faces, at).reshape(-1, 3)

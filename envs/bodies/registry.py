@@ -1,0 +1,91 @@
+"""The bodies by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+
+from ...errors import InvalidBody, UnknownName
+from ...registry import Registry
+from ..arenas.arena import Fluid
+from .body import Body
+from .swimmers import VARIANTS, Swimmer, swimmer
+from .xml_body import XmlBody
+
+_LISTED_SIZES = (3, 4, 6, 8, 10, 12, 15, 20, 24)
+
+
+def _gymnasium_swimmer() -> Body:
+    # Importing gymnasium.envs.mujoco needs its rendering extras; the XML alone does not.
+    xml = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / "swimmer.xml"
+    return XmlBody.from_text("gymnasium-swimmer", xml.read_text(), control_dt=0.04)
+
+
+_registered: Registry[Callable[[], Body]] = Registry("nervecord.bodies", {"gymnasium-swimmer": _gymnasium_swimmer})
+
+
+def register_body(name: str, make: Callable[[], Body]) -> None:
+    """Add a body under `name`, for every command and environment to find."""
+    _registered[name] = make
+
+
+def body_names() -> Iterator[str]:
+    """Name the bodies worth listing; `swimmerN` goes to 100 and every variant takes any N."""
+    yield from (f"swimmer{n}" for n in _LISTED_SIZES)
+    yield from (f"swimmer6-{variant}" for variant in VARIANTS)
+    yield from _registered
+
+
+def make_body(body: str | Path | Body) -> Body:
+    """Return the body of that name: `swimmerN`, `swimmerN-VARIANT`, a registered one, or an XML file.
+
+    A `Path`, and a string that names a file that exists or ends in .xml, is MuJoCo XML; see `XmlBody`.
+
+    Raises:
+        UnknownName: no such body.
+        InvalidBody: a number of links that no swimmer has, or XML that is no planar body of motorised hinges.
+    """
+    if isinstance(body, Body):
+        return body
+    if isinstance(body, Path):
+        return XmlBody.from_file(body)
+    if body in _registered:
+        return _registered[body]()
+    if match := re.fullmatch(r"swimmer(\d+)(?:-(\w+))?", body):
+        base, variant = swimmer(int(match[1])), match[2]
+        if variant is None:
+            return base
+        if variant in VARIANTS:
+            return dataclasses.replace(base, name=body, **VARIANTS[variant][1](base))
+    if body.endswith(".xml") or Path(body).is_file():
+        return XmlBody.from_file(body)
+    raise UnknownName("body", body, body_names())
+
+
+def body_from_json(values: Mapping[str, Any]) -> Body:
+    """Return the body that `to_json` described, or that a run of format 2 holds.
+
+    Raises:
+        InvalidBody: a field is out of range or of another kind of body.
+    """
+    fields = dict(values)
+    kind = fields.pop("kind", None)
+    if kind is None:
+        # Until format 3 one class stood for all bodies, and the fluid lay in the body.
+        if fields.get("xml") is not None:
+            kind, fields = "xml", {name: fields[name] for name in ("name", "xml", "control_dt")}
+        else:
+            fields.pop("xml", None)
+            medium = {name: fields.pop(name) for name in ("density", "viscosity")}
+            kind, fields = "swimmer", {**fields, "habitat": medium}
+    if isinstance(fields.get("habitat"), Mapping):
+        fields["habitat"] = Fluid(**fields["habitat"])
+    try:
+        return {"swimmer": Swimmer, "xml": XmlBody}[kind](**fields)
+    except (TypeError, KeyError) as error:
+        raise InvalidBody(f"a body of kind {kind!r} cannot be read: {error}") from error

@@ -1,0 +1,282 @@
+"""MuJoCo's own physics: many environments stepped together in its native threads. The reference."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import mujoco
+import numpy as np
+from jaxtyping import Float, Int
+from mujoco.batch import MODEL_FIELDS, Batch
+
+from ...errors import InvalidBody, UnknownName
+from ..arenas.arena import Arena
+from ..bodies.body import Body
+from .parameters import Parameters
+from .physics import PARAMETERS, QUANTITIES, Physics
+
+# The whole state of an integration (mjSTATE_INTEGRATION); what a model does not have is empty.
+_STATE = ("time", "qpos", "qvel", "act", "history", "qacc_warmstart", "ctrl", "qfrc_applied", "xfrc_applied",
+          "eq_active", "mocap_pos", "mocap_quat", "userdata", "plugin_state")  # fmt: skip
+# Runs of format 2 hold these alone; their bodies have nothing else.
+_ALWAYS = ("time", "qpos", "qvel", "qacc_warmstart", "ctrl")
+_IN_PLANE = [0, 1, 5]  # of (vx, vy, vz, wx, wy, wz) in a link's frame, whose z axis is the plane's normal
+_DIVERGED = [int(getattr(mujoco.mjtWarning, name)) for name in ("mjWARN_BADQPOS", "mjWARN_BADQVEL", "mjWARN_BADQACC")]
+
+
+class MujocoBatch(Physics):
+    """`n_envs` copies of a body in an arena, in MuJoCo's native batch; see `Physics`.
+
+    Args:
+        bodies: a body, or several of one shape of model, which the environments have in turn.
+        n_envs: how many environments.
+        arena: what is around them.
+        n_threads: native threads; 0 takes one per core, up to OMP_NUM_THREADS as every numeric library does.
+
+    Raises:
+        InvalidBody: a control step is no whole number of physics steps, or bodies whose models differ in shape.
+    """
+
+    def __init__(
+        self, bodies: Body | Sequence[Body], n_envs: int, arena: Arena | None = None, n_threads: int = 0
+    ) -> None:
+        self.bodies = (bodies,) if isinstance(bodies, Body) else tuple(bodies)
+        self.body, self.n_envs, self.n_threads = self.bodies[0], n_envs, n_threads
+        self.arena = arena or Arena()
+        self._models = [body.compile(arena=self.arena) for body in self.bodies]
+        self.model = self._models[0]
+        self.n_substeps = _substeps(self.body, self.model)
+        self._parts = self.body.parts
+        self._parameters = [Parameters(body, model) for body, model in zip(self.bodies, self._models, strict=True)]
+        self._which = np.arange(n_envs) % len(self.bodies)
+        self._set: dict[str, np.ndarray] = {}
+        self._open()
+
+    def _open(self) -> None:
+        if self.n_threads:
+            threads = min(self.n_threads, self.n_envs)
+        else:
+            # A thread for fewer than 8 environments costs more in waking up than it saves.
+            threads = min(_available_threads(), max(1, self.n_envs // 8))
+        _keep_logs_to_ourselves()
+        self._batch = Batch(self.model, self.n_envs, threads, persistent=True)
+        self._give_bodies()
+        self._ctrl, self._qpos = self._batch.bind("ctrl"), self._batch.bind("qpos")
+        self._readers = self._make_readers()
+        self.diverged = np.zeros(self.n_envs, bool)
+        self._warned = self._divergences()
+
+    def _give_bodies(self) -> None:
+        """Give each environment the fields of its own body's model, where bodies differ."""
+        for field in sorted(MODEL_FIELDS) if len(self._models) > 1 else ():
+            holders = [model.opt if field.startswith("opt.") else model for model in self._models]
+            values = [np.asarray(getattr(holder, field.removeprefix("opt."))) for holder in holders]
+            if field.startswith("name") or all(np.array_equal(values[0], value) for value in values[1:]):
+                continue
+            if any(value.shape != values[0].shape for value in values):
+                raise InvalidBody(f"{', '.join(body.name for body in self.bodies)} differ in {field}; batch them apart")
+            rows = np.stack([values[which] for which in self._which])
+            target = self._batch.expand(field)
+            target[:] = rows.reshape(target.shape)
+
+    def _make_readers(self) -> dict[str, Callable[[], np.ndarray]]:
+        model, parts, bind = self.model, self._parts, self._batch.bind
+        qpos, qvel, sensors, com = bind("qpos"), bind("qvel"), bind("sensordata"), bind("subtree_com")
+        joints = [model.joint(name) for name in parts.joints]
+        roots = [model.joint(name) for name in (*parts.slides, parts.turn)]
+        self._joint_adr = _slice([int(joint.qposadr[0]) for joint in joints])
+        dofs, root_dofs = _slice([int(j.dofadr[0]) for j in joints]), _slice([int(j.dofadr[0]) for j in roots])
+        self._motor_ids = _slice([model.actuator(name).id for name in parts.motors])
+        self._signs = np.array(parts.joint_signs or (1,) * len(joints), float)
+        root_signs = np.array([*parts.slide_signs, parts.turn_sign], float)
+        self._turn_adr = int(roots[2].qposadr[0])
+        scale = np.array(parts.action_scale or (1.0,) * len(joints))
+        offset = np.array(parts.action_offset or (0.0,) * len(joints))
+        # Motors whose control is the action itself, which MuJoCo clips to their range.
+        self._scaling = None if (scale == 1).all() and (offset == 0).all() else (scale, offset)
+        links = _slice([model.body(name).id for name in parts.links])
+        sites = [model.site(name).id for name in parts.frames]
+        plane, root = list(parts.plane), model.body(parts.root_body).id
+        in_plane = _slice(plane)
+        nose, x_axis, y_axis = (int(model.sensor(name).adr[0]) for name in ("nose_pos", "head_x", "head_y"))
+        first = int(model.sensor("velocity_0").adr[0])
+        link_vel = sensors[:, first : first + 6 * len(parts.links)].reshape(self.n_envs, -1, 6)
+        all_plus, root_plus = bool((self._signs > 0).all()), bool((root_signs > 0).all())
+
+        def angles(axes: np.ndarray) -> np.ndarray:
+            # A site's -y axis points towards the head; a matrix holds its axes in columns.
+            forward = -axes.reshape(self.n_envs, -1, 3, 3)[:, sites][..., plane, 1]
+            return np.arctan2(forward[..., 1], forward[..., 0])
+
+        readers: dict[str, Callable[[], np.ndarray]] = {
+            "joint_pos": lambda: qpos[:, self._joint_adr] if all_plus else qpos[:, self._joint_adr] * self._signs,
+            "joint_vel": lambda: qvel[:, dofs] if all_plus else qvel[:, dofs] * self._signs,
+            "heading": lambda: qpos[:, self._turn_adr] * root_signs[2],
+            "root_vel": lambda: qvel[:, root_dofs] if root_plus else qvel[:, root_dofs] * root_signs,
+            "link_pos": lambda: bind("xipos")[:, links][..., in_plane],
+            "link_angle": lambda: angles(bind("site_xmat")),
+            "link_vel": lambda: link_vel[:, :, _IN_PLANE],
+            "com_pos": lambda: com[:, root, in_plane],
+            "nose_pos": lambda: sensors[:, nose : nose + 3][:, in_plane],
+            "head_axes": lambda: np.stack(
+                [sensors[:, x_axis : x_axis + 3][:, in_plane], sensors[:, y_axis : y_axis + 3][:, in_plane]], axis=1
+            ),
+            "motor_torque": lambda: bind("actuator_force")[:, self._motor_ids] * self.gear * self._signs,
+        }
+        assert readers.keys() == QUANTITIES.keys()
+        return readers
+
+    @property
+    def gear(self) -> Float[np.ndarray, "envs joints"]:
+        """Torque at each joint for each unit of its actuator's force, as MuJoCo has them."""
+        is_own = "gear" in self._set or len(self.bodies) > 1
+        gears = self._batch.expand("actuator_gear") if is_own else self.model.actuator_gear[None]
+        return gears[:, self._motor_ids, 0]
+
+    def read(self, name: str) -> Float[np.ndarray, "envs ..."]:
+        """Return a quantity of every environment; see `Physics.read`."""
+        try:
+            return self._readers[name]()
+        except KeyError:
+            raise UnknownName("quantity", name, QUANTITIES) from None
+
+    def reset(
+        self,
+        ids: Int[np.ndarray, " some"],
+        heading: Float[np.ndarray, " some"],
+        joint_pos: Float[np.ndarray, "some joints"],
+    ) -> None:
+        """Put some environments at rest; see `Physics.reset`."""
+        self._batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+        self._qpos[ids, self._turn_adr] = heading * self._parts.turn_sign
+        self._qpos[_rows(ids, self._joint_adr)] = joint_pos * self._signs
+        self._batch.forward(ids)
+        self.diverged[ids] = False
+        self._warned = self._divergences()
+
+    def act(self, actions: Float[np.ndarray, "envs joints"]) -> None:
+        """Set the motors' commands; see `Physics.act`. MuJoCo clips them to the motors' range."""
+        if self._scaling is not None:
+            scale, offset = self._scaling
+            actions = np.clip(actions, -1.0, 1.0) * scale + offset
+        self._ctrl[:, self._motor_ids] = actions
+
+    def step(self, ids: Int[np.ndarray, " some"] | None = None) -> None:
+        """Advance by one control step; see `Physics.step`."""
+        # MuJoCo computes sensors before it integrates; stage VEL brings them to the new state for free.
+        self._batch.step(ids, self.n_substeps, int(mujoco.mjtStage.mjSTAGE_VEL))
+        warned = self._divergences()
+        if (warned != self._warned).any():
+            # MuJoCo has put these back to their reference pose by itself.
+            self.diverged |= (warned != self._warned).any(axis=1)
+            self._warned = warned
+
+    def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
+        """Give some environments parameters of their own; see `Physics.set`."""
+        for name in values:
+            if name not in PARAMETERS:
+                raise UnknownName("parameter", name, PARAMETERS)
+        for name in self._set.keys() | values.keys():
+            own = np.array([model.opt.viscosity if name == "viscosity" else 1.0 for model in self._models])[self._which]
+            self._set.setdefault(name, own.copy())[ids] = values.get(name, own[ids])
+        derives = False
+        for which, parameters in enumerate(self._parameters):
+            some = ids[self._which[ids] == which]
+            if len(some):
+                fields, changes = parameters.fields({name: column[some] for name, column in self._set.items()})
+                derives |= changes
+                for field, rows in fields.items():
+                    self._batch.expand(field)[some] = rows
+        if derives:
+            self._batch.set_const(ids)
+
+    def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:
+        """Set the velocity of one body's root; see `Physics.push`."""
+        dofs = [int(self.model.joint(name).dofadr[0]) for name in self._parts.slides]
+        self._batch.bind("qvel")[index, dofs] = np.asarray(velocity) * np.array(self._parts.slide_signs)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return copies of everything that the future depends on."""
+        state: dict[str, Any] = {name: np.array(self._batch.bind(name)) for name in self._state_names()}
+        if self._set:
+            # What was set, not the fields that follow from it: a checkpoint holds few numbers.
+            state["parameters"] = {name: column.copy() for name, column in self._set.items()}
+        state["has_diverged"] = self.diverged.copy()
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that `get_state` returned, or that a run of format 2 holds."""
+        parameters = state.get("parameters")
+        if parameters is None and "draws" in state:
+            draws = state["draws"]
+            parameters = {name: np.array([draw[name] for draw in draws]) for name in draws[0]}
+        if parameters:
+            self.set(np.arange(self.n_envs), {name: np.asarray(column) for name, column in parameters.items()})
+        for name in self._state_names():
+            if name in state:
+                self._batch.bind(name)[:] = state[name]
+        self._batch.forward(None, int(mujoco.mjtStage.mjSTAGE_VEL))
+        self.diverged[:] = state.get("has_diverged", False)
+        self._warned = self._divergences()
+
+    def mujoco(self, index: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """Return copies of the model and the data of one environment; see `Physics.mujoco`."""
+        return copy.copy(self._batch.get_model(index)), copy.copy(self._batch.get_data(index))
+
+    def close(self) -> None:
+        """Free the native threads."""
+        for name in ("_batch", "_readers", "_ctrl", "_qpos"):
+            self.__dict__.pop(name, None)
+
+    def _state_names(self) -> list[str]:
+        return [name for name in _STATE if name in _ALWAYS or self._batch.bind(name).size]
+
+    def _divergences(self) -> np.ndarray:
+        return np.array(self._batch.warning[:, _DIVERGED, 1])  # how often each was raised
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {name: self.__dict__[name] for name in ("bodies", "n_envs", "n_threads", "arena")}
+        return {"kept": kept, "state": self.get_state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["kept"])  # type: ignore[misc]
+        self.set_state(state["state"])
+
+
+def _substeps(body: Body, model: mujoco.MjModel) -> int:
+    n_substeps = round(body.control_dt / model.opt.timestep) if model.opt.timestep > 0 else 0
+    if not n_substeps or abs(n_substeps * model.opt.timestep - body.control_dt) > 1e-9:
+        raise InvalidBody(
+            f"{body.name}: control_dt {body.control_dt} s is no multiple of the physics step of {model.opt.timestep} s"
+        )
+    return n_substeps
+
+
+def _slice(numbers: list[int]) -> Any:
+    """Return numbers that follow each other as a slice, which makes a view and no copy."""
+    steps = [after - before for before, after in itertools.pairwise(numbers)]
+    if numbers and len(set(steps)) <= 1 and all(step > 0 for step in steps):
+        return slice(numbers[0], numbers[-1] + 1, steps[0] if steps else 1)
+    return numbers
+
+
+def _rows(ids: np.ndarray, columns: Any) -> Any:
+    return (ids, columns) if isinstance(columns, slice) else np.ix_(ids, columns)
+
+
+def _keep_logs_to_ourselves() -> None:
+    """Stop MuJoCo from writing MUJOCO_LOG.TXT into the user's folder: what it warns of is counted and said."""
+    config = mujoco.MjLogConfig.get()
+    if config.logto_file or config.logto_console:
+        config.logto_file = config.logto_console = False
+        config.set()
+
+
+def _available_threads() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdigit() and int(limit) > 0 else cores

@@ -1,0 +1,236 @@
+"""Physics by name: parameters against compiled models, whole states, divergence, several bodies in a batch."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import mujoco
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nervecord.envs import EnvBatch, MujocoBatch, SwimmerVectorEnv, XmlBody, make_body
+from nervecord.envs.physics import QUANTITIES
+from nervecord.envs.physics.parameters import Parameters
+from nervecord.errors import InvalidBody, InvalidTask, UnknownName
+
+DERIVED = (
+    "body_mass", "body_inertia", "body_ipos", "body_pos", "body_subtreemass", "body_invweight0", "dof_invweight0",
+    "dof_M0", "jnt_pos", "site_pos", "geom_pos", "geom_size", "geom_rbound", "actuator_gear", "actuator_acc0",
+)  # fmt: skip
+ODD = """<mujoco><option timestep="0.005" density="1000"/><worldbody><body name="a">
+<joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/><joint type="hinge" axis="0 0 1"/>
+<geom type="capsule" fromto="0 0 0 .2 .05 0" size=".02"/><geom type="sphere" pos=".1 0 .01" size=".03" mass=".02"/>
+<body name="b"><joint name="j0" type="hinge" axis="0 0 1" limited="true" range="-60 60"/>
+<geom type="cylinder" fromto="0 0 0 -.2 0 0" size=".02"/><geom type="ellipsoid" pos="-.1 .02 0" size=".05 .02 .01"/>
+<body name="c" pos="-.2 0 0"><joint name="j1" type="hinge" axis="0 0 1" limited="true" range="-60 60"/>{last}</body>
+</body></body></worldbody><actuator>
+<motor joint="j0" gear="0.01" ctrllimited="true" ctrlrange="-1 1"/>
+<motor joint="j1" gear="0.02" ctrllimited="true" ctrlrange="-1 1"/></actuator></mujoco>"""
+BOX = '<geom type="box" pos="-.1 0 0" size=".1 .02 .01" euler="0 0 20" density="700"/>'
+
+
+def stretched(body, draw):
+    """Compile a body whose spec is changed by hand: the long way round."""
+    spec = mujoco.MjSpec()
+    body.add_to(spec)
+    body.compile  # noqa: B018
+    spec.option.density, spec.option.viscosity = body.habitat.density, body.habitat.viscosity
+    length, mass = draw.get("link_length", 1.0), draw.get("link_mass", 1.0)
+    for link in spec.bodies[1:]:
+        if link.parent.name != "world":
+            link.pos = link.pos * length
+        for item in [*link.joints, *link.sites]:
+            item.pos = item.pos * length
+        for geom in link.geoms:
+            geom.pos, size = geom.pos * length, np.array(geom.size)
+            if not np.isnan(geom.fromto[0]):
+                geom.fromto = geom.fromto * length
+            elif geom.type in (mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER):
+                size[1] *= length
+            elif geom.type in (mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_ELLIPSOID):
+                size[np.argmax(size)] *= length
+            geom.size = size
+            if np.isnan(geom.mass):
+                geom.density *= mass
+            else:
+                geom.mass *= mass
+    for motor in spec.actuators:
+        motor.gear[0] *= draw.get("gear", 1.0)
+    spec.option.density *= draw.get("density", 1.0)
+    spec.option.viscosity = draw.get("viscosity", spec.option.viscosity)
+    return spec.compile()
+
+
+BODIES = {
+    "swimmer3": make_body("swimmer3"),
+    "swimmer6-eel": make_body("swimmer6-eel"),
+    "gymnasium-swimmer": make_body("gymnasium-swimmer"),
+    "odd": XmlBody.from_text("odd", ODD.format(last=BOX)),
+}
+DRAWS = st.fixed_dictionaries(
+    {},
+    optional={
+        "link_mass": st.floats(0.3, 3.0),
+        "link_length": st.floats(0.5, 2.0),
+        "gear": st.floats(0.0, 2.0),
+        "density": st.floats(0.0, 2.0),
+        "viscosity": st.floats(0.0, 0.3),
+    },
+).filter(bool)
+
+
+@settings(max_examples=40, deadline=None)
+@given(name=st.sampled_from(sorted(BODIES)), draw=DRAWS)
+def test_a_body_with_parameters_of_its_own_is_the_body_compiled_with_them(name, draw):
+    physics, expected = MujocoBatch(BODIES[name], 2), stretched(BODIES[name], draw)
+    physics.set(np.array([1]), {key: np.array([value]) for key, value in draw.items()})
+    model, _ = physics.mujoco(1)
+    for field in DERIVED:
+        ours, theirs = getattr(model, field), getattr(expected, field)
+        if field == "body_inertia":  # MuJoCo sorts the principal moments, of which no frame depends on the order
+            ours, theirs = np.sort(ours), np.sort(theirs)
+        assert np.allclose(ours, theirs, rtol=1e-9, atol=1e-12), field
+    assert (model.opt.density, model.opt.viscosity) == pytest.approx((expected.opt.density, expected.opt.viscosity))
+    untouched, _ = physics.mujoco(0)
+    assert np.allclose(untouched.body_mass, physics.model.body_mass, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["swimmer6", "gymnasium-swimmer", "odd"])
+def test_a_drawn_body_moves_as_the_compiled_one(name):
+    body = BODIES.get(name) or make_body(name)
+    draw = {"link_mass": 1.3, "link_length": 0.8, "gear": 1.1, "density": 0.9, "viscosity": 0.05}
+    physics, model = MujocoBatch(body, 1), stretched(body, draw)
+    physics.set(np.array([0]), {key: np.array([value]) for key, value in draw.items()})
+    physics.reset(np.array([0]), np.array([0.4]), np.zeros((1, body.n_joints)))
+    data = mujoco.MjData(model)
+    data.qpos[:] = physics.get_state()["qpos"][0]
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        action = rng.uniform(-1, 1, (1, body.n_joints))
+        physics.act(action)
+        physics.step()
+        data.ctrl[:] = action[0]
+        mujoco.mj_step(model, data, physics.n_substeps)
+        assert np.abs(physics.get_state()["qpos"][0] - data.qpos).max() < 1e-7
+
+
+def test_links_whose_inertia_is_stated_can_be_made_heavier_but_not_longer():
+    inertial = '<inertial pos="-.1 0 0" mass=".1" diaginertia=".001 .001 .001"/>'
+    body = XmlBody.from_text("stated", ODD.format(last=inertial + BOX))
+    physics = MujocoBatch(body, 1)
+    physics.set(np.array([0]), {"link_mass": np.array([2.0])})
+    assert physics.mujoco(0)[0].body_mass.sum() == pytest.approx(2 * physics.model.body_mass.sum())
+    with pytest.raises(InvalidBody, match=r"not those of their geoms.*set link_mass instead"):
+        physics.set(np.array([0]), {"link_length": np.array([2.0])})
+
+
+def test_what_is_not_a_parameter_or_a_quantity_is_named():
+    physics = MujocoBatch(make_body("swimmer3"), 1)
+    with pytest.raises(UnknownName, match="colour"):
+        physics.set(np.array([0]), {"colour": np.ones(1)})
+    with pytest.raises(UnknownName, match="did you mean 'joint_pos'"):
+        physics.read("joint_po")
+    assert {physics.read(name).shape[0] for name in QUANTITIES} == {1}
+    model = physics.model
+    with pytest.raises(UnknownName, match="colour"):
+        Parameters(make_body("swimmer3"), model).fields({"colour": np.ones(1)})
+
+
+def test_log_uniform_draws_are_even_in_the_logarithm():
+    envs = EnvBatch("swim", 400, body="swimmer3", randomize={"link_mass": (0.1, 10.0, "log")})
+    envs.seed(range(400))
+    envs.reset(np.arange(400))
+    factors = np.array([envs.physics.mujoco(i)[0].body_mass.sum() for i in range(400)]) / 0.03
+    assert 0.1 <= factors.min() < 0.2
+    assert 5 < factors.max() <= 10
+    assert abs(np.log(factors).mean()) < 0.2
+    with pytest.raises(InvalidTask, match="0 < low"):
+        EnvBatch("swim", 1, randomize={"gear": (0.0, 1.0, "log")})
+
+
+FILTERED = """<mujoco><option timestep="0.005" density="1000"/><worldbody><body name="a">
+<joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/><joint type="hinge" axis="0 0 1"/>
+<geom type="capsule" fromto="0 0 0 .2 0 0" size=".02"/>
+<body name="b"><joint name="j0" type="hinge" axis="0 0 1" limited="true" range="-60 60"/>
+<geom type="capsule" fromto="0 0 0 -.2 0 0" size=".02"/></body></body></worldbody><actuator>
+<general joint="j0" gear="0.2" dyntype="filter" dynprm="0.3" ctrllimited="true" ctrlrange="-1 1"/>
+</actuator></mujoco>"""
+
+
+@pytest.mark.parametrize("body", [XmlBody.from_text("filtered", FILTERED), make_body("swimmer4")], ids=lambda b: b.name)
+def test_a_state_holds_what_actuators_remember(body):
+    envs = SwimmerVectorEnv(2, body=body, episode_steps=60, randomize={"link_mass": (0.5, 2.0)})
+    envs.reset(seed=0)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        envs.step(rng.uniform(-1, 1, (2, body.n_joints)))
+    again = SwimmerVectorEnv(2, body=body, episode_steps=60, randomize={"link_mass": (0.5, 2.0)})
+    again.set_state(pickle.loads(pickle.dumps(envs.get_state())))
+    for _ in range(60):
+        actions = rng.uniform(-1, 1, (2, body.n_joints))
+        for one, other in zip(envs.step(actions)[:4], again.step(actions)[:4], strict=True):
+            assert np.array_equal(one, other)
+
+
+def test_bodies_that_run_away_are_ended_with_their_last_observation_and_said(tmp_path):
+    code = """
+import numpy as np
+from nervecord.envs import SwimmerVectorEnv
+env = SwimmerVectorEnv(3, body="swimmer6", autoreset_mode="Disabled", reward="com")
+before, _ = env.reset(seed=0)
+state = env.get_state()
+state["physics"]["qvel"][1, 3:] = 1e9
+env.set_state(state)
+seen, reward, terminated, truncated, info = env.step(np.ones((3, 5)))
+assert terminated.tolist() == [False, True, False], terminated
+assert not truncated.any()
+assert info["diverged"].tolist() == [False, True, False]
+assert reward[1] == 0 and np.isfinite(reward).all() and np.isfinite(seen).all()
+assert env.single_observation_space.contains(seen[1])
+assert np.isfinite(info["net_speed"]).all()
+env.reset(options={"reset_mask": terminated})
+assert not env.step(np.ones((3, 5)))[2].any()
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env=os.environ, capture_output=True)
+    assert list(tmp_path.iterdir()) == []  # MuJoCo's own log file, for one
+
+
+def test_a_batch_of_several_bodies_steps_each_as_alone():
+    names = ["swimmer6", "swimmer6-heavy", "swimmer6-thick"]
+    together = SwimmerVectorEnv(6, body=names, senses=["joint_pos", "body_velocities", "context"], episode_steps=30)
+    seen, _ = together.reset(seed=4)
+    assert np.array_equal(seen[:, together.layout["context"]], np.tile(np.eye(3), (2, 1)))
+    alone = [SwimmerVectorEnv(1, body=names[i % 3], episode_steps=30) for i in range(6)]
+    first = [env.reset(seed=4 + index)[0][0] for index, env in enumerate(alone)]
+    size = alone[0].layout.size
+    assert np.array_equal(seen[:, :size], first)
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        actions = rng.uniform(-1, 1, (6, 5))
+        stepped = together.step(actions)
+        each = [env.step(actions[index : index + 1]) for index, env in enumerate(alone)]
+        assert np.array_equal(stepped[0][:, :size], [one[0][0] for one in each])
+        assert np.array_equal(stepped[1], [one[1][0] for one in each])
+    assert stepped[4]["body"].tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_bodies_that_do_not_fit_beside_each_other_are_one_line():
+    with pytest.raises(InvalidBody, match=r"swimmer8 \(8 links\) cannot stand beside swimmer6"):
+        EnvBatch("swim", 2, body=["swimmer6", "swimmer8"])
+    with pytest.raises(InvalidBody, match="no body"):
+        EnvBatch("swim", 2, body=[])
+
+
+def test_a_pickled_batch_goes_on_as_the_one_it_was_made_of():
+    physics = MujocoBatch(make_body("swimmer4"), 3)
+    physics.set(np.arange(3), {"gear": np.array([0.5, 1.0, 2.0])})
+    physics.reset(np.arange(3), np.zeros(3), np.full((3, 3), 0.2))
+    twin = pickle.loads(pickle.dumps(physics))
+    for _ in range(20):
+        for each in (physics, twin):
+            each.act(np.ones((3, 3)))
+            each.step()
+        assert np.array_equal(physics.read("joint_pos"), twin.read("joint_pos"))
+    assert not np.allclose(physics.read("joint_pos")[0], physics.read("joint_pos")[2])
