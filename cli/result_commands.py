@@ -262,6 +262,19 @@ def _bodies() -> dict[str, Any]:
     return {name: VARIANTS[variant][0] if variant in VARIANTS else "" for name, variant in variants.items()}
 
 
+def _arenas() -> dict[str, Any]:
+    from ..envs import ARENAS
+
+    return ARENAS.docs(lambda arena: (arena.__doc__ or "").splitlines()[0])
+
+
+def _senses() -> dict[str, Any]:
+    from ..envs import SENSES, TASKS
+
+    TASKS.working()  # tasks bring senses of their own
+    return SENSES.docs(lambda sense: (sense.__doc__ or "").splitlines()[0])
+
+
 def _tasks() -> dict[str, Any]:
     from ..envs import TASKS
 
@@ -289,7 +302,8 @@ def _probes() -> dict[str, Any]:
 
 # Each imports and builds what it lists alone: which circuits an algorithm trains takes seconds to find.
 _LISTS: dict[str, Callable[[], dict[str, Any]]] = {
-    "bodies": _bodies, "tasks": _tasks, "circuits": _circuits, "algorithms": _algorithms, "probes": _probes,
+    "bodies": _bodies, "arenas": _arenas, "senses": _senses, "tasks": _tasks, "circuits": _circuits,
+    "algorithms": _algorithms, "probes": _probes,
 }  # fmt: skip
 
 

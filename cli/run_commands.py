@@ -52,6 +52,10 @@ class Train(_Spread):
     """See `nervecord list algorithms`."""
     body: str = "swimmer6"
     """See `nervecord list bodies`, or a path to MuJoCo XML."""
+    bodies: tuple[str, ...] = ()
+    """Several bodies of one number of links, which the environments have in turn, in place of one."""
+    arena: str | None = None
+    """See `nervecord list arenas`; by default open space in the body's own medium."""
     task: str = "swim"
     """See `nervecord list tasks`."""
     seed: int = 0
@@ -65,7 +69,7 @@ class Train(_Spread):
     reward: str = "paper"
     """Swim's reward: paper (head speed, at most 1) or com (speed of the centre of mass)."""
     randomize: tuple[str, ...] = ()
-    """Bodies drawn at reset, such as link_mass=0.8:1.2 viscosity=0:0.1."""
+    """Bodies drawn at reset, such as link_mass=0.8:1.2 viscosity=0:0.1, or link_mass=0.1:10:log."""
     checkpoint_every: Steps = 50_000
     """Environment steps between checkpoints."""
     evaluate_every: Steps | None = None
@@ -91,6 +95,8 @@ class Train(_Spread):
             circuit=self.circuit,
             algorithm=self.algorithm,
             body=self.body,
+            bodies=self.bodies,
+            arena=self.arena,
             task=self.task,
             seed=self.seed,
             steps=self.steps,
@@ -285,9 +291,11 @@ def _value(text: str) -> Any:
         return text
 
 
-def _range(name: str, text: str) -> tuple[float, float]:
+def _range(name: str, text: str) -> tuple[Any, ...]:
+    *bounds, last = text.split(":")
+    kind = [last] if last == "log" else []
     try:
-        low, high = (float(part) for part in text.split(":"))
+        low, high = (float(part) for part in (bounds if kind else [*bounds, last]))
     except ValueError as error:
-        raise InvalidRun(f"randomize {name}={text}; give low:high, such as {name}=0.8:1.2") from error
-    return low, high
+        raise InvalidRun(f"randomize {name}={text}; give low:high, such as {name}=0.8:1.2, or low:high:log") from error
+    return low, high, *kind

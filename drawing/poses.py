@@ -26,6 +26,7 @@ class Poses:
         link_length: of each link, m.
         link_width: of each link, m.
         joint_limit: how far each joint bends either way, radians.
+        is_chain: whether each link has one child at most; a chain is drawn as one smooth body, others link by link.
     """
 
     name: str
@@ -38,3 +39,4 @@ class Poses:
     link_length: Float[np.ndarray, " L"]
     link_width: Float[np.ndarray, " L"]
     joint_limit: Float[np.ndarray, " J"]
+    is_chain: bool = True

@@ -45,7 +45,7 @@ class TopView:
         self.name = poses.name
         self._links, self._angles, self._joints = poses.link_pos, poses.link_angle, poses.joint_pos
         self._limit, self._lengths, self._widths = poses.joint_limit, poses.link_length, poses.link_width
-        self._target, self._com = poses.target_pos, poses.com_pos
+        self._target, self._com, self._is_chain = poses.target_pos, poses.com_pos, poses.is_chain
         self._camera = _smoothed(self._com, round(1.0 / self.dt))
         self._pixels_per_metre = _SMOOTH * size[0] / (2.4 * self._lengths.sum())
         self._font = ImageFont.load_default(size=15 * _SMOOTH)
@@ -107,6 +107,25 @@ class TopView:
             draw.line((*points[index], *points[index + 1]), fill=colour, width=2 * _SMOOTH)
 
     def _draw_body(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
+        if self._is_chain:
+            self._draw_chain(draw, instant, origin)
+        else:
+            self._draw_links(draw, instant, origin)
+
+    def _draw_links(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
+        """Draw each link as a rounded bar, the first one last, tinted where the joint that carries it bends."""
+        bend = np.concatenate([[0.0], np.clip(self._joints[instant] / self._limit, -1, 1)])
+        for layer, extra in ((_INK, 1.5 * _SMOOTH), (None, 0.0)):
+            for link in reversed(range(len(self._lengths))):
+                ends = np.stack([self._axis_points(instant, link, along) for along in (-0.5, 0.5)])
+                radius = max(0.5 * self._widths[link] * self._pixels_per_metre, 2.5 * _SMOOTH) + extra
+                fill = layer or _tint(bend[link])
+                points = self._to_pixels(ends, origin)
+                draw.line((*points[0], *points[1]), fill=fill, width=round(2 * radius))
+                for x, y in points:
+                    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+
+    def _draw_chain(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
         # The spine runs from the nose over the joints to the tail; splitting it finely rounds the bends.
         n_links = len(self._lengths)
         ahead = np.stack([self._axis_points(instant, link, 0.5) for link in range(n_links)])
@@ -124,9 +143,7 @@ class TopView:
         points = self._to_pixels(spine, origin)
         for layer, extra in ((_INK, 1.5 * _SMOOTH), (None, 0.0)):
             for (x, y), radius, amount in zip(points[::-1], radii[::-1], bent[::-1], strict=True):
-                towards = _DORSAL if amount > 0 else _VENTRAL
-                tint = _STRAIGHT + abs(amount) * (towards - _STRAIGHT)
-                fill = layer or tuple(int(value) for value in tint)
+                fill = layer or _tint(amount)
                 r = radius + extra
                 draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)
         self._draw_eyes(draw, instant, origin, radii[np.searchsorted(fine, 0.3)])
@@ -167,6 +184,12 @@ class TopView:
     def pixels_per_metre(self) -> float:
         """The scale of the frames."""
         return self._pixels_per_metre / _SMOOTH
+
+
+def _tint(bend: float) -> tuple[int, ...]:
+    """Return the colour of a part that bends, from -1 (ventral) to 1 (dorsal)."""
+    towards = _DORSAL if bend > 0 else _VENTRAL
+    return tuple(int(value) for value in _STRAIGHT + abs(bend) * (towards - _STRAIGHT))
 
 
 def _round_length(length: float) -> float:

@@ -206,6 +206,7 @@ class EnvBatch:
             "joint_limit": joint_limit(self.body).tolist(),
             "mass": float(sum(model.body(name).mass[0] for name in self.body.parts.links)),
             "task": type(self.task).__name__,
+            "is_chain": self.body.parts.is_chain,
         }
 
     def poses(self) -> Poses:
@@ -223,6 +224,7 @@ class EnvBatch:
             link_length=lengths,
             link_width=widths,
             joint_limit=joint_limit(self.body),
+            is_chain=self.body.parts.is_chain,
         )
 
     def close(self) -> None:

@@ -1,6 +1,8 @@
-"""Gymnasium ids: `nervecord/Swim-v0` and the others."""
+"""Gymnasium ids: `nervecord/Swim-v0` and the others, and one for each task that another package adds."""
 
 from __future__ import annotations
+
+from importlib import metadata
 
 import gymnasium
 
@@ -11,18 +13,25 @@ BIT_IDS = {"nervecord/Parity-v0": "parity", "nervecord/DelayedMatch-v0": "delaye
 def register_environments() -> None:
     """Register every task with gymnasium; calling it again changes nothing.
 
-    Entry points are strings, so that registering imports neither MuJoCo nor the environments, and
-    episodes end by themselves after `episode_steps`, so that no TimeLimit is wrapped around.
+    A task `sprint` of another package is `nervecord/Sprint-v0`. Entry points are strings, so that registering imports
+    neither MuJoCo nor the environments, and episodes end by themselves after `episode_steps`, so that no TimeLimit is
+    wrapped around.
     """
+    others = {env_id(point.name): point.name for point in metadata.entry_points(group="nervecord.tasks")}
     for ids, single, vector in (
-        (IDS, "gymnasium_env:SwimmerEnv", "gymnasium_env:SwimmerVectorEnv"),
+        ({**others, **IDS}, "gymnasium_env:SwimmerEnv", "gymnasium_env:SwimmerVectorEnv"),
         (BIT_IDS, "tasks.bits:BitsEnv", "tasks.bits:BitsVectorEnv"),
     ):
-        for env_id, task in ids.items():
-            if env_id not in gymnasium.registry:
+        for name, task in ids.items():
+            if name not in gymnasium.registry:
                 gymnasium.register(
-                    id=env_id,
+                    id=name,
                     entry_point=f"nervecord.envs.{single}",
                     vector_entry_point=f"nervecord.envs.{vector}",
                     kwargs={"task": task},
                 )
+
+
+def env_id(task: str) -> str:
+    """Return the gymnasium id of another package's task: its name in camel case."""
+    return f"nervecord/{''.join(part.capitalize() for part in task.replace('_', '-').split('-'))}-v0"

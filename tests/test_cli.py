@@ -48,7 +48,7 @@ def worm(tmp_path_factory) -> Run:
             "holds circuit ncap, this run mlp; --start needs the same circuit",
         ),
         ("train --out FILE/x", "cannot use FILE/x: Not a directory"),
-        ("train --body empty.xml", "empty: the XML is empty; give a chain of hinges"),
+        ("train --body empty.xml", "empty: the XML is empty; give a planar body"),
         ("train --body corrupt.xml", "MuJoCo cannot compile the XML: XML parse error 14: Error=XML_ERROR_MISMATCHED"),
         ("train --body free.xml", "joint 'bend' has no limit, which is the unit of what circuits sense"),
         ("render WORM --seconds 0", "seconds is 0; give a number above 0"),

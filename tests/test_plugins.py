@@ -29,7 +29,12 @@ relay = "tinyworm:Relay"
 shattered = "tinyworm:no_such_name"
 [project.entry-points."nervecord.tasks"]
 sprint = "tinyworm:Sprint"
+to-the-light = "tinyworm:ToTheLight"
 walk = "tinyworm:stub"
+[project.entry-points."nervecord.arenas"]
+lit = "tinyworm:Lit"
+[project.entry-points."nervecord.senses"]
+light = "tinyworm:Light"
 [project.entry-points."nervecord.probes"]
 mean_rate = "tinyworm:MEAN_RATE"
 """
@@ -38,7 +43,10 @@ MODULE = '''
 import torch
 from matplotlib.figure import Figure
 from nervecord.circuits import Circuit, Neuron, Wiring
-from nervecord.envs import Swim, Swimmer
+import dataclasses
+import numpy as np
+from nervecord.envs import Arena, Sense, SenseKind, Swim, Swimmer, Task
+from nervecord.errors import InvalidTask
 from nervecord.training.probes import Probe, ProbeResult
 
 
@@ -72,6 +80,42 @@ class Sprint(Swim):
     """Swim, but for a short while."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Lit(Arena):
+    """A light at some place."""
+
+    x: float = 0.5
+
+    def add_to(self, spec, habitat, visual=False):
+        super().add_to(spec, habitat, visual)
+        spec.worldbody.add_site(name="lamp", pos=[self.x, 0, 0])
+
+
+class Light(SenseKind):
+    """How bright it is at the nose."""
+
+    def describe(self, setting):
+        if not isinstance(setting.arena, Lit):
+            raise InvalidTask("light: the arena has no lamp; choose arena lit")
+        return Sense("light", 1, 0.0, 1.0, "1")
+
+    def read(self, envs):
+        away = envs.physics.read("nose_pos") - np.array([envs.arena.x, 0.0])
+        return np.exp(-np.linalg.norm(away, axis=1))[:, None]
+
+
+class ToTheLight(Task):
+    """Come to the light."""
+
+    senses = ("joint_pos", "light", "body_velocities")
+
+    def reward(self):
+        return Light().read(self.envs)[:, 0]
+
+    def terminated(self):
+        return self.reward() > 0.99
+
+
 def mean_rate(subject):
     mean = float(abs(subject.recording.activity).mean())
     return ProbeResult({"mean_rate": mean}, {"mean_rate": ""}, {}, Figure())
@@ -93,12 +137,16 @@ def nervecord(tmp_path_factory):
         check=True, capture_output=True, text=True,
     )  # fmt: skip
 
-    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-c", "from nervecord.cli.main import main; main()", *map(str, arguments)],
+            [sys.executable, "-c", code, *map(str, arguments)],
             capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(folder / "site")}, cwd=folder,
         )  # fmt: skip
 
+    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return python("from nervecord.cli.main import main; main()", *arguments)
+
+    command.python = python
     return command
 
 
@@ -121,6 +169,30 @@ def test_everything_the_package_adds_works_together(nervecord, tmp_path):
     probed = nervecord("probe", out, "--probes", "mean_rate", "--episodes", 1, "--json")
     assert probed.returncode == 0, probed.stderr
     assert json.loads(probed.stdout)["mean_rate"]["numbers"]["mean_rate"] >= 0
+
+
+def test_a_task_in_an_arena_with_a_sense_is_trained_and_has_a_gymnasium_id(nervecord, tmp_path):
+    asked = ("train", "--circuit", "mlp", "--algorithm", "ppo", "--body", "stub", "--task", "to-the-light",
+             "--steps", 256, "--episode-steps", 64, "--algorithm-options", "n_steps=64", "--out")  # fmt: skip
+    dark = nervecord(*asked, tmp_path / "dark")
+    assert dark.returncode == 2
+    assert "the arena has no lamp; choose arena lit" in dark.stderr
+    assert not (tmp_path / "dark").exists()
+    trained = nervecord(*asked, tmp_path / "run", "--arena", "lit", "--json")
+    assert trained.returncode == 0, trained.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["arena"] == {"name": "lit", "medium": None, "x": 0.5}
+    assert config["physics"] == "mujoco"
+    evaluated = nervecord("evaluate", tmp_path / "run", "--episodes", 2, "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert set(json.loads(nervecord("list", "senses", "--json").stdout)) >= {"light", "joint_pos", "to_target"}
+    code = (
+        "import gymnasium; e = gymnasium.make('nervecord:nervecord/ToTheLight-v0', body='stub', arena={'name': 'lit', "
+        "'x': 0.25}, episode_steps=20); o, _ = e.reset(seed=0); print(e.unwrapped.layout.sizes['light'], "
+        "e.unwrapped.batch.arena.x, gymnasium.make_vec('nervecord/Sprint-v0', num_envs=2).num_envs)"
+    )
+    made = nervecord.python(code)
+    assert made.stdout.split() == ["1", "0.25", "2"], made.stderr
 
 
 def test_a_broken_entry_point_is_one_line_when_it_is_asked_for_and_harmless_else(nervecord, tmp_path):

@@ -20,7 +20,8 @@ def add_frames(
 ) -> None:
     """Add a site at each link's centre of mass, its -y axis forward and z off the plane, and one at the nose.
 
-    Forward is towards the head in a chain, and along the plane's first axis in a tree.
+    Forward of a link is towards the joint that carries it; of the root, away from its neck in a chain, and along the
+    plane's first axis in a tree.
     """
     axes = np.eye(3)[list(plane)]
     normal = np.cross(*axes)
@@ -29,7 +30,7 @@ def add_frames(
     for index, (link, frame) in enumerate(zip(links, frames, strict=True)):
         rotation = data.xmat[link].reshape(3, 3)
         centre = _centre(model, data, link)
-        if not is_chain:
+        if index == 0 and not is_chain:
             forward = rotation.T @ axes[0]
         elif index == 0:
             neck = links[1]

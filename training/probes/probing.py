@@ -130,11 +130,11 @@ def _subject(
     if not isinstance(subject, Run) and Path(subject).suffix == ".nc":
         recording = Recording.load(subject)
         path = Path(subject)
-        return Subject(recording, Wiring(recording.cells, ())), path.with_name(f"{path.stem}_probes")
+        return Subject(recording.until_first_end(), Wiring(recording.cells, ())), path.with_name(f"{path.stem}_probes")
     run = subject if isinstance(subject, Run) else Run(subject)
     recording = record(run, episodes, None, interventions, progress)
     recording.save(run.path / "recording.nc")
-    return Subject(recording, run.policy().circuit.wiring(), run), run.path / "probes"
+    return Subject(recording.until_first_end(), run.policy().circuit.wiring(), run), run.path / "probes"
 
 
 def _keep(name: str, found: Probed, folder: Path) -> None:

@@ -75,7 +75,10 @@ class Recording:
         motion = {name: np.asarray(getattr(self, name)[episode], float) for name in MOTION}
         shape = {name: np.asarray(self.meta[name], float) for name in SHAPE}
         target = np.asarray(self.target_pos[episode], float) if self.target_pos.shape[-1] else None
-        return Poses(name=str(self.meta["name"]), dt=self.dt, target_pos=target, **motion, **shape)
+        is_chain = bool(self.meta.get("is_chain", True))
+        return Poses(
+            name=str(self.meta["name"]), dt=self.dt, target_pos=target, is_chain=is_chain, **motion, **shape
+        )  # fmt: skip
 
     @property
     def n_episodes(self) -> int:

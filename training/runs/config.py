@@ -17,7 +17,7 @@ from ...envs.deficits import Deficit
 from ...envs.env_batch import PHYSICS, make_layout, make_setting
 from ...envs.sb3_env import SwimmerVecEnv
 from ...envs.tasks.bits import BIT_TASKS
-from ...errors import CircuitMismatch, InvalidRun, UnknownName
+from ...errors import CircuitMismatch, InvalidRun, NervecordError, UnknownName
 from .algorithms import ALGORITHMS
 from .held_graphs import hold_graph
 from .options import Number, wrong_value
@@ -49,7 +49,7 @@ class RunConfig:
         episode_steps: control steps per episode; None takes the task's own default.
         reward: Swim's reward, "paper" or "com"; other tasks have their own.
         task_options: further arguments of the task.
-        randomize: ranges for body randomisation; see `Simulation`.
+        randomize: ranges for body randomisation; see `EnvBatch`.
         circuit_options: options of the circuit; a file that `graph` names is held as its content.
         algorithm_options: options of the algorithm, over its defaults.
         deficits: windows of training in which a sense is masked.
@@ -70,7 +70,7 @@ class RunConfig:
     episode_steps: int | None = None
     reward: str = "paper"
     task_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    randomize: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    randomize: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
     circuit_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     algorithm_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     deficits: tuple[Deficit, ...] = ()
@@ -212,7 +212,7 @@ def trainable(algorithm: str) -> list[str]:
         for task in TASKS.working():
             try:
                 RunConfig(circuit, algorithm, task=task).options  # noqa: B018  (builds the circuit)
-            except CircuitMismatch:
+            except NervecordError:  # a circuit that does not fit, or a task that needs an arena or a sense of its own
                 continue
             names.append(circuit)
             break

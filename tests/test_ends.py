@@ -1,0 +1,146 @@
+"""Episodes that end early, through every API, and what is made of them: returns, recordings, bootstraps."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+from nervecord.agents import CircuitPolicy
+from nervecord.envs import TASKS, DmSwimmer, SwimmerEnv, SwimmerVecEnv, SwimmerVectorEnv, Task
+from nervecord.errors import InvalidAction, InvalidTask
+from nervecord.training.rollouts import evaluate_agent, record_agent
+from nervecord.training.rollouts.recording import Recording
+
+
+class Brief(Task):
+    """Environment i ends after 5 + 3 i steps, at a reward of 1 a step."""
+
+    default_steps = 50
+
+    def reward(self):
+        return np.ones(self.envs.n_envs)
+
+    def terminated(self):
+        return self.envs.elapsed >= 5 + 3 * np.arange(self.envs.n_envs)
+
+
+@pytest.fixture(autouse=True)
+def _brief():
+    TASKS["brief"] = Brief
+    yield
+    del TASKS["brief"]
+
+
+LENGTHS = [5, 8, 11, 14]
+
+
+def agent(env) -> CircuitPolicy:
+    return CircuitPolicy(env.observation_space, env.action_space, circuit="ncap", layout=env.layout)
+
+
+def test_an_evaluation_counts_each_episode_to_its_own_end():
+    env = SwimmerVecEnv(4, "brief", body="swimmer4")
+    found = evaluate_agent(agent(env), env)
+    assert found.returns.tolist() == LENGTHS
+
+
+def test_a_recording_knows_how_long_its_episodes_are(tmp_path):
+    env = SwimmerVecEnv(4, "brief", body="swimmer4")
+    recording = record_agent(agent(env), env)
+    assert recording.lengths.tolist() == LENGTHS
+    assert recording.rewards.sum(1).tolist() == LENGTHS
+    assert recording.n_steps == 14
+    assert not recording.joint_pos[0, 5:].any()
+    recording.save(tmp_path / "brief.nc")
+    assert Recording.load(tmp_path / "brief.nc").lengths.tolist() == LENGTHS
+    whole = recording.until_first_end()
+    assert whole.n_steps == 5
+    assert np.array_equal(whole.actions, recording.actions[:, :5])
+    assert whole.lengths.tolist() == [5] * 4
+
+
+def test_a_single_environment_says_terminated_and_not_truncated():
+    env = SwimmerEnv("brief", body="swimmer3")
+    env.reset(seed=0)
+    ends = [env.step(np.zeros(2))[2:4] for _ in range(5)]
+    assert ends == [(False, False)] * 4 + [(True, False)]
+
+
+def test_the_time_limit_alone_truncates():
+    env = SwimmerEnv("brief", body="swimmer3", episode_steps=3)
+    env.reset(seed=0)
+    assert [env.step(np.zeros(2))[2:4] for _ in range(3)] == [(False, False)] * 2 + [(False, True)]
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_a_vector_ends_and_restarts_as_gymnasiums_own(mode):
+    def single(index):
+        class One(Brief):
+            def terminated(self):
+                return self.envs.elapsed >= 5 + 3 * index
+
+        TASKS["brief"] = One
+        return SwimmerEnv("brief", body="swimmer3")
+
+    theirs = gymnasium.vector.SyncVectorEnv([lambda i=i: single(i) for i in range(3)], autoreset_mode=mode)
+    TASKS["brief"] = Brief
+    ours = SwimmerVectorEnv(3, "brief", body="swimmer3", autoreset_mode=mode)
+    assert np.array_equal(ours.reset(seed=1)[0], theirs.reset(seed=1)[0])
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        actions = rng.uniform(-1, 1, (3, 2)).astype(np.float32)
+        mine, other = ours.step(actions), theirs.step(actions)
+        for one, two in zip(mine[:4], other[:4], strict=True):
+            assert np.array_equal(one, two)
+        if mode is AutoresetMode.SAME_STEP and (mine[2] | mine[3]).any():
+            ended = mine[2] | mine[3]
+            assert np.array_equal(mine[4]["_final_obs"], other[4]["_final_obs"])
+            for one, two in zip(mine[4]["final_obs"][ended], other[4]["final_obs"][ended], strict=True):
+                assert np.array_equal(one, two)
+        if mode is AutoresetMode.DISABLED and (mine[2] | mine[3]).any():
+            ended = {"reset_mask": mine[2] | mine[3]}
+            assert np.array_equal(ours.reset(options=ended)[0], theirs.reset(options=ended)[0])
+
+
+def test_stepping_what_has_ended_is_one_line_where_nothing_resets():
+    env = SwimmerVectorEnv(2, "brief", body="swimmer3", autoreset_mode="Disabled")
+    env.reset(seed=0)
+    for _ in range(5):
+        env.step(np.zeros((2, 2)))
+    with pytest.raises(InvalidAction, match="environment 0 has ended, and autoreset is disabled"):
+        env.step(np.zeros((2, 2)))
+
+
+def test_stable_baselines_bootstraps_only_what_was_cut_by_time():
+    env = SwimmerVecEnv(2, "brief", body="swimmer3", episode_steps=6)
+    env.reset()
+    infos = {}
+    for step in range(1, 7):
+        _, _, dones, found = env.step(np.zeros((2, 2)))
+        infos |= {(step, index): found[index] for index in np.flatnonzero(dones)}
+    assert set(infos) == {(5, 0), (6, 1)}
+    assert [infos[key]["TimeLimit.truncated"] for key in sorted(infos)] == [False, True]
+    assert [infos[key]["episode"]["l"] for key in sorted(infos)] == [5, 6]
+
+
+def test_dm_env_gives_a_discount_of_0_at_an_end_and_of_1_at_a_cut():
+    discounts = {}
+    for steps in (50, 3):
+        env = DmSwimmer("brief", body="swimmer3", episode_steps=steps)
+        timestep = env.reset()
+        while not timestep.last():
+            timestep = env.step(np.zeros(2))
+        discounts[steps] = timestep.discount
+    assert discounts == {50: 0.0, 3: 1.0}
+
+
+class Old(Task):
+    """A task with the reward's old signature."""
+
+    def reward(self, com_speed):
+        return com_speed
+
+
+def test_a_task_of_an_older_version_is_told_the_new_signature():
+    TASKS["brief"] = Old
+    with pytest.raises(InvalidTask, match=r"reward\(self, com_speed\) is now reward\(self\)"):
+        SwimmerEnv("brief")
