@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import seeding
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from ..drawing.poses import Poses
 from ..errors import InvalidAction, InvalidBody, InvalidTask, UnknownName
@@ -44,7 +44,7 @@ class Step(NamedTuple):
     reward: Float[np.ndarray, " envs"]
     terminated: Bool[np.ndarray, " envs"]
     truncated: Bool[np.ndarray, " envs"]
-    metrics: dict[str, np.ndarray]
+    metrics: dict[str, Shaped[np.ndarray, " envs"]]
 
 
 class EnvBatch:
@@ -103,6 +103,11 @@ class EnvBatch:
         self.action_space = spaces.Box(-1.0, 1.0, (self.body.n_joints,), np.float32)
         self._low, self._high = self.observation_space.low, self.observation_space.high
         self._last_observation = np.zeros((n_envs, self.layout.size))
+        # An integration that has run away shows in velocities first.
+        has_velocities = "body_velocities" in self.layout
+        self._velocities = self.layout["body_velocities"] if has_velocities else slice(0, 0)
+        self._nowhere = np.zeros(n_envs, bool)
+        self._runaway = self._nowhere
         self.rngs: list[np.random.Generator | None] = [None] * n_envs
 
     def seed(self, seeds: Sequence[int | None]) -> None:
@@ -131,19 +136,21 @@ class EnvBatch:
         self.physics.step(ids)
         self.elapsed[slice(None) if ids is None else ids] += 1
         reward, terminated, metrics = self.task.reward(), self.task.terminated(), self.task.metrics()
-        diverged = self.physics.diverged | (np.abs(self.physics.read("link_vel")).max((1, 2)) > _FASTEST)
+        before, observation = self._last_observation, self._observe()
+        diverged = self.physics.diverged | self._runaway
         if diverged.any():
             terminated, reward = terminated | diverged, np.where(diverged, 0.0, reward)
             metrics = {name: np.where(diverged & ~np.isfinite(value), 0.0, value) for name, value in metrics.items()}
+            observation[diverged] = self._last_observation[diverged] = before[diverged]
         truncated = (self.elapsed >= self.episode_steps) & ~terminated
-        return Step(self._observe(diverged), reward, terminated, truncated, self._with_facts(metrics, diverged))
+        return Step(observation, reward, terminated, truncated, self._with_facts(metrics, diverged))
 
     def observation(self) -> Float[np.ndarray, "envs obs"]:
         """Return what the agents are shown: angles in rad, lengths in m, velocities in m/s and rad/s, time in s."""
         return self._observe()
 
-    def metrics(self) -> dict[str, np.ndarray]:
-        """Return the task's measures as they are now, and `diverged`."""
+    def metrics(self) -> dict[str, Shaped[np.ndarray, " envs"]]:
+        """Return the task's measures as they are now, each in its own unit, and `diverged`."""
         return self._with_facts(self.task.metrics(), self.physics.diverged.copy())
 
     def _with_facts(self, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> dict[str, np.ndarray]:
@@ -151,11 +158,12 @@ class EnvBatch:
         facts = {"diverged": diverged} if len(self.bodies) == 1 else {"diverged": diverged, "body": self.body_index}
         return {**metrics, **facts}
 
-    def _observe(self, diverged: Bool[np.ndarray, " envs"] | None = None) -> Float[np.ndarray, "envs obs"]:
-        observation = np.concatenate([sense.read(self) for sense in self._senses], axis=1)
-        np.clip(observation, self._low, self._high, out=observation)
-        if diverged is not None and diverged.any():
-            observation[diverged] = self._last_observation[diverged]
+    def _observe(self) -> Float[np.ndarray, "envs obs"]:
+        """Read every sense, within its bounds, and note which bodies move faster than any body does."""
+        raw = np.concatenate([sense.read(self) for sense in self._senses], axis=1)
+        observation = np.minimum(np.maximum(raw, self._low), self._high)
+        outside = observation != raw
+        self._runaway = outside[:, self._velocities].any(axis=1) if outside.any() else self._nowhere
         self._last_observation = observation
         return observation.copy()
 
@@ -230,10 +238,6 @@ class EnvBatch:
     def close(self) -> None:
         """Free the native threads."""
         self.physics.close()
-
-
-# m/s and rad/s: no body here moves so fast unless the integration has run away.
-_FASTEST = 1e3
 
 
 def make_setting(

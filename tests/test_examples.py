@@ -23,6 +23,7 @@ SMALL = {
     "skrl_ppo": ["--steps", "512", "--num-envs", "4", "--rollout", "64", "--episode-steps", "50"],
     "torchrl_collect": ["--frames", "200", "--episode-steps", "50"],
     "rllib_ppo": ["--iterations", "1", "--episode-steps", "50"],
+    "half_cheetah": ["--steps", "1024", "--episode-steps", "60"],
     "own_body": ["--steps", "2000", "--episode-steps", "100"],
     "own_circuit": ["--steps", "2000", "--episode-steps", "100"],
 }

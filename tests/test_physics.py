@@ -234,3 +234,56 @@ def test_a_pickled_batch_goes_on_as_the_one_it_was_made_of():
             each.step()
         assert np.array_equal(physics.read("joint_pos"), twin.read("joint_pos"))
     assert not np.allclose(physics.read("joint_pos")[0], physics.read("joint_pos")[2])
+
+
+def drawn_swimmer(rng):
+    """A swimmer with any of its fields far from the usual."""
+    from nervecord.envs import Fluid, Swimmer
+
+    power = lambda low, high: float(10 ** rng.uniform(np.log10(low), np.log10(high)))  # noqa: E731
+    return Swimmer(
+        name="drawn",
+        n_links=int(rng.integers(3, 12)),
+        link_length=power(0.02, 0.5),
+        link_mass=power(1e-4, 0.5),
+        gear=power(1e-6, 1.0),
+        joint_range=float(rng.uniform(0.2, 3.0)),
+        range_bias=float(rng.uniform(0, 0.9)),
+        habitat=Fluid(power(10, 1e4), power(1e-5, 10)),
+        taper=float(rng.uniform(0, 0.9)),
+    )
+
+
+def follow(seed):
+    """Step a drawn body in a batch and by mj_step; return whether each diverged, and how far they differ."""
+    rng = np.random.default_rng(seed)
+    body = drawn_swimmer(rng)
+    envs = EnvBatch("swim", 1, body=body, reward="com")
+    envs.seed([seed])
+    envs.reset(np.array([0]))
+    model, data = envs.physics.mujoco(0)
+    worst = 0.0
+    for _ in range(60):
+        action = rng.uniform(-1, 1, (1, body.n_joints))
+        step = envs.step(action)
+        data.ctrl[:] = action[0]
+        mujoco.mj_step(model, data, envs.physics.n_substeps)
+        bad = [mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC]
+        said = any(data.warning[int(kind)].number for kind in bad)
+        assert np.isfinite(step.observation).all()
+        assert envs.observation_space.contains(step.observation[0])
+        if step.metrics["diverged"][0] or said:
+            assert step.terminated[0]
+            assert step.reward[0] == 0
+            fast = np.abs(envs.physics.read("link_vel")).max() >= 1e3
+            return bool(step.metrics["diverged"][0]), said or fast, worst
+        worst = max(worst, float(np.abs(envs.physics.get_state()["qpos"][0] - data.qpos).max()))
+    return False, False, worst
+
+
+@pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 1000), marks=pytest.mark.slow)], ids=["40", "960"])
+def test_no_drawn_body_differs_from_mj_step_and_every_divergence_is_said(seeds):
+    found = [follow(seed) for seed in seeds]
+    assert max(worst for _, _, worst in found) == 0
+    assert [ours for ours, _, _ in found] == [theirs for _, theirs, _ in found]
+    assert any(ours for ours, _, _ in found)

@@ -67,6 +67,7 @@ class MujocoBatch(Physics):
         self._give_bodies()
         self._ctrl, self._qpos = self._batch.bind("ctrl"), self._batch.bind("qpos")
         self._readers = self._make_readers()
+        self._current: dict[str, np.ndarray] = {}
         self.diverged = np.zeros(self.n_envs, bool)
         self._warned = self._divergences()
 
@@ -132,17 +133,19 @@ class MujocoBatch(Physics):
 
     @property
     def gear(self) -> Float[np.ndarray, "envs joints"]:
-        """Torque at each joint for each unit of its actuator's force, as MuJoCo has them."""
+        """Torque at each joint, N m, for each unit of its actuator's force, with MuJoCo's signs."""
         is_own = "gear" in self._set or len(self.bodies) > 1
         gears = self._batch.expand("actuator_gear") if is_own else self.model.actuator_gear[None]
         return gears[:, self._motor_ids, 0]
 
     def read(self, name: str) -> Float[np.ndarray, "envs ..."]:
         """Return a quantity of every environment; see `Physics.read`."""
-        try:
-            return self._readers[name]()
-        except KeyError:
-            raise UnknownName("quantity", name, QUANTITIES) from None
+        # Several senses, the reward and the metrics may ask for the same between two steps.
+        if (value := self._current.get(name)) is None:
+            if name not in self._readers:
+                raise UnknownName("quantity", name, QUANTITIES)
+            value = self._current[name] = self._readers[name]()
+        return value
 
     def reset(
         self,
@@ -155,6 +158,7 @@ class MujocoBatch(Physics):
         self._qpos[ids, self._turn_adr] = heading * self._parts.turn_sign
         self._qpos[_rows(ids, self._joint_adr)] = joint_pos * self._signs
         self._batch.forward(ids)
+        self._current.clear()
         self.diverged[ids] = False
         self._warned = self._divergences()
 
@@ -169,8 +173,9 @@ class MujocoBatch(Physics):
         """Advance by one control step; see `Physics.step`."""
         # MuJoCo computes sensors before it integrates; stage VEL brings them to the new state for free.
         self._batch.step(ids, self.n_substeps, int(mujoco.mjtStage.mjSTAGE_VEL))
-        warned = self._divergences()
-        if (warned != self._warned).any():
+        self._current.clear()
+        if self._batch.warning[..., 1].sum() != self._n_warnings:
+            warned = self._divergences()
             # MuJoCo has put these back to their reference pose by itself.
             self.diverged |= (warned != self._warned).any(axis=1)
             self._warned = warned
@@ -197,6 +202,7 @@ class MujocoBatch(Physics):
     def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:
         """Set the velocity of one body's root; see `Physics.push`."""
         dofs = [int(self.model.joint(name).dofadr[0]) for name in self._parts.slides]
+        self._current.clear()
         self._batch.bind("qvel")[index, dofs] = np.asarray(velocity) * np.array(self._parts.slide_signs)
 
     def get_state(self) -> dict[str, Any]:
@@ -220,6 +226,7 @@ class MujocoBatch(Physics):
             if name in state:
                 self._batch.bind(name)[:] = state[name]
         self._batch.forward(None, int(mujoco.mjtStage.mjSTAGE_VEL))
+        self._current.clear()
         self.diverged[:] = state.get("has_diverged", False)
         self._warned = self._divergences()
 
@@ -236,7 +243,10 @@ class MujocoBatch(Physics):
         return [name for name in _STATE if name in _ALWAYS or self._batch.bind(name).size]
 
     def _divergences(self) -> np.ndarray:
-        return np.array(self._batch.warning[:, _DIVERGED, 1])  # how often each was raised
+        """Return how often MuJoCo warned of each kind of divergence, and note how many warnings there are in all."""
+        counts = self._batch.warning[..., 1]
+        self._n_warnings = int(counts.sum())
+        return np.array(counts[:, _DIVERGED])
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: self.__dict__[name] for name in ("bodies", "n_envs", "n_threads", "arena")}
