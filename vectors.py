@@ -150,7 +150,8 @@ def _unary_llvm(name: str) -> Callable[..., Any]:
 
     def build(builder: Any, x: Any) -> Any:
         kind = ir.FunctionType(x.type, [x.type])
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{x.type.count}f64"), [x])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{x.type.count}f64")
+        return builder.call(function, [x])
 
     return build
 
@@ -233,9 +234,7 @@ def _smaller(x: types.Type, y: types.Type, sign: str) -> Any:
         raise TypingError(f"the extreme of {x} and {y}; give lanes of one width")
 
     def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        first, second = (
-            _spread(context, builder, *pair, lanes) for pair in zip(signature.args, values, strict=True)
-        )
+        first, second = (_spread(context, builder, *pair, lanes) for pair in zip(signature.args, values, strict=True))
         return builder.select(builder.fcmp_ordered(sign, first, second), first, second)
 
     return lanes(x, y), build
@@ -271,16 +270,19 @@ def as_rows(_context: Any, array: Any, width: Any) -> Any:
     if not isinstance(width, types.IntegerLiteral):
         raise TypingError(f"as_rows of width {width}; give a number that is known when this is compiled")
     rows = Rows(width.literal_value)
-    return rows(array, width), lambda context, builder, signature, values: (
-        context.make_array(signature.args[0])(context, builder, values[0]).data
+    return (
+        rows(array, width),
+        lambda context, builder, signature, values: (
+            context.make_array(signature.args[0])(context, builder, values[0]).data
+        ),
     )
 
 
 @intrinsic
 def below(_context: Any, rows: Any, skipped: Any) -> Any:
     """View the rows after the first `skipped`."""
-    if not isinstance(rows, Rows):
-        raise TypingError(f"below {rows}; give rows")
+    if not (isinstance(rows, Rows) and isinstance(skipped, types.Integer)):
+        raise TypingError(f"the rows of {rows} below {skipped}; give rows and a number")
     return rows(rows, types.intp), _address
 
 

@@ -1,4 +1,4 @@
-"""Planar chains in vector instructions: MuJoCo's equations, a hundred times as fast; compiled by numba when first used."""
+"""Planar chains in vector instructions: MuJoCo's equations, a hundred times as fast; compiled on first use."""
 
 from .chain import Chain, read_chain
 from .compiling import absence_of_numba, cache_folder

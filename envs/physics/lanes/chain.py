@@ -43,7 +43,7 @@ class Chain:
     viscosity: float
     drag: Float[np.ndarray, "links 3"]
     ctrl_range: Float[np.ndarray, "joints 2"]
-    root: Float[np.ndarray, "2"]
+    root: Float[np.ndarray, " 2"]
 
     def links(self, parameters: Float[np.ndarray, "*some numbers"]) -> Float[np.ndarray, "*some links parameters"]:
         """View the part of parameters that belongs to links."""
@@ -206,9 +206,7 @@ def _limit_constants(model: mujoco.MjModel) -> tuple[float, float, float, float,
     return 2 / (last * time_constant), stiffness, first, last, 1 / width
 
 
-def _nose(
-    model: mujoco.MjModel, data: mujoco.MjData, otherwise: Float[np.ndarray, "2"]
-) -> Float[np.ndarray, "2"]:
+def _nose(model: mujoco.MjModel, data: mujoco.MjData, otherwise: Float[np.ndarray, " 2"]) -> Float[np.ndarray, " 2"]:
     """Return where the sensor `nose_pos` is; the head's tip where the model has none."""
     if (sensor := mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, "nose_pos")) < 0:
         return otherwise

@@ -72,11 +72,11 @@ def _load(name: str, width: int) -> Callable[..., None]:
         folder = cache_folder()
         _check_writable(folder)
         function = _compile_in(folder, numba, signature, options, make(width))
-    except Exception as error:  # a folder that cannot be written, a full disk, a damaged cache: numba has a type for none
+    except Exception as error:  # a folder that cannot be written, a full disk, a damaged cache: numba names none
         function = numba.njit(signature, **options)(make(width))
         _log.warning(
-            "compiled %s of the physics of lanes in %.1f s, but cannot keep it (%s: %s); set NUMBA_CACHE_DIR to a folder "
-            "that can be written", name, time.perf_counter() - began, type(error).__name__, error,
+            "compiled %s of the physics of lanes in %.1f s, but cannot keep it (%s: %s); set NUMBA_CACHE_DIR to a "
+            "folder that can be written", name, time.perf_counter() - began, type(error).__name__, error,
         )  # fmt: skip
         return function
     if not sum(function.stats.cache_hits.values()):
@@ -109,7 +109,7 @@ def _check_writable(folder: Path) -> None:
 
 def _compile_in(
     folder: Path, numba: Any, signature: str, options: dict[str, Any], function: Callable[..., None]
-) -> Callable[..., None]:
+) -> Any:
     """Compile with numba's cache in `folder`, which numba takes from its configuration and nowhere else."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder)

@@ -40,7 +40,11 @@ def _obstacles(model: mujoco.MjModel) -> Iterator[str]:
         yield "its joints are not two slides and then hinges"
         return
     parents = [0, *bodies[:-1]]
-    if len(set(bodies)) < n_links or list(model.body_parentid[bodies]) != parents or (model.jnt_bodyid[:3] != bodies[0]).any():
+    if (
+        len(set(bodies)) < n_links
+        or list(model.body_parentid[bodies]) != parents
+        or (model.jnt_bodyid[:3] != bodies[0]).any()
+    ):
         yield "it is a tree, not one chain of links from head to tail"
     elif np.isin(np.setdiff1d(np.arange(model.nbody), bodies), np.flatnonzero(model.body_weldid)).any():
         yield "a body without a joint hangs on a link"
@@ -97,7 +101,12 @@ def _odd_joints(model: mujoco.MjModel) -> Iterator[str]:
         solref, solimp = model.jnt_solref[limited], model.jnt_solimp[limited]
         if (solref != solref[0]).any() or (solimp != solimp[0]).any():
             yield "its joints' limits differ in solref or solimp"
-        if (solref <= 0).any() or (solimp[0, 3:] != (0.5, 2)).any() or solimp[0, 2] < 1e-10 or model.jnt_margin[limited].any():
+        if (
+            (solref <= 0).any()
+            or (solimp[0, 3:] != (0.5, 2)).any()
+            or solimp[0, 2] < 1e-10
+            or model.jnt_margin[limited].any()
+        ):
             yield "its joints' limits have a margin, a negative solref, or a midpoint and power other than 0.5 and 2"
 
 
@@ -191,9 +200,7 @@ def site_drag(model: mujoco.MjModel) -> Float[np.ndarray, "links 3"] | None:
     reach, _ = reach_of(model, data)
     for actuator in set(range(model.nu)) - set(find_motors(model)):
         site, other = model.actuator_trnid[actuator]
-        gain, bias, gear = (
-            getattr(model, f"actuator_{name}")[actuator] for name in ("gainprm", "biasprm", "gear")
-        )
+        gain, bias, gear = (getattr(model, f"actuator_{name}")[actuator] for name in ("gainprm", "biasprm", "gear"))
         is_site = model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_SITE
         if not is_site or other >= 0 or gain[0] or bias[:2].any() or model.site_bodyid[site] not in bodies:
             return None

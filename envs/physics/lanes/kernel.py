@@ -14,21 +14,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numba
 import numpy as np
 
-from ....vectors import Lanes, Rows, any_of, as_rows, below, floor, full, maximum, minimum, select
+from ....vectors import any_of, as_rows, below, floor, full, minimum, select
+
+# isort: off
 from .rows import (
     ACCEL, ARMATURE, BACK_X, BACK_Y, BEND, BIAS_TURN, BIAS_X, BIAS_Y, BODY_PARAMETERS, CENTRE, COS, DAMPING,
     DRAG_ACROSS, DRAG_ALONG, DRAG_TURN, EULER_DAMPED, FACING, GEAR, HELD, HIGH, IMPEDANCE_0, IMPEDANCE_1,
     IMPLICIT_DAMPING, IMPLICITFAST, INERTIA, INVERSE_WEIGHT, LENGTH, LINEAR_ACROSS, LINEAR_ALONG, LINEAR_TURN, LOW,
-    MASS, MOTOR, NOSE_ACROSS, NOSE_ALONG, ORIGIN_X, ORIGIN_Y, PARAMETERS, PER_WIDTH, PLACE, PLACE_0, PLACE_SUM, PUSHES,
-    REF_DAMPING, REF_STIFFNESS, REST, RK4, ROOT_ARMATURE, ROWS, SHARE, SIDE, SIN, SPEED, SPEED_0, SPEED_SUM,
-    SQUARE_ACROSS, SQUARE_ALONG, SQUARE_TURN, STEP, STIFF, STIFFNESS, TORQUE, TORQUE_0, TURN, WANTED,
+    MASS, MOTOR, NOSE_ACROSS, NOSE_ALONG, ORIGIN_X, ORIGIN_Y, PARAMETERS, PER_WIDTH, PLACE, PLACE_0, PLACE_SUM,
+    PUSHES, REF_DAMPING, REF_STIFFNESS, REST, RK4, ROOT_ARMATURE, ROWS, SHARE, SIDE, SIN, SPEED, SPEED_0,
+    SPEED_SUM, SQUARE_ACROSS, SQUARE_ALONG, SQUARE_TURN, STEP, STIFF, STIFFNESS, TORQUE, TORQUE_0, TURN, WANTED,
 )  # fmt: skip
+# isort: on
 
+# Types of `vectors`, which numba infers; named here for readers, since type checkers cannot see into them.
+Rows: TypeAlias = Any
+Lanes: TypeAlias = Any
 _compiled = numba.njit(error_model="numpy")
 # An active set settles in 1 or 2 sweeps, in 5 at 100 links; a lane that has diverged may never.
 _MOST_SWEEPS = 12
@@ -48,11 +54,10 @@ def sincos(x: Lanes) -> tuple[Lanes, Lanes]:
         2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)
     )
     sine = r + r * z * (-1.66666666666666324348e-01 + z * (8.33333333332248946124e-03 + z * odd_terms))
-    even_terms = -2.75573143513906633035e-07 + z * (2.08757232129817482790e-09 - z * 1.13596475577881948265e-11)
-    cosine = 1.0 - (
-        0.5 * z
-        - z * z * (4.16666666666666019037e-02 + z * (-1.38888888888741095749e-03 + z * (2.48015872894767294178e-05 + z * even_terms)))
+    even_terms = 2.48015872894767294178e-05 + z * (
+        -2.75573143513906633035e-07 + z * (2.08757232129817482790e-09 - z * 1.13596475577881948265e-11)
     )
+    cosine = 1.0 - (0.5 * z - z * z * (4.16666666666666019037e-02 + z * (-1.38888888888741095749e-03 + z * even_terms)))
     half = quarter * 0.5
     is_odd = floor(half) < half
     turns = quarter - 4.0 * floor(quarter * 0.25)
@@ -129,8 +134,8 @@ def find_limits(n_links: int, z: Rows, t: Rows, constants: np.ndarray) -> None:
 def sweep(n_links: int, z: Rows, t: Rows, root_armature: float, with_limits: bool, h: float, kind: int) -> None:
     """Go up the chain with articulated inertias, down it with accelerations.
 
-    `h` above 0 is an implicit step: the joints' damping times h, and in implicitfast the drag's derivative times h, join
-    the inertia. What a joint hands on is multiplied by e / D rather than less U U^T / D, which would cancel.
+    `h` above 0 is an implicit step: the joints' damping times h, and in implicitfast the drag's derivative times h,
+    join the inertia. What a joint hands on is multiplied by e / D rather than less U U^T / D, which would cancel.
     """
     zero = full(z, 0.0)
     xx, xy, yy, ex, ey, et = zero, zero, zero, zero, zero, zero
@@ -202,7 +207,7 @@ def update_pushes(n_links: int, z: Rows) -> bool:
 def accelerate(n_links: int, z: Rows, t: Rows, constants: np.ndarray, kind: int) -> None:
     """Find every acceleration from places, speeds and motors."""
     is_past = find_forces(n_links, z, t, kind == IMPLICITFAST)
-    is_implicit = kind == EULER_DAMPED or kind == IMPLICITFAST
+    is_implicit = kind in (EULER_DAMPED, IMPLICITFAST)
     root = constants[ROOT_ARMATURE]
     if is_past:
         find_limits(n_links, z, t, constants)
@@ -232,7 +237,7 @@ def step_euler(n_links: int, z: Rows, h: float) -> None:
 
 @_compiled
 def step_rk4(n_links: int, z: Rows, t: Rows, constants: np.ndarray) -> None:
-    """The classical four evaluations; limits are in each, angles are linear in the joints."""
+    """Take the classical four evaluations; limits are in each, angles are linear in the joints."""
     h = constants[STEP]
     for stage in range(4):
         accelerate(n_links, z, t, constants, RK4)
@@ -271,7 +276,8 @@ def read(n_links: int, z: Rows, t: Rows, out: Rows, turn: float) -> None:
             along, across = t[body + NOSE_ALONG], t[body + NOSE_ACROSS]
             out[rest + 2], out[rest + 3] = x + along * c - across * s, y + along * s + across * c
             # The y axis points to the tail; x is y turned right.
-            out[rest + 4], out[rest + 5], out[rest + 6], out[rest + 7] = facing * s, -(facing * c), facing * c, facing * s
+            out[rest + 4], out[rest + 5] = facing * s, -(facing * c)
+            out[rest + 6], out[rest + 7] = facing * c, facing * s
         else:
             out[2 + i] = angle - z[k - ROWS + PLACE] - t[q + BEND]
             out[qvel + 2 + i] = rate - z[k - ROWS + SPEED]
@@ -344,7 +350,7 @@ def weigh_in(width: int) -> Callable[..., Any]:
     """Return the function, yet to be compiled, that finds inverse weights in blocks of `width`."""
 
     def weigh(parameters: Any, constants: Any) -> None:
-        """Write each hinge's acceleration under a unit torque at joint angles 0 into parameters [blocks, numbers, width]."""
+        """Write each hinge's acceleration under a unit torque at angles 0 into parameters [blocks, numbers, width]."""
         n_links = (parameters.shape[1] - BODY_PARAMETERS) // PARAMETERS
         space = np.zeros(((n_links + 2) * ROWS, width))
         z = as_rows(space, width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +161,7 @@ class Lanes:
             self._ctrl[ids] = ctrl
             self._run(ids, n_substeps)
 
-    def set(self, ids: Int[np.ndarray, " some"], **settings: Float[np.ndarray, "some *shape"]) -> None:
+    def set(self, ids: Int[np.ndarray, " some"], **settings: Float[np.ndarray, "some ..."]) -> None:
         """Change bodies and fluid of some environments; what is not named stays.
 
         `link_mass`, `link_length`, `gear` and `density` are factors on the model's, `viscosity` is in Pa s, each
@@ -235,7 +236,7 @@ class Lanes:
         if self._pool is None or self._pool_of != os.getpid():
             self._pool, self._pool_of = ThreadPoolExecutor(self.n_threads - 1, "lanes"), os.getpid()
         ends = [n_blocks * part // n_threads for part in range(n_threads + 1)]
-        others = [self._pool.submit(self._advance, *pair, *rest) for pair in zip(ends[1:-1], ends[2:], strict=True)]
+        others = [self._pool.submit(self._advance, *pair, *rest) for pair in itertools.pairwise(ends[1:])]
         self._advance(ends[0], ends[1], *rest)
         for other in others:
             other.result()

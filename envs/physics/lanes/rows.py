@@ -6,7 +6,7 @@ side by side. Literals, because numba compiles them in; an edit here renames the
 
 from __future__ import annotations
 
-# --- the workspace: rows of each link, then of the front's x and of its y, which are coordinates like a link's angle ---
+# --- the workspace: rows of each link, then of the front's x and y, coordinates like a link's angle ---
 # World angle of the link (or place), its rate, its acceleration: what the state is made of.
 PLACE, SPEED, ACCEL = range(3)
 # Cosine, sine, and the force to cancel: moment about the link's front end, then along x and y.
@@ -23,7 +23,7 @@ DRAG_ALONG, DRAG_ACROSS, DRAG_TURN = range(19, 22)
 PLACE_0, SPEED_0, PLACE_SUM, SPEED_SUM = range(22, 26)
 ROWS = 26
 
-# --- parameters of each link and of the joint at its front --------------------------------------------------------------
+# --- parameters of each link and of the joint at its front ---
 # From front end to the next joint, to the centre of mass, m; mass, kg; moment of inertia about the centre, kg m^2.
 LENGTH, CENTRE, MASS, INERTIA = range(4)
 # Drag along, across and in rotation: times speed squared, then times speed.
@@ -34,18 +34,18 @@ ARMATURE, LOW, HIGH, INVERSE_WEIGHT, GEAR = range(10, 15)
 # that is always there, N m; +1 where the frame of readings has its y axis along the link, -1 where against it.
 STIFFNESS, BEND, DAMPING, IMPLICIT_DAMPING, TORQUE_0, FACING = range(15, 21)
 PARAMETERS = 21
-# Of the whole body, after its links: the nose from the front, along and across the head; the front at joint angles 0, m.
+# Of the whole body, after its links, m: the nose from the front, along and across the head; the front at angles 0.
 NOSE_ALONG, NOSE_ACROSS, ORIGIN_X, ORIGIN_Y = range(4)
 BODY_PARAMETERS = 4
 
-# --- constants, alike in every environment ------------------------------------------------------------------------------
+# --- constants, alike in every environment ---
 # Physics step, s; the head's world angle at heading 0, rad; armature of the root's slides, kg.
 STEP, TURN, ROOT_ARMATURE = range(3)
-# Limits: damping 1/s and stiffness 1/s^2 of the reference, impedance at the limit and at full width, 1 / width in 1/rad.
+# Limits: damping 1/s and stiffness 1/s^2 of the reference; impedance at the limit and at full width; 1 / width, 1/rad.
 REF_DAMPING, REF_STIFFNESS, IMPEDANCE_0, IMPEDANCE_1, PER_WIDTH = range(3, 8)
 CONSTANTS = 8
 
-# --- ways to integrate --------------------------------------------------------------------------------------------------
+# --- ways to integrate ---
 EULER, EULER_DAMPED, IMPLICITFAST, RK4 = range(4)
 
 
@@ -65,8 +65,8 @@ def reading_slices(n_links: int) -> dict[str, slice]:
         "head_x": 2,
         "head_y": 2,
     }
-    ends, end = {}, 0
+    places, end = {}, 0
     for name, size in sizes.items():
-        ends[name] = slice(end, end + size)
+        places[name] = slice(end, end + size)
         end += size
-    return ends
+    return places
