@@ -216,6 +216,32 @@ def test_implicit_steps_follow_mj_step(alter):
     assert distance_from_mujoco(altered("swimmer6", alter), 15, 100, speeds=True) < 1e-9
 
 
+@pytest.mark.parametrize("integrator", ["EULER", "IMPLICITFAST", "RK4"])
+def test_forces_from_outside_are_mujocos(integrator):
+    kind = getattr(mujoco.mjtIntegrator, f"mjINT_{integrator}")
+    model, rng = altered("swimmer6", lambda spec: setattr(spec.option, "integrator", kind)), np.random.default_rng(9)
+    model.opt.tolerance = 0
+    lanes, datas = lanes_at(model, random_pose(rng, model, 3)[0]), [mujoco.MjData(model) for _ in range(3)]
+    for data, qpos in zip(datas, lanes.qpos, strict=True):
+        data.qpos = qpos
+    for _ in range(20):
+        force = rng.normal(size=(3, 6, 3)) * (0.01, 0.01, 1e-4)
+        lanes.set(np.arange(3), force=force)
+        lanes.step(np.zeros((3, 5)), 15)
+        for data, each in zip(datas, force, strict=True):
+            data.xfrc_applied[1:, (0, 1, 5)] = each
+            mujoco.mj_step(model, data, 15)
+    assert np.abs(lanes.qpos - [data.qpos for data in datas]).max() < 1e-10
+    state = lanes.get_state()
+    resumed = Lanes(model, 3)
+    resumed.set_state(state)
+    for each in (lanes, resumed):
+        each.step(np.ones((3, 5)), 15)
+    assert resumed.get_state()["state"].tobytes() == lanes.get_state()["state"].tobytes()
+    resumed.set(np.arange(3), force=np.zeros((3, 6, 3)))
+    assert not resumed._constants[rows.IS_PUSHED]
+
+
 def test_hundred_links_stay_near_mj_step_whose_own_rounding_is_larger():
     assert distance_from_mujoco(make_body("swimmer100").compile(), 15, 3) < 1e-7
 

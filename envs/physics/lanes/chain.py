@@ -148,7 +148,7 @@ def _read(model: mujoco.MjModel) -> Chain:
     constants = np.zeros(rows.CONSTANTS)
     constants[rows.STEP], constants[rows.TURN] = model.opt.timestep, turn[0]
     constants[rows.ROOT_ARMATURE] = model.dof_armature[0]
-    constants[rows.REF_DAMPING :] = _limit_constants(model)
+    constants[rows.REF_DAMPING : rows.PER_WIDTH + 1] = _limit_constants(model)
     front = data.xanchor[2, :2]
     nose = _nose(model, data, offset[0] + (offset[0] - reach[0]) + front) - front
     body = [*(nose @ np.array([axis[0], [-axis[0, 1], axis[0, 0]]]).T), *front]

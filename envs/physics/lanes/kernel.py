@@ -25,10 +25,11 @@ from ....vectors import any_of, as_rows, below, floor, full, minimum, select
 from .rows import (
     ACCEL, ARMATURE, BACK_X, BACK_Y, BEND, BIAS_TURN, BIAS_X, BIAS_Y, BODY_PARAMETERS, CENTRE, COS, DAMPING,
     DRAG_ACROSS, DRAG_ALONG, DRAG_TURN, EULER_DAMPED, FACING, GEAR, HELD, HIGH, IMPEDANCE_0, IMPEDANCE_1,
-    IMPLICIT_DAMPING, IMPLICITFAST, INERTIA, INVERSE_WEIGHT, LENGTH, LINEAR_ACROSS, LINEAR_ALONG, LINEAR_TURN, LOW,
-    MASS, MOTOR, NOSE_ACROSS, NOSE_ALONG, ORIGIN_X, ORIGIN_Y, PARAMETERS, PER_WIDTH, PLACE, PLACE_0, PLACE_SUM,
-    PUSHES, REF_DAMPING, REF_STIFFNESS, REST, RK4, ROOT_ARMATURE, ROWS, SHARE, SIDE, SIN, SPEED, SPEED_0,
-    SPEED_SUM, SQUARE_ACROSS, SQUARE_ALONG, SQUARE_TURN, STEP, STIFF, STIFFNESS, TORQUE, TORQUE_0, TURN, WANTED,
+    IMPLICITFAST, IMPLICIT_DAMPING, INERTIA, INVERSE_WEIGHT, IS_PUSHED, LENGTH, LINEAR_ACROSS, LINEAR_ALONG,
+    LINEAR_TURN, LOW, MASS, MOTOR, NOSE_ACROSS, NOSE_ALONG, ORIGIN_X, ORIGIN_Y, PARAMETERS, PER_WIDTH, PLACE,
+    PLACE_0, PLACE_SUM, PUSHES, PUSH_TURN, PUSH_X, PUSH_Y, REF_DAMPING, REF_STIFFNESS, REST, RK4, ROOT_ARMATURE,
+    ROWS, SHARE, SIDE, SIN, SPEED, SPEED_0, SPEED_SUM, SQUARE_ACROSS, SQUARE_ALONG, SQUARE_TURN, STEP, STIFF,
+    STIFFNESS, TORQUE, TORQUE_0, TURN, WANTED,
 )  # fmt: skip
 # isort: on
 
@@ -67,7 +68,7 @@ def sincos(x: Lanes) -> tuple[Lanes, Lanes]:
 
 
 @_compiled
-def find_forces(n_links: int, z: Rows, t: Rows, is_implicit: bool) -> bool:
+def find_forces(n_links: int, z: Rows, t: Rows, is_implicit: bool, is_pushed: bool) -> bool:
     """Go down the chain for velocities, drag, centripetal terms and torques; tell if any joint is past a limit."""
     zero = full(z, 0.0)
     vx, vy = z[n_links * ROWS + SPEED], z[(n_links + 1) * ROWS + SPEED]
@@ -95,8 +96,12 @@ def find_forces(n_links: int, z: Rows, t: Rows, is_implicit: bool) -> bool:
         force_across = (drag_across + t[q + LINEAR_ACROSS]) * across
         bias_x = mass * gx + c * force_along - s * force_across
         bias_y = mass * gy + s * force_along + c * force_across
+        bias_turn = (drag_turn + t[q + LINEAR_TURN]) * rate
+        if is_pushed:
+            bias_x, bias_y = bias_x - t[q + PUSH_X], bias_y - t[q + PUSH_Y]
+            bias_turn = bias_turn - t[q + PUSH_TURN]
         z[k + COS], z[k + SIN], z[k + BIAS_X], z[k + BIAS_Y] = c, s, bias_x, bias_y
-        z[k + BIAS_TURN] = (drag_turn + t[q + LINEAR_TURN]) * rate + centre * (c * bias_y - s * bias_x)
+        z[k + BIAS_TURN] = bias_turn + centre * (c * bias_y - s * bias_x)
         end_accel = end_speed * rate
         gx, gy = gx - end_accel * c, gy - end_accel * s
         if i > 0:
@@ -206,7 +211,7 @@ def update_pushes(n_links: int, z: Rows) -> bool:
 @_compiled
 def accelerate(n_links: int, z: Rows, t: Rows, constants: np.ndarray, kind: int) -> None:
     """Find every acceleration from places, speeds and motors."""
-    is_past = find_forces(n_links, z, t, kind == IMPLICITFAST)
+    is_past = find_forces(n_links, z, t, kind == IMPLICITFAST, constants[IS_PUSHED] > 0.0)
     is_implicit = kind in (EULER_DAMPED, IMPLICITFAST)
     root = constants[ROOT_ARMATURE]
     if is_past:

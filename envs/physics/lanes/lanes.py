@@ -20,7 +20,8 @@ from .compiling import compiled
 # 16 doubles are two registers of AVX-512, which hides latency; up to 4 environments, blocks of 2 take less time.
 _WIDE, _NARROW, _FEW = 16, 2, 4
 _SERIAL_BELOW = 64  # environments: waking a thread costs more than stepping these
-SETTINGS = ("link_mass", "link_length", "gear", "density", "viscosity", "drag")
+SCALES = ("link_mass", "link_length", "gear", "density", "viscosity")
+SETTINGS = (*SCALES, "drag", "force")
 
 
 class Lanes:
@@ -87,6 +88,7 @@ class Lanes:
         self._readings = np.zeros((n_envs, rows.n_readings(self.n_links)))
         self.diverged = np.zeros(n_envs, bool)
         self._settings: dict[str, np.ndarray] = {}
+        self._constants = self.chain.constants.copy()
         self._are_boxes: bool | None = None
         self._parameters = self.chain.parameters[None]  # [1 or n_envs, numbers]
         self._blocks = self._in_blocks(self._parameters)
@@ -166,8 +168,9 @@ class Lanes:
 
         `link_mass`, `link_length`, `gear` and `density` are factors on the model's, `viscosity` is in Pa s, each
         [some]; what compiling the scaled model gives. `drag` [some, n_links, 3] is linear drag along and across each
-        link, N s/m, and in rotation, N m s/rad, beside the model's. Joint angles and their rates are kept, and where
-        the head's front is.
+        link, N s/m, and in rotation, N m s/rad, beside the model's. `force` [some, n_links, 3] pushes each link's
+        centre along the world's x and y, N, and turns it, N m, until it is set anew; a force at another point adds its
+        moment about the centre. Positions and velocities in joint coordinates are kept.
 
         Raises:
             UnknownName: no such setting.
@@ -181,7 +184,11 @@ class Lanes:
             self._blocks = self._in_blocks(self._parameters)
         for name, values in settings.items():
             self._settings[name][ids] = values
+        if "force" in settings:
+            self._constants[rows.IS_PUSHED] = self._settings["force"].any()
         qpos, parameters = self.qpos[ids, :2].copy(), self._drawn(ids, settings)
+        links = self.chain.links(parameters)
+        links[..., rows.PUSH_X : rows.PUSH_TURN + 1] = self._settings["force"][ids]
         self._parameters[ids] = parameters
         self._state[ids, -2:, 0] = qpos + parameters[:, -rows.BODY_PARAMETERS + rows.ORIGIN_X :]
         self._write_blocks(ids)
@@ -226,7 +233,7 @@ class Lanes:
         n_blocks = -(-len(ids) // self.width)
         chain = self.chain
         rest = (
-            ids, self._state, self._ctrl, chain.ctrl_range, blocks, chain.constants, chain.kind, n_substeps,
+            ids, self._state, self._ctrl, chain.ctrl_range, blocks, self._constants, chain.kind, n_substeps,
             self._readings, self.diverged,
         )  # fmt: skip
         n_threads = min(self.n_threads, n_blocks)
@@ -242,12 +249,15 @@ class Lanes:
             other.result()
 
     def _unchanged(self, n: int) -> dict[str, np.ndarray]:
-        settings = {name: np.ones(n) for name in SETTINGS[:4]}
-        return settings | {"viscosity": np.full(n, self.chain.viscosity), "drag": np.zeros((n, self.n_links, 3))}
+        factors = {name: np.ones(n) for name in SCALES if name != "viscosity"}
+        none = np.zeros((n, self.n_links, 3))
+        return factors | {"viscosity": np.full(n, self.chain.viscosity), "drag": none, "force": none.copy()}
 
     def _drawn(self, ids: Int[np.ndarray, " some"], changed: Mapping[str, Any]) -> Float[np.ndarray, "some numbers"]:
         """Return the parameters that the settings of these environments give."""
-        settings = {name: values[ids] for name, values in self._settings.items()}
+        if changed.keys() <= {"force"}:
+            return self._parameters[ids]
+        settings = {name: values[ids] for name, values in self._settings.items() if name != "force"}
         if changed.keys() & {"link_mass", "link_length"} and self._are_boxes is None:
             self._are_boxes = self._scaled is None or self._scales_as_boxes(self._scaled)
         if self._are_boxes is False and self._scaled is not None:
@@ -272,7 +282,7 @@ class Lanes:
         except InvalidBody:
             return False
         settings = self._unchanged(1) | {name: np.array([factor]) for name, factor in factors.items()}
-        ours = self.chain.drawn(**settings)[0]
+        ours = self.chain.drawn(**{name: settings[name] for name in (*SCALES, "drag")})[0]
         for parameters in (ours, theirs):
             self.chain.links(parameters)[:, rows.INVERSE_WEIGHT] = 0.0  # found by another way, and checked by tests
         return bool(np.allclose(ours, theirs, rtol=1e-9, atol=1e-15))
@@ -282,7 +292,7 @@ class Lanes:
     ) -> Float[np.ndarray, "some numbers"]:
         found = np.empty((len(settings["drag"]), self._parameters.shape[1]))
         for row, parameters in enumerate(found):
-            parameters[:] = read_chain(scaled(**{name: settings[name][row] for name in SETTINGS[:5]})).parameters
+            parameters[:] = read_chain(scaled(**{name: settings[name][row] for name in SCALES})).parameters
         self.chain.links(found)[..., rows.LINEAR_ALONG : rows.LINEAR_TURN + 1] += settings["drag"]
         return found
 

@@ -33,7 +33,9 @@ ARMATURE, LOW, HIGH, INVERSE_WEIGHT, GEAR = range(10, 15)
 # Spring, N m/rad; angle between links where the joint's own is 0, rad; damping, N m s/rad; its implicit part; a torque
 # that is always there, N m; +1 where the frame of readings has its y axis along the link, -1 where against it.
 STIFFNESS, BEND, DAMPING, IMPLICIT_DAMPING, TORQUE_0, FACING = range(15, 21)
-PARAMETERS = 21
+# A force from outside on its centre, along the world's x and y, N, and a moment, N m.
+PUSH_X, PUSH_Y, PUSH_TURN = range(21, 24)
+PARAMETERS = 24
 # Of the whole body, after its links, m: the nose from the front, along and across the head; the front at angles 0.
 NOSE_ALONG, NOSE_ACROSS, ORIGIN_X, ORIGIN_Y = range(4)
 BODY_PARAMETERS = 4
@@ -43,7 +45,9 @@ BODY_PARAMETERS = 4
 STEP, TURN, ROOT_ARMATURE = range(3)
 # Limits: damping 1/s and stiffness 1/s^2 of the reference; impedance at the limit and at full width; 1 / width, 1/rad.
 REF_DAMPING, REF_STIFFNESS, IMPEDANCE_0, IMPEDANCE_1, PER_WIDTH = range(3, 8)
-CONSTANTS = 8
+# 1 where there may be forces from outside, else 0.
+IS_PUSHED = 8
+CONSTANTS = 9
 
 # --- ways to integrate ---
 EULER, EULER_DAMPED, IMPLICITFAST, RK4 = range(4)
