@@ -194,14 +194,20 @@ class Lanes:
         self._write_blocks(ids)
         self._run(ids, 0)
 
-    def get_state(self, ids: Int[np.ndarray, " some"] | None = None) -> dict[str, np.ndarray]:
-        """Return copies of everything that the future depends on, a row for each environment."""
+    def get_state(self, ids: Int[np.ndarray, " some"] | None = None) -> dict[str, Float[np.ndarray, "some ..."]]:
+        """Return copies of everything that the future depends on, a row for each environment, SI units and radians.
+
+        `state` is [some, n_links + 2, 3]: world angle of each link's axis, rad, then x and y of the head's front, m; each
+        with its velocity and its last acceleration, which is the solver's first guess. The rest is what `set` takes.
+        """
         ids = self._all if ids is None else ids
         settings = self._settings or self._unchanged(self.n_envs)
         return {"state": self._state[ids].copy(), **{name: values[ids].copy() for name, values in settings.items()}}
 
-    def set_state(self, state: Mapping[str, np.ndarray], ids: Int[np.ndarray, " some"] | None = None) -> None:
-        """Continue from what `get_state` returned, of as many environments, bit for bit."""
+    def set_state(
+        self, state: Mapping[str, Float[np.ndarray, "some ..."]], ids: Int[np.ndarray, " some"] | None = None
+    ) -> None:
+        """Continue from what `get_state` returned, of as many environments and in its units, bit for bit."""
         ids = self._all if ids is None else np.ascontiguousarray(ids, np.int64)
         settings = {name: np.asarray(state[name]) for name in SETTINGS}
         unchanged = self._unchanged(len(ids))
