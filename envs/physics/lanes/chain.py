@@ -23,14 +23,14 @@ class Chain:
 
     Attributes:
         n_links: number of links.
-        parameters: [numbers], of each link, then of the body, ordered and in the units (m, kg, rad) that `rows.py` says.
-        constants: [constants], alike in all environments, ordered and in the units (s, rad) that `rows.py` says.
+        parameters: [numbers], of each link, then of the body; order and units (m, kg, rad) as `rows.py` says.
+        constants: [constants], alike in all environments; order and units (s, rad) as `rows.py` says.
         kind: how it integrates, rows.EULER to rows.RK4.
         box: [links, 3], sides of each link's inertia box along it, across it and upwards, m.
         density: of the fluid, kg/m^3.
         viscosity: of the fluid, Pa s.
         drag: [links, 3], linear drag by actuators without control: along and across, N s/m, in rotation, N m s/rad.
-        ctrl_range: [joints, 2], what commands are clipped to, in the motor's own units.
+        ctrl_range: [joints, 2], what commands are clipped to, in units of the command.
         root: [2], where the head's body lies at joint angles 0, m; lengths scale about it.
     """
 

@@ -197,8 +197,8 @@ class Lanes:
     def get_state(self, ids: Int[np.ndarray, " some"] | None = None) -> dict[str, Float[np.ndarray, "some ..."]]:
         """Return copies of everything that the future depends on, a row for each environment, SI units and radians.
 
-        `state` is [some, n_links + 2, 3]: world angle of each link's axis, rad, then x and y of the head's front, m; each
-        with its velocity and its last acceleration, which is the solver's first guess. The rest is what `set` takes.
+        `state` is [some, n_links + 2, 3]: world angle of each link's axis, then x and y of the head's front; each with
+        its velocity and its last acceleration, which is the solver's first guess. The rest is what `set` takes.
         """
         ids = self._all if ids is None else ids
         settings = self._settings or self._unchanged(self.n_envs)
