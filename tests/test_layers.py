@@ -21,6 +21,7 @@ _SPEC.loader.exec_module(layers)
 WAITS = {
     "cli": "a command loads what it alone needs, so that --help and the others stay light",
     "agents/algorithms/cmaes.py": "cma brings matplotlib.pyplot, a second of start-up that only CMA-ES has a use for",
+    "envs/physics/lanes/compiling.py": "numba, which only the physics of lanes needs, and which may be missing",
     "benchmarks/ppo.py": "peers that may not be installed",
     "benchmarks/speed.py": "peers that may not be installed",
     "videos/encode.py": "PyAV brings FFmpeg's libraries, which only films need",

@@ -1,0 +1,384 @@
+"""Physics of planar chains, W environments at a time: an articulated-body sweep in O(links), in vectors.
+
+The equations are MuJoCo's: fluid forces on inertia boxes, soft joint limits, Euler, implicitfast, RK4. A link has the
+world angle p of its axis t = (cos p, sin p), from its front end to the next joint; n is t turned left. Everything turns
+about a link's front end, in world axes. `rows.py` says what lies in which row.
+
+Strict floating point, in one order of operations: the same bits for every W, machine and place in a batch. Only the
+functions that `advance_in` and `weigh_in` return are cached, by a name that carries a hash of this file.
+
+Source: Featherstone 2008, Rigid Body Dynamics Algorithms, ch. 7; MuJoCo's documentation, Computation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numba
+import numpy as np
+
+from ....vectors import any_of, as_rows, below, floor, full, minimum, select
+
+# isort: off
+from .rows import (
+    ACCEL, ARMATURE, BACK_X, BACK_Y, BEND, BIAS_TURN, BIAS_X, BIAS_Y, BODY_PARAMETERS, CENTRE, COS, DAMPING,
+    DRAG_ACROSS, DRAG_ALONG, DRAG_TURN, EULER_DAMPED, FACING, GEAR, HELD, HIGH, IMPEDANCE_0, IMPEDANCE_1,
+    IMPLICITFAST, IMPLICIT_DAMPING, INERTIA, INVERSE_WEIGHT, IS_PUSHED, LENGTH, LINEAR_ACROSS, LINEAR_ALONG,
+    LINEAR_TURN, LOW, MASS, MOTOR, NOSE_ACROSS, NOSE_ALONG, ORIGIN_X, ORIGIN_Y, PARAMETERS, PER_WIDTH, PLACE,
+    PLACE_0, PLACE_SUM, PUSHES, PUSH_TURN, PUSH_X, PUSH_Y, REF_DAMPING, REF_STIFFNESS, REST, RK4, ROOT_ARMATURE,
+    ROWS, SHARE, SIDE, SIN, SPEED, SPEED_0, SPEED_SUM, SQUARE_ACROSS, SQUARE_ALONG, SQUARE_TURN, STEP, STIFF,
+    STIFFNESS, TORQUE, TORQUE_0, TURN, WANTED,
+)  # fmt: skip
+# isort: on
+
+# Types of `vectors`, which numba infers; named here for readers, since type checkers cannot see into them.
+Rows: TypeAlias = Any
+Lanes: TypeAlias = Any
+_compiled = numba.njit(error_model="numpy")
+# An active set settles in 1 or 2 sweeps, in 5 at 100 links; a lane that has diverged may never.
+_MOST_SWEEPS = 12
+_LARGEST = 1e10  # beyond it MuJoCo calls a simulation unstable
+
+
+@_compiled
+def sincos(x: Lanes) -> tuple[Lanes, Lanes]:
+    """Return sine and cosine, within 1 unit in the last place or so, from no library: alike everywhere.
+
+    Cody and Waite's reduction to a quarter turn, then fdlibm's polynomials (Sun Microsystems 1993).
+    """
+    quarter = floor(x * (2 / math.pi) + 0.5)
+    r = (x - quarter * 1.5707963267341256) - quarter * 6.077100506506192e-11
+    z = r * r
+    odd_terms = -1.98412698298579493134e-04 + z * (
+        2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)
+    )
+    sine = r + r * z * (-1.66666666666666324348e-01 + z * (8.33333333332248946124e-03 + z * odd_terms))
+    even_terms = 2.48015872894767294178e-05 + z * (
+        -2.75573143513906633035e-07 + z * (2.08757232129817482790e-09 - z * 1.13596475577881948265e-11)
+    )
+    cosine = 1.0 - (0.5 * z - z * z * (4.16666666666666019037e-02 + z * (-1.38888888888741095749e-03 + z * even_terms)))
+    half = quarter * 0.5
+    is_odd = floor(half) < half
+    turns = quarter - 4.0 * floor(quarter * 0.25)
+    first, second = select(is_odd, cosine, sine), select(is_odd, sine, cosine)
+    is_back = (turns > 0.5) & (turns < 2.5)
+    return select(turns >= 2.0, 0.0 - first, first), select(is_back, 0.0 - second, second)
+
+
+@_compiled
+def find_forces(n_links: int, z: Rows, t: Rows, is_implicit: bool, is_pushed: bool) -> bool:
+    """Go down the chain for velocities, drag, centripetal terms and torques; tell if any joint is past a limit."""
+    zero = full(z, 0.0)
+    vx, vy = z[n_links * ROWS + SPEED], z[(n_links + 1) * ROWS + SPEED]
+    gx, gy, parent_angle, parent_rate = zero, zero, zero, zero
+    is_past = zero > 1.0
+    for i in range(n_links):
+        k, q = i * ROWS, i * PARAMETERS
+        angle, rate = z[k + PLACE], z[k + SPEED]
+        s, c = sincos(angle)
+        length, centre = t[q + LENGTH], t[q + CENTRE]
+        centre_speed, end_speed = centre * rate, length * rate
+        along = c * vx + s * vy
+        across = c * vy - s * vx + centre_speed
+        vx, vy = vx - end_speed * s, vy + end_speed * c
+        drag_along = t[q + SQUARE_ALONG] * abs(along)
+        drag_across = t[q + SQUARE_ACROSS] * abs(across)
+        drag_turn = t[q + SQUARE_TURN] * abs(rate)
+        if is_implicit:
+            z[k + DRAG_ALONG] = t[q + LINEAR_ALONG] + 2.0 * drag_along
+            z[k + DRAG_ACROSS] = t[q + LINEAR_ACROSS] + 2.0 * drag_across
+            z[k + DRAG_TURN] = t[q + LINEAR_TURN] + 2.0 * drag_turn
+        # What has to be cancelled: mass times acceleration at constant speeds, less drag.
+        mass = t[q + MASS]
+        force_along = (drag_along + t[q + LINEAR_ALONG]) * along - mass * centre_speed * rate
+        force_across = (drag_across + t[q + LINEAR_ACROSS]) * across
+        bias_x = mass * gx + c * force_along - s * force_across
+        bias_y = mass * gy + s * force_along + c * force_across
+        bias_turn = (drag_turn + t[q + LINEAR_TURN]) * rate
+        if is_pushed:
+            bias_x, bias_y = bias_x - t[q + PUSH_X], bias_y - t[q + PUSH_Y]
+            bias_turn = bias_turn - t[q + PUSH_TURN]
+        z[k + COS], z[k + SIN], z[k + BIAS_X], z[k + BIAS_Y] = c, s, bias_x, bias_y
+        z[k + BIAS_TURN] = bias_turn + centre * (c * bias_y - s * bias_x)
+        end_accel = end_speed * rate
+        gx, gy = gx - end_accel * c, gy - end_accel * s
+        if i > 0:
+            bend = angle - parent_angle
+            is_past = is_past | (bend < t[q + LOW]) | (bend > t[q + HIGH])
+            spring = t[q + STIFFNESS] * (bend - t[q + BEND])
+            z[k + TORQUE] = z[k + MOTOR] - spring - t[q + DAMPING] * (rate - parent_rate)
+            z[k + HELD] = 0.0
+        parent_angle, parent_rate = angle, rate
+    return any_of(is_past)
+
+
+@_compiled
+def find_limits(n_links: int, z: Rows, t: Rows, constants: np.ndarray) -> None:
+    """Find stiffness and reference of each joint's limit; what pushed at the last accelerations is guessed to push."""
+    for i in range(1, n_links):
+        k, q = i * ROWS, i * PARAMETERS
+        bend = z[k + PLACE] - z[k - ROWS + PLACE]
+        low, high = t[q + LOW] - bend, bend - t[q + HIGH]
+        side = select(low > 0.0, 1.0, select(high > 0.0, full(z, -1.0), 0.0))
+        depth = select(low > 0.0, low, select(high > 0.0, high, 0.0))
+        x = depth * constants[PER_WIDTH]
+        x = minimum(x, 1.0)
+        rest = 1.0 - x
+        smooth = select(x < 0.5, 2.0 * x * x, 1.0 - 2.0 * rest * rest)
+        impedance = constants[IMPEDANCE_0] + (constants[IMPEDANCE_1] - constants[IMPEDANCE_0]) * smooth
+        rate = z[k + SPEED] - z[k - ROWS + SPEED]
+        wanted = constants[REF_STIFFNESS] * impedance * depth - constants[REF_DAMPING] * side * rate
+        z[k + SIDE], z[k + WANTED] = side, wanted
+        z[k + STIFF] = side * side * impedance / ((1.0 - impedance) * t[q + INVERSE_WEIGHT])
+        z[k + PUSHES] = select(side * (z[k + ACCEL] - z[k - ROWS + ACCEL]) < wanted, side * side, 0.0)
+
+
+@_compiled
+def sweep(n_links: int, z: Rows, t: Rows, root_armature: float, with_limits: bool, h: float, kind: int) -> None:
+    """Go up the chain with articulated inertias, down it with accelerations.
+
+    `h` above 0 is an implicit step: the joints' damping times h, and in implicitfast the drag's derivative times h,
+    join the inertia. What a joint hands on is multiplied by e / D rather than less U U^T / D, which would cancel.
+    """
+    zero = full(z, 0.0)
+    xx, xy, yy, ex, ey, et = zero, zero, zero, zero, zero, zero
+    bias_x, bias_y, bias_turn = zero, zero, zero
+    for i in range(n_links - 1, -1, -1):
+        k, q = i * ROWS, i * PARAMETERS
+        c, s = z[k + COS], z[k + SIN]
+        length, centre, mass = t[q + LENGTH], t[q + CENTRE], t[q + MASS]
+        dx, dy = length * c, length * s
+        bias_turn = bias_turn + (dx * bias_y - dy * bias_x) + z[k + BIAS_TURN]
+        bias_x, bias_y = bias_x + z[k + BIAS_X], bias_y + z[k + BIAS_Y]
+        hx = ex + (dx * xy - dy * xx)
+        hy = ey + (dx * yy - dy * xy)
+        turn = et + (dx * (ey + hy) - dy * (ex + hx)) + t[q + INERTIA]
+        mass_across = mass
+        own = t[q + ARMATURE]  # what multiplies the joint's own acceleration
+        torque = z[k + TORQUE]
+        if with_limits:
+            pushing = z[k + STIFF] * z[k + PUSHES]
+            own = own + pushing
+            torque = torque + pushing * z[k + SIDE] * z[k + WANTED]
+        if h > 0.0:
+            own = own + h * t[q + IMPLICIT_DAMPING]
+            torque = torque + z[k + HELD]
+            if kind == IMPLICITFAST:
+                d, n = h * z[k + DRAG_ALONG], h * z[k + DRAG_ACROSS]
+                mass_across = mass_across + n
+                turn = turn + h * z[k + DRAG_TURN]
+                xx, yy = xx + (d * c * c + n * s * s), yy + (d * s * s + n * c * c)
+                xy = xy + (d - n) * (c * s)
+        moment = mass_across * centre
+        turn = turn + moment * centre
+        hx, hy = hx - moment * s, hy + moment * c
+        xx, yy = xx + mass, yy + mass
+        if i == 0:
+            xx, yy = xx + root_armature, yy + root_armature
+        inverse = 1.0 / (turn + own)
+        rest, share, back_x, back_y = (torque - bias_turn) * inverse, own * inverse, hx * inverse, hy * inverse
+        z[k + SHARE], z[k + BACK_X], z[k + BACK_Y], z[k + REST] = share, back_x, back_y, rest
+        xx, xy, yy = xx - hx * back_x, xy - hx * back_y, yy - hy * back_y
+        bias_x, bias_y, bias_turn = bias_x + hx * rest, bias_y + hy * rest, torque - own * rest
+        ex, ey, et = hx * share, hy * share, turn * share
+    inverse = 1.0 / (xx * yy - xy * xy)
+    ax, ay = (xy * bias_y - yy * bias_x) * inverse, (xy * bias_x - xx * bias_y) * inverse
+    z[n_links * ROWS + ACCEL], z[(n_links + 1) * ROWS + ACCEL] = ax, ay
+    accel = zero
+    for i in range(n_links):
+        k = i * ROWS
+        accel = z[k + SHARE] * accel + (z[k + REST] - z[k + BACK_X] * ax - z[k + BACK_Y] * ay)
+        z[k + ACCEL] = accel
+        end_accel = t[i * PARAMETERS + LENGTH] * accel
+        ax, ay = ax - end_accel * z[k + SIN], ay + end_accel * z[k + COS]
+
+
+@_compiled
+def update_pushes(n_links: int, z: Rows) -> bool:
+    """Decide which limits push under these accelerations; tell if that differs from what the sweep assumed."""
+    is_changed = full(z, 0.0) > 1.0
+    for i in range(1, n_links):
+        k = i * ROWS
+        side, was = z[k + SIDE], z[k + PUSHES]
+        pushes = select(side * (z[k + ACCEL] - z[k - ROWS + ACCEL]) < z[k + WANTED], side * side, 0.0)
+        is_changed = is_changed | (pushes > was) | (pushes < was)
+        z[k + PUSHES] = pushes
+    return any_of(is_changed)
+
+
+@_compiled
+def accelerate(n_links: int, z: Rows, t: Rows, constants: np.ndarray, kind: int) -> None:
+    """Find every acceleration from places, speeds and motors."""
+    is_past = find_forces(n_links, z, t, kind == IMPLICITFAST, constants[IS_PUSHED] > 0.0)
+    is_implicit = kind in (EULER_DAMPED, IMPLICITFAST)
+    root = constants[ROOT_ARMATURE]
+    if is_past:
+        find_limits(n_links, z, t, constants)
+        # A lane that has settled gets the same bits again while others of the block go on.
+        for _ in range(_MOST_SWEEPS):
+            sweep(n_links, z, t, root, True, 0.0, kind)
+            if not update_pushes(n_links, z):
+                break
+        if is_implicit:
+            # MuJoCo finds the limits' forces with M, then moves by M + h D under the forces found.
+            for i in range(1, n_links):
+                k = i * ROWS
+                missing = z[k + SIDE] * z[k + WANTED] - (z[k + ACCEL] - z[k - ROWS + ACCEL])
+                z[k + HELD] = z[k + STIFF] * z[k + PUSHES] * missing
+    if is_implicit or not is_past:
+        sweep(n_links, z, t, root, False, constants[STEP] if is_implicit else 0.0, kind)
+
+
+@_compiled
+def step_euler(n_links: int, z: Rows, h: float) -> None:
+    """Speeds by h times accelerations, then places by h times the new speeds."""
+    for i in range(n_links + 2):
+        k = i * ROWS
+        speed = z[k + SPEED] + h * z[k + ACCEL]
+        z[k + SPEED], z[k + PLACE] = speed, z[k + PLACE] + h * speed
+
+
+@_compiled
+def step_rk4(n_links: int, z: Rows, t: Rows, constants: np.ndarray) -> None:
+    """Take the classical four evaluations; limits are in each, angles are linear in the joints."""
+    h = constants[STEP]
+    for stage in range(4):
+        accelerate(n_links, z, t, constants, RK4)
+        ahead = 0.5 * h if stage < 2 else h
+        weight = h / 6 if stage == 0 or stage == 3 else h / 3
+        for i in range(n_links + 2):
+            k = i * ROWS
+            place, speed, accel = z[k + PLACE], z[k + SPEED], z[k + ACCEL]
+            if stage == 0:
+                z[k + PLACE_0], z[k + SPEED_0], z[k + PLACE_SUM], z[k + SPEED_SUM] = place, speed, place, speed
+            z[k + PLACE_SUM] = z[k + PLACE_SUM] + weight * speed
+            z[k + SPEED_SUM] = z[k + SPEED_SUM] + weight * accel
+            if stage < 3:
+                z[k + PLACE], z[k + SPEED] = z[k + PLACE_0] + ahead * speed, z[k + SPEED_0] + ahead * accel
+            else:
+                z[k + PLACE], z[k + SPEED] = z[k + PLACE_SUM], z[k + SPEED_SUM]
+
+
+@_compiled
+def read(n_links: int, z: Rows, t: Rows, out: Rows, turn: float) -> None:
+    """Find what senses read, in the order of `rows.reading_slices`."""
+    body = n_links * PARAMETERS
+    x, y = z[n_links * ROWS + PLACE], z[(n_links + 1) * ROWS + PLACE]
+    vx, vy = z[n_links * ROWS + SPEED], z[(n_links + 1) * ROWS + SPEED]
+    qvel, link, rest = n_links + 2, 2 * (n_links + 2), 2 * (n_links + 2) + 3 * n_links
+    out[0], out[1] = x - t[body + ORIGIN_X], y - t[body + ORIGIN_Y]
+    out[qvel], out[qvel + 1] = vx, vy
+    mass, mass_x, mass_y = full(z, 0.0), full(z, 0.0), full(z, 0.0)
+    for i in range(n_links):
+        k, q = i * ROWS, i * PARAMETERS
+        angle, rate, facing = z[k + PLACE], z[k + SPEED], t[q + FACING]
+        s, c = sincos(angle)
+        centre, length = t[q + CENTRE], t[q + LENGTH]
+        if i == 0:
+            out[2], out[qvel + 2] = angle - turn, rate
+            along, across = t[body + NOSE_ALONG], t[body + NOSE_ACROSS]
+            out[rest + 2], out[rest + 3] = x + along * c - across * s, y + along * s + across * c
+            # The y axis points to the tail; x is y turned right.
+            out[rest + 4], out[rest + 5] = facing * s, -(facing * c)
+            out[rest + 6], out[rest + 7] = facing * c, facing * s
+        else:
+            out[2 + i] = angle - z[k - ROWS + PLACE] - t[q + BEND]
+            out[qvel + 2 + i] = rate - z[k - ROWS + SPEED]
+        out[link + 3 * i] = facing * (s * vx - c * vy - centre * rate)
+        out[link + 3 * i + 1] = facing * (c * vx + s * vy)
+        out[link + 3 * i + 2] = rate
+        mass = mass + t[q + MASS]
+        mass_x, mass_y = mass_x + t[q + MASS] * (x + centre * c), mass_y + t[q + MASS] * (y + centre * s)
+        x, y = x + length * c, y + length * s
+        vx, vy = vx - length * rate * s, vy + length * rate * c
+    out[rest], out[rest + 1] = mass_x / mass, mass_y / mass
+
+
+def advance_in(width: int) -> Callable[..., Any]:
+    """Return the function, yet to be compiled, that advances environments in blocks of `width`.
+
+    A variable of a closure is part of numba's key to its cache; a constant of the module is not.
+    """
+
+    def advance(
+        first: int, last: int, ids: Any, state: Any, ctrl: Any, ctrl_range: Any, parameters: Any, constants: Any,
+        kind: int, n_substeps: int, readings: Any, diverged: Any,
+    ) -> None:  # fmt: skip
+        """Advance the blocks `first` to `last`, without it, of the environments `ids`; read them afterwards.
+
+        state [envs, links + 2, 3], ctrl [envs, joints], ctrl_range [joints, 2], parameters [blocks of ids or 1,
+        numbers, width], readings [envs, numbers], diverged [envs]; rows of other environments are left alone.
+        """
+        n_links = state.shape[1] - 2
+        n_out, n_rows = readings.shape[1], (n_links + 2) * ROWS
+        raw = np.zeros((n_rows + n_out) * width + 8)
+        start = (64 - raw.ctypes.data % 64) % 64 // 8  # a row that crosses a line of the cache takes twice as long
+        space = raw[start : start + (n_rows + n_out) * width].reshape(n_rows + n_out, width)
+        z = as_rows(space, width)
+        for block in range(first, last):
+            t = parameters[block if parameters.shape[0] > 1 else 0]
+            for lane in range(width):
+                env = ids[min(block * width + lane, ids.shape[0] - 1)]
+                for i in range(n_links + 2):
+                    for j in range(3):
+                        space[i * ROWS + j, lane] = state[env, i, j]
+                for i in range(1, n_links):
+                    command = min(max(ctrl[env, i - 1], ctrl_range[i - 1, 0]), ctrl_range[i - 1, 1])
+                    q = i * PARAMETERS
+                    space[i * ROWS + MOTOR, lane] = t[q + GEAR, lane] * command + t[q + TORQUE_0, lane]
+            rows_t = as_rows(t, width)
+            for _ in range(n_substeps):
+                if kind == RK4:
+                    step_rk4(n_links, z, rows_t, constants)
+                else:
+                    accelerate(n_links, z, rows_t, constants, kind)
+                    step_euler(n_links, z, constants[STEP])
+            read(n_links, z, rows_t, below(z, n_rows), constants[TURN])
+            for lane in range(min(width, ids.shape[0] - block * width)):
+                env = ids[block * width + lane]
+                is_sound = True
+                for i in range(n_links + 2):
+                    for j in range(3):
+                        value = space[i * ROWS + j, lane]
+                        state[env, i, j] = value
+                        is_sound = is_sound and abs(value) <= _LARGEST
+                for j in range(n_out):
+                    readings[env, j] = space[n_rows + j, lane]
+                diverged[env] = not is_sound
+
+    return advance
+
+
+def weigh_in(width: int) -> Callable[..., Any]:
+    """Return the function, yet to be compiled, that finds inverse weights in blocks of `width`."""
+
+    def weigh(parameters: Any, constants: Any) -> None:
+        """Write each hinge's acceleration under a unit torque at angles 0 into parameters [blocks, numbers, width]."""
+        n_links = (parameters.shape[1] - BODY_PARAMETERS) // PARAMETERS
+        space = np.zeros(((n_links + 2) * ROWS, width))
+        z = as_rows(space, width)
+        for block in range(parameters.shape[0]):
+            t = as_rows(parameters[block], width)
+            angle = full(z, constants[TURN])
+            for i in range(n_links):
+                k = i * ROWS
+                if i > 0:
+                    angle = angle + t[i * PARAMETERS + BEND]
+                z[k + SIN], z[k + COS] = sincos(angle)
+            for i in range(1, n_links):
+                k = i * ROWS
+                z[k + TORQUE] = 1.0
+                sweep(n_links, z, t, constants[ROOT_ARMATURE], False, 0.0, RK4)
+                z[k + TORQUE] = 0.0
+                t[i * PARAMETERS + INVERSE_WEIGHT] = z[k + ACCEL] - z[k - ROWS + ACCEL]
+
+    return weigh
+
+
+ADVANCE = (
+    "void(int64, int64, int64[::1], float64[:, :, ::1], float64[:, ::1], float64[:, ::1], float64[:, :, ::1], "
+    "float64[::1], int64, int64, float64[:, ::1], boolean[::1])"
+)
+WEIGH = "void(float64[:, :, ::1], float64[::1])"

@@ -1,0 +1,314 @@
+"""Many bodies of one chain, stepped side by side in vector instructions."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import mujoco
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ....errors import InvalidBody, InvalidTask, UnknownName
+from . import rows
+from .chain import Chain, read_chain
+from .compiling import compiled
+
+# 16 doubles are two registers of AVX-512, which hides latency; up to 4 environments, blocks of 2 take less time.
+_WIDE, _NARROW, _FEW = 16, 2, 4
+_SERIAL_BELOW = 64  # environments: waking a thread costs more than stepping these
+SCALES = ("link_mass", "link_length", "gear", "density", "viscosity")
+SETTINGS = (*SCALES, "drag", "force")
+
+
+class Lanes:
+    """`n_envs` copies of a planar chain; readings are views, current after reset, step, set and set_state.
+
+    Outside, arrays are in the order of environments; inside, `width` of them share a vector. An environment's numbers
+    depend on nothing but its own state, parameters and commands: not on `n_envs`, its place, its neighbours, `width`,
+    `n_threads` or the machine, bit for bit.
+
+    Args:
+        model: the body, compiled.
+        n_envs: how many.
+        n_threads: threads for batches of 64 and more; smaller ones are stepped by the caller's own.
+        scaled: compiles the body scaled, as `Body.compile` does; what `set` of lengths and masses is checked against,
+            and done by where links are not boxes. Without it links are taken for boxes.
+        width: environments in a vector; by default what is fastest.
+
+    Raises:
+        InvalidBody: lanes do not cover the model; says why.
+        MissingDependency: numba is missing or broken.
+
+    Attributes:
+        chain: what is read of the model.
+        diverged: [n_envs], whether a state was not finite, or beyond 1e10, after the last step.
+        qpos: [n_envs, 3 + n_joints]: place of the head's front, m, heading and joint angles, rad.
+        qvel: [n_envs, 3 + n_joints]: their velocities, m/s and rad/s.
+        link_velocity: [n_envs, n_links, 3]: of each link's centre in the link's frame, whose -y axis points to the
+            head: x and y in m/s, rotation in rad/s.
+        com: [n_envs, 2]: centre of mass, m.
+        nose_pos: [n_envs, 2], m.
+        head_x: [n_envs, 2]: the x axis of the head's frame, whose -y axis points forward.
+        head_y: [n_envs, 2]: its y axis.
+    """
+
+    diverged: Bool[np.ndarray, " envs"]
+    qpos: Float[np.ndarray, "envs coordinates"]
+    qvel: Float[np.ndarray, "envs coordinates"]
+    link_velocity: Float[np.ndarray, "envs links 3"]
+    com: Float[np.ndarray, "envs 2"]
+    nose_pos: Float[np.ndarray, "envs 2"]
+    head_x: Float[np.ndarray, "envs 2"]
+    head_y: Float[np.ndarray, "envs 2"]
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        n_envs: int,
+        n_threads: int = 1,
+        scaled: Callable[..., mujoco.MjModel] | None = None,
+        width: int | None = None,
+    ) -> None:
+        if n_envs < 1:
+            raise InvalidTask(f"n_envs is {n_envs}; give 1 or more")
+        cores = os.cpu_count() or 1
+        if not 1 <= n_threads <= cores:
+            raise InvalidTask(f"n_threads is {n_threads}; give 1 to {cores}")
+        self.chain: Chain = read_chain(model)
+        self.n_envs, self.n_threads, self._scaled = n_envs, n_threads, scaled
+        self.n_links, self.n_joints = self.chain.n_links, self.chain.n_links - 1
+        self.width = width or (_NARROW if n_envs <= _FEW else _WIDE)
+        self._all = np.arange(n_envs)
+        self._ctrl = np.zeros((n_envs, self.n_joints))
+        self._state = np.zeros((n_envs, self.n_links + 2, 3))
+        self._readings = np.zeros((n_envs, rows.n_readings(self.n_links)))
+        self.diverged = np.zeros(n_envs, bool)
+        self._settings: dict[str, np.ndarray] = {}
+        self._constants = self.chain.constants.copy()
+        self._are_boxes: bool | None = None
+        self._parameters = self.chain.parameters[None]  # [1 or n_envs, numbers]
+        self._blocks = self._in_blocks(self._parameters)
+        self._open()
+        self.reset(self._all, np.zeros((n_envs, self.n_joints + 3)))
+
+    def _open(self) -> None:
+        self._advance = compiled("advance", self.width)
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_of = 0  # the process that its threads are in; a fork has none of them
+        for name, place in rows.reading_slices(self.n_links).items():
+            setattr(self, name, self._readings[:, place])
+            getattr(self, name).flags.writeable = False
+        self.link_velocity = self.link_velocity.reshape(self.n_envs, self.n_links, 3)
+
+    @property
+    def gear(self) -> Float[np.ndarray, "envs joints"]:
+        """Torque of each motor at full command, N m."""
+        gear = self.chain.links(self._parameters)[:, 1:, rows.GEAR]
+        return np.broadcast_to(gear, (self.n_envs, self.n_joints)).copy()
+
+    @property
+    def link_angle(self) -> Float[np.ndarray, "envs links"]:
+        """World heading of each link (tail to head), rad, from -pi to pi."""
+        facing = self.chain.links(self._parameters)[..., rows.FACING]
+        angle = self._state[:, :-2, 0]
+        return np.arctan2(-facing * np.sin(angle), -facing * np.cos(angle))
+
+    @property
+    def link_pos(self) -> Float[np.ndarray, "envs links 2"]:
+        """Centre of mass of each link in the plane, m."""
+        links = self.chain.links(self._parameters)
+        axis = np.stack([np.cos(self._state[:, :-2, 0]), np.sin(self._state[:, :-2, 0])], axis=-1)
+        reach = links[..., rows.LENGTH, None] * axis
+        front = self._state[:, None, -2:, 0] + np.cumsum(reach, axis=1) - reach
+        return front + links[..., rows.CENTRE, None] * axis
+
+    def reset(
+        self,
+        ids: Int[np.ndarray, " some"],
+        qpos: Float[np.ndarray, "some coordinates"],
+        qvel: Float[np.ndarray, "some coordinates"] | None = None,
+    ) -> None:
+        """Put environments where `qpos` and `qvel` (at rest by default) say, m and rad."""
+        ids = np.ascontiguousarray(ids, np.int64)
+        parameters = self._parameters if len(self._parameters) == 1 else self._parameters[ids]
+        state = np.zeros((len(ids), self.n_links + 2, 3))
+        state[:, :-2, 0] = (self.chain.constants[rows.TURN] + qpos[:, 2])[:, None]
+        state[:, 1:-2, 0] += np.cumsum(qpos[:, 3:] + self.chain.links(parameters)[:, 1:, rows.BEND], axis=1)
+        state[:, -2:, 0] = qpos[:, :2] + parameters[:, -rows.BODY_PARAMETERS + rows.ORIGIN_X :]
+        if qvel is not None:
+            state[:, :-2, 1] = np.cumsum(qvel[:, 2:], axis=1)
+            state[:, -2:, 1] = qvel[:, :2]
+        self._state[ids] = state
+        self._run(ids, 0)
+
+    def step(
+        self,
+        ctrl: Float[np.ndarray, "some joints"],
+        n_substeps: int,
+        ids: Int[np.ndarray, " some"] | None = None,
+    ) -> None:
+        """Advance by `n_substeps` physics steps under the commands `ctrl`; only `ids`, if they are given.
+
+        Commands are in units of the motor's range and clipped to it, as the model says.
+        """
+        if ids is None:
+            self._ctrl[...] = ctrl
+            self._run(self._all, n_substeps)
+        else:
+            ids = np.ascontiguousarray(ids, np.int64)
+            self._ctrl[ids] = ctrl
+            self._run(ids, n_substeps)
+
+    def set(self, ids: Int[np.ndarray, " some"], **settings: Float[np.ndarray, "some ..."]) -> None:
+        """Change bodies and fluid of some environments; what is not named stays.
+
+        `link_mass`, `link_length`, `gear` and `density` are factors on the model's, `viscosity` is in Pa s, each
+        [some]; what compiling the scaled model gives. `drag` [some, n_links, 3] is linear drag along and across each
+        link, N s/m, and in rotation, N m s/rad, beside the model's. `force` [some, n_links, 3] pushes each link's
+        centre along the world's x and y, N, and turns it, N m, until it is set anew; a force at another point adds its
+        moment about the centre. Positions and velocities in joint coordinates are kept.
+
+        Raises:
+            UnknownName: no such setting.
+        """
+        if unknown := [name for name in settings if name not in SETTINGS]:
+            raise UnknownName("setting of a body", unknown[0], SETTINGS)
+        ids = np.ascontiguousarray(ids, np.int64)
+        if not self._settings:
+            self._settings = self._unchanged(self.n_envs)
+            self._parameters = np.tile(self.chain.parameters, (self.n_envs, 1))
+            self._blocks = self._in_blocks(self._parameters)
+        for name, values in settings.items():
+            self._settings[name][ids] = values
+        if "force" in settings:
+            self._constants[rows.IS_PUSHED] = self._settings["force"].any()
+        qpos, parameters = self.qpos[ids, :2].copy(), self._drawn(ids, settings)
+        links = self.chain.links(parameters)
+        links[..., rows.PUSH_X : rows.PUSH_TURN + 1] = self._settings["force"][ids]
+        self._parameters[ids] = parameters
+        self._state[ids, -2:, 0] = qpos + parameters[:, -rows.BODY_PARAMETERS + rows.ORIGIN_X :]
+        self._write_blocks(ids)
+        self._run(ids, 0)
+
+    def get_state(self, ids: Int[np.ndarray, " some"] | None = None) -> dict[str, Float[np.ndarray, "some ..."]]:
+        """Return copies of everything that the future depends on, a row for each environment, SI units and radians.
+
+        `state` is [some, n_links + 2, 3]: world angle of each link's axis, then x and y of the head's front; each with
+        its velocity and its last acceleration, which is the solver's first guess. The rest is what `set` takes.
+        """
+        ids = self._all if ids is None else ids
+        settings = self._settings or self._unchanged(self.n_envs)
+        return {"state": self._state[ids].copy(), **{name: values[ids].copy() for name, values in settings.items()}}
+
+    def set_state(
+        self, state: Mapping[str, Float[np.ndarray, "some ..."]], ids: Int[np.ndarray, " some"] | None = None
+    ) -> None:
+        """Continue from what `get_state` returned, of as many environments and in its units, bit for bit."""
+        ids = self._all if ids is None else np.ascontiguousarray(ids, np.int64)
+        settings = {name: np.asarray(state[name]) for name in SETTINGS}
+        unchanged = self._unchanged(len(ids))
+        if self._settings or any((settings[name] != unchanged[name]).any() for name in SETTINGS):
+            self.set(ids, **settings)
+        self._state[ids] = state["state"]
+        self._run(ids, 0)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool:
+            self._pool.shutdown()
+            self._pool = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        views = ("_advance", "_pool", *rows.reading_slices(self.n_links))
+        return {name: value for name, value in self.__dict__.items() if name not in views}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def _run(self, ids: Int[np.ndarray, " some"], n_substeps: int) -> None:
+        """Advance and read; `ids` are contiguous 64-bit numbers."""
+        if ids is self._all or len(self._parameters) == 1:
+            blocks = self._blocks
+        else:
+            blocks = self._in_blocks(self._parameters[ids])
+        n_blocks = -(-len(ids) // self.width)
+        chain = self.chain
+        rest = (
+            ids, self._state, self._ctrl, chain.ctrl_range, blocks, self._constants, chain.kind, n_substeps,
+            self._readings, self.diverged,
+        )  # fmt: skip
+        n_threads = min(self.n_threads, n_blocks)
+        if n_threads < 2 or len(ids) < _SERIAL_BELOW or not n_substeps:
+            self._advance(0, n_blocks, *rest)
+            return
+        if self._pool is None or self._pool_of != os.getpid():
+            self._pool, self._pool_of = ThreadPoolExecutor(self.n_threads - 1, "lanes"), os.getpid()
+        ends = [n_blocks * part // n_threads for part in range(n_threads + 1)]
+        others = [self._pool.submit(self._advance, *pair, *rest) for pair in itertools.pairwise(ends[1:])]
+        self._advance(ends[0], ends[1], *rest)
+        for other in others:
+            other.result()
+
+    def _unchanged(self, n: int) -> dict[str, np.ndarray]:
+        factors = {name: np.ones(n) for name in SCALES if name != "viscosity"}
+        none = np.zeros((n, self.n_links, 3))
+        return factors | {"viscosity": np.full(n, self.chain.viscosity), "drag": none, "force": none.copy()}
+
+    def _drawn(self, ids: Int[np.ndarray, " some"], changed: Mapping[str, Any]) -> Float[np.ndarray, "some numbers"]:
+        """Return the parameters that the settings of these environments give."""
+        if changed.keys() <= {"force"}:
+            return self._parameters[ids]
+        settings = {name: values[ids] for name, values in self._settings.items() if name != "force"}
+        if changed.keys() & {"link_mass", "link_length"} and self._are_boxes is None:
+            self._are_boxes = self._scaled is None or self._scales_as_boxes(self._scaled)
+        if self._are_boxes is False and self._scaled is not None:
+            return self._compiled(self._scaled, settings)
+        found = self.chain.drawn(**settings)
+        links = self.chain.links(found)
+        if changed.keys() & {"link_mass", "link_length"}:
+            blocks = self._in_blocks(found)
+            compiled("weigh", self.width)(blocks, self.chain.constants)
+            weighed = blocks.transpose(0, 2, 1).reshape(-1, found.shape[1])[: len(ids)]
+            links[:, 1:, rows.INVERSE_WEIGHT] = self.chain.links(weighed)[:, 1:, rows.INVERSE_WEIGHT]
+        else:
+            before = self.chain.links(self._parameters[ids])
+            links[:, 1:, rows.INVERSE_WEIGHT] = before[:, 1:, rows.INVERSE_WEIGHT]
+        return found
+
+    def _scales_as_boxes(self, scaled: Callable[..., mujoco.MjModel]) -> bool:
+        """Compile one body of other lengths and masses, and see whether arithmetic gives the same."""
+        factors = {"link_mass": 1.25, "link_length": 1.5}
+        try:
+            theirs = read_chain(scaled(**factors)).parameters
+        except InvalidBody:
+            return False
+        settings = self._unchanged(1) | {name: np.array([factor]) for name, factor in factors.items()}
+        ours = self.chain.drawn(**{name: settings[name] for name in (*SCALES, "drag")})[0]
+        for parameters in (ours, theirs):
+            self.chain.links(parameters)[:, rows.INVERSE_WEIGHT] = 0.0  # found by another way, and checked by tests
+        return bool(np.allclose(ours, theirs, rtol=1e-9, atol=1e-15))
+
+    def _compiled(
+        self, scaled: Callable[..., mujoco.MjModel], settings: Mapping[str, np.ndarray]
+    ) -> Float[np.ndarray, "some numbers"]:
+        found = np.empty((len(settings["drag"]), self._parameters.shape[1]))
+        for row, parameters in enumerate(found):
+            parameters[:] = read_chain(scaled(**{name: settings[name][row] for name in SCALES})).parameters
+        self.chain.links(found)[..., rows.LINEAR_ALONG : rows.LINEAR_TURN + 1] += settings["drag"]
+        return found
+
+    def _in_blocks(self, parameters: Float[np.ndarray, "some numbers"]) -> Float[np.ndarray, "blocks numbers width"]:
+        """Lay rows side by side; the last one fills what is left of the last block."""
+        padded = np.arange(-(-len(parameters) // self.width) * self.width).clip(max=len(parameters) - 1)
+        found = parameters[padded].reshape(-1, self.width, parameters.shape[1])
+        return np.ascontiguousarray(found.transpose(0, 2, 1))
+
+    def _write_blocks(self, ids: Int[np.ndarray, " some"]) -> None:
+        self._blocks[ids // self.width, :, ids % self.width] = self._parameters[ids]
+        if (ids == self.n_envs - 1).any() and self.n_envs % self.width:
+            self._blocks[-1, :, self.n_envs % self.width :] = self._parameters[-1][:, None]

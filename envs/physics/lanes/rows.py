@@ -1,0 +1,76 @@
+"""What lies in which row: of the workspace, of a body's parameters, of the constants and of the readings.
+
+The kernel sees W environments at once, each number of theirs a row of W lanes; outside it, an environment's numbers lie
+side by side. Literals, because numba compiles them in; an edit here renames the folder of compiled code.
+"""
+
+from __future__ import annotations
+
+# --- the workspace: rows of each link, then of the front's x and y, coordinates like a link's angle ---
+# World angle of the link (or place), its rate, its acceleration: what the state is made of.
+PLACE, SPEED, ACCEL = range(3)
+# Cosine, sine, and the force to cancel: moment about the link's front end, then along x and y.
+COS, SIN, BIAS_TURN, BIAS_X, BIAS_Y = range(3, 8)
+# What the sweep up leaves for the sweep down: share of the parent's acceleration, of the front's, and the rest.
+SHARE, BACK_X, BACK_Y, REST = range(8, 12)
+# The joint's limit: stiffness, reference acceleration, which side (+1 low, -1 high, 0 inside), whether it pushes.
+STIFF, WANTED, SIDE, PUSHES = range(12, 16)
+# Torque of the motor, of motor with spring and damping, and of the limit where it is held fixed.
+MOTOR, TORQUE, HELD = range(16, 19)
+# Derivatives of drag along, across and in rotation.
+DRAG_ALONG, DRAG_ACROSS, DRAG_TURN = range(19, 22)
+# RK4: place and speed at the start of the step, and their sums.
+PLACE_0, SPEED_0, PLACE_SUM, SPEED_SUM = range(22, 26)
+ROWS = 26
+
+# --- parameters of each link and of the joint at its front ---
+# From front end to the next joint, to the centre of mass, m; mass, kg; moment of inertia about the centre, kg m^2.
+LENGTH, CENTRE, MASS, INERTIA = range(4)
+# Drag along, across and in rotation: times speed squared, then times speed.
+SQUARE_ALONG, SQUARE_ACROSS, SQUARE_TURN, LINEAR_ALONG, LINEAR_ACROSS, LINEAR_TURN = range(4, 10)
+# Armature, kg m^2; limits between links, rad; a limit's inverse inertia, 1/(kg m^2); torque at full command, N m.
+ARMATURE, LOW, HIGH, INVERSE_WEIGHT, GEAR = range(10, 15)
+# Spring, N m/rad; angle between links where the joint's own is 0, rad; damping, N m s/rad; its implicit part; a torque
+# that is always there, N m; +1 where the frame of readings has its y axis along the link, -1 where against it.
+STIFFNESS, BEND, DAMPING, IMPLICIT_DAMPING, TORQUE_0, FACING = range(15, 21)
+# A force from outside on its centre, along the world's x and y, N, and a moment, N m.
+PUSH_X, PUSH_Y, PUSH_TURN = range(21, 24)
+PARAMETERS = 24
+# Of the whole body, after its links, m: the nose from the front, along and across the head; the front at angles 0.
+NOSE_ALONG, NOSE_ACROSS, ORIGIN_X, ORIGIN_Y = range(4)
+BODY_PARAMETERS = 4
+
+# --- constants, alike in every environment ---
+# Physics step, s; the head's world angle at heading 0, rad; armature of the root's slides, kg.
+STEP, TURN, ROOT_ARMATURE = range(3)
+# Limits: damping 1/s and stiffness 1/s^2 of the reference; impedance at the limit and at full width; 1 / width, 1/rad.
+REF_DAMPING, REF_STIFFNESS, IMPEDANCE_0, IMPEDANCE_1, PER_WIDTH = range(3, 8)
+# 1 where there may be forces from outside, else 0.
+IS_PUSHED = 8
+CONSTANTS = 9
+
+# --- ways to integrate ---
+EULER, EULER_DAMPED, IMPLICITFAST, RK4 = range(4)
+
+
+def n_readings(n_links: int) -> int:
+    """Return how many numbers are read of each environment; see `reading_slices`."""
+    return 2 * (n_links + 2) + 3 * n_links + 8
+
+
+def reading_slices(n_links: int) -> dict[str, slice]:
+    """Return where each reading lies in a row of readings."""
+    sizes = {
+        "qpos": n_links + 2,
+        "qvel": n_links + 2,
+        "link_velocity": 3 * n_links,
+        "com": 2,
+        "nose_pos": 2,
+        "head_x": 2,
+        "head_y": 2,
+    }
+    places, end = {}, 0
+    for name, size in sizes.items():
+        places[name] = slice(end, end + size)
+        end += size
+    return places
