@@ -56,6 +56,8 @@ class Train(_Spread):
     """Several bodies of one number of links, which the environments have in turn, in place of one."""
     arena: str | None = None
     """See `nervecord list arenas`; by default open space in the body's own medium."""
+    physics: str = "mujoco"
+    """What steps the bodies: mujoco, or lanes, many times as fast for planar chains."""
     task: str = "swim"
     """See `nervecord list tasks`."""
     seed: int = 0
@@ -97,6 +99,7 @@ class Train(_Spread):
             body=self.body,
             bodies=self.bodies,
             arena=self.arena,
+            physics=self.physics,
             task=self.task,
             seed=self.seed,
             steps=self.steps,

@@ -11,7 +11,7 @@ import sys
 import mujoco
 import numpy as np
 import pytest
-from nervecord.envs import VARIANTS, Simulation, make_body
+from nervecord.envs import VARIANTS, Arena, EnvBatch, MujocoBatch, SwimmerVectorEnv, XmlBody, make_body
 from nervecord.envs.physics.lanes import Lanes, absence_of_numba, read_chain, reason_not_covered, rows
 from nervecord.errors import InvalidBody, InvalidTask, MissingDependency, UnknownName
 
@@ -22,6 +22,7 @@ import numba
 from dense_chain import accelerations
 from nervecord.envs.physics.lanes import compiling, kernel
 from nervecord.vectors import as_rows
+from scaled import stretched
 
 VARIANT_BODIES = [f"swimmer6-{variant}" for variant in VARIANTS]
 FAST = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -46,7 +47,9 @@ def random_pose(rng, model, n, beyond=1.0):
 
 def altered(body, alter):
     """The body's model after `alter(spec)`."""
-    spec = make_body(body)._spec()
+    body, spec = make_body(body), mujoco.MjSpec()
+    body.add_to(spec)
+    Arena().add_to(spec, body.habitat)
     alter(spec)
     return spec.compile()
 
@@ -248,19 +251,17 @@ def test_hundred_links_stay_near_mj_step_whose_own_rounding_is_larger():
 
 @pytest.mark.parametrize("body", ["swimmer3", "swimmer6-long", "swimmer6-eel", "gymnasium-swimmer"])
 def test_readings_are_the_simulations(body):
-    simulation = Simulation(make_body(body), 3)
-    qpos, qvel = random_pose(np.random.default_rng(2), simulation.model, 3)
-    simulation.reset(np.arange(3), qpos[:, 2], qpos[:, 3:], [])
-    simulation.link_pos, simulation.link_angle  # noqa: B018  (bound at first use, current from then on)
-    simulation.qpos[:], simulation.qvel[:] = qpos, qvel
-    simulation.forward()
-    lanes = lanes_at(simulation.model, qpos, qvel)
-    header = simulation._sensors[:, :9].reshape(3, 3, 3)
+    physics = MujocoBatch(make_body(body), 3)
+    qpos, qvel = random_pose(np.random.default_rng(2), physics.model, 3)
+    physics.reset(np.arange(3), qpos[:, 2], qpos[:, 3:])
+    physics.set_state({**physics.get_state(), "qpos": qpos, "qvel": qvel})
+    lanes = lanes_at(physics.model, qpos, qvel)
+    axes, read = physics.read("head_axes"), physics.read
     for ours, theirs in (
-        (lanes.qpos, simulation.qpos), (lanes.qvel, simulation.qvel), (lanes.com, simulation.com),
-        (lanes.nose_pos, simulation.nose_pos), (lanes.link_velocity, simulation.body_velocities),
-        (lanes.head_x, header[:, 1, :2]), (lanes.head_y, header[:, 2, :2]), (lanes.gear, simulation.gear),
-        (lanes.link_pos, simulation.link_pos), (np.exp(1j * lanes.link_angle), np.exp(1j * simulation.link_angle)),
+        (lanes.qpos, qpos), (lanes.qvel, qvel), (lanes.com, read("com_pos")), (lanes.nose_pos, read("nose_pos")),
+        (lanes.link_velocity, read("link_vel")), (lanes.head_x, axes[:, 0]), (lanes.head_y, axes[:, 1]),
+        (lanes.gear, np.broadcast_to(physics.gear, lanes.gear.shape)), (lanes.link_pos, read("link_pos")),
+        (np.exp(1j * lanes.link_angle), np.exp(1j * read("link_angle"))),
     ):  # fmt: skip
         np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
@@ -271,13 +272,13 @@ def test_drawn_bodies_are_what_compiling_them_scaled_gives(body):
     rng = np.random.default_rng(3)
     names = ("link_mass", "link_length", "gear", "density", "viscosity")
     draws = {name: rng.uniform(0.5, 2, n) for name in names}
-    lanes = Lanes(body.compile(), n + 2, scaled=body.compile)
+    lanes = Lanes(body.compile(), n + 2, scaled=lambda **draw: stretched(body, draw))
     qpos, qvel = random_pose(rng, body.compile(), n + 2)
     lanes.reset(np.arange(n + 2), qpos, qvel)
     lanes.set(np.arange(1, n + 1), **draws)
     np.testing.assert_allclose(lanes.qpos, qpos, atol=1e-14)
     for env in range(n):
-        model = body.compile(**{name: draws[name][env] for name in names})
+        model = stretched(body, {name: draws[name][env] for name in names})
         np.testing.assert_allclose(lanes._parameters[env + 1], read_chain(model).parameters, rtol=1e-11, atol=1e-20)
         alone = lanes_at(model, qpos[env + 1 : env + 2], qvel[env + 1 : env + 2])
         np.testing.assert_allclose(lanes.nose_pos[env + 1], alone.nose_pos[0], atol=1e-14)
@@ -288,7 +289,7 @@ def test_drawn_bodies_are_what_compiling_them_scaled_gives(body):
 
 
 def test_without_fluid_motors_and_limits_cannot_move_the_centre_of_mass_or_turn_the_body():
-    model, rng = make_body("swimmer6").compile(density=0.0), np.random.default_rng(4)
+    model, rng = stretched(make_body("swimmer6"), {"density": 0.0}), np.random.default_rng(4)
     qpos, qvel = random_pose(rng, model, 5, beyond=1.3)
     lanes = lanes_at(model, qpos, qvel)
     angle, rate = (lanes.get_state()["state"][:, :6, column] for column in (0, 1))
@@ -411,7 +412,7 @@ def test_a_resumed_simulation_continues_bit_for_bit():
 def test_divergence_is_seen_at_the_control_step_of_mujoco_or_one_beside_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # MuJoCo writes its warning into a file of the working folder
     body = make_body("swimmer6")
-    model = body.compile(link_mass=1e-3, gear=3e7)
+    model = stretched(body, {"link_mass": 1e-3, "gear": 3e7})
     lanes, data = Lanes(model, 1), mujoco.MjData(model)
     ours = theirs = None
     bad = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
@@ -573,3 +574,95 @@ def test_sixty_random_steps_have_one_hash_for_every_way_to_integrate():
             lanes.step(ctrl, 15)
         found[name] = hashlib.sha256(lanes.get_state()["state"].tobytes()).hexdigest()[:16]
     assert found == HASHES
+
+
+# --- behind the interface of physics ---
+
+CHAIN_OF_TWO = """<mujoco><option timestep="0.005" density="1000"><flag contact="disable"/></option><worldbody>
+<body name="a"><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/><joint type="hinge" axis="0 0 1"/>
+<geom type="capsule" fromto="0 0 0 .2 0 0" size=".02"/>
+<body name="b"><joint name="j0" type="hinge" axis="0 0 1" limited="true" range="-60 60"/>
+<geom type="capsule" fromto="0 0 0 -.2 0 0" size=".02"/></body></body></worldbody><actuator>
+<motor joint="j0" gear="0.01" ctrllimited="true" ctrlrange="-1 1"/></actuator></mujoco>"""
+
+
+@pytest.mark.parametrize("task", ["swim", "navigate", "cueturn"])
+@pytest.mark.parametrize("body", ["swimmer6", "swimmer4-eel", "gymnasium-swimmer"])
+def test_environments_on_lanes_are_those_on_mujoco(task, body):
+    options = {"task": task, "body": body, "observe_time": True, "episode_steps": 60}
+    options["randomize"] = {"link_mass": (0.8, 1.2), "gear": (0.8, 1.2), "viscosity": (0.0, 0.05)}
+    ours, theirs = (SwimmerVectorEnv(5, physics=physics, **options) for physics in ("lanes", "mujoco"))
+    np.testing.assert_allclose(ours.reset(seed=2)[0], theirs.reset(seed=2)[0], atol=1e-9)
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        actions = rng.uniform(-1.2, 1.2, ours.action_space.shape)
+        mine, other = ours.step(actions), theirs.step(actions)
+        # At its default tolerance MuJoCo's solver of limits stops early, and is off by more than lanes are.
+        for one, two in zip(mine[:2], other[:2], strict=True):
+            np.testing.assert_allclose(one, two, atol=2e-3)
+        assert [each.tolist() for each in mine[2:4]] == [each.tolist() for each in other[2:4]]
+        torques = [env.batch.physics.read("motor_torque") for env in (ours, theirs)]
+        np.testing.assert_allclose(*torques, atol=1e-12)
+
+
+def test_an_environment_on_lanes_goes_on_from_its_state_and_from_a_pickle():
+    options = {"body": "swimmer4", "physics": "lanes", "episode_steps": 30, "randomize": {"link_length": (0.9, 1.1)}}
+    env = SwimmerVectorEnv(3, **options)
+    env.reset(seed=1)
+    rng = np.random.default_rng(0)
+    for _ in range(11):
+        env.step(rng.uniform(-1, 1, (3, 3)))
+    twin = pickle.loads(pickle.dumps(env))
+    third = SwimmerVectorEnv(
+        3, body="swimmer4", physics="lanes", episode_steps=30, randomize={"link_length": (0.9, 1.1)}
+    )
+    third.set_state(env.get_state())
+    for _ in range(30):
+        actions = rng.uniform(-1, 1, (3, 3))
+        steps = [each.step(actions)[:4] for each in (env, twin, third)]
+        for one, two, three in zip(*steps, strict=True):
+            assert np.array_equal(one, two)
+            assert np.array_equal(one, three)
+
+
+def test_a_body_on_lanes_that_runs_away_is_ended_with_its_last_observation():
+    env = EnvBatch("swim", 2, body="swimmer6", physics="lanes")
+    env.seed([0, 1])
+    before = env.reset(np.arange(2))
+    state = env.get_state()
+    state["physics"]["state"][1, :, 1] = 1e12
+    env.set_state(state)
+    env._last_observation = before
+    step = env.step(np.ones((2, 5)))
+    assert step.metrics["diverged"].tolist() == [False, True]
+    assert step.terminated.tolist() == [False, True]
+    assert np.array_equal(step.observation[1], before[1])
+    assert step.reward[1] == 0
+    assert env.reset(np.array([1]))[1].tolist() != before[1].tolist()
+    assert not env.step(np.ones((2, 5))).terminated.any()
+
+
+def test_mujocos_own_view_of_a_body_on_lanes():
+    env = EnvBatch("swim", 2, body="swimmer6", physics="lanes", randomize={"link_mass": (0.5, 2.0)})
+    env.seed([0, 1])
+    env.reset(np.arange(2))
+    model, data = env.physics.mujoco(1)
+    assert model.body_mass.sum() != make_body("swimmer6").compile().body_mass.sum()
+    np.testing.assert_allclose(data.subtree_com[1, :2], env.physics.read("com_pos")[1], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (["swimmer6", "swimmer6-heavy"], "several bodies stand in one batch"),
+        (
+            XmlBody.from_text("wide", CHAIN_OF_TWO.replace('ctrlrange="-1 1"', 'ctrlrange="-2 2"')),
+            "range is not -1 to 1",
+        ),
+    ],
+    ids=["several", "range"],
+)
+def test_a_body_that_lanes_do_not_step_is_one_line(body, said):
+    with pytest.raises(InvalidBody, match=said) as caught:
+        EnvBatch("swim", 2, body=body, physics="lanes")
+    assert "choose physics mujoco" in str(caught.value)

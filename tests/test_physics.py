@@ -14,6 +14,7 @@ from nervecord.envs import EnvBatch, MujocoBatch, SwimmerVectorEnv, XmlBody, mak
 from nervecord.envs.physics import QUANTITIES
 from nervecord.envs.physics.parameters import Parameters
 from nervecord.errors import InvalidBody, InvalidTask, UnknownName
+from scaled import stretched
 
 DERIVED = (
     "body_mass", "body_inertia", "body_ipos", "body_pos", "body_subtreemass", "body_invweight0", "dof_invweight0",
@@ -29,38 +30,6 @@ ODD = """<mujoco><option timestep="0.005" density="1000"/><worldbody><body name=
 <motor joint="j0" gear="0.01" ctrllimited="true" ctrlrange="-1 1"/>
 <motor joint="j1" gear="0.02" ctrllimited="true" ctrlrange="-1 1"/></actuator></mujoco>"""
 BOX = '<geom type="box" pos="-.1 0 0" size=".1 .02 .01" euler="0 0 20" density="700"/>'
-
-
-def stretched(body, draw):
-    """Compile a body whose spec is changed by hand: the long way round."""
-    spec = mujoco.MjSpec()
-    body.add_to(spec)
-    body.compile  # noqa: B018
-    spec.option.density, spec.option.viscosity = body.habitat.density, body.habitat.viscosity
-    length, mass = draw.get("link_length", 1.0), draw.get("link_mass", 1.0)
-    for link in spec.bodies[1:]:
-        if link.parent.name != "world":
-            link.pos = link.pos * length
-        for item in [*link.joints, *link.sites]:
-            item.pos = item.pos * length
-        for geom in link.geoms:
-            geom.pos, size = geom.pos * length, np.array(geom.size)
-            if not np.isnan(geom.fromto[0]):
-                geom.fromto = geom.fromto * length
-            elif geom.type in (mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER):
-                size[1] *= length
-            elif geom.type in (mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_ELLIPSOID):
-                size[np.argmax(size)] *= length
-            geom.size = size
-            if np.isnan(geom.mass):
-                geom.density *= mass
-            else:
-                geom.mass *= mass
-    for motor in spec.actuators:
-        motor.gear[0] *= draw.get("gear", 1.0)
-    spec.option.density *= draw.get("density", 1.0)
-    spec.option.viscosity = draw.get("viscosity", spec.option.viscosity)
-    return spec.compile()
 
 
 BODIES = {

@@ -49,7 +49,7 @@ class MujocoBatch(Physics):
         self.arena = arena or Arena()
         self._models = [body.compile(arena=self.arena) for body in self.bodies]
         self.model = self._models[0]
-        self.n_substeps = _substeps(self.body, self.model)
+        self.n_substeps = substeps_of(self.body, self.model)
         self._parts = self.body.parts
         self._parameters = [Parameters(body, model) for body, model in zip(self.bodies, self._models, strict=True)]
         self._which = np.arange(n_envs) % len(self.bodies)
@@ -257,7 +257,12 @@ class MujocoBatch(Physics):
         self.set_state(state["state"])
 
 
-def _substeps(body: Body, model: mujoco.MjModel) -> int:
+def substeps_of(body: Body, model: mujoco.MjModel) -> int:
+    """Return how many physics steps a control step is.
+
+    Raises:
+        InvalidBody: no whole number.
+    """
     n_substeps = round(body.control_dt / model.opt.timestep) if model.opt.timestep > 0 else 0
     if not n_substeps or abs(n_substeps * model.opt.timestep - body.control_dt) > 1e-9:
         raise InvalidBody(

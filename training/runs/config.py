@@ -42,7 +42,7 @@ class RunConfig:
         bodies: bodies that the environments have in turn, of one number of links, in place of `body`, which is then
             the first of them.
         arena: what is around the body: a name, or an `Arena`; None is open space in the body's own medium.
-        physics: what steps the bodies, "mujoco".
+        physics: what steps the bodies, "mujoco" or "lanes"; see `EnvBatch`.
         task: its name; see `TASKS`.
         seed: from which every random number of the run comes.
         steps: environment steps to train for; whole generations or rollouts are run.

@@ -1,0 +1,172 @@
+"""Chains in vector instructions behind the interface of `Physics`: MuJoCo's equations, many times as fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import mujoco
+import numpy as np
+from jaxtyping import Float, Int
+from mujoco import MjData, MjModel
+
+from ...errors import InvalidBody, UnknownName
+from ..arenas.arena import Arena
+from ..bodies.body import Body
+from .lanes import Lanes
+from .mujoco_batch import MujocoBatch, substeps_of
+from .physics import PARAMETERS, QUANTITIES, Physics
+
+
+class LanePhysics(Physics):
+    """`n_envs` copies of a planar chain, stepped side by side in vector instructions; see `Physics` and `Lanes`.
+
+    Args:
+        bodies: a body; lanes do not step several in turn.
+        n_envs: how many environments.
+        arena: what is around them.
+        n_threads: threads for 64 environments and more; 0 is one, the caller's own.
+
+    Raises:
+        InvalidBody: lanes do not cover the body; says why.
+        MissingDependency: numba is missing or broken.
+    """
+
+    def __init__(
+        self, bodies: Body | Sequence[Body], n_envs: int, arena: Arena | None = None, n_threads: int = 0
+    ) -> None:
+        self.bodies = (bodies,) if isinstance(bodies, Body) else tuple(bodies)
+        self.body, self.n_envs, self.n_threads, self.arena = self.bodies[0], n_envs, n_threads, arena or Arena()
+        if reason := _reason_not_covered(self.bodies):
+            raise InvalidBody(f"the physics of lanes does not cover {self.body.name}: {reason}; choose physics mujoco")
+        self.model = self.body.compile(arena=self.arena)
+        self.n_substeps = substeps_of(self.body, self.model)
+        self._lanes = Lanes(self.model, n_envs, n_threads or 1, scaled=self._scaled)
+        self._actions = np.zeros((n_envs, self.body.n_joints))
+        self._set: dict[str, np.ndarray] = {}
+        self._everyone = np.arange(n_envs)
+        self.diverged = np.zeros(n_envs, bool)
+        self._readers = self._make_readers()
+
+    def _make_readers(self) -> dict[str, Callable[[], np.ndarray]]:
+        lanes = self._lanes
+        readers: dict[str, Callable[[], np.ndarray]] = {
+            "joint_pos": lambda: lanes.qpos[:, 3:],
+            "joint_vel": lambda: lanes.qvel[:, 3:],
+            "heading": lambda: lanes.qpos[:, 2],
+            "root_vel": lambda: lanes.qvel[:, :3],
+            "link_pos": lambda: lanes.link_pos,
+            "link_angle": lambda: lanes.link_angle,
+            "link_vel": lambda: lanes.link_velocity,
+            "com_pos": lambda: lanes.com,
+            "nose_pos": lambda: lanes.nose_pos,
+            "head_axes": lambda: np.stack([lanes.head_x, lanes.head_y], axis=1),
+            "motor_torque": lambda: np.clip(self._actions, -1.0, 1.0) * lanes.gear,
+        }
+        assert readers.keys() == QUANTITIES.keys()
+        return readers
+
+    def read(self, name: str) -> Float[np.ndarray, "envs ..."]:
+        """Return a quantity of every environment; see `Physics.read`."""
+        if name not in self._readers:
+            raise UnknownName("quantity", name, QUANTITIES)
+        return self._readers[name]()
+
+    def reset(
+        self,
+        ids: Int[np.ndarray, " some"],
+        heading: Float[np.ndarray, " some"],
+        joint_pos: Float[np.ndarray, "some joints"],
+    ) -> None:
+        """Put some environments at rest; see `Physics.reset`."""
+        qpos = np.zeros((len(ids), 3 + self.body.n_joints))
+        qpos[:, 2], qpos[:, 3:] = heading, joint_pos
+        self._lanes.reset(ids, qpos)
+        self._actions[ids] = 0.0
+        self.diverged[ids] = False
+
+    def act(self, actions: Float[np.ndarray, "envs joints"]) -> None:
+        """Set the motors' commands; see `Physics.act`."""
+        self._actions[:] = actions
+
+    def step(self, ids: Int[np.ndarray, " some"] | None = None) -> None:
+        """Advance by one control step; see `Physics.step`."""
+        actions = self._actions if ids is None else self._actions[ids]
+        self._lanes.step(actions, self.n_substeps, ids)
+        self.diverged |= self._lanes.diverged
+
+    def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
+        """Give some environments parameters of their own; see `Physics.set`."""
+        for name in values:
+            if name not in PARAMETERS:
+                raise UnknownName("parameter", name, PARAMETERS)
+        for name in self._set.keys() | values.keys():
+            own = np.full(self.n_envs, self.model.opt.viscosity if name == "viscosity" else 1.0)
+            self._set.setdefault(name, own)[ids] = values.get(name, own[ids])
+        self._lanes.set(ids, **{name: column[ids] for name, column in self._set.items()})
+
+    def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:
+        """Set the velocity of one body's root; see `Physics.push`."""
+        state = self._lanes.get_state(np.array([index]))
+        state["state"][0, -2:, 1] = velocity
+        self._lanes.set_state(state, np.array([index]))
+
+    def get_state(self) -> dict[str, Any]:
+        """Return copies of everything that the future depends on."""
+        return {**self._lanes.get_state(), "actions": self._actions.copy(), "has_diverged": self.diverged.copy()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that `get_state` returned, bit for bit.
+
+        Raises:
+            InvalidBody: the state is of another physics.
+        """
+        if "state" not in state:
+            raise InvalidBody(
+                "the state is of the physics of MuJoCo, and lanes cannot go on from it; choose physics mujoco"
+            )
+        self._lanes.set_state(state)
+        self._set = {name: np.array(state[name]) for name in PARAMETERS}
+        self._actions[:] = state["actions"]
+        self.diverged[:] = state["has_diverged"]
+
+    def mujoco(self, index: int) -> tuple[MjModel, MjData]:
+        """Return the model and the data that MuJoCo has for one environment; see `Physics.mujoco`."""
+        model = self._scaled(**{name: float(column[index]) for name, column in self._set.items()})
+        data = MjData(model)
+        data.qpos[:], data.qvel[:] = self._lanes.qpos[index], self._lanes.qvel[index]
+        data.ctrl[:] = self._actions[index]
+        mujoco.mj_forward(model, data)
+        return model, data
+
+    def close(self) -> None:
+        """End the threads."""
+        self._lanes.close()
+
+    def _scaled(self, **parameters: float) -> MjModel:
+        physics = MujocoBatch(self.body, 1, self.arena, 1)
+        if parameters:
+            physics.set(np.array([0]), {name: np.array([value]) for name, value in parameters.items()})
+        return physics.mujoco(0)[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {name: self.__dict__[name] for name in ("bodies", "n_envs", "n_threads", "arena")}
+        return {"kept": kept, "state": self.get_state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["kept"])  # type: ignore[misc]
+        self.set_state(state["state"])
+
+
+def _reason_not_covered(bodies: Sequence[Body]) -> str:
+    """Say what lanes cannot do of what MuJoCo can; a model's own reasons are those of `reason_not_covered`."""
+    parts = bodies[0].parts
+    if len(bodies) > 1:
+        return "several bodies stand in one batch"
+    if parts.plane != (0, 1):
+        return "its plane is not that of x and y"
+    if {parts.turn_sign, *parts.slide_signs, *parts.joint_signs} != {1}:
+        return "an axis points backwards"
+    if set(parts.action_scale) - {1.0} or set(parts.action_offset) - {0.0}:
+        return "a motor's range is not -1 to 1"
+    return ""
