@@ -29,7 +29,7 @@ _BODY, _JOINTS, _SUBSTEPS, _THREADS = "swimmer6", 5, 15, 2
 _GYMNASIUM = "gymnasium-swimmer"  # 3 links, and 4 physics steps of 10 ms a step, by RK4
 _STEPS = 40_000  # environment steps per measurement
 # What a row's name says, and the module that the row needs. Gymnasium's MuJoCo environments import imageio.
-_PEERS = {"EnvPool": "envpool", "dm_control": "dm_control", "gymnasium Swimmer": "imageio"}
+_PEERS = {"on lanes": "numba", "EnvPool": "envpool", "dm_control": "dm_control", "gymnasium Swimmer": "imageio"}
 
 
 def speed(repeats: int = 3) -> list[dict[str, Any]]:
@@ -44,6 +44,8 @@ def speed(repeats: int = 3) -> list[dict[str, Any]]:
     for n_envs in (64, 256):
         cases[f"vector environment, {n_envs}"] = partial(_vector, n_envs)
         cases[f"SB3 vector environment, {n_envs}"] = partial(_sb3, n_envs)
+    for n_envs in (256, 1024):
+        cases[f"vector environment on lanes, {n_envs}"] = partial(_vector, n_envs, physics="lanes")
     for n_envs in (64, 256):
         cases[f"EnvPool SwimmerSwimmer6-v1, {n_envs}"] = partial(_envpool, n_envs)
     cases |= {
@@ -105,6 +107,12 @@ def as_text(rows: list[dict[str, Any]]) -> str:
 
 def _ratios(rates: dict[str, float], cores: int) -> list[dict[str, Any]]:
     pairs = {
+        "vector 256 on lanes / vector 256": ("vector environment on lanes, 256", "vector environment, 256", 1),
+        "vector 256 on lanes / EnvPool 256": (
+            "vector environment on lanes, 256",
+            "EnvPool SwimmerSwimmer6-v1, 256",
+            1,
+        ),
         "vector 256 / EnvPool 256": ("vector environment, 256", "EnvPool SwimmerSwimmer6-v1, 256", 1),
         "vector 256 per core / dm_control": ("vector environment, 256", "dm_control", cores),
         "single / dm_control": ("single environment", "dm_control", 1),
@@ -118,13 +126,13 @@ def _ratios(rates: dict[str, float], cores: int) -> list[dict[str, Any]]:
     return [
         {"name": name, "ratio": round(rates[ours] / share / rates[theirs], 2)}
         for name, (ours, theirs, share) in pairs.items()
-        if theirs in rates
+        if theirs in rates and ours in rates
     ]
 
 
 def _timed(step: Callable[[np.ndarray], Any], n_envs: int, shape: tuple[int, ...]) -> float:
     """Return environment steps per second of `step` under random actions."""
-    rounds = max(_STEPS // max(n_envs, 10), 1)
+    rounds = max(_STEPS // max(n_envs, 10), 20)
     actions = np.random.default_rng(0).uniform(-1, 1, (rounds, *shape))
     begin = time.perf_counter()
     for action in actions:
@@ -144,8 +152,8 @@ def _limit() -> float:
     return _timed(step, 1, (_JOINTS,))
 
 
-def _vector(n_envs: int, body: str = _BODY) -> float:
-    env = SwimmerVectorEnv(n_envs, body=body, n_threads=_THREADS)
+def _vector(n_envs: int, body: str = _BODY, physics: str = "mujoco") -> float:
+    env = SwimmerVectorEnv(n_envs, body=body, n_threads=_THREADS, physics=physics)
     env.reset(seed=0)
     rate = _timed(env.step, n_envs, env.action_space.shape or ())
     env.close()
