@@ -8,7 +8,8 @@ import matplotlib as mpl
 import pytest
 from nervecord.circuits import CIRCUITS
 from nervecord.cli.main import main
-from nervecord.envs.bodies import swimmers as bodies
+from nervecord.envs import ARENAS, SENSES, TASKS
+from nervecord.envs.bodies import registry as bodies
 from nervecord.training.probes import PROBES
 
 ROOT = Path(__file__).parents[1]
@@ -64,7 +65,7 @@ def run_shell(text: str) -> None:
 @pytest.fixture
 def _as_before():
     """Forget what a page registered."""
-    kept = [(known, known.working()) for known in (CIRCUITS, bodies._registered, PROBES)]
+    kept = [(known, known.working()) for known in (CIRCUITS, bodies._registered, PROBES, ARENAS, SENSES, TASKS)]
     mpl.use("agg")
     yield
     for known, before in kept:
@@ -96,7 +97,7 @@ def test_no_page_is_a_heading_alone(page):
     assert len([line for line in lines if line.strip() and not line.startswith("#")]) >= 1
 
 
-def test_the_built_concepts_page_defines_six_nouns(tmp_path):
+def test_the_built_concepts_page_defines_its_nouns(tmp_path):
     pytest.importorskip("mkdocs", reason='pip install "nervecord[docs]"')
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
@@ -105,7 +106,7 @@ def test_the_built_concepts_page_defines_six_nouns(tmp_path):
     build(load_config(str(ROOT / "mkdocs.yml"), plugins=[], strict=False, site_dir=str(tmp_path)))
     page = (tmp_path / "concepts" / "index.html").read_text()
     nouns = re.findall(r"<dt><strong>(\w+)</strong></dt>", page)
-    assert nouns == ["Body", "Task", "Layout", "Circuit", "Run", "Recording"]
+    assert nouns == ["Body", "Arena", "Task", "Layout", "Circuit", "Run", "Recording"]
 
 
 def bare_commands(text: str) -> list[str]:
