@@ -227,9 +227,16 @@ class Bench(Command):
     scale: bool = False
     """What spreading costs instead: populations on workers, sweeps, checkpoints."""
 
+    lanes: bool = False
+    """Physics alone instead: lanes beside mj_step at 3 to 100 links."""
+
     def run(self) -> Any:
         """Measure, and return the table."""
-        from ..benchmarks import ppo, scale, speed
+        from ..benchmarks import lanes, ppo, scale, speed
+
+        if self.lanes:
+            rows = lanes.lanes_speed(self.repeats)
+            return rows if self.json else lanes.as_text(rows)
 
         if self.scale:
             rows = scale.scale(self.repeats)

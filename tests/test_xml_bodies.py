@@ -13,10 +13,12 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nervecord.envs import XmlBody
+from nervecord.envs import MujocoBatch, SwimmerEnv, SwimmerVectorEnv, XmlBody
 from nervecord.errors import InvalidBody
+from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 MOTOR = '<motor joint="{joint}" gear="4e-4" ctrlrange="-1 1"/>'
@@ -583,3 +585,43 @@ def test_numbers_are_read_the_same_where_decimals_have_commas(tmp_path):
     )  # fmt: skip
     model = compiled(XmlBody.from_file(tmp_path / "x.xml"))
     assert done.stdout == f"{model.opt.timestep} {model.jnt_range[3:].tolist()} {model.actuator_gear[0, 0]}\n"
+
+
+@pytest.mark.parametrize("task", ["swim", "navigate"])
+def test_a_half_cheetah_passes_the_checks_of_a_swimmer(task):
+    body = XmlBody.from_file(ASSETS / "half_cheetah.xml", 0.05)
+    env = SwimmerEnv(task, body=body)
+    check_env(env, skip_render_check=True)
+    check_env_sb3(env)
+    vector = SwimmerVectorEnv(3, task, body=body, episode_steps=20)
+    singles = [SwimmerEnv(task, body=body, episode_steps=20) for _ in range(3)]
+    expected = [single.reset(seed=3 + index)[0] for index, single in enumerate(singles)]
+    assert np.array_equal(vector.reset(seed=3)[0], expected)
+    rng = np.random.default_rng(0)
+    for step in range(15):
+        actions = rng.uniform(-1, 1, (3, 6))
+        stepped, one = (
+            vector.step(actions),
+            [single.step(action) for single, action in zip(singles, actions, strict=True)],
+        )
+        assert np.array_equal(stepped[0], [each[0] for each in one])
+        assert np.array_equal(stepped[1], [each[1] for each in one])
+        vector = pickle.loads(pickle.dumps(vector)) if step == 7 else vector
+    assert SwimmerEnv(task, body=body, render_mode="rgb_array").render() is not None
+
+
+def test_a_half_cheetah_moves_as_in_gymnasiums_own_model():
+    body = XmlBody.from_file(ASSETS / "half_cheetah.xml", 0.05)
+    physics, model = MujocoBatch(body, 1), mujoco.MjModel.from_xml_path(str(ASSETS / "half_cheetah.xml"))
+    data, seen, rng = mujoco.MjData(model), mujoco.MjData(model), np.random.default_rng(0)
+    physics.reset(np.array([0]), np.zeros(1), np.zeros((1, 6)))
+    for _ in range(100):
+        action = rng.uniform(-1, 1, 6)
+        physics.act(action[None])
+        physics.step()
+        data.ctrl[:] = -action  # a positive action of ours turns a joint counter-clockwise, where gymnasium's y axis is
+        mujoco.mj_step(model, data, 5)
+        assert np.allclose(physics.read("joint_pos")[0], -data.qpos[3:], atol=1e-9)
+        seen.qpos[:] = data.qpos
+        mujoco.mj_fwdPosition(model, seen)
+        assert np.allclose(physics.read("com_pos")[0], seen.subtree_com[1, [0, 2]], atol=1e-9)
