@@ -105,7 +105,8 @@ class MujocoBatch(Physics):
         in_plane = _slice(plane)
         nose, x_axis, y_axis = (int(model.sensor(name).adr[0]) for name in ("nose_pos", "head_x", "head_y"))
         first = int(model.sensor("velocity_0").adr[0])
-        link_vel = sensors[:, first : first + 6 * len(parts.links)].reshape(self.n_envs, -1, 6)
+        # Taking columns is several times as fast as indexing the last axis by a list.
+        link_vel = (first + 6 * np.arange(len(parts.links))[:, None] + np.array(_IN_PLANE)).ravel()
         all_plus, root_plus = bool((self._signs > 0).all()), bool((root_signs > 0).all())
 
         def angles(axes: np.ndarray) -> np.ndarray:
@@ -120,7 +121,7 @@ class MujocoBatch(Physics):
             "root_vel": lambda: qvel[:, root_dofs] if root_plus else qvel[:, root_dofs] * root_signs,
             "link_pos": lambda: bind("xipos")[:, links][..., in_plane],
             "link_angle": lambda: angles(bind("site_xmat")),
-            "link_vel": lambda: link_vel[:, :, _IN_PLANE],
+            "link_vel": lambda: sensors.take(link_vel, axis=1).reshape(self.n_envs, -1, 3),
             "com_pos": lambda: com[:, root, in_plane],
             "nose_pos": lambda: sensors[:, nose : nose + 3][:, in_plane],
             "head_axes": lambda: np.stack(
