@@ -237,7 +237,7 @@ class MujocoBatch(Physics):
 
     def close(self) -> None:
         """Free the native threads."""
-        for name in ("_batch", "_readers", "_ctrl", "_qpos"):
+        for name in ("_batch", "_readers", "_current", "_ctrl", "_qpos"):
             self.__dict__.pop(name, None)
 
     def _state_names(self) -> list[str]:
