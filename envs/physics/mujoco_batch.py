@@ -175,7 +175,7 @@ class MujocoBatch(Physics):
         # MuJoCo computes sensors before it integrates; stage VEL brings them to the new state for free.
         self._batch.step(ids, self.n_substeps, int(mujoco.mjtStage.mjSTAGE_VEL))
         self._current.clear()
-        if self._batch.warning[..., 1].sum() != self._n_warnings:
+        if self._batch.warning.tobytes() != self._all_warnings:
             warned = self._divergences()
             # MuJoCo has put these back to their reference pose by itself.
             self.diverged |= (warned != self._warned).any(axis=1)
@@ -244,10 +244,9 @@ class MujocoBatch(Physics):
         return [name for name in _STATE if name in _ALWAYS or self._batch.bind(name).size]
 
     def _divergences(self) -> np.ndarray:
-        """Return how often MuJoCo warned of each kind of divergence, and note how many warnings there are in all."""
-        counts = self._batch.warning[..., 1]
-        self._n_warnings = int(counts.sum())
-        return np.array(counts[:, _DIVERGED])
+        """Return how often MuJoCo warned of each kind of divergence, and note all warnings that there are."""
+        self._all_warnings = self._batch.warning.tobytes()
+        return np.array(self._batch.warning[:, _DIVERGED, 1])
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: self.__dict__[name] for name in ("bodies", "n_envs", "n_threads", "arena")}
