@@ -118,6 +118,8 @@ def evaluate_agent(
     running = np.arange(batch.n_envs)
     ends: dict[str, Float[np.ndarray, " envs"]] = {}
     for step in progress_bar(range(batch.episode_steps), desc="evaluate", unit="step", disable=not progress):
+        if not len(running):
+            break
         if interventions:
             intervene(agent, interventions, step)
         actions, state = agent.predict(observation, state, start, deterministic=True)
@@ -128,8 +130,6 @@ def evaluate_agent(
         for name, values in stepped.metrics.items() if len(ended) else ():
             ends.setdefault(name, np.zeros(batch.n_envs))[ended] = values[ended]
         running = np.setdiff1d(running, ended, assume_unique=True)
-        if not len(running):
-            break
     diverged = ends.pop("diverged").astype(bool)
     if diverged.any():
         _log.warning(

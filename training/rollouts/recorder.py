@@ -86,6 +86,8 @@ def record_agent(
             kept[name][step, running] = np.asarray(value)[running]
 
     for step in progress_bar(range(steps), desc="record", unit="step", disable=not progress):
+        if not len(running):
+            break
         if interventions:
             intervene(agent, interventions, step)
         keep(
@@ -108,8 +110,6 @@ def record_agent(
         ended = (stepped.terminated | stepped.truncated)[running]
         lengths[running[ended]] = step + 1
         running = running[~ended]
-        if not len(running):
-            break
     longest = int(lengths.max())
     arrays: dict[str, Any] = {name: values[:longest].swapaxes(0, 1) for name, values in kept.items()}
     return Recording(
