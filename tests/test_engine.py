@@ -68,7 +68,9 @@ def test_a_missing_ray_names_its_install(monkeypatch):
 
 def test_a_sweep_on_ray_is_the_sweep_here_although_a_worker_is_killed(tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")
-    plan = Sweep(BASE, {"seed": [0, 1], "circuit_options": [{}, {"init": "uniform"}]}, episodes=2)
+    # Long enough that there is a middle, on a busy machine too.
+    base = {**BASE, "steps": 16_000}
+    plan = Sweep(base, {"seed": [0, 1], "circuit_options": [{}, {"init": "uniform"}]}, episodes=2)
     here = sweep(plan, tmp_path / "here", workers=2, progress=False)
     killed = []
 
