@@ -149,14 +149,6 @@ class LanePhysics(Physics):
             physics.set(np.array([0]), {name: np.array([value]) for name, value in parameters.items()})
         return physics.mujoco(0)[0]
 
-    def __getstate__(self) -> dict[str, Any]:
-        kept = {name: self.__dict__[name] for name in ("bodies", "n_envs", "n_threads", "arena")}
-        return {"kept": kept, "state": self.get_state()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state["kept"])  # type: ignore[misc]
-        self.set_state(state["state"])
-
 
 def _reason_not_covered(bodies: Sequence[Body]) -> str:
     """Say what lanes cannot do of what MuJoCo can; a model's own reasons are those of `reason_not_covered`."""

@@ -248,14 +248,6 @@ class MujocoBatch(Physics):
         self._all_warnings = self._batch.warning.tobytes()
         return np.array(self._batch.warning[:, _DIVERGED, 1])
 
-    def __getstate__(self) -> dict[str, Any]:
-        kept = {name: self.__dict__[name] for name in ("bodies", "n_envs", "n_threads", "arena")}
-        return {"kept": kept, "state": self.get_state()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state["kept"])  # type: ignore[misc]
-        self.set_state(state["state"])
-
 
 def substeps_of(body: Body, model: mujoco.MjModel) -> int:
     """Return how many physics steps a control step is.

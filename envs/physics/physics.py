@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ..arenas.arena import Arena
 from ..bodies.body import Body
 
 # What can be read, with its shape for each environment, and its unit.
@@ -36,13 +37,19 @@ class Physics(ABC):
     Everything is read and set by name. `ids` are numbers of environments, from 0; None means all.
 
     Attributes:
-        body: the body of every environment.
-        n_envs: how many.
+        body: the body of every environment, the first of `bodies`.
+        bodies: what the environments have in turn.
+        n_envs: how many environments.
+        n_threads: as asked for.
+        arena: what is around the bodies.
         diverged: which environments became unstable since their last reset; what is read of them means nothing.
     """
 
     body: Body
+    bodies: tuple[Body, ...]
     n_envs: int
+    n_threads: int
+    arena: Arena
     diverged: Bool[np.ndarray, " envs"]
 
     @abstractmethod
@@ -102,3 +109,11 @@ class Physics(ABC):
     @abstractmethod
     def close(self) -> None:
         """Free native threads and memory."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {name: self.__dict__[name] for name in ("bodies", "n_envs", "n_threads", "arena")}
+        return {"kept": kept, "state": self.get_state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["kept"])  # type: ignore[misc]
+        self.set_state(state["state"])
