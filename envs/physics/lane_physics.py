@@ -97,12 +97,7 @@ class LanePhysics(Physics):
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Give some environments parameters of their own; see `Physics.set`."""
-        for name in values:
-            if name not in PARAMETERS:
-                raise UnknownName("parameter", name, PARAMETERS)
-        for name in self._set.keys() | values.keys():
-            own = np.full(self.n_envs, self.model.opt.viscosity if name == "viscosity" else 1.0)
-            self._set.setdefault(name, own)[ids] = values.get(name, own[ids])
+        self._remember(ids, values, np.full(self.n_envs, self.model.opt.viscosity))
         self._lanes.set(ids, **{name: column[ids] for name, column in self._set.items()})
 
     def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:

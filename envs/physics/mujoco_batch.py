@@ -17,7 +17,7 @@ from ...errors import InvalidBody, UnknownName
 from ..arenas.arena import Arena
 from ..bodies.body import Body
 from .parameters import Parameters
-from .physics import PARAMETERS, QUANTITIES, Physics
+from .physics import QUANTITIES, Physics
 
 # The whole state of an integration (mjSTATE_INTEGRATION); what a model does not have is empty.
 _STATE = ("time", "qpos", "qvel", "act", "history", "qacc_warmstart", "ctrl", "qfrc_applied", "xfrc_applied",
@@ -183,12 +183,7 @@ class MujocoBatch(Physics):
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Give some environments parameters of their own; see `Physics.set`."""
-        for name in values:
-            if name not in PARAMETERS:
-                raise UnknownName("parameter", name, PARAMETERS)
-        for name in self._set.keys() | values.keys():
-            own = np.array([model.opt.viscosity if name == "viscosity" else 1.0 for model in self._models])[self._which]
-            self._set.setdefault(name, own.copy())[ids] = values.get(name, own[ids])
+        self._remember(ids, values, np.array([model.opt.viscosity for model in self._models])[self._which])
         derives = False
         for which, parameters in enumerate(self._parameters):
             some = ids[self._which[ids] == which]

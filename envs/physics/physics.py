@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ...errors import UnknownName
 from ..arenas.arena import Arena
 from ..bodies.body import Body
 
@@ -50,6 +51,7 @@ class Physics(ABC):
     n_envs: int
     n_threads: int
     arena: Arena
+    _set: dict[str, np.ndarray]
     diverged: Bool[np.ndarray, " envs"]
 
     @abstractmethod
@@ -89,6 +91,24 @@ class Physics(ABC):
             UnknownName: no such parameter.
             InvalidBody: a parameter that this body does not have.
         """
+
+    def _remember(
+        self,
+        ids: Int[np.ndarray, " some"],
+        values: Mapping[str, Float[np.ndarray, " some"]],
+        viscosity: Float[np.ndarray, " envs"],
+    ) -> None:
+        """Put parameters into `_set`, a column each; what is not named goes back to what the bodies were built with.
+
+        Raises:
+            UnknownName: no such parameter.
+        """
+        for name in values:
+            if name not in PARAMETERS:
+                raise UnknownName("parameter", name, PARAMETERS)
+        for name in self._set.keys() | values.keys():
+            own = viscosity if name == "viscosity" else np.ones(self.n_envs)
+            self._set.setdefault(name, own.copy())[ids] = values.get(name, own[ids])
 
     @abstractmethod
     def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:
