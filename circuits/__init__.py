@@ -3,7 +3,7 @@
 from .connectome.circuit import Connectome
 from .connectome.files import load_graph
 from .connectome.graph import Cell, Contact, Graph, ladder
-from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, load_weights
+from .contract import Circuit, Facts, Neuron, Pins, State, Synapse, Wiring, load_weights
 from .ctm.circuit import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
@@ -16,7 +16,7 @@ from .ncap.plus import NCAPPlus
 from .ncp.cfc import CfC
 from .ncp.ltc import LTC
 from .recurrent import RecurrentCircuit, UnitCircuit, with_rank
-from .registry import CIRCUITS, circuit_names, make_circuit, register_circuit
+from .registry import CIRCUITS, circuit_facts, circuit_names, make_circuit, register_circuit
 
 __all__ = [
     "CIRCUITS",
@@ -33,6 +33,7 @@ __all__ = [
     "Circuit",
     "Connectome",
     "Contact",
+    "Facts",
     "Graph",
     "NCAPPlus",
     "Navigator",
@@ -43,6 +44,7 @@ __all__ = [
     "Synapse",
     "UnitCircuit",
     "Wiring",
+    "circuit_facts",
     "circuit_names",
     "ladder",
     "load_graph",

@@ -16,6 +16,21 @@ from ..errors import CircuitMismatch
 State = dict[str, Shaped[Tensor, "batch ..."]]
 Role = Literal["sensor", "inter", "motor", "oscillator", "muscle"]
 Side = Literal["d", "v"]
+Memory = Literal["none", "clock", "recurrent"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a circuit is, known before an agent is built around it.
+
+    Attributes:
+        is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
+        memory: "none" keeps no state, "clock" one that no weight moves and that the time could replace, "recurrent"
+            one that learning needs gradients through.
+    """
+
+    is_bounded: bool
+    memory: Memory
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from ..errors import CircuitMismatch, UnknownName
 from ..registry import Registry
 from .connectome.circuit import Connectome
-from .contract import Circuit
+from .contract import Circuit, Facts
 from .ctm.circuit import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
@@ -108,6 +108,26 @@ def make_circuit(
                 f"(by default {known.default!r}); options: {', '.join(sorted(entry.options))}"
             )
     return entry.build(senses, n_motors, rng=rng, **options)
+
+
+def circuit_facts(
+    name: str, senses: Mapping[str, int], n_motors: int, options: Mapping[str, Any] | None = None
+) -> Facts:
+    """Return what the circuit of that name and these options is.
+
+    Args:
+        name: of the circuit.
+        senses: size of each sense that the environment's observation offers.
+        n_motors: how many motors it drives.
+        options: the circuit's own.
+
+    Raises:
+        UnknownName, CircuitMismatch: as `make_circuit`.
+    """
+    circuit = make_circuit(name, senses, n_motors, options, torch.Generator().manual_seed(0))
+    if circuit.is_recurrent:
+        return Facts(circuit.is_bounded, "recurrent")
+    return Facts(circuit.is_bounded, "clock" if circuit.initial_state(1) else "none")
 
 
 def circuit_names() -> dict[str, str]:
