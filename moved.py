@@ -13,6 +13,12 @@ from typing import Any
 
 # Old module to the new ones that hold what was in it, first found first taken. Below "nervecord.", both sides.
 MOVED: dict[str, tuple[str, ...]] = {
+    "agents.es": ("agents.sb3.algorithms",),
+    "agents.cmaes": ("agents.sb3.algorithms",),
+    "agents.foreign": ("agents.sb3.zip_files",),
+    "agents.off_policy": ("agents.sb3.off_policy",),
+    "agents.policy": ("agents.sb3.policies", "agents.agent"),
+    "agents.ppo": ("agents.sb3.algorithms", "agents.algorithms.ppo"),
     "circuits.toolbox": ("circuits.connectome.toolbox",),
     "envs.bits": ("envs.tasks.bits",),
     "envs.sb3_vec_env": ("envs.sb3_env",),

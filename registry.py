@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from importlib import metadata
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from .errors import BrokenPlugin
 
 Value = TypeVar("Value")
+
+
+class Line(NamedTuple):
+    """One of this package's own, imported when its name is first looked up.
+
+    Attributes:
+        where: "package.module:name", as in an entry point.
+        doc: its line for listings, which then import nothing.
+    """
+
+    where: str
+    doc: str
 
 
 class Registry(MutableMapping[str, Value], Generic[Value]):
@@ -19,15 +31,21 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
     Args:
         group: of the entry points, such as "nervecord.bodies".
         held: what is known from the start.
-        adopt: makes a value of what an entry point holds, called with it and its name; by default it is one.
+        adopt: makes a value of what an entry point or a line names, called with it and its name; by default it is one.
+        lines: what this package brings, to be imported when it is needed.
     """
 
     def __init__(
-        self, group: str, held: dict[str, Value] | None = None, adopt: Callable[[Any, str], Value] | None = None
+        self,
+        group: str,
+        held: dict[str, Value] | None = None,
+        adopt: Callable[[Any, str], Value] | None = None,
+        lines: Mapping[str, Line] | None = None,
     ) -> None:
         self.group = group
         self._held = dict(held or {})
         self._adopt = adopt
+        self._lines = dict(lines or {})
         self._entry_points: dict[str, metadata.EntryPoint] | None = None
 
     def __getitem__(self, name: str) -> Value:
@@ -56,7 +74,7 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
         return name in self._held or name in self._found()
 
     def __iter__(self) -> Iterator[str]:
-        yield from dict.fromkeys((*self._held, *self._found()))
+        yield from dict.fromkeys((*self._lines, *self._held, *self._found()))
 
     def __len__(self) -> int:
         return len(set(self))
@@ -71,6 +89,9 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
         """Return every name with its line for listings; of one that is broken, why."""
         found = {}
         for name in self:
+            if name in self._lines and name not in self._held:
+                found[name] = self._lines[name].doc
+                continue
             try:
                 found[name] = doc(self[name])
             except BrokenPlugin as error:
@@ -90,4 +111,6 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
     def _found(self) -> dict[str, metadata.EntryPoint]:
         if self._entry_points is None:
             self._entry_points = {point.name: point for point in metadata.entry_points(group=self.group)}
+            for name, line in self._lines.items():
+                self._entry_points[name] = metadata.EntryPoint(name, line.where, self.group)
         return self._entry_points

@@ -1,20 +1,35 @@
-"""Circuits as agents for Stable-Baselines3."""
+"""Agents: circuits that sense and act, alone or in Stable-Baselines3."""
 
-from .actor_critic import CircuitActorCriticPolicy
-from .algorithms.cmaes import CMAES
-from .algorithms.es import ES
-from .algorithms.ppo import CircuitPPO
-from .off_policy import CircuitSACPolicy, CircuitTD3Policy
-from .policy import CircuitPolicy
-from .sensing import Sensing
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .actor_critic import ActorCritic
+    from .agent import Agent, AgentSpec, Normalizer
+    from .algorithms.registry import ALGORITHMS
+    from .loop import Rollout
+    from .sb3.algorithms import CMAES, ES, CircuitPPO
+    from .sb3.off_policy import CircuitSACPolicy, CircuitTD3Policy
+    from .sb3.policies import CircuitActorCriticPolicy, CircuitPolicy
+    from .sensing import Sensing
 
 __all__ = [
+    "ALGORITHMS",
     "CMAES",
     "ES",
+    "ActorCritic",
+    "Agent",
+    "AgentSpec",
     "CircuitActorCriticPolicy",
     "CircuitPPO",
     "CircuitPolicy",
     "CircuitSACPolicy",
     "CircuitTD3Policy",
+    "Normalizer",
+    "Rollout",
     "Sensing",
 ]
+__getattr__ = lazy_exports(__name__, __file__)

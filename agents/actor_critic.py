@@ -1,11 +1,11 @@
-"""A circuit as actor with a critic beside it, stepped or run over sequences: what `CircuitPPO` trains."""
+"""A circuit as actor with a critic beside it, stepped or run over sequences: what PPO trains."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from gymnasium import spaces
@@ -13,9 +13,8 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ..circuits import RecurrentCircuit, State
-from ..envs.senses import Layout
 from ..errors import CircuitMismatch
-from .policy import CircuitPolicy, build_circuit, to_actions
+from .agent import Agent, to_actions
 
 Critic = Literal["shared", "separate", "mlp"]
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -23,20 +22,20 @@ _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 _CRITIC = "critic."
 
 
-class CircuitActorCriticPolicy(CircuitPolicy):
+class ActorCritic(nn.Module):
     """A Gaussian (or, for discrete actions, a categorical) around a circuit's motors, and a critic.
 
-    Observations are in the environment's units. Motor commands are in units of the motor's range, and so are the
-    actions drawn around them. Values are discounted sums of rewards, no unit.
+    Observations are as the agent's circuit is shown them (see `Agent.observe`). Motor commands are in units of the
+    motor's range, and so are the actions drawn around them. Values are discounted sums of rewards, no unit.
 
     Args:
-        observation_space, action_space, lr_schedule, circuit, circuit_options, layout: as in `CircuitPolicy`.
-        seed, observation_stats: as in `CircuitPolicy`.
+        agent: whose circuit is the actor; it learns in place.
         action_std: standard deviation of the motor commands, fixed; None learns it, from 1.
         critic: "shared" reads the circuit's features; "separate" is a second circuit of the same kind
             with one output; "mlp" reads the observation. None is "shared" where the circuit has
             features, else "mlp".
         critic_hidden: tanh layers of the critic, between features or observation and the value.
+        generator: what actions are drawn from; None is torch's global one.
 
     Raises:
         CircuitMismatch: a shared critic of a circuit without features, or a separate one of a circuit
@@ -45,48 +44,43 @@ class CircuitActorCriticPolicy(CircuitPolicy):
 
     def __init__(
         self,
-        observation_space: spaces.Space,
-        action_space: spaces.Space,
-        lr_schedule: Any,
-        *,
-        circuit: str = "ncap",
-        circuit_options: Mapping[str, Any] | None = None,
-        layout: Layout | None = None,
-        seed: int | None = None,
-        observation_stats: Mapping[str, Any] | None = None,
+        agent: Agent,
         action_std: float | None = None,
         critic: Critic | None = None,
         critic_hidden: Sequence[int] = (64, 64),
-        **_: Any,
+        generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__(
-            observation_space, action_space, circuit=circuit, circuit_options=circuit_options, layout=layout,
-            seed=seed, observation_stats=observation_stats,
-        )  # fmt: skip
+        super().__init__()
+        self.circuit, self.sensing, self.generator = agent.circuit, agent.sensing, generator
+        self.action_space = agent.action_space
+        name, seed = agent.spec.circuit, agent.spec.seed
         has_features = isinstance(self.circuit, RecurrentCircuit)
         self.critic: Critic = critic or ("shared" if has_features else "mlp")
         if self.critic == "shared" and not has_features:
-            raise CircuitMismatch(f"circuit {circuit!r} has no features for a critic to share; give critic 'mlp'")
+            raise CircuitMismatch(f"circuit {name!r} has no features for a critic to share; give critic 'mlp'")
         self.critic_circuit: RecurrentCircuit | None = None
-        inputs = self.layout.size
+        inputs = agent.layout.size
         if isinstance(self.circuit, RecurrentCircuit) and self.critic != "mlp":
             inputs = self.circuit.n_features
         if self.critic == "separate":
-            other = None if seed is None else seed + 1
-            its = build_circuit(circuit, self.layout, action_space, circuit_options, other)
+            its = agent.spec.make_circuit(None if seed is None else seed + 1)
             if not isinstance(its, RecurrentCircuit):
-                raise CircuitMismatch(f"circuit {circuit!r} cannot be a critic; give critic 'mlp'")
+                raise CircuitMismatch(f"circuit {name!r} cannot be a critic; give critic 'mlp'")
             its.readout = nn.Identity()
             self.critic_circuit = its
         rng = None if seed is None else torch.Generator().manual_seed(seed)
         self.value_head = _value_head(inputs, critic_hidden, rng)
-        self.is_discrete = isinstance(action_space, spaces.Discrete)
+        self.is_discrete = isinstance(self.action_space, spaces.Discrete)
         if not self.is_discrete:
             log_std = torch.full((self.circuit.n_motors,), 0.0 if action_std is None else math.log(action_std))
             self.log_std = nn.Parameter(log_std, requires_grad=action_std is None)
+        self.to(agent.device)
+
+    def make_optimizer(self, learning_rate: float) -> torch.optim.Adam:
+        """Return Adam over everything that is trained."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         # SB3's constant, ten thousand times torch's: steps stay small while the second moment is young.
-        self.optimizer = torch.optim.Adam(trained, lr=lr_schedule(1), eps=1e-5, fused=True)
+        return torch.optim.Adam(trained, lr=learning_rate, eps=1e-5, fused=True)
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state of actor and critic at an episode's start."""
@@ -103,7 +97,7 @@ class CircuitActorCriticPolicy(CircuitPolicy):
     ) -> tuple[Shaped[Tensor, "batch ..."], Float[Tensor, " batch"], Float[Tensor, " batch"], State]:
         """Draw actions; return them (as motor commands), values, log-probabilities and the next state."""
         motor, values, state = self.run(observation[None], state, episode_start[None])
-        actions = self._sample(motor)
+        actions = self.sample(motor)
         return actions[0], values[0], self.log_prob(motor, actions)[0], state
 
     def predict_values(
@@ -125,10 +119,6 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         """Return values, log-probabilities of the actions taken, and the mean entropy, nats."""
         motor, values, _ = self.run(observations, state, episode_start)
         return values, self.log_prob(motor, actions), self._entropy(motor)
-
-    def draw(self, motor: Float[Tensor, "batch motors"], deterministic: bool) -> Shaped[Tensor, "batch ..."]:
-        """Turn motor commands into actions, with noise unless `deterministic`."""
-        return to_actions(motor, self.action_space) if deterministic else self.to_env(self._sample(motor))
 
     def to_env(self, actions: Shaped[Tensor, "*batch action"]) -> Shaped[Tensor, "*batch action"]:
         """Return what the environment is given, in its units, for actions that `act` drew."""
@@ -170,11 +160,14 @@ class CircuitActorCriticPolicy(CircuitPolicy):
             return -(log_p.exp() * log_p).sum(-1).mean()
         return self.log_std.sum() + self.log_std.numel() * (0.5 + _HALF_LOG_2PI)
 
-    def _sample(self, motor: Float[Tensor, "*batch motors"]) -> Tensor:
+    def sample(self, motor: Float[Tensor, "*batch motors"]) -> Shaped[Tensor, "*shape"]:
+        """Draw actions around motor commands, in units of the motor's range; indices of discrete ones."""
         if self.is_discrete:
             # The largest of log-probabilities plus Gumbel noise is a draw from them.
-            return (motor - torch.empty_like(motor).exponential_().log()).argmax(-1)
-        return motor + torch.exp(self.log_std) * torch.randn_like(motor)
+            gumbel = torch.empty_like(motor).exponential_(generator=self.generator).log()
+            return (motor - gumbel).argmax(-1)
+        noise = torch.randn(motor.shape, generator=self.generator, device=motor.device)
+        return motor + torch.exp(self.log_std) * noise
 
 
 def _prefixed(state: Mapping[str, Tensor]) -> State:

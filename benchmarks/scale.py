@@ -13,17 +13,21 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
-from stable_baselines3.common.logger import configure
 
-from ..agents import ES
+from ..agents import Agent
+from ..agents.algorithms.algorithm import Evaluate
+from ..agents.algorithms.population_learner import PopulationLearner
+from ..agents.algorithms.registry import algorithm_named
+from ..envs import EnvBatch
 from ..training.learning.engine import Engine, run_tasks
-from ..training.learning.learners import make_learner
 from ..training.learning.populations import open_evaluator
-from ..training.learning.training import _Training
+from ..training.learning.training import train
 from ..training.rollouts.evaluation import evaluate
 from ..training.runs.config import RunConfig
+from ..training.runs.resolve import Resolved, resolve
 from ..training.runs.run import Run
 from ..training.studies.sweeps import Sweep, sweep
 
@@ -62,20 +66,26 @@ def _es_rows(engine: Engine, repeats: int) -> list[dict[str, Any]]:
 
 
 def _generation_rate(workers: int, engine: Engine) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        evaluator = open_evaluator(_ES, workers, engine)
-        training = _Training(Run.create(Path(folder) / "run", _ES), False, evaluator)
-        model = training.model
-        assert isinstance(model, ES)
-        try:
-            # The first generation starts the workers and traces their circuits.
-            model.learn(1)
-            begin = time.perf_counter()
-            model.learn(1, reset_num_timesteps=False)
-            return 128 * 1000 / (time.perf_counter() - begin)
-        finally:
-            evaluator.close()
-            training.env.close()
+    resolved = resolve(_ES)
+    evaluator = open_evaluator(resolved, workers, engine)
+    envs = resolved.make_envs(resolved.options["n_envs"])
+    try:
+        learner = _learner(resolved, envs, evaluator.evaluate)
+        # The first generation starts the workers and traces their circuits.
+        learner.advance()
+        begin = time.perf_counter()
+        learner.advance()
+        return learner.steps_at_once / (time.perf_counter() - begin)
+    finally:
+        evaluator.close()
+        envs.close()
+
+
+def _learner(resolved: Resolved, envs: EnvBatch, evaluate: Evaluate | None = None) -> PopulationLearner:
+    agent, algorithm = Agent(resolved.agent), algorithm_named(resolved.config.algorithm)
+    learner = algorithm.start(agent, envs, resolved.options, resolved.config.seed, evaluate)
+    assert isinstance(learner, PopulationLearner)
+    return learner
 
 
 def _generation_rows() -> list[dict[str, Any]]:
@@ -83,15 +93,15 @@ def _generation_rows() -> list[dict[str, Any]]:
     rows = []
     for circuit in ("ncap", "mlp"):
         config = dataclasses.replace(_ES, circuit=circuit, algorithm_options={"n_envs": 32, "population": 4096})
-        env = config.make_env(32)
-        model: Any = make_learner(config, env)
-        model.set_logger(configure(None, []))
+        resolved = resolve(config)
+        envs = resolved.make_envs(32)
+        learner = _learner(resolved, envs)
         begin = time.perf_counter()
-        weights, seeds = model._ask(model._rng_of(0))
-        model._tell(torch.randn(4096).numpy())
+        rounds = learner.rounds()
+        learner.learn_from(torch.randn(4096).numpy())
         seconds = time.perf_counter() - begin
-        sent = len(pickle.dumps((weights[:32].clone(), seeds[:32])))
-        env.close()
+        sent = len(pickle.dumps(rounds[0]))
+        envs.close()
         rows += [
             {"name": f"ask and tell, population 4096, {circuit}", "value": 1e3 * seconds, "unit": "ms", "target": ""},
             {"name": f"sent to a round of 32 members, {circuit}", "value": sent / 1e3, "unit": "kB", "target": ""},
@@ -122,9 +132,7 @@ def _runs_alone(configs: list[RunConfig], folder: Path) -> float:
     """Return the seconds of training and evaluating runs, without the start of the process."""
     begin = time.perf_counter()
     for config in configs:
-        run = Run.create(folder / str(config.seed), config)
-        _Training(run, False, None).go()
-        evaluate(run, _EPISODES)
+        evaluate(train(config, folder / str(config.seed), progress=False), _EPISODES)
     return time.perf_counter() - begin
 
 
@@ -136,18 +144,17 @@ def _checkpoint_rows() -> list[dict[str, Any]]:
         RunConfig("lstm", "ppo", steps=131_072),
     ):
         with tempfile.TemporaryDirectory() as folder:
-            training = _Training(Run.create(Path(folder) / "run", config), False, None)
             spent: list[float] = []
-            save = training.save
+            save = Run.save_checkpoint
 
-            def timed(done: bool = False, save: Any = save, spent: list[float] = spent) -> None:
+            def timed(run: Run, *held: Any, save: Any = save, spent: list[float] = spent, **more: Any) -> None:
                 begin = time.perf_counter()
-                save(done)
+                save(run, *held, **more)
                 spent.append(time.perf_counter() - begin)
 
-            training.save = timed  # type: ignore[method-assign]
-            begin = time.perf_counter()
-            training.go()
+            with mock.patch.object(Run, "save_checkpoint", timed):
+                begin = time.perf_counter()
+                train(config, Path(folder) / "run", progress=False)
             share = sum(spent) / (time.perf_counter() - begin)
         name = f"{len(spent)} checkpoints of {config.circuit} under {config.algorithm}"
         rows.append({"name": name, "value": 100 * share, "unit": "% of time", "target": "below 2"})

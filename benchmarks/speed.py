@@ -18,8 +18,7 @@ import mujoco
 import numpy as np
 import torch
 
-from ..agents import CircuitPolicy
-from ..agents.algorithms.es import ES
+from ..agents import ES, CircuitPolicy
 from ..circuits import NCAP
 from ..envs import SwimmerVectorEnv, make_body
 from ..envs.sb3_env import SwimmerVecEnv

@@ -295,10 +295,9 @@ def _circuits() -> dict[str, Any]:
 
 
 def _algorithms() -> dict[str, Any]:
-    from ..training.runs.algorithms import ALGORITHMS
-    from ..training.runs.config import trainable
+    from ..agents.algorithms.registry import ALGORITHMS
 
-    return {name: [algorithm.doc, f"trains {', '.join(trainable(name))}"] for name, algorithm in ALGORITHMS.items()}
+    return ALGORITHMS.docs(lambda algorithm: (algorithm.__doc__ or "").splitlines()[0])
 
 
 def _probes() -> dict[str, Any]:
@@ -307,7 +306,7 @@ def _probes() -> dict[str, Any]:
     return PROBES.docs(lambda probe: probe.doc)
 
 
-# Each imports and builds what it lists alone: which circuits an algorithm trains takes seconds to find.
+# Each imports what it lists alone.
 _LISTS: dict[str, Callable[[], dict[str, Any]]] = {
     "bodies": _bodies, "arenas": _arenas, "senses": _senses, "tasks": _tasks, "circuits": _circuits,
     "algorithms": _algorithms, "probes": _probes,

@@ -68,8 +68,8 @@ class Train(_Spread):
     """Control steps per episode; the task's own number by default."""
     task_options: tuple[str, ...] = ()
     """Such as desired_speed=0.2 (swim) or delay_steps=40 (cueturn)."""
-    reward: str = "paper"
-    """Swim's reward: paper (head speed, at most 1) or com (speed of the centre of mass)."""
+    reward: str | None = None
+    """The task's option reward, in short: swim's is paper (head speed, at most 1) or com (of the centre of mass)."""
     randomize: tuple[str, ...] = ()
     """Bodies drawn at reset, such as link_mass=0.8:1.2 viscosity=0:0.1, or link_mass=0.1:10:log."""
     checkpoint_every: Steps = 50_000
@@ -93,6 +93,11 @@ class Train(_Spread):
         from ..training.learning.training import summary, train
         from ..training.runs.config import RunConfig
 
+        task_options = {name: _value(text) for name, text in _pairs(self.task_options)}
+        if self.reward is not None:
+            if task_options.get("reward", self.reward) != self.reward:
+                raise InvalidRun(f"reward is {task_options['reward']} and {self.reward}; give one of them")
+            task_options["reward"] = self.reward
         config = RunConfig(
             circuit=self.circuit,
             algorithm=self.algorithm,
@@ -104,8 +109,7 @@ class Train(_Spread):
             seed=self.seed,
             steps=self.steps,
             episode_steps=self.episode_steps,
-            reward=self.reward,
-            task_options={name: _value(text) for name, text in _pairs(self.task_options)},
+            task_options=task_options,
             randomize={name: _range(name, text) for name, text in _pairs(self.randomize)},
             checkpoint_every=self.checkpoint_every,
             evaluate_every=self.evaluate_every,
@@ -232,7 +236,7 @@ class OnRunOrModel(Intervening):
 
     def model(self) -> tuple[Any, str, str, str] | None:
         """Return the model that a zip file holds, with the body, task and reward to try it on; None for a run."""
-        from ..agents.foreign import load_sb3
+        from ..agents.sb3.zip_files import load_sb3
 
         if self.path.suffix != ".zip":
             return None

@@ -85,7 +85,9 @@ class Ablate(_Many):
         from ..training.runs.config import RunConfig
         from ..training.studies.ablations import ablate
 
-        config = RunConfig(self.circuit, self.algorithm, self.body, self.task, steps=self.steps, reward=self.reward)
+        config = RunConfig(
+            self.circuit, self.algorithm, self.body, self.task, steps=self.steps, task_options={"reward": self.reward}
+        )
         return self._shown(ablate(config, self.out, self.seeds, self.episodes, **self._options))
 
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from ..errors import InvalidTask
 from .senses import Layout
 
+_FORM = re.compile(r"(?P<sense>[^\[\]:]+)(\[(?P<index>\d+)\])?:(?P<start>\d+):(?P<stop>\d+)")
+
 
 @dataclasses.dataclass(frozen=True)
 class Deficit:
-    """A sense that reads zero from environment step `start` until before step `stop`, all environments counted."""
+    """A sense that reads zero from environment step `start` until before step `stop`, all environments counted.
+
+    Attributes:
+        sense: its name.
+        start, stop: environment steps.
+        index: which of its values is missing, from 0; None is all of them.
+    """
 
     sense: str
     start: int
     stop: int
+    index: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.stop:
@@ -31,57 +39,52 @@ class Deficit:
 
     @classmethod
     def parse(cls, text: str) -> Deficit:
-        """Read `SENSE:START:STOP`.
+        """Read `SENSE:START:STOP` or `SENSE[INDEX]:START:STOP`.
 
         Raises:
             InvalidTask: it is not of that form.
         """
-        try:
-            sense, start, stop = text.split(":")
-            return cls(sense, int(start), int(stop))
-        except ValueError as error:
-            raise InvalidTask(f"deficit {text!r} is not SENSE:START:STOP, such as joint_pos:100000:200000") from error
+        found = _FORM.fullmatch(text)
+        if found is None:
+            raise InvalidTask(
+                f"deficit {text!r} is not SENSE:START:STOP or SENSE[INDEX]:START:STOP, such as joint_pos:100000:200000"
+            )
+        index = None if found["index"] is None else int(found["index"])
+        return cls(found["sense"], int(found["start"]), int(found["stop"]), index)
 
 
-class DeficitVecEnv(VecEnvWrapper):
-    """Show zeros in place of senses while their deficits last; the bodies and rewards are as ever.
+class Deficits:
+    """What is missing of an observation as training goes on.
 
     Args:
-        env: the environment, whose observation is `layout`.
         layout: names of the observation's parts.
         deficits: the windows.
 
-    Attributes:
-        num_timesteps: environment steps so far; set it where training resumes.
-
     Raises:
         UnknownName: the observation has no such sense.
+        InvalidTask: the sense has no value of that index.
     """
 
-    def __init__(self, env: VecEnv, layout: Layout, deficits: Sequence[Deficit]) -> None:
-        super().__init__(env)
-        self._windows = [(layout[deficit.sense], deficit) for deficit in deficits]
-        self.num_timesteps = 0
+    def __init__(self, layout: Layout, deficits: Sequence[Deficit]) -> None:
+        self._windows: list[tuple[slice, Deficit]] = []
+        for deficit in deficits:
+            columns = layout[deficit.sense]
+            if deficit.index is not None:
+                if deficit.index >= layout.sizes[deficit.sense]:
+                    raise InvalidTask(
+                        f"deficit {deficit.sense}[{deficit.index}]: {deficit.sense} has "
+                        f"{layout.sizes[deficit.sense]} values; give 0 to {layout.sizes[deficit.sense] - 1}"
+                    )
+                columns = slice(columns.start + deficit.index, columns.start + deficit.index + 1)
+            self._windows.append((columns, deficit))
+        self._size = layout.size
 
-    def reset(self) -> np.ndarray:
-        """Start new episodes."""
-        return self._masked(np.asarray(self.venv.reset()))
-
-    def step_wait(self) -> VecEnvStepReturn:
-        """Step, and mask what is shown."""
-        observation, rewards, dones, infos = self.venv.step_wait()
-        self.num_timesteps += self.num_envs
-        for index in np.flatnonzero(dones):
-            infos[index]["terminal_observation"] = self._masked(infos[index]["terminal_observation"])
-        return self._masked(np.asarray(observation)), rewards, dones, infos
-
-    def masked(self) -> Bool[np.ndarray, " obs"]:
-        """Return which columns of the observation are missing now."""
-        assert self.observation_space.shape is not None
-        missing = np.zeros(self.observation_space.shape, bool)
-        for columns, deficit in self._windows:
-            missing[columns] |= deficit.start <= self.num_timesteps < deficit.stop
+    def missing(self, step: int) -> Bool[np.ndarray, " obs"] | None:
+        """Return which columns of the observation are missing at an environment step; None where none is."""
+        now = [columns for columns, deficit in self._windows if deficit.start <= step < deficit.stop]
+        if not now:
+            return None
+        missing = np.zeros(self._size, bool)
+        for columns in now:
+            missing[columns] = True
         return missing
-
-    def _masked(self, observation: np.ndarray) -> np.ndarray:
-        return np.where(self.masked(), 0.0, observation)

@@ -29,10 +29,20 @@ class SwimmerVecEnv(VecEnv):
     """
 
     def __init__(self, n_envs: int = 1, task: str = "swim", **options: Any) -> None:
-        self.batch = EnvBatch(task, n_envs, **options)
+        self._stand_on(EnvBatch(task, n_envs, **options))
+
+    @classmethod
+    def of(cls, batch: EnvBatch) -> SwimmerVecEnv:
+        """Return the environments of a batch as SB3 wants them; both step the same bodies."""
+        env = cls.__new__(cls)
+        env._stand_on(batch)
+        return env
+
+    def _stand_on(self, batch: EnvBatch) -> None:
+        self.batch, n_envs = batch, batch.n_envs
         self.layout, self.body, self.task = self.batch.layout, self.batch.body, self.batch.task
         self.render_mode = None
-        super().__init__(n_envs, self.batch.observation_space, self.batch.action_space)
+        VecEnv.__init__(self, n_envs, self.batch.observation_space, self.batch.action_space)
         self._everyone = np.arange(n_envs)
         self._returns = np.zeros(n_envs)
         self._began = time.time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -153,6 +153,16 @@ class Layout:
             senses.append(SENSES[name].describe(setting))
         body = setting.body
         return cls(tuple(senses), tuple(float(limit) for limit in joint_limit(body)), body.control_dt)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the layout as JSON types; `from_json` takes it back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Layout:
+        """Read what `to_json` returned."""
+        senses = tuple(Sense(**{**sense, "scale": tuple(sense["scale"])}) for sense in values["senses"])
+        return cls(senses, tuple(values["joint_limit"]), values["dt"])
 
     @property
     def size(self) -> int:

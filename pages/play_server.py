@@ -15,8 +15,8 @@ from ..drawing.figures import figure_svg
 from ..envs import Body
 from ..errors import NervecordError
 from ..extras import require
+from ..options import Number
 from ..training.probes import draw_wiring
-from ..training.runs.options import Number
 from ..training.runs.run import Run
 from .page_data import embedded_svg, render_page
 from .player import LENGTH, LINKS, Player

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..agents import CircuitPolicy
-from ..circuits import State
-from ..envs import Body, Swimmer, make_body
-from ..envs.sb3_env import SwimmerVecEnv
+from ..agents import Agent, Rollout
+from ..envs import Body, EnvBatch, Swimmer, make_body
 from ..errors import InvalidBody, UnknownName
 from ..training.rollouts.interventions import Intervention, check, intervene
 from ..training.runs.run import Run
@@ -21,6 +19,7 @@ LENGTH = (0.5, 2.0)  # of a link, of its own
 _PUSH = 0.5  # m/s, given to the whole body at once
 # m/s along each axis, all pushes together; from 1.5 on, MuJoCo's integration of 24 links of twice their length breaks.
 _FASTEST = 1.0
+_UNKNOWN = np.full(1, np.nan)
 _DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, 1), "down": (0, -1)}
 
 
@@ -42,6 +41,7 @@ class Player:
     """
 
     _greatest: Float[np.ndarray, " neurons"]
+    _rollout: Rollout
 
     def __init__(self, run: Run, body: str | Body | None = None) -> None:
         self.run = run
@@ -105,42 +105,39 @@ class Player:
         if direction not in _DIRECTIONS:
             raise UnknownName("direction", direction, _DIRECTIONS)
         # The root's slides carry the body; its own axes are those of the world.
-        velocity = np.array(self.env.batch.physics.read("root_vel")[0, :2])
+        velocity = np.array(self.envs.physics.read("root_vel")[0, :2])
         # A body that is faster by itself is not braked.
         fastest = np.maximum(_FASTEST, np.abs(velocity))
         pushed = np.clip(velocity + _PUSH * np.array(_DIRECTIONS[direction]), -fastest, fastest)
-        self.env.batch.physics.push(0, pushed)
+        self.envs.physics.push(0, pushed)
 
     def restart(self) -> None:
         """Start a new episode."""
-        self._observation = np.asarray(self.env.reset())
-        self._state: State | None = None
+        self._rollout.start()
         self._activity = np.zeros(len(self.neurons))
-        self._step = 0
 
     def step(self) -> None:
         """Advance by one control step; an episode that ends is followed by another."""
-        intervene(self.agent, [Intervention(name) for name in self.silenced], self._step)
-        actions, self._state, activity = self.agent.predict_with_activity(self._observation, self._state)
-        assert activity is not None
-        self._activity = activity[0].numpy()
-        stepped, _, done, infos = self.env.step(actions)
-        self._observation = np.asarray(stepped)
-        self._speed = float(infos[0].get("net_speed", np.nan))
-        self._step += 1
-        if done[0]:
-            self._state, self._step = None, 0
+        stepped = self._rollout.step()
+        self._activity = self._rollout.extra[0].numpy()
+        self._speed = float(stepped.metrics.get("net_speed", _UNKNOWN)[0])
+        if not self._rollout.is_running:
+            self._rollout.start()
+
+    def _act(self, observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, Any]:
+        intervene(self.agent, [Intervention(name) for name in self.silenced], self._rollout.elapsed)
+        return self.agent.predict_with_activity(observation, state, episode_start)
 
     def moment(self) -> dict[str, Any]:
         """Return the present for a page: body as a line of points (m), neurons in -1 to 1, time and speed."""
-        physics = self.env.batch.physics
+        physics = self.envs.physics
         centres, angles = physics.read("link_pos")[0], physics.read("link_angle")[0]
         half = 0.5 * self.body.link_sizes[0][:, None] * np.stack([np.cos(angles), np.sin(angles)], -1)
         line = np.concatenate([(centres + half)[:1], centres - half])
         self._greatest = np.maximum(self._greatest, np.abs(self._activity))
-        target = self.env.task.target_pos[0]
+        target = self.envs.task.target_pos[0]
         return {
-            "time": round(self._step * self.body.control_dt, 2),
+            "time": round(self._rollout.elapsed * self.body.control_dt, 2),
             "speed": None if np.isnan(self._speed) else round(100 * self._speed, 1),
             "line": np.round(line, 4).tolist(),
             "target": np.round(target, 4).tolist(),
@@ -150,18 +147,19 @@ class Player:
 
     def close(self) -> None:
         """Free the native threads."""
-        self.env.close()
+        self.envs.close()
 
-    def _fitted(self, body: Body) -> tuple[Body, CircuitPolicy, SwimmerVecEnv]:
+    def _fitted(self, body: Body) -> tuple[Body, Agent, EnvBatch]:
         """Return the body with the agent that fits it."""
-        agent = self.run.policy(body)
-        return body, agent, self.run.config.make_env(1, body, randomize={}, observe_time="time" in agent.layout)
+        agent = self.run.agent(body)
+        return body, agent, self.run.resolved.on(body).make_envs(1, randomize={})
 
-    def _take(self, body: Body, agent: CircuitPolicy, env: SwimmerVecEnv) -> None:
-        self.body, self.agent, self.env = body, agent, env
+    def _take(self, body: Body, agent: Agent, envs: EnvBatch) -> None:
+        self.body, self.agent, self.envs = body, agent, envs
         self.neurons = tuple(neuron.name for neuron in agent.neurons)
         self.silenced = tuple(name for name in self.silenced if name in self.neurons)
         self._greatest = np.full(len(self.neurons), 1e-9)
         self._speed = float("nan")
-        env.seed(0)
+        self._rollout = Rollout(envs, self._act)
+        envs.seed([0])
         self.restart()

@@ -192,7 +192,7 @@ def _wiring(run: Run) -> dict[str, Any]:
     path = run.path / "recording.nc"
     recording = Recording.load(path) if path.exists() else record(run, 1)
     shown, last = moments_data(recording)
-    return {"svg": figure_svg(draw_wiring(run.policy().circuit.wiring())), "moments": shown, "last": last}
+    return {"svg": figure_svg(draw_wiring(run.agent().circuit.wiring())), "moments": shown, "last": last}
 
 
 def _transfer(run: Run) -> dict[str, Any]:

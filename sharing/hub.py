@@ -17,6 +17,7 @@ from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..extras import require
 from ..files import read_json, write_json, write_text
+from ..options import Allowed, ListOf, Number, wrong_value
 from ..training.learning.checks import check
 from ..training.learning.training import summary
 from ..training.rollouts.evaluation import evaluate
@@ -24,7 +25,6 @@ from ..training.runs.config import RunConfig
 from ..training.runs.evaluation_file import read_evaluation
 from ..training.runs.folder import FORMAT, READABLE, read_metrics
 from ..training.runs.held_graphs import tell_graph
-from ..training.runs.options import Allowed, ListOf, Number, wrong_value
 from ..training.runs.run import Run
 from ..version import __version__
 from ..videos.films import render
@@ -119,19 +119,20 @@ def import_run(folder: str | Path, out: str | Path) -> Run:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with _told_of(folder / "config.json"):
-            run = Run.create(partial, RunConfig.from_json(held["config"]), check)
+            config = RunConfig.from_json(held["config"])
+            run = Run.create(partial, config, lambda: {"resolved": check(config).to_json(config)})
         with _told_of(folder / "model.safetensors"):
             weights = load_file(folder / "model.safetensors")
             stats = held.get("observation_stats")
             run.save_checkpoint(held["steps"], weights, {}, {"done": True, "observation_stats": stats})
-            own = run.policy()
+            own = run.agent()
             for name, value in own.circuit.state_dict().items():
                 if weights[name].dtype != value.dtype or not weights[name].isfinite().all():
                     raise InvalidRun(f"{name} is {weights[name].dtype}; give finite {value.dtype}")
         sizes = [(len(stats[name]),) for name in ("mean", "var")] if stats else []
-        if any(size != own.observation_space.shape for size in sizes):
+        if any(size != (own.layout.size,) for size in sizes):
             raise InvalidRun(f"{folder / 'config.json'} is damaged: mean and var in observation_stats are of shapes "
-                             f"{sizes}; give {own.observation_space.shape} each")  # fmt: skip
+                             f"{sizes}; give {(own.layout.size,)} each")  # fmt: skip
         for name in _OPTIONAL:
             if (folder / name).exists():
                 shutil.copyfile(folder / name, run.path / name)

@@ -6,11 +6,11 @@ import json
 import pytest
 from nervecord.cli.main import main
 from nervecord.errors import InvalidRun
+from nervecord.options import wrong_value
 from nervecord.training.learning.checks import check
 from nervecord.training.learning.training import train
 from nervecord.training.runs.algorithms import ALGORITHMS
 from nervecord.training.runs.config import RunConfig
-from nervecord.training.runs.options import wrong_value
 from nervecord.training.runs.run import Run
 
 SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})

@@ -38,7 +38,7 @@ def render(
     recording = record(run, 1, body, interventions, progress)
     model = make_body(run.config.body if body is None else body).compile(visual=True) if view == "3d" else None
     caption = "; ".join([f"{run.config.circuit}, trained by {run.config.algorithm}", *map(str, interventions)])
-    wiring = run.policy(body).circuit.wiring() if view == "neurons" else None
+    wiring = run.agent(body).circuit.wiring() if view == "neurons" else None
     return render_recording(
         recording,
         out,

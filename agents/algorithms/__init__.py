@@ -1,7 +1,23 @@
 """Algorithms that train circuits, one file each."""
 
-from .cmaes import CMAES
-from .es import ES
-from .ppo import CircuitPPO
+from __future__ import annotations
 
-__all__ = ["CMAES", "ES", "CircuitPPO"]
+from typing import TYPE_CHECKING
+
+from ...lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .algorithm import Algorithm, Learner
+    from .population_learner import PopulationAlgorithm, PopulationLearner, PopulationMethod
+    from .registry import ALGORITHMS, algorithm_named
+
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "Learner",
+    "PopulationAlgorithm",
+    "PopulationLearner",
+    "PopulationMethod",
+    "algorithm_named",
+]
+__getattr__ = lazy_exports(__name__, __file__)

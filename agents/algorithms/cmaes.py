@@ -1,93 +1,166 @@
-"""CMA-ES for circuits of few weights, by the `cma` library, on the population of our ES.
+"""CMA-ES for circuits of few weights; all members of a generation get the same episode.
 
-Hansen and Ostermeier 2001; Hansen 2016 (https://arxiv.org/abs/1604.00772).
+Hansen 2016, The CMA Evolution Strategy: a tutorial (https://arxiv.org/abs/1604.00772), figure 6 and table 1.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import math
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ...errors import CircuitMismatch
-from .es import ES
+from ...options import Number, option
+from .algorithm import COUNT, POSITIVE
+from .population_learner import PopulationAlgorithm, PopulationMethod, State
 
 _MOST_WEIGHTS = 1000
 
 
-class CMAES(ES):
-    """Train a circuit by covariance matrix adaptation; all members of a generation get the same episode.
+@dataclasses.dataclass(frozen=True)
+class _Rates:
+    """The constants of table 1 that follow from the number of weights and the population."""
 
-    The library keeps its state to itself, so what is saved is `history`, every generation's returns:
-    asked and told them again, it comes to the same state, because a generation's draws depend on the
-    seed and its number alone.
+    weights: Float[np.ndarray, " members"]
+    mu_eff: float
+    c_sigma: float
+    d_sigma: float
+    c_c: float
+    c_1: float
+    c_mu: float
+    expected_norm: float
 
-    Args:
-        policy, env, policy_kwargs, seed, sb3: as in `ES`; the population may be odd.
-        sigma: standard deviation of the first generation.
-
-    Attributes:
-        history: the returns of every generation so far: one sum of rewards per member, no unit.
-
-    Raises:
-        CircuitMismatch: more weights than CMA-ES is for.
-    """
-
-    def __init__(self, policy: Any, env: Any, sigma: float = 0.3, **arguments: Any) -> None:
-        self.history: list[Float[np.ndarray, " members"]] = []
-        super().__init__(policy, env, sigma=sigma, **arguments)
-
-    def _setup_model(self) -> None:
-        super()._setup_model()
-        count = len(self._mean())
-        if not 2 <= count <= _MOST_WEIGHTS:
-            raise CircuitMismatch(
-                f"CMA-ES learns a matrix of weights x weights, for 2 to {_MOST_WEIGHTS} of them, and the circuit has "
-                f"{count}; use es, or ppo"
-            )
-        self.center()
-
-    def center(self) -> None:
-        """Begin the search anew around the circuit's present weights."""
-        # Not above: it brings pyplot with it, a second for every process that trains anything.
-        import cma
-
-        self._draws = np.random.default_rng(0)
-        self._strategy = cma.CMAEvolutionStrategy(
-            self._mean().double().numpy(),
-            self.sigma,
-            {
-                "popsize": self.population,
-                "randn": lambda *shape: self._draws.standard_normal(shape),
-                # The library would seed NumPy's global generator.
-                "seed": np.nan,
-                "verbose": -9,
-                "verb_log": 0,
-            },
+    @classmethod
+    def of(cls, n: int, population: int) -> _Rates:
+        """Return them for so many weights and members."""
+        raw = np.log((population + 1) / 2) - np.log(np.arange(1, population + 1))
+        best = raw[: population // 2]
+        mu_eff = best.sum() ** 2 / (best**2).sum()
+        worst = raw[population // 2 :]
+        mu_eff_minus = worst.sum() ** 2 / (worst**2).sum()
+        c_1 = 2 / ((n + 1.3) ** 2 + mu_eff)
+        c_mu = min(1 - c_1, 2 * (0.25 + mu_eff + 1 / mu_eff - 2) / ((n + 2) ** 2 + mu_eff))
+        # Negative weights are scaled so that the covariance matrix stays positive definite (eqs. 50 to 53).
+        most: float = min(1 + c_1 / c_mu, 1 + 2 * mu_eff_minus / (mu_eff + 2), (1 - c_1 - c_mu) / (n * c_mu))
+        weights = np.where(raw >= 0, raw / best.sum(), most * raw / -worst[worst < 0].sum())
+        c_sigma = (mu_eff + 2) / (n + mu_eff + 5)
+        return cls(
+            weights=weights,
+            mu_eff=mu_eff,
+            c_sigma=c_sigma,
+            d_sigma=1 + 2 * max(0.0, np.sqrt((mu_eff - 1) / (n + 1)) - 1) + c_sigma,
+            c_c=(4 + mu_eff / n) / (n + 4 + 2 * mu_eff / n),
+            c_1=c_1,
+            c_mu=c_mu,
+            expected_norm=np.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2)),
         )
 
-    def _ask(self, rng: np.random.Generator) -> tuple[Float[Tensor, "members weights"], np.ndarray]:
-        # After loading, the strategy stands at its start: go through what it was told before.
-        for generation in range(self._strategy.countiter, len(self.history)):
-            self._draw(self._rng_of(generation))
-            self._strategy.tell(self._asked, (-self.history[generation]).tolist())
-        self._draw(rng)
-        episode = rng.integers(2**31)
-        return torch.as_tensor(np.array(self._asked), dtype=torch.float32), np.full(self.population, episode)
 
-    def _draw(self, rng: np.random.Generator) -> None:
-        self._draws = rng
-        self._asked = self._strategy.ask()
+class CovarianceSearch(PopulationMethod):
+    """Draw members from a normal distribution, and let its mean, size and shape follow the better half."""
 
-    def _tell(self, returns: Float[np.ndarray, " members"]) -> None:
-        self._strategy.tell(self._asked, (-returns).tolist())
-        self.history.append(returns.copy())
-        mean = torch.as_tensor(self._strategy.mean, dtype=torch.float32)
-        torch.nn.utils.vector_to_parameters(mean, self.policy.circuit.parameters())
-        self.logger.record("train/sigma", float(self._strategy.sigma))
+    def start(self, mean: Float[Tensor, " weights"]) -> State:
+        """Return the state of a search around some weights, in the circuit's units.
 
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_strategy", "_asked", "_draws"]
+        Raises:
+            CircuitMismatch: more weights than CMA-ES is for.
+        """
+        n = len(mean)
+        if not 2 <= n <= _MOST_WEIGHTS:
+            raise CircuitMismatch(
+                f"CMA-ES learns a matrix of weights x weights, for 2 to {_MOST_WEIGHTS} of them, and the circuit has "
+                f"{n}; use es, or ppo"
+            )
+        zeros = torch.zeros(n, dtype=torch.float64)
+        return {
+            "mean": mean,
+            "center": mean.double(),
+            "sigma": float(self.options["sigma"]),
+            "covariance": torch.eye(n, dtype=torch.float64),
+            "path": zeros,
+            "path_sigma": zeros.clone(),
+            "generation": 0,
+        }
+
+    def ask(
+        self, state: State, rng: np.random.Generator
+    ) -> tuple[State, Float[Tensor, "members weights"], Int[np.ndarray, " members"]]:
+        """Return the state, the members' weights, in the circuit's units, and the seeds of their episodes."""
+        values, vectors = np.linalg.eigh(state["covariance"].numpy())
+        draws = rng.standard_normal((self.population, len(values)))
+        steps = torch.as_tensor((draws * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
+        weights = (state["center"] + state["sigma"] * steps).float()
+        return {**state, "steps": steps}, weights, np.full(self.population, rng.integers(2**31))
+
+    def tell(self, state: State, returns: Float[np.ndarray, " members"]) -> tuple[State, dict[str, float]]:
+        """Move the distribution; returns have no unit."""
+        n, generation, sigma = len(state["center"]), state["generation"] + 1, state["sigma"]
+        rates = _rates(n, self.population)
+        steps = state["steps"].numpy()[np.argsort(-returns, kind="stable")]
+        weights = rates.weights
+        step = weights[weights > 0] @ steps[weights > 0]
+        covariance = state["covariance"].numpy()
+        values, vectors = np.linalg.eigh(covariance)
+        whiten = (vectors / np.sqrt(np.maximum(values, 1e-300))) @ vectors.T
+        c_sigma, c_c = rates.c_sigma, rates.c_c
+        path_sigma = (1 - c_sigma) * state["path_sigma"].numpy()
+        path_sigma = path_sigma + np.sqrt(c_sigma * (2 - c_sigma) * rates.mu_eff) * whiten @ step
+        norm = float(np.linalg.norm(path_sigma))
+        # A long path of the step size holds the covariance's path back, so that it does not grow too fast (h_sigma).
+        grown = float(norm / (1 - (1 - c_sigma) ** (2 * generation)) ** 0.5)
+        is_short = grown < (1.4 + 2 / (n + 1)) * rates.expected_norm
+        path = (1 - c_c) * state["path"].numpy() + is_short * np.sqrt(c_c * (2 - c_c) * rates.mu_eff) * step
+        lost = (1 - is_short) * c_c * (2 - c_c)
+        # Bad directions take away no more than a whitened step of length n (eq. 46).
+        lengths = ((steps @ whiten.T) ** 2).sum(1)
+        scaled = np.where(weights >= 0, weights, weights * n / np.maximum(lengths, 1e-300))
+        covariance = (
+            (1 + rates.c_1 * lost - rates.c_1 - rates.c_mu * weights.sum()) * covariance
+            + rates.c_1 * np.outer(path, path)
+            + rates.c_mu * (steps.T * scaled) @ steps
+        )
+        center = state["center"] + sigma * torch.as_tensor(step)
+        sigma = sigma * math.exp(min(1.0, c_sigma / rates.d_sigma * (norm / rates.expected_norm - 1)))
+        after: dict[str, Any] = {
+            "mean": center.float(),
+            "center": center,
+            "sigma": sigma,
+            "covariance": torch.as_tensor((covariance + covariance.T) / 2),
+            "path": torch.as_tensor(path),
+            "path_sigma": torch.as_tensor(path_sigma),
+            "generation": generation,
+        }
+        return after, {"sigma": sigma}
+
+
+@functools.cache
+def _rates(n: int, population: int) -> _Rates:
+    return _Rates.of(n, population)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a user may set.
+
+    Attributes:
+        n_envs: environments, each with one member at a time.
+        population: members of a generation; None takes one for each environment.
+        sigma: standard deviation of the first generation, in the circuit's units.
+    """
+
+    n_envs: int = option(32, COUNT)
+    population: int | None = option(None, Number(2, is_whole=True, also=(None,)))
+    sigma: float = option(0.3, POSITIVE)
+
+
+class CMAEvolutionStrategy(PopulationAlgorithm):
+    """Train a circuit of few weights by covariance matrix adaptation."""
+
+    Options = Options
+    Method = CovarianceSearch

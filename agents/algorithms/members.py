@@ -3,88 +3,97 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from stable_baselines3.common.vec_env import VecEnv
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..policy import CircuitPolicy, to_actions
+from ...envs.deficits import Deficits
+from ...envs.env_batch import Step
+from ..agent import Agent
+from ..loop import Batch, Rollout
 from .population import Population
 
 
 @dataclasses.dataclass(frozen=True)
 class Round:
-    """What members are evaluated on: weights, [members, weights], and the seed of each one's episode."""
+    """What members are evaluated on.
+
+    Attributes:
+        weights: a row of flat weights for each member, in the circuit's units.
+        seeds: of each one's episode.
+        step: environment steps that training has done before.
+    """
 
     weights: Float[Tensor, "members weights"]
-    seeds: np.ndarray
+    seeds: Int[np.ndarray, " members"]
+    step: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a round came to: returns by member, environment steps taken, and SB3's infos of the episodes."""
+    """What a round came to.
+
+    Attributes:
+        returns: the sum of each member's rewards, no unit.
+        lengths: of each one's episode, in control steps.
+        metrics: what the task informs of at an episode's end, each in its own unit.
+    """
 
     returns: Float[np.ndarray, " members"]
-    steps: int
-    infos: list[dict[str, Any]]
+    lengths: Int[np.ndarray, " members"]
+    metrics: Mapping[str, Float[np.ndarray, " members"]]
 
-
-class Evaluator(Protocol):
-    """Anything that evaluates rounds, here or elsewhere."""
-
-    def evaluate(self, rounds: Iterable[Round]) -> Iterator[Outcome]:
-        """Yield the outcomes in the order of the rounds."""
-        ...
+    @property
+    def steps(self) -> int:
+        """Environment steps taken."""
+        return int(self.lengths.sum())
 
 
 class Members:
-    """Evaluate rounds in one vector environment.
+    """Evaluate rounds in one batch of environments.
 
     Args:
-        policy: whose circuit the members vary.
-        env: one environment per member of a round.
-        episode_limit: steps after which a round ends even if episodes go on; None waits for all.
+        agent: whose circuit the members vary.
+        envs: one environment per member of a round.
+        episode_limit: control steps after which a round ends even if episodes go on; None waits for all.
+        deficits: what is missing of the observation as training goes on.
     """
 
-    def __init__(self, policy: CircuitPolicy, env: VecEnv, episode_limit: int | None = None) -> None:
-        self.policy, self.env, self.episode_limit = policy, env, episode_limit
-        self._population = Population(policy.circuit, env.num_envs)
+    def __init__(
+        self, agent: Agent, envs: Batch, episode_limit: int | None = None, deficits: Deficits | None = None
+    ) -> None:
+        self.agent, self.envs, self.episode_limit, self.deficits = agent, envs, episode_limit, deficits
+        self._population = Population(agent.circuit, envs.n_envs)
 
     @torch.inference_mode()
-    def evaluate(self, part: Round, on_step: Callable[[dict[str, Any]], bool] | None = None) -> Outcome | None:
+    def evaluate(self, part: Round, on_step: Callable[[Rollout, Step], bool] | None = None) -> Outcome | None:
         """Run one episode of every member; None if `on_step`, which is told of every step, says stop."""
-        env, population, n = self.env, self._population, self.env.num_envs
-        population.start(part.weights)
-        _seed(env, part.seeds)
-        observation = env.reset()
-        returns, running = np.zeros(n), np.ones(n, bool)
-        ended: list[dict[str, Any]] = []
-        step = 0
-        while running.any() and (self.episode_limit is None or step < self.episode_limit):
-            motor = population.step(self.policy.sense(np.asarray(observation)))
+        agent, n = self.agent, self.envs.n_envs
+        self._population.start(part.weights.to(agent.device))
+
+        def act(observation: np.ndarray, _: Any, __: Any) -> tuple[np.ndarray, None, None]:
+            if self.deficits is not None:
+                missing = self.deficits.missing(part.step + rollout.elapsed * n)
+                agent.missing = None if missing is None else torch.as_tensor(missing, device=agent.device)
+            motor = self._population.step(agent.sense(observation))
             # A member whose circuit runs away to infinity is a bad one, which stands still from then on.
-            actions = to_actions(motor.nan_to_num(nan=0.0), self.policy.action_space).numpy()
-            observation, rewards, dones, infos = env.step(actions)
-            returns += np.where(running, rewards, 0.0)
-            step += 1
-            told = {"step": step, "rewards": rewards, "dones": dones, "infos": infos}
-            if on_step is not None and not on_step(told):
-                return None
-            if dones.any():
-                ended += [info for info, on, done in zip(infos, running, dones, strict=True) if on and done]
-                running &= ~dones
-                # The others go on; a member whose episode is over starts a new one that does not count.
-                population.reset(dones)
-        return Outcome(returns, step * n, ended)
+            return agent.to_actions(motor.nan_to_num(nan=0.0)).cpu().numpy(), None, None
 
-
-def _seed(env: VecEnv, seeds: np.ndarray) -> None:
-    """Give antithetic partners the same episode, where the environment can be seeded one by one."""
-    if hasattr(env.unwrapped, "seed_each"):
-        env.unwrapped.seed_each(seeds)
-    else:
-        env.seed(int(seeds[0]))
+        rollout = Rollout(self.envs, act)
+        rollout.start([int(seed) for seed in part.seeds])
+        metrics: dict[str, Float[np.ndarray, " members"]] = {}
+        try:
+            while rollout.is_running and rollout.elapsed != self.episode_limit:
+                stepped = rollout.step()
+                if len(rollout.ended):
+                    for name, values in stepped.metrics.items():
+                        metrics.setdefault(name, np.zeros(n))[rollout.ended] = values[rollout.ended]
+                if on_step is not None and not on_step(rollout, stepped):
+                    return None
+        finally:
+            agent.missing = None
+        return Outcome(rollout.returns, rollout.lengths, metrics)

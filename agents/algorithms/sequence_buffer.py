@@ -51,6 +51,7 @@ class SequenceBuffer(RolloutBuffer):
         buffer_size: steps per environment.
         observation_space, action_space, device, gae_lambda, gamma, n_envs: as in SB3.
         sequence_length: steps of a sequence; 1 for circuits whose state needs no gradient.
+        shuffle: draws the order of sequences; NumPy's global generator by default.
 
     Raises:
         CircuitMismatch: `sequence_length` does not divide `buffer_size`.
@@ -66,13 +67,14 @@ class SequenceBuffer(RolloutBuffer):
         gamma: float = 0.99,
         n_envs: int = 1,
         sequence_length: int = 1,
+        shuffle: Any = np.random,
     ) -> None:
         if sequence_length < 1 or buffer_size % sequence_length:
             raise CircuitMismatch(
                 f"sequence_length {sequence_length} does not divide n_steps {buffer_size}; "
                 f"give a divisor, such as {_nearest_divisor(buffer_size, sequence_length)}"
             )
-        self.sequence_length = sequence_length
+        self.sequence_length, self._shuffle = sequence_length, shuffle
         super().__init__(buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs)
 
     def reset(self) -> None:
@@ -95,7 +97,7 @@ class SequenceBuffer(RolloutBuffer):
         count = tensors.episode_start.shape[1]
         size = count if batch_size is None else batch_size // self.sequence_length
         # The same draw as SB3's buffer, so that stateless circuits learn from the same minibatches.
-        order = torch.as_tensor(np.random.permutation(count), device=self.device)  # noqa: NPY002
+        order = torch.as_tensor(self._shuffle.permutation(count), device=self.device)
         for chosen in order.split(size):
             yield tensors.pick(chosen)
 

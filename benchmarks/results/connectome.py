@@ -17,12 +17,13 @@ import pandas as pd
 import torch
 import tyro
 
+from ...agents import Agent
 from ...circuits import load_graph, make_circuit
 from ...drawing.figures import figure_svg, interval_curves
 from ...files import write_text
-from ...training.rollouts.evaluation import evaluate_agent
+from ...training.rollouts.evaluation import evaluate_on
 from ...training.runs.config import RunConfig
-from ...training.runs.run import make_policy
+from ...training.runs.resolve import resolve
 from ...training.runs.scores import Store
 from ...training.studies.trials import Trial, run_trials
 from .tables import returns_table
@@ -102,9 +103,8 @@ def reaches(episodes: int = 20) -> str:
         cells = []
         for body in ALL_BODIES:
             config = RunConfig("connectome", body=body, circuit_options={"graph": graph, "reach": reach})
-            env = config.make_env(episodes)
-            returns = evaluate_agent(make_policy(config, env), env).returns
-            env.close()
+            resolved = resolve(config)
+            returns = evaluate_on(resolved, Agent(resolved.agent), episodes).returns
             cells.append(f"{returns.mean():.0f}")
         lines.append(f"| {graph} | {reach:g} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])

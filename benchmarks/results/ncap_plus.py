@@ -16,10 +16,11 @@ import pandas as pd
 import torch
 import tyro
 
+from ...agents import Agent
 from ...agents.algorithms.members import Members, Round
 from ...files import write_text
 from ...training.runs.config import RunConfig
-from ...training.runs.run import make_policy
+from ...training.runs.resolve import resolve
 from ...training.runs.scores import Store
 from ...training.studies.trials import Trial, run_trials
 from .tables import returns_table
@@ -75,18 +76,18 @@ def grid() -> pd.DataFrame:
     table = pd.DataFrame(rows)
     for body in ("swimmer4", "swimmer6", "swimmer12"):
         config = RunConfig("ncap_plus", body=body)
-        env = config.make_env(64)
-        policy = make_policy(config, env)
-        members = Members(policy, env)
-        names = [name for name, _ in policy.circuit.named_parameters()]
-        start = {name: float(value) for name, value in policy.circuit.named_parameters()}
+        resolved = resolve(config)
+        agent, envs = Agent(resolved.agent), resolved.make_envs(64)
+        members = Members(agent, envs)
+        names = [name for name, _ in agent.circuit.named_parameters()]
+        start = {name: float(value) for name, value in agent.circuit.named_parameters()}
         weights = torch.tensor([[row.get(name, start[name]) for name in names] for row in rows])
         returns = []
         for at in range(0, len(rows), 64):
             outcome = members.evaluate(Round(weights[at : at + 64], np.full(64, 5)))
             assert outcome is not None
             returns.append(outcome.returns)
-        env.close()
+        envs.close()
         table[body] = np.concatenate(returns)
     return table.sort_values(["swimmer6"], ascending=False)
 

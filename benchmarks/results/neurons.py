@@ -33,7 +33,7 @@ def gaits(runs: Sequence[Run]) -> list[list[str]]:
     """Return a row for each circuit: the gait's numbers over seeds."""
     found: dict[str, dict[str, list[float]]] = {}
     for run in runs:
-        subject = Subject(record(run, 8), run.policy().circuit.wiring(), run)
+        subject = Subject(record(run, 8), run.agent().circuit.wiring(), run)
         numbers = run_probe("gait", subject).numbers
         of_circuit = found.setdefault(f"{run.config.circuit}, {run.config.algorithm}", {})
         of_circuit.setdefault("return", []).append(float(subject.recording.rewards.sum(1).mean()))
@@ -48,7 +48,7 @@ def gaits(runs: Sequence[Run]) -> list[list[str]]:
 
 def lesions(runs: Sequence[Run]) -> list[list[str]]:
     """Return a row for each neuron: the return that remains without it, over the seeds of one circuit."""
-    subjects = [Subject(record(run, 1), run.policy().circuit.wiring(), run) for run in runs]
+    subjects = [Subject(record(run, 1), run.agent().circuit.wiring(), run) for run in runs]
     returns = np.stack([run_probe("lesions", subject).arrays["returns"].mean(1) for subject in subjects])
     names = [*subjects[0].recording.neurons, "none"]
     share = 100 * returns / returns[:, -1:]
@@ -59,7 +59,7 @@ def lesions(runs: Sequence[Run]) -> list[list[str]]:
 
 def costs(run: Run) -> list[list[str]]:
     """Return what recording costs beside the plain rollout, the median of five in turn, and its file's size."""
-    agent, env = run.policy(), run.config.make_env(_ENVS, randomize={})
+    agent, env = run.agent(), run.resolved.make_envs(_ENVS, randomize={})
     plain, kept = [], []
     for _ in range(5):
         begin = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from ...errors import InvalidTask, UnknownName
@@ -63,3 +64,22 @@ def make_task(name: str, envs: Envs, options: dict[str, Any]) -> Task:
 def option_names(name: str) -> list[str]:
     """Return the names of a task's own options."""
     return list(inspect.signature(task_class(name)).parameters)[1:]
+
+
+def option_defaults(name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the default of each of a task's own options.
+
+    Args:
+        name: of the task.
+        asked: what is to be given; it is refused here if the task does not take it.
+
+    Raises:
+        InvalidTask: an option that the task does not take.
+    """
+    known = list(inspect.signature(task_class(name)).parameters.values())[1:]
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in known)
+    names = [each.name for each in known]
+    for option in asked:
+        if option not in (*names, "senses") and not takes_any:
+            raise InvalidTask(f"task {name!r} has no option {option!r}; it takes {', '.join(names) or 'no options'}")
+    return {each.name: each.default for each in known if each.default is not each.empty}

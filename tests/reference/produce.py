@@ -89,13 +89,19 @@ def read_weights(run: Path) -> Arrays:
 
 def read_metrics(run: Path) -> Arrays:
     """Return what a run's table says of learning, and at which steps; what it says of time differs every time."""
-    found = defaultdict(list)
+    found, updates = defaultdict(dict), defaultdict(list)
     with open(run / "metrics.csv", newline="") as file:
         for row in csv.DictReader(file):
-            if not row["metric"].startswith("time/"):
-                found[row["metric"]].append(float(row["value"]))
-                found[f"{row['metric']} at"].append(int(row["step"]))
-    return {name: np.array(values) for name, values in found.items()}
+            metric, value = row["metric"], float(row["value"])
+            if metric.startswith("train/"):
+                # Before format 3, what an update came to stood with the rollout that followed it.
+                updates[metric].append(value)
+            elif not metric.startswith("time/") and metric != "rollout/net_speed":
+                # Before format 3, SB3's learners wrote a row for every environment, and nobody wrote net_speed.
+                found[metric][int(row["step"])] = value
+    values = {name: np.array(list(of.values())) for name, of in found.items()}
+    steps = {f"{name} at": np.array(list(of)) for name, of in found.items()}
+    return values | steps | {name: np.array(of) for name, of in updates.items()}
 
 
 def read_recording(path: Path) -> Arrays:

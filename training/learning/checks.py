@@ -1,37 +1,49 @@
-"""What cannot be trained is said before anything is written."""
+"""What cannot be trained is said before anything is written or built."""
 
 from __future__ import annotations
 
 import logging
 
-from ...envs.deficits import DeficitVecEnv
+import torch
+
+from ...envs.deficits import Deficits
+from ...errors import InvalidRun
 from ..runs.config import RunConfig
-from .learners import make_learner
-from .protection import protect
-from .start import start_from
+from ..runs.resolve import Resolved, resolve
+from .start import inherit
 
 _log = logging.getLogger(__name__)
 
 
-def check(config: RunConfig) -> None:
-    """Build the environment and the learner of a run once, and throw them away.
+def check(config: RunConfig) -> Resolved:
+    """Resolve a config and raise what its training would break on, as far as can be seen without building anything.
 
     Raises:
         NervecordError: what would go wrong, of the kind that training would raise.
     """
-    if config.steps <= (first := config.options.get("learning_starts", 0)):
+    resolved = resolve(config)
+    if config.steps <= (first := resolved.options.get("learning_starts", 0)):
         _log.warning(
             f"nervecord: steps is {config.steps} and {config.algorithm} learns nothing in its first {first} "
             f"(learning_starts); give more steps, or --algorithm-options learning_starts={config.steps // 10}"
         )
-    env = config.make_env(config.options["n_envs"])
+    Deficits(resolved.agent.layout, config.deficits)
+    device_named(config.device)
+    return inherit(resolved)
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device of that name.
+
+    Raises:
+        InvalidRun: this machine's torch has none such.
+    """
     try:
-        if config.deficits:
-            DeficitVecEnv(env, env.layout, config.deficits)
-        learner = make_learner(config, env)
-        if config.start is not None:
-            start_from(learner, config)
-        if config.protect:
-            protect(learner, config)
-    finally:
-        env.close()
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidRun(
+            f"device {name!r} cannot be used here: {reason}; give cpu, or see torch's device names"
+        ) from error
+    return device

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from ...circuits import CIRCUITS, Circuit, RecurrentCircuit, make_circuit
 from ...envs.tasks.bits import BIT_TASKS, answers, draw_bits, draw_length
 from ...errors import CircuitMismatch, InvalidRun, TrainingDiverged, UnknownName
+from ...options import Number, wrong_value
 from ...progress import progress_bar
+from ...threads import one_thread
 from ..runs.folder import Folder
 from ..runs.held_graphs import hold_graph, tell_graph
 from ..runs.metrics_log import make_logger
-from ..runs.options import Number, wrong_value
 
 KINDS = {
     "single-head": "one N at a time, through one readout",
@@ -116,11 +117,12 @@ class CurriculumConfig:
         except TypeError as error:
             raise InvalidRun(f"the config is of another version of nervecord: {error}") from error
 
-    def check(self) -> None:
-        """Raise what would go wrong, before anything is written."""
+    def check(self) -> dict[str, Any]:
+        """Raise what would go wrong, before anything is written; nothing stands in config.json beside this."""
         circuit = self.make_circuit()
         if not circuit.is_recurrent:
             raise CircuitMismatch(f"circuit {self.circuit!r} has no memory, which these tasks need; choose another")
+        return {}
 
 
 class CurriculumRun(Folder[CurriculumConfig]):
@@ -151,10 +153,10 @@ def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True)
         OutputExists: something else stands there.
         TrainingDiverged: a loss or gradient is not finite; the last checkpoint stays.
     """
-    run = CurriculumRun.create(out, config, CurriculumConfig.check)
+    run = CurriculumRun.create(out, config, config.check)
     if not run.done:
-        torch.set_num_threads(1)
-        _Course(run).go(progress)
+        with one_thread():
+            _Course(run).go(progress)
     return run
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from ...agents.algorithms.members import Evaluator, Members, Outcome, Round
+from ...agents import Agent
+from ...agents.algorithms.members import Members, Outcome, Round
+from ...agents.algorithms.registry import algorithm_named
+from ...envs.deficits import Deficits
 from ...errors import InvalidRun
-from ..runs.config import RunConfig
-from ..runs.run import make_policy
+from ..runs.resolve import Resolved
 from .engine import RETRIES, Engine, start_ray, take_one_core
 
 
-def open_evaluator(config: RunConfig, workers: int, engine: Engine = "local", address: str | None = None) -> Workers:
+def open_evaluator(resolved: Resolved, workers: int, engine: Engine = "local", address: str | None = None) -> Workers:
     """Start the workers that evaluate a run's populations; close them when done.
 
     What a round comes to depends on its members alone, so the number of workers changes the time and
@@ -27,37 +30,45 @@ def open_evaluator(config: RunConfig, workers: int, engine: Engine = "local", ad
     """
     if workers < 1:
         raise InvalidRun(f"workers is {workers}; give 1 or more")
-    options = config.options
-    if "population" not in options:
-        raise InvalidRun(f"{config.algorithm} has no population to spread over workers; use es or cmaes")
+    if engine not in ("local", "ray"):
+        raise InvalidRun(f"engine is {engine!r}; give 'local' or 'ray'")
+    if address is not None and engine != "ray":
+        raise InvalidRun("an address is of a Ray cluster; give --engine ray with it")
+    algorithm, options = resolved.config.algorithm, resolved.options
+    if not algorithm_named(algorithm).has_population:
+        raise InvalidRun(f"{algorithm} has no population to spread over workers; use es or cmaes")
     n_envs = options["n_envs"]
-    rounds = (options["population"] or n_envs) // n_envs
+    rounds = options["population"] // n_envs
     if workers > rounds:
         raise InvalidRun(
             f"workers is {workers} and a generation has {rounds} rounds of {n_envs} members; "
             f"give 1 to {rounds}, or a larger population, such as --algorithm-options population={workers * n_envs}"
         )
-    return _RayWorkers(config, workers, address) if engine == "ray" else _Processes(config, workers)
+    return _RayWorkers(resolved, workers, address) if engine == "ray" else _Processes(resolved, workers)
 
 
-class Workers(Evaluator):
+class Workers(ABC):
     """Evaluate rounds elsewhere; to be closed."""
 
+    @abstractmethod
+    def evaluate(self, rounds: Iterable[Round]) -> Iterator[Outcome]:
+        """Yield the outcomes in the order of the rounds."""
+
+    @abstractmethod
     def close(self) -> None:
         """Stop the workers."""
-        raise NotImplementedError
 
 
 class _Processes(Workers):
     """Processes on this machine, each with its own environments."""
 
-    def __init__(self, config: RunConfig, workers: int) -> None:
-        self._config, self._workers = config, workers
+    def __init__(self, resolved: Resolved, workers: int) -> None:
+        self._resolved, self._workers = resolved, workers
         self._pool = self._start()
 
     def _start(self) -> concurrent.futures.ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return concurrent.futures.ProcessPoolExecutor(self._workers, context, _begin, (self._config,))
+        return concurrent.futures.ProcessPoolExecutor(self._workers, context, _begin, (self._resolved,))
 
     def evaluate(self, rounds: Iterable[Round]) -> Iterator[Outcome]:
         """Yield the outcomes in the order of the rounds; those of a worker that dies are run again."""
@@ -81,10 +92,10 @@ class _Processes(Workers):
 class _RayWorkers(Workers):
     """Ray actors, here or on a cluster; one that dies is started again by Ray, and its round with it."""
 
-    def __init__(self, config: RunConfig, workers: int, address: str | None) -> None:
+    def __init__(self, resolved: Resolved, workers: int, address: str | None) -> None:
         self._ray = start_ray(workers, address)
         actor = self._ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=RETRIES)(RoundRunner)
-        self._pool = self._ray.util.ActorPool([actor.remote(config) for _ in range(workers)])
+        self._pool = self._ray.util.ActorPool([actor.remote(resolved) for _ in range(workers)])
 
     def evaluate(self, rounds: Iterable[Round]) -> Iterator[Outcome]:
         """Yield the outcomes in the order of the rounds."""
@@ -100,9 +111,9 @@ class _RayWorkers(Workers):
 class RoundRunner:
     """What a worker holds: a run's environments and agent, and no weights of its own."""
 
-    def __init__(self, config: RunConfig) -> None:
-        env = config.make_env(config.options["n_envs"])
-        self._members = Members(make_policy(config, env), env)
+    def __init__(self, resolved: Resolved) -> None:
+        agent, envs = Agent(resolved.agent), resolved.make_envs(resolved.options["n_envs"])
+        self._members = Members(agent, envs, deficits=Deficits(agent.layout, resolved.config.deficits))
 
     def evaluate(self, part: Round) -> Outcome:
         """Run one episode of every member."""
@@ -114,11 +125,11 @@ class RoundRunner:
 _runner: RoundRunner | None = None
 
 
-def _begin(config: RunConfig) -> None:
+def _begin(resolved: Resolved) -> None:
     """Make a new process a worker."""
     global _runner
     take_one_core()
-    _runner = RoundRunner(config)
+    _runner = RoundRunner(resolved)
 
 
 def _evaluate(part: Round) -> Any:

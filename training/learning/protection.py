@@ -16,18 +16,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ...agents import CMAES, CircuitPolicy
+from ...agents import Agent
+from ...agents.algorithms.algorithm import Learner
 from ...circuits import Circuit
 from ...errors import CircuitMismatch
 from ..rollouts.recorder import record
 from ..runs.config import RunConfig
 from ..runs.run import Run
-from . import snapshot
 
 _EPISODES = 4
 _SHARE = 0.99  # of the inputs' power, which the subspace holds
@@ -40,7 +38,7 @@ _MAPS = {F.linear: 0, torch.matmul: 0, Tensor.matmul: 0, Tensor.__matmul__: 0, t
 _ELEMENTWISE = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, Tensor.clamp, torch.relu, Tensor.abs)
 
 
-def protect(model: BaseAlgorithm, config: RunConfig) -> tuple[str, ...]:
+def protect(learner: Learner, config: RunConfig) -> tuple[str, ...]:
     """Let the learner's steps leave alone what the runs `config.protect` have for inputs of each linear map.
 
     Each step of the optimiser moves a weight W by D; it is made D (1 - P), where P projects on the principal
@@ -55,18 +53,17 @@ def protect(model: BaseAlgorithm, config: RunConfig) -> tuple[str, ...]:
         CircuitMismatch: its circuit is another, or has no linear map of its own weights, or saw observations
             normalised otherwise, or the algorithm takes no steps that could be projected.
     """
-    learning: Any = model.policy
-    if isinstance(model, CMAES) or not hasattr(learning, "optimizer"):
+    if not learner.takes_projections:
         raise CircuitMismatch(f"{config.algorithm} takes no steps that could be projected; choose es or ppo")
-    circuit: Circuit = learning.circuit
+    circuit, normalizer = learner.agent.circuit, learner.agent.normalizer
     shapes = {name: parameter.shape for name, parameter in circuit.named_parameters()}
     rows: dict[LinearMap, list[np.ndarray]] = {}
     for path in config.protect:
         run = Run(path)
-        agent = run.policy()
+        agent = run.agent()
         if {name: value.shape for name, value in agent.circuit.named_parameters()} != shapes:
             raise CircuitMismatch(f"{path} holds another circuit than the one to train; its inputs mean nothing here")
-        if not _same(agent.observation_stats, snapshot.observation_stats(model)):
+        if not _same(agent.observation_stats, learner.agent.observation_stats):
             raise CircuitMismatch(
                 f"{path} saw its observations normalised by other statistics than {config.start}; protect the run that "
                 "training starts from, and those that it protected in its turn"
@@ -77,10 +74,9 @@ def protect(model: BaseAlgorithm, config: RunConfig) -> tuple[str, ...]:
     if not rows:
         raise CircuitMismatch(f"circuit {config.circuit!r} has no linear map of its own weights to protect")
     projections = {of: torch.from_numpy(_projection(found)).float() for of, found in rows.items()}
-    _project_steps(learning.optimizer, circuit, projections)
-    normalizer: Any = model.get_vec_normalize_env()
-    if normalizer is not None and normalizer.norm_obs:
-        normalizer.obs_rms = _still(normalizer.obs_rms)
+    _project_steps(learner, projections)
+    if normalizer is not None:
+        normalizer.frozen = True
     covered = {name for of in rows for name in (of.weight, of.bias)}
     return tuple(name for name in shapes if name not in covered)
 
@@ -146,7 +142,7 @@ class LinearMap:
 
 @torch.inference_mode()
 def linear_inputs(
-    agent: CircuitPolicy, observations: Float[np.ndarray, "E T O"]
+    agent: Agent, observations: Float[np.ndarray, "E T O"]
 ) -> dict[LinearMap, Float[np.ndarray, "samples n"]]:
     """Return what each weight matrix of an agent's circuit is multiplied by; a bias has a last column of ones.
 
@@ -210,22 +206,21 @@ def _projection(rows: list[Float[np.ndarray, "k n"]]) -> Float[np.ndarray, "n n"
     return kept.T @ kept
 
 
-def _project_steps(
-    optimizer: torch.optim.Optimizer, circuit: Circuit, projections: dict[LinearMap, Float[Tensor, "n n"]]
-) -> None:
+def _project_steps(learner: Learner, projections: dict[LinearMap, Float[Tensor, "n n"]]) -> None:
+    circuit = learner.agent.circuit
     before: dict[LinearMap, Tensor] = {}
 
-    def keep(*_: Any) -> None:
+    def keep() -> None:
         before.update({linear_map: linear_map.rows(circuit) for linear_map in projections})
 
     @torch.no_grad()
-    def project(*_: Any) -> None:
+    def project() -> None:
         for linear_map, projection in projections.items():
             after = linear_map.rows(circuit)
             linear_map.set_rows(circuit, after - (after - before[linear_map]) @ projection)
 
-    optimizer.register_step_pre_hook(keep)
-    optimizer.register_step_post_hook(project)
+    learner.before_update.append(keep)
+    learner.after_update.append(project)
 
 
 def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
@@ -233,16 +228,3 @@ def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> boo
     if one is None or other is None:
         return one is other
     return all(np.allclose(one[name], other[name]) for name in ("mean", "var"))
-
-
-class _StillMoments(RunningMeanStd):
-    """Moments that nothing seen later moves."""
-
-    def update(self, arr: np.ndarray) -> None:
-        """Ignore what was seen."""
-
-
-def _still(moments: RunningMeanStd) -> RunningMeanStd:
-    found = _StillMoments(shape=moments.mean.shape)
-    found.mean, found.var, found.count = moments.mean, moments.var, moments.count
-    return found

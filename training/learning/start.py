@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
 
-import numpy as np
-from stable_baselines3 import TD3
-from stable_baselines3.common.base_class import BaseAlgorithm
-
-from ...agents import CMAES
-from ...circuits import load_weights
+from ...agents import Agent
 from ...errors import CircuitMismatch
-from ..runs.config import RunConfig
+from ..runs.resolve import Resolved
 from ..runs.run import Run
 
 
-def start_from(model: BaseAlgorithm, config: RunConfig) -> None:
-    """Give a fresh learner the circuit of the run `config.start`; critics and optimisers begin anew.
+def inherit(resolved: Resolved) -> Resolved:
+    """Return a run with what it takes over from the run that it starts from, if it starts from one.
+
+    Its circuit counts in the control steps of the body that it was made for.
+
+    Raises:
+        InvalidRun: there is no such run.
+        CircuitMismatch: its circuit is another.
+    """
+    if resolved.config.start is None:
+        return resolved
+    before = Run(resolved.config.start)
+    if before.config.circuit != resolved.config.circuit:
+        raise CircuitMismatch(
+            f"{before.path} holds circuit {before.config.circuit}, this run {resolved.config.circuit}; "
+            "--start needs the same circuit"
+        )
+    return Resolved(resolved.config, dataclasses.replace(resolved.agent, dt_ref=before.resolved.agent.dt_ref))
+
+
+def start_from(agent: Agent, resolved: Resolved) -> None:
+    """Give a fresh agent the weights of the run `config.start`, and the statistics of what it saw.
 
     Raises:
         InvalidRun: there is no such run, or nothing trained in it yet.
-        CircuitMismatch: its circuit, or the way in which it saw its observations, is another.
+        CircuitMismatch: the way in which it saw its observations is another.
     """
-    assert config.start is not None
-    run = Run(config.start)
-    if run.config.circuit != config.circuit:
-        raise CircuitMismatch(
-            f"{config.start} holds circuit {run.config.circuit}, this run {config.circuit}; "
-            "--start needs the same circuit"
-        )
-    before = run.policy(config.body)
-    learning: Any = model.policy
-    load_weights(learning.circuit, before.circuit.state_dict())
-    if isinstance(model, CMAES):
-        model.center()
-    if isinstance(model, TD3):
-        model.actor_target.load_state_dict(model.actor.state_dict())
-    normalizer = model.get_vec_normalize_env()
-    stats = before.observation_stats
-    if (stats is not None) != (normalizer is not None and normalizer.norm_obs):
-        raise CircuitMismatch(
-            f"{config.start} was trained on {'normalised' if stats else 'raw'} observations and {config.algorithm} "
-            f"shows it {'raw' if stats else 'normalised'} ones; go on with the algorithm that trained it"
-        )
-    if stats is not None:
-        assert normalizer is not None
-        moments: Any = normalizer.obs_rms
-        moments.mean, moments.var, moments.count = np.array(stats["mean"]), np.array(stats["var"]), stats["count"]
+    assert resolved.config.start is not None
+    run = Run(resolved.config.start)
+    before = run.agent(resolved.config.body)
+    try:
+        agent.load(before.circuit.state_dict(), before.observation_stats)
+    except CircuitMismatch as error:
+        raise CircuitMismatch(f"{run.path}: {error}") from error

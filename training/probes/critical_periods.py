@@ -211,7 +211,7 @@ def _measure(config: RunConfig, path: Path) -> list[dict[str, Any]]:
     about = {"study": _STUDY, "agent": path.name, "seed": config.seed, "step": config.steps, "stage": "trained"}
     try:
         run = train(config, path, progress=False)
-        rows = evaluate_on(config, run.policy(), None, _EPISODES).rows()
+        rows = evaluate_on(run.resolved, run.agent(), _EPISODES).rows()
     except NervecordError as error:
         return [{**about, "note": str(error)}]
     return [{**about, **row} for row in rows]

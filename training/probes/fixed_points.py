@@ -14,7 +14,7 @@ from jaxtyping import Complex, Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...agents import CircuitPolicy
+from ...agents import Agent
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import InvalidRecording
 from .contract import ProbeResult, Subject
@@ -55,7 +55,7 @@ def fixed_points(subject: Subject) -> ProbeResult:
         InvalidRecording: there is only a recording, the circuit has no memory, a memory too large for a
             Jacobian, or no fixed point is found.
     """
-    agent = subject.run.policy()
+    agent = subject.run.agent()
     circuit = agent.circuit
     if not circuit.is_recurrent:
         raise InvalidRecording(f"circuit {subject.run.config.circuit!r} has no memory, and so no state to rest in")
@@ -138,7 +138,7 @@ def find_fixed_points(
 
 @torch.no_grad()
 def visited_states(
-    agent: CircuitPolicy, observations: Float[np.ndarray, "E T O"]
+    agent: Agent, observations: Float[np.ndarray, "E T O"]
 ) -> tuple[Float[Tensor, "samples sensors"], Float[Tensor, "samples dims"], dict[str, torch.Size]]:
     """Return the sensors and the flattened states that an agent passes through, and the shape of each state.
 

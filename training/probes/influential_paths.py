@@ -17,7 +17,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...agents import CircuitPolicy
+from ...agents import Agent
 from ...circuits import Circuit, Pins
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import InvalidRecording
@@ -66,7 +66,7 @@ def influential_paths(subject: Subject) -> ProbeResult:
     Raises:
         InvalidRecording: there is only a recording, it is too short, or the circuit's memory is no neurons.
     """
-    agent = subject.run.policy()
+    agent = subject.run.agent()
     living(subject.recording, 50)
     layers = circuit_layers(agent, np.asarray(subject.recording.observations))
     # A clipped neuron passes nothing on: at its moments the paths through it carry nothing.
@@ -137,7 +137,7 @@ def total_strength(layers: Layers) -> float:
     return float(carried.sum(1).mean())
 
 
-def circuit_layers(agent: CircuitPolicy, observations: Float[np.ndarray, "E T O"], delay: int = _DELAY) -> Layers:
+def circuit_layers(agent: Agent, observations: Float[np.ndarray, "E T O"], delay: int = _DELAY) -> Layers:
     """Return a circuit as layers, at moments spread over the observations.
 
     Raises:

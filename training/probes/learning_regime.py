@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.func import functional_call, jacrev
 
-from ...agents import CircuitPolicy
+from ...agents import Agent
 from ...circuits import Circuit, UnitCircuit
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
@@ -42,7 +42,7 @@ def learning_regime(subject: Subject) -> ProbeResult:
         CircuitMismatch: the circuit has no weights to train.
     """
     run = subject.run
-    after = run.policy()
+    after = run.agent()
     before = _initial(run)
     sensors = sensor_sequences(after, subject.recording, _SEQUENCES, _STEPS)
     names = recurrent_parameters(after.circuit)
@@ -181,11 +181,11 @@ class _LastMotors(torch.nn.Module):
         return motor
 
 
-def _initial(run: Run) -> CircuitPolicy:
+def _initial(run: Run) -> Agent:
     """Return the agent with which a run's training began."""
     if run.config.start is None:
-        return run.policy(trained=False)
-    return Run(run.config.start).policy(run.config.body)
+        return run.agent(trained=False)
+    return Run(run.config.start).agent(run.config.body)
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ def lesions(subject: Subject) -> ProbeResult:
         CircuitMismatch: the circuit's neurons cannot be reached.
     """
     returns = silenced_returns(subject)
-    names = [neuron.name for neuron in subject.run.policy().circuit.neurons]
+    names = [neuron.name for neuron in subject.run.agent().circuit.neurons]
     intact = bootstrap_mean(returns[-1])
     remaining = returns[:-1].mean(1)
     share = remaining / intact.mean if intact.mean else np.full(len(names), np.nan)
@@ -54,14 +54,14 @@ def lesions(subject: Subject) -> ProbeResult:
 def silenced_returns(subject: Subject) -> Float[np.ndarray, "neurons+1 episodes"]:
     """Return the returns without each neuron, and in the last row those of the circuit left alone."""
     run = subject.run
-    agent = run.policy()
+    agent = run.agent()
     circuit = agent.circuit
     if not circuit.can_be_pinned:
         raise CircuitMismatch(f"the neurons of {type(circuit).__name__} cannot be reached, so none can be silenced")
     n = len(circuit.neurons)
     scale = torch.cat((1 - torch.eye(n), torch.ones(1, n))).repeat(_EPISODES, 1)
     circuit.pins = Pins(scale, torch.zeros_like(scale))
-    env = run.config.make_env((n + 1) * _EPISODES, randomize={})
+    env = run.resolved.make_envs((n + 1) * _EPISODES, randomize={})
     try:
         returns = evaluate_agent(agent, env, np.repeat(EVALUATION_SEED + np.arange(_EPISODES), n + 1).tolist()).returns
     finally:

@@ -37,7 +37,7 @@ def noise_orbits(subject: Subject) -> ProbeResult:
             the sensors are constant, so that there is no noise to add.
         CircuitMismatch: the circuit is not recurrent, or its state grows without bound.
     """
-    agent = subject.run.policy()
+    agent = subject.run.agent()
     circuit, dt = agent.circuit, subject.recording.dt
     if not circuit.is_recurrent:
         raise CircuitMismatch(

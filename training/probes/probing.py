@@ -134,7 +134,7 @@ def _subject(
     run = subject if isinstance(subject, Run) else Run(subject)
     recording = record(run, episodes, None, interventions, progress)
     recording.save(run.path / "recording.nc")
-    return Subject(recording.until_first_end(), run.policy().circuit.wiring(), run), run.path / "probes"
+    return Subject(recording.until_first_end(), run.agent().circuit.wiring(), run), run.path / "probes"
 
 
 def _keep(name: str, found: Probed, folder: Path) -> None:

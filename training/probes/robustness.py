@@ -13,10 +13,9 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...agents import CircuitPolicy
+from ...agents import Agent
 from ...circuits import Circuit, Pins
 from ...drawing.figures import COLOURS, open_axes
-from ...envs.sb3_env import SwimmerVecEnv
 from ...errors import InvalidRecording
 from ...intervals import bootstrap_mean
 from ..rollouts.evaluation import EVALUATION_SEED, evaluate_agent
@@ -42,8 +41,8 @@ def robustness(subject: Subject) -> ProbeResult:
         InvalidRecording: there is only a recording, or it is too short for timescales.
     """
     run = subject.run
-    agent = run.policy()
-    env = run.config.make_env(_EPISODES, randomize={})
+    agent = run.agent()
+    env = run.resolved.make_envs(_EPISODES, randomize={})
     rng = torch.Generator().manual_seed(0)
 
     def score() -> float:
@@ -112,7 +111,7 @@ def _curve(
     return returns
 
 
-def _by_timescale(subject: Subject, agent: CircuitPolicy) -> tuple[list[str], list[str]]:
+def _by_timescale(subject: Subject, agent: Agent) -> tuple[list[str], list[str]]:
     """Return the names of the fastest and of the slowest neurons that are not sensors."""
     tau = getattr(agent.circuit, "tau", None)
     inner = [neuron.name for neuron in agent.circuit.neurons if neuron.role == "inter"]
@@ -129,13 +128,13 @@ def _by_timescale(subject: Subject, agent: CircuitPolicy) -> tuple[list[str], li
     return order[:count], order[-count:]
 
 
-def _ablations(subject: Subject, agent: CircuitPolicy, names: Sequence[str]) -> Float[np.ndarray, " neurons"]:
+def _ablations(subject: Subject, agent: Agent, names: Sequence[str]) -> Float[np.ndarray, " neurons"]:
     """Return the mean return without each named neuron; all are tried at once, one in each environment."""
     column = {neuron.name: index for index, neuron in enumerate(agent.circuit.neurons)}
     scale = torch.ones(len(names), len(column))
     scale[range(len(names)), [column[name] for name in names]] = 0
     agent.circuit.pins = Pins(scale.repeat(_EPISODES, 1), torch.zeros(len(names) * _EPISODES, len(column)))
-    env: SwimmerVecEnv = subject.run.config.make_env(len(names) * _EPISODES, randomize={})
+    env = subject.run.resolved.make_envs(len(names) * _EPISODES, randomize={})
     try:
         seeds = np.repeat(EVALUATION_SEED + np.arange(_EPISODES), len(names)).tolist()
         returns = evaluate_agent(agent, env, seeds).returns

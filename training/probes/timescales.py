@@ -122,7 +122,7 @@ def _two(lag: np.ndarray, weight: float, slow: float, fast: float) -> np.ndarray
 
 def _trained(subject: Subject, names: tuple[str, ...]) -> Float[np.ndarray, " n"]:
     """Return the time constant of each named neuron in control steps; NaN for those that have none."""
-    circuit = subject.source.policy().circuit if subject.source is not None else None
+    circuit = subject.source.agent().circuit if subject.source is not None else None
     tau = getattr(circuit, "tau", None)
     if circuit is None or tau is None:
         return np.full(len(names), np.nan)

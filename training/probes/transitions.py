@@ -45,7 +45,7 @@ def transitions(subject: Subject) -> ProbeResult:
             motor changes sign, or every neuron is constant.
         CircuitMismatch: the circuit's neurons cannot be reached.
     """
-    agent, recording = subject.run.policy(), subject.recording
+    agent, recording = subject.run.agent(), subject.recording
     circuit, dt = agent.circuit, recording.dt
     steps = max(8, min(_STEPS, recording.n_steps))
     sensors = sensor_sequences(agent, recording, _EPISODES, steps, from_start=True)

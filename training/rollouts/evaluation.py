@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from jaxtyping import Float, Shaped
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from ...agents import CircuitPolicy
-from ...envs import Body
-from ...envs.sb3_env import SwimmerVecEnv
+from ...agents import Agent, Rollout
+from ...envs import Body, EnvBatch
 from ...errors import CircuitMismatch, InvalidRun
 from ...files import write_json
 from ...intervals import Interval, bootstrap_mean
 from ...progress import progress_bar
-from ..runs.config import RunConfig
+from ...threads import one_thread
 from ..runs.evaluation_file import read_evaluation
+from ..runs.resolve import Resolved
 from ..runs.run import Run, hint_unfinished
 from .interventions import Intervention, intervene
 
@@ -30,7 +29,7 @@ EVALUATION_SEED = 1_000_003
 _log = logging.getLogger(__name__)
 
 
-class Agent(Protocol):
+class Predictor(Protocol):
     """What SB3 calls a model: anything with `predict`."""
 
     def predict(
@@ -97,8 +96,8 @@ class Evaluation:
 
 
 def evaluate_agent(
-    agent: Agent,
-    env: SwimmerVecEnv,
+    agent: Predictor,
+    envs: EnvBatch,
     seed: int | Sequence[int] = EVALUATION_SEED,
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
@@ -108,57 +107,55 @@ def evaluate_agent(
     Raises:
         UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
     """
-    torch.set_num_threads(1)
-    batch = env.batch
-    batch.seed([seed + index for index in range(batch.n_envs)] if isinstance(seed, int) else list(seed))
-    observation = batch.reset(np.arange(batch.n_envs))
-    state: Any = None
-    returns = np.zeros(batch.n_envs)
-    start = np.ones(batch.n_envs, bool)
-    running = np.arange(batch.n_envs)
-    ends: dict[str, Float[np.ndarray, " envs"]] = {}
-    for step in progress_bar(range(batch.episode_steps), desc="evaluate", unit="step", disable=not progress):
-        if not len(running):
-            break
+
+    def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:
         if interventions:
-            intervene(agent, interventions, step)
-        actions, state = agent.predict(observation, state, start, deterministic=True)
-        stepped = batch.step(actions, None if len(running) == batch.n_envs else running)
-        observation, start = stepped.observation, np.zeros(batch.n_envs, bool)
-        returns[running] += stepped.reward[running]
-        ended = running[(stepped.terminated | stepped.truncated)[running]]
-        for name, values in stepped.metrics.items() if len(ended) else ():
-            ends.setdefault(name, np.zeros(batch.n_envs))[ended] = values[ended]
-        running = np.setdiff1d(running, ended, assume_unique=True)
+            intervene(agent, interventions, rollout.elapsed)
+        return *agent.predict(observation, state, episode_start, deterministic=True), None
+
+    rollout = Rollout(envs, act)
+    ends: dict[str, Float[np.ndarray, " envs"]] = {}
+    with (
+        one_thread(),
+        progress_bar(total=envs.episode_steps, desc="evaluate", unit="step", disable=not progress) as bar,
+    ):
+        rollout.start(seeds_of(seed, envs.n_envs))
+        while rollout.is_running:
+            stepped = rollout.step()
+            bar.update()
+            for name, values in stepped.metrics.items() if len(rollout.ended) else ():
+                ends.setdefault(name, np.zeros(envs.n_envs))[rollout.ended] = values[rollout.ended]
     diverged = ends.pop("diverged").astype(bool)
     if diverged.any():
         _log.warning(
             "nervecord: the physics of %d of %d episodes diverged; they ended there", diverged.sum(), len(diverged)
         )
-    return Evaluation({"return": returns, **ends})
+    return Evaluation({"return": rollout.returns, **ends})
+
+
+def seeds_of(seed: int | Sequence[int], n_envs: int) -> list[int]:
+    """Return the seed of each environment's episode: seed + i, or those that are given."""
+    return [seed + index for index in range(n_envs)] if isinstance(seed, int) else list(seed)
 
 
 def evaluate_on(
-    config: RunConfig,
-    agent: CircuitPolicy,
-    body: str | Body | None,
+    resolved: Resolved,
+    agent: Agent,
     episodes: int,
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
 ) -> Evaluation:
-    """Evaluate an agent on the task of a run, on its body or on another.
+    """Evaluate an agent on the body and task of a resolved run; see `Resolved.on` for another body.
 
     Raises:
         InvalidRun: no episodes.
     """
-    if episodes < 1:
-        raise InvalidRun(f"episodes is {episodes}; give 1 or more")
     # Bodies are drawn in training only; what is evaluated is the body that was named.
-    env = config.make_env(episodes, body, randomize={}, observe_time="time" in agent.layout)
+    envs = dataclasses.replace(resolved, agent=agent.spec).make_envs(episodes, randomize={})
     try:
-        return evaluate_agent(agent, env, interventions=interventions, progress=progress)
+        return evaluate_agent(agent, envs, interventions=interventions, progress=progress)
     finally:
-        env.close()
+        envs.close()
 
 
 def evaluate_model(
@@ -170,14 +167,14 @@ def evaluate_model(
         CircuitMismatch: it observes or acts in other spaces.
         InvalidRun: no episodes.
     """
-    env = make_model_env(model, body, task, reward, episodes)
+    envs = make_model_envs(model, body, task, reward, episodes)
     try:
-        return evaluate_agent(model, env, progress=progress)
+        return evaluate_agent(model, envs, progress=progress)
     finally:
-        env.close()
+        envs.close()
 
 
-def make_model_env(model: BaseAlgorithm, body: str | Body, task: str, reward: str, episodes: int) -> SwimmerVecEnv:
+def make_model_envs(model: BaseAlgorithm, body: str | Body, task: str, reward: str, episodes: int) -> EnvBatch:
     """Make one environment for each episode of a model of SB3's.
 
     Raises:
@@ -186,13 +183,14 @@ def make_model_env(model: BaseAlgorithm, body: str | Body, task: str, reward: st
     """
     if episodes < 1:
         raise InvalidRun(f"episodes is {episodes}; give 1 or more")
-    env = SwimmerVecEnv(episodes, task, body=body, **({"reward": reward} if task == "swim" else {}))
+    options: dict[str, Any] = {"reward": reward} if task == "swim" else {}
+    envs = EnvBatch(task, episodes, body=body, **options)
     for kind in ("observation", "action"):
-        there, here = getattr(model, f"{kind}_space").shape, getattr(env, f"{kind}_space").shape
+        there, here = getattr(model, f"{kind}_space").shape, getattr(envs, f"{kind}_space").shape
         if there != here:
-            env.close()
-            raise CircuitMismatch(f"the model's {kind}s are of shape {there}, on {env.body.name} {task} {here}")
-    return env
+            envs.close()
+            raise CircuitMismatch(f"the model's {kind}s are of shape {there}, on {envs.body.name} {task} {here}")
+    return envs
 
 
 def evaluate(
@@ -212,12 +210,11 @@ def evaluate(
         InvalidRun: there is no such run, or nothing trained in it yet.
     """
     run = run if isinstance(run, Run) else Run(run)
-    result = evaluate_on(run.config, run.policy(body), body, episodes, interventions, progress)
-    checkpoint = run.load_checkpoint()
-    assert checkpoint is not None
-    hint_unfinished(run, bool(checkpoint.state.get("done")), checkpoint.step)
+    result = evaluate_on(run.resolved.on(body), run.agent(body), episodes, interventions, progress)
+    step, done = run.progress
+    hint_unfinished(run, done, step)
     if body is None and not interventions:
-        _keep(run, result, checkpoint.step)
+        _keep(run, result, step)
     return result
 
 

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from ...agents import CircuitPolicy
-from ...circuits import State
-from ...envs import Body
-from ...envs.sb3_env import SwimmerVecEnv
+from ...agents import Agent, CircuitPolicy, Rollout
+from ...envs import Body, EnvBatch
 from ...progress import progress_bar
+from ...threads import one_thread
 from ..runs.run import Run
-from .evaluation import EVALUATION_SEED, make_model_env
+from .evaluation import EVALUATION_SEED, make_model_envs, seeds_of
 from .interventions import Intervention, intervene
 from .recording import Recording
 from .watched import WatchedModel
+
+_READ = ("joint_pos", "joint_vel", "link_pos", "link_angle", "com_pos")
 
 
 def record(
@@ -32,11 +32,11 @@ def record(
 ) -> Recording:
     """Record a run's agent on its own body, or on another, with neurons silenced, clamped or driven."""
     run = run if isinstance(run, Run) else Run(run)
-    env = run.config.make_env(episodes, body, randomize={})
+    envs = run.resolved.on(body).make_envs(episodes, randomize={})
     try:
-        return record_agent(run.policy(body), env, interventions=interventions, progress=progress)
+        return record_agent(run.agent(body), envs, interventions=interventions, progress=progress)
     finally:
-        env.close()
+        envs.close()
 
 
 def record_model(
@@ -48,77 +48,74 @@ def record_model(
         CircuitMismatch: it observes or acts in other spaces.
         InvalidRun: no episodes.
     """
-    env = make_model_env(model, body, task, reward, episodes)
+    envs = make_model_envs(model, body, task, reward, episodes)
     try:
         policy = model.policy
-        agent = policy if isinstance(policy, CircuitPolicy) else WatchedModel(model, np.asarray(env.reset()))
-        return record_agent(agent, env, progress=progress)
+        everyone = np.arange(episodes)
+        agent = policy.agent if isinstance(policy, CircuitPolicy) else WatchedModel(model, envs.reset(everyone))
+        return record_agent(agent, envs, progress=progress)
     finally:
-        env.close()
+        envs.close()
 
 
 def record_agent(
-    agent: CircuitPolicy | WatchedModel,
-    env: SwimmerVecEnv,
-    seed: int = EVALUATION_SEED,
+    agent: Agent | WatchedModel,
+    envs: EnvBatch,
+    seed: int | Sequence[int] = EVALUATION_SEED,
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
 ) -> Recording:
-    """Record one episode of every environment; episode i starts from seed + i.
+    """Record one episode of every environment; episode i starts from seed + i, or from the seed given for it.
 
     Raises:
         UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
     """
-    torch.set_num_threads(1)
-    batch, physics, steps = env.batch, env.batch.physics, env.batch.episode_steps
-    batch.seed([seed + index for index in range(batch.n_envs)])
-    observation = batch.reset(np.arange(batch.n_envs))
-    state: State | None = None
-    lengths = np.full(batch.n_envs, steps)
-    running = np.arange(batch.n_envs)
+
+    def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, Any]:
+        if interventions:
+            intervene(agent, interventions, rollout.elapsed)
+        return agent.predict_with_activity(observation, state, episode_start)
+
+    rollout, physics, steps = Rollout(envs, act), envs.physics, envs.episode_steps
     kept: dict[str, Float[np.ndarray, "time envs *rest"]] = {}
 
-    def keep(step: int, **row: Any) -> None:
+    def keep(step: int, ids: np.ndarray, **row: Any) -> None:
         for name, value in row.items():
             if name not in kept:
                 # Time first: a step's rows lie side by side. What follows an episode's end stays 0.
                 kept[name] = np.zeros((steps, *np.shape(value)), np.float32)
-            kept[name][step, running] = np.asarray(value)[running]
+            kept[name][step, ids] = np.asarray(value)[ids]
 
-    for step in progress_bar(range(steps), desc="record", unit="step", disable=not progress):
-        if not len(running):
-            break
-        if interventions:
-            intervene(agent, interventions, step)
-        keep(
-            step,
-            observations=observation,
-            **{name: physics.read(name) for name in ("joint_pos", "joint_vel", "link_pos", "link_angle", "com_pos")},
-            target_pos=batch.task.target_pos,
-        )
-        actions, state, activity = agent.predict_with_activity(observation, state)
-        stepped = batch.step(actions, None if len(running) == batch.n_envs else running)
-        observation = stepped.observation
-        assert activity is not None
-        keep(
-            step,
-            actions=actions,
-            activity=activity.numpy(),
-            rewards=stepped.reward,
-            torque=physics.read("motor_torque"),
-        )
-        ended = (stepped.terminated | stepped.truncated)[running]
-        lengths[running[ended]] = step + 1
-        running = running[~ended]
-    longest = int(lengths.max())
+    with one_thread(), progress_bar(total=steps, desc="record", unit="step", disable=not progress) as bar:
+        rollout.start(seeds_of(seed, envs.n_envs))
+        while rollout.is_running:
+            step, ids = rollout.elapsed, rollout.running
+            keep(
+                step,
+                ids,
+                observations=rollout.observation,
+                **{name: physics.read(name) for name in _READ},
+                target_pos=envs.task.target_pos,
+            )
+            stepped = rollout.step()
+            keep(
+                step,
+                ids,
+                actions=rollout.actions,
+                activity=rollout.extra.numpy(),
+                rewards=stepped.reward,
+                torque=physics.read("motor_torque"),
+            )
+            bar.update()
+    longest = int(rollout.lengths.max())
     arrays: dict[str, Any] = {name: values[:longest].swapaxes(0, 1) for name, values in kept.items()}
     return Recording(
         **arrays,
-        lengths=lengths,
+        lengths=rollout.lengths,
         neurons=tuple(neuron.name for neuron in agent.neurons),
-        dt=env.batch.dt,
+        dt=envs.dt,
         meta={
-            **env.batch.facts(),
+            **envs.facts(),
             "neurons": [{"role": n.role, "position": n.position, "side": n.side} for n in agent.neurons],
             "interventions": [str(each) for each in interventions],
         },

@@ -71,7 +71,7 @@ def history(run: Run, recording: Recording) -> History:
             f"{run.path} holds the weights of {len(kept)} checkpoint, and two are needed; "
             "train with a smaller --checkpoint-every"
         )
-    agent = run.policy()
+    agent = run.agent()
     sensors = agent.sense(np.asarray(recording.observations[0]))
     weights: dict[str, list[np.ndarray]] = {}
     activity = []

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .algorithms import ALGORITHMS, Algorithm
-    from .config import RunConfig, trainable
+    from .config import RunConfig
     from .folder import Folder
+    from .resolve import Resolved, resolve, trainable
     from .run import Run
     from .scores import Store
 
 __all__ = [
-    "ALGORITHMS",
-    "Algorithm",
     "Folder",
+    "Resolved",
     "Run",
     "RunConfig",
     "Store",
+    "resolve",
     "trainable",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

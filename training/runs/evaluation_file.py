@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import InvalidRun
 from ...files import read_json
-from .options import ListOf, Number, wrong_value
+from ...options import ListOf, Number, wrong_value
 
 # JSON has no NaN: one episode has no interval, and null is where its bounds were.
 _BOUND = Number(-math.inf, also=(None,))

@@ -51,7 +51,7 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 class Folder(Generic[ConfigT]):
     """What every training leaves on disk, whatever it trains.
 
-    config.json        the exact config (and the format's version)
+    config.json        what was asked, what that came to, and the format's version
     versions.json      packages and machine
     checkpoints/STEP/  weights.safetensors (the circuit), training.safetensors, state.json
     metrics.csv        one tidy table: step, metric, value
@@ -59,7 +59,8 @@ class Folder(Generic[ConfigT]):
 
     Attributes:
         path: the folder.
-        config: what was read from it.
+        config: what was asked for.
+        facts: all that config.json holds.
         kind: what is trained there, as config.json says it.
         config_type: the class of its configs.
 
@@ -72,16 +73,18 @@ class Folder(Generic[ConfigT]):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.config: ConfigT = self.config_type.from_json(self._read_config())
+        self.facts = self._read_facts()
+        self.config: ConfigT = self.config_type.from_json(self.facts["asked"])
 
     @classmethod
-    def create(cls, path: str | Path, config: ConfigT, check: Callable[[ConfigT], None] | None = None) -> Self:
-        """Begin a training, or open the one that stands there with the same config.
+    def create(cls, path: str | Path, config: ConfigT, prepare: Callable[[], Mapping[str, Any]] = dict) -> Self:
+        """Begin a training, or open the one that stands there with the same config, or with fewer steps of it.
 
         Args:
             path: the folder.
             config: what to train.
-            check: raises what would go wrong; called before anything is written.
+            prepare: raises what would go wrong, before anything is written, and returns what config.json holds beside
+                what was asked.
 
         Raises:
             OutputExists: something else stands there; nothing is touched.
@@ -92,22 +95,42 @@ class Folder(Generic[ConfigT]):
             found = cls(path)
             # As JSON, which knows no tuples: a config that was read equals the one that was written.
             there, asked = (json.loads(json.dumps(each.to_json())) for each in (found.config, config))
-            if changed := [f"{name}: {tell_graph(there[name])!r} there, {tell_graph(asked[name])!r} asked"
-                           for name in asked if there[name] != asked[name]]:  # fmt: skip
-                raise InvalidRun(f"{path} holds another {cls.kind} ({'; '.join(changed)}); give another --out")
+            changed = {name for name in asked if there[name] != asked[name]}
+            if changed == {"steps"} and asked["steps"] > there["steps"]:
+                found._train_longer(config, there["steps"])
+                return cls(path)
+            # Where it computes is no part of what is computed.
+            if said := [f"{name}: {tell_graph(there[name])!r} there, {tell_graph(asked[name])!r} asked"
+                        for name in asked if name in changed - {"device"}]:  # fmt: skip
+                raise InvalidRun(f"{path} holds another {cls.kind} ({'; '.join(said)}); give another --out")
             return found
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise OutputExists(f"{path} exists and holds no {cls.kind}; give another --out")
-        if check is not None:
-            check(config)
+        beside = prepare()
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / "versions.json", _versions())
-        write_json(path / "config.json", {"format": FORMAT, "holds": cls.kind, **config.to_json()})
+        write_json(path / "config.json", {"format": FORMAT, "holds": cls.kind, "asked": config.to_json(), **beside})
         return cls(path)
 
-    def _read_config(self) -> dict[str, Any]:
-        values: dict[str, Any] = read_json(self.path / "config.json", f"{self.path} is no {self.kind} folder")
-        version, kind = values.pop("format", None), values.pop("holds", None)
+    def _train_longer(self, config: ConfigT, steps: int) -> None:
+        """Ask for more steps than were asked for before; what these were stays in the run's history."""
+        if self.facts["format"] != FORMAT:
+            self._refuse_old()
+        history = [*self.facts.get("history", ()), {"steps": steps, "packages": _versions()["packages"]}]
+        facts = {**self.facts, "asked": config.to_json(), "history": history}
+        write_json(self.path / "config.json", facts)
+
+    def _refuse_old(self) -> None:
+        raise InvalidRun(
+            f"{self.path} was trained by an older nervecord, whose checkpoints this one does not go on from; "
+            f"--start {self.path} with another --out trains its weights on"
+        )
+
+    def _read_facts(self) -> dict[str, Any]:
+        values = read_json(self.path / "config.json", f"{self.path} is no {self.kind} folder")
+        if not isinstance(values, dict):
+            raise InvalidRun(f"{self.path} is damaged: config.json holds no names and values")
+        version, kind = values.get("format"), values.get("holds")
         if version not in READABLE:
             raise InvalidRun(
                 f"{self.path} is of format {version}, this nervecord reads {' and '.join(map(str, READABLE))}; "
@@ -115,7 +138,11 @@ class Folder(Generic[ConfigT]):
             )
         if kind != self.kind:
             raise InvalidRun(f"{self.path} holds a {kind}, and this command works on a {self.kind}")
-        return values
+        if "asked" in values:
+            return values
+        # Format 2 has the config's fields beside what it says of itself.
+        asked = {name: value for name, value in values.items() if name not in ("format", "holds")}
+        return {"format": 2, "holds": kind, "asked": asked}
 
     def save_checkpoint(
         self,
@@ -160,8 +187,11 @@ class Folder(Generic[ConfigT]):
         found |= {int(folder.name): folder / "weights.safetensors" for folder in self.checkpoints()}
         return dict(sorted(found.items()))
 
-    def load_checkpoint(self) -> Checkpoint | None:
+    def load_checkpoint(self, with_training: bool = True) -> Checkpoint | None:
         """Return the last checkpoint that is whole, None if there is none yet; name those that are damaged.
+
+        Args:
+            with_training: read what the learner holds too, beside the weights.
 
         Raises:
             InvalidRun: there are checkpoints and all of them are damaged.
@@ -171,7 +201,7 @@ class Folder(Generic[ConfigT]):
             try:
                 state = read_json(folder / "state.json", "state.json is damaged")
                 weights = load_file(folder / "weights.safetensors")
-                training = load_file(folder / "training.safetensors")
+                training = load_file(folder / "training.safetensors") if with_training else {}
                 return Checkpoint(int(state["step"]), weights, training, state)
             except (InvalidRun, OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
                 problems.append(f"checkpoint {folder} is damaged ({error})")
@@ -183,8 +213,13 @@ class Folder(Generic[ConfigT]):
     @property
     def done(self) -> bool:
         """Whether training has reached its last step."""
-        checkpoint = self.load_checkpoint()
-        return checkpoint is not None and bool(checkpoint.state.get("done"))
+        return self.progress[1]
+
+    @property
+    def progress(self) -> tuple[int, bool]:
+        """The step of the last checkpoint, 0 if there is none, and whether training is done with it."""
+        checkpoint = self.load_checkpoint(with_training=False)
+        return (checkpoint.step, bool(checkpoint.state.get("done"))) if checkpoint else (0, False)
 
     def metrics(self) -> pd.DataFrame:
         """Return the metrics' table with columns step (in environment steps), metric, value (in its own unit)."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+import warnings
+from pathlib import Path
 
-from ...agents.policy import CircuitPolicy
+from ...agents import Agent
 from ...agents.resize import resize
-from ...circuits import load_weights
 from ...envs import Body
-from ...envs.sb3_env import SwimmerVecEnv
 from ...errors import InvalidRun
 from .config import RunConfig
 from .folder import Folder
+from .resolve import Resolved, resolve
 
 _log = logging.getLogger(__name__)
 
@@ -26,14 +25,21 @@ class Run(Folder[RunConfig]):
 
     Attributes:
         path: the folder.
-        config: what was read from it.
+        config: what was asked for.
+        resolved: what that came to when the run began.
     """
 
     kind = "run"
     config_type = RunConfig
 
-    def policy(self, body: str | Body | None = None, trained: bool = True) -> CircuitPolicy:
-        """Return the agent, on its own body or on another.
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        held = self.facts.get("resolved")
+        # Runs of older versions hold what was asked alone.
+        self.resolved = resolve(self.config) if held is None else Resolved.from_json(held, self.config)
+
+    def agent(self, body: str | Body | None = None, trained: bool = True) -> Agent:
+        """Return the agent, on its own body or on another, as trained so far or as it was before.
 
         An MLP's weights are resampled along a body of another size; see `resize`.
 
@@ -41,22 +47,23 @@ class Run(Folder[RunConfig]):
             CircuitMismatch: the weights do not fit the other body.
             InvalidRun: there is no checkpoint yet.
         """
-        config = self.config
-        checkpoint = self.load_checkpoint() if trained else None
+        checkpoint = self.load_checkpoint(with_training=False) if trained else None
         if trained and checkpoint is None:
             raise InvalidRun(f"{self.path} has no checkpoint yet; `nervecord resume {self.path}` trains it")
-        env = config.make_env(1, body)
-        env.close()
+        own, there = self.resolved.agent, self.resolved.on(body).agent
+        agent = Agent(there)
         if checkpoint is None:
-            return make_policy(config, env)
+            return agent
         weights, stats = checkpoint.weights, checkpoint.state.get("observation_stats")
-        if config.circuit == "mlp" and env.body.n_links != config.n_links:
-            own = config.make_env(1)
-            own.close()
-            weights, stats = resize(weights, stats, own.layout, env.layout)
-        policy = make_policy(config, env, stats)
-        load_weights(policy.circuit, weights)
-        return policy
+        if own.circuit == "mlp" and there.layout.sizes != own.layout.sizes:
+            weights, stats = resize(weights, stats, own.layout, there.layout)
+        agent.load(weights, stats)
+        return agent
+
+    def policy(self, body: str | Body | None = None, trained: bool = True) -> Agent:
+        """Return the agent; its name until 0.3."""
+        warnings.warn("Run.policy() is now Run.agent()", DeprecationWarning, stacklevel=2)
+        return self.agent(body, trained)
 
 
 def hint_unfinished(run: Run, done: bool, steps: int) -> None:
@@ -64,19 +71,3 @@ def hint_unfinished(run: Run, done: bool, steps: int) -> None:
     if not done:
         told = f"{run.path} is not finished ({steps:,} of {run.config.steps:,} steps)"
         _log.warning("nervecord: %s; nervecord resume %s goes on with it", told, run.path)
-
-
-def make_policy(
-    config: RunConfig, env: SwimmerVecEnv, observation_stats: Mapping[str, Any] | None = None
-) -> CircuitPolicy:
-    """Build the agent of a run, untrained, for the layout of an environment."""
-    return CircuitPolicy(
-        env.observation_space,
-        env.action_space,
-        circuit=config.circuit,
-        circuit_options=config.circuit_options,
-        layout=env.layout,
-        seed=config.seed,
-        observation_stats=observation_stats,
-        squash=config.squash,
-    )

@@ -10,12 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from ...agents import CircuitPolicy
+from ...agents import Agent
 from ...envs import Body, make_body
 from ...errors import CircuitMismatch, InvalidRun
 from ...intervals import bootstrap_mean
 from ..learning.training import train
 from ..rollouts.evaluation import evaluate_on
+from ..runs.config import RunConfig
+from ..runs.resolve import Resolved, resolve
 from ..runs.run import Run
 from ..runs.scores import COLUMNS, Store
 from .trials import Rows, run_facts
@@ -66,15 +68,15 @@ def transfer(
     problems = []
     for body in chosen:
         try:
-            rows += _test(run, run.policy(body), body, "trained", episodes, progress)
+            rows += _test(run, run.agent(body), body, "trained", episodes, progress)
         except CircuitMismatch as error:
             problems.append(str(error))
             rows.append({"agent": "trained", "stage": "trained", "body": body.name, "note": str(error)})
         else:
             if finetune and body != own:
                 tuned = _finetuned(run, body, finetune, progress)
-                rows += _test(tuned, tuned.policy(), body, "finetuned", episodes, progress)
-        rows += _test(run, _untrained(run, body), body, "untrained", episodes, progress)
+                rows += _test(tuned, tuned.agent(), body, "finetuned", episodes, progress)
+        rows += _test(run, Agent(_control(run, body).agent), body, "untrained", episodes, progress)
     if others and problems and len(problems) == len(chosen) - 1:
         raise CircuitMismatch(problems[0])
     about = {"study": _STUDY, **run_facts(run.config)}
@@ -120,8 +122,9 @@ def _table(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["body", "agent", "mean", "low", "high", "net_speed", "n", "note"])
 
 
-def _test(run: Run, agent: CircuitPolicy, body: Body, stage: str, episodes: int, progress: bool) -> Rows:
-    found = evaluate_on(run.config, agent, body, episodes, progress=progress)
+def _test(run: Run, agent: Agent, body: Body, stage: str, episodes: int, progress: bool) -> Rows:
+    resolved = _control(run, body) if stage == "untrained" else run.resolved.on(body)
+    found = evaluate_on(resolved, agent, episodes, progress=progress)
     label = CONTROL if stage == "untrained" else stage
     place = {"agent": label, "stage": stage, "step": 0 if stage == "untrained" else _step(run), "body": body.name}
     return [{**place, **row} for row in found.rows()]
@@ -142,8 +145,11 @@ def _finetuned(run: Run, body: Body, steps: int, progress: bool) -> Run:
     return train(config, run.path / "finetuned" / body.name, progress)
 
 
-def _untrained(run: Run, body: Body) -> CircuitPolicy:
-    env = run.config.make_env(1, body, randomize={}, observe_time=False)
-    policy = CircuitPolicy(env.observation_space, env.action_space, circuit="ncap", layout=env.layout)
-    env.close()
-    return policy
+def _control(run: Run, body: Body) -> Resolved:
+    """Return untrained NCAP on a body, with the task and the surroundings of the run."""
+    of_run = run.config
+    config = RunConfig(
+        "ncap", "es", body, of_run.task, episode_steps=of_run.episode_steps, task_options=of_run.task_options,
+        arena=of_run.arena, physics=of_run.physics,
+    )  # fmt: skip
+    return resolve(config)

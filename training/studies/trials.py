@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...agents import CircuitPolicy
+from ...agents import Agent
 from ...circuits import Wiring
 from ...envs import Body, make_body
 from ...errors import InvalidRecording, NervecordError
 from ...progress import progress_bar
-from ..learning.checks import check
 from ..learning.engine import Engine, run_tasks
 from ..learning.training import train
 from ..probes import Subject, run_probe
@@ -76,7 +75,7 @@ def run_trials(
     held = store.sources()
     for name in held & trials.keys():
         if (out / name / "config.json").exists():
-            Run.create(out / name, trials[name].config, check)
+            Run.create(out / name, trials[name].config)
     left = sorted((name for name in trials if name not in held), key=lambda name: -trials[name].cost)
     # Absolute, because a worker on another machine starts in another folder.
     tasks = {name: (trials[name], (out / name).resolve(), episodes) for name in left}
@@ -98,26 +97,27 @@ def measure(trial: Trial, path: Path, episodes: int) -> Rows:
     about = {"study": trial.study, "agent": trial.agent, **run_facts(config)}
     try:
         run = train(config, path, progress=False)
-        agent = run.policy()
+        agent = run.agent()
     except NervecordError as error:
         return [{**about, "note": str(error)}]
     about["weights"] = sum(parameter.numel() for parameter in agent.circuit.parameters())
     own = make_body(config.body)
     rows: Rows = list(curve_rows(run))
 
-    def test(stage: str, step: int, policy: Callable[[], CircuitPolicy], body: Body) -> None:
+    def test(stage: str, step: int, make_agent: Callable[[], Agent], body: Body) -> None:
         place = {"stage": stage, "step": step, "body": body.name}
         try:
-            rows.extend({**place, **row} for row in evaluate_on(config, policy(), body, episodes).rows())
+            found = evaluate_on(run.resolved.on(body), make_agent(), episodes)
+            rows.extend({**place, **row} for row in found.rows())
         except NervecordError as error:
             rows.append({**place, "note": str(error)})
 
     if trial.untrained:
-        test("untrained", 0, lambda: run.policy(trained=False), own)
+        test("untrained", 0, lambda: run.agent(trained=False), own)
     test("finetuned" if config.start else "trained", config.steps, lambda: agent, own)
     for body in map(make_body, trial.bodies):
         if body != own:
-            test("trained", config.steps, lambda body=body: run.policy(body), body)  # type: ignore[misc]
+            test("trained", config.steps, lambda body=body: run.agent(body), body)  # type: ignore[misc]
     if trial.gait:
         rows += [{"stage": "trained", "step": config.steps, "body": own.name, **row} for row in _gait(run)]
     return [{**about, **row} for row in rows]
@@ -128,7 +128,7 @@ def run_facts(config: RunConfig) -> dict[str, Any]:
     return {
         "circuit": config.circuit,
         "algorithm": config.algorithm,
-        "reward": config.reward,
+        "reward": config.task_options.get("reward", "paper"),
         "trained_on": make_body(config.body).name,
         "seed": config.seed,
     }

@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ....agents import CircuitPolicy
+from ....agents import Agent
 from ....circuits import Circuit
 from ....errors import InvalidRecording
 from ...rollouts.recording import Recording
 
 
 def sensor_sequences(
-    agent: CircuitPolicy, recording: Recording, sequences: int, steps: int, from_start: bool = False
+    agent: Agent, recording: Recording, sequences: int, steps: int, from_start: bool = False
 ) -> Float[Tensor, "steps sequences sensors"]:
     """Return what the agent's circuit senses in stretches spread evenly over the recording.
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ....agents.algorithms.registry import ALGORITHMS
 from ....drawing.figures import ablation_bars, figure_svg
 from ....files import write_text, write_whole
 from ....intervals import Interval, bootstrap_iqm, probability_of_improvement
 from ...rollouts.recorder import record
-from ...runs.algorithms import ALGORITHMS
 from ...runs.run import Run
 from ..ablations import ablation_table
 from .figures import curve_panels, profile_panels, transfer_lines, wave_panels

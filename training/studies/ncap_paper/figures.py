@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ....agents.algorithms.registry import ALGORITHMS
 from ....drawing.figures import COLOURS, open_axes
 from ....intervals import bootstrap_iqm, performance_profile
 from ...rollouts.recording import Recording
-from ...runs.algorithms import ALGORITHMS
 
 _TITLES = {"es": "ES", "ppo": "PPO", "ddpg": "DDPG"}
 

@@ -163,7 +163,7 @@ def _config(plan: Scale, agent: str, algorithm: str, reward: str, seed: int) -> 
     circuit, options = AGENTS[agent]
     _, steps, every = plan.budgets[algorithm]
     return RunConfig(
-        circuit, algorithm, body=BODY, seed=seed, steps=steps, reward=reward, circuit_options=options,
+        circuit, algorithm, body=BODY, seed=seed, steps=steps, task_options={"reward": reward}, circuit_options=options,
         checkpoint_every=max(50_000, steps // 10), evaluate_every=every,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What values an option may take, said once and checked before anything is done."""
+"""What values an option may take, said once where the option is declared and checked before anything is done."""
 
 from __future__ import annotations
 
@@ -75,6 +75,16 @@ class ListOf:
 
 
 Allowed = Number | OneOf | ListOf
+
+
+def option(default: Any, allowed: Allowed) -> Any:
+    """Return a dataclass field with a default and the values that it may take; `allowed_values` reads them."""
+    return dataclasses.field(default=default, metadata={"allowed": allowed})
+
+
+def allowed_values(kind: Any) -> dict[str, Allowed]:
+    """Return what each `option` of a dataclass may be, by name."""
+    return {each.name: each.metadata["allowed"] for each in dataclasses.fields(kind) if "allowed" in each.metadata}
 
 
 def wrong_value(values: Mapping[str, Any], allowed: Mapping[str, Allowed]) -> str | None:

@@ -15,11 +15,11 @@ from stable_baselines3.td3.policies import Actor as TD3Actor
 from stable_baselines3.td3.policies import TD3Policy
 from torch import Tensor, nn
 
-from ..circuits import Circuit
-from ..envs.senses import Layout
-from ..errors import CircuitMismatch
-from .policy import build_circuit
-from .sensing import Sensing, plain_layout
+from ...circuits import Circuit
+from ...envs.senses import Layout
+from ...errors import CircuitMismatch
+from ..agent import AgentSpec, n_motors_for
+from ..sensing import Sensing, plain_layout
 
 # SAC draws before the tanh, where a motor at its bound would stand at infinity.
 _REACH = 0.97
@@ -42,10 +42,11 @@ class _CircuitActor:
         **sb3: Any,
     ) -> None:
         names = layout or plain_layout(observation_space)
+        spec = AgentSpec(circuit, names, n_motors_for(action_space), dict(circuit_options or {}), seed)
 
         # Actor and target are built alike, before nn.Module's __init__ would take a module.
         def make(finish: Callable[[Circuit, Tensor], Tensor]) -> _Drive:
-            return _Drive(names, build_circuit(circuit, names, action_space, circuit_options, seed), finish)
+            return _Drive(names, spec.make_circuit(), finish)
 
         self._make_drive = make
         sb3["net_arch"] = {"pi": [], "qf": list(critic_hidden)}

@@ -9,7 +9,7 @@ from pathlib import Path
 from stable_baselines3 import A2C, DDPG, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from ..errors import InvalidRun, UnknownName
+from ...errors import InvalidRun, UnknownName
 from .algorithms import CMAES, ES, CircuitPPO
 
 CLASSES: Mapping[str, type[BaseAlgorithm]] = {

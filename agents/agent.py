@@ -1,0 +1,343 @@
+"""An agent: a circuit with what it takes to sense an observation and to command a body, in one torch module."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+
+from ..circuits import Circuit, Neuron, State, load_weights, make_circuit
+from ..envs.senses import Layout
+from ..errors import CircuitMismatch
+from .sensing import Sensing
+
+
+@dataclasses.dataclass(frozen=True)
+class AgentSpec:
+    """What an agent is made of: enough to build it anywhere.
+
+    Attributes:
+        circuit: name of the circuit.
+        circuit_options: its options.
+        layout: what stands where in the observation.
+        n_motors: how many motors it commands.
+        seed: of the initial weights, where they are drawn; None draws others each time.
+        normalize: observations are normalised by running statistics, which the learner updates.
+        squash: motors of a circuit that is not bounded by itself go through a tanh.
+        dt_ref: seconds of the control step that the circuit was made for; None is the layout's own.
+    """
+
+    circuit: str
+    layout: Layout
+    n_motors: int
+    circuit_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    seed: int | None = None
+    normalize: bool = False
+    squash: bool = False
+    dt_ref: float | None = None
+
+    def make_circuit(self, seed: int | None = None) -> Circuit:
+        """Build the circuit, with the weights that `seed` draws, or the spec's own seed.
+
+        Raises:
+            UnknownName, CircuitMismatch: there is no such circuit, or it cannot be built so.
+        """
+        seed = self.seed if seed is None else seed
+        rng = torch.Generator().manual_seed(seed) if seed is not None else None
+        try:
+            return make_circuit(self.circuit, self.layout.sizes, self.n_motors, dict(self.circuit_options), rng)
+        except RuntimeError as error:
+            raise CircuitMismatch(f"circuit {self.circuit!r} cannot be built: {error}") from error
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as JSON types; `from_json` takes it back."""
+        return {**vars(self), "layout": self.layout.to_json()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> AgentSpec:
+        """Read what `to_json` returned."""
+        return cls(**{**values, "layout": Layout.from_json(values["layout"])})
+
+
+class Normalizer(nn.Module):
+    """Observations less their mean, over their standard deviation, clipped; the statistics are of all that was seen.
+
+    Chan, Golub and LeVeque 1983, eq. 2.1, by which a batch joins what was seen before; as SB3's VecNormalize.
+
+    Attributes:
+        mean, var: of each observation, in its own unit and its square.
+        count: how many were seen.
+        frozen: nothing seen from now on moves the statistics.
+    """
+
+    mean: Float[Tensor, " obs"]
+    var: Float[Tensor, " obs"]
+    count: Float[Tensor, ""]
+    clip = 10.0
+    epsilon = 1e-8
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("var", torch.ones(size, dtype=torch.float64))
+        self.register_buffer("count", torch.tensor(1e-4, dtype=torch.float64))
+        self.frozen = False
+
+    def update(self, observations: Float[np.ndarray, "batch obs"]) -> None:
+        """Count a batch of observations in, unless the statistics are frozen."""
+        if self.frozen:
+            return
+        moments = joined(
+            (self.mean.cpu().numpy(), self.var.cpu().numpy(), float(self.count)), np.asarray(observations, float)
+        )
+        for buffer, value in zip((self.mean, self.var, self.count), moments, strict=True):
+            buffer.copy_(torch.as_tensor(value, dtype=torch.float64))
+
+    def forward(self, observation: Float[Tensor, "*batch obs"]) -> Float[Tensor, "*batch obs"]:
+        """Return the observations normalised, without a unit."""
+        normalized = (observation.double() - self.mean) / torch.sqrt(self.var + self.epsilon)
+        return normalized.clamp(-self.clip, self.clip)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the statistics as JSON types; `load_json` takes them back."""
+        return {
+            "mean": self.mean.tolist(),
+            "var": self.var.tolist(),
+            "count": float(self.count),
+            "clip": self.clip,
+            "epsilon": self.epsilon,
+        }
+
+    def load_json(self, stats: Mapping[str, Any]) -> None:
+        """Take over statistics."""
+        for name in ("mean", "var", "count"):
+            getattr(self, name).copy_(torch.as_tensor(stats[name], dtype=torch.float64))
+        self.clip, self.epsilon = float(stats["clip"]), float(stats["epsilon"])
+
+
+def joined(
+    moments: tuple[Any, Any, float], batch: Float[np.ndarray, "many ..."]
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return mean, variance and count of what was seen and a batch together, in the units of the batch."""
+    mean, var, count = moments
+    many = batch.shape[0]
+    delta, total = np.mean(batch, axis=0) - mean, count + many
+    squares = var * count + np.var(batch, axis=0) * many + np.square(delta) * count * many / total
+    return mean + delta * many / total, squares / total, total
+
+
+class Agent(nn.Module):
+    """A circuit that senses an environment's observation and commands its motors; deterministic.
+
+    Observations and actions are in the environment's units; sensors, motor commands and neurons' values are in
+    those of `Circuit`: joint positions in units of the joint limit, motors in units of the motor's range.
+
+    Args:
+        spec: what it is made of.
+        action_space: what its actions are; the motors' own range, [-1, 1] each, where none is given.
+
+    Attributes:
+        spec: what it was made of.
+        layout: what stands where in the observation.
+        circuit: the torch module.
+        sensing: picks and scales what the circuit senses.
+        normalizer: of the observations; None where they are taken as they are.
+        squash: motors go through a tanh.
+        missing: columns of the observation that read zero now, after normalising; None where nothing is missing.
+
+    Raises:
+        UnknownName, CircuitMismatch: there is no such circuit, or it does not fit the layout.
+    """
+
+    missing: Bool[Tensor, " obs"] | None
+
+    def __init__(self, spec: AgentSpec, action_space: spaces.Space | None = None) -> None:
+        super().__init__()
+        self.spec, self.layout = spec, spec.layout
+        self.action_space = spaces.Box(-1.0, 1.0, (spec.n_motors,)) if action_space is None else action_space
+        self.circuit = spec.make_circuit()
+        self.squash = spec.squash and not self.circuit.is_bounded
+        self.sensing = Sensing(self.layout, self.circuit)
+        self.normalizer = Normalizer(self.layout.size) if spec.normalize else None
+        self.register_buffer("missing", None, persistent=False)
+        self._state_names = self.circuit.initial_state(1).keys()
+
+    @property
+    def neurons(self) -> tuple[Neuron, ...]:
+        """The circuit's neurons, in the order of the columns of the activity."""
+        return self.circuit.neurons
+
+    @property
+    def device(self) -> torch.device:
+        """Where the agent's tensors are."""
+        return self.sensing.scale.device
+
+    @property
+    def n_weights(self) -> int:
+        """The number of the circuit's weights."""
+        return sum(parameter.numel() for parameter in self.circuit.parameters())
+
+    @property
+    def observation_stats(self) -> dict[str, Any] | None:
+        """The statistics that observations are normalised by, as JSON types; None if they are not."""
+        return None if self.normalizer is None else self.normalizer.to_json()
+
+    def load(self, weights: Mapping[str, Tensor], observation_stats: Mapping[str, Any] | None) -> None:
+        """Take over a circuit's weights and the statistics by which its observations were normalised.
+
+        Raises:
+            CircuitMismatch: they are of another circuit, or of one that saw its observations otherwise.
+        """
+        if (observation_stats is None) != (self.normalizer is None):
+            there, here = ("raw", "normalised") if observation_stats is None else ("normalised", "raw")
+            raise CircuitMismatch(
+                f"the circuit was trained on {there} observations and this agent shows it {here} ones; "
+                "go on with the algorithm that trained it"
+            )
+        load_weights(self.circuit, weights)
+        if self.normalizer is not None and observation_stats is not None:
+            self.normalizer.load_json(observation_stats)
+
+    def observe(self, observation: Shaped[np.ndarray, "*batch obs"]) -> Float[Tensor, "*batch obs"]:
+        """Return an observation in single precision as the circuit is shown it: normalised, with what is missing at 0.
+
+        Unless normalised, it is in its own units.
+        """
+        if self.normalizer is not None:
+            shown = self.normalizer(torch.as_tensor(np.asarray(observation), device=self.device)).float()
+        else:
+            shown = torch.as_tensor(np.asarray(observation, np.float32), device=self.device)
+        return shown if self.missing is None else shown.masked_fill(self.missing, 0.0)
+
+    def sense(self, observation: Shaped[np.ndarray, "*batch obs"]) -> Float[Tensor, "*batch sensors"]:
+        """Return the circuit's sensors for a batch of observations.
+
+        Unless normalised, joint positions are in units of the joint limit and time is in control steps.
+        """
+        sensed: Tensor = self.sensing(self.observe(observation))
+        return sensed
+
+    def forward(
+        self, observation: Shaped[np.ndarray, "batch obs"], state: State | None = None
+    ) -> tuple[Shaped[Tensor, "batch ..."], State]:
+        """Run one control step, with gradients; return actions and the next state, as `predict` does."""
+        sensors = self.sense(observation)
+        motor, state = self.circuit(sensors, self.circuit.initial_state(len(sensors)) if state is None else state)
+        return self.to_actions(motor), state
+
+    def predict(
+        self,
+        observation: Shaped[np.ndarray, "*batch obs"],
+        state: State | None = None,
+        episode_start: Bool[np.ndarray, " batch"] | None = None,
+        deterministic: bool = True,  # noqa: ARG002
+    ) -> tuple[Shaped[np.ndarray, "*batch action"], State]:
+        """Return actions and the circuit's next state.
+
+        Args:
+            observation: [batch, obs], or [obs] for one, in the environment's units, as the actions are.
+            state: what the last call returned; None at the start.
+            episode_start: [batch] bool; these rows start from the initial state.
+            deterministic: for SB3, whose models draw their actions; an agent has no noise of its own.
+
+        Raises:
+            CircuitMismatch: the state or `episode_start` is of another number of environments.
+        """
+        actions, state, _ = self.predict_with_activity(observation, state, episode_start, record=False)
+        return actions, state
+
+    @torch.inference_mode()
+    def predict_with_activity(
+        self,
+        observation: Shaped[np.ndarray, "*batch obs"],
+        state: State | None = None,
+        episode_start: Bool[np.ndarray, " batch"] | None = None,
+        record: bool = True,
+    ) -> tuple[Shaped[np.ndarray, "*batch action"], State, Float[Tensor, "batch neurons"] | None]:
+        """Act as `predict` does and return every neuron's value too, [batch, neurons], unless `record` is False."""
+        observation = np.asarray(observation)
+        single = observation.ndim == 1
+        motor, state, activity = self.run(observation[None] if single else observation, state, episode_start, record)
+        actions = self.to_actions(motor).cpu().numpy()
+        return (actions[0] if single else actions), state, activity
+
+    def run(
+        self,
+        observation: Shaped[np.ndarray, "batch obs"],
+        state: State | None = None,
+        episode_start: Bool[np.ndarray, " batch"] | None = None,
+        record: bool = False,
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"] | None]:
+        """Return motor commands, in units of the motor's range, the next state, and the activity if it is recorded.
+
+        Raises:
+            CircuitMismatch: observation, state or `episode_start` are of other sizes.
+        """
+        self._check(observation, state, episode_start)
+        sensors = self.sense(observation)
+        if state is None:
+            state = self.circuit.initial_state(len(sensors))
+        elif episode_start is not None and np.any(episode_start):
+            starts = torch.as_tensor(np.atleast_1d(episode_start).astype(bool))
+            state = self.circuit.reset_state(state, starts.to(self.device))
+        if record:
+            return self.circuit.forward_with_activity(sensors, state)
+        motor, state = self.circuit(sensors, state)
+        return motor, state, None
+
+    def to_actions(self, motor: Float[Tensor, "*batch motors"]) -> Shaped[Tensor, "*shape"]:
+        """Turn motor commands into actions in the environment's units."""
+        return to_actions(motor.tanh() if self.squash else motor, self.action_space)
+
+    def _check(
+        self, observation: np.ndarray, state: State | None, episode_start: Bool[np.ndarray, " batch"] | None
+    ) -> None:
+        if observation.ndim != 2 or observation.shape[1] != self.layout.size:
+            raise CircuitMismatch(
+                f"the observation is of shape {observation.shape}, and the agent needs (batch, {self.layout.size})"
+            )
+        many = len(observation)
+        if state is not None and state.keys() != self._state_names:
+            raise CircuitMismatch(
+                f"the state holds {', '.join(state) or 'nothing'}, and {type(self.circuit).__name__} keeps "
+                f"{', '.join(self._state_names) or 'none'}; pass state=None to start anew"
+            )
+        if state and (there := next(iter(state.values())).shape[0]) != many:
+            raise CircuitMismatch(
+                f"the state is of {there} environments and the observation of {many}; pass state=None to start anew"
+            )
+        if episode_start is not None and np.size(episode_start) != many:
+            raise CircuitMismatch(
+                f"episode_start has {np.size(episode_start)} values and the observation {many} rows; give one for each"
+            )
+
+
+def to_actions(motor: Float[Tensor, "*batch motors"], action_space: spaces.Space) -> Shaped[Tensor, "*shape"]:
+    """Turn motor commands into actions: clipped and scaled to a Box, the largest for a Discrete."""
+    if isinstance(action_space, spaces.Discrete):
+        return motor.argmax(-1)
+    assert isinstance(action_space, spaces.Box)
+    motor = motor.clamp(-1.0, 1.0)
+    if np.all(action_space.low == -1) and np.all(action_space.high == 1):
+        return motor
+    low, high = (torch.as_tensor(bound, device=motor.device) for bound in (action_space.low, action_space.high))
+    return low + (motor + 1.0) * 0.5 * (high - low)
+
+
+def n_motors_for(action_space: spaces.Space) -> int:
+    """Return how many motor commands an action space takes.
+
+    Raises:
+        CircuitMismatch: it is neither a flat Box nor Discrete.
+    """
+    if isinstance(action_space, spaces.Discrete):
+        return int(action_space.n)
+    if isinstance(action_space, spaces.Box) and len(action_space.shape) == 1:
+        return int(action_space.shape[0])
+    raise CircuitMismatch(f"circuits drive a flat Box or Discrete action space, not {action_space}")

@@ -1,0 +1,207 @@
+"""What an algorithm is, and what a learner does: the two classes that a new way to train is written as."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...circuits import Facts
+from ...envs.deficits import Deficits
+from ...envs.env_batch import EnvBatch, Step
+from ...errors import CircuitMismatch, InvalidRun, UnknownName
+from ...options import Number, allowed_values, wrong_value
+from ..agent import Agent
+from .members import Outcome, Round
+
+COUNT = Number(1, is_whole=True)
+POSITIVE = Number(0, above=True)
+SHARE = Number(0, 1)
+
+Evaluate = Callable[[Iterable[Round]], Iterator[Outcome]]
+
+
+class Learner(ABC):
+    """An agent that learns in environments.
+
+    Attributes:
+        agent: what learns; it acts as it has learned so far.
+        steps: environment steps so far, all environments counted.
+        steps_at_once: environment steps of one `advance`.
+        deficits: what is missing of the observation, by environment step; set before the first `advance`.
+        before_update, after_update: called around each change of the circuit's weights.
+        takes_projections: what is called after an update may move the weights somewhere else.
+    """
+
+    takes_projections: bool = False
+
+    agent: Agent
+    steps: int = 0
+    steps_at_once: int
+    deficits: Deficits | None = None
+
+    def __init__(self) -> None:
+        self.before_update: list[Callable[[], None]] = []
+        self.after_update: list[Callable[[], None]] = []
+
+    @abstractmethod
+    def advance(self) -> dict[str, float]:
+        """Do one rollout and one update; return what there is to log, each number in its own unit."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the rest of training depends on, the circuit's weights and statistics apart.
+
+        Mappings of tensors, arrays and JSON values, nested at will.
+        """
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned; the agent has its weights already."""
+
+    def lose_senses(self) -> None:
+        """Let the agent miss what it misses at this step of its training."""
+        if self.deficits is not None:
+            missing = self.deficits.missing(self.steps)
+            self.agent.missing = None if missing is None else torch.as_tensor(missing, device=self.agent.device)
+
+
+class Algorithm(ABC):
+    """One way to train an agent; a subclass is its file, and a line in the registry.
+
+    Attributes:
+        Options: a frozen dataclass of what a user may set, each field an `option` with default and bounds; the number
+            of environments, `n_envs`, is among them.
+        trains_memory: it trains circuits whose memory learning needs gradients through; one that does not lets
+            oscillators read the time from the observation instead of counting it.
+        squashes: it learns motors through a tanh where the circuit is not bounded by itself.
+        has_population: it is evaluated in rounds of members, which other processes may take.
+        normalizes: whether given options let the agent see normalised observations.
+    """
+
+    Options: ClassVar[Any]
+    trains_memory: ClassVar[bool] = True
+    squashes: ClassVar[bool] = False
+    has_population: ClassVar[bool] = False
+
+    def defaults(self, facts: Facts) -> dict[str, Any]:  # noqa: ARG002
+        """Return the defaults that are others for this kind of circuit."""
+        return {}
+
+    def normalizes(self, options: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        """Return whether the agent sees normalised observations."""
+        return False
+
+    def resolve(self, name: str, facts: Facts, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every option: what is asked over what this kind of circuit has by default.
+
+        Raises:
+            UnknownName: there is no such option.
+            InvalidRun: a value that it cannot take.
+            CircuitMismatch: the algorithm does not train such circuits.
+        """
+        known = vars(self.Options())
+        for option in asked:
+            if option not in known:
+                raise UnknownName(f"option of {name}", option, known)
+        if wrong := wrong_value(asked, allowed_values(self.Options)):
+            raise InvalidRun(wrong)
+        if facts.memory == "recurrent" and not self.trains_memory:
+            raise CircuitMismatch(
+                f"{name} learns from single steps and this circuit has a memory; "
+                "choose es, cmaes or ppo, or a circuit without memory"
+            )
+        options = {**known, **self.defaults(facts), **asked}
+        self.check(facts, options)
+        return options
+
+    def check(self, facts: Facts, options: dict[str, Any]) -> None:  # noqa: B027  (most have nothing to say)
+        """Raise what these options break on together; fill in those that follow from others."""
+
+    @abstractmethod
+    def start(
+        self, agent: Agent, envs: EnvBatch, options: Mapping[str, Any], seed: int, evaluate: Evaluate | None = None
+    ) -> Learner:
+        """Return a learner that begins with the agent as it is.
+
+        Args:
+            agent: what is to learn.
+            envs: `n_envs` environments of the agent's layout.
+            options: every option, as `resolve` returns them.
+            seed: from which every draw of the learner comes.
+            evaluate: evaluates rounds of a population; None does so in `envs`.
+
+        Raises:
+            CircuitMismatch: circuit and algorithm do not go together.
+        """
+
+
+def make_algorithm(found: Any, name: str) -> Algorithm:
+    """Return the algorithm that a registry's line or an entry point names.
+
+    Raises:
+        TypeError: it is none.
+    """
+    algorithm = found() if inspect.isclass(found) else found
+    if not isinstance(algorithm, Algorithm):
+        raise TypeError(f"{name} is a {type(algorithm).__name__}, not an Algorithm")
+    return algorithm
+
+
+class EpisodeLog:
+    """What the last episodes came to.
+
+    Args:
+        size: how many are remembered.
+    """
+
+    def __init__(self, size: int = 100) -> None:
+        self._held: deque[dict[str, float]] = deque(maxlen=size)
+
+    def add(self, returns: Sequence[float], lengths: Sequence[int], metrics: Mapping[str, np.ndarray]) -> None:
+        """Note episodes that ended: returns without a unit, lengths in control steps, metrics each in its own unit."""
+        for index, (value, length) in enumerate(zip(returns, lengths, strict=True)):
+            told = {name: float(values[index]) for name, values in metrics.items()}
+            self._held.append({"r": float(value), "l": int(length), **told})
+
+    def add_ended(self, rollout: Any, stepped: Step) -> None:
+        """Note the episodes of a rollout that ended with its last step."""
+        ids = rollout.ended
+        metrics = {name: values[ids] for name, values in stepped.metrics.items() if name not in ("diverged", "body")}
+        self.add(rollout.returns[ids], rollout.lengths[ids], metrics)
+
+    def means(self, last: int | None = None) -> dict[str, float]:
+        """Return means over the episodes remembered, or the last so many, by the names of SB3's logs."""
+        held = list(self._held)[-last:] if last else list(self._held)
+        if not held:
+            return {}
+        names = {"r": "ep_rew_mean", "l": "ep_len_mean"}
+        common = [name for name in held[0] if all(name in each for each in held)]
+        return {f"rollout/{names.get(name, name)}": float(np.mean([each[name] for each in held])) for name in common}
+
+    def to_json(self) -> list[dict[str, float]]:
+        """Return the episodes as JSON types."""
+        return list(self._held)
+
+    def load_json(self, held: Iterable[dict[str, float]]) -> None:
+        """Remember what `to_json` returned."""
+        self._held.clear()
+        self._held.extend(held)
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+    """Return an optimiser's tensors by parameter and name; what else it knows comes from the options."""
+    held = optimizer.state_dict()["state"]
+    return {str(i): {name: torch.as_tensor(value) for name, value in slots.items()} for i, slots in held.items()}
+
+
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Give an optimiser what `optimizer_state` returned."""
+    held = {int(i): dict(slots) for i, slots in state.items()}
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": held})

@@ -1,0 +1,253 @@
+"""SB3's off-policy algorithms as learners, with a circuit for their actor: one base, a file for each kind."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.utils import seeding
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.save_util import recursive_getattr
+from stable_baselines3.common.vec_env import VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+from ...circuits import load_weights
+from ...envs.env_batch import EnvBatch
+from ...envs.sb3_env import SwimmerVecEnv
+from ...options import ListOf, Number, option
+from ..agent import Agent
+from .algorithm import COUNT, POSITIVE, SHARE, Algorithm, Learner, load_optimizer_state, optimizer_state
+
+_REPLAYED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplayOptions:
+    """The options that all of them have, to be mixed into a dataclass.
+
+    Attributes:
+        n_envs: environments.
+        learning_rate: of Adam, for actor and critics.
+        buffer_size: transitions that are remembered.
+        learning_starts: environment steps before the first update.
+        batch_size: transitions of an update.
+        tau: share of the critics that their targets take over at each update.
+        gamma: discount of a control step.
+        gradient_steps: updates for each control step of all environments.
+        critic_hidden: hidden layers of each critic.
+    """
+
+    n_envs: int = option(8, COUNT)
+    learning_rate: float = option(1e-3, POSITIVE)
+    buffer_size: int = option(1_000_000, COUNT)
+    learning_starts: int = option(5_000, Number(0, is_whole=True))
+    batch_size: int = option(256, COUNT)
+    tau: float = option(0.005, Number(0, 1, above=True))
+    gamma: float = option(0.99, SHARE)
+    gradient_steps: int = option(4, COUNT)
+    critic_hidden: tuple[int, ...] = option((256, 256), ListOf(COUNT))
+
+
+class OffPolicy(Algorithm):
+    """An algorithm of SB3's that learns from single steps; a subclass names its options and makes the model."""
+
+    trains_memory = False
+    squashes = True
+
+    def make_arguments(self, agent: Agent, options: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """Return SB3's arguments for an agent; what is left of the options goes to the algorithm as it is."""
+        spec, rest = agent.spec, dict(options)
+        del rest["n_envs"]
+        policy = {
+            "circuit": spec.circuit,
+            "circuit_options": spec.circuit_options,
+            "layout": spec.layout,
+            "seed": spec.seed,
+            "critic_hidden": rest.pop("critic_hidden"),
+        }
+        return {
+            **rest,
+            "policy_kwargs": policy,
+            "replay_buffer_class": SinglePrecisionReplay,
+            "train_freq": 1,
+            "seed": seed,
+            "device": agent.device,
+        }
+
+
+class SinglePrecisionReplay(ReplayBuffer):
+    """SB3's replay buffer with observations in single precision, which is what networks take of them."""
+
+    def __init__(self, buffer_size: int, observation_space: spaces.Box, *args: Any, **kwargs: Any) -> None:
+        low, high = (bound.astype(np.float32) for bound in (observation_space.low, observation_space.high))
+        super().__init__(buffer_size, spaces.Box(low, high, dtype=np.float32), *args, **kwargs)
+
+
+class SB3Learner(Learner):
+    """Drive a model of SB3's by its own rollouts and updates, one control step of all environments at a time.
+
+    Args:
+        agent: what learns; its circuit becomes the model's actor.
+        model: the algorithm, made on `learning_env` of the agent's environments.
+
+    Attributes:
+        model: the algorithm.
+    """
+
+    def __init__(self, agent: Agent, model: OffPolicyAlgorithm) -> None:
+        super().__init__()
+        self.agent, self.model = agent, model
+        actor: Any = model.policy
+        load_weights(actor.circuit, agent.circuit.state_dict())
+        if getattr(model, "actor_target", None) is not None:
+            model.actor_target.load_state_dict(model.actor.state_dict())  # type: ignore[attr-defined]
+        agent.circuit = actor.circuit
+        self.steps_at_once = model.n_envs
+        self._told = _Told()
+        model.set_logger(Logger(None, [self._told]))
+        self._callback: Any = None
+        model.env.learner = self  # type: ignore[union-attr]
+
+    def advance(self) -> dict[str, float]:
+        """Take one control step in every environment, and the updates that follow it."""
+        model = self.model
+        if self._callback is None:
+            _, self._callback = model._setup_learn(2**62, None, reset_num_timesteps=model._last_obs is None)
+        assert model.env is not None
+        assert model.replay_buffer is not None
+        model.collect_rollouts(
+            model.env, self._callback, model.train_freq, model.replay_buffer, model.action_noise,  # type: ignore[arg-type]
+            model.learning_starts, log_interval=1,
+        )  # fmt: skip
+        self.steps = model.num_timesteps
+        if model.num_timesteps > model.learning_starts:
+            model.train(model.gradient_steps, model.batch_size)
+        return self._told.take()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return critics, optimisers, environments, draws, counters, and the replay buffer as `replay`."""
+        model, found = self.model, {}
+        names, loose = model._get_torch_save_params()
+        for name in names:
+            part = recursive_getattr(model, name)
+            found[name] = optimizer_state(part) if isinstance(part, torch.optim.Optimizer) else part.state_dict()
+        replay = model.replay_buffer
+        assert replay is not None
+        held = replay.buffer_size if replay.full else replay.pos
+        state: dict[str, Any] = {
+            "steps": model.num_timesteps,
+            "n_updates": model._n_updates,
+            "episode_num": model._episode_num,
+            "episodes": list(model.ep_info_buffer or ()),
+            "model": found,
+            "loose": {name: recursive_getattr(model, name).detach() for name in loose},
+            "torch_rng": torch.get_rng_state(),
+            "numpy_rng": np.random.get_state(legacy=False),  # noqa: NPY002  (SB3 draws from it)
+            "action_rng": model.action_space.np_random.bit_generator.state,
+            "logged": self._told.held,
+            "envs": _swimmers(model).get_state(),
+            "replay_place": {"pos": replay.pos, "full": replay.full},
+            "replay": {name: torch.as_tensor(getattr(replay, name)[:held]) for name in _REPLAYED},
+        }
+        if model._last_obs is not None:
+            state["last_obs"] = np.asarray(model._last_obs)
+            state["last_episode_starts"] = np.asarray(model._last_episode_starts)
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        model = self.model
+        names, loose = model._get_torch_save_params()
+        for name in names:
+            part = recursive_getattr(model, name)
+            if isinstance(part, torch.optim.Optimizer):
+                load_optimizer_state(part, state["model"].get(name, {}))
+            else:
+                part.load_state_dict(state["model"][name])
+        with torch.no_grad():
+            for name in loose:
+                recursive_getattr(model, name).copy_(state["loose"][name])
+        self.steps = model.num_timesteps = state["steps"]
+        model._n_updates, model._episode_num = state["n_updates"], state["episode_num"]
+        model._setup_learn(1, None, reset_num_timesteps=True) if model.ep_info_buffer is None else None
+        self._told.held = dict(state["logged"])
+        if "last_obs" not in state:
+            return
+        model._last_obs, model._last_episode_starts = state["last_obs"], state["last_episode_starts"]
+        _swimmers(model).set_state(state["envs"])
+        replay = model.replay_buffer
+        assert replay is not None
+        replay.pos, replay.full = state["replay_place"]["pos"], state["replay_place"]["full"]
+        for name in _REPLAYED:
+            values = np.asarray(state["replay"][name])
+            getattr(replay, name)[: len(values)] = values
+        _, self._callback = model._setup_learn(2**62, None, reset_num_timesteps=False)
+        model.ep_info_buffer.extend(state["episodes"])  # type: ignore[union-attr]
+        model.action_space._np_random = seeding.np_random(0)[0]
+        model.action_space.np_random.bit_generator.state = state["action_rng"]
+        torch.set_rng_state(state["torch_rng"])
+        np.random.set_state(state["numpy_rng"])  # noqa: NPY002
+
+
+class LearningEnv(VecEnvWrapper):
+    """A learner's environments for SB3, with what the agent misses at 0.
+
+    Attributes:
+        learner: whose deficits these are.
+    """
+
+    learner: SB3Learner | None = None
+
+    @classmethod
+    def of(cls, envs: EnvBatch) -> LearningEnv:
+        """Return the environments of a batch."""
+        return cls(SwimmerVecEnv.of(envs))
+
+    def reset(self) -> np.ndarray:
+        """Start new episodes."""
+        return self._shown(np.asarray(self.venv.reset()), 0)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Step, and show what the agent does not miss."""
+        observation, rewards, dones, infos = self.venv.step_wait()
+        step = (self.learner.model.num_timesteps if self.learner else 0) + self.num_envs
+        for index in np.flatnonzero(dones):
+            infos[index]["terminal_observation"] = self._shown(infos[index]["terminal_observation"], step)
+        return self._shown(np.asarray(observation), step), rewards, dones, infos
+
+    def _shown(self, observation: np.ndarray, step: int) -> np.ndarray:
+        deficits = self.learner.deficits if self.learner else None
+        missing = None if deficits is None else deficits.missing(step)
+        return observation if missing is None else np.where(missing, 0.0, observation)
+
+
+class _Told(KVWriter):
+    """What the model logged since it was last asked, each once: SB3 logs at the end of every environment's episode."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, float] = {}
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:  # noqa: ARG002
+        """Keep one dump's numbers."""
+        self.held |= {name: float(value) for name, value in key_values.items() if not isinstance(value, str)}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def take(self) -> dict[str, float]:
+        """Return what is held, and hold nothing."""
+        found, self.held = self.held, {}
+        return found
+
+
+def _swimmers(model: OffPolicyAlgorithm) -> SwimmerVecEnv:
+    assert model.env is not None
+    env = model.env.unwrapped
+    assert isinstance(env, SwimmerVecEnv)
+    return env

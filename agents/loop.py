@@ -1,0 +1,134 @@
+"""The one loop in which an agent acts: environments stepped by arrays, each until its episode ends or on and on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from jaxtyping import Bool, Float, Int, Shaped
+
+from ..envs.env_batch import Step
+from ..envs.senses import Layout
+
+Ids = Int[np.ndarray, " some"]
+Act = Callable[[np.ndarray, Any, np.ndarray], tuple[np.ndarray, Any, Any]]
+
+
+class Batch(Protocol):
+    """Environments that are stepped together: an `EnvBatch`, or an adapter that makes one of something else.
+
+    Attributes:
+        n_envs: how many.
+        layout: what stands where in an observation.
+    """
+
+    n_envs: int
+    layout: Layout
+
+    @property
+    def action_space(self) -> spaces.Space:
+        """What an action of one environment is."""
+        ...
+
+    def seed(self, seeds: Sequence[int | None]) -> None:
+        """Give environment i the generator of seeds[i] at its next reset; None keeps the one it has."""
+        ...
+
+    def reset(self, ids: Ids) -> Float[np.ndarray, "envs obs"]:
+        """Start new episodes in some environments; return what all of them show, in the layout's units."""
+        ...
+
+    def step(self, actions: Shaped[np.ndarray, "envs ..."], ids: Ids | None = None) -> Step:
+        """Apply actions, in the environments' units, for one control step; only in `ids`, if they are given."""
+        ...
+
+
+class Rollout:
+    """Environments in which something acts, one control step at a time.
+
+        rollout = Rollout(envs, act)
+        rollout.start(seeds)
+        while rollout.is_running:
+            rollout.step()
+
+    Args:
+        envs: the environments.
+        act: called with observations [envs, obs], the last state (None at the start) and where episodes start [envs];
+            returns actions [envs, ...], in the environments' units, the next state, and anything else, which is kept
+            in `extra`.
+
+    Attributes:
+        running: numbers of the environments whose episode goes on; only these are stepped.
+        observation: what all environments show, in the units of their layout.
+        episode_start: where the episode begins with the next step.
+        state: what `act` returned as the state.
+        actions, extra: what the last step's `act` returned.
+        returns: the rewards so far of each environment's episode, no unit.
+        lengths: the control steps so far of each.
+        ended: numbers of the environments whose episode ended with the last step.
+        elapsed: control steps since `start`.
+    """
+
+    observation: Float[np.ndarray, "envs obs"]
+    actions: Shaped[np.ndarray, "envs ..."]
+    episode_start: Bool[np.ndarray, " envs"]
+    returns: Float[np.ndarray, " envs"]
+    lengths: Int[np.ndarray, " envs"]
+    running: Ids
+    ended: Ids
+    extra: Any
+
+    def __init__(self, envs: Batch, act: Act) -> None:
+        self.envs, self.act = envs, act
+        self._everyone = np.arange(envs.n_envs)
+
+    def start(self, seeds: Sequence[int | None] | None = None) -> None:
+        """Begin an episode everywhere; environment i's draws come from seeds[i], where one is given."""
+        if seeds is not None:
+            self.envs.seed(seeds)
+        self.go_on(self.envs.reset(self._everyone), None, np.ones(self.envs.n_envs, bool))
+        self.returns, self.lengths = np.zeros(self.envs.n_envs), np.zeros(self.envs.n_envs, int)
+        self.elapsed = 0
+
+    def go_on(self, observation: np.ndarray, state: Any, episode_start: Bool[np.ndarray, " envs"]) -> None:
+        """Take up episodes in the middle: what is shown, in the layout's units, the state, and where episodes start."""
+        self.observation, self.state, self.episode_start = observation, state, episode_start
+        self.running = self._everyone
+
+    @property
+    def is_running(self) -> bool:
+        """Whether any episode goes on."""
+        return len(self.running) > 0
+
+    def step(self) -> Step:
+        """Let all that run act for one control step; what they come to is of all environments, the others at rest."""
+        self.actions, self.state, self.extra = self.act(self.observation, self.state, self.episode_start)
+        everyone = len(self.running) == len(self._everyone)
+        stepped = self.envs.step(self.actions, None if everyone else self.running)
+        self.observation = stepped.observation
+        if self.episode_start.any():
+            self.episode_start = np.zeros(len(self._everyone), bool)
+        self.elapsed += 1
+        if everyone:
+            self.returns += stepped.reward
+            self.lengths += 1
+        else:
+            self.returns[self.running] += stepped.reward[self.running]
+            self.lengths[self.running] += 1
+        over = stepped.terminated | stepped.truncated
+        if np.count_nonzero(over):
+            self.ended = self.running[over[self.running]]
+            self.running = self.running[~over[self.running]]
+        else:
+            self.ended = self._everyone[:0]
+        return stepped
+
+    def restart(self, ids: Ids) -> None:
+        """Begin new episodes in some environments, whose returns and lengths are counted from 0 again."""
+        self.observation = self.envs.reset(ids)
+        self.returns[ids], self.lengths[ids] = 0.0, 0
+        self.episode_start = np.zeros(len(self._everyone), bool)
+        self.episode_start[ids] = True
+        self.running = self._everyone

@@ -1,0 +1,1 @@
+"""Circuits for Stable-Baselines3: policies, algorithms, and the models that it saves."""

@@ -1,0 +1,368 @@
+"""Our learners as Stable-Baselines3's algorithms, on any of its environments: `ES`, `CMAES` and `CircuitPPO`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.utils import FloatSchedule
+from stable_baselines3.common.vec_env import VecEnv
+
+from ...envs.env_batch import Step
+from ..algorithms.cmaes import CMAEvolutionStrategy
+from ..algorithms.es import EvolutionStrategy
+from ..algorithms.members import Members, Outcome, Round
+from ..algorithms.population_learner import PopulationAlgorithm, PopulationLearner
+from ..algorithms.ppo import PPOLearner, ProximalPolicyOptimization
+from ..algorithms.sequence_buffer import SequenceBuffer
+from ..loop import Rollout
+from ..sensing import layout_of
+from .policies import CircuitActorCriticPolicy, CircuitPolicy
+from .vec_env_batch import VecEnvBatch
+
+
+class _Stopped(Exception):
+    """A callback says stop in the middle of a generation."""
+
+
+class _PopulationModel(BaseAlgorithm):
+    """What `ES` and `CMAES` share.
+
+    Every environment of the vector environment runs one member for one episode at a time, each with its own weights.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"CircuitPolicy": CircuitPolicy}
+    policy: CircuitPolicy
+    algorithm: ClassVar[PopulationAlgorithm]
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy],
+        env: GymEnv | str | None,
+        options: Mapping[str, Any] | None = None,
+        episode_limit: int | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        seed: int | None = None,
+        verbose: int = 0,
+        tensorboard_log: str | None = None,
+        device: str = "cpu",
+        stats_window_size: int = 100,
+        _init_setup_model: bool = True,
+    ) -> None:
+        super().__init__(
+            policy,
+            env,
+            learning_rate=0.0,
+            policy_kwargs=policy_kwargs,
+            seed=seed,
+            verbose=verbose,
+            tensorboard_log=tensorboard_log,
+            device=device,
+            stats_window_size=stats_window_size,
+            support_multi_env=True,
+            supported_action_spaces=(spaces.Box, spaces.Discrete),
+        )
+        self.options, self.episode_limit = dict(options or {}), episode_limit
+        self.progress: dict[str, Any] | None = None
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        # Without a seed the run is as random as asked for, yet repeats itself after save and load.
+        if self.seed is None:
+            self.seed = int(np.random.SeedSequence().generate_state(1)[0])
+        self.set_random_seed(self.seed)
+        arguments = {"layout": layout_of(self.env, self.observation_space), "seed": self.seed}
+        self.policy_kwargs = {**arguments, **self.policy_kwargs}
+        self.policy = self.policy_class(  # type: ignore[assignment]
+            self.observation_space, self.action_space, **self.policy_kwargs
+        ).to(self.device)
+        options = self._checked_options()
+        self.learner = PopulationLearner(self.policy.agent, self.algorithm.Method(options), self.seed)
+        self.learner.rounds_of = self.n_envs
+        self._members: Members | None = None
+        if self.progress is not None:
+            self.learner.load_state_dict(self.progress)
+
+    def _checked_options(self) -> dict[str, Any]:
+        options = {**vars(self.algorithm.Options()), **self.options, "n_envs": self.n_envs}
+        self.algorithm.check(None, options)
+        return options
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str = "run",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Any:
+        """Run whole generations until `total_timesteps` environment steps are done."""
+        total_timesteps, callback = self._setup_learn(
+            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
+        callback.on_training_start(locals(), globals())
+        self.learner.evaluate = self._evaluate_with(callback)
+        while self.num_timesteps < total_timesteps:
+            self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
+            callback.on_rollout_start()
+            try:
+                metrics = self.learner.advance()
+            except _Stopped:
+                break
+            self.progress = self.learner.state_dict()
+            self._n_updates += 1
+            callback.update_locals(locals())
+            callback.on_rollout_end()
+            for name, value in metrics.items():
+                self.logger.record(name, value)
+            if self.learner.generation % log_interval == 0:
+                self._dump_logs()
+        callback.on_training_end()
+        return self
+
+    def _evaluate_with(self, callback: BaseCallback) -> Callable[[Iterable[Round]], Iterator[Outcome]]:
+        """Return what evaluates rounds here and tells a callback of every step."""
+        assert self.env is not None
+        if self._members is None or self._members.envs.env is not self.env:  # type: ignore[attr-defined]
+            self._members = Members(self.policy.agent, VecEnvBatch(self.env), self.episode_limit)
+        members, envs = self._members, self._members.envs
+
+        def on_step(rollout: Rollout, stepped: Step) -> bool:
+            self.num_timesteps += self.n_envs
+            infos, dones = envs.infos, envs.dones  # type: ignore[attr-defined]
+            callback.update_locals({"self": self, "infos": infos, "dones": dones, "rewards": stepped.reward,
+                                    "step": rollout.elapsed})  # fmt: skip
+            self._update_info_buffer([infos[index] for index in rollout.ended.tolist()])
+            return callback.on_step()
+
+        def evaluate(rounds: Iterable[Round]) -> Iterator[Outcome]:
+            for part in rounds:
+                outcome = members.evaluate(part, on_step)
+                if outcome is None:
+                    raise _Stopped
+                yield outcome
+
+        return evaluate
+
+    def _dump_logs(self) -> None:
+        seconds = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
+        self.logger.record("time/fps", int((self.num_timesteps - self._num_timesteps_at_start) / seconds))
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.dump(step=self.num_timesteps)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_members", "learner"]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy"], []
+
+
+class ES(_PopulationModel):
+    """Train any circuit by an antithetic evolution strategy; see `agents.algorithms.es`.
+
+    Args:
+        policy: "CircuitPolicy" or its class.
+        env: a vector environment; see `population`.
+        learning_rate: of Adam.
+        sigma: standard deviation of the weights' perturbation.
+        population: members of a generation, an even multiple of the number of environments; None takes
+            one per environment.
+        episode_limit: steps after which a generation ends even if episodes go on; None waits for all.
+        policy_kwargs: `circuit`, `circuit_options` and the rest of `CircuitPolicy`.
+        sb3: `seed`, `verbose`, `tensorboard_log`, `device` as everywhere in SB3.
+
+    Raises:
+        CircuitMismatch: an odd population or one that is no multiple, or a circuit without weights.
+    """
+
+    algorithm = EvolutionStrategy()
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy],
+        env: GymEnv | str | None,
+        learning_rate: float = 0.05,
+        sigma: float = 0.1,
+        population: int | None = None,
+        episode_limit: int | None = None,
+        **sb3: Any,
+    ) -> None:
+        options = {"learning_rate": learning_rate, "sigma": sigma, "population": population}
+        super().__init__(policy, env, options, episode_limit, **sb3)
+
+
+class CMAES(_PopulationModel):
+    """Train a circuit by covariance matrix adaptation; see `agents.algorithms.cmaes`.
+
+    Args:
+        policy, env, episode_limit, policy_kwargs, sb3: as in `ES`.
+        sigma: standard deviation of the first generation.
+        population: members of a generation, a multiple of the number of environments; None takes one per environment.
+
+    Raises:
+        CircuitMismatch: more weights than CMA-ES is for, or a population that is no multiple.
+    """
+
+    algorithm = CMAEvolutionStrategy()
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy],
+        env: GymEnv | str | None,
+        sigma: float = 0.3,
+        population: int | None = None,
+        episode_limit: int | None = None,
+        **sb3: Any,
+    ) -> None:
+        super().__init__(policy, env, {"sigma": sigma, "population": population}, episode_limit, **sb3)
+
+
+class CircuitPPO(OnPolicyAlgorithm):
+    """Train a circuit by PPO, through time where it has a memory; see `agents.algorithms.ppo`.
+
+    Args:
+        policy: "CircuitPolicy" or the class.
+        env: a vector environment, or what SB3 makes one of.
+        sequence_length: steps of backpropagation through time, a divisor of `n_steps`; circuits
+            without memory take 1.
+        batch_size: transitions of a minibatch, a multiple of `sequence_length`.
+        policy_kwargs: `circuit`, `circuit_options`, `critic`, `action_std` and the rest of
+            `CircuitActorCriticPolicy`.
+        learning_rate, n_steps, n_epochs, gamma, gae_lambda, clip_range: as in SB3's PPO.
+        normalize_advantage, ent_coef, vf_coef, max_grad_norm, target_kl, sb3: as in SB3's PPO.
+
+    Raises:
+        CircuitMismatch: lengths that do not divide, or a circuit whose state changes shape.
+        TrainingDiverged: a loss or gradient is not finite; the weights are those before that update.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"CircuitPolicy": CircuitActorCriticPolicy}
+    policy: CircuitActorCriticPolicy  # type: ignore[assignment]
+    rollout_buffer: SequenceBuffer
+
+    def __init__(
+        self,
+        policy: str | type[CircuitActorCriticPolicy],
+        env: GymEnv | str,
+        learning_rate: float | Schedule = 3e-4,
+        n_steps: int = 256,
+        batch_size: int = 256,
+        sequence_length: int = 32,
+        n_epochs: int = 10,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range: float | Schedule = 0.2,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        target_kl: float | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        device: torch.device | str = "cpu",
+        _init_setup_model: bool = True,
+        **sb3: Any,
+    ) -> None:
+        super().__init__(
+            policy,  # type: ignore[arg-type]
+            env,
+            learning_rate=learning_rate,
+            n_steps=n_steps,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            ent_coef=ent_coef,
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,
+            use_sde=False,
+            sde_sample_freq=-1,
+            rollout_buffer_class=SequenceBuffer,
+            policy_kwargs=policy_kwargs,
+            device=device,
+            supported_action_spaces=(spaces.Box, spaces.Discrete),
+            _init_setup_model=False,
+            **sb3,
+        )
+        self.batch_size, self.sequence_length, self.n_epochs = batch_size, sequence_length, n_epochs
+        self.clip_range, self.normalize_advantage, self.target_kl = clip_range, normalize_advantage, target_kl
+        self._learner: PPOLearner | None = None
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        # The layout and the seed travel with the policy's arguments, so that a saved model loads without env.
+        arguments = {"layout": layout_of(self.env, self.observation_space), "seed": self.seed}
+        self.policy_kwargs = {**arguments, **self.policy_kwargs}
+        # The learner makes the buffer, which SB3 would make before the policy.
+        self.rollout_buffer_kwargs = {"sequence_length": 1}
+        super()._setup_model()
+        self.clip_range = FloatSchedule(self.clip_range)
+        self._learner = None
+        if self.env is not None:
+            self.rollout_buffer = self.learner.buffer
+
+    @property
+    def learner(self) -> PPOLearner:
+        """What learns, in the environment as it is set now."""
+        assert self.env is not None
+        found = self._learner
+        if found is None or found.rollout.envs.env is not self.env:  # type: ignore[attr-defined]
+            own = vars(self)
+            named = {name: own[name] for name in vars(ProximalPolicyOptimization.Options()) if name in own}
+            options = {**vars(ProximalPolicyOptimization.Options()), **named,
+                       "learning_rate": self.lr_schedule(1), "clip_range": FloatSchedule(self.clip_range)(1),
+                       "normalize_reward": False}  # fmt: skip
+            found = self._learner = PPOLearner(
+                self.policy.agent, self.policy.actor_critic, VecEnvBatch(self.env), options, self.seed or 0,
+                self.policy.optimizer, np.random,
+            )  # fmt: skip
+        return found
+
+    def collect_rollouts(  # type: ignore[override]
+        self, env: VecEnv, callback: BaseCallback, rollout_buffer: SequenceBuffer, n_rollout_steps: int
+    ) -> bool:
+        """Fill the buffer; False if a callback stopped it."""
+        learner, rollout = self.learner, self.learner.rollout
+        envs: Any = rollout.envs
+        assert self._last_obs is not None
+        if getattr(rollout, "observation", None) is not self._last_obs:
+            # SB3 has reset the environments.
+            learner.go_on(np.asarray(self._last_obs), None, np.asarray(self._last_episode_starts))
+            envs.take(self._last_obs)
+        callback.on_rollout_start()
+
+        def on_step(stepped: Step) -> bool:
+            self.num_timesteps += env.num_envs
+            infos, dones = envs.infos, envs.dones
+            callback.update_locals({"self": self, "infos": infos, "dones": dones, "rewards": stepped.reward})
+            if not callback.on_step():
+                return False
+            self._update_info_buffer(infos, dones)
+            return True
+
+        if not learner.collect(on_step):
+            return False
+        self._last_obs, self._last_episode_starts = rollout.observation, rollout.episode_start
+        callback.update_locals(locals())
+        callback.on_rollout_end()
+        return True
+
+    def train(self) -> None:
+        """Update actor and critic from the rollout."""
+        self._update_learning_rate(self.policy.optimizer)
+        self.learner.options["clip_range"] = FloatSchedule(self.clip_range)(self._current_progress_remaining)
+        for name, value in self.learner.update().items():
+            self.logger.record(name, value)
+        self._n_updates = self.learner.n_updates
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_learner"]

@@ -1,0 +1,157 @@
+"""Agents as Stable-Baselines3's policies: what its algorithms, and ours that look like them, act with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from jaxtyping import Bool, Float, Shaped
+from stable_baselines3.common.policies import BasePolicy
+from torch import Tensor
+
+from ...circuits import Circuit, Neuron, State
+from ...envs.senses import Layout
+from ..actor_critic import ActorCritic, Critic
+from ..agent import Agent, AgentSpec, n_motors_for
+from ..sensing import plain_layout
+
+
+class CircuitPolicy(BasePolicy):
+    """An agent as SB3's policy; deterministic. What our `ES` trains.
+
+    Observations and actions are in the environment's units.
+
+    Args:
+        observation_space, action_space: the environment's.
+        lr_schedule: as SB3 passes it; the agent has no optimiser of its own.
+        circuit: name of the circuit.
+        circuit_options: its options.
+        layout: names of the observation's parts; None takes the observation as one nameless vector.
+        seed: of the initial weights, where they are drawn.
+        squash: send the motors of circuits that are not bounded by themselves through a tanh.
+
+    Attributes:
+        agent: what senses and acts.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        lr_schedule: Any = None,  # noqa: ARG002
+        *,
+        circuit: str = "ncap",
+        circuit_options: Mapping[str, Any] | None = None,
+        layout: Layout | None = None,
+        seed: int | None = None,
+        squash: bool = False,
+        use_sde: bool = False,  # noqa: ARG002  (SB3 passes it to every policy)
+    ) -> None:
+        super().__init__(observation_space, action_space)
+        spec = AgentSpec(
+            circuit, layout or plain_layout(observation_space), n_motors_for(action_space), dict(circuit_options or {}),
+            seed, squash=squash,
+        )  # fmt: skip
+        self.agent = Agent(spec, action_space)
+
+    @property
+    def circuit(self) -> Circuit:
+        """The torch module that commands the motors."""
+        return self.agent.circuit
+
+    @property
+    def layout(self) -> Layout:
+        """What stands where in the observation."""
+        return self.agent.layout
+
+    @property
+    def neurons(self) -> tuple[Neuron, ...]:
+        """The circuit's neurons, in the order of the columns of the activity."""
+        return self.agent.neurons
+
+    def predict(  # type: ignore[override]
+        self,
+        observation: Shaped[np.ndarray, "*batch obs"],
+        state: State | None = None,
+        episode_start: Bool[np.ndarray, " batch"] | None = None,
+        deterministic: bool = True,  # noqa: ARG002
+    ) -> tuple[Shaped[np.ndarray, "*batch action"], State]:
+        """Return actions and the circuit's next state, from and in the environment's units; see `Agent.predict`."""
+        return self.agent.predict(observation, state, episode_start)
+
+    def predict_with_activity(
+        self,
+        observation: Shaped[np.ndarray, "*batch obs"],
+        state: State | None = None,
+        episode_start: Bool[np.ndarray, " batch"] | None = None,
+    ) -> tuple[Shaped[np.ndarray, "*batch action"], State, Float[Tensor, "batch neurons"] | None]:
+        """Act as `predict` does and return every neuron's value too; see `Agent.predict_with_activity`."""
+        return self.agent.predict_with_activity(observation, state, episode_start)
+
+    def forward(self, observation: Float[Tensor, "batch obs"], deterministic: bool = True) -> Shaped[Tensor, "*shape"]:
+        """Act on a batch, in the environment's units, from the initial state, as `predict` does."""
+        return self._predict(observation, deterministic)
+
+    def _predict(  # type: ignore[override]
+        self,
+        observation: Tensor,
+        deterministic: bool = True,  # noqa: ARG002
+    ) -> Tensor:
+        return self.agent(observation.cpu().numpy())[0]
+
+
+class CircuitActorCriticPolicy(CircuitPolicy):
+    """An agent with a critic beside it as SB3's policy: what `CircuitPPO` trains.
+
+    Args:
+        observation_space, action_space, lr_schedule, circuit, circuit_options, layout, seed: as in `CircuitPolicy`.
+        action_std, critic, critic_hidden: as in `ActorCritic`.
+
+    Attributes:
+        actor_critic: the circuit with its critic.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        lr_schedule: Any,
+        *,
+        circuit: str = "ncap",
+        circuit_options: Mapping[str, Any] | None = None,
+        layout: Layout | None = None,
+        seed: int | None = None,
+        action_std: float | None = None,
+        critic: Critic | None = None,
+        critic_hidden: Sequence[int] = (64, 64),
+        use_sde: bool = False,
+    ) -> None:
+        super().__init__(
+            observation_space, action_space, lr_schedule, circuit=circuit, circuit_options=circuit_options,
+            layout=layout, seed=seed, use_sde=use_sde,
+        )  # fmt: skip
+        self.actor_critic = ActorCritic(self.agent, action_std, critic, critic_hidden)
+        self.optimizer = self.actor_critic.make_optimizer(lr_schedule(1))
+
+    @torch.inference_mode()
+    def predict(  # type: ignore[override]
+        self,
+        observation: Shaped[np.ndarray, "*batch obs"],
+        state: State | None = None,
+        episode_start: Bool[np.ndarray, " batch"] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[Shaped[np.ndarray, "*batch action"], State]:
+        """Return actions, drawn around the motor commands unless `deterministic`, and the circuit's next state.
+
+        Observations and actions are in the environment's units.
+        """
+        if deterministic:
+            return self.agent.predict(observation, state, episode_start)
+        observation = np.asarray(observation)
+        single = observation.ndim == 1
+        motor, state, _ = self.agent.run(observation[None] if single else observation, state, episode_start)
+        actions = self.actor_critic.to_env(self.actor_critic.sample(motor)).cpu().numpy()
+        return (actions[0] if single else actions), state

@@ -1,0 +1,163 @@
+"""What a config comes to: every default filled in once, by name, and stored beside what was asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ...agents import AgentSpec
+from ...agents.algorithms.registry import algorithm_named
+from ...circuits import CIRCUITS, circuit_facts
+from ...envs import Body, make_arena, make_body
+from ...envs.env_batch import EnvBatch, make_layout, make_setting
+from ...envs.tasks.registry import option_defaults
+from ...errors import InvalidRun, NervecordError
+from .config import RunConfig
+
+# Of the agent's spec, what the config does not hold.
+_OF_AGENT = ("n_motors", "normalize", "squash", "dt_ref")
+_MAPPINGS = ("task_options", "circuit_options", "algorithm_options")
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolved:
+    """A config with nothing left open, and the agent that it asks for.
+
+    Attributes:
+        config: every field and every option has its value.
+        agent: what the agent is made of.
+    """
+
+    config: RunConfig
+    agent: AgentSpec
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Every option of the algorithm."""
+        return self.config.algorithm_options
+
+    @property
+    def senses(self) -> list[str]:
+        """What is observed, by name and in order."""
+        return list(self.agent.layout.sizes)
+
+    def on(self, body: str | Body | None) -> Resolved:
+        """Return the same with another body: the same senses, and a circuit as it is trained; None changes nothing.
+
+        Raises:
+            UnknownName, InvalidBody: there is no such body.
+            InvalidTask: the body lacks what is sensed.
+        """
+        if body is None:
+            return self
+        config = dataclasses.replace(self.config, body=make_body(body), bodies=())
+        layout = make_layout(_setting(config), self.senses)
+        agent = dataclasses.replace(self.agent, layout=layout, n_motors=make_body(body).n_joints)
+        return Resolved(config, agent)
+
+    def make_envs(self, n_envs: int, randomize: Mapping[str, Any] | None = None) -> EnvBatch:
+        """Build environments of the run; `randomize` replaces the run's own ranges.
+
+        Raises:
+            InvalidRun: no environments.
+            InvalidTask: an option of the task is out of range.
+        """
+        if n_envs < 1:
+            raise InvalidRun(f"episodes is {n_envs}; give 1 or more")
+        config = self.config
+        return EnvBatch(
+            config.task,
+            n_envs,
+            body=config.bodies or config.body,
+            arena=config.arena,
+            physics=config.physics,
+            randomize=config.randomize if randomize is None else randomize,
+            episode_steps=config.episode_steps,
+            **{**config.task_options, "senses": self.senses},
+        )
+
+    def to_json(self, asked: RunConfig) -> dict[str, Any]:
+        """Return as JSON types what was not asked for; `from_json` takes it back."""
+        mine, there = (json.loads(json.dumps(config.to_json())) for config in (self.config, asked))
+        found = {name: value for name, value in mine.items() if value != there[name]}
+        for name in _MAPPINGS:
+            found[name] = {key: value for key, value in mine[name].items() if there[name].get(key, ...) != value}
+        agent = {name: getattr(self.agent, name) for name in _OF_AGENT}
+        return {**found, "agent": {**agent, "layout": self.agent.layout.to_json()}}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], asked: RunConfig) -> Resolved:
+        """Read what `to_json` returned for a config.
+
+        Raises:
+            InvalidRun: it is of another version.
+        """
+        try:
+            found, there = dict(values), asked.to_json()
+            told = dict(found.pop("agent"))
+            for name in _MAPPINGS:
+                found[name] = {**there[name], **found[name]}
+            config = RunConfig.from_json({**there, **found})
+            spec = {"circuit": config.circuit, "circuit_options": config.circuit_options, "seed": config.seed}
+            return cls(config, AgentSpec.from_json({**spec, **told}))
+        except (TypeError, KeyError, AttributeError) as error:
+            raise InvalidRun(f"the config is of another version of nervecord: {error}") from error
+
+
+def resolve(config: RunConfig) -> Resolved:
+    """Fill in every default of a config; neither environments nor, as far as circuits tell, circuits are built.
+
+    Raises:
+        UnknownName, InvalidTask, InvalidRun, CircuitMismatch: what does not go together.
+    """
+    algorithm = algorithm_named(config.algorithm)
+    setting = _setting(config)
+    task_options = {**option_defaults(config.task, config.task_options), **config.task_options}
+    layout = make_layout(setting, task_options.get("senses"))
+    n_motors = setting.body.n_joints
+    facts = circuit_facts(config.circuit, layout.sizes, n_motors, config.circuit_options)
+    options = algorithm.resolve(config.algorithm, facts, config.algorithm_options)
+    if facts.memory == "clock" and not algorithm.trains_memory:
+        # Who learns from single steps cannot count; the time is there to be read.
+        layout = make_layout(setting, list(layout.sizes), observe_time=True)
+    circuit_options = {**_circuit_defaults(config.circuit), **config.circuit_options}
+    complete = dataclasses.replace(
+        config,
+        arena=make_arena(config.arena),
+        episode_steps=setting.episode_steps,
+        task_options={**task_options, "senses": list(layout.sizes)},
+        circuit_options=circuit_options,
+        algorithm_options=options,
+    )
+    agent = AgentSpec(
+        config.circuit, layout, n_motors, circuit_options, config.seed,
+        normalize=algorithm.normalizes(options), squash=algorithm.squashes, dt_ref=layout.dt,
+    )  # fmt: skip
+    return Resolved(complete, agent)
+
+
+def trainable(algorithm: str) -> list[str]:
+    """Return the names of the circuits that an algorithm trains, on one task or another."""
+    names = []
+    for circuit in CIRCUITS.working():
+        for task in ("swim", "navigate"):
+            try:
+                resolve(RunConfig(circuit, algorithm, task=task))
+            except NervecordError:  # a circuit that does not fit
+                continue
+            names.append(circuit)
+            break
+    return names
+
+
+def _setting(config: RunConfig) -> Any:
+    return make_setting(config.task, config.bodies or config.body, config.arena, config.episode_steps)
+
+
+def _circuit_defaults(name: str) -> dict[str, Any]:
+    """Return a circuit's options with their defaults, as far as they have some that JSON holds."""
+    plain = (bool, int, float, str, list, tuple, type(None))
+    known = {option: parameter.default for option, parameter in CIRCUITS[name].options.items()}
+    return {option: value for option, value in known.items() if isinstance(value, plain)}
