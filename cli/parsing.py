@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import tyro
@@ -33,28 +33,41 @@ Steps = Annotated[
 """A number of steps, which may be written 1e6."""
 
 
-def parse(commands: Mapping[str, Callable[..., Any]], arguments: list[str]) -> Any:
+def parse(commands: Mapping[str, Any], arguments: Sequence[str]) -> Any:
     """Return the command that the arguments are; print help and leave where that is asked for.
 
     Raises:
         NervecordError: they are none.
     """
     name = arguments[0] if arguments else ""
-    if name not in commands and name not in ("-h", "--help"):
+    if name in ("-h", "--help"):
+        print(_overview(commands))
+        raise SystemExit(0)
+    if name not in commands:
         raise UnknownName("command", name, commands) if name else NervecordError(f"give one of {', '.join(commands)}")
     told = io.StringIO()
+    rest = list(arguments[1:])
     try:
         with contextlib.redirect_stderr(told):
-            return tyro.extras.subcommand_cli_from_dict(
-                dict(commands),
-                args=arguments,
-                prog="nervecord",
-                description="Neural-circuit policies for embodied control. --version says which this is.",
-            )
+            return tyro.cli(commands[name].prepared(rest), args=rest, prog=f"nervecord {name}")
     except SystemExit as stop:
         if not stop.code:
             raise
         raise NervecordError(f"{_in_one_line(told.getvalue())} (see nervecord {name} --help)") from stop
+
+
+def _overview(commands: Mapping[str, Any]) -> str:
+    width = max(map(len, commands))
+    lines = [f"  {name:<{width}}  {(kind.__doc__ or '').splitlines()[0]}" for name, kind in commands.items()]
+    return "\n".join([
+        "usage: nervecord COMMAND [options]",
+        "",
+        "Neural-circuit policies for embodied control. --version says which this is.",
+        "",
+        *lines,
+        "",
+        "nervecord COMMAND --help tells the options of one.",
+    ])  # fmt: skip
 
 
 def _in_one_line(box: str) -> str:

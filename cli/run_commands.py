@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import tyro
 
 from ..errors import InvalidRun, UnknownName
 from ..training.learning.engine import Engine
+from .config_options import config_of, pairs, with_config_options
 from .parsing import Steps
+
+if TYPE_CHECKING:
+    from ..training.runs.config import RunConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +27,11 @@ class Command:
 
     json: bool = False
     """Print the result as JSON, and no progress bar."""
+
+    @classmethod
+    def prepared(cls, arguments: Sequence[str]) -> type[Any]:  # noqa: ARG003
+        """Return the command as it is parsed."""
+        return cls
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,87 +49,46 @@ class _Spread(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(_Spread):
+class Configured(Command):
+    """A command that takes every field of a run's config as an option; see `config_options`."""
+
+    held_config: ClassVar[Mapping[str, Any]] = {}
+
+    config: Path | None = None
+    """A TOML file with these options, by the names of RunConfig's fields; what is given beside it counts."""
+    reward: str | None = None
+    """The task's option reward, in short: swim's is paper (head speed, at most 1) or com (of the centre of mass)."""
+
+    @classmethod
+    def prepared(cls, arguments: Sequence[str]) -> type[Any]:
+        """Return the command with an option for each field."""
+        return with_config_options(cls, arguments)
+
+    @property
+    def run_config(self) -> RunConfig:
+        """The config that the options make."""
+        made: RunConfig = config_of(self)
+        if self.reward is None:
+            return made
+        if made.task_options.get("reward", self.reward) != self.reward:
+            raise InvalidRun(f"reward is {made.task_options['reward']} and {self.reward}; give one of them")
+        return dataclasses.replace(made, task_options={**made.task_options, "reward": self.reward})
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(_Spread, Configured):
     """Train a circuit on a body; the same command again resumes, or says that it is done."""
 
     goes_on = True
 
     out: Path = Path("runs/worm")
     """Folder of the run."""
-    circuit: str = "ncap"
-    """See `nervecord list circuits`."""
-    algorithm: str = "es"
-    """See `nervecord list algorithms`."""
-    body: str = "swimmer6"
-    """See `nervecord list bodies`, or a path to MuJoCo XML."""
-    bodies: tuple[str, ...] = ()
-    """Several bodies of one number of links, which the environments have in turn, in place of one."""
-    arena: str | None = None
-    """See `nervecord list arenas`; by default open space in the body's own medium."""
-    physics: str = "mujoco"
-    """What steps the bodies: mujoco, or lanes, many times as fast for planar chains."""
-    task: str = "swim"
-    """See `nervecord list tasks`."""
-    seed: int = 0
-    """Every random number of the run comes from it."""
-    steps: Steps = 320_000
-    """Environment steps to train for."""
-    episode_steps: int | None = None
-    """Control steps per episode; the task's own number by default."""
-    task_options: tuple[str, ...] = ()
-    """Such as desired_speed=0.2 (swim) or delay_steps=40 (cueturn)."""
-    reward: str | None = None
-    """The task's option reward, in short: swim's is paper (head speed, at most 1) or com (of the centre of mass)."""
-    randomize: tuple[str, ...] = ()
-    """Bodies drawn at reset, such as link_mass=0.8:1.2 viscosity=0:0.1, or link_mass=0.1:10:log."""
-    checkpoint_every: Steps = 50_000
-    """Environment steps between checkpoints."""
-    evaluate_every: Steps | None = None
-    """Environment steps between evaluations without the learner's noise (eval/return); none by default."""
-    start: str | None = None
-    """Folder of a run whose weights to begin with, on this body or another: fine-tuning."""
-    protect: tuple[str, ...] = ()
-    """Folders of runs whose tasks should not be forgotten: updates keep off what they have for inputs."""
-    deficit: tuple[str, ...] = ()
-    """Windows of training in which a sense reads zero, such as joint_pos:100000:200000 (SENSE:START:STOP)."""
-    circuit_options: tuple[str, ...] = ()
-    """Such as period=50 or hidden=[8,8]."""
-    algorithm_options: tuple[str, ...] = ()
-    """Such as n_envs=64 sigma=0.2."""
 
     def run(self) -> dict[str, Any]:
         """Train, and return a summary."""
-        from ..envs.deficits import Deficit
         from ..training.learning.training import summary, train
-        from ..training.runs.config import RunConfig
 
-        task_options = {name: _value(text) for name, text in _pairs(self.task_options)}
-        if self.reward is not None:
-            if task_options.get("reward", self.reward) != self.reward:
-                raise InvalidRun(f"reward is {task_options['reward']} and {self.reward}; give one of them")
-            task_options["reward"] = self.reward
-        config = RunConfig(
-            circuit=self.circuit,
-            algorithm=self.algorithm,
-            body=self.body,
-            bodies=self.bodies,
-            arena=self.arena,
-            physics=self.physics,
-            task=self.task,
-            seed=self.seed,
-            steps=self.steps,
-            episode_steps=self.episode_steps,
-            task_options=task_options,
-            randomize={name: _range(name, text) for name, text in _pairs(self.randomize)},
-            checkpoint_every=self.checkpoint_every,
-            evaluate_every=self.evaluate_every,
-            start=self.start,
-            protect=self.protect,
-            deficits=tuple(Deficit.parse(text) for text in self.deficit),
-            circuit_options={name: _value(text) for name, text in _pairs(self.circuit_options)},
-            algorithm_options={name: _value(text) for name, text in _pairs(self.algorithm_options)},
-        )
-        return summary(train(config, self.out, progress=not self.json, **self._where))
+        return summary(train(self.run_config, self.out, progress=not self.json, **self._where))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +118,7 @@ class Curriculum(Command):
         """Train, and return what was solved."""
         from ..training.learning.curricula import CurriculumConfig, curriculum, curriculum_summary
 
-        options = {name: _value(text) for name, text in _pairs(self.options)}
+        options = pairs(self.options)
         known = {field.name for field in dataclasses.fields(CurriculumConfig)} - {
             field.name for field in dataclasses.fields(self)
         }
@@ -162,7 +131,7 @@ class Curriculum(Command):
             kind=self.kind,
             seed=self.seed,
             updates=self.updates,
-            circuit_options={name: _value(text) for name, text in _pairs(self.circuit_options)},
+            circuit_options=pairs(self.circuit_options),
             **options,
         )
         return curriculum_summary(curriculum(config, self.out, progress=not self.json))
@@ -205,6 +174,9 @@ class Resume(_Spread, OnRun):
 
     goes_on = True
 
+    device: str | None = None
+    """Where to compute from now on, as torch names it; by default where it was."""
+
     def run(self) -> dict[str, Any]:
         """Go on, and return a summary."""
         from ..training.learning.curricula import CurriculumRun, curriculum, curriculum_summary
@@ -214,7 +186,7 @@ class Resume(_Spread, OnRun):
         if holds(self.path) == CurriculumRun.kind:
             config = CurriculumRun(self.path).config
             return curriculum_summary(curriculum(config, self.path, progress=not self.json))
-        return summary(resume(self.path, progress=not self.json, **self._where))
+        return summary(resume(self.path, progress=not self.json, device=self.device, **self._where))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,27 +254,3 @@ class Transfer(OnRun):
         if self.json:
             return json.loads(table.to_json(orient="records"))
         return table.round(3).to_string(index=False, na_rep="")
-
-
-def _pairs(texts: tuple[str, ...]) -> list[tuple[str, str]]:
-    for text in texts:
-        if "=" not in text:
-            raise InvalidRun(f"option {text!r} has no value; give name=value")
-    return [(text.split("=", 1)[0], text.split("=", 1)[1]) for text in texts]
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _range(name: str, text: str) -> tuple[Any, ...]:
-    *bounds, last = text.split(":")
-    kind = [last] if last == "log" else []
-    try:
-        low, high = (float(part) for part in (bounds if kind else [*bounds, last]))
-    except ValueError as error:
-        raise InvalidRun(f"randomize {name}={text}; give low:high, such as {name}=0.8:1.2, or low:high:log") from error
-    return low, high, *kind

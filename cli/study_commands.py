@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from ..training.learning.engine import Engine
-from .parsing import Steps
-from .run_commands import Command
+from .run_commands import Command, Configured
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,37 +57,21 @@ class Sweep(_Many):
 
 
 @dataclasses.dataclass(frozen=True)
-class Ablate(_Many):
+class Ablate(_Many, Configured):
     """Train NCAP without each part of its prior: the lattice of sharing, signs and initial weights, and more."""
 
     out: Path = Path("runs/ablation")
     """Folder of the runs, results.sqlite, ablation.csv and ablation.svg."""
-    circuit: str = "ncap"
-    """ncap, whose parts these are."""
-    algorithm: str = "es"
-    """See `nervecord list algorithms`."""
-    body: str = "swimmer6"
-    """See `nervecord list bodies`, or a path to MuJoCo XML."""
-    task: str = "swim"
-    """See `nervecord list tasks`."""
-    reward: str = "paper"
-    """Swim's reward: paper or com."""
-    steps: Steps = 320_000
-    """Environment steps of each run."""
     seeds: int = 5
-    """Seeds, from 0."""
+    """Seeds, from that of the config on."""
     episodes: int = 20
     """Episodes of each evaluation."""
 
     def run(self) -> Any:
         """Train what is missing, and return the table."""
-        from ..training.runs.config import RunConfig
         from ..training.studies.ablations import ablate
 
-        config = RunConfig(
-            self.circuit, self.algorithm, self.body, self.task, steps=self.steps, task_options={"reward": self.reward}
-        )
-        return self._shown(ablate(config, self.out, self.seeds, self.episodes, **self._options))
+        return self._shown(ablate(self.run_config, self.out, self.seeds, self.episodes, **self._options))
 
 
 @dataclasses.dataclass(frozen=True)

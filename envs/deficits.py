@@ -37,6 +37,10 @@ class Deficit:
                 "such as joint_pos:100000:200000"
             )
 
+    def __str__(self) -> str:
+        index = "" if self.index is None else f"[{self.index}]"
+        return f"{self.sense}{index}:{self.start}:{self.stop}"
+
     @classmethod
     def parse(cls, text: str) -> Deficit:
         """Read `SENSE:START:STOP` or `SENSE[INDEX]:START:STOP`.

@@ -9,12 +9,13 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
+from nervecord.agents import Agent
 from nervecord.circuits import Cell, Connectome, Contact, Graph, ladder, load_graph, make_circuit
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, MissingDependency, UnknownName
-from nervecord.training.rollouts.evaluation import evaluate_agent
+from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.runs.config import RunConfig
-from nervecord.training.runs.run import make_policy
+from nervecord.training.runs.resolve import resolve
 
 
 def small() -> Graph:
@@ -226,26 +227,25 @@ def test_stretch_is_felt_as_many_links_ahead_on_every_body(joints):
     assert inside >= 3
 
 
+def untrained_return(config: RunConfig) -> float:
+    resolved = resolve(config)
+    return float(evaluate_on(resolved, Agent(resolved.agent), 2).returns.mean())
+
+
 def test_the_ladder_swims_on_bodies_that_it_was_not_made_for():
     for body in ("swimmer8", "swimmer12"):
         config = RunConfig("connectome", body=body, episode_steps=500)
-        env = config.make_env(2)
-        swims = evaluate_agent(make_policy(config, env), env).returns.mean()
-        env.close()
+        swims = untrained_return(config)
         assert swims > 300, body  # 500 steps; above 400 when written
 
 
 def test_the_ladder_swims_untrained_and_shuffled_signs_do_not():
     config = RunConfig("connectome", episode_steps=500)
-    env = config.make_env(2)
-    swims = evaluate_agent(make_policy(config, env), env).returns.mean()
+    swims = untrained_return(config)
     shuffled = [
-        evaluate_agent(
-            make_policy(RunConfig("connectome", seed=seed, circuit_options={"control": "signs"}), env), env
-        ).returns.mean()
+        untrained_return(dataclasses.replace(config, seed=seed, circuit_options={"control": "signs"}))
         for seed in range(3)
     ]
-    env.close()
     assert swims > 250  # 500 steps; 337 when written
     assert max(shuffled) < swims / 2
 

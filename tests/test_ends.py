@@ -4,8 +4,8 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-from nervecord.agents import CircuitPolicy
-from nervecord.envs import TASKS, DmSwimmer, SwimmerEnv, SwimmerVecEnv, SwimmerVectorEnv, Task
+from nervecord.agents import Agent, AgentSpec
+from nervecord.envs import TASKS, DmSwimmer, EnvBatch, SwimmerEnv, SwimmerVecEnv, SwimmerVectorEnv, Task
 from nervecord.errors import InvalidAction, InvalidTask
 from nervecord.training.rollouts import evaluate_agent, record_agent
 from nervecord.training.rollouts.recording import Recording
@@ -33,18 +33,18 @@ def _brief():
 LENGTHS = [5, 8, 11, 14]
 
 
-def agent(env) -> CircuitPolicy:
-    return CircuitPolicy(env.observation_space, env.action_space, circuit="ncap", layout=env.layout)
+def agent(envs) -> Agent:
+    return Agent(AgentSpec("ncap", envs.layout, envs.body.n_joints))
 
 
 def test_an_evaluation_counts_each_episode_to_its_own_end():
-    env = SwimmerVecEnv(4, "brief", body="swimmer4")
+    env = EnvBatch("brief", 4, body="swimmer4")
     found = evaluate_agent(agent(env), env)
     assert found.returns.tolist() == LENGTHS
 
 
 def test_a_recording_knows_how_long_its_episodes_are(tmp_path):
-    env = SwimmerVecEnv(4, "brief", body="swimmer4")
+    env = EnvBatch("brief", 4, body="swimmer4")
     recording = record_agent(agent(env), env)
     assert recording.lengths.tolist() == LENGTHS
     assert recording.rewards.sum(1).tolist() == LENGTHS

@@ -62,8 +62,8 @@ def test_a_resized_mlp_acts_on_a_smooth_posture_as_on_its_own_body(body):
 
 
 def test_statistics_are_resized_with_the_weights(mlp):
-    own, stats = mlp.policy(), mlp.policy().observation_stats
-    resized = mlp.policy("swimmer12").observation_stats
+    own, stats = mlp.agent(), mlp.agent().observation_stats
+    resized = mlp.agent("swimmer12").observation_stats
     assert len(resized["mean"]) == 11 + 36
     assert resized["mean"][0] == pytest.approx(stats["mean"][0])
     assert resized["var"][-1] == pytest.approx(stats["var"][-1])
@@ -88,7 +88,7 @@ def test_fine_tuning_begins_as_what_it_goes_on_from(worm, algorithm, tmp_path):
     tuned = train(config, tmp_path / "tuned", progress=False)
     table = tuned.metrics()
     first = table[(table["metric"] == "eval/return") & (table["step"] == 0)]["value"].item()
-    expected = evaluate_on(worm.config, worm.policy("swimmer8"), "swimmer8", 5).returns.mean()
+    expected = evaluate_on(worm.resolved.on("swimmer8"), worm.agent("swimmer8"), 5).returns.mean()
     assert first == pytest.approx(expected, rel=1e-5)
 
 
@@ -96,9 +96,8 @@ def test_ppo_goes_on_with_the_statistics_that_its_mlp_knows(mlp, tmp_path):
     config = dataclasses.replace(MLP, body="swimmer8", start=str(mlp.path), steps=256, evaluate_every=64)
     tuned = train(config, tmp_path / "tuned", progress=False)
     first = tuned.metrics().set_index(["metric", "step"])["value"]["eval/return", 0]
-    expected = evaluate_on(mlp.config, mlp.policy("swimmer8"), "swimmer8", 5).returns.mean()
-    # The first four observations have moved the statistics already.
-    assert first == pytest.approx(expected, rel=1e-2)
+    expected = evaluate_on(mlp.resolved.on("swimmer8"), mlp.agent("swimmer8"), 5).returns.mean()
+    assert first == pytest.approx(expected, rel=1e-6)
 
 
 def test_transfer_fine_tunes_and_keeps_the_runs(worm):
@@ -123,7 +122,7 @@ def test_what_cannot_go_on_is_one_line_and_writes_nothing(worm, change, error, m
 
 def test_an_agent_of_normalised_observations_is_not_shown_raw_ones(mlp, tmp_path):
     config = RunConfig("mlp", "es", start=str(mlp.path), circuit_options=MLP.circuit_options)
-    with pytest.raises(CircuitMismatch, match="trained on normalised observations and es shows it raw ones"):
+    with pytest.raises(CircuitMismatch, match="trained on normalised observations and this agent shows it raw ones"):
         train(config, tmp_path / "out", progress=False)
 
 
@@ -134,5 +133,5 @@ def test_evaluations_change_nothing_of_the_training(worm, tmp_path):
     table = watched.metrics()
     returns = table[table["metric"] == "eval/return"]
     assert returns["step"].tolist() == [0, 800, 1600, 2400, 3200]
-    final = evaluate_on(watched.config, watched.policy(), None, 5).returns.mean()
+    final = evaluate_on(watched.resolved, watched.agent(), 5).returns.mean()
     assert returns["value"].iloc[-1] == pytest.approx(final)

@@ -16,6 +16,7 @@ from nervecord.envs.tasks.bits import answers, draw_bits, draw_length
 from nervecord.errors import CircuitMismatch, InvalidAction, InvalidRun, InvalidTask, TrainingDiverged, UnknownName
 from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun, _Course, curriculum
 from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.resolve import resolve
 from nervecord.training.runs.run import Run
 
 BITS = ["nervecord/Parity-v0", "nervecord/DelayedMatch-v0"]
@@ -194,10 +195,10 @@ def test_without_memory_half_of_the_episodes_fail(command):
 
 def test_a_run_takes_options_of_its_task():
     config = RunConfig(task="cueturn", body="swimmer4", task_options={"delay_steps": 40, "success_angle": 0.2})
-    env = config.make_env(1)
-    assert (env.task.go_step, env.task.success_angle, env.batch.episode_steps) == (50, 0.2, 100)
+    envs = resolve(config).make_envs(1)
+    assert (envs.task.go_step, envs.task.success_angle, envs.episode_steps) == (50, 0.2, 100)
     with pytest.raises(InvalidTask, match="delay"):
-        RunConfig(task="swim", task_options={"delay_steps": 3}).make_env(1)
+        resolve(RunConfig(task="swim", task_options={"delay_steps": 3}))
 
 
 def test_a_turn_goes_on_bit_for_bit_from_its_state():

@@ -4,12 +4,13 @@ import dataclasses
 import json
 
 import pytest
+from nervecord.agents import ALGORITHMS
+from nervecord.circuits import Facts
 from nervecord.cli.main import main
 from nervecord.errors import InvalidRun
-from nervecord.options import wrong_value
+from nervecord.options import allowed_values, wrong_value
 from nervecord.training.learning.checks import check
 from nervecord.training.learning.training import train
-from nervecord.training.runs.algorithms import ALGORITHMS
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 
@@ -57,16 +58,18 @@ def test_a_training_that_ends_before_it_learns_is_warned_of_before_it_begins(cap
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_default_of_an_algorithm_is_allowed(name):
     algorithm = ALGORITHMS[name]
-    for values in (algorithm.defaults, algorithm.for_priors, algorithm.for_memory):
-        assert wrong_value(values, algorithm.allowed) is None
-    assert algorithm.defaults.keys() <= algorithm.allowed.keys()
+    allowed = allowed_values(algorithm.Options)
+    assert vars(algorithm.Options()).keys() == allowed.keys()
+    for is_bounded in (False, True):
+        for memory in ("none", "clock", *(["recurrent"] if algorithm.trains_memory else [])):
+            assert wrong_value(algorithm.resolve(name, Facts(is_bounded, memory), {}), allowed) is None
 
 
 def test_a_folder_with_a_config_that_cannot_be_is_one_line(tmp_path):
     run = train(SMALL, tmp_path / "run", progress=False)
     config = json.loads((run.path / "config.json").read_text())
-    (run.path / "config.json").write_text(json.dumps({**config, "algorithm_options": {"sigma": "abc"}}))
-    with pytest.raises(InvalidRun, match="sigma is 'abc'; give a number above 0"):
+    (run.path / "config.json").write_text(json.dumps({**config, "asked": {**config["asked"], "seed": "abc"}}))
+    with pytest.raises(InvalidRun, match="seed is 'abc'; give a whole number"):
         Run(run.path)
 
 
@@ -74,7 +77,7 @@ def test_whole_generations_are_trained_said_first_and_counted(tmp_path, capsys):
     config = dataclasses.replace(SMALL, steps=500)
     train(config, tmp_path / "run")
     printed = capsys.readouterr().err
-    assert printed.splitlines()[0] == "one generation is 8 x 50 = 400 steps: 800 steps will be trained"
+    assert printed.splitlines()[0] == "training goes by 400 steps at once: 800 steps will be trained"
     assert printed.count("\n") == 2, "the line and the bar, which is full at the end"
     assert "800/800" in printed
     assert Run(tmp_path / "run").load_checkpoint().step == 800
@@ -84,7 +87,7 @@ def test_whole_rollouts_are_trained_and_steps_that_fit_are_not_talked_about(tmp_
     options = {"n_steps": 32, "n_envs": 4, "batch_size": 32}
     config = RunConfig(algorithm="ppo", steps=200, episode_steps=40, algorithm_options=options)
     train(config, tmp_path / "run")
-    assert "one rollout is 4 x 32 = 128 steps: 256 steps will be trained\n" in capsys.readouterr().err
+    assert "training goes by 128 steps at once: 256 steps will be trained\n" in capsys.readouterr().err
     train(SMALL, tmp_path / "whole")
     assert "will be trained" not in capsys.readouterr().err
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun
-from nervecord.training.learning.populations import open_evaluator
-from nervecord.training.learning.training import _Training, train
+from nervecord.training.learning.populations import _Processes
+from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.resolve import resolve
 
 CONFIG = RunConfig(
     body="swimmer4", steps=4800, episode_steps=100, circuit_options={"init": "uniform"},
@@ -38,31 +39,26 @@ def test_ray_actors_give_the_same_weights(alone, tmp_path):
     assert torch.equal(trained(CONFIG, tmp_path / "run", workers=2, engine="ray"), alone)
 
 
-def test_a_killed_worker_changes_nothing(alone, tmp_path):
-    from nervecord.training.runs.run import Run
+def test_a_killed_worker_changes_nothing(alone, tmp_path, monkeypatch):
+    evaluate, count = _Processes.evaluate, [0]
 
-    evaluator = open_evaluator(CONFIG, 2)
-    run = Run.create(tmp_path / "run", CONFIG)
-    training = _Training(run, False, evaluator)
-    evaluate, count = evaluator.evaluate, [0]
-
-    def kill_in_the_second_generation(rounds):
+    def kill_in_the_second_generation(self, rounds):
         count[0] += 1
-        for number, outcome in enumerate(evaluate(rounds)):
+        for number, outcome in enumerate(evaluate(self, rounds)):
             if count[0] == 2 and number == 0:
-                for process in list(evaluator._pool._processes.values()):
+                for process in list(self._pool._processes.values()):
                     os.kill(process.pid, signal.SIGKILL)
             yield outcome
 
-    evaluator.evaluate = kill_in_the_second_generation
-    training.go()
-    evaluator.close()
+    monkeypatch.setattr(_Processes, "evaluate", kill_in_the_second_generation)
+    found = trained(CONFIG, tmp_path / "run", workers=2)
     assert count[0] == 3
-    assert torch.equal(torch.stack(list(run.load_checkpoint().weights.values())), alone)
+    assert torch.equal(found, alone)
 
 
 def test_a_round_is_a_share_of_the_population():
-    assert CONFIG.options["population"] // CONFIG.options["n_envs"] == 4
+    options = resolve(CONFIG).options
+    assert options["population"] // options["n_envs"] == 4
 
 
 @pytest.mark.parametrize(

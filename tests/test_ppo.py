@@ -92,7 +92,7 @@ def copy_mlp(ours: CircuitPPO, theirs: PPO) -> None:
     policy = theirs.policy
     sources = [*policy.mlp_extractor.policy_net[::2], policy.action_net]
     sources += [*policy.mlp_extractor.value_net[::2], policy.value_net]
-    mine = [*ours.policy.circuit.layers, *ours.policy.value_head[::2]]
+    mine = [*ours.policy.circuit.layers, *ours.policy.actor_critic.value_head[::2]]
     for own, its in zip(mine, sources, strict=True):
         own.load_state_dict(its.state_dict())
 
@@ -121,11 +121,13 @@ def test_a_stateless_mlp_trains_as_under_sb3(env_id):
         learner.train()
     reference = model(env=make(), policy_kwargs=plain(make()), **settings)
     copy_mlp(reference, theirs)
-    for (name, mine), its in zip(ours.policy.named_parameters(), reference.policy.parameters(), strict=True):
+    for (name, mine), its in zip(
+        ours.policy.actor_critic.named_parameters(), reference.policy.actor_critic.parameters(), strict=True
+    ):
         if name != "log_std":
             assert torch.allclose(mine, its, atol=1e-5), name
     if env_id == "swim":
-        assert torch.allclose(ours.policy.log_std, theirs.policy.log_std, atol=1e-6)
+        assert torch.allclose(ours.policy.actor_critic.log_std, theirs.policy.log_std, atol=1e-6)
 
 
 def test_an_lstm_has_the_losses_and_gradients_of_recurrent_ppo(monkeypatch):
@@ -142,8 +144,8 @@ def test_an_lstm_has_the_losses_and_gradients_of_recurrent_ppo(monkeypatch):
     pairs = [
         (ours.policy.circuit.cell, theirs.policy.lstm_actor),
         (ours.policy.circuit.readout, theirs.policy.action_net),
-        (ours.policy.critic_circuit.cell, theirs.policy.lstm_critic),
-        (ours.policy.value_head[0], theirs.policy.value_net),
+        (ours.policy.actor_critic.critic_circuit.cell, theirs.policy.lstm_critic),
+        (ours.policy.actor_critic.value_head[0], theirs.policy.value_net),
     ]
     for own, its in pairs:
         own.load_state_dict(its.state_dict())
@@ -163,7 +165,7 @@ def test_an_lstm_has_the_losses_and_gradients_of_recurrent_ppo(monkeypatch):
         for (name, mine), other in zip(own.named_parameters(), its.parameters(), strict=True):
             assert torch.allclose(mine.grad, other.grad, atol=1e-5), name
             assert other.grad.any(), name
-    assert torch.allclose(ours.policy.log_std.grad, theirs.policy.log_std.grad, atol=1e-5)
+    assert torch.allclose(ours.policy.actor_critic.log_std.grad, theirs.policy.log_std.grad, atol=1e-5)
 
 
 @pytest.mark.parametrize("critic", ["shared", "separate", "mlp"])
@@ -176,16 +178,16 @@ def test_the_first_ratio_is_one_and_every_trained_parameter_has_a_gradient(circu
         return
     learner = model(circuit, **arguments)
     collect(learner)
-    loss, terms = learner.loss(whole(learner))
+    loss, terms = learner.learner.loss(whole(learner))
     assert abs(terms["approx_kl"].item()) < 1e-6
     sequences = whole(learner)
-    _, log_prob, _ = learner.policy.evaluate_sequences(
+    _, log_prob, _ = learner.policy.actor_critic.evaluate_sequences(
         sequences.observations, sequences.state, sequences.episode_start, sequences.actions
     )
     assert torch.allclose((log_prob - sequences.old_log_prob).exp(), torch.ones(()), atol=1e-5)
     loss.backward()
     idle = {"circuit.contra"}  # silent in a constrained NCAP
-    for name, parameter in learner.policy.named_parameters():
+    for name, parameter in learner.policy.actor_critic.named_parameters():
         if parameter.requires_grad and name not in idle:
             assert parameter.grad is not None, name
             assert parameter.grad.isfinite().all(), name
@@ -199,7 +201,7 @@ def test_cutting_a_rollout_elsewhere_changes_no_value_and_no_probability(circuit
         collect(learner)
         sequences = whole(learner)
         with torch.no_grad():
-            values, log_prob, _ = learner.policy.evaluate_sequences(
+            values, log_prob, _ = learner.policy.actor_critic.evaluate_sequences(
                 sequences.observations, sequences.state, sequences.episode_start, sequences.actions
             )
         assert torch.allclose(values, sequences.old_values, atol=1e-5)
@@ -217,9 +219,9 @@ def test_permuting_environments_permutes_values_and_keeps_gradients(circuit):
 
     def gradients(batch):
         learner.policy.zero_grad()
-        loss, _ = learner.loss(batch)
+        loss, _ = learner.learner.loss(batch)
         loss.backward()
-        return {n: p.grad.clone() for n, p in learner.policy.named_parameters() if p.grad is not None}
+        return {n: p.grad.clone() for n, p in learner.policy.actor_critic.named_parameters() if p.grad is not None}
 
     straight, permuted = gradients(sequences), gradients(sequences.pick(order))
     assert all(torch.allclose(straight[name], permuted[name], atol=1e-5) for name in straight)
@@ -234,7 +236,7 @@ def test_an_environment_and_an_episode_leave_the_others_alone(circuit):
 
     def values(observations):
         with torch.no_grad():
-            return learner.policy.run(observations, sequences.state, sequences.episode_start)[1]
+            return learner.policy.actor_critic.run(observations, sequences.state, sequences.episode_start)[1]
 
     before = values(sequences.observations)
     changed = sequences.observations.clone()
@@ -251,12 +253,12 @@ def test_the_learned_initial_state_is_trained_and_resets_use_it():
     learner.learn(3 * N_ENVS * N_STEPS)
     assert not torch.equal(before, learner.policy.circuit.start)
     # "age" counts the steps since the reset: the rollouts end 72 - 4 * 17 = 4 steps into an episode.
-    assert learner._last_state["age"].tolist() == [4.0] * N_ENVS
+    assert learner.learner.rollout.state["age"].tolist() == [4.0] * N_ENVS
 
 
 def test_a_cut_episode_is_worth_the_value_in_the_state_after_its_last_step():
     learner = model("elman-of-a-test", gamma=0.9, gae_lambda=1.0)
-    policy, seen = learner.policy, []
+    policy, seen = learner.policy.actor_critic, []
     predict = policy.predict_values
 
     def spy(observation, state, episode_start):
@@ -317,7 +319,7 @@ def test_discrete_actions_on_any_gymnasium_environment():
 def test_actions_outside_minus_one_to_one_are_scaled_to_the_box():
     learner = model("elman-of-a-test", env=make_vec_env("Pendulum-v1", 2), n_steps=8, batch_size=16)
     motor = torch.tensor([[-2.0], [-0.5], [1.0]])
-    assert learner.policy.draw(motor, True).flatten().tolist() == [-2.0, -1.0, 2.0]
+    assert learner.policy.agent.to_actions(motor).flatten().tolist() == [-2.0, -1.0, 2.0]
 
 
 @pytest.mark.parametrize(

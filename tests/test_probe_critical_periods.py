@@ -52,7 +52,7 @@ def test_a_grid_compares_with_controls_as_long_and_goes_on_where_it_stopped(run)
     }
     assert Run(folder / "joint_pos-100-100-of-300-seed-0").config.deficits == (Deficit("joint_pos", 100, 200),)
     # The control of the run's own length is the run itself.
-    assert grid.controls[0, 0] == pytest.approx(evaluate_on(run.config, run.policy(), None, 16).returns.mean())
+    assert grid.controls[0, 0] == pytest.approx(evaluate_on(run.resolved, run.agent(), 16).returns.mean())
     assert np.allclose(grid.relative, 1 + (grid.returns - grid.controls) / np.abs(grid.controls))
     assert Store(folder / "results.sqlite").sources() == names
     # What is done is not done again.

@@ -54,7 +54,7 @@ def test_facets_of_a_worm_with_a_planted_or(tmp_path):
     planted = np.array(recording.activity)
     # Bent far to either side at the middle joint: two opposite moments of the stroke.
     planted[:, :, 0] = np.abs(joints[:, :, 2])
-    subject = Subject(dataclasses.replace(recording, activity=planted), run.policy().circuit.wiring(), run)
+    subject = Subject(dataclasses.replace(recording, activity=planted), run.agent().circuit.wiring(), run)
     result = run_probe("facets", subject)
     facets = dict(zip(result.arrays["neuron"], result.arrays["facets"], strict=True))
     assert facets[recording.neurons[0]] >= 2

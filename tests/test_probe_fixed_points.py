@@ -17,7 +17,7 @@ def subject_of(folder, circuit, **options) -> Subject:
         algorithm_options={"n_steps": 64, "n_envs": 4},
     )  # fmt: skip
     run = train(config, folder / circuit, progress=False)
-    return Subject(record(run, 2), run.policy().circuit.wiring(), run)
+    return Subject(record(run, 2), run.agent().circuit.wiring(), run)
 
 
 def test_three_bistable_units_have_27_fixed_points():
@@ -43,7 +43,7 @@ def test_a_circuit_stays_where_it_rests(circuit, options, tmp_path):
     subject = subject_of(tmp_path, circuit, **options)
     result = run_probe("fixed_points", subject)
     assert result.numbers["stable"] + result.numbers["saddles"] == result.numbers["points"] >= 1
-    agent = subject.run.policy()
+    agent = subject.run.agent()
     sensors, _, shapes = visited_states(agent, np.asarray(subject.recording.observations))
     state = unflatten(torch.as_tensor(result.arrays["points"]), shapes)
     with torch.no_grad():

@@ -33,7 +33,7 @@ pytest.importorskip("rsatoolbox", reason=absence("probes", "rsatoolbox"))
 def worm(tmp_path_factory):
     config = RunConfig(steps=9600, episode_steps=300, algorithm_options={"n_envs": 8})
     run = train(config, tmp_path_factory.mktemp("worm") / "run", progress=False)
-    return Subject(record(run, 3), run.policy().circuit.wiring(), run)
+    return Subject(record(run, 3), run.agent().circuit.wiring(), run)
 
 
 def test_a_circle_has_one_loop_and_a_line_has_none():

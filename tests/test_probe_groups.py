@@ -21,7 +21,7 @@ pytest.importorskip("hmmlearn", reason=absence("probes", "hmmlearn"))
 def worm(tmp_path_factory):
     config = RunConfig(steps=9600, episode_steps=300, algorithm_options={"n_envs": 8})
     run = train(config, tmp_path_factory.mktemp("worm") / "run", progress=False)
-    return Subject(record(run, 2), run.policy().circuit.wiring(), run)
+    return Subject(record(run, 2), run.agent().circuit.wiring(), run)
 
 
 def test_three_planted_assemblies_are_found_with_their_members_and_times():

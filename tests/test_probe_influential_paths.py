@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from nervecord.agents import CircuitPolicy
+from nervecord.agents import Agent
 from nervecord.errors import InvalidRecording
 from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
@@ -19,6 +19,7 @@ from nervecord.training.probes.influential_paths import (
 )
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.resolve import resolve
 
 
 def random_layers(rng, sizes, samples=3) -> Layers:
@@ -50,11 +51,11 @@ def test_the_beam_finds_what_all_paths_show():
 def worm(tmp_path_factory):
     config = RunConfig(steps=9600, episode_steps=200, algorithm_options={"n_envs": 8})
     run = train(config, tmp_path_factory.mktemp("worm") / "run", progress=False)
-    return Subject(record(run, 2), run.policy().circuit.wiring(), run)
+    return Subject(record(run, 2), run.agent().circuit.wiring(), run)
 
 
 def test_all_paths_of_ncap_add_up_to_what_it_does(worm):
-    agent = worm.run.policy()
+    agent = worm.run.agent()
     layers = circuit_layers(agent, np.asarray(worm.recording.observations))
     assert [name[:3] for name in layers.names[0]][:1] == ["q_d"] or "osc_d" in layers.names[0]
     every = all_contributions(layers)
@@ -96,7 +97,7 @@ def test_an_mlps_jacobians_are_those_of_autograd(tmp_path):
         algorithm_options={"n_steps": 64, "n_envs": 4},
     )  # fmt: skip
     run = train(config, tmp_path / "run", progress=False)
-    agent = run.policy()
+    agent = run.agent()
     observations = np.asarray(record(run, 2).observations)
     layers = circuit_layers(agent, observations)
     product = layers.jacobians[2] @ layers.jacobians[1] @ layers.jacobians[0]
@@ -114,7 +115,7 @@ def test_a_recurrent_circuit_is_unrolled_over_the_delay(tmp_path):
         algorithm_options={"n_steps": 64, "n_envs": 4, "sequence_length": 16},
     )  # fmt: skip
     run = train(config, tmp_path / "run", progress=False)
-    agent = run.policy()
+    agent = run.agent()
     observations = np.asarray(record(run, 2).observations)
     layers = circuit_layers(agent, observations, delay=2)
     total = layers.jacobians[3] @ layers.jacobians[2] @ layers.jacobians[1] @ layers.jacobians[0]
@@ -135,10 +136,8 @@ def test_a_recurrent_circuit_is_unrolled_over_the_delay(tmp_path):
 def test_captum_agrees_on_layers():
     attr = pytest.importorskip("captum.attr")
     config = RunConfig("mlp", circuit_options={"hidden": (6,)}, body="swimmer3")
-    env = config.make_env(1)
-    agent = CircuitPolicy(env.observation_space, env.action_space, circuit="mlp", circuit_options={"hidden": (6,)},
-                          layout=env.layout, seed=0)  # fmt: skip
-    observations = np.random.default_rng(0).standard_normal((1, 60, env.observation_space.shape[0])) * 1e-3
+    agent = Agent(resolve(config).agent)
+    observations = np.random.default_rng(0).standard_normal((1, 60, agent.layout.size)) * 1e-3
     layers = circuit_layers(agent, observations)
     every = all_contributions(layers)
     circuit = agent.circuit
@@ -166,4 +165,4 @@ def test_a_memory_that_is_no_neurons_is_one_line(tmp_path):
     )  # fmt: skip
     run = train(config, tmp_path / "run", progress=False)
     with pytest.raises(InvalidRecording, match="memory of LSTM is not its neurons"):
-        run_probe("influential_paths", Subject(record(run, 1), run.policy().circuit.wiring(), run))
+        run_probe("influential_paths", Subject(record(run, 1), run.agent().circuit.wiring(), run))

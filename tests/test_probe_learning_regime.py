@@ -123,13 +123,13 @@ def subject(request, tmp_path_factory) -> Subject:
     config = RunConfig(request.param, body="swimmer4", steps=200, episode_steps=60, circuit_options=options,
                        algorithm_options={"n_envs": 2})  # fmt: skip
     run = train(config, tmp_path_factory.mktemp("runs") / request.param, progress=False)
-    return Subject(record(run, 2), run.policy().circuit.wiring(), run)
+    return Subject(record(run, 2), run.agent().circuit.wiring(), run)
 
 
 def test_a_trained_run_is_compared_with_its_beginning(subject):
     found = run_probe("learning_regime", subject)
     assert found.numbers.keys() == found.units.keys()
-    before, after = subject.run.policy(trained=False).circuit, subject.run.policy().circuit
+    before, after = subject.run.agent(trained=False).circuit, subject.run.agent().circuit
     flat = [torch.cat([p.detach().flatten() for p in circuit.parameters()]).double() for circuit in (before, after)]
     change = ((flat[1] - flat[0]).norm() / flat[0].norm()).item()
     assert found.numbers["weight_change_all"] == pytest.approx(change, rel=1e-5)

@@ -19,13 +19,13 @@ def worm(tmp_path_factory) -> Run:
 
 
 def test_each_row_is_the_return_without_that_neuron(worm):
-    found = run_probe("lesions", Subject(planted(), worm.policy().circuit.wiring(), worm))
+    found = run_probe("lesions", Subject(planted(), worm.agent().circuit.wiring(), worm))
     returns, names = found.arrays["returns"], found.arrays["neuron"].tolist()
-    assert returns.shape == (len(worm.policy().circuit.neurons) + 1, 8)
+    assert returns.shape == (len(worm.agent().circuit.neurons) + 1, 8)
     for name in ("B_d_1", "osc_v", "q_d_2"):
-        alone = evaluate_on(worm.config, worm.policy(), None, 8, [Intervention(name)])
+        alone = evaluate_on(worm.resolved, worm.agent(), 8, [Intervention(name)])
         assert np.allclose(returns[names.index(name)], alone.returns, rtol=1e-4)
-    intact = evaluate_on(worm.config, worm.policy(), None, 8)
+    intact = evaluate_on(worm.resolved, worm.agent(), 8)
     assert np.allclose(returns[-1], intact.returns, rtol=1e-4)
     assert found.numbers["intact"] == pytest.approx(intact.returns.mean(), rel=1e-4)
     # The last joint's stretch is heard by no B-neuron.

@@ -19,7 +19,7 @@ from nervecord.training.runs.config import RunConfig
 def worm(tmp_path_factory):
     config = RunConfig(steps=9600, episode_steps=500, algorithm_options={"n_envs": 8})
     run = train(config, tmp_path_factory.mktemp("worm") / "run", progress=False)
-    return Subject(record(run, 4), run.policy().circuit.wiring(), run)
+    return Subject(record(run, 4), run.agent().circuit.wiring(), run)
 
 
 def coins(rng, n, steps=4000):

@@ -72,7 +72,7 @@ def subjects(tmp_path_factory) -> dict[str, Subject]:
         config = RunConfig(circuit, body="swimmer4", steps=200, episode_steps=80, circuit_options=options,
                            algorithm_options={"n_envs": 2})  # fmt: skip
         run = train(config, tmp_path_factory.mktemp("runs") / circuit, progress=False)
-        made[circuit] = Subject(record(run, 2), run.policy().circuit.wiring(), run)
+        made[circuit] = Subject(record(run, 2), run.agent().circuit.wiring(), run)
     return made
 
 

@@ -86,10 +86,10 @@ def test_trained_time_constants_stand_beside_the_measured(tmp_path):
         algorithm_options={"n_steps": 64, "n_envs": 4, "sequence_length": 16},
     )  # fmt: skip
     run = train(config, tmp_path / "run", progress=False)
-    subject = Subject(record(run, 2), run.policy().circuit.wiring(), run)
+    subject = Subject(record(run, 2), run.agent().circuit.wiring(), run)
     result = run_probe("timescales", subject)
     trained = result.arrays["trained_tau"][[name.startswith("unit") for name in result.arrays["neuron"]]]
-    assert np.allclose(trained, run.policy().circuit.tau.detach().numpy() * subject.recording.dt, rtol=1e-5)
+    assert np.allclose(trained, run.agent().circuit.tau.detach().numpy() * subject.recording.dt, rtol=1e-5)
     assert 0 < run_probe("complexity", subject).numbers["mean"] < 1.2
 
 

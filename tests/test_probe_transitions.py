@@ -106,7 +106,7 @@ def subject(request, tmp_path_factory) -> Subject:
     options = {"gru": {"units": 16}}.get(request.param, {})
     config = RunConfig(request.param, body="swimmer4", steps=2000, episode_steps=150, circuit_options=options)
     run = train(config, tmp_path_factory.mktemp("runs") / request.param, progress=False)
-    return Subject(record(run, 3), run.policy().circuit.wiring(), run)
+    return Subject(record(run, 3), run.agent().circuit.wiring(), run)
 
 
 def test_a_runs_transitions_are_those_of_its_recording(subject):
@@ -118,7 +118,7 @@ def test_a_runs_transitions_are_those_of_its_recording(subject):
     assert changes[:, 3:].sum() <= found.numbers["transitions"] <= changes.sum()
     assert found.numbers["transition_rate"] == pytest.approx(changes.mean() / subject.recording.dt, rel=0.02)
     assert len(found.words) == 6
-    assert subject.run.policy().circuit.pins is None
+    assert subject.run.agent().circuit.pins is None
 
 
 def test_what_has_no_transitions_is_said_in_one_line(subject):

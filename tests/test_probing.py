@@ -144,7 +144,7 @@ def test_a_history_holds_weights_and_activity_at_every_checkpoint(run, tmp_path)
     main(["record", str(run.path), "--history", "--episodes", "1", "--out", str(tmp_path / "history.nc")])
     held = xarray.open_dataset(tmp_path / "history.nc", engine="h5netcdf")
     assert held["checkpoint"].values.tolist() == [0, 2400, 4800, 7200, 9600]
-    final = run.policy().circuit
+    final = run.agent().circuit
     for name, parameter in final.named_parameters():
         assert np.array_equal(held[f"weights.{name}"].values[-1], parameter.detach().numpy())
         assert not np.array_equal(held[f"weights.{name}"].values[0], held[f"weights.{name}"].values[-1])

@@ -46,7 +46,7 @@ def test_the_hebbian_rule_finds_the_principal_subspace():
 
 
 def test_every_linear_map_is_heard_as_the_circuit_computes_it(first):
-    agent = first.policy()
+    agent = first.agent()
     heard = linear_inputs(agent, np.asarray(record(first, 2).observations))
     parameters = dict(agent.circuit.named_parameters())
     assert {of.weight for of in heard} == {name for name, value in parameters.items() if value.ndim == 2}
@@ -56,7 +56,7 @@ def test_every_linear_map_is_heard_as_the_circuit_computes_it(first):
 
 
 def test_a_linear_map_is_put_back_as_it_was_read(first):
-    agent = first.policy()
+    agent = first.agent()
     before = {name: value.clone() for name, value in agent.circuit.state_dict().items()}
     with torch.no_grad():
         for of in linear_inputs(agent, np.asarray(record(first, 1).observations)):
@@ -66,12 +66,12 @@ def test_a_linear_map_is_put_back_as_it_was_read(first):
 
 
 def test_protected_training_changes_no_answer_to_protected_inputs(first, tmp_path):
-    agent = first.policy()
+    agent = first.agent()
     inputs = linear_inputs(agent, np.asarray(record(first, 4).observations))
     drift = {}
     for kind, protect in (("free", ()), ("protected", (str(first.path),))):
         config = dataclasses.replace(first.config, start=str(first.path), protect=protect, seed=1)
-        circuit = train(config, tmp_path / kind, progress=False).policy().circuit
+        circuit = train(config, tmp_path / kind, progress=False).agent().circuit
         drift[kind] = []
         for of, values in inputs.items():
             change = (of.rows(circuit) - of.rows(agent.circuit)).numpy()
@@ -82,15 +82,15 @@ def test_protected_training_changes_no_answer_to_protected_inputs(first, tmp_pat
 
 
 def test_protected_training_sees_old_observations_as_they_were_seen(first, tmp_path):
-    stats = first.policy().observation_stats
+    stats = first.agent().observation_stats
     config = dataclasses.replace(first.config, start=str(first.path), body="swimmer6-thick")
     kept = train(dataclasses.replace(config, protect=(str(first.path),)), tmp_path / "kept", progress=False)
     moved = train(config, tmp_path / "moved", progress=False)
     if stats is None:
-        assert kept.policy().observation_stats is None
+        assert kept.agent().observation_stats is None
         return
-    assert np.array_equal(kept.policy().observation_stats["mean"], stats["mean"])
-    assert not np.allclose(moved.policy().observation_stats["mean"], stats["mean"])
+    assert np.array_equal(kept.agent().observation_stats["mean"], stats["mean"])
+    assert not np.allclose(moved.agent().observation_stats["mean"], stats["mean"])
     # Its statistics are others than those that the next training would start with.
     with pytest.raises(CircuitMismatch, match="normalised by other statistics"):
         train(dataclasses.replace(config, protect=(str(moved.path),)), tmp_path / "mixed")
@@ -100,7 +100,7 @@ def test_weights_that_are_not_protected_are_named(first, tmp_path, caplog):
     config = dataclasses.replace(first.config, start=str(first.path), protect=(str(first.path),))
     train(dataclasses.replace(config, steps=1), tmp_path / "second", progress=False)
     warned = [record.getMessage() for record in caplog.records if "learn unprotected" in record.getMessage()]
-    vectors = [name for name, value in first.policy().circuit.named_parameters() if value.ndim < 2]
+    vectors = [name for name, value in first.agent().circuit.named_parameters() if value.ndim < 2]
     named = [name for name in vectors if "bias" not in name]
     assert len(warned) == bool(named)
     assert all(line.endswith(f"unprotected: {', '.join(named)}") for line in warned)
@@ -133,5 +133,5 @@ def test_a_protected_run_resumes_to_the_same_weights(first, tmp_path):
     other = Run.create(tmp_path / "other", config)
     other.save_checkpoint(state.step, state.weights, state.training, {**state.state, "done": False})
     resumed = train(config, other.path, progress=False)
-    for name, value in whole.policy().circuit.state_dict().items():
-        assert torch.equal(value, resumed.policy().circuit.state_dict()[name]), name
+    for name, value in whole.agent().circuit.state_dict().items():
+        assert torch.equal(value, resumed.agent().circuit.state_dict()[name]), name

@@ -1,4 +1,4 @@
-"""Folders that commit 81006cf wrote still open, evaluate and resume; the working tree still trains what it trained."""
+"""Folders of commit 81006cf still open and evaluate to what they did; curricula go on, and runs say how they can."""
 
 import json
 import shutil
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nervecord.cli.main import main
 from reference.compare import COMMIT, has_commit
 from reference.configs import CONFIGS
 from reference.produce import call, evaluate, read_weights
@@ -16,12 +17,10 @@ from reference.produce import call, evaluate, read_weights
 KEPT = Path(__file__).parent / "reference" / "runs"
 # Relative to each episode's value, and to an array's largest weight. Another processor rounds otherwise, by parts in
 # 1e7 of float32. Weights put off by 1e-6 move what an episode comes to by 1.3e-5 at most (ppo-ctrnn-deficit; longer
-# episodes would be chaotic, and move more), and a checkpoint put off by 1e-6 resumes to weights off by 1e-5 at most
-# (ppo-elm). Another release of MuJoCo may move more: then look at what changed before you touch these numbers.
+# episodes would be chaotic, and move more). Another release of MuJoCo may move more: then look at what changed before
+# you touch these numbers.
 RETURN_TOLERANCE = 1e-4
 WEIGHT_TOLERANCE = 1e-4
-# They resume as others do, and are left to the slow tests: the default ones should cost some 20 s.
-ALIKE = {"es-ncap", "es-cfc", "cmaes-ncap_plus", "ppo-gru-cueturn", "ppo-elm", "td3-mlp"}
 
 
 @pytest.fixture(autouse=True)
@@ -51,13 +50,25 @@ def test_a_kept_run_evaluates_to_its_kept_returns(name):
         np.testing.assert_allclose(found[metric], values, rtol=RETURN_TOLERANCE, atol=0, err_msg=metric)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in CONFIGS]
-)
-def test_a_kept_folder_resumes_from_its_checkpoint_before_last_to_the_weights_of_its_last(name):
+@pytest.mark.parametrize("name", [name for name, config in CONFIGS.items() if not config.is_run])
+def test_a_kept_curriculum_resumes_from_its_checkpoint_before_last_to_the_weights_of_its_last(name):
     shutil.rmtree(max(Path(name, "checkpoints").iterdir()))
     assert call("resume", name)["done"]
     assert_weights_are_kept(name)
+
+
+def test_a_kept_run_that_is_not_done_says_how_its_weights_train_on(capsys):
+    shutil.rmtree(max(Path("es-ncap", "checkpoints").iterdir()))
+    with pytest.raises(SystemExit) as stopped:
+        main(["resume", "es-ncap"])
+    line = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert "was trained by an older nervecord" in line
+    assert "--start es-ncap with another --out" in line
+    assert call(
+        "train", "--start", "es-ncap", "--out", "on", "--steps", "800", "--episode-steps", "100",
+        "--algorithm-options", "n_envs=8",
+    )["done"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CONFIGS)

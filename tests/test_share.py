@@ -41,7 +41,7 @@ def test_an_exported_agent_comes_back_the_same(exported, tmp_path):
     back = import_run(folder, tmp_path / "mine")
     assert back.done
     # Normalised observations too: the statistics travel with the weights.
-    assert back.policy().observation_stats is not None
+    assert back.agent().observation_stats is not None
     assert np.array_equal(evaluate(back, 3).returns, evaluate(run, 3).returns)
     assert back.config == run.config
 

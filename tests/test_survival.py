@@ -132,7 +132,7 @@ def test_when_no_checkpoint_is_whole_one_line_says_so(run, tmp_path):
     for folder in Run(tmp_path / "run").checkpoints():
         (folder / "weights.safetensors").write_bytes(b"")
     with pytest.raises(InvalidRun, match=r"is damaged .*, and no other is whole"):
-        Run(tmp_path / "run").policy()
+        Run(tmp_path / "run").agent()
 
 
 def test_a_write_that_fails_leaves_the_last_checkpoint_and_one_line(tmp_path):

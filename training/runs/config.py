@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ...agents.algorithms.registry import ALGORITHMS
@@ -35,18 +37,18 @@ class RunConfig:
 
     Attributes:
         circuit: name of the circuit.
-        algorithm: its name; see `ALGORITHMS`.
-        body: name of the body, or a `Body`.
+        algorithm: name of the algorithm.
+        body: name of the body, a path to MuJoCo XML, or a `Body`.
         bodies: bodies that the environments have in turn, of one number of links, in place of `body`, which is then
             the first of them.
         arena: what is around the body: a name, or an `Arena`; None is open space in the body's own medium.
         physics: what steps the bodies, "mujoco" or "lanes"; see `EnvBatch`.
-        task: its name; see `TASKS`.
+        task: name of the task.
         seed: from which every random number of the run comes.
         steps: environment steps to train for; whole generations or rollouts are run.
         episode_steps: control steps per episode; None takes the task's own default.
         task_options: arguments of the task, such as Swim's `reward`, "paper" or "com"; and `senses`, what is observed.
-        randomize: ranges for body randomisation; see `EnvBatch`.
+        randomize: ranges from which bodies are drawn at reset; see `EnvBatch`.
         circuit_options: options of the circuit; a file that `graph` names is held as its content.
         algorithm_options: options of the algorithm, over its defaults.
         deficits: windows of training in which a sense is masked.
@@ -55,8 +57,7 @@ class RunConfig:
             logged as eval/return; None for none.
         start: folder of a run whose weights training starts from, on the same body or another.
         device: where agent and learner compute, as torch names it.
-        protect: folders of runs whose inputs training keeps its updates off, `start` or those that it protected;
-            see `training.learning.protect`.
+        protect: folders of runs whose tasks should not be forgotten: updates keep off what they have for inputs.
     """
 
     circuit: str = "ncap"
@@ -89,6 +90,9 @@ class RunConfig:
         if reward is not None:
             warnings.warn("reward is an option of the task now: task_options={'reward': ...}", DeprecationWarning, 3)
             object.__setattr__(self, "task_options", {**self.task_options, "reward": reward})
+        deficits = tuple(Deficit.parse(each) if isinstance(each, str) else each for each in self.deficits)
+        object.__setattr__(self, "deficits", deficits)
+        object.__setattr__(self, "protect", tuple(self.protect))
         for name, bounds in self.randomize.items():
             if len(bounds) not in (2, 3):
                 raise InvalidRun(f"randomize {name} is {bounds!r}; give two factors, low and high, and perhaps 'log'")
@@ -147,3 +151,30 @@ class RunConfig:
             return cls(**known)
         except (TypeError, KeyError, AttributeError) as error:
             raise InvalidRun(f"the config is of another version of nervecord: {error}") from error
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Read the fields of a config from a TOML file: by their names, options as tables.
+
+    Raises:
+        InvalidRun: it cannot be read.
+        UnknownName: a field that no config has.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidRun(f"{path} cannot be read: {error}") from error
+    check_fields(values)
+    return values
+
+
+def check_fields(values: Iterable[str]) -> None:
+    """Refuse names that no field of a config has.
+
+    Raises:
+        UnknownName: the first of them.
+    """
+    known = [field.name for field in dataclasses.fields(RunConfig)]
+    for name in values:
+        if name not in known:
+            raise UnknownName("field of a run", name, known)

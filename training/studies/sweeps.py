@@ -13,12 +13,10 @@ import pandas as pd
 
 from ...errors import InvalidRun, UnknownName
 from ..learning.engine import Engine
-from ..runs.config import RunConfig
+from ..runs.config import RunConfig, check_fields
 from ..runs.held_graphs import tell_graph
 from ..runs.scores import Store
 from .trials import Trial, run_trials
-
-_FIELDS = {field.name for field in dataclasses.fields(RunConfig)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +34,7 @@ class Sweep:
     episodes: int = 20
 
     def __post_init__(self) -> None:
-        for name in [*self.base, *self.vary]:
-            if name not in _FIELDS:
-                raise UnknownName("field of a run", name, sorted(_FIELDS))
+        check_fields([*self.base, *self.vary])
         for name, values in self.vary.items():
             if not isinstance(values, list) or not values:
                 raise InvalidRun(f"vary.{name} is {values!r}; give a list of values, such as [0, 1, 2]")

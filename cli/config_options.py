@@ -1,0 +1,158 @@
+"""The fields of `RunConfig` as options of a command, with defaults and words of its own and of a TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ..errors import InvalidRun
+from .parsing import Steps
+
+# What each kind of field is on a command line, by its annotation.
+_KINDS: dict[str, Any] = {
+    "str": str,
+    "str | None": str | None,
+    "int": Steps,
+    "int | None": Steps | None,
+    "str | Body": str,
+    "str | Arena | Mapping[str, Any] | None": str | None,
+}
+_HOW = {
+    "task_options": "NAME=VALUE, such as desired_speed=0.2 (swim) or delay_steps=40 (cueturn).",
+    "circuit_options": "NAME=VALUE, such as period=50 or hidden=[8,8].",
+    "algorithm_options": "NAME=VALUE, such as n_envs=64 sigma=0.2.",
+    "randomize": "NAME=LOW:HIGH or NAME=LOW:HIGH:log, such as link_mass=0.8:1.2.",
+    "deficits": "SENSE:START:STOP or SENSE[INDEX]:START:STOP, such as joint_pos:100000:200000.",
+    "body": "See `nervecord list bodies`, or a path to MuJoCo XML.",
+    "arena": "See `nervecord list arenas`.",
+    "task": "See `nervecord list tasks`.",
+    "circuit": "See `nervecord list circuits`.",
+    "algorithm": "See `nervecord list algorithms`.",
+}
+# Spelled otherwise on a command line, where one is given at a time.
+_SPELLED = {"deficits": "deficit"}
+
+
+def with_config_options(command: type[Any], arguments: Sequence[str]) -> type[Any]:
+    """Return a command with an option for every field of `RunConfig`, and the config they make as `run_config`.
+
+    Defaults are those of the file that `--config` names among the arguments, and else of `RunConfig`.
+
+    Raises:
+        InvalidRun: the file cannot be read.
+        UnknownName: it holds what no run has.
+    """
+    from ..training.runs.config import RunConfig, read_config
+
+    path = _file_named(arguments)
+    held = {} if path is None else read_config(path)
+    words = _words(RunConfig)
+    fields: list[Any] = []
+    for field in dataclasses.fields(RunConfig):
+        default = held.get(field.name, _default(field))
+        kind = _KINDS.get(str(field.type), tuple[str, ...])
+        about = " ".join(part for part in (words[field.name], _HOW.get(field.name, "")) if part)
+        hint = tyro.conf.arg(name=_SPELLED.get(field.name), help=about)
+        fields.append((field.name, Annotated[kind, hint], dataclasses.field(default=_shown(field.name, default))))
+    own = {"__doc__": command.__doc__, "held_config": held}
+    return dataclasses.make_dataclass(command.__name__, fields, bases=(command,), namespace=own, frozen=True)
+
+
+def config_of(command: Any) -> Any:
+    """Return the `RunConfig` that a command's options and its file make.
+
+    Raises:
+        InvalidRun: an option that cannot be read.
+    """
+    from ..training.runs.config import RunConfig
+
+    values = dict(command.held_config)
+    for field in dataclasses.fields(RunConfig):
+        given = getattr(command, field.name)
+        if given != _shown(field.name, values.get(field.name, _default(field))):
+            read = _read(field.name, given)
+            before = values.get(field.name)
+            values[field.name] = {**before, **read} if isinstance(before, Mapping) else read
+    return RunConfig(**values)
+
+
+def pairs(texts: Sequence[str]) -> dict[str, Any]:
+    """Return options given as name=value, the values as JSON where they are some.
+
+    Raises:
+        InvalidRun: one has no value.
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InvalidRun(f"option {text!r} has no value; give name=value")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def _file_named(arguments: Sequence[str]) -> Path | None:
+    for index, argument in enumerate(arguments):
+        if argument == "--config" and index + 1 < len(arguments):
+            return Path(arguments[index + 1])
+        if argument.startswith("--config="):
+            return Path(argument.partition("=")[2])
+    return None
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _shown(name: str, value: Any) -> Any:
+    """Return a field's value as it is typed on a command line."""
+    if name == "randomize":
+        return tuple(f"{key}={':'.join(str(bound) for bound in bounds)}" for key, bounds in value.items())
+    if name == "arena":
+        return json.dumps(value) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return tuple(f"{key}={item if isinstance(item, str) else json.dumps(item)}" for key, item in value.items())
+    return tuple(str(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _read(name: str, given: Any) -> Any:
+    """Return the value of a field that was typed on a command line."""
+    if name == "randomize":
+        return {key: _range(key, str(text)) for key, text in pairs(given).items()}
+    if name == "arena":
+        return json.loads(given) if given and given.startswith("{") else given
+    return pairs(given) if name.endswith("_options") else given
+
+
+def _range(name: str, text: str) -> tuple[Any, ...]:
+    *bounds, last = text.split(":")
+    kind = [last] if last == "log" else []
+    try:
+        low, high = (float(part) for part in (bounds if kind else [*bounds, last]))
+    except ValueError as error:
+        raise InvalidRun(f"randomize {name}={text}; give low:high, such as {name}=0.8:1.2, or low:high:log") from error
+    return low, high, *kind
+
+
+def _words(kind: type[Any]) -> dict[str, str]:
+    """Return what a class's docstring says of each attribute."""
+    section = (inspect.getdoc(kind) or "").partition("Attributes:\n")[2]
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {name: _line(text) for name, text in entries}
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split()).replace("`", "")
+    return line[:1].upper() + line[1:]
