@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Shaped
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
-from ..circuits import Circuit, Neuron, State, make_circuit
+from ..circuits import Circuit, Neuron, Pins, State, make_circuit
 from ..envs.senses import Layout
 from ..errors import CircuitMismatch
 from .sensing import Sensing, plain_layout
@@ -102,6 +102,7 @@ class CircuitPolicy(BasePolicy):
         state: State | None = None,
         episode_start: Bool[np.ndarray, " batch"] | None = None,
         deterministic: bool = True,
+        pins: Pins | None = None,
     ) -> tuple[Shaped[np.ndarray, "*batch action"], State]:
         """Return actions and the circuit's next state.
 
@@ -110,8 +111,11 @@ class CircuitPolicy(BasePolicy):
             state: what the last call returned; None at the start.
             episode_start: [batch] bool; these rows start from the initial state.
             deterministic: leave out the learner's noise, if it adds any; circuits have none of their own.
+            pins: what is done to the circuit's neurons in this step.
         """
-        actions, state, _ = self.predict_with_activity(observation, state, episode_start, deterministic, record=False)
+        actions, state, _ = self.predict_with_activity(
+            observation, state, episode_start, deterministic, record=False, pins=pins
+        )
         return actions, state
 
     @torch.inference_mode()
@@ -122,6 +126,7 @@ class CircuitPolicy(BasePolicy):
         episode_start: Bool[np.ndarray, " batch"] | None = None,
         deterministic: bool = True,
         record: bool = True,
+        pins: Pins | None = None,
     ) -> tuple[Shaped[np.ndarray, "*batch action"], State, Float[Tensor, "batch neurons"] | None]:
         """Act as `predict` does and return every neuron's value too, [batch, neurons]."""
         observation = np.asarray(observation)
@@ -137,11 +142,11 @@ class CircuitPolicy(BasePolicy):
         elif episode_start is not None and np.any(episode_start):
             starts = torch.as_tensor(np.atleast_1d(episode_start).astype(bool))
             state = self.circuit.reset_state(state, starts.to(self.device))
-        activity = None
+        activity, pinned = None, [] if pins is None else [pins]
         if record:
-            motor, state, activity = self.circuit.forward_with_activity(sensors, state)
+            motor, state, activity = self.circuit.forward_with_activity(sensors, state, *pinned)
         else:
-            motor, state = self.circuit(sensors, state)
+            motor, state = self.circuit(sensors, state, *pinned)
         actions = self.draw(motor, deterministic).cpu().numpy()
         return (actions[0] if single else actions), state, activity
 

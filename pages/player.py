@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float
 
 from ..agents import CircuitPolicy
-from ..circuits import State
+from ..circuits import State, Wiring, wiring_at
 from ..envs import Body, Swimmer, make_body
 from ..envs.sb3_env import SwimmerVecEnv
 from ..errors import InvalidBody, UnknownName
-from ..training.rollouts.interventions import Intervention, check, intervene
+from ..training.rollouts.interventions import Intervention, check, pins_at
 from ..training.runs.run import Run
 
 LINKS = (3, 24)
@@ -120,16 +120,20 @@ class Player:
 
     def step(self) -> None:
         """Advance by one control step; an episode that ends is followed by another."""
-        intervene(self.agent, [Intervention(name) for name in self.silenced], self._step)
-        actions, self._state, activity = self.agent.predict_with_activity(self._observation, self._state)
+        pins = pins_at([Intervention(name) for name in self.silenced], self.agent.circuit, self._step)
+        actions, self._state, activity = self.agent.predict_with_activity(self._observation, self._state, pins=pins)
         assert activity is not None
-        self._activity = activity[0].numpy()
+        self._activity = activity[0].cpu().numpy()
         stepped, _, done, infos = self.env.step(actions)
         self._observation = np.asarray(stepped)
         self._speed = float(infos[0].get("net_speed", np.nan))
         self._step += 1
         if done[0]:
             self._state, self._step = None, 0
+
+    def wiring(self) -> Wiring:
+        """Return the circuit's wiring, with the weights that its state gives now."""
+        return wiring_at(self.agent.circuit, self._state)
 
     def moment(self) -> dict[str, Any]:
         """Return the present for a page: body as a line of points (m), neurons in -1 to 1, time and speed."""

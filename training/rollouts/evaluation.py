@@ -14,6 +14,7 @@ from jaxtyping import Float, Shaped
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ...agents import CircuitPolicy
+from ...circuits import Pins
 from ...envs import Body
 from ...envs.sb3_env import SwimmerVecEnv
 from ...errors import CircuitMismatch, InvalidRun
@@ -23,7 +24,7 @@ from ...progress import progress_bar
 from ..runs.config import RunConfig
 from ..runs.evaluation_file import read_evaluation
 from ..runs.run import Run, hint_unfinished
-from .interventions import Intervention, intervene
+from .interventions import Intervention, pinning
 
 # Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.
 EVALUATION_SEED = 1_000_003
@@ -100,10 +101,17 @@ def evaluate_agent(
     agent: Agent,
     env: SwimmerVecEnv,
     seed: int | Sequence[int] = EVALUATION_SEED,
-    interventions: Sequence[Intervention] = (),
+    interventions: Sequence[Intervention] | Pins = (),
     progress: bool = False,
 ) -> Evaluation:
     """Run one episode in every environment; episode i starts from seed + i, or from the seed given for it.
+
+    Args:
+        agent: who acts.
+        env: one environment for each episode.
+        seed: of the first episode, or of each.
+        interventions: what is done to its neurons; pins may differ among environments.
+        progress: show how far it is.
 
     Raises:
         UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
@@ -112,7 +120,7 @@ def evaluate_agent(
     batch = env.batch
     batch.seed([seed + index for index in range(batch.n_envs)] if isinstance(seed, int) else list(seed))
     observation = batch.reset(np.arange(batch.n_envs))
-    state: Any = None
+    state, pins_at = None, pinning(agent, interventions)
     returns = np.zeros(batch.n_envs)
     start = np.ones(batch.n_envs, bool)
     running = np.arange(batch.n_envs)
@@ -120,9 +128,10 @@ def evaluate_agent(
     for step in progress_bar(range(batch.episode_steps), desc="evaluate", unit="step", disable=not progress):
         if not len(running):
             break
-        if interventions:
-            intervene(agent, interventions, step)
-        actions, state = agent.predict(observation, state, start, deterministic=True)
+        pins = pins_at(step)
+        # Agents that SB3 saved know of no pins.
+        pinned: dict[str, Any] = {} if pins is None else {"pins": pins}
+        actions, state = agent.predict(observation, state, start, deterministic=True, **pinned)
         stepped = batch.step(actions, None if len(running) == batch.n_envs else running)
         observation, start = stepped.observation, np.zeros(batch.n_envs, bool)
         returns[running] += stepped.reward[running]

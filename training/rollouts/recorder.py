@@ -18,7 +18,7 @@ from ...envs.sb3_env import SwimmerVecEnv
 from ...progress import progress_bar
 from ..runs.run import Run
 from .evaluation import EVALUATION_SEED, make_model_env
-from .interventions import Intervention, intervene
+from .interventions import Intervention, pinning
 from .recording import Recording
 from .watched import WatchedModel
 
@@ -74,6 +74,7 @@ def record_agent(
     batch.seed([seed + index for index in range(batch.n_envs)])
     observation = batch.reset(np.arange(batch.n_envs))
     state: State | None = None
+    pins_at = pinning(agent, interventions)
     lengths = np.full(batch.n_envs, steps)
     running = np.arange(batch.n_envs)
     kept: dict[str, Float[np.ndarray, "time envs *rest"]] = {}
@@ -88,22 +89,22 @@ def record_agent(
     for step in progress_bar(range(steps), desc="record", unit="step", disable=not progress):
         if not len(running):
             break
-        if interventions:
-            intervene(agent, interventions, step)
         keep(
             step,
             observations=observation,
             **{name: physics.read(name) for name in ("joint_pos", "joint_vel", "link_pos", "link_angle", "com_pos")},
             target_pos=batch.task.target_pos,
         )
-        actions, state, activity = agent.predict_with_activity(observation, state)
+        pins = pins_at(step)
+        pinned: dict[str, Any] = {} if pins is None else {"pins": pins}
+        actions, state, activity = agent.predict_with_activity(observation, state, **pinned)
         stepped = batch.step(actions, None if len(running) == batch.n_envs else running)
         observation = stepped.observation
         assert activity is not None
         keep(
             step,
             actions=actions,
-            activity=activity.numpy(),
+            activity=activity.cpu().numpy(),
             rewards=stepped.reward,
             torque=physics.read("motor_torque"),
         )
