@@ -6,32 +6,11 @@ import pytest
 import torch
 from nervecord.agents import CMAES, ES, CircuitPolicy
 from nervecord.agents.algorithms.members import Members, Round
-from nervecord.agents.algorithms.population import Population
-from nervecord.circuits import circuit_names, make_circuit
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import Logger
-
-SENSES = {"joint_pos": 4, "to_target": 2, "body_velocities": 15}
-
-
-@pytest.mark.parametrize("name", circuit_names())
-def test_a_population_in_lockstep_equals_its_members_alone(name):
-    circuit = make_circuit(name, SENSES, 4, rng=torch.Generator().manual_seed(0))
-    flat = torch.nn.utils.parameters_to_vector(circuit.parameters()).detach()
-    weights = flat + 0.3 * torch.randn(6, len(flat), generator=torch.Generator().manual_seed(1))
-    population = Population(circuit, 6)
-    population.start(weights)
-    sensors = torch.rand(5, 6, circuit.n_sensors, generator=torch.Generator().manual_seed(2)) * 2 - 1
-    together = torch.stack([population.step(row) for row in sensors])
-    for member in range(6):
-        torch.nn.utils.vector_to_parameters(weights[member], circuit.parameters())
-        state = circuit.initial_state(1)
-        for step in range(5):
-            motor, state = circuit(sensors[step, member : member + 1], state)
-            assert torch.allclose(motor[0], together[step, member], atol=1e-6)
 
 
 def small_es(seed: int = 0, **options) -> ES:

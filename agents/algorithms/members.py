@@ -67,7 +67,7 @@ class Members:
         while running.any() and (self.episode_limit is None or step < self.episode_limit):
             motor = population.step(self.policy.sense(np.asarray(observation)))
             # A member whose circuit runs away to infinity is a bad one, which stands still from then on.
-            actions = to_actions(motor.nan_to_num(nan=0.0), self.policy.action_space).numpy()
+            actions = to_actions(motor.nan_to_num(nan=0.0), self.policy.action_space).cpu().numpy()
             observation, rewards, dones, infos = env.step(actions)
             returns += np.where(running, rewards, 0.0)
             step += 1
