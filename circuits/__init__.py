@@ -15,6 +15,7 @@ from .contract import (
     device_of,
     load_weights,
     named_groups,
+    step_length,
     takes_pins,
     wiring_at,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "make_circuit",
     "named_groups",
     "register_circuit",
+    "step_length",
     "takes_pins",
     "wiring_at",
     "with_rank",
