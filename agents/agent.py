@@ -12,7 +12,7 @@ from gymnasium import spaces
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from ..circuits import Circuit, Neuron, State, load_weights, make_circuit
+from ..circuits import Circuit, Neuron, Pins, State, load_weights, make_circuit
 from ..envs.senses import Layout
 from ..errors import CircuitMismatch
 from .sensing import Sensing
@@ -51,7 +51,10 @@ class AgentSpec:
         seed = self.seed if seed is None else seed
         rng = torch.Generator().manual_seed(seed) if seed is not None else None
         try:
-            return make_circuit(self.circuit, self.layout.sizes, self.n_motors, dict(self.circuit_options), rng)
+            return make_circuit(
+                self.circuit, self.layout.sizes, self.n_motors, dict(self.circuit_options), rng, self.layout.dt,
+                self.dt_ref,
+            )  # fmt: skip
         except RuntimeError as error:
             raise CircuitMismatch(f"circuit {self.circuit!r} cannot be built: {error}") from error
 
@@ -237,6 +240,7 @@ class Agent(nn.Module):
         state: State | None = None,
         episode_start: Bool[np.ndarray, " batch"] | None = None,
         deterministic: bool = True,  # noqa: ARG002
+        pins: Pins | None = None,
     ) -> tuple[Shaped[np.ndarray, "*batch action"], State]:
         """Return actions and the circuit's next state.
 
@@ -245,11 +249,12 @@ class Agent(nn.Module):
             state: what the last call returned; None at the start.
             episode_start: [batch] bool; these rows start from the initial state.
             deterministic: for SB3, whose models draw their actions; an agent has no noise of its own.
+            pins: what is done to the circuit's neurons in this step.
 
         Raises:
             CircuitMismatch: the state or `episode_start` is of another number of environments.
         """
-        actions, state, _ = self.predict_with_activity(observation, state, episode_start, record=False)
+        actions, state, _ = self.predict_with_activity(observation, state, episode_start, record=False, pins=pins)
         return actions, state
 
     @torch.inference_mode()
@@ -259,11 +264,14 @@ class Agent(nn.Module):
         state: State | None = None,
         episode_start: Bool[np.ndarray, " batch"] | None = None,
         record: bool = True,
+        pins: Pins | None = None,
     ) -> tuple[Shaped[np.ndarray, "*batch action"], State, Float[Tensor, "batch neurons"] | None]:
         """Act as `predict` does and return every neuron's value too, [batch, neurons], unless `record` is False."""
         observation = np.asarray(observation)
         single = observation.ndim == 1
-        motor, state, activity = self.run(observation[None] if single else observation, state, episode_start, record)
+        motor, state, activity = self.run(
+            observation[None] if single else observation, state, episode_start, record, pins
+        )
         actions = self.to_actions(motor).cpu().numpy()
         return (actions[0] if single else actions), state, activity
 
@@ -273,6 +281,7 @@ class Agent(nn.Module):
         state: State | None = None,
         episode_start: Bool[np.ndarray, " batch"] | None = None,
         record: bool = False,
+        pins: Pins | None = None,
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"] | None]:
         """Return motor commands, in units of the motor's range, the next state, and the activity if it is recorded.
 
@@ -286,9 +295,11 @@ class Agent(nn.Module):
         elif episode_start is not None and np.any(episode_start):
             starts = torch.as_tensor(np.atleast_1d(episode_start).astype(bool))
             state = self.circuit.reset_state(state, starts.to(self.device))
+        # Circuits of older packages take none.
+        pinned = [] if pins is None else [pins]
         if record:
-            return self.circuit.forward_with_activity(sensors, state)
-        motor, state = self.circuit(sensors, state)
+            return self.circuit.forward_with_activity(sensors, state, *pinned)
+        motor, state = self.circuit(sensors, state, *pinned)
         return motor, state, None
 
     def to_actions(self, motor: Float[Tensor, "*batch motors"]) -> Shaped[Tensor, "*shape"]:

@@ -3,7 +3,22 @@
 from .connectome.circuit import Connectome
 from .connectome.files import load_graph
 from .connectome.graph import Cell, Contact, Graph, ladder
-from .contract import Circuit, Facts, Neuron, Pins, State, Synapse, Wiring, load_weights
+from .contract import (
+    Circuit,
+    Facts,
+    Neuron,
+    Pins,
+    State,
+    Synapse,
+    Wiring,
+    check_pins,
+    device_of,
+    load_weights,
+    named_groups,
+    step_length,
+    takes_pins,
+    wiring_at,
+)
 from .ctm.circuit import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
@@ -44,12 +59,18 @@ __all__ = [
     "Synapse",
     "UnitCircuit",
     "Wiring",
+    "check_pins",
     "circuit_facts",
     "circuit_names",
+    "device_of",
     "ladder",
     "load_graph",
     "load_weights",
     "make_circuit",
+    "named_groups",
     "register_circuit",
+    "step_length",
+    "takes_pins",
+    "wiring_at",
     "with_rank",
 ]

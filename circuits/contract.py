@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -27,10 +29,12 @@ class Facts:
         is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
         memory: "none" keeps no state, "clock" one that no weight moves and that the time could replace, "recurrent"
             one that learning needs gradients through.
+        noise: how many values it senses as `noise`, drawn anew in every control step.
     """
 
     is_bounded: bool
     memory: Memory
+    noise: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,26 +101,37 @@ class Circuit(nn.Module, ABC):
 
     A circuit never sees an environment. It names what it senses, in order, and whoever runs it hands
     over those columns: `joint_pos` in units of the joint limit, `time` in control steps since the
-    episode began, everything else as observed. Motor commands are in units of the motor's range,
-    [-1, 1]. Parameters may be replaced by `torch.func.functional_call` and mapped over with
-    `torch.vmap`, so `forward` must be a pure function of its parameters and arguments.
+    episode began, `noise` standard normal, everything else as observed. Motor commands are in units of the
+    motor's range, [-1, 1]. Parameters may be replaced by `torch.func.functional_call` and mapped over with
+    `torch.vmap`, so `forward` must be a pure function of its parameters and arguments: it draws nothing, and
+    keeps nothing in the module. One whose Python branches on values is run member by member in a population.
+
+    What neurons are pinned to is an argument of single steps. `unroll`, by which learners learn, has none.
 
     Attributes:
         senses: (name, size) of each sense; the columns of `sensors`, in order.
         n_motors: the number of motor commands.
         neurons: every named unit, in the order of the columns of `activity`.
+        groups: names of slices of `neurons`; they may overlap. `pinned` takes such a name.
         is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
-        pins: neurons that are silenced, clamped or driven, in single steps (not in `unroll`, by which
-            learners learn); None leaves all alone.
-        can_be_pinned: the circuit hands its neurons' values to `pinned` wherever it computes some.
+        memory: see `Facts`; None leaves it to be found out, by building the circuit and asking it for its state.
     """
 
     senses: tuple[tuple[str, int], ...]
     n_motors: int
     neurons: tuple[Neuron, ...]
+    groups: Mapping[str, slice] = MappingProxyType({})
     is_bounded: bool = False
-    pins: Pins | None = None
-    can_be_pinned: bool = False
+    memory: Memory | None = None
+
+    @classmethod
+    def facts(cls, options: Mapping[str, Any]) -> Facts | None:  # noqa: ARG003
+        """Return what a circuit of these options is, without building it; None where the class does not say.
+
+        Args:
+            options: all of the circuit's options, with their defaults.
+        """
+        return None if cls.memory is None else Facts(cls.is_bounded, cls.memory)
 
     @property
     def n_sensors(self) -> int:
@@ -126,7 +141,17 @@ class Circuit(nn.Module, ABC):
     @property
     def is_recurrent(self) -> bool:
         """Whether learning needs gradients through the state, and so sequences instead of single steps."""
-        return bool(self.initial_state(1))
+        return bool(self.initial_state(1)) if self.memory is None else self.memory == "recurrent"
+
+    @property
+    def pins(self) -> None:
+        """Always None, for circuits written when pins were an attribute: they run with no neuron pinned."""
+        return
+
+    @pins.setter
+    def pins(self, pins: Pins | None) -> None:
+        if pins is not None:
+            raise CircuitMismatch("pins are an argument of a step: give circuit(sensors, state, pins)")
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
@@ -134,22 +159,27 @@ class Circuit(nn.Module, ABC):
 
     @abstractmethod
     def forward_with_activity(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return the motor commands, the next state and every neuron's value.
 
-        A sensor's value is in its own unit; a motor's in units of the motor's range.
+        A sensor's value is in its own unit; a motor's in units of the motor's range. A circuit without the
+        argument `pins` runs everywhere, but its neurons cannot be silenced, clamped or driven.
         """
 
     @abstractmethod
-    def wiring(self) -> Wiring:
-        """Return the graph that probes and diagrams draw, with the weights as they act now."""
+    def wiring(self, state: State | None = None) -> Wiring:
+        """Return the graph that probes and diagrams draw, with the weights as they act now.
+
+        Args:
+            state: of one environment, [1, ...], for weights that change with it; None is an episode's start.
+        """
 
     def forward(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State]:
         """Run one control step; return the motor commands, in units of the motor's range, and the next state."""
-        motor, state, _ = self.forward_with_activity(sensors, state)
+        motor, state, _ = self.forward_with_activity(sensors, state, *([] if pins is None else [pins]))
         return motor, state
 
     def unroll(
@@ -169,12 +199,27 @@ class Circuit(nn.Module, ABC):
             motors.append(motor)
         return torch.stack(motors), state
 
-    def pinned(self, values: Float[Tensor, "batch some"], first: int) -> Float[Tensor, "batch some"]:
-        """Return the values of the neurons from number `first` on, as they are after `pins`, in the same units."""
-        if self.pins is None:
+    def after_update(
+        self, sensors: Float[Tensor, "time batch sensors"], activity: Float[Tensor, "time batch neurons"]
+    ) -> None:
+        """Change what a learner's update left: mask weights, constrain them, rewire; by default nothing.
+
+        Every learner calls it after each update, without gradients. A circuit that writes it changes its own
+        parameters in place.
+
+        Args:
+            sensors: what was sensed in that update's data, each in its own unit.
+            activity: every neuron's value in the same steps, in its own unit.
+        """
+
+    def pinned(
+        self, values: Float[Tensor, "batch some"], group: str, pins: Pins | None = None
+    ) -> Float[Tensor, "batch some"]:
+        """Return the values of a group of neurons as they are after `pins`, in the same units."""
+        if pins is None:
             return values
-        some = slice(first, first + values.shape[-1])
-        return values * self.pins.scale[..., some] + self.pins.shift[..., some]
+        some = self.groups[group]
+        return values * pins.scale[..., some] + pins.shift[..., some]
 
     def reset_state(self, state: State, episode_start: Bool[Tensor, " batch"]) -> State:
         """Return `state` with the rows where an episode starts replaced by the initial state."""
@@ -186,6 +231,71 @@ class Circuit(nn.Module, ABC):
             key: torch.where(episode_start.reshape(-1, *[1] * (value.dim() - 1)), initial[key], value)
             for key, value in state.items()
         }
+
+
+def named_groups(groups: Mapping[str, Iterable[Neuron]]) -> tuple[tuple[Neuron, ...], dict[str, slice]]:
+    """Return the neurons of all groups in one row, and the slice of each group, counted from 0."""
+    neurons: list[Neuron] = []
+    slices = {}
+    for name, members in groups.items():
+        start = len(neurons)
+        neurons += members
+        slices[name] = slice(start, len(neurons))
+    return tuple(neurons), slices
+
+
+def takes_pins(circuit: Circuit) -> bool:
+    """Return whether a circuit's neurons can be pinned: whether its steps have the argument `pins`."""
+    return not _steps_without_pins(circuit)
+
+
+def check_pins(circuit: Circuit) -> None:
+    """Raise where a circuit's neurons cannot be pinned.
+
+    Raises:
+        CircuitMismatch: its steps have no argument `pins`.
+    """
+    for name in _steps_without_pins(circuit):
+        raise CircuitMismatch(
+            f"the neurons of {type(circuit).__name__} cannot be reached; write "
+            f"`{name}(self, sensors, state, pins=None)` and pass their values through "
+            "`self.pinned(values, group, pins)` where they are computed (docs/migration.md)"
+        )
+
+
+def wiring_at(circuit: Circuit, state: State | None) -> Wiring:
+    """Return a circuit's wiring at a state of one environment, or as it always is where it takes no state."""
+    takes_state = "state" in inspect.signature(circuit.wiring).parameters
+    return circuit.wiring(state) if takes_state else circuit.wiring()
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return where a module's parameters and buffers are; the CPU where it has none."""
+    held = next(module.parameters(), next(module.buffers(), None))
+    return torch.device("cpu") if held is None else held.device
+
+
+def step_length(dt: float | None, dt_ref: float | None) -> float:
+    """Return how long a control step is in the steps that constants are in: dt over dt_ref, 1 where either is None.
+
+    Args:
+        dt: seconds of a control step.
+        dt_ref: seconds of the control step that constants stored in control steps belong to.
+
+    Raises:
+        CircuitMismatch: one of them is not above 0.
+    """
+    for name, value in (("dt", dt), ("dt_ref", dt_ref)):
+        if value is not None and not 0 < value < float("inf"):
+            raise CircuitMismatch(f"{name} is {value} s; give a control step above 0, such as 0.03")
+    return 1.0 if dt is None or dt_ref is None else dt / dt_ref
+
+
+def _steps_without_pins(circuit: Circuit) -> list[str]:
+    """Return the names of methods that run a step and have no argument `pins`."""
+    steps = ("forward_with_activity", "forward", "pinned_step")
+    held = [name for name in steps if hasattr(circuit, name)]
+    return [name for name in held if "pins" not in inspect.signature(getattr(circuit, name)).parameters]
 
 
 def load_weights(circuit: Circuit, weights: Mapping[str, Float[Tensor, "*shape"]]) -> None:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import State
+from .contract import State, step_length
 from .recurrent import UnitCircuit, hold, uniform, with_rank
 
 _SLOPE = 0.01  # of the leaky ReLU below zero
@@ -32,6 +32,9 @@ class CTRNN(UnitCircuit):
         substeps: updates per control step.
         learn_start: learn the state that an episode starts with, at first 0.
         rank: of the initial recurrent weights (before the diagonal is cut); None for full rank.
+        dt: seconds of a control step.
+        dt_ref: seconds of the control step that time constants belong to. At another, 1 - a is (1 - 1 / tau) to the
+            power of dt / dt_ref: a unit that hears the same all the while gets as far in the same seconds.
         rng: where the initial weights come from.
 
     Attributes:
@@ -41,6 +44,7 @@ class CTRNN(UnitCircuit):
     Source: Khajehabdollahi et al., ICLR 2024 (https://arxiv.org/abs/2309.12927), eq. 1.
     """
 
+    memory = "recurrent"
     others: Float[Tensor, "units units"]
     raw_tau: Float[Tensor, " units"]
     start: Float[Tensor, " units"]
@@ -57,6 +61,8 @@ class CTRNN(UnitCircuit):
         substeps: int = 1,
         learn_start: bool = True,
         rank: int | None = None,
+        dt: float | None = None,
+        dt_ref: float | None = None,
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -70,6 +76,7 @@ class CTRNN(UnitCircuit):
         if substeps < 1:
             raise CircuitMismatch(f"substeps is {substeps}; give 1 or more")
         self._build(senses, n_motors, units, rng)
+        self.step_length = step_length(dt, dt_ref)
         self.form, self.time_constants, self.substeps = form, time_constants, substeps
         self.weight_in = uniform((units, self.n_sensors), self.n_sensors, rng)
         self.weight_rec = nn.Parameter(with_rank(uniform((units, units), units, rng), rank))
@@ -96,7 +103,7 @@ class CTRNN(UnitCircuit):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
         """Run one control step, `substeps` updates."""
-        leak, recurrent = 1 / self.tau, (self.weight_rec * self.others).t()
+        leak, recurrent = self._leak(), (self.weight_rec * self.others).t()
         h = self._update(state["h"], self._drive(sensors), leak, recurrent)
         return h, {"h": h}
 
@@ -107,7 +114,7 @@ class CTRNN(UnitCircuit):
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch units"], State]:
         """Run a sequence; the sensors are weighted for all of it at once."""
-        leak, recurrent = 1 / self.tau, (self.weight_rec * self.others).t()
+        leak, recurrent = self._leak(), (self.weight_rec * self.others).t()
         resets, h, values = episode_start.any(1).tolist(), state["h"], []
         for step, drive in enumerate(self._drive(sensors).unbind()):
             if resets[step]:
@@ -119,6 +126,14 @@ class CTRNN(UnitCircuit):
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the input and the recurrent weights."""
         return self.weight_in, self.weight_rec * self.others
+
+    def _leak(self) -> Float[Tensor, " units"]:
+        """Return the share of the way to what it hears that each unit goes in a substep."""
+        leak = 1 / self.tau
+        if self.step_length == 1:
+            return leak
+        # A unit that keeps nothing, tau = 1, would have an infinite gradient in a step shorter than dt_ref.
+        return 1 - (1 - leak).clamp(min=1e-6) ** self.step_length
 
     def _drive(self, sensors: Float[Tensor, "*batch sensors"]) -> Float[Tensor, "*batch units"]:
         return nn.functional.linear(sensors, self.weight_in, self.bias)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import State
+from .contract import State, step_length
 from .recurrent import UnitCircuit, hold
 
 
@@ -31,11 +31,16 @@ class ELM(UnitCircuit):
         layers: hidden layers of the MLP, 2 x units wide, ReLU.
         tau: range of the memory's time constants, in control steps, spaced evenly in their logarithm.
         learn_tau: learn them, within the range.
+        dt: seconds of a control step.
+        dt_ref: seconds of the control step that time constants belong to. At another, with r = dt / dt_ref, k becomes
+            k^r, and what a branch and a memory unit take in is multiplied by (1 - k^r) / (1 - k): from the same
+            input they come to rest at the same value, in the same seconds.
         rng: where the initial weights come from.
 
     Source: Spieler et al., ICLR 2024 (https://arxiv.org/abs/2306.16922), eq. 1-3 and version 2 of the code.
     """
 
+    memory = "recurrent"
     pooled: Float[Tensor, "synapses branches"]
     tau_b: Float[Tensor, " branches"]
     raw_tau_m: Float[Tensor, " units"]
@@ -50,10 +55,13 @@ class ELM(UnitCircuit):
         layers: int = 1,
         tau: tuple[float, float] = (1.0, 1000.0),
         learn_tau: bool = True,
+        dt: float | None = None,
+        dt_ref: float | None = None,
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self._build(senses, n_motors, units, rng)
+        self.step_length = step_length(dt, dt_ref)
         n_synapses = 2 * self.n_sensors
         if not 1 <= branches <= n_synapses:
             raise CircuitMismatch(f"branches is {branches} for {n_synapses} synapses; give 1 to {n_synapses}")
@@ -105,20 +113,31 @@ class ELM(UnitCircuit):
     ) -> tuple[Float[Tensor, "batch units"], State]:
         """Run one control step on what each synapse receives: a sensor or its opposite, in the sensor's unit."""
         tau = self.tau
-        keep_branch, keep = torch.exp(-1 / self.tau_b), torch.exp(-1 / tau)
+        keep_branch, keep = self._kept(self.tau_b), self._kept(tau)
         # The published lambda of 5, over the time constant: slow units take small steps.
         write = 1 - torch.exp(-5 / tau)
-        branch = keep_branch * state["branch"] + (inputs * self.weight_s.relu()) @ self.pooled
+        taken = (inputs * self.weight_s.relu()) @ self.pooled
+        if self.step_length != 1:
+            taken, write = self._gain(self.tau_b) * taken, self._gain(tau) * write
+        branch = keep_branch * state["branch"] + taken
         kept = keep * state["memory"]
         change = 1.7159 * torch.tanh(2 / 3 * self.mlp(torch.cat((branch, kept), -1)))
         memory = kept + write * change
         return memory, {"branch": branch, "memory": memory}
 
+    def _kept(self, tau: Float[Tensor, " values"]) -> Float[Tensor, " values"]:
+        """Return the share that is kept over a control step."""
+        return torch.exp(-self.step_length / tau)
+
+    def _gain(self, tau: Float[Tensor, " values"]) -> Float[Tensor, " values"]:
+        """Return how much is taken in over a control step, where 1 is what is over one of dt_ref."""
+        return (1 - self._kept(tau)) / (1 - torch.exp(-1 / tau))
+
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the MLP's derivative at rest, at its start: from sensors (a sensor's two synapses) and memory."""
 
         def change(inputs: Tensor, memory: Tensor) -> Tensor:
-            written: Tensor = self.mlp(torch.cat((inputs @ self.pooled, torch.exp(-1 / self.tau) * memory), -1))
+            written: Tensor = self.mlp(torch.cat((inputs @ self.pooled, self._kept(self.tau) * memory), -1))
             return written
 
         n_synapses, units = len(self.weight_s), self.n_features

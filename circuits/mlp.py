@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import Circuit, Neuron, State, Synapse, Wiring
+from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, named_groups
 
 
 class MLP(Circuit):
@@ -25,7 +25,7 @@ class MLP(Circuit):
             as in SB3.
     """
 
-    can_be_pinned = True
+    memory = "none"
 
     def __init__(
         self,
@@ -46,14 +46,15 @@ class MLP(Circuit):
             nn.init.orthogonal_(layer.weight, gain, generator=rng)
             nn.init.zeros_(layer.bias)
         self.layers = nn.ModuleList(layers)
-        names = [[f"{sense}_{i}" for sense, size in self.senses for i in range(size)]]
-        names += [[f"hidden_{layer}_{i}" for i in range(units)] for layer, units in enumerate(hidden)]
-        names += [[f"motor_{i}" for i in range(n_motors)]]
-        self._names = names
-        self.neurons = (
-            *(Neuron(name, "sensor") for name in names[0]),
-            *(Neuron(name, "inter") for layer in names[1:-1] for name in layer),
-            *(Neuron(name, "motor", i / max(n_motors - 1, 1)) for i, name in enumerate(names[-1])),
+        self.neurons, self.groups = named_groups(
+            {
+                "sensors": [Neuron(f"{sense}_{i}", "sensor") for sense, size in self.senses for i in range(size)],
+                **{
+                    f"hidden_{layer}": [Neuron(f"hidden_{layer}_{i}", "inter") for i in range(units)]
+                    for layer, units in enumerate(hidden)
+                },
+                "motors": [Neuron(f"motor_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors)],
+            }
         )
 
     def initial_state(self, batch_size: int) -> State:  # noqa: ARG002
@@ -61,32 +62,33 @@ class MLP(Circuit):
         return {}
 
     def forward(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State]:
         """Run one control step."""
-        return self._values(sensors)[-1], state
+        return self._values(sensors, pins)[-1], state
 
     def forward_with_activity(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return sensors, hidden units, each in [-1, 1], and motors."""
-        values = self._values(sensors)
+        values = self._values(sensors, pins)
         return values[-1], state, torch.cat(values, -1)
 
-    def _values(self, sensors: Float[Tensor, "batch sensors"]) -> list[Float[Tensor, "batch units"]]:
+    def _values(self, sensors: Float[Tensor, "batch sensors"], pins: Pins | None) -> list[Float[Tensor, "batch units"]]:
         """Return sensors, hidden layers and motors."""
-        values, first = [self.pinned(sensors, 0)], self.n_sensors
-        for layer in self.layers:
+        first, *groups = self.groups
+        values = [self.pinned(sensors, first, pins)]
+        for layer, group in zip(self.layers, groups, strict=True):
             heard = layer(values[-1])
-            values.append(self.pinned(heard if layer is self.layers[-1] else torch.tanh(heard), first))
-            first += values[-1].shape[-1]
+            values.append(self.pinned(heard if group == "motors" else torch.tanh(heard), group, pins))
         return values
 
-    def wiring(self) -> Wiring:
+    def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return every weight as a synapse."""
         synapses = []
-        for index, (before, after) in enumerate(itertools.pairwise(self._names)):
+        for index, (before, after) in enumerate(itertools.pairwise(self.groups.values())):
             group = f"layers.{index}.weight"
-            for post, row in zip(after, self.get_parameter(group).tolist(), strict=True):
-                synapses += [Synapse(pre, post, weight, group) for pre, weight in zip(before, row, strict=True)]
+            for post, row in zip(self.neurons[after], self.get_parameter(group).tolist(), strict=True):
+                pairs = zip(self.neurons[before], row, strict=True)
+                synapses += [Synapse(pre.name, post.name, weight, group) for pre, weight in pairs]
         return Wiring(self.neurons, tuple(synapses))

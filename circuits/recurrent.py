@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import Circuit, Neuron, State, Synapse, Wiring
+from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring
 
 
 class RecurrentCircuit(Circuit):
@@ -19,6 +20,7 @@ class RecurrentCircuit(Circuit):
     A subclass writes `step_features`, `initial_state` and `wiring`, and sets `readout`; it may write a
     faster `unroll_features`. One whose features are not its neurons writes `forward_with_activity` and
     `pinned_step` too. A critic may read the features, which is how value and policy share one circuit.
+    The neurons are the groups `sensors`, `units` and `motors`, in this order.
 
     Features have no unit, nor have the neurons that they are values of. Sensors and motors are as in `Circuit`.
 
@@ -29,7 +31,12 @@ class RecurrentCircuit(Circuit):
 
     n_features: int
     readout: nn.Module
-    can_be_pinned = True
+
+    @functools.cached_property
+    def groups(self) -> Mapping[str, slice]:  # type: ignore[override]
+        """The slices of `sensors`, `units` and `motors`, counted from 0."""
+        first, end = self.n_sensors, len(self.neurons) - self.n_motors
+        return {"sensors": slice(first), "units": slice(first, end), "motors": slice(end, len(self.neurons))}
 
     @abstractmethod
     def step_features(
@@ -51,33 +58,39 @@ class RecurrentCircuit(Circuit):
         return torch.stack(features), state
 
     def forward(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State]:
         """Run one control step."""
-        features, state = self.pinned_step(sensors, state)
-        return self.read_out(features), state
+        features, state = self.features_at(sensors, state, pins)
+        return self.read_out(features, pins), state
 
     def forward_with_activity(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return sensors, features and motors, which are the neurons."""
-        features, state = self.pinned_step(sensors, state)
-        motor = self.read_out(features)
-        return motor, state, torch.cat((self.pinned(sensors, 0), features, motor), -1)
+        features, state = self.features_at(sensors, state, pins)
+        motor = self.read_out(features, pins)
+        return motor, state, torch.cat((self.pinned(sensors, "sensors", pins), features, motor), -1)
 
     def pinned_step(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins
     ) -> tuple[Float[Tensor, "batch features"], State]:
         """Run one control step with sensors and features as they are after `pins`, in the state too."""
-        features, after = self.step_features(self.pinned(sensors, 0), state)
-        if self.pins is None:
-            return features, after
-        values = self.pinned(features, self.n_sensors)
+        features, after = self.step_features(self.pinned(sensors, "sensors", pins), state)
+        values = self.pinned(features, "units", pins)
         return values, {key: values if value is features else value for key, value in after.items()}
 
-    def read_out(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch motors"]:
+    def features_at(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
+    ) -> tuple[Float[Tensor, "batch features"], State]:
+        """Run one control step up to the features, pinned or not."""
+        return self.step_features(sensors, state) if pins is None else self.pinned_step(sensors, state, pins)
+
+    def read_out(
+        self, features: Float[Tensor, "batch features"], pins: Pins | None = None
+    ) -> Float[Tensor, "batch motors"]:
         """Return the motor commands, in units of the motor's range, as they are after `pins`."""
-        return self.pinned(self.readout(features), len(self.neurons) - self.n_motors)
+        return self.pinned(self.readout(features), "motors", pins)
 
     def unroll(
         self,
@@ -112,14 +125,10 @@ class UnitCircuit(RecurrentCircuit):
         The latter have no unit; the former turn a sensor's unit into none.
         """
 
-    def wiring(self) -> Wiring:
+    def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return every weight as a synapse; see `drawn_weights` for which."""
         names = [neuron.name for neuron in self.neurons]
-        sensors, units, motors = (
-            names[: self.n_sensors],
-            names[self.n_sensors : -self.n_motors],
-            names[-self.n_motors :],
-        )
+        sensors, units, motors = (names[self.groups[group]] for group in ("sensors", "units", "motors"))
         into, between = self.drawn_weights()
         return Wiring(
             self.neurons,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -13,7 +14,7 @@ import torch
 from ..errors import CircuitMismatch, UnknownName
 from ..registry import Registry
 from .connectome.circuit import Connectome
-from .contract import Circuit, Facts
+from .contract import Circuit, Facts, takes_pins
 from .ctm.circuit import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
@@ -26,6 +27,9 @@ from .ncap.plus import NCAPPlus
 from .ncp.cfc import CfC
 from .ncp.ltc import LTC
 
+# Keywords that a builder is told, if it has them, and that nobody chooses.
+_TOLD = ("rng", "dt", "dt_ref")
+
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
@@ -33,15 +37,19 @@ class _Entry:
     doc: str
     needs: tuple[str, ...]
     options: Mapping[str, inspect.Parameter]
+    told: frozenset[str]
+    facts: Callable[[Mapping[str, Any]], Facts | None]
 
 
 def _entry(build: Callable[..., Circuit], doc: str, needs: tuple[str, ...]) -> _Entry:
-    options = {
-        option: parameter
-        for option, parameter in inspect.signature(build, eval_str=True).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and option != "rng"
+    keywords = {
+        name: parameter
+        for name, parameter in inspect.signature(build, eval_str=True).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
     }
-    return _Entry(build, doc, needs, options)
+    options = {name: parameter for name, parameter in keywords.items() if name not in _TOLD}
+    facts = getattr(build, "facts", lambda _: None)
+    return _Entry(build, doc, needs, options, frozenset(keywords).intersection(_TOLD), facts)
 
 
 def _adopted(build: Callable[..., Circuit], name: str) -> _Entry:
@@ -60,7 +68,8 @@ def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: 
         name: what it is called.
         build: called as `build(senses, n_motors, rng=..., **options)`, where `senses` maps the name of
             each sense in the observation to its size; its keyword-only arguments are the circuit's
-            options, checked against their annotations.
+            options, checked against their annotations. `dt` and `dt_ref` among them are no options: a builder
+            that has them is told the control step. Its `facts`, if it has any, are as in `Circuit.facts`.
         doc: one line for listings.
         needs: senses without which it cannot work.
     """
@@ -73,6 +82,8 @@ def make_circuit(
     n_motors: int,
     options: Mapping[str, Any] | None = None,
     rng: torch.Generator | None = None,
+    dt: float | None = None,
+    dt_ref: float | None = None,
 ) -> Circuit:
     """Build the circuit of that name for what there is to sense and to move.
 
@@ -82,12 +93,32 @@ def make_circuit(
         n_motors: how many motors it drives.
         options: the circuit's own.
         rng: where random initial weights come from.
+        dt: seconds of a control step.
+        dt_ref: seconds of the control step that it was or will be trained on, which constants stored in control
+            steps belong to. Circuits that have such rescale them; where both are equal, or one is None, nothing
+            changes.
 
     Raises:
         UnknownName: no such circuit.
         CircuitMismatch: a sense it needs is missing, or an option does not exist, is of the wrong type
-            or out of range.
+            or out of range, or dt or dt_ref are not above 0.
     """
+    entry, options = _checked(name, senses, options)
+    told = {"dt": dt, "dt_ref": dt_ref}
+    told = {keyword: value for keyword, value in told.items() if value is not None and keyword in entry.told}
+    circuit = entry.build(senses, n_motors, rng=rng, **told, **options)
+    if getattr(circuit, "can_be_pinned", False) and not takes_pins(circuit):
+        warnings.warn(
+            f"{type(circuit).__name__} says can_be_pinned, but takes no pins, which are now an argument of a step: "
+            "it runs, and its neurons cannot be silenced, clamped or driven (docs/migration.md)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+    return circuit
+
+
+def _checked(name: str, senses: Mapping[str, int], options: Mapping[str, Any] | None) -> tuple[_Entry, dict[str, Any]]:
+    """Return what is registered under a name, and the options given, of which each exists and is of its type."""
     if name not in CIRCUITS:
         raise UnknownName("circuit", name, CIRCUITS)
     entry = CIRCUITS[name]
@@ -107,13 +138,15 @@ def make_circuit(
                 f"option {option!r} of {name} is {value!r}; give {_in_words(known.annotation)} "
                 f"(by default {known.default!r}); options: {', '.join(sorted(entry.options))}"
             )
-    return entry.build(senses, n_motors, rng=rng, **options)
+    return entry, options
 
 
 def circuit_facts(
     name: str, senses: Mapping[str, int], n_motors: int, options: Mapping[str, Any] | None = None
 ) -> Facts:
-    """Return what the circuit of that name and these options is.
+    """Return what the circuit of that name and these options is, told nothing about time.
+
+    It is not built, unless its class does not say: then it is, once, to be asked.
 
     Args:
         name: of the circuit.
@@ -122,12 +155,24 @@ def circuit_facts(
         options: the circuit's own.
 
     Raises:
-        UnknownName, CircuitMismatch: as `make_circuit`.
+        UnknownName: no such circuit.
+        CircuitMismatch: a sense it needs is missing, or an option does not exist or is of the wrong type. Whether
+            options are in range shows when it is built.
     """
-    circuit = make_circuit(name, senses, n_motors, options, torch.Generator().manual_seed(0))
+    entry, given = _checked(name, senses, options)
+    defaults = {option: parameter.default for option, parameter in entry.options.items()}
+    if (declared := entry.facts({**defaults, **given})) is not None:
+        return declared
+    told = {sense: size for sense, size in senses.items() if sense != "time" or sense in entry.needs}
+    return facts_of(make_circuit(name, told, n_motors, options, torch.Generator().manual_seed(0)))
+
+
+def facts_of(circuit: Circuit) -> Facts:
+    """Return what a built circuit is, as it shows itself."""
+    noise = dict(circuit.senses).get("noise", 0)
     if circuit.is_recurrent:
-        return Facts(circuit.is_bounded, "recurrent")
-    return Facts(circuit.is_bounded, "clock" if circuit.initial_state(1) else "none")
+        return Facts(circuit.is_bounded, "recurrent", noise)
+    return Facts(circuit.is_bounded, "clock" if circuit.initial_state(1) else "none", noise)
 
 
 def circuit_names() -> dict[str, str]:
@@ -146,6 +191,7 @@ def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator]) -> Callable
     signature = inspect.signature(kind, eval_str=True)
     shown = [item for item in signature.parameters.values() if item.name != "observe_time"]
     build.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    build.facts = kind.facts  # type: ignore[attr-defined]
     return build
 
 

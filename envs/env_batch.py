@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -66,6 +66,8 @@ class EnvBatch:
         senses: what is observed, by name and in order; None is what the task observes.
         observe_time: add the seconds since the reset to the observation.
         episode_steps: control steps per episode, after which it is truncated; None is the task's own number.
+        noise: how many standard normal values each observation holds, as the sense `noise`, drawn from the
+            environment's own generator: the same seed gives the same values wherever an episode runs.
         task_options: arguments of the task.
 
     Raises:
@@ -85,11 +87,12 @@ class EnvBatch:
         senses: Sequence[str] | None = None,
         observe_time: bool = False,
         episode_steps: int | None = None,
+        noise: int = 0,
         **task_options: Any,
     ) -> None:
         if n_envs < 1:
             raise InvalidTask(f"num_envs is {n_envs}; give 1 or more")
-        setting = make_setting(task, body, arena, episode_steps)
+        setting = make_setting(task, body, arena, episode_steps, noise)
         self.layout = make_layout(setting, senses, observe_time)
         self.n_envs, self.bodies, self.arena = n_envs, setting.bodies, setting.arena
         self.body, self.episode_steps, self.dt = setting.body, setting.episode_steps, setting.body.control_dt
@@ -98,7 +101,7 @@ class EnvBatch:
         if physics not in PHYSICS:
             raise UnknownName("physics", physics, PHYSICS)
         self.physics = PHYSICS[physics](self.bodies, n_envs, self.arena, n_threads)
-        self.elapsed = np.zeros(n_envs, int)
+        self.elapsed, self.noise = np.zeros(n_envs, int), np.zeros((n_envs, noise))
         self.task = make_task(task, self, task_options)
         self._senses = [SENSES[sense.name] for sense in self.layout.senses]
         self.observation_space = self.layout.space
@@ -124,6 +127,7 @@ class EnvBatch:
             self.seed([None] * self.n_envs)
         self.elapsed[ids] = 0
         self.task.reset(ids, [self.rngs[index] for index in ids])
+        self._draw_noise(ids)
         return self._observe()
 
     def step(self, actions: Float[np.ndarray, "envs joints"], ids: Ids | None = None) -> Step:
@@ -137,6 +141,7 @@ class EnvBatch:
         self.physics.act(self.task.before_step(self._checked(actions)))
         self.physics.step(ids)
         self.elapsed[slice(None) if ids is None else ids] += 1
+        self._draw_noise(range(self.n_envs) if ids is None else ids)
         reward, terminated, metrics = self.task.reward(), self.task.terminated(), self.task.metrics()
         before, observation = self._last_observation, self._observe()
         diverged = self.physics.diverged | self._runaway
@@ -176,6 +181,12 @@ class EnvBatch:
             draws = [{name: _draw(rng, bounds) for name, bounds in self.randomize.items()} for rng in rngs]
             self.physics.set(ids, {name: np.array([draw[name] for draw in draws]) for name in self.randomize})
 
+    def _draw_noise(self, ids: Iterable[int]) -> None:
+        """Draw the noise of some environments' next observation, from the generator of each."""
+        if self.noise.shape[1]:
+            for index in ids:
+                self.noise[index] = self.rngs[index].standard_normal(self.noise.shape[1])  # type: ignore[union-attr]
+
     def _checked(self, actions: Any) -> np.ndarray:
         actions = np.asarray(actions)
         expected = (self.n_envs, self.body.n_joints)
@@ -195,6 +206,7 @@ class EnvBatch:
         return {
             "physics": self.physics.get_state(),
             "task": {**self.task.get_state(), "elapsed": self.elapsed.copy()},
+            **({"noise": self.noise.copy()} if self.noise.size else {}),
             "rngs": [rng and rng.bit_generator.state for rng in self.rngs],
         }
 
@@ -203,6 +215,7 @@ class EnvBatch:
         self.physics.set_state(state["physics"])
         self.elapsed[:] = state["task"]["elapsed"]
         self.task.set_state(state["task"])
+        self.noise[:] = state.get("noise", self.noise)
         self.rngs = [None if held is None else _restored(held) for held in state["rngs"]]
         self._observe()
 
@@ -248,12 +261,13 @@ def make_setting(
     body: str | Path | Body | Sequence[str | Path | Body] = "swimmer6",
     arena: str | Arena | Mapping[str, Any] | None = None,
     episode_steps: int | None = None,
+    noise: int = 0,
 ) -> Setting:
     """Resolve names to what an observation depends on; nothing is built.
 
     Raises:
         UnknownName: no such task, body or arena.
-        InvalidTask: no steps in an episode.
+        InvalidTask: no steps in an episode, or fewer than no values of noise.
         InvalidBody: several bodies that do not go together.
     """
     kind = task_class(task)
@@ -271,7 +285,9 @@ def make_setting(
     steps = kind.default_steps if episode_steps is None else episode_steps
     if steps < 1:
         raise InvalidTask(f"episode_steps is {steps}; give 1 or more")
-    return Setting(bodies, make_arena(arena), kind, steps)
+    if noise < 0:
+        raise InvalidTask(f"noise is {noise}; give 0 or more values for each observation")
+    return Setting(bodies, make_arena(arena), kind, steps, noise)
 
 
 def make_layout(setting: Setting, senses: Sequence[str] | None = None, observe_time: bool = False) -> Layout:
@@ -284,6 +300,8 @@ def make_layout(setting: Setting, senses: Sequence[str] | None = None, observe_t
     names = list(setting.task.senses if senses is None else senses)  # type: ignore[attr-defined]
     if observe_time and "time" not in names:
         names.append("time")
+    if setting.noise and "noise" not in names:
+        names.append("noise")
     return Layout.of(names, setting)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Float
 
-from ..errors import UnknownName
+from ..errors import InvalidTask, UnknownName
 from ..registry import Registry
 from .bodies.body import joint_limit
 from .setting import Envs, Setting
@@ -19,6 +19,7 @@ from .setting import Envs, Setting
 # Bounds of the observation space. No body here reaches them; they are finite because learners that
 # scale observations by their bounds, and gymnasium's checker, want them so.
 MAX_ANGLE, MAX_VELOCITY, MAX_DISTANCE = 2 * np.pi, 1e3, 1e3
+_MAX_NOISE = 10.0  # standard deviations; one draw in 1e23 is beyond
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +110,20 @@ class Context(SenseKind):
         return np.eye(len(envs.bodies))[envs.body_index]
 
 
+class Noise(SenseKind):
+    """Values drawn anew for every observation: a circuit's own randomness, which the episode's seed repeats."""
+
+    def describe(self, setting: Setting) -> Sense:
+        """Return what it is; see `SenseKind`."""
+        if setting.noise < 1:
+            raise InvalidTask(f"noise is sensed and has {setting.noise} values; give EnvBatch noise=1 or more")
+        return Sense("noise", setting.noise, -_MAX_NOISE, _MAX_NOISE, "1")
+
+    def read(self, envs: Envs) -> Float[np.ndarray, "envs noise"]:
+        """Return the values, standard normal and without a unit."""
+        return envs.noise
+
+
 def _adopted(sense: Any, name: str) -> SenseKind:
     if isinstance(sense, type) and issubclass(sense, SenseKind):
         sense = sense()
@@ -119,7 +134,13 @@ def _adopted(sense: Any, name: str) -> SenseKind:
 
 SENSES: Registry[SenseKind] = Registry(
     "nervecord.senses",
-    {"joint_pos": JointPos(), "body_velocities": BodyVelocities(), "time": Time(), "context": Context()},
+    {
+        "joint_pos": JointPos(),
+        "body_velocities": BodyVelocities(),
+        "time": Time(),
+        "context": Context(),
+        "noise": Noise(),
+    },
     _adopted,
 )
 

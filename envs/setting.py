@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from .arenas.arena import Arena
 from .bodies.body import Body
@@ -23,12 +23,14 @@ class Setting:
         arena: what is around them.
         task: the task's class.
         episode_steps: control steps per episode.
+        noise: how many values of noise are drawn for each observation.
     """
 
     bodies: tuple[Body, ...]
     arena: Arena
     task: type
     episode_steps: int
+    noise: int = 0
 
     @property
     def body(self) -> Body:
@@ -47,6 +49,7 @@ class Envs(Protocol):
         physics: what steps them.
         task: what they are asked to do.
         elapsed: since the reset, in control steps.
+        noise: drawn for the observation that is shown now, standard normal and without a unit.
         episode_steps: of a whole episode, in control steps.
         dt: seconds per control step.
     """
@@ -58,6 +61,7 @@ class Envs(Protocol):
     physics: Physics
     task: Any
     elapsed: Int[np.ndarray, " envs"]
+    noise: Float[np.ndarray, "envs noise"]
     episode_steps: int
     dt: float
 

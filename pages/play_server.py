@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..circuits import takes_pins
 from ..drawing.figures import figure_svg
 from ..envs import Body
 from ..errors import NervecordError
@@ -84,7 +85,7 @@ class PlayServer:
         config = self.player.run.config
         text = render_page(
             "play.html.j2", wiring=self._wiring(), links=LINKS, length=LENGTH, speeds=_SPEEDS,
-            can_be_pinned=self.player.agent.circuit.can_be_pinned,
+            can_be_pinned=takes_pins(self.player.agent.circuit),
             about=f"{config.circuit} trained by {config.algorithm} to {config.task}",
             facts=json.dumps(self._facts()).replace("<", "\\u003c"),
         )  # fmt: skip
@@ -143,7 +144,7 @@ class PlayServer:
                                      "silence, links, length or restart")  # fmt: skip
 
     def _wiring(self) -> str:
-        return embedded_svg(figure_svg(draw_wiring(self.player.agent.circuit.wiring())), "wiring", "wiring")
+        return embedded_svg(figure_svg(draw_wiring(self.player.wiring())), "wiring", "wiring")
 
     def _facts(self) -> dict[str, Any]:
         player = self.player

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from ..agents import Agent, Rollout
+from ..circuits import Wiring, wiring_at
 from ..envs import Body, EnvBatch, Swimmer, make_body
 from ..errors import InvalidBody, UnknownName
-from ..training.rollouts.interventions import Intervention, check, intervene
+from ..training.rollouts.interventions import Intervention, check, pins_at
 from ..training.runs.run import Run
 
 LINKS = (3, 24)
@@ -119,14 +120,18 @@ class Player:
     def step(self) -> None:
         """Advance by one control step; an episode that ends is followed by another."""
         stepped = self._rollout.step()
-        self._activity = self._rollout.extra[0].numpy()
+        self._activity = self._rollout.extra[0].cpu().numpy()
         self._speed = float(stepped.metrics.get("net_speed", _UNKNOWN)[0])
         if not self._rollout.is_running:
             self._rollout.start()
 
     def _act(self, observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, Any]:
-        intervene(self.agent, [Intervention(name) for name in self.silenced], self._rollout.elapsed)
-        return self.agent.predict_with_activity(observation, state, episode_start)
+        pins = pins_at([Intervention(name) for name in self.silenced], self.agent.circuit, self._rollout.elapsed)
+        return self.agent.predict_with_activity(observation, state, episode_start, pins=pins)
+
+    def wiring(self) -> Wiring:
+        """Return the circuit's wiring, with the weights that its state gives now."""
+        return wiring_at(self.agent.circuit, self._rollout.state)
 
     def moment(self) -> dict[str, Any]:
         """Return the present for a page: body as a line of points (m), neurons in -1 to 1, time and speed."""

@@ -23,7 +23,12 @@ from torch.func import functional_call, stack_module_state
 JOINTS, BATCH, STEPS = 5, 7, 70
 SENSES = {"joint_pos": JOINTS, "body_velocities": 18, "to_target": 2}
 VARIANTS = {
-    "ncap": [{"sharing": False}, {"sign_constraints": False, "init": "uniform"}, {"controls": True}],
+    "ncap": [
+        {"oscillator": False},
+        {"sharing": False},
+        {"sign_constraints": False, "init": "uniform"},
+        {"controls": True},
+    ],
     "navigator": [{"controller": "learned"}, {"controller": "learned", "sharing": False}],
     "mlp": [{"hidden": (8,)}],
     "ctrnn": [
@@ -184,8 +189,7 @@ def test_wiring_predicts_activity_from_its_presynaptic_neurons(circuit):
     scale = torch.randint(2, (BATCH, len(column)), generator=rng).float()
     shift = 0.2 * torch.rand(BATCH, len(column), generator=rng)
     for pins in (None, Pins(scale, shift)):
-        circuit.pins = pins
-        _, _, activity = circuit.forward_with_activity(sensors_for(circuit, BATCH), state_at(circuit))
+        _, _, activity = circuit.forward_with_activity(sensors_for(circuit, BATCH), state_at(circuit), pins)
         drive = torch.zeros_like(activity)
         for synapse in circuit.wiring().synapses:
             drive[:, column[synapse.post]] += synapse.weight * activity[:, column[synapse.pre]]
@@ -200,8 +204,8 @@ def test_pins_that_change_nothing_change_nothing(circuit):
     sensors, state = sensors_for(circuit, BATCH), state_at(circuit)
     motor, after, activity = circuit.forward_with_activity(sensors, state)
     n = len(circuit.neurons)
-    circuit.pins = Pins(torch.ones(BATCH, n), torch.zeros(BATCH, n))
-    pinned_motor, pinned_after, pinned_activity = circuit.forward_with_activity(sensors, state)
+    pins = Pins(torch.ones(BATCH, n), torch.zeros(BATCH, n))
+    pinned_motor, pinned_after, pinned_activity = circuit.forward_with_activity(sensors, state, pins)
     assert torch.allclose(pinned_motor, motor, atol=1e-6)
     assert torch.allclose(pinned_activity, activity, atol=1e-6)
     assert all(torch.allclose(pinned_after[key], after[key], atol=1e-6) for key in after)
@@ -216,11 +220,9 @@ def test_a_clamped_neuron_holds_its_value_and_is_heard_so(circuit):
     departed = torch.zeros(n, n, dtype=torch.bool)
     for step in range(4):
         sensors = sensors_for(circuit, 1, seed=step).expand(n, -1)
-        circuit.pins = None
         _, free, expected = circuit.forward_with_activity(sensors, free)
-        circuit.pins = pins
-        plain, _ = circuit(sensors, held)
-        motor, held, activity = circuit.forward_with_activity(sensors, held)
+        plain, _ = circuit(sensors, held, pins)
+        motor, held, activity = circuit.forward_with_activity(sensors, held, pins)
         assert torch.equal(plain, motor)
         assert torch.allclose(activity.diagonal(), torch.tensor(0.37)), "a clamped neuron left its value"
         departed |= (activity - expected).abs() > 1e-6

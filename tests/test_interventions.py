@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from nervecord.circuits import NCAP, Circuit
+from nervecord.circuits import NCAP, Circuit, Pins
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
 from nervecord.training.learning.training import train
-from nervecord.training.rollouts.evaluation import evaluate
+from nervecord.training.rollouts.evaluation import evaluate, evaluate_agent
 from nervecord.training.rollouts.interventions import Intervention, check, pins_at
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
@@ -52,8 +52,8 @@ def test_driving_adds_and_clamping_replaces():
     sensors = torch.tensor([[0.4, -0.2, 0.1]])
     free = circuit.forward_with_activity(sensors, circuit.initial_state(1))[2][0]
     names = [neuron.name for neuron in circuit.neurons]
-    circuit.pins = pins_at([Intervention("B_d_1", "drive", 0.3), Intervention("B_v_2", "clamp", 0.6)], circuit, 0)
-    pinned = circuit.forward_with_activity(sensors, circuit.initial_state(1))[2][0]
+    pins = pins_at([Intervention("B_d_1", "drive", 0.3), Intervention("B_v_2", "clamp", 0.6)], circuit, 0)
+    pinned = circuit.forward_with_activity(sensors, circuit.initial_state(1), pins)[2][0]
     assert pinned[names.index("B_d_1")] == pytest.approx(float(free[names.index("B_d_1")]) + 0.3)
     assert pinned[names.index("B_v_2")] == pytest.approx(0.6)
     assert pinned[names.index("muscle_d_1")] == pytest.approx(float(pinned[names.index("B_d_1")]))
@@ -101,11 +101,36 @@ def test_unknown_neurons_name_the_nearest(worm, capsys):
 def test_a_circuit_whose_neurons_cannot_be_reached_says_so():
     class Closed(Circuit):
         neurons = NCAP(2).neurons
+        initial_state = wiring = None
 
-        initial_state = forward_with_activity = wiring = None
+        def forward_with_activity(self, sensors, state):
+            raise NotImplementedError
 
-    with pytest.raises(CircuitMismatch, match=r"hand their values to `self\.pinned`"):
+    with pytest.raises(CircuitMismatch, match=r"through `self\.pinned\(values, group, pins\)`"):
         check([Intervention("B_d_0")], Closed())
+
+
+def test_what_has_no_circuit_cannot_be_intervened_in(worm):
+    class Still:
+        def predict(self, observation, state=None, episode_start=None, deterministic=True):  # noqa: ARG002
+            return np.zeros((len(observation), 5)), None
+
+    env = worm.config.make_env(2)
+    assert evaluate_agent(Still(), env).n == 2
+    with pytest.raises(CircuitMismatch, match="Still has no circuit of named neurons"):
+        evaluate_agent(Still(), env, interventions=[Intervention("B_d_0")])
+    env.close()
+
+
+def test_environments_may_be_pinned_differently(worm):
+    """One silenced all over, one left alone: two evaluations at once."""
+    agent, env = worm.policy(), worm.config.make_env(2)
+    n = len(agent.neurons)
+    scale = torch.tensor([[0.0], [1.0]]).expand(2, n)
+    both = evaluate_agent(agent, env, 7, Pins(scale, torch.zeros(2, n))).returns
+    assert both[1] == evaluate_agent(agent, env, 7).returns[1]
+    assert both[0] < 0.1 * both[1]
+    env.close()
 
 
 def test_the_command_line_lesions(worm, capsys):

@@ -25,7 +25,7 @@ py-modules = ["tinyworm"]
 [project.entry-points."nervecord.bodies"]
 stub = "tinyworm:stub"
 [project.entry-points."nervecord.circuits"]
-relay = "tinyworm:Relay"
+follower = "tinyworm:Follower"
 shattered = "tinyworm:no_such_name"
 [project.entry-points."nervecord.tasks"]
 sprint = "tinyworm:Sprint"
@@ -54,7 +54,7 @@ def stub():
     return Swimmer(name="stub", n_links=4, link_length=0.06, gear=3e-4)
 
 
-class Relay(Circuit):
+class Follower(Circuit):
     """Each joint gets a weight of its own."""
 
     needs = ("joint_pos",)
@@ -62,7 +62,7 @@ class Relay(Circuit):
     def __init__(self, senses, n_motors, *, gain=1.0, rng=None):
         super().__init__()
         self.senses, self.n_motors = (("joint_pos", n_motors),), n_motors
-        self.neurons = tuple(Neuron(f"relay_{i}", "motor", i / (n_motors - 1)) for i in range(n_motors))
+        self.neurons = tuple(Neuron(f"joint_{i}", "motor", i / (n_motors - 1)) for i in range(n_motors))
         self.weight = torch.nn.Parameter(torch.full((n_motors,), float(gain)))
 
     def initial_state(self, batch_size):
@@ -156,14 +156,14 @@ def test_listings_hold_what_the_package_adds_and_say_what_is_broken(nervecord):
     assert tasks["sprint"] == "Swim, but for a short while."
     assert "walk is a function, not a subclass of Task" in tasks["walk"]
     circuits = json.loads(nervecord("list", "circuits", "--json").stdout)
-    assert circuits["relay"] == "Each joint gets a weight of its own."
+    assert circuits["follower"] == "Each joint gets a weight of its own."
     assert circuits["ncap"]
     assert "(tinyworm:no_such_name in tinyworm) cannot be used: AttributeError" in circuits["shattered"]
 
 
 def test_everything_the_package_adds_works_together(nervecord, tmp_path):
     out = tmp_path / "run"
-    trained = nervecord("train", "--circuit", "relay", "--body", "stub", "--task", "sprint", "--algorithm", "es",
+    trained = nervecord("train", "--circuit", "follower", "--body", "stub", "--task", "sprint", "--algorithm", "es",
                         "--steps", 512, "--episode-steps", 64, "--out", out, "--json")  # fmt: skip
     assert trained.returncode == 0, trained.stderr
     probed = nervecord("probe", out, "--probes", "mean_rate", "--episodes", 1, "--json")

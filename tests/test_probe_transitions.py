@@ -118,7 +118,6 @@ def test_a_runs_transitions_are_those_of_its_recording(subject):
     assert changes[:, 3:].sum() <= found.numbers["transitions"] <= changes.sum()
     assert found.numbers["transition_rate"] == pytest.approx(changes.mean() / subject.recording.dt, rel=0.02)
     assert len(found.words) == 6
-    assert subject.run.agent().circuit.pins is None
 
 
 def test_what_has_no_transitions_is_said_in_one_line(subject):
@@ -139,6 +138,10 @@ def test_what_has_no_transitions_is_said_in_one_line(subject):
     circuit.weight.data.zero_()
     with pytest.raises(InvalidRecording, match="every neuron is constant"):
         find_kicks(circuit, torch.zeros(50, 2, 2))
-    circuit.can_be_pinned = False
+
+    class Old(Latch):
+        def forward_with_activity(self, sensors, state):
+            return super().forward_with_activity(sensors, state)
+
     with pytest.raises(CircuitMismatch, match="cannot be reached"):
-        find_kicks(circuit, NOISE)
+        find_kicks(Old(), NOISE)

@@ -142,10 +142,10 @@ def test_gated_circuits_step_as_torchs_layers(kind, layer):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("dt", [None, 0.04, 0.015])
 @pytest.mark.parametrize("kind", [LTC, CfC])
-def test_ncps_run_as_in_their_library(kind):
-
-    circuit = kind({"x": 4}, 3, units=14, rng=rng())
+def test_ncps_run_as_in_their_library_also_in_another_control_step(kind, dt):
+    circuit = kind({"x": 4}, 3, units=14, rng=rng(), dt=dt, dt_ref=0.03)
     if kind is LTC:
         theirs = ncps.torch.LTC(4, circuit._wiring, output_mapping=None, implicit_param_constraints=True)
     else:
@@ -155,6 +155,10 @@ def test_ncps_run_as_in_their_library(kind):
     start = torch.zeros(9, 6, dtype=torch.bool)
     motors, end = circuit.unroll(sensors.transpose(0, 1), circuit.initial_state(6), start)
     expected, last = theirs(sensors, torch.zeros(6, 14))
+    if dt is not None:
+        last = torch.zeros(6, 14)
+        for step in range(9):
+            expected[:, step], last = theirs.rnn_cell(sensors[:, step], last, dt / 0.03)
     assert torch.allclose(motors.transpose(0, 1), expected, atol=1e-6)
     assert torch.allclose(end["h"], last, atol=1e-6)
 

@@ -13,12 +13,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, State, Synapse, Wiring
+from ..contract import Neuron, State, Synapse, Wiring, step_length
 from ..recurrent import RecurrentCircuit
 from .files import load_graph
 from .graph import Control
 
-_PERIOD = 60  # control steps
+_PERIOD = 60  # control steps of dt_ref
 _Classes = tuple[str, str, bool]  # of a contact: from, to, and whether it is a gap junction, which has both in order
 _HEAD = 0.2  # of the body's length: B-neurons of the head are driven by the oscillator
 # One gain per pair of classes, from where learning starts: the forward circuit swims, all else is weak.
@@ -31,7 +31,7 @@ _GAINS = {("DB", "MD"): 3.0, ("VB", "MV"): 3.0, ("DB", "VD"): 2.0, ("VB", "DD"):
 class Connectome(RecurrentCircuit):
     """Drive a body by a graph of cells.
 
-    Every cell is a rate r from 0 to 1, with a time constant in control steps:
+    Every cell is a rate r from 0 to 1, with a time constant in control steps of `dt_ref`:
 
         r' = r + (1 - exp(-1 / tau)) (tanh(max(x, 0)) - r)
         x_i = sum_j s_ij g_ij n_ij r_j + sum_j h_ij m_ij (r_j - r_i) + stretch q_i + osc wave_i(t) + tonic_i
@@ -54,6 +54,9 @@ class Connectome(RecurrentCircuit):
         control: wire a shuffled graph instead; see `Graph.control`.
         reach: how many links ahead stretch is felt. 1.2 is a fifth of a body of 6 links, as in the worm (Wen et
             al. 2012); longer swimmers have more links of the same length, and need as many links, not a fifth.
+        dt: seconds of a control step.
+        dt_ref: seconds of the control step that time constants and the oscillator's period are in. At another, 1 / tau
+            becomes dt / (dt_ref tau), and the period stays the same in seconds.
         rng: of the shuffling.
 
     Attributes:
@@ -66,6 +69,7 @@ class Connectome(RecurrentCircuit):
     """
 
     is_bounded = True
+    memory = "recurrent"
     gain: Float[Tensor, " gains"]
     log_tau: Float[Tensor, " taus"]
     base: Float[Tensor, " contacts"]
@@ -87,6 +91,8 @@ class Connectome(RecurrentCircuit):
         taus: Literal["class", "cell", "fixed"] = "class",
         control: Control = "none",
         reach: float = 1.2,
+        dt: float | None = None,
+        dt_ref: float | None = None,
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -107,6 +113,7 @@ class Connectome(RecurrentCircuit):
         if not any(cell.kind in ("DB", "VB") for cell in self.graph.cells):
             raise CircuitMismatch("the graph has no cell of class DB or VB, so nothing feels the body; name them so")
         self.senses, self.n_motors, self.n_features = (("joint_pos", n_motors),), n_motors, len(self.graph.cells)
+        self.step_length = step_length(dt, dt_ref)
         self._connect(gains, counts)
         self._embody(n_motors, reach)
         pools = [cell.name if taus == "cell" else cell.kind for cell in self.graph.cells]
@@ -158,13 +165,13 @@ class Connectome(RecurrentCircuit):
         """Return what each cell hears of every rate, its own loss through gap junctions included, and its speed."""
         chemical, electrical = self.weights()
         heard = chemical + electrical - torch.diag(electrical.sum(1))
-        return heard.T, (1 - torch.exp(-torch.exp(-self.log_tau)))[self.kind]
+        return heard.T, (1 - torch.exp(-self.step_length * torch.exp(-self.log_tau)))[self.kind]
 
     def _drive(
         self, sensors: Float[Tensor, "*batch sensors"], step: Float[Tensor, "*batch 1"]
     ) -> Float[Tensor, "*batch cells"]:
         """Return what comes from outside the graph: stretch, oscillator and tonic drive."""
-        wave = torch.sin((step + 0.5) * (2 * math.pi / _PERIOD))
+        wave = torch.sin((step + 0.5) * (2 * math.pi / _PERIOD * self.step_length))
         felt = self.stretch * (sensors.clamp(-1.0, 1.0) @ self.felt.T)
         return felt + self.osc * wave * self.driven + self.tonic * self.awake
 
@@ -184,7 +191,7 @@ class Connectome(RecurrentCircuit):
         chemical, electrical = acting.new_zeros(2 * n * n).index_add(0, self.place, acting).reshape(2, n, n)
         return chemical, electrical
 
-    def wiring(self) -> Wiring:
+    def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return every contact with its weight, what is felt, and the muscles' pull on the joints."""
         names = [cell.name for cell in self.graph.cells]
         chemical, electrical = (matrix.detach().tolist() for matrix in self.weights())

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, State, Synapse, Wiring, load_weights
+from ..contract import Neuron, Pins, State, Synapse, Wiring, load_weights
 from ..recurrent import RecurrentCircuit
 from .layers import NeuronModels, Synapses, Synchronisation, gated_blocks, linear
 from .published import from_published
@@ -25,7 +25,8 @@ class CTM(RecurrentCircuit):
     pre-activation from the encoded sensors and all neurons' last values; every neuron's own model reads
     the last `memory_length` pre-activations and gives its value. The features are the synchronisation
     of each pair of the last `n_synch` neurons. The state holds the histories `pre` and `post`, both
-    [batch, d_model, memory_length]; what they start with is learned.
+    [batch, d_model, memory_length]; what they start with is learned. Ticks are steps of thought, not of time, so
+    it is told no `dt`: on a body of another control step it thinks as many ticks in each.
 
     Args:
         senses: name and size of each sense.
@@ -47,6 +48,8 @@ class CTM(RecurrentCircuit):
 
     Source: Darlow et al. 2025, section 3 and appendix on reinforcement learning.
     """
+
+    memory = "recurrent"
 
     def __init__(
         self,
@@ -120,7 +123,7 @@ class CTM(RecurrentCircuit):
         }
 
     def step_features(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch features"], State]:
         """Run one control step, `ticks` internal steps, up to the synchronisation."""
         drive = self.synapses.from_features(self.encoder(sensors))
@@ -129,7 +132,7 @@ class CTM(RecurrentCircuit):
         for _ in range(self._ticks):
             now = self.synapses(drive, post[..., -1])
             pre = torch.cat((pre[..., 1:], now[..., None]), -1)
-            value = self.pinned(self.neuron_models(pre.permute(1, 2, 0), layers).t(), self.n_sensors)
+            value = self.pinned(self.neuron_models(pre.permute(1, 2, 0), layers).t(), "units", pins)
             post = torch.cat((post[..., 1:], value[..., None]), -1)
         features = self.norm(self.synchronisation(post[:, -self._n_synch :]))
         return features, {"pre": pre, "post": post}
@@ -177,20 +180,20 @@ class CTM(RecurrentCircuit):
         return self.norm(features), end
 
     def forward_with_activity(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return sensors, every neuron's value after the last tick (no unit), and motors."""
-        features, state = self.pinned_step(sensors, state)
-        motor = self.read_out(features)
-        return motor, state, torch.cat((self.pinned(sensors, 0), state["post"][..., -1], motor), -1)
+        features, state = self.features_at(sensors, state, pins)
+        motor = self.read_out(features, pins)
+        return motor, state, torch.cat((self.pinned(sensors, "sensors", pins), state["post"][..., -1], motor), -1)
 
     def pinned_step(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins
     ) -> tuple[Float[Tensor, "batch features"], State]:
         """Run one control step with sensors as they are after `pins`; neurons are pinned at every tick."""
-        return self.step_features(self.pinned(sensors, 0), state)
+        return self.step_features(self.pinned(sensors, "sensors", pins), state, pins)
 
-    def wiring(self) -> Wiring:
+    def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return the circuit linearised where an episode starts, with all sensors 0.
 
         Its synapses are gated and normalised, so no fixed weight connects two neurons. Drawn is how
@@ -199,28 +202,25 @@ class CTM(RecurrentCircuit):
         synchronisation. Elsewhere these derivatives differ.
         """
         sensors = self.start_post.new_zeros(1, self.n_sensors)
-        state = {key: value.detach() for key, value in self.initial_state(1).items()}
+        start = {key: value.detach() for key, value in self.initial_state(1).items()}
 
         def pre(sensors: Tensor, last: Tensor) -> Tensor:
             now: Tensor = self.synapses(self.synapses.from_features(self.encoder(sensors)), last)
             return now[0]
 
         def motor(last: Tensor) -> Tensor:
-            post = torch.cat((state["post"][..., :-1], last[..., None]), -1)
+            post = torch.cat((start["post"][..., :-1], last[..., None]), -1)
             commands: Tensor = self.readout(self.norm(self.synchronisation(post[:, -self._n_synch :])))
             return commands[0]
 
-        last = state["post"][..., -1]
+        last = start["post"][..., -1]
         of_sensors, of_neurons = torch.func.jacrev(pre, (0, 1))(sensors, last)
-        names = {
-            role: [neuron.name for neuron in self.neurons if neuron.role == role]
-            for role in ("sensor", "inter", "motor")
-        }
-        watched = names["inter"][-self._n_synch :]
+        names = {group: [neuron.name for neuron in self.neurons[some]] for group, some in self.groups.items()}
+        watched = names["units"][-self._n_synch :]
         drawn = (
-            (names["sensor"], names["inter"], of_sensors[:, 0]),
-            (names["inter"], names["inter"], of_neurons[:, 0]),
-            (watched, names["motor"], torch.func.jacrev(motor)(last)[:, 0, -self._n_synch :]),
+            (names["sensors"], names["units"], of_sensors[:, 0]),
+            (names["units"], names["units"], of_neurons[:, 0]),
+            (watched, names["motors"], torch.func.jacrev(motor)(last)[:, 0, -self._n_synch :]),
         )
         synapses = [
             Synapse(before, after, weight)

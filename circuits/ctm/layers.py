@@ -204,16 +204,17 @@ def _lines(episode_start: Bool[Tensor, "time batch"], ticks: int, memory: int) -
         [time, batch], where the window of `memory` places that ends with that step begins.
     """
     n_steps, batch = episode_start.shape
+    device = episode_start.device
     past = memory - 1  # places of a history before the newest
     resets = episode_start.long().cumsum(0)
     lengths = past + n_steps * ticks + past * resets[-1]
     begins = lengths.cumsum(0) - lengths
-    step = torch.arange(n_steps)[:, None]
+    step = torch.arange(n_steps, device=device)[:, None]
     first_tick = begins + past + step * ticks + past * resets
-    sources = torch.empty(int(lengths.sum()), dtype=torch.long)
-    row = torch.arange(past)
-    sources[begins[:, None] + row] = torch.arange(batch)[:, None] * memory + 1 + row
+    sources = torch.empty(int(lengths.sum()), dtype=torch.long, device=device)
+    row = torch.arange(past, device=device)
+    sources[begins[:, None] + row] = torch.arange(batch, device=device)[:, None] * memory + 1 + row
     sources[first_tick[episode_start][:, None] - past + row] = batch * memory + 1 + row
-    tick, env = torch.arange(ticks)[:, None, None], torch.arange(batch)
+    tick, env = torch.arange(ticks, device=device)[:, None, None], torch.arange(batch, device=device)
     sources[first_tick + tick] = (batch + 1) * memory + (step * ticks + tick) * batch + env
     return sources, first_tick + ticks - 1 - past

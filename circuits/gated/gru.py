@@ -18,12 +18,14 @@ class GRU(UnitCircuit):
     """Gated recurrent units (Cho et al. 2014), torch's `nn.GRU` with a linear readout.
 
     The state is `h`, [batch, units]; what it starts with is learned, at first 0. A diagram shows the
-    weights of the candidate (torch's third gate).
+    weights of the candidate (torch's third gate). Its gates are learned functions without a time constant, so it
+    is told no `dt`: on a body of another control step it steps as often as it is asked to.
 
     Args:
         senses, n_motors, units, rank, horizon, rng: as in `LSTM`.
     """
 
+    memory = "recurrent"
     cell: Any
 
     def __init__(

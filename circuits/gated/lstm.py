@@ -18,7 +18,8 @@ class LSTM(UnitCircuit):
     """Long short-term memory (Hochreiter and Schmidhuber 1997), torch's `nn.LSTM` with a linear readout.
 
     The state is `h` and `c`, both [batch, units]; what they start with is learned, at first 0. A diagram
-    shows the weights of the candidate (torch's third gate).
+    shows the weights of the candidate (torch's third gate). Its gates are learned functions without a time constant,
+    so it is told no `dt`: on a body of another control step it steps as often as it is asked to.
 
     Args:
         senses: name and size of each sense.
@@ -31,6 +32,7 @@ class LSTM(UnitCircuit):
         rng: where the initial weights come from.
     """
 
+    memory = "recurrent"
     cell: Any  # torch gives the weights of its recurrent layers no type
 
     def __init__(

@@ -9,36 +9,38 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Circuit, State
+from ..contract import Circuit, Memory, Neuron, Pins, Role, Side, State
+
+SIDES: tuple[Side, Side] = ("d", "v")
 
 
 class ClockedCircuit(Circuit):
     """A circuit whose state is a counter of control steps.
 
     A subclass sets `senses`, `n_motors` and `observe_time`, and writes `drive`; the time, where it is
-    sensed, comes after the joints.
+    sensed, comes after the joints. Neurons of both sides are two groups, such as `B_d` and `B_v`.
 
     Attributes:
         observe_time: sense the time (control steps) instead of counting steps in the state.
+        step_length: of a control step, in those that periods are in; see `contract.step_length`.
         ipsi: a weight that every such circuit has, from motor neurons to the muscles of their side.
     """
 
     is_bounded = True
-    # No weight moves the counter.
-    is_recurrent = False
-    can_be_pinned = True
+    memory: Memory | None = "clock"
     observe_time: bool
+    step_length: float
     ipsi: nn.Parameter
 
     @abstractmethod
     def drive(
-        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
+        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"], pins: Pins | None
     ) -> Float[Tensor, "batch motors"]:
         """Return the motor commands, in units of the motor's range, at a time in control steps."""
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the step counter at zero, [batch, 1]; nothing where time is sensed."""
-        if self.observe_time:
+        """Return the step counter at zero, [batch, 1]; nothing where time is sensed or there is no clock."""
+        if not self._counts:
             return {}
         return {"step": torch.zeros(batch_size, 1, device=self.ipsi.device)}
 
@@ -47,14 +49,14 @@ class ClockedCircuit(Circuit):
         return {key: step.masked_fill(episode_start[:, None], 0.0) for key, step in state.items()}
 
     def forward(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State]:
         """Run one control step.
 
         Raises:
             CircuitMismatch: `sensors` has the columns of another body.
         """
-        return self.drive(sensors, self.time(sensors, state)), self.next(state)
+        return self.drive(sensors, self.time(sensors, state), pins), self.next(state)
 
     def unroll(
         self,
@@ -68,7 +70,7 @@ class ClockedCircuit(Circuit):
             motor, state = self(sensors[0], self.reset_state(state, episode_start[0]))
             return motor[None], state
         flat = sensors.flatten(0, 1)
-        if self.observe_time:
+        if not self._counts:
             return self(flat, {})[0].unflatten(0, (n_steps, batch)), state
         row = torch.arange(n_steps, dtype=state["step"].dtype, device=sensors.device)[:, None]
         # Steps since the last start at or before each row; before the first one, the state counts on.
@@ -78,7 +80,7 @@ class ClockedCircuit(Circuit):
         return motor.unflatten(0, (n_steps, batch)), {"step": counter[-1][:, None] + 1}
 
     def time(self, sensors: Float[Tensor, "batch sensors"], state: State) -> Float[Tensor, "batch 1"]:
-        """Return the time in control steps, as it is sensed or counted.
+        """Return the time in control steps, as it is sensed or counted; 0 where there is no clock to tell it to.
 
         Raises:
             CircuitMismatch: `sensors` has the columns of another body.
@@ -88,8 +90,10 @@ class ClockedCircuit(Circuit):
                 f"this {type(self).__name__} of {self.n_motors} joints senses {self.n_sensors} values and got "
                 f"{sensors.shape[-1]}; build one for this body (shared weights fit every number of joints)"
             )
-        if not self.observe_time:
+        if self._counts:
             return state["step"]
+        if self.memory == "none":
+            return sensors.new_zeros(len(sensors), 1)
         start = 0
         for name, size in self.senses:
             if name == "time":
@@ -97,18 +101,40 @@ class ClockedCircuit(Circuit):
             start += size
         return sensors[:, start : start + 1]
 
-    def pinned_sides(self, values: Float[Tensor, "2 batch some"], first: int) -> Float[Tensor, "2 batch some"]:
-        """Return dorsal and ventral values, the neurons from number `first` on, as they are after `pins`, no unit."""
-        if self.pins is None:
+    def pinned_sides(
+        self, values: Float[Tensor, "2 batch some"], group: str, pins: Pins | None
+    ) -> Float[Tensor, "2 batch some"]:
+        """Return the dorsal and ventral values of a group as they are after `pins`, no unit."""
+        if pins is None:
             return values
-        dorsal, ventral = values
-        return torch.stack((self.pinned(dorsal, first), self.pinned(ventral, first + values.shape[-1])))
+        return torch.stack([self.pinned(row, f"{group}_{side}", pins) for side, row in zip(SIDES, values, strict=True)])
 
     def next(self, state: State) -> State:
         """Return the state one step later."""
-        return {} if self.observe_time else {"step": state["step"] + 1}
+        return {"step": state["step"] + 1} if self._counts else {}
+
+    def middle(self, time: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        """Return the middle of a control step, in the steps that periods are in.
+
+        Half a step off zero, a time that came through single precision seconds stays in its step.
+        """
+        middle = time + 0.5
+        return middle if self.step_length == 1 else middle * self.step_length
+
+    @property
+    def _counts(self) -> bool:
+        return self.memory == "clock" and not self.observe_time
 
 
 def sides(signed: Float[Tensor, "batch columns"]) -> Float[Tensor, "2 batch columns"]:
     """Split a signed signal into what excites the dorsal and what excites the ventral side, from 0 up."""
     return torch.stack((signed, -signed)).clamp(min=0.0)
+
+
+def along_body(kind: str, role: Role, n_joints: int) -> dict[str, list[Neuron]]:
+    """Return a neuron for each joint and side, as two groups."""
+    places = [joint / max(n_joints - 1, 1) for joint in range(n_joints)]
+    return {
+        f"{kind}_{side}": [Neuron(f"{kind}_{side}_{i}", role, place, side) for i, place in enumerate(places)]
+        for side in SIDES
+    }

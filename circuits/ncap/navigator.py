@@ -23,15 +23,14 @@ class Navigator(Circuit):
         n_joints: number of joints.
         controller: "hand" turns when |x| > 0.1 m and goes when |y| > 0.12 m; "learned" is linear from
             (x, |y|) to right, left and speed, each clipped to [0, 1], and starts near "hand".
-        period, sharing, sign_constraints, init, n_turn_joints, observe_time, rng: as in `NCAP`.
+        period, sharing, sign_constraints, init, n_turn_joints, observe_time, dt, dt_ref, rng: as in `NCAP`.
 
     Raises:
         CircuitMismatch: an option is out of range.
     """
 
     is_bounded = True
-    is_recurrent = False
-    can_be_pinned = True
+    memory = "clock"
 
     def __init__(
         self,
@@ -44,6 +43,8 @@ class Navigator(Circuit):
         init: Literal["constant", "uniform"] = "constant",
         n_turn_joints: int = 1,
         observe_time: bool = False,
+        dt: float | None = None,
+        dt_ref: float | None = None,
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -58,12 +59,14 @@ class Navigator(Circuit):
             controls=True,
             n_turn_joints=n_turn_joints,
             observe_time=observe_time,
+            dt=dt,
+            dt_ref=dt_ref,
             rng=rng,
         )
         self.n_motors = n_joints
         body_senses = (("joint_pos", n_joints), ("time", 1)) if observe_time else (("joint_pos", n_joints),)
         self.senses = (*body_senses, ("to_target", 2))
-        self.neurons = self.ncap.neurons
+        self.neurons, self.groups = self.ncap.neurons, self.ncap.groups
         self.linear: nn.Linear | None = None
         if controller == "learned":
             self.linear = nn.Linear(2, 3)
@@ -72,31 +75,22 @@ class Navigator(Circuit):
                 self.linear.weight.copy_(torch.tensor([[-5.0, 0.0], [5.0, 0.0], [0.0, 8.0]]))
                 self.linear.bias.zero_()
 
-    @property
-    def pins(self) -> Pins | None:
-        """What is done to the NCAP's neurons."""
-        return self.ncap.pins
-
-    @pins.setter
-    def pins(self, pins: Pins | None) -> None:
-        self.ncap.pins = pins
-
     def initial_state(self, batch_size: int) -> State:
         """Return the NCAP's initial state."""
         return self.ncap.initial_state(batch_size)
 
     def forward(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State]:
         """Run one control step."""
-        motor, state = self.ncap(self._steer(sensors), state)
+        motor, state = self.ncap(self._steer(sensors), state, pins)
         return motor, state
 
     def forward_with_activity(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return the value of every neuron of the NCAP, in [0, 1]."""
-        return self.ncap.forward_with_activity(self._steer(sensors), state)
+        return self.ncap.forward_with_activity(self._steer(sensors), state, pins)
 
     def unroll(
         self,
@@ -107,9 +101,9 @@ class Navigator(Circuit):
         """Run the circuit over a sequence at once: steering looks at each step alone."""
         return self.ncap.unroll(self._steer(sensors), state, episode_start)
 
-    def wiring(self) -> Wiring:
+    def wiring(self, state: State | None = None) -> Wiring:
         """Return the NCAP's graph; the controller acts through `right`, `left` and `stop`."""
-        return self.ncap.wiring()
+        return self.ncap.wiring(state)
 
     def _steer(self, sensors: Float[Tensor, "*batch sensors"]) -> Float[Tensor, "*batch ncap"]:
         """Replace `to_target` by `right`, `left` and `speed`."""

@@ -6,19 +6,19 @@ Bhattasali, Zador and Engel, Neural Circuit Architectural Priors for Embodied Co
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, Side, State, Synapse, Wiring
-from .clocked import ClockedCircuit, sides
+from ..contract import Facts, Neuron, Pins, State, Synapse, Wiring, named_groups, step_length
+from .clocked import SIDES, ClockedCircuit, along_body, sides
 
 # What each kind of synapse does in the animal; sign constraints hold its weight to this side of zero.
 _SIGNS = {"prop": 1, "osc": 1, "turn": 1, "speed": -1, "ipsi": 1, "contra": -1}
-_SIDES: tuple[Side, Side] = ("d", "v")
 
 
 class NCAP(ClockedCircuit):
@@ -30,16 +30,19 @@ class NCAP(ClockedCircuit):
 
     Args:
         n_joints: number of joints, head to tail.
-        period: of the oscillator, in control steps.
+        period: of the oscillator, in control steps of `dt_ref`.
         sharing: one weight per kind of synapse (fits every number of joints), or one per synapse.
         sign_constraints: clamp weights at use to the sign their synapse has in the animal.
         init: "constant" +1 and -1, or "uniform" in [0, 1] and [-1, 0]; without sign constraints +1 or
             -1 at random, or uniform in [-1, 1].
         proprioception: keep the synapses from stretch to B-neurons.
-        oscillator: keep the head oscillator.
+        oscillator: keep the head oscillator; without it the circuit has no clock, and neither counts steps nor
+            senses the time.
         controls: sense `right`, `left` and `speed` in [0, 1]; see `Navigator`.
         n_turn_joints: the joints, from the head, that turning acts on.
         observe_time: sense the time (control steps) instead of counting steps in the state.
+        dt: seconds of a control step.
+        dt_ref: seconds of the control step that `period` is in; the oscillator keeps its period in seconds.
         rng: where random initial weights come from.
 
     Attributes:
@@ -66,6 +69,8 @@ class NCAP(ClockedCircuit):
         controls: bool = False,
         n_turn_joints: int = 1,
         observe_time: bool = False,
+        dt: float | None = None,
+        dt_ref: float | None = None,
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -78,14 +83,15 @@ class NCAP(ClockedCircuit):
         self.n_motors = n_joints
         self.period, self.sharing, self.sign_constraints = period, sharing, sign_constraints
         self.proprioception, self.oscillator, self.controls = proprioception, oscillator, controls
-        self.n_turn_joints, self.observe_time = n_turn_joints, observe_time
+        self.n_turn_joints, self.observe_time = n_turn_joints, observe_time and oscillator
+        self.memory, self.step_length = "clock" if oscillator else "none", step_length(dt, dt_ref)
         senses = [("joint_pos", n_joints)]
-        if observe_time:
+        if self.observe_time:
             senses.append(("time", 1))
         if controls:
             senses += [("right", 1), ("left", 1), ("speed", 1)]
         self.senses = tuple(senses)
-        self.neurons = tuple(self._name_neurons())
+        self.neurons, self.groups = named_groups(self._name_neurons())
         per_synapse = {
             "prop": (2, n_joints - 1),
             "osc": (2, 1),
@@ -102,22 +108,27 @@ class NCAP(ClockedCircuit):
                 shape = () if sharing else per_synapse[kind]
                 setattr(self, kind, nn.Parameter(self._initial(shape, sign, init, rng)))
 
+    @classmethod
+    def facts(cls, options: Mapping[str, Any]) -> Facts:
+        """Return that it is bounded, with a clock if it has an oscillator."""
+        return Facts(is_bounded=True, memory="clock" if options["oscillator"] else "none")
+
     def drive(
-        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
+        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"], pins: Pins | None
     ) -> Float[Tensor, "batch motors"]:
         """Return dorsal minus ventral muscle of every joint, in units of the motor's range."""
-        *_, (dorsal, ventral) = self._propagate(sensors, time)
+        *_, (dorsal, ventral) = self._propagate(sensors, time, pins)
         return dorsal - ventral
 
     def forward_with_activity(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return every neuron's value, in [0, 1]."""
-        heard, controls, b_neurons, muscles = self._propagate(sensors, self.time(sensors, state))
+        heard, controls, b_neurons, muscles = self._propagate(sensors, self.time(sensors, state), pins)
         values = torch.cat((*heard[..., 1:], *heard[..., :1], *controls, *b_neurons, *muscles), 1)
         return muscles[0] - muscles[1], self.next(state), values
 
-    def wiring(self) -> Wiring:
+    def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return every synapse with its weight after the sign constraint."""
         joints = range(self.n_motors)
         synapses: list[Synapse] = []
@@ -127,8 +138,8 @@ class NCAP(ClockedCircuit):
             value = weight if self.sharing else weight[side, 0, index]
             synapses.append(Synapse(pre, post, float(value), kind if self.sharing else f"{kind}[{side},{index}]"))
 
-        for s, side in enumerate(_SIDES):
-            other = _SIDES[1 - s]
+        for s, side in enumerate(SIDES):
+            other = SIDES[1 - s]
             if self.oscillator:
                 connect("osc", s, 0, f"osc_{side}", f"B_{side}_0")
             for i in joints:
@@ -143,7 +154,7 @@ class NCAP(ClockedCircuit):
         return Wiring(self.neurons, tuple(synapses))
 
     def _propagate(
-        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
+        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"], pins: Pins | None
     ) -> tuple[
         Float[Tensor, "2 batch heard"],
         tuple[Float[Tensor, "batch 3"], ...],
@@ -155,28 +166,35 @@ class NCAP(ClockedCircuit):
         Sides come first, not batch: slices stay contiguous, 55 microseconds instead of 64 at batch 256.
         """
         joints = self.n_motors
-        # Half a step off zero, a time that came through single precision seconds stays in its step.
-        square = torch.sign(self.period // 2 - torch.remainder(time + 0.5, self.period))
-        heard = sides(torch.cat((square, sensors[:, :joints]), 1)).clamp(max=1.0)
-        if self.pins is not None:
-            clock, stretch = self.pinned_sides(heard[..., :1], 2 * joints), self.pinned_sides(heard[..., 1:], 0)
-            heard = torch.cat((clock, stretch), -1)
+        heard = sides(torch.cat((self._square(time), sensors[:, :joints]), 1)).clamp(max=1.0)
+        if pins is not None:
+            clock, stretch = heard.split((1, joints), -1)
+            heard = torch.cat((self.pinned_sides(clock, "osc", pins), self.pinned_sides(stretch, "q", pins)), -1)
         # The first B-neuron hears the clock, each other one the stretch of the joint before its own.
         drive = heard[..., :joints] * self._input_weights()
-        first = 2 * joints + 2
         controls: tuple[Tensor, ...] = ()
         if self.controls:
             right, left, speed = sensors[:, -3:].clamp(0.0, 1.0).unbind(1)
-            pinned = self.pinned(torch.stack((right, left, 1.0 - speed), 1), first)
-            first, controls = first + 3, (pinned,)
+            pinned = self.pinned(torch.stack((right, left, 1.0 - speed), 1), "controls", pins)
+            controls = (pinned,)
             turn = self._weight("turn") * pinned[:, :2].T[..., None]
             turn = turn.expand(-1, -1, self.n_turn_joints)
             turn = nn.functional.pad(turn, (0, joints - self.n_turn_joints))
             drive = drive + turn + self._weight("speed") * pinned[:, 2:]
-        b_neurons = self.pinned_sides(drive.clamp(0.0, 1.0), first)
+        b_neurons = self.pinned_sides(drive.clamp(0.0, 1.0), "B", pins)
         ipsi, contra = self._weight("ipsi"), self._weight("contra")
         muscles = torch.addcmul(ipsi * b_neurons, contra, b_neurons.flip(0)).clamp(0.0, 1.0)
-        return heard, controls, b_neurons, self.pinned_sides(muscles, first + 2 * joints)
+        return heard, controls, b_neurons, self.pinned_sides(muscles, "muscle", pins)
+
+    def _square(self, time: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        """Return the oscillator: 1 in the first half of its period, -1 in the second; 0 where it is ablated."""
+        if not self.oscillator:
+            return torch.zeros_like(time)
+        middle = self.middle(time)
+        if self.step_length != 1:
+            # The middle of the step of dt_ref that it falls in: between two steps the sign would be 0.
+            middle = middle.floor() + 0.5
+        return torch.sign(self.period // 2 - torch.remainder(middle, self.period))
 
     def _input_weights(self) -> Float[Tensor, "*side 1 joints"]:
         """Return the weight of the clock and of each stretch; zero where the synapse is ablated."""
@@ -210,17 +228,13 @@ class NCAP(ClockedCircuit):
         drawn = torch.rand(shape, generator=rng)
         return drawn * sign if self.sign_constraints else drawn * 2 - 1
 
-    def _name_neurons(self) -> list[Neuron]:
-        joints = range(self.n_motors)
-        place = [joint / max(self.n_motors - 1, 1) for joint in joints]
-        neurons = [Neuron(f"q_{side}_{i}", "sensor", place[i], side) for side in _SIDES for i in joints]
-        neurons += [Neuron(f"osc_{side}", "oscillator", 0.0, side) for side in _SIDES]
-        if self.controls:
-            neurons += [
-                Neuron("right", "inter", 0.0, "d"),
-                Neuron("left", "inter", 0.0, "v"),
-                Neuron("stop", "inter"),
-            ]
-        neurons += [Neuron(f"B_{side}_{i}", "motor", place[i], side) for side in _SIDES for i in joints]
-        neurons += [Neuron(f"muscle_{side}_{i}", "muscle", place[i], side) for side in _SIDES for i in joints]
-        return neurons
+    def _name_neurons(self) -> dict[str, list[Neuron]]:
+        """Return the neurons by group, in the order of `forward_with_activity`."""
+        controls = [Neuron("right", "inter", 0.0, "d"), Neuron("left", "inter", 0.0, "v"), Neuron("stop", "inter")]
+        return {
+            **along_body("q", "sensor", self.n_motors),
+            **{f"osc_{side}": [Neuron(f"osc_{side}", "oscillator", 0.0, side)] for side in SIDES},
+            **({"controls": controls} if self.controls else {}),
+            **along_body("B", "motor", self.n_motors),
+            **along_body("muscle", "muscle", self.n_motors),
+        }

@@ -17,11 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, Side, State, Synapse, Wiring
+from ..contract import Neuron, Pins, State, Synapse, Wiring, named_groups, step_length
 from ..recurrent import hold
-from .clocked import ClockedCircuit, sides
+from .clocked import SIDES, ClockedCircuit, along_body, sides
 
-_SIDES: tuple[Side, Side] = ("d", "v")
 _REACH = 3
 # Angular velocity in 10 rad/s and lateral velocity in 0.2 m/s are of order one on these bodies, so that
 # one step size suits every weight.
@@ -32,6 +31,7 @@ _START = {
     "tuned": {"osc": 2.5, "prop_1": 6.5, "own": -3.0, "rate": -3.0},
     "paper": {"osc": 1.5, "prop_1": 1.5},
 }
+_FELT = ("q", "rate", "drift", "spin")
 _WEIGHTS = ("osc", "prop_1", "prop_2", "prop_3", "own", "rate", "drift", "spin")
 
 
@@ -53,6 +53,9 @@ class NCAPPlus(ClockedCircuit):
         init: "tuned", hand-set reflexes that swim at once, or "paper", the synapses of NCAP alone.
         without: weights to hold at zero.
         observe_time: sense the time (control steps) instead of counting steps in the state.
+        dt: seconds of a control step.
+        dt_ref: seconds of the control step in which the period at tempo 0 is 60; the oscillator keeps its period in
+            seconds.
         rng: unused; nothing is drawn.
 
     Attributes:
@@ -74,6 +77,8 @@ class NCAPPlus(ClockedCircuit):
         init: Literal["tuned", "paper"] = "tuned",
         without: Sequence[str] = (),
         observe_time: bool = False,
+        dt: float | None = None,
+        dt_ref: float | None = None,
         rng: torch.Generator | None = None,  # noqa: ARG002
     ) -> None:
         super().__init__()
@@ -81,7 +86,7 @@ class NCAPPlus(ClockedCircuit):
             raise CircuitMismatch(f"init is {init!r}; give 'tuned' or 'paper'")
         if unknown := set(without) - set(_WEIGHTS):
             raise CircuitMismatch(f"ncap_plus has no weight {min(unknown)!r} to leave out; give {', '.join(_WEIGHTS)}")
-        self.n_motors, self.observe_time = n_joints, observe_time
+        self.n_motors, self.observe_time, self.step_length = n_joints, observe_time, step_length(dt, dt_ref)
         clock = (("time", 1),) if observe_time else ()
         self.senses = (("joint_pos", n_joints), *clock, ("body_velocities", 3 * (n_joints + 1)))
         for name in _WEIGHTS:
@@ -89,27 +94,34 @@ class NCAPPlus(ClockedCircuit):
             hold(self, name, torch.tensor(start), learned=name not in without)
         self.tempo, self.sharpness = nn.Parameter(torch.zeros(())), nn.Parameter(torch.ones(()))
         self.ipsi = nn.Parameter(torch.ones(()))
-        self.neurons = tuple(self._name_neurons())
+        self.neurons, self.groups = named_groups(
+            {
+                **{group: row for kind in _FELT for group, row in along_body(kind, "sensor", n_joints).items()},
+                **{f"osc_{side}": [Neuron(f"osc_{side}", "oscillator", 0.0, side)] for side in SIDES},
+                **along_body("B", "motor", n_joints),
+                **along_body("muscle", "muscle", n_joints),
+            }
+        )
 
     def drive(
-        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
+        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"], pins: Pins | None
     ) -> Float[Tensor, "batch motors"]:
         """Return dorsal minus ventral muscle of every joint, in units of the motor's range."""
-        *_, (dorsal, ventral) = self._propagate(sensors, time)
+        *_, (dorsal, ventral) = self._propagate(sensors, time, pins)
         return dorsal - ventral
 
     def forward_with_activity(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return every neuron's value, from 0 up and without a unit."""
-        felt, clock, b_neurons, muscles = self._propagate(sensors, self.time(sensors, state))
+        felt, clock, b_neurons, muscles = self._propagate(sensors, self.time(sensors, state), pins)
         values = torch.cat((*(side for pair in felt for side in pair), *clock, *b_neurons, *muscles), -1)
         return muscles[0] - muscles[1], self.next(state), values
 
-    def wiring(self) -> Wiring:
+    def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return every synapse; a sensor excites one side as much as it inhibits the other."""
         synapses: list[Synapse] = []
-        for s, side in enumerate(_SIDES):
+        for s, side in enumerate(SIDES):
             for joint in range(self.n_motors):
                 post = f"B_{side}_{joint}"
                 heard = [("osc", "osc_{}")] if joint == 0 else []
@@ -119,12 +131,12 @@ class NCAPPlus(ClockedCircuit):
                 for kind, pre in heard:
                     weight = float(getattr(self, kind).detach())
                     synapses.append(Synapse(pre.format(side), post, weight, kind))
-                    synapses.append(Synapse(pre.format(_SIDES[1 - s]), post, -weight, kind))
+                    synapses.append(Synapse(pre.format(SIDES[1 - s]), post, -weight, kind))
                 synapses.append(Synapse(post, f"muscle_{side}_{joint}", float(self.ipsi.detach()), "ipsi"))
         return Wiring(self.neurons, tuple(synapses))
 
     def _propagate(
-        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"]
+        self, sensors: Float[Tensor, "batch sensors"], time: Float[Tensor, "batch 1"], pins: Pins | None
     ) -> tuple[
         list[Float[Tensor, "2 batch joints"]],
         Float[Tensor, "2 batch 1"],
@@ -141,9 +153,9 @@ class NCAPPlus(ClockedCircuit):
             _PER_DRIFT * (behind[..., 0] + before[..., 0]) / 2,
             _PER_SPIN * (behind[..., 2] + before[..., 2]) / 2,
         )
-        felt = [self.pinned_sides(sides(values), 2 * joints * kind) for kind, values in enumerate(signed)]
-        phase = (time + 0.5) * (2 * math.pi / 60) * self.tempo.exp()
-        clock = self.pinned_sides(sides(torch.tanh(self.sharpness.exp() * torch.sin(phase))), 8 * joints)
+        felt = [self.pinned_sides(sides(values), kind, pins) for kind, values in zip(_FELT, signed, strict=True)]
+        phase = self.middle(time) * (2 * math.pi / 60) * self.tempo.exp()
+        clock = self.pinned_sides(sides(torch.tanh(self.sharpness.exp() * torch.sin(phase))), "osc", pins)
         # A sensor excites its own side as much as it inhibits the other.
         joint_pos, rate, drift, spin = (dorsal - ventral for dorsal, ventral in felt)
         total = self.own * joint_pos + self.rate * rate + self.drift * drift + self.spin * spin
@@ -151,19 +163,6 @@ class NCAPPlus(ClockedCircuit):
         for k in range(1, _REACH + 1):
             total = total + getattr(self, f"prop_{k}") * ahead[:, _REACH - k : _REACH - k + joints]
         total = total + nn.functional.pad(self.osc * (clock[0] - clock[1]), (0, joints - 1))
-        b_neurons = self.pinned_sides(torch.tanh(sides(total)), 8 * joints + 2)
-        muscles = self.pinned_sides((self.ipsi * b_neurons).clamp(0.0, 1.0), 10 * joints + 2)
+        b_neurons = self.pinned_sides(torch.tanh(sides(total)), "B", pins)
+        muscles = self.pinned_sides((self.ipsi * b_neurons).clamp(0.0, 1.0), "muscle", pins)
         return felt, clock, b_neurons, muscles
-
-    def _name_neurons(self) -> list[Neuron]:
-        joints = range(self.n_motors)
-        place = [joint / max(self.n_motors - 1, 1) for joint in joints]
-        neurons = [
-            Neuron(f"{kind}_{side}_{i}", "sensor", place[i], side)
-            for kind in ("q", "rate", "drift", "spin")
-            for side in _SIDES
-            for i in joints
-        ]
-        neurons += [Neuron(f"osc_{side}", "oscillator", 0.0, side) for side in _SIDES]
-        neurons += [Neuron(f"B_{side}_{i}", "motor", place[i], side) for side in _SIDES for i in joints]
-        return neurons + [Neuron(f"muscle_{side}_{i}", "muscle", place[i], side) for side in _SIDES for i in joints]

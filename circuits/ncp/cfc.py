@@ -10,8 +10,10 @@ from jaxtyping import Float
 from ncps.torch import WiredCfCCell
 from torch import Tensor
 
-from ..contract import State, Wiring
+from ..contract import Pins, State, Wiring
 from .shared import NCPCircuit, as_buffer, drawing_from
+
+_LAYERS = ("inter_neurons", "command_neurons", "motor_neurons")
 
 
 class CfC(NCPCircuit):
@@ -24,6 +26,8 @@ class CfC(NCPCircuit):
 
     Args:
         senses, n_motors, units, sparsity, rng: as in `LTC`.
+        dt: seconds of a control step.
+        dt_ref: seconds of the control step that is the library's unit of time; the gates' time is dt / dt_ref.
     """
 
     def __init__(
@@ -33,10 +37,12 @@ class CfC(NCPCircuit):
         *,
         units: int = 32,
         sparsity: float = 0.5,
+        dt: float | None = None,
+        dt_ref: float | None = None,
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self._wire(senses, n_motors, units, sparsity, rng)
+        self._wire(senses, n_motors, units, sparsity, dt, dt_ref, rng)
         with drawing_from(rng):
             self.cell = WiredCfCCell(None, self._wiring)
         for layer in self._layers():
@@ -45,26 +51,19 @@ class CfC(NCPCircuit):
         self._name([number for layer in layers for number in self._wiring.get_neurons_of_layer(layer)])
 
     def step_features(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        """Run one control step; its duration is the library's unit of time."""
-        heard, values, first = sensors, [], self.n_sensors
+        """Run one control step, with neurons pinned layer by layer."""
+        heard, values = sensors, []
         layers = self._layers()
         held = state["h"].split([layer.hidden_size for layer in layers], -1)
-        for layer, before in zip(layers, held, strict=True):
-            heard = self.pinned(layer(heard, before, 1.0)[0], first)
-            first += heard.shape[-1]
+        for layer, before, group in zip(layers, held, _LAYERS, strict=True):
+            heard = self.pinned(layer(heard, before, self.step_length)[0], group, pins)
             values.append(heard)
         h = torch.cat(values, -1)
         return h, {"h": h}
 
-    def pinned_step(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
-    ) -> tuple[Float[Tensor, "batch units"], State]:
-        """Run one control step with sensors as they are after `pins`; neurons are pinned layer by layer."""
-        return self.step_features(self.pinned(sensors, 0), state)
-
-    def wiring(self) -> Wiring:
+    def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return the weights of each neuron's first branch (`ff1`), where the mask lets them through."""
         into = self.start.new_zeros(self.n_features, self.n_sensors)
         between = self.start.new_zeros(self.n_features, self.n_features)

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from ncps.torch import LTCCell
 from torch import Tensor, nn
 
-from ..contract import State, Wiring
+from ..contract import Pins, State, Wiring
 from .shared import NCPCircuit, as_buffer, drawing_from
+
+_PARTS = 6  # implicit steps of a control step
+_EPSILON = 1e-8  # against division by 0
 
 
 class LTC(NCPCircuit):
-    """Liquid time-constant network (Hasani et al., AAAI 2021), through `ncps.torch.LTCCell`.
+    """Liquid time-constant network (Hasani et al., AAAI 2021), with the weights of `ncps.torch.LTCCell`.
 
-    A control step is 6 implicit steps over every synapse, which makes it about 20 times as slow as a
-    GRU: keep it small and batch it well. The state `h` holds the membrane potentials. Reversal
-    potentials, and so the signs of synapses, are learned.
+    With membrane potential v, capacitance c and leak g of each neuron, and conductance w and reversal
+    potential E of each synapse, from sensors and from neurons, a control step is 6 implicit steps of h = 1/6:
+
+        v' = (c / h v + g v_leak + sum w s(v_pre) E) / (c / h + g + sum w s(v_pre)), s(v) = sigmoid(sigma (v - mu))
+
+    That makes it about 20 times as slow as a GRU: keep it small and batch it well. The state `h` holds the
+    membrane potentials. Reversal potentials, and so the signs of synapses, are learned.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands, one motor neuron each.
         units: inter, command and motor neurons together.
         sparsity: of AutoNCP's wiring, from 0.1 (dense) to 0.9.
+        dt: seconds of a control step.
+        dt_ref: seconds of the control step that time constants belong to; h is dt / dt_ref / 6.
         rng: where wiring and initial weights come from.
 
     Source: Lechner et al., Nature Machine Intelligence 2020, for the wiring.
     """
+
+    cell: Any  # the library gives its weights no type
 
     def __init__(
         self,
@@ -38,36 +49,46 @@ class LTC(NCPCircuit):
         *,
         units: int = 32,
         sparsity: float = 0.5,
+        dt: float | None = None,
+        dt_ref: float | None = None,
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self._wire(senses, n_motors, units, sparsity, rng)
+        self._wire(senses, n_motors, units, sparsity, dt, dt_ref, rng)
         with drawing_from(rng):
             # Softplus keeps conductances positive by construction; the library's other way is to clip
             # them after every optimiser step, which an evolution strategy's members would miss.
-            self.cell = _LTCCell(self._wiring, output_mapping=None, implicit_param_constraints=True)
+            self.cell = LTCCell(self._wiring, output_mapping=None, implicit_param_constraints=True)
         for mask in ("sparsity_mask", "sensory_sparsity_mask"):
             as_buffer(self.cell, mask)
         # The library's motor neurons are its first.
         self._name(list(range(units)))
 
     def step_features(
-        self, sensors: Float[Tensor, "batch sensors"], state: State
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        """Run one control step; its duration is the library's unit of time."""
-        if self.pins is None:
-            _, h = self.cell(sensors, state["h"])
-            return h, {"h": h}
-        # What is silenced or clamped stays so in the cell's internal steps, which are then run one by one.
-        h, parts, pins = state["h"], self.cell._ode_unfolds, self.pins
-        units = slice(self.n_sensors, self.n_sensors + self.n_features)
-        self.cell._ode_unfolds = 1
-        for _ in range(parts):
-            _, h = self.cell(sensors, torch.where(pins.scale[..., units] == 0, pins.shift[..., units], h), 1 / parts)
-        self.cell._ode_unfolds = parts
+        """Run one control step; what is silenced or clamped stays so in its implicit steps."""
+        # By name from the cell, not through its own step, which keeps references past which `functional_call` goes.
+        cell, h = self.cell, state["h"]
+        sensed = sensors * cell.input_w + cell.input_b
+        conductance = nn.functional.softplus(cell.sensory_w) * _open(sensed, cell.sensory_mu, cell.sensory_sigma)
+        conductance = conductance * cell.sensory_sparsity_mask
+        from_sensors = (conductance * cell.sensory_erev).sum(1), conductance.sum(1)
+        capacitance = nn.functional.softplus(cell.cm) / (self.step_length / _PARTS)
+        weight = nn.functional.softplus(cell.w)
+        for _ in range(_PARTS):
+            if pins is not None:
+                units = self.groups["units"]
+                h = torch.where(pins.scale[..., units] == 0, pins.shift[..., units], h)
+            conductance = weight * _open(h, cell.mu, cell.sigma) * cell.sparsity_mask
+            driven = (conductance * cell.erev).sum(1) + from_sensors[0]
+            total = conductance.sum(1) + from_sensors[1]
+            leak = nn.functional.softplus(cell.gleak)  # here, so that gradients add up in the library's order
+            h = (capacitance * h + leak * cell.vleak + driven) / (capacitance + leak + total + _EPSILON)
+        h = self.pinned(h, "units", pins)
         return h, {"h": h}
 
-    def wiring(self) -> Wiring:
+    def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return each synapse with its conductance, signed by its reversal potential."""
         cell = self.cell
         into = nn.functional.softplus(cell.sensory_w) * cell.sensory_erev.sign() * cell.sensory_sparsity_mask
@@ -75,29 +96,8 @@ class LTC(NCPCircuit):
         return self._graph(into.t(), between.t())
 
 
-class _LTCCell(LTCCell):
-    """The library's cell, reading its parameters where `functional_call` puts them.
-
-    The library keeps references to them in a dict, past which replaced parameters would not be seen.
-    """
-
-    @property
-    def _params(self) -> _Attributes:
-        return _Attributes(self)
-
-    @_params.setter
-    def _params(self, _: Any) -> None:
-        """Take no dict: `add_weight` has registered each parameter already."""
-
-
-class _Attributes:
-    """A module's parameters and buffers, looked up by name at each use."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
-
-    def __getitem__(self, name: str) -> Tensor:
-        return cast(Tensor, getattr(self._module, name))
-
-    def __setitem__(self, name: str, value: Tensor) -> None:
-        """Leave it where it is registered."""
+def _open(
+    v: Float[Tensor, "batch pre"], mu: Float[Tensor, "pre post"], sigma: Float[Tensor, "pre post"]
+) -> Float[Tensor, "batch pre post"]:
+    """Return how open each synapse is, from 0 to 1."""
+    return torch.sigmoid(sigma * (v[..., None] - mu))

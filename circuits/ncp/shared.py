@@ -6,6 +6,8 @@ Lechner et al., Nature Machine Intelligence 2020.
 from __future__ import annotations
 
 import contextlib
+import itertools
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import cast
 
@@ -15,15 +17,19 @@ from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, Role, State, Synapse, Wiring
+from ..contract import Neuron, Pins, Role, State, Synapse, Wiring, step_length
 from ..recurrent import RecurrentCircuit, synapses
 
 
 class NCPCircuit(RecurrentCircuit):
-    """What both circuits share: AutoNCP's sensory, inter, command and motor neurons, and one state `h`."""
+    """What both circuits share: AutoNCP's sensory, inter, command and motor neurons, and one state `h`.
 
+    The group `units` is made of `inter_neurons`, `command_neurons` and `motor_neurons`, groups too.
+    """
+
+    memory = "recurrent"
+    step_length: float  # of a control step, in those of dt_ref
     _wiring: AutoNCP
-    _motors: slice  # the motor neurons' places in the state
     order: list[int]  # the wiring's number of each neuron of the state
 
     def _wire(
@@ -32,6 +38,8 @@ class NCPCircuit(RecurrentCircuit):
         n_motors: int,
         units: int,
         sparsity: float,
+        dt: float | None,
+        dt_ref: float | None,
         rng: torch.Generator | None,
     ) -> None:
         """Draw the wiring and name the neurons; call after nn.Module's __init__."""
@@ -40,6 +48,7 @@ class NCPCircuit(RecurrentCircuit):
         if not 0.1 <= sparsity <= 0.9:
             raise CircuitMismatch(f"sparsity is {sparsity}; give 0.1 (dense) to 0.9")
         self.senses, self.n_motors, self.n_features = tuple(senses.items()), n_motors, units
+        self.step_length = step_length(dt, dt_ref)
         self._wiring = AutoNCP(units, n_motors, sparsity, seed=_seed(rng))
         self._wiring.build(self.n_sensors)
 
@@ -58,6 +67,10 @@ class NCPCircuit(RecurrentCircuit):
         # What reaches the body is a motor neuron's value, scaled: a neuron of its own in a diagram.
         named += [Neuron(f"output_{i}", "motor", i / max(self.n_motors - 1, 1)) for i in range(self.n_motors)]
         self.neurons = tuple(named)
+        kinds = [self._wiring.get_type_of_neuron(number) for number in order]
+        places = itertools.groupby(range(len(order)), kinds.__getitem__)
+        parts = {f"{kind}_neurons": [self.n_sensors + place for place in row] for kind, row in places}
+        self.groups = {**self.groups, **{name: slice(row[0], row[-1] + 1) for name, row in parts.items()}}
         self.readout = _MotorNeurons(order.index(0), self.n_motors)
         self.start = nn.Parameter(torch.zeros(self.n_features))
 
@@ -65,13 +78,24 @@ class NCPCircuit(RecurrentCircuit):
         """Return the state that an episode starts with, [batch, units]."""
         return {"h": self.start.expand(batch_size, -1)}
 
+    def pinned_step(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins
+    ) -> tuple[Float[Tensor, "batch units"], State]:
+        """Run one control step with sensors as they are after `pins`; neurons are pinned inside the step."""
+        return self.step_features(self.pinned(sensors, "sensors", pins), state, pins)
+
+    @abstractmethod
+    def step_features(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
+    ) -> tuple[Float[Tensor, "batch units"], State]:
+        """Run one control step up to the units, with them as they are after `pins`."""
+
     def _graph(self, into: Float[Tensor, "units sensors"], between: Float[Tensor, "units units"]) -> Wiring:
         names = [neuron.name for neuron in self.neurons]
-        sensors, outputs = names[: self.n_sensors], names[-self.n_motors :]
-        units = names[self.n_sensors : -self.n_motors]
-        readout = cast(_MotorNeurons, self.readout)
-        driving = units[readout.first : readout.first + self.n_motors]
-        scaled = zip(driving, outputs, readout.weight.tolist(), strict=True)
+        sensors, units, driving, outputs = (
+            names[self.groups[group]] for group in ("sensors", "units", "motor_neurons", "motors")
+        )
+        scaled = zip(driving, outputs, self.readout.get_parameter("weight").tolist(), strict=True)
         return Wiring(
             self.neurons,
             (

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...agents import Agent
-from ...circuits import Circuit, Pins
+from ...circuits import Circuit, Pins, check_pins
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import InvalidRecording
 from .contract import ProbeResult, Subject, living
@@ -142,6 +142,7 @@ def circuit_layers(agent: Agent, observations: Float[np.ndarray, "E T O"], delay
 
     Raises:
         InvalidRecording: neurons hear one another in a circle, and the state is not the neurons themselves.
+        CircuitMismatch: the neurons hear one another in no circle, and cannot be reached.
     """
     circuit = agent.circuit.double()
     sensors = agent.sense(observations).double()
@@ -149,6 +150,7 @@ def circuit_layers(agent: Agent, observations: Float[np.ndarray, "E T O"], delay
     steps = np.linspace(sensors.shape[1] // 3, sensors.shape[1] - 1, _SAMPLES).astype(int)
     episodes = np.arange(_SAMPLES) % len(sensors)
     if nx.is_directed_acyclic_graph(graph) and not circuit.is_recurrent:
+        check_pins(circuit)
         return _feedforward(circuit, sensors, episodes, steps, graph)
     if list(circuit.initial_state(1)) != ["h"]:
         raise InvalidRecording(
@@ -205,24 +207,22 @@ def _slopes(
     for nudge in (_NUDGE, -_NUDGE):
         held = activity.clone()
         held[:, column[pre]] += nudge
-        circuit.pins = Pins(free.expand_as(held), held * (1 - free))
-        try:
-            results.append(_activity_at(circuit, sensors, episodes, steps))
-        finally:
-            circuit.pins = None
+        pins = Pins(free.expand_as(held), held * (1 - free))
+        results.append(_activity_at(circuit, sensors, episodes, steps, pins))
     slope = (results[0] - results[1]) / (2 * _NUDGE)
     return [slope[:, column[post]].numpy() for post in posts]
 
 
 def _activity_at(
-    circuit: Circuit, sensors: Float[Tensor, "E T sensors"], episodes: np.ndarray, steps: np.ndarray
-) -> Float[Tensor, "samples neurons"]:
+    circuit: Circuit, sensors: Float[Tensor, "E T sensors"], episodes: np.ndarray, steps: np.ndarray,
+    pins: Pins | None = None,
+) -> Float[Tensor, "samples neurons"]:  # fmt: skip
     """Return every neuron's value at chosen moments of a circuit whose state is no more than a clock."""
     state = circuit.initial_state(len(steps))
     if state:
         state = {name: value + torch.as_tensor(steps).reshape(-1, *[1] * (value.ndim - 1)).to(value.dtype)
                  for name, value in state.items()}  # fmt: skip
-    return circuit.forward_with_activity(sensors[episodes, steps], state)[2]
+    return circuit.forward_with_activity(sensors[episodes, steps], state, *([] if pins is None else [pins]))[2]
 
 
 def _unrolled(

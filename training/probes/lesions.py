@@ -7,9 +7,8 @@ import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from ...circuits import Pins
+from ...circuits import Pins, check_pins
 from ...drawing.figures import COLOURS, open_axes
-from ...errors import CircuitMismatch
 from ...intervals import bootstrap_mean
 from ..rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from .contract import ProbeResult, Subject
@@ -56,17 +55,15 @@ def silenced_returns(subject: Subject) -> Float[np.ndarray, "neurons+1 episodes"
     run = subject.run
     agent = run.agent()
     circuit = agent.circuit
-    if not circuit.can_be_pinned:
-        raise CircuitMismatch(f"the neurons of {type(circuit).__name__} cannot be reached, so none can be silenced")
+    check_pins(circuit)
     n = len(circuit.neurons)
     scale = torch.cat((1 - torch.eye(n), torch.ones(1, n))).repeat(_EPISODES, 1)
-    circuit.pins = Pins(scale, torch.zeros_like(scale))
+    seeds = np.repeat(EVALUATION_SEED + np.arange(_EPISODES), n + 1).tolist()
     env = run.resolved.make_envs((n + 1) * _EPISODES, randomize={})
     try:
-        returns = evaluate_agent(agent, env, np.repeat(EVALUATION_SEED + np.arange(_EPISODES), n + 1).tolist()).returns
+        returns = evaluate_agent(agent, env, seeds, Pins(scale, torch.zeros_like(scale))).returns
     finally:
         env.close()
-        circuit.pins = None
     return returns.reshape(_EPISODES, n + 1).T
 
 

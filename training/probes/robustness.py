@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...agents import Agent
-from ...circuits import Circuit, Pins
+from ...circuits import Circuit, Pins, takes_pins
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import InvalidRecording
 from ...intervals import bootstrap_mean
@@ -63,7 +63,7 @@ def robustness(subject: Subject) -> ProbeResult:
             numbers |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
     arrays = {f"{kind.replace(' ', '_')}_returns": returns for kind, returns in curves.items()}
     arrays["strength"] = np.array(STRENGTHS)
-    if agent.circuit.can_be_pinned:
+    if takes_pins(agent.circuit):
         fastest, slowest = _by_timescale(subject, agent)
         without = _ablations(subject, agent, [*fastest, *slowest])
         groups = {"fastest": without[: len(fastest)], "slowest": without[len(fastest) :]}
@@ -133,14 +133,13 @@ def _ablations(subject: Subject, agent: Agent, names: Sequence[str]) -> Float[np
     column = {neuron.name: index for index, neuron in enumerate(agent.circuit.neurons)}
     scale = torch.ones(len(names), len(column))
     scale[range(len(names)), [column[name] for name in names]] = 0
-    agent.circuit.pins = Pins(scale.repeat(_EPISODES, 1), torch.zeros(len(names) * _EPISODES, len(column)))
+    pins = Pins(scale.repeat(_EPISODES, 1), torch.zeros(len(names) * _EPISODES, len(column)))
     env = subject.run.resolved.make_envs(len(names) * _EPISODES, randomize={})
     try:
         seeds = np.repeat(EVALUATION_SEED + np.arange(_EPISODES), len(names)).tolist()
-        returns = evaluate_agent(agent, env, seeds).returns
+        returns = evaluate_agent(agent, env, seeds, pins).returns
     finally:
         env.close()
-        agent.circuit.pins = None
     return np.asarray(returns.reshape(_EPISODES, len(names)).mean(0))
 
 

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 from torch import Tensor
 
-from ...circuits import Circuit, Pins, State
+from ...circuits import Circuit, Pins, State, check_pins
 from ...drawing.figures import COLOURS, open_axes
-from ...errors import CircuitMismatch, InvalidRecording
+from ...errors import InvalidRecording
 from .contract import ProbeResult, Subject
 from .tools.sequences import hidden_columns, sensor_sequences
 
@@ -141,8 +141,7 @@ def find_kicks(circuit: Circuit, sensors: Float[Tensor, "time batch sensors"], c
         CircuitMismatch: the circuit's neurons cannot be reached.
         InvalidRecording: the output hardly changes, or every unit is constant.
     """
-    if not circuit.can_be_pinned:
-        raise CircuitMismatch(f"the neurons of {type(circuit).__name__} cannot be reached, so none can be silenced")
+    check_pins(circuit)
     activity, motors, states = _run(circuit, sensors)
     hidden = hidden_columns(circuit)
     spread = activity.std((0, 1))
@@ -194,11 +193,12 @@ def pinned_rates(
     each = torch.arange(n)
     scale[1 + each, kicks.columns] = 0.0
     shift[1 + n + each, kicks.columns] = _DRIVE * torch.as_tensor(kicks.spread, dtype=shift.dtype)
-    circuit.pins = Pins(scale.repeat_interleave(batch, 0), shift.repeat_interleave(batch, 0))
-    try:
-        _, motors, _ = _run(circuit, sensors.repeat(1, 1 + 2 * n, 1), keep=False)
-    finally:
-        circuit.pins = None
+    pins = Pins(scale.repeat_interleave(batch, 0), shift.repeat_interleave(batch, 0))
+    state, rows = circuit.initial_state((1 + 2 * n) * batch), []
+    for sensed in sensors.repeat(1, 1 + 2 * n, 1):
+        motor, state = circuit(sensed, state, pins)
+        rows.append(motor)
+    motors = torch.stack(rows)
     codes = code(motors)
     changed = (codes[1:] != codes[:-1]).any(-1).double().mean(0)
     return changed.reshape(1 + 2 * n, batch).mean(1).numpy()
@@ -206,20 +206,17 @@ def pinned_rates(
 
 @torch.no_grad()
 def _run(
-    circuit: Circuit, sensors: Float[Tensor, "time batch sensors"], keep: bool = True
+    circuit: Circuit, sensors: Float[Tensor, "time batch sensors"]
 ) -> tuple[Float[np.ndarray, "time batch neurons"], Float[Tensor, "time batch motors"], list[State]]:
     """Return the neurons, the motors, and the states before every step."""
     state = circuit.initial_state(sensors.shape[1])
     rows, motors, states = [], [], []
     for sensed in sensors:
-        if keep:
-            states.append(state)
-            motor, state, activity = circuit.forward_with_activity(sensed, state)
-            rows.append(activity)
-        else:
-            motor, state = circuit(sensed, state)
+        states.append(state)
+        motor, state, activity = circuit.forward_with_activity(sensed, state)
+        rows.append(activity)
         motors.append(motor)
-    return (torch.stack(rows).double().numpy() if keep else np.empty((0, 0, 0))), torch.stack(motors), states
+    return torch.stack(rows).double().numpy(), torch.stack(motors), states
 
 
 def _slopes(
@@ -237,12 +234,9 @@ def _slopes(
         key: torch.stack([states[step - _LEAD][key][b] for step, b in zip(when, row, strict=True)]) for key in states[0]
     }
     shift = torch.zeros(len(when), len(circuit.neurons), requires_grad=True)
-    try:
-        circuit.pins = Pins(torch.ones_like(shift), shift)
-        for lag in range(_LEAD, -1, -1):
-            motors, state = circuit(sensors[when - lag, row], state)
-    finally:
-        circuit.pins = None
+    pins = Pins(torch.ones_like(shift), shift)
+    for lag in range(_LEAD, -1, -1):
+        motors, state = circuit(sensors[when - lag, row], state, pins)
     gap = (motors * change[sample]).sum()
     (slope,) = torch.autograd.grad(gap, shift, allow_unused=True, materialize_grads=True)
     return slope.abs().double().numpy(), sample

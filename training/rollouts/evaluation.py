@@ -13,6 +13,7 @@ from jaxtyping import Float, Shaped
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ...agents import Agent, Rollout
+from ...circuits import Pins
 from ...envs import Body, EnvBatch
 from ...errors import CircuitMismatch, InvalidRun
 from ...files import write_json
@@ -22,7 +23,7 @@ from ...threads import one_thread
 from ..runs.evaluation_file import read_evaluation
 from ..runs.resolve import Resolved
 from ..runs.run import Run, hint_unfinished
-from .interventions import Intervention, intervene
+from .interventions import Intervention, pinning
 
 # Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.
 EVALUATION_SEED = 1_000_003
@@ -99,19 +100,29 @@ def evaluate_agent(
     agent: Predictor,
     envs: EnvBatch,
     seed: int | Sequence[int] = EVALUATION_SEED,
-    interventions: Sequence[Intervention] = (),
+    interventions: Sequence[Intervention] | Pins = (),
     progress: bool = False,
 ) -> Evaluation:
     """Run one episode in every environment; episode i starts from seed + i, or from the seed given for it.
+
+    Args:
+        agent: who acts.
+        env: one environment for each episode.
+        seed: of the first episode, or of each.
+        interventions: what is done to its neurons; pins may differ among environments.
+        progress: show how far it is.
 
     Raises:
         UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
     """
 
+    pins_at = pinning(agent, interventions)
+
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:
-        if interventions:
-            intervene(agent, interventions, rollout.elapsed)
-        return *agent.predict(observation, state, episode_start, deterministic=True), None
+        pins = pins_at(rollout.elapsed)
+        # Agents that SB3 saved know of no pins.
+        pinned: dict[str, Any] = {} if pins is None else {"pins": pins}
+        return *agent.predict(observation, state, episode_start, deterministic=True, **pinned), None
 
     rollout = Rollout(envs, act)
     ends: dict[str, Float[np.ndarray, " envs"]] = {}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
 
-from ...circuits import Circuit, Pins
+from ...circuits import Circuit, Pins, check_pins, device_of
 from ...errors import CircuitMismatch, InvalidRun, UnknownName
 
 Kind = Literal["silence", "clamp", "drive"]
@@ -62,19 +62,37 @@ class Intervention:
 _EXAMPLE: dict[str, str] = {"silence": "B_d_2", "clamp": "osc_v=1.0:100:200", "drive": "B_d_0=0.5:100:200"}
 
 
-def intervene(agent: Any, interventions: Sequence[Intervention], step: int) -> None:
-    """Do to an agent's circuit what is due at a control step of the episode; call it at every step.
+def pinning(agent: Any, interventions: Sequence[Intervention] | Pins) -> Callable[[int], Pins | None]:
+    """Return what is done to an agent's circuit at each control step of an episode, counted from 0.
+
+    Args:
+        agent: whose `circuit` it is.
+        interventions: by name and window, the same in every environment; or pins, the same in every step.
 
     Raises:
         UnknownName: the circuit has no such neuron.
         CircuitMismatch: the agent has no circuit, or one whose neurons cannot be reached.
     """
+    if isinstance(interventions, Pins):
+        check([], circuit_of(agent))
+        return lambda _: interventions
+    if not interventions:
+        return lambda _: None
+    circuit = circuit_of(agent)
+    check(interventions, circuit)
+    return lambda step: pins_at(interventions, circuit, step)
+
+
+def circuit_of(agent: Any) -> Circuit:
+    """Return an agent's circuit.
+
+    Raises:
+        CircuitMismatch: it has none.
+    """
     circuit = getattr(agent, "circuit", None)
     if not isinstance(circuit, Circuit):
         raise CircuitMismatch(f"{type(agent).__name__} has no circuit of named neurons to intervene in")
-    if step == 0:
-        check(interventions, circuit)
-    circuit.pins = pins_at(interventions, circuit, step)
+    return circuit
 
 
 def check(interventions: Sequence[Intervention], circuit: Circuit) -> None:
@@ -88,19 +106,18 @@ def check(interventions: Sequence[Intervention], circuit: Circuit) -> None:
     for each in interventions:
         if each.neuron not in names:
             raise UnknownName("neuron", each.neuron, names)
-    if interventions and not circuit.can_be_pinned:
-        raise CircuitMismatch(
-            f"the neurons of {type(circuit).__name__} cannot be reached; "
-            "hand their values to `self.pinned` where they are computed and set `can_be_pinned = True`"
-        )
+    check_pins(circuit)
 
 
 def pins_at(interventions: Sequence[Intervention], circuit: Circuit, step: int) -> Pins | None:
     """Return what is done to a circuit's neurons at a control step of the episode; None for nothing."""
+    active = [each for each in interventions if each.start <= step and (each.stop is None or step < each.stop)]
+    if not active:
+        return None
     column = {neuron.name: index for index, neuron in enumerate(circuit.neurons)}
     scale, shift = torch.ones(len(column)), torch.zeros(len(column))
-    active = [each for each in interventions if each.start <= step and (each.stop is None or step < each.stop)]
     for each in active:
         scale[column[each.neuron]] = 1.0 if each.kind == "drive" else 0.0
         shift[column[each.neuron]] = each.value
-    return Pins(scale, shift) if active else None
+    device = device_of(circuit)
+    return Pins(scale.to(device), shift.to(device))

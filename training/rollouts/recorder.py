@@ -16,7 +16,7 @@ from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.run import Run
 from .evaluation import EVALUATION_SEED, make_model_envs, seeds_of
-from .interventions import Intervention, intervene
+from .interventions import Intervention, pinning
 from .recording import Recording
 from .watched import WatchedModel
 
@@ -71,10 +71,12 @@ def record_agent(
         UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
     """
 
+    pins_at = pinning(agent, interventions)
+
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, Any]:
-        if interventions:
-            intervene(agent, interventions, rollout.elapsed)
-        return agent.predict_with_activity(observation, state, episode_start)
+        pins = pins_at(rollout.elapsed)
+        pinned: dict[str, Any] = {} if pins is None else {"pins": pins}
+        return agent.predict_with_activity(observation, state, episode_start, **pinned)
 
     rollout, physics, steps = Rollout(envs, act), envs.physics, envs.episode_steps
     kept: dict[str, Float[np.ndarray, "time envs *rest"]] = {}
@@ -102,7 +104,7 @@ def record_agent(
                 step,
                 ids,
                 actions=rollout.actions,
-                activity=rollout.extra.numpy(),
+                activity=rollout.extra.cpu().numpy(),
                 rewards=stepped.reward,
                 torque=physics.read("motor_torque"),
             )

@@ -12,6 +12,7 @@ from ...agents.algorithms.registry import algorithm_named
 from ...circuits import CIRCUITS, circuit_facts
 from ...envs import Body, make_arena, make_body
 from ...envs.env_batch import EnvBatch, make_layout, make_setting
+from ...envs.setting import Setting
 from ...envs.tasks.registry import option_defaults
 from ...errors import InvalidRun, NervecordError
 from .config import RunConfig
@@ -40,8 +41,13 @@ class Resolved:
 
     @property
     def senses(self) -> list[str]:
-        """What is observed, by name and in order."""
-        return list(self.agent.layout.sizes)
+        """What is observed, by name and in order; the noise that the circuit wants comes after it."""
+        return [name for name in self.agent.layout.sizes if name != "noise"]
+
+    @property
+    def noise(self) -> int:
+        """The number of noise values that the circuit wants at each control step."""
+        return self.agent.layout.sizes.get("noise", 0)
 
     def on(self, body: str | Body | None) -> Resolved:
         """Return the same with another body: the same senses, and a circuit as it is trained; None changes nothing.
@@ -53,7 +59,7 @@ class Resolved:
         if body is None:
             return self
         config = dataclasses.replace(self.config, body=make_body(body), bodies=())
-        layout = make_layout(_setting(config), self.senses)
+        layout = make_layout(_setting(config, self.noise), self.senses)
         agent = dataclasses.replace(self.agent, layout=layout, n_motors=make_body(body).n_joints)
         return Resolved(config, agent)
 
@@ -75,6 +81,7 @@ class Resolved:
             physics=config.physics,
             randomize=config.randomize if randomize is None else randomize,
             episode_steps=config.episode_steps,
+            noise=self.noise,
             **{**config.task_options, "senses": self.senses},
         )
 
@@ -119,15 +126,18 @@ def resolve(config: RunConfig) -> Resolved:
     n_motors = setting.body.n_joints
     facts = circuit_facts(config.circuit, layout.sizes, n_motors, config.circuit_options)
     options = algorithm.resolve(config.algorithm, facts, config.algorithm_options)
-    if facts.memory == "clock" and not algorithm.trains_memory:
-        # Who learns from single steps cannot count; the time is there to be read.
-        layout = make_layout(setting, list(layout.sizes), observe_time=True)
+    # Who learns from single steps cannot count; the time is there to be read.
+    reads_time = facts.memory == "clock" and not algorithm.trains_memory
+    senses = list(layout.sizes)
+    if reads_time or facts.noise:
+        layout = make_layout(_setting(config, facts.noise), senses, observe_time=reads_time)
+        senses = [name for name in layout.sizes if name != "noise"]
     circuit_options = {**_circuit_defaults(config.circuit), **config.circuit_options}
     complete = dataclasses.replace(
         config,
         arena=make_arena(config.arena),
         episode_steps=setting.episode_steps,
-        task_options={**task_options, "senses": list(layout.sizes)},
+        task_options={**task_options, "senses": senses},
         circuit_options=circuit_options,
         algorithm_options=options,
     )
@@ -152,8 +162,8 @@ def trainable(algorithm: str) -> list[str]:
     return names
 
 
-def _setting(config: RunConfig) -> Any:
-    return make_setting(config.task, config.bodies or config.body, config.arena, config.episode_steps)
+def _setting(config: RunConfig, noise: int = 0) -> Setting:
+    return make_setting(config.task, config.bodies or config.body, config.arena, config.episode_steps, noise)
 
 
 def _circuit_defaults(name: str) -> dict[str, Any]:
