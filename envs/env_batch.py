@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,16 +19,16 @@ from ..errors import InvalidAction, InvalidBody, InvalidTask, UnknownName
 from .arenas import Arena, make_arena
 from .bodies import Body, make_body
 from .bodies.body import joint_limit
-from .physics.lane_physics import LanePhysics
-from .physics.mujoco_batch import MujocoBatch
-from .physics.physics import PARAMETERS, Physics
+from .choice import PHYSICS, choose_physics
+from .faces import face_of, shown
+from .physics.physics import PARAMETERS
 from .senses import SENSES, Layout
 from .setting import Setting
 from .tasks.registry import make_task, task_class
 
 Ids = Int[np.ndarray, " some"]
 Range = tuple[float, float] | tuple[float, float, Literal["log"]]
-PHYSICS: dict[str, Callable[..., Physics]] = {"mujoco": MujocoBatch, "lanes": LanePhysics}
+_log = logging.getLogger(__name__)
 
 
 class Step(NamedTuple):
@@ -58,8 +59,9 @@ class EnvBatch:
         n_envs: number of environments.
         body: a name or a `Body`; or several, of one number of links, which the environments have in turn.
         arena: what is around the bodies: a name, an `Arena`, or None for open space in the bodies' own medium.
-        physics: what steps the bodies: "mujoco", the reference, or "lanes", many times as fast for planar chains that
-            touch nothing; compiled by numba on first use.
+        physics: what steps the bodies: "mujoco", the reference; "lanes", many times as fast for planar chains that
+            touch nothing, compiled by numba on first use; or "auto", lanes where they can, and one line where not.
+            On lanes, observations and rewards are float32.
         n_threads: native threads; 0 chooses.
         randomize: ranges from which each environment draws its body at reset: (low, high), factors on `link_mass`,
             `link_length`, `gear` and `density`, and `viscosity` in Pa s; (low, high, "log") draws the logarithm.
@@ -71,6 +73,7 @@ class EnvBatch:
     Raises:
         UnknownName: no such task, body, arena, sense or randomisation.
         InvalidTask, InvalidBody, InvalidArena: what cannot be, or does not go together.
+        MissingDependency: lanes, by name, where numba cannot compile them.
     """
 
     def __init__(
@@ -95,22 +98,30 @@ class EnvBatch:
         self.body, self.episode_steps, self.dt = setting.body, setting.episode_steps, setting.body.control_dt
         self.body_index = np.arange(n_envs) % len(self.bodies)
         self.randomize = _checked_ranges(self.body, randomize or {})
-        if physics not in PHYSICS:
-            raise UnknownName("physics", physics, PHYSICS)
-        self.physics = PHYSICS[physics](self.bodies, n_envs, self.arena, n_threads)
+        self.physics_name, why = choose_physics(physics, setting)
+        if why:
+            _log.warning("%s", why)
+        self.physics = PHYSICS[self.physics_name](self.bodies, n_envs, self.arena, n_threads)
         self.elapsed = np.zeros(n_envs, int)
         self.task = make_task(task, self, task_options)
         self._senses = [SENSES[sense.name] for sense in self.layout.senses]
-        self.observation_space = self.layout.space
+        space, dtype = self.layout.space, self.physics.dtype
+        self.observation_space = spaces.Box(space.low.astype(dtype), space.high.astype(dtype), dtype=dtype)
         self.action_space = spaces.Box(-1.0, 1.0, (self.body.n_joints,), np.float32)
         self._low, self._high = self.observation_space.low, self.observation_space.high
-        self._last_observation = np.zeros((n_envs, self.layout.size))
+        self._last_observation = np.zeros((n_envs, self.layout.size), dtype)
         # An integration that has run away shows in velocities first.
         has_velocities = "body_velocities" in self.layout
         self._velocities = self.layout["body_velocities"] if has_velocities else slice(0, 0)
         self._nowhere = np.zeros(n_envs, bool)
         self._runaway = self._nowhere
         self.rngs: list[np.random.Generator | None] = [None] * n_envs
+        self._face = face_of(self, self.layout, self.observation_space, self._last_observation)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # The physics is built anew, and has to be told where to write.
+        self.__dict__.update(state)
+        self._face = face_of(self, self.layout, self.observation_space, self._last_observation)
 
     def seed(self, seeds: Sequence[int | None]) -> None:
         """Give environment i the generator of seeds[i]; None keeps the one it has."""
@@ -135,9 +146,12 @@ class EnvBatch:
             InvalidAction: actions of another shape, or not finite.
         """
         self.physics.act(self.task.before_step(self._checked(actions)))
-        self.physics.step(ids)
         self.elapsed[slice(None) if ids is None else ids] += 1
-        reward, terminated, metrics = self.task.reward(), self.task.terminated(), self.task.metrics()
+        self.physics.step(ids)
+        if self._face:
+            return Step(*shown(self._face))
+        reward = self.task.reward().astype(self.physics.dtype, copy=False)
+        terminated, metrics = self.task.terminated(), self.task.metrics()
         before, observation = self._last_observation, self._observe()
         diverged = self.physics.diverged | self._runaway
         if np.count_nonzero(diverged):
@@ -162,7 +176,9 @@ class EnvBatch:
 
     def _observe(self) -> Float[np.ndarray, "envs obs"]:
         """Read every sense, within its bounds, and note which bodies move faster than any body does."""
-        raw = np.concatenate([sense.read(self) for sense in self._senses], axis=1)
+        if self._face:
+            return self._last_observation.copy()
+        raw = np.concatenate([sense.read(self) for sense in self._senses], axis=1, dtype=self.physics.dtype)
         observation = np.minimum(np.maximum(raw, self._low), self._high)
         outside = observation != raw
         # Counting takes a fifth of the time of any() where there are few.
@@ -200,8 +216,8 @@ class EnvBatch:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned, or that a run of format 2 holds."""
-        self.physics.set_state(state["physics"])
         self.elapsed[:] = state["task"]["elapsed"]
+        self.physics.set_state(state["physics"])
         self.task.set_state(state["task"])
         self.rngs = [None if held is None else _restored(held) for held in state["rngs"]]
         self._observe()
