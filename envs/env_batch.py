@@ -146,7 +146,10 @@ class EnvBatch:
             InvalidAction: actions of another shape, or not finite.
         """
         self.physics.act(self.task.before_step(self._checked(actions)))
-        self.elapsed[slice(None) if ids is None else ids] += 1
+        if ids is None:
+            self.elapsed += 1
+        else:
+            self.elapsed[ids] += 1
         self.physics.step(ids)
         if self._face:
             return Step(*shown(self._face))
@@ -189,8 +192,10 @@ class EnvBatch:
     def draw_bodies(self, ids: Ids, rngs: Sequence[np.random.Generator]) -> None:
         """Draw what is randomised of some bodies; the task does so when it resets them."""
         if self.randomize:
-            draws = [{name: _draw(rng, bounds) for name, bounds in self.randomize.items()} for rng in rngs]
-            self.physics.set(ids, {name: np.array([draw[name] for draw in draws]) for name in self.randomize})
+            # As `uniform` draws, bit for bit, in a tenth of its time.
+            draws = np.array([rng.random(len(self.randomize)) for rng in rngs]).T
+            pairs = zip(self.randomize.items(), draws, strict=True)
+            self.physics.set(ids, {name: _placed(bounds, shares) for (name, bounds), shares in pairs})
 
     def _checked(self, actions: Any) -> np.ndarray:
         actions = np.asarray(actions)
@@ -200,7 +205,7 @@ class EnvBatch:
                 f"actions have shape {actions.shape}; {self.body.name} needs {expected} (environments, joints)"
             )
         # One reduction instead of isfinite().all(): a NaN or an infinity survives the sum of squares.
-        if not np.isfinite(np.vdot(actions, actions)):
+        if not math.isfinite(np.vdot(actions, actions)):
             bad = np.argwhere(~np.isfinite(actions))
             if len(bad):
                 raise InvalidAction(f"action of environment {bad[0][0]}, joint {bad[0][1]} is not finite")
@@ -303,10 +308,13 @@ def make_layout(setting: Setting, senses: Sequence[str] | None = None, observe_t
     return Layout.of(names, setting)
 
 
-def _draw(rng: np.random.Generator, bounds: Range) -> float:
-    if len(bounds) == 2:
-        return float(rng.uniform(*bounds))
-    return math.exp(rng.uniform(math.log(bounds[0]), math.log(bounds[1])))
+def _placed(bounds: Range, shares: Float[np.ndarray, " some"]) -> Float[np.ndarray, " some"]:
+    """Return what lies at these shares of the way from low to high, or from the logarithm of one to the other's."""
+    low, high, *kind = bounds
+    if not kind:
+        return low + (high - low) * shares
+    low, high = math.log(low), math.log(high)
+    return np.array([math.exp(value) for value in low + (high - low) * shares])
 
 
 def _checked_ranges(body: Body, ranges: Mapping[str, Range]) -> dict[str, Range]:

@@ -190,7 +190,7 @@ class SwimmerEnv(gymnasium.Env):
         if action.ndim != 1:
             raise InvalidAction(f"action has shape {action.shape}; {self.body.name} needs ({self.body.n_joints},)")
         observation, reward, terminated, truncated, metrics = self.batch.step(action[None])
-        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _of_first(metrics)
+        return observation[0], reward.item(), terminated.item(), truncated.item(), _of_first(metrics)
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
         """Return a picture of the body, RGB from 0 to 255; None without a render mode."""
@@ -241,4 +241,4 @@ def _require_lanes(task: str, physics: str) -> None:
 
 
 def _of_first(metrics: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    return {key: value[0].item() for key, value in metrics.items()}
+    return {key: value.item(0) for key, value in metrics.items()}

@@ -86,8 +86,9 @@ class Task(ABC):
             heading = np.array([rng.uniform(-_NEAR, _NEAR) for rng in rngs])
             near = [rng.uniform(np.maximum(low, -_NEAR), np.minimum(high, _NEAR)) for rng in rngs]
             return heading, np.array(near)
-        heading = np.array([rng.uniform(-np.pi, np.pi) for rng in rngs])
-        return heading, np.array([rng.uniform(low, high) for rng in rngs])
+        # What `uniform` gives, bit for bit, in a tenth of its time: it checks its bounds in every call.
+        draws = np.array([rng.random(1 + len(low)) for rng in rngs])
+        return -np.pi + 2 * np.pi * draws[:, 0], low + (high - low) * draws[:, 1:]
 
     def before_step(self, actions: Float[np.ndarray, "envs joints"]) -> Float[np.ndarray, "envs joints"]:
         """Return the actions that the motors get, in units of their range; remember where the bodies are."""
