@@ -1,24 +1,54 @@
-"""Physics alone: mj_step and lanes on one core, in one run, under the same random commands.
+"""Lanes beside mj_step, and environments on them beside those on MuJoCo and the peers, in one run.
 
-Processor time, because cores are shared; everything that is compared is measured in turns, and medians are taken.
+Everything that is compared is measured in turns, under the same kind of random commands, and medians are taken; physics
+alone in processor time, because cores are shared, whole steps in the time that a user waits. Cores differ and are
+shared, so ratios are what to read.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import mujoco
 import numpy as np
 
+from ..envs import EnvBatch
 from ..envs.bodies import make_body
 from ..envs.physics.lanes import Lanes
+from ..extras import absence
+from .speed import dm_control_rate, envpool_rate, gymnasium_rate, single_rate, vector_rate
 
 _LINKS, _ENVS = (3, 6, 15, 40, 100), (32, 256, 1024)
 _SECONDS = 0.1  # of one measurement, roughly
 _COMMANDS = 20
+_PEERS = {"EnvPool": "envpool", "dm_control": "dm_control", "Swimmer-v5": "imageio"}
+# Numerator, denominator, and how many times as fast the first should be.
+_ASKED = (
+    ("vector environment on lanes, 256", "vector environment on MuJoCo, 256", 30),
+    ("vector environment on lanes, 256", "EnvPool, 256", 30),
+    ("vector environment on lanes, 1024", "vector environment on MuJoCo, 1024", 50),
+    ("vector environment on lanes, 1024", "EnvPool, 1024", 50),
+    ("single environment on lanes", "dm_control", 4),
+    ("single environment on lanes, 3 links", "gymnasium Swimmer-v5, 3 links", 3),
+)
+_RESETS = 256
+_FIRST_USE = """
+import time
+import numba
+from nervecord.envs.physics.lanes.compiling import compiled
+for name, width in (("advance", 2), ("advance", 16), ("weigh", 16)):
+    begin = time.perf_counter()
+    compiled(name, width)
+    print(time.perf_counter() - begin)
+"""
 
 
 def lanes_speed(
@@ -28,7 +58,7 @@ def lanes_speed(
 
     Returns:
         Rows with name, links, steps_per_second with its low and high, `times` that of mj_step, and nanoseconds of a
-        link and physics step.
+        link and physics step; then those of `steps_speed`.
     """
     rows: list[dict[str, Any]] = []
     for n_links in links:
@@ -53,18 +83,118 @@ def lanes_speed(
                     "nanoseconds": round(1e9 / (rate * n_substeps * n_links), 2),
                 }
             )
-    return rows
+    return rows + _growth(rows) + steps_speed(repeats)
+
+
+def _growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return how much longer a link takes in the longest body than in the one of 6 links."""
+    at = {row["links"]: row["nanoseconds"] for row in rows if row["name"] == f"lanes, {_ENVS[-1]}"}
+    if not {6, 100} <= at.keys():
+        return []
+    return [_asked("nanoseconds a link and physics step, 100 links / 6 links", at[100] / at[6], "times", 1.7)]
+
+
+def steps_speed(repeats: int = 5) -> list[dict[str, Any]]:
+    """Measure whole steps of environments on lanes, on MuJoCo and of the peers, and what is asked of lanes.
+
+    Returns:
+        Rows with name and steps_per_second, its low and high; then rows with name, value, unit and what was asked for;
+        a peer that is not installed has a row that says why.
+    """
+    cases: dict[str, Callable[[], float]] = {
+        f"vector environment on {title}, {n}": partial(vector_rate, n, physics=physics)
+        for n in (256, 1024)
+        for title, physics in (("lanes", "lanes"), ("MuJoCo", "mujoco"))
+    }
+    cases |= {f"EnvPool, {n}": partial(envpool_rate, n) for n in (256, 1024)}
+    cases |= {
+        "single environment on lanes": partial(single_rate, physics="lanes"),
+        "dm_control": dm_control_rate,
+        "single environment on lanes, 3 links": partial(single_rate, "gymnasium-swimmer", "lanes"),
+        "gymnasium Swimmer-v5, 3 links": gymnasium_rate,
+    }
+    absent = {
+        name: reason
+        for name in cases
+        for peer, module in _PEERS.items()
+        if peer in name and (reason := absence("bench", module))
+    }
+    cases = {name: measure for name, measure in cases.items() if name not in absent}
+    found: dict[str, list[float]] = {name: [] for name in cases}
+    resets: list[float] = []
+    for _ in range(repeats):
+        for name, measure in cases.items():
+            found[name].append(measure())
+        resets.append(_reset_milliseconds())
+    medians = {name: statistics.median(rates) for name, rates in found.items()}
+    rows: list[dict[str, Any]] = [
+        {"name": name, "steps_per_second": round(medians[name]), "low": round(min(rates)), "high": round(max(rates))}
+        for name, rates in found.items()
+    ]
+    rows += [
+        {
+            "name": f"{ours} / {theirs}",
+            "value": round(medians[ours] / medians[theirs], 1),
+            "unit": "times",
+            "asked": least,
+        }
+        for ours, theirs, least in _ASKED
+        if theirs in medians
+    ]
+    rows.append(_asked(f"{_RESETS} randomised resets", statistics.median(resets), "ms", 15))
+    rows += [_asked(name, seconds, "s", most) for name, seconds, most in _first_uses()]
+    return rows + [{"name": name, "absent": reason} for name, reason in absent.items()]
 
 
 def as_text(rows: list[dict[str, Any]]) -> str:
     """Return the rows as a table for people."""
     lines = [f"{'links':>5} {'':14}{'steps/s, core':>14}{'times':>8}{'ns/link/step':>14}   lowest to highest"]
-    lines += [
-        f"{row['links']:>5} {row['name']:14}{row['steps_per_second']:>14,}{row['times']:>8,.1f}"
-        f"{row['nanoseconds']:>14,.2f}   {row['low']:,} to {row['high']:,}"
-        for row in rows
-    ]
+    for row in rows:
+        if "links" in row:
+            lines.append(
+                f"{row['links']:>5} {row['name']:14}{row['steps_per_second']:>14,}{row['times']:>8,.1f}"
+                f"{row['nanoseconds']:>14,.2f}   {row['low']:,} to {row['high']:,}"
+            )
+        elif "steps_per_second" in row:
+            lines.append(f"{row['name']:71}{row['steps_per_second']:>12,}   {row['low']:,} to {row['high']:,}")
+        elif "absent" in row:
+            lines.append(f"{row['name']:71}not measured: {row['absent']}")
+        else:
+            lines.append(f"{row['name']:71}{row['value']:>12,.1f} {row['unit']}, asked for {row['asked']}")
     return "\n".join(lines)
+
+
+def _asked(name: str, value: float, unit: str, asked: float) -> dict[str, Any]:
+    return {"name": name, "value": round(value, 2), "unit": unit, "asked": asked}
+
+
+def _reset_milliseconds() -> float:
+    factors = dict.fromkeys(("link_mass", "link_length", "gear"), (0.8, 1.2))
+    env = EnvBatch("swim", _RESETS, physics="lanes", randomize=factors)
+    env.seed(range(_RESETS))
+    everyone, times = np.arange(_RESETS), []
+    for _ in range(5):
+        begin = time.perf_counter()
+        env.reset(everyone)
+        times.append(time.perf_counter() - begin)
+    env.close()
+    return 1e3 * statistics.median(times)
+
+
+def _first_uses() -> list[tuple[str, float, float]]:
+    """Return seconds from an empty cache of compiled code, and from a full one, beside numba's import."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = os.environ | {"NUMBA_CACHE_DIR": folder}
+        runs = [
+            subprocess.run([sys.executable, "-c", _FIRST_USE], env=env, capture_output=True, text=True, check=True)
+            for _ in range(2)
+        ]
+    first, later = ([float(line) for line in run.stdout.split()] for run in runs)
+    return [
+        ("first use: a single body's step", first[0], 5),
+        ("first use: everything", sum(first), 15),
+        ("later use: everything", sum(later), 0.5),
+    ]
 
 
 def _rate(step: Callable[[int], Any], n_envs: int) -> float:

@@ -20,7 +20,7 @@ import torch
 
 from ..agents import ES, CircuitPolicy
 from ..circuits import NCAP
-from ..envs import SwimmerVectorEnv, make_body
+from ..envs import SwimmerEnv, SwimmerVectorEnv, make_body
 from ..envs.sb3_env import SwimmerVecEnv
 from ..extras import absence
 
@@ -41,18 +41,18 @@ def speed(repeats: int = 3) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     cases: dict[str, Callable[[], float]] = {"limit, one core": _limit}
     for n_envs in (64, 256):
-        cases[f"vector environment, {n_envs}"] = partial(_vector, n_envs)
+        cases[f"vector environment, {n_envs}"] = partial(vector_rate, n_envs)
         cases[f"SB3 vector environment, {n_envs}"] = partial(_sb3, n_envs)
     for n_envs in (256, 1024):
-        cases[f"vector environment on lanes, {n_envs}"] = partial(_vector, n_envs, physics="lanes")
+        cases[f"vector environment on lanes, {n_envs}"] = partial(vector_rate, n_envs, physics="lanes")
     for n_envs in (64, 256):
-        cases[f"EnvPool SwimmerSwimmer6-v1, {n_envs}"] = partial(_envpool, n_envs)
+        cases[f"EnvPool SwimmerSwimmer6-v1, {n_envs}"] = partial(envpool_rate, n_envs)
     cases |= {
-        "single environment": _single,
-        "dm_control": _dm_control,
-        "vector environment, 256, 3 links": partial(_vector, 256, _GYMNASIUM),
-        "single environment, 3 links": partial(_single, _GYMNASIUM),
-        "gymnasium Swimmer-v5, 3 links": _gymnasium,
+        "single environment": single_rate,
+        "dm_control": dm_control_rate,
+        "vector environment, 256, 3 links": partial(vector_rate, 256, _GYMNASIUM),
+        "single environment, 3 links": partial(single_rate, _GYMNASIUM),
+        "gymnasium Swimmer-v5, 3 links": gymnasium_rate,
         "ES with NCAP, population 32": lambda: _es(32),
         "ES with NCAP, population 256": lambda: _es(256),
     }
@@ -151,7 +151,8 @@ def _limit() -> float:
     return _timed(step, 1, (_JOINTS,))
 
 
-def _vector(n_envs: int, body: str = _BODY, physics: str = "mujoco") -> float:
+def vector_rate(n_envs: int, body: str = _BODY, physics: str = "mujoco") -> float:
+    """Return steps a second of a vector environment, on two threads."""
     env = SwimmerVectorEnv(n_envs, body=body, n_threads=_THREADS, physics=physics)
     env.reset(seed=0)
     rate = _timed(env.step, n_envs, env.action_space.shape or ())
@@ -168,13 +169,15 @@ def _sb3(n_envs: int) -> float:
     return rate
 
 
-def _single(body: str = _BODY) -> float:
-    env = gymnasium.make("nervecord/Swim-v0", body=body).unwrapped
+def single_rate(body: str = _BODY, physics: str = "mujoco") -> float:
+    """Return steps a second of a single environment."""
+    env = SwimmerEnv(body=body, physics=physics)
     env.reset(seed=0)
     return _timed(env.step, 1, env.action_space.shape or ())
 
 
-def _dm_control() -> float:
+def dm_control_rate() -> float:
+    """Return steps a second of dm_control's swimmer of 6 links."""
     # On import it looks for a screen, and complains where there is none; nothing here is drawn.
     os.environ.setdefault("MUJOCO_GL", "disable")
     from dm_control.suite import swimmer
@@ -184,7 +187,8 @@ def _dm_control() -> float:
     return _timed(env.step, 1, (_JOINTS,))
 
 
-def _gymnasium() -> float:
+def gymnasium_rate() -> float:
+    """Return steps a second of gymnasium's swimmer, which has 3 links."""
     env = gymnasium.make("Swimmer-v5").unwrapped
     env.reset(seed=0)
     rate = _timed(env.step, 1, (2,))
@@ -192,7 +196,8 @@ def _gymnasium() -> float:
     return rate
 
 
-def _envpool(n_envs: int) -> float:
+def envpool_rate(n_envs: int) -> float:
+    """Return steps a second of EnvPool's swimmer of 6 links, on two threads."""
     import envpool
 
     env = envpool.make_gymnasium("SwimmerSwimmer6-v1", num_envs=n_envs, batch_size=n_envs, num_threads=_THREADS, seed=0)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .bodies.registry import body_names, make_body, register_body
     from .bodies.swimmers import VARIANTS, Swimmer, swimmer
     from .bodies.xml_body import XmlBody
+    from .choice import choose_physics
     from .dm_env import DmSwimmer
     from .env_batch import EnvBatch
     from .gymnasium_env import SwimmerEnv, SwimmerVectorEnv
@@ -52,6 +53,7 @@ __all__ = [
     "Task",
     "XmlBody",
     "body_names",
+    "choose_physics",
     "make_arena",
     "make_body",
     "register_body",

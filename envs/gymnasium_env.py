@@ -12,8 +12,10 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, UInt8
 
 from ..drawing.top_view import TopView
-from ..errors import InvalidAction, InvalidTask
+from ..errors import InvalidAction, InvalidTask, MissingDependency
 from .env_batch import EnvBatch
+from .physics.lanes import reason_not_compiled
+from .registration import IDS, LANES_IDS
 
 _PICTURE = (480, 360)  # pixels
 
@@ -188,7 +190,7 @@ class SwimmerEnv(gymnasium.Env):
         if action.ndim != 1:
             raise InvalidAction(f"action has shape {action.shape}; {self.body.name} needs ({self.body.n_joints},)")
         observation, reward, terminated, truncated, metrics = self.batch.step(action[None])
-        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _of_first(metrics)
+        return observation[0], reward.item(), terminated.item(), truncated.item(), _of_first(metrics)
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
         """Return a picture of the body, RGB from 0 to 255; None without a render mode."""
@@ -211,5 +213,32 @@ class SwimmerEnv(gymnasium.Env):
         self.batch.close()
 
 
+def single_on_lanes(task: str, physics: str = "auto", **options: Any) -> SwimmerEnv:
+    """Make an environment of version 1: on lanes where they cover the body, else on MuJoCo, and says so.
+
+    Raises:
+        MissingDependency: numba cannot compile lanes here; names the id of version 0.
+    """
+    _require_lanes(task, physics)
+    return SwimmerEnv(task, physics=physics, **options)
+
+
+def vector_on_lanes(num_envs: int = 1, task: str = "swim", physics: str = "auto", **options: Any) -> SwimmerVectorEnv:
+    """Make a vector of environments of version 1; see `single_on_lanes`.
+
+    Raises:
+        MissingDependency: numba cannot compile lanes here; names the id of version 0.
+    """
+    _require_lanes(task, physics)
+    return SwimmerVectorEnv(num_envs, task, physics=physics, **options)
+
+
+def _require_lanes(task: str, physics: str) -> None:
+    """Refuse where an id would mean another physics than on other machines."""
+    if physics != "mujoco" and (reason := reason_not_compiled()):
+        names = [next(name for name, each in ids.items() if each == task) for ids in (LANES_IDS, IDS)]
+        raise MissingDependency(f"{names[0]} cannot run here, and {names[1]}, on MuJoCo, can: {reason}")
+
+
 def _of_first(metrics: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    return {key: value[0].item() for key, value in metrics.items()}
+    return {key: value.item(0) for key, value in metrics.items()}

@@ -1,4 +1,7 @@
-"""Gymnasium ids: `nervecord/Swim-v0` and the others, and one for each task that another package adds."""
+"""Gymnasium ids: `nervecord/Swim-v0` and the others, and one for each task that another package adds.
+
+Those of version 0 are on MuJoCo, those of version 1 on lanes where the body allows it; see docs/versions.md.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from importlib import metadata
 import gymnasium
 
 IDS = {"nervecord/Swim-v0": "swim", "nervecord/Navigate-v0": "navigate", "nervecord/CueTurn-v0": "cueturn"}
+LANES_IDS = {f"{name.removesuffix('0')}1": task for name, task in IDS.items()}
 _GROUP = "nervecord.tasks"
 BIT_IDS = {"nervecord/Parity-v0": "parity", "nervecord/DelayedMatch-v0": "delayed-match"}
 
@@ -23,6 +27,7 @@ def register_environments() -> None:
     others = {env_id(point.name): point.name for point in metadata.entry_points(group=_GROUP)} if _is_extended() else {}
     for ids, single, vector in (
         ({**others, **IDS}, "gymnasium_env:SwimmerEnv", "gymnasium_env:SwimmerVectorEnv"),
+        (LANES_IDS, "gymnasium_env:single_on_lanes", "gymnasium_env:vector_on_lanes"),
         (BIT_IDS, "tasks.bits:BitsEnv", "tasks.bits:BitsVectorEnv"),
     ):
         for name, task in ids.items():

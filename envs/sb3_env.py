@@ -15,7 +15,7 @@ from .env_batch import EnvBatch
 
 
 class SwimmerVecEnv(VecEnv):
-    """An SB3 `VecEnv` over MuJoCo's native batch; resets an environment in the step that ends it.
+    """An SB3 `VecEnv` over `EnvBatch`, on either physics; resets an environment in the step that ends it.
 
     Observations are in the units that `layout` names, actions in units of the motor's range. Rewards have no unit.
 

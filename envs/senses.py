@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
@@ -45,7 +45,13 @@ class Sense:
 
 
 class SenseKind(ABC):
-    """A sense as it is registered: what it is in a setting, and how it is read."""
+    """A sense as it is registered: what it is in a setting, and how it is read.
+
+    Attributes:
+        quantity: what `read` returns is this quantity of the physics, row by row as it stands; empty where it is more.
+    """
+
+    quantity: ClassVar[str] = ""
 
     @abstractmethod
     def describe(self, setting: Setting) -> Sense:
@@ -63,6 +69,8 @@ class SenseKind(ABC):
 class JointPos(SenseKind):
     """Joint angles; circuits sense them in units of the joint limit."""
 
+    quantity = "joint_pos"
+
     def describe(self, setting: Setting) -> Sense:
         """Return what it is; see `SenseKind`."""
         limit = tuple(float(value) for value in joint_limit(setting.body))
@@ -75,6 +83,8 @@ class JointPos(SenseKind):
 
 class BodyVelocities(SenseKind):
     """Velocity and rotation of every link in its own frame."""
+
+    quantity = "link_vel"
 
     def describe(self, setting: Setting) -> Sense:
         """Return what it is; see `SenseKind`."""

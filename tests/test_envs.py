@@ -1,5 +1,6 @@
 """The environments: gymnasium single and vector, Stable-Baselines3, pickling, bad input."""
 
+import math
 import pickle
 import threading
 import warnings
@@ -13,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervecord.envs import EnvBatch, SwimmerVectorEnv
+from nervecord.envs.bodies.body import joint_range
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidAction, InvalidTask, UnknownName
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
@@ -225,3 +227,18 @@ def test_record_video_films_an_episode(tmp_path):
         pass
     film.close()
     assert list(tmp_path.glob("*.mp4"))
+
+
+def test_draws_are_those_of_uniform_in_the_order_of_their_names():
+    ranges = {"link_mass": (0.8, 1.2), "gear": (0.5, 2.0, "log"), "density": (0.5, 1.5)}
+    env, rng = EnvBatch("swim", 3, body="swimmer6", randomize=ranges), np.random.default_rng(5)
+    env.rngs = [None, np.random.default_rng(5), None]
+    env.seed([0, None, 2])
+    env.reset(np.arange(3))
+    limits = joint_range(env.body).T
+    assert env.physics.read("heading")[1] == rng.uniform(-np.pi, np.pi)
+    assert np.array_equal(env.physics.read("joint_pos")[1], rng.uniform(*limits))
+    drawn = env.get_state()["physics"]["parameters"]
+    assert drawn["link_mass"][1] == rng.uniform(0.8, 1.2)
+    assert drawn["gear"][1] == math.exp(rng.uniform(math.log(0.5), math.log(2.0)))
+    assert drawn["density"][1] == rng.uniform(0.5, 1.5)

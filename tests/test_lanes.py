@@ -2,20 +2,35 @@
 
 import functools
 import hashlib
+import os
 import pickle
 import platform
 import re
 import subprocess
 import sys
+import time
 
+import gymnasium
 import mujoco
 import numpy as np
 import pytest
-from nervecord.envs import VARIANTS, Arena, EnvBatch, MujocoBatch, SwimmerVectorEnv, XmlBody, make_body
-from nervecord.envs.physics.lanes import Lanes, absence_of_numba, read_chain, reason_not_covered, rows
+from nervecord.envs import (
+    TASKS,
+    VARIANTS,
+    Arena,
+    EnvBatch,
+    MujocoBatch,
+    Swim,
+    SwimmerVectorEnv,
+    XmlBody,
+    choose_physics,
+    make_body,
+)
+from nervecord.envs.env_batch import make_setting
+from nervecord.envs.physics.lanes import Lanes, read_chain, reason_not_compiled, reason_not_covered, rows
 from nervecord.errors import InvalidBody, InvalidTask, MissingDependency, UnknownName
 
-if reason := absence_of_numba():
+if reason := reason_not_compiled():
     pytest.skip(reason, allow_module_level=True)
 
 import numba
@@ -157,6 +172,14 @@ def test_two_hundred_steps_end_in_the_same_bits_on_every_machine(width):
 
 # --- against a dense solve and against MuJoCo ---
 
+CHAIN = """<mujoco><compiler autolimits="true"/><option density="3000"{option}><flag contact="disable"{flag}/></option>
+<worldbody>{world}<body name="head"><joint type="slide" axis="1 0 0"{slide}/>
+<joint type="slide" axis="0 1 0"/><joint axis="0 0 1"/>
+<geom type="box" size=".05 .01 .02"/>{head}<body pos=".05 0 0"><joint name="a" axis="0 0 {axis}" range="-60 60"{joint}/>
+<geom type="box" size=".05 .01 .02" pos=".05 {off} 0" euler="0 0 {askew}"/>{tail}</body></body></worldbody>
+<actuator><{motor} joint="a" ctrlrange="-1 1"{actuator}/></actuator>{more}</mujoco>"""
+PLAIN = dict.fromkeys(("option", "flag", "world", "slide", "head", "joint", "tail", "actuator", "more"), "") | {
+    "axis": "1", "off": "0", "askew": "0", "motor": "motor"}  # fmt: skip
 STATES = {"euler": None, "implicitfast": implicitfast, "drag": with_drag, "springs": with_springs}
 
 
@@ -166,6 +189,7 @@ def dense_cases():
     cases |= {name: make_body(name).compile() for name in ("swimmer6-eel", "swimmer6-thick", "swimmer12-asymmetric")}
     cases |= {name: altered("swimmer6", alter) for name, alter in STATES.items() if alter}
     cases["servo"] = altered("swimmer6", functools.partial(with_drag, servo=True))
+    cases["xml"] = mujoco.MjModel.from_xml_string(CHAIN.format(**PLAIN | {"joint": ' armature="1e-4" stiffness=".1"'}))
     return cases
 
 
@@ -174,21 +198,38 @@ def test_one_step_is_that_of_a_dense_solve_in_long_double(name):
     if np.finfo(np.longdouble).eps > 1e-18:
         pytest.skip("long double is no wider than double here")
     model, rng = dense_cases()[name], np.random.default_rng(1)
-    n = 4 if model.njnt < 50 else 2
+    n = 8 if model.njnt < 50 else 2
     qpos, qvel = random_pose(rng, model, n, beyond=1.4)
     lanes = Lanes(model, n)
     draws = {each: rng.uniform(0.6, 1.6, n) for each in ("link_mass", "link_length", "gear", "density")}
     lanes.set(np.arange(n), viscosity=rng.uniform(0, 0.2, n), **draws)
     lanes.reset(np.arange(n), qpos, qvel)
-    before, ctrl = lanes.get_state()["state"], rng.uniform(-1, 1, (n, lanes.n_joints))
+    assert_one_step_is_the_dense_one(lanes, rng.uniform(-1, 1, (n, lanes.n_joints)))
+
+
+def assert_one_step_is_the_dense_one(lanes, ctrl):
+    before = lanes.get_state()["state"]
     lanes.step(ctrl, 1)
     after, pushing = lanes.get_state()["state"], 0
-    for env in range(n):
+    for env in range(lanes.n_envs):
         place, speed = before[env, :, 0], before[env, :, 1]
         truth, pushes = accelerations(lanes.chain, lanes._parameters[env], place, speed, ctrl[env])
         pushing += pushes
         assert np.abs(after[env, :, 2] - truth).max() <= 1e-12 * np.abs(truth).max()
     assert pushing > 0
+
+
+@pytest.mark.parametrize("body", ["swimmer6", "swimmer6-asymmetric"])
+def test_two_hundred_drawn_bodies_step_as_a_dense_solve_does(body):
+    if np.finfo(np.longdouble).eps > 1e-18:
+        pytest.skip("long double is no wider than double here")
+    model, rng, n = altered(body, implicitfast), np.random.default_rng(11), 100
+    lanes = Lanes(model, n)
+    draws = {each: np.exp(rng.uniform(-1.2, 1.2, n)) for each in ("link_mass", "link_length", "gear", "density")}
+    drag = rng.uniform(0, 0.3, (n, 6, 3)) * (1, 1, 1e-3)
+    lanes.set(np.arange(n), viscosity=rng.uniform(0, 0.3, n), drag=drag, **draws)
+    lanes.reset(np.arange(n), *random_pose(rng, model, n, beyond=1.5))
+    assert_one_step_is_the_dense_one(lanes, rng.uniform(-1, 1, (n, 5)))
 
 
 @pytest.mark.parametrize(
@@ -205,6 +246,15 @@ def test_bodies_follow_mj_step(body, n_steps):
 def test_bodies_follow_mj_step_for_a_thousand_control_steps(body):
     """Or go no further from it than it goes from itself when one joint starts 1e-13 rad elsewhere: some are chaotic."""
     distance, own = distances(make_body(body).compile(), substeps(body), 1000, n_envs=2, beside=1e-13)
+    assert distance < max(1e-9, own)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("integrator", ["IMPLICITFAST", "RK4"])
+def test_every_integrator_follows_mj_step_for_a_thousand_control_steps(integrator):
+    kind = getattr(mujoco.mjtIntegrator, f"mjINT_{integrator}")
+    model = altered("swimmer6", lambda spec: setattr(spec.option, "integrator", kind))
+    distance, own = distances(model, 15, 1000, n_envs=2, beside=1e-13)
     assert distance < max(1e-9, own)
 
 
@@ -445,13 +495,27 @@ def test_the_sweep_divides_in_vectors_only():
 def test_compiled_code_is_kept_and_found_again(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     compiling._load("weigh", 2)
-    (line,) = caplog.messages
-    assert re.fullmatch(r"compiled weigh of the physics of lanes in [\d.]+ s, once for this machine; kept in .+", line)
-    assert str(tmp_path) in line
+    before, after = caplog.messages
+    assert before == "compiling weigh of the physics of lanes, once for this machine: some seconds"
+    assert re.fullmatch(r"compiled weigh of the physics of lanes in [\d.]+ s; kept in .+", after)
+    assert str(tmp_path) in after
     caplog.clear()
     compiling._load("weigh", 2)
     compiling._load("weigh", 4)  # another width is other code
-    assert len(caplog.messages) == 1
+    assert len(caplog.messages) == 2
+
+
+def test_compiled_code_that_no_version_loads_any_more_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    folders = [tmp_path / "nervecord" / f"lanes-0.0.{age}-0123456789ab" for age in (1, 40)]
+    for folder, age in zip(folders, (1, 40), strict=True):
+        folder.mkdir(parents=True)
+        os.utime(folder, (time.time() - age * 86_400,) * 2)
+    os.makedirs(compiling.cache_folder())
+    os.utime(compiling.cache_folder(), (0, 0))
+    compiling._load("weigh", 2)
+    assert [folder.exists() for folder in folders] == [True, False]
+    assert time.time() - compiling.cache_folder().stat().st_mtime < 60
 
 
 def test_a_folder_that_cannot_be_written_or_is_damaged_costs_a_compilation_and_a_line(tmp_path, monkeypatch, caplog):
@@ -465,7 +529,7 @@ def test_a_folder_that_cannot_be_written_or_is_damaged_costs_a_compilation_and_a
     for path in (tmp_path / "damaged").rglob("*.nb[ci]"):
         path.write_bytes(path.read_bytes()[:50])
     assert callable(compiling._load("weigh", 2))
-    assert len(caplog.messages) == 3
+    assert len(caplog.messages) == 6  # each time, before and after
 
 
 def test_importing_the_package_loads_no_numba():
@@ -473,29 +537,36 @@ def test_importing_the_package_loads_no_numba():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_without_numba_one_line_says_so(monkeypatch):
+def test_without_numba_one_line_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     with pytest.raises(MissingDependency, match="NUMBA_DISABLE_JIT"):
         compiling._load("weigh", 2)
     monkeypatch.delenv("NUMBA_DISABLE_JIT")
-    monkeypatch.setattr(numba, "__version__", "0.58.1")
-    with pytest.raises(MissingDependency, match=r"numba is 0\.58\.1; .* 0\.63 or later"):
-        compiling._load("weigh", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(numba, "__version__", "0.58.1")
+        with pytest.raises(MissingDependency, match=r"numba is 0\.58\.1; .* 0\.63 or later"):
+            compiling._load("weigh", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(compiling.platform, "machine", lambda: "riscv64")
+        patch.setattr("llvmlite.binding.get_host_cpu_features", lambda: {"m": True, "v": False})
+        with pytest.raises(MissingDependency, match=r"this CPU \(riscv64\) has none: take physics mujoco"):
+            compiling._load("weigh", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel, "WEIGH", "void(float64)")
+        with pytest.raises(MissingDependency, match=r"numba [\d.]+ cannot compile the physics of lanes \(.+\); take"):
+            compiling._load("weigh", 2)
+    with monkeypatch.context() as patch:
+        (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.3 or less')")
+        patch.syspath_prepend(tmp_path)
+        patch.delitem(sys.modules, "numba")
+        with pytest.raises(MissingDependency, match=r"cannot be imported: Numba needs NumPy 2\.3 or less; mend it"):
+            compiling._load("weigh", 2)
     monkeypatch.setattr(compiling.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingDependency, match="pip install numba"):
         compiling._load("weigh", 2)
 
 
 # --- what is not covered ---
-
-CHAIN = """<mujoco><compiler autolimits="true"/><option density="3000"{option}><flag contact="disable"{flag}/></option>
-<worldbody>{world}<body name="head"><joint type="slide" axis="1 0 0"{slide}/>
-<joint type="slide" axis="0 1 0"/><joint axis="0 0 1"/>
-<geom type="box" size=".05 .01 .02"/>{head}<body pos=".05 0 0"><joint name="a" axis="0 0 {axis}" range="-60 60"{joint}/>
-<geom type="box" size=".05 .01 .02" pos=".05 {off} 0" euler="0 0 {askew}"/>{tail}</body></body></worldbody>
-<actuator><{motor} joint="a" ctrlrange="-1 1"{actuator}/></actuator>{more}</mujoco>"""
-PLAIN = dict.fromkeys(("option", "flag", "world", "slide", "head", "joint", "tail", "actuator", "more"), "") | {
-    "axis": "1", "off": "0", "askew": "0", "motor": "motor"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -549,7 +620,7 @@ def test_an_xml_chain_that_meets_the_assumptions_follows_mj_step():
 
 def test_mistakes_are_one_line():
     model = make_body("swimmer3").compile()
-    with pytest.raises(InvalidTask, match="n_threads is 5000"):
+    with pytest.raises(InvalidTask, match="n_threads is 5000; give 1 to"):
         Lanes(model, 4, n_threads=5000)
     with pytest.raises(InvalidTask, match="n_envs is 0"):
         Lanes(model, 0)
@@ -625,6 +696,64 @@ def test_an_environment_on_lanes_goes_on_from_its_state_and_from_a_pickle():
             assert np.array_equal(one, three)
 
 
+class CountedSwim(Swim):
+    """Swim, with a reward that the physics cannot know of: it is assembled in Python."""
+
+    def reward(self):
+        return super().reward()
+
+
+@pytest.mark.parametrize("n_envs", [1, 70])
+def test_what_the_kernel_shows_is_what_senses_and_task_say(n_envs, monkeypatch):
+    monkeypatch.setitem(TASKS, "counted", CountedSwim)
+    options = {"physics": "lanes", "observe_time": True, "episode_steps": 20, "randomize": {"gear": (0.5, 2.0)}}
+    ours, theirs = EnvBatch("swim", n_envs, **options), EnvBatch("counted", n_envs, **options)
+    assert ours._face is not None
+    assert theirs._face is None
+    for env in (ours, theirs):
+        env.seed(range(n_envs))
+    everyone, rng = np.arange(n_envs), np.random.default_rng(0)
+    assert np.array_equal(ours.reset(everyone), theirs.reset(everyone))
+    for step in range(25):
+        if step == 13:
+            ours = pickle.loads(pickle.dumps(ours))
+        if step == 17:
+            state = ours.get_state()
+            ours.reset(everyone)
+            ours.set_state(state)
+        actions, ids = rng.uniform(-1.2, 1.2, (n_envs, 5)), everyone[::2] if step % 3 == 0 else None
+        mine, other = ours.step(actions, ids), theirs.step(actions, ids)
+        for one, two in zip(mine[:4], other[:4], strict=True):
+            assert one.dtype == two.dtype
+            assert np.array_equal(one, two)
+        assert mine.metrics.keys() == other.metrics.keys()
+        for name, value in mine.metrics.items():
+            np.testing.assert_allclose(value, other.metrics[name], atol=1e-7)
+        assert np.array_equal(ours.observation(), theirs.observation())
+    assert mine.truncated.any()
+    assert ours.observation_space.contains(mine.observation[0])
+    ended = np.array([0])
+    assert np.array_equal(ours.reset(ended), theirs.reset(ended))
+
+
+def test_an_environment_that_diverges_ends_at_the_control_step_of_mujoco_or_one_beside_it():
+    options = {"body": "swimmer6", "randomize": {"link_mass": (1e-3, 1e-3), "gear": (3e7, 3e7)}}
+    ends = {}
+    for physics in ("mujoco", "lanes"):
+        env = EnvBatch("swim", 1, physics=physics, **options)
+        env.seed([0])
+        last = env.reset(np.arange(1))
+        while not (stepped := env.step(np.ones((1, 5)))).terminated[0]:
+            last = stepped.observation
+        ends[physics] = env.elapsed[0]
+        assert stepped.metrics["diverged"][0]
+        assert stepped.reward[0] == 0
+        assert not stepped.truncated[0]
+        assert np.array_equal(stepped.observation, last)
+        assert np.isfinite(stepped.metrics["net_speed"]).all()
+    assert abs(ends["mujoco"] - ends["lanes"]) <= 1
+
+
 def test_a_body_on_lanes_that_runs_away_is_ended_with_its_last_observation():
     env = EnvBatch("swim", 2, body="swimmer6", physics="lanes")
     env.seed([0, 1])
@@ -632,7 +761,7 @@ def test_a_body_on_lanes_that_runs_away_is_ended_with_its_last_observation():
     state = env.get_state()
     state["physics"]["state"][1, :, 1] = 1e12
     env.set_state(state)
-    env._last_observation = before
+    env._last_observation[:] = before
     step = env.step(np.ones((2, 5)))
     assert step.metrics["diverged"].tolist() == [False, True]
     assert step.terminated.tolist() == [False, True]
@@ -654,7 +783,7 @@ def test_mujocos_own_view_of_a_body_on_lanes():
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (["swimmer6", "swimmer6-heavy"], "several bodies stand in one batch"),
+        (["swimmer6", "swimmer6-heavy"], "steps no batch of several bodies"),
         (
             XmlBody.from_text("wide", CHAIN_OF_TWO.replace('ctrlrange="-1 1"', 'ctrlrange="-2 2"')),
             "range is not -1 to 1",
@@ -666,3 +795,45 @@ def test_a_body_that_lanes_do_not_step_is_one_line(body, said):
     with pytest.raises(InvalidBody, match=said) as caught:
         EnvBatch("swim", 2, body=body, physics="lanes")
     assert "choose physics mujoco" in str(caught.value)
+
+
+# --- which physics it is ---
+
+
+def test_auto_is_lanes_where_they_can_and_one_line_where_they_cannot(monkeypatch, caplog):
+    plain, several = make_setting("swim"), make_setting("swim", ["swimmer6", "swimmer6-heavy"])
+    wide = make_setting("swim", XmlBody.from_text("wide", CHAIN_OF_TWO.replace('ctrlrange="-1 1"', 'ctrlrange="-2 2"')))
+    assert choose_physics("auto", plain) == choose_physics("lanes", plain) == ("lanes", "")
+    assert choose_physics("mujoco", several) == ("mujoco", "")
+    for setting, said in ((several, "several bodies"), (wide, "cover wide: a motor's range")):
+        name, why = choose_physics("auto", setting)
+        assert name == "mujoco"
+        assert said in why
+        assert "\n" not in why
+        with pytest.raises(InvalidBody, match=said):
+            choose_physics("lanes", setting)
+    with pytest.raises(UnknownName, match="did you mean 'lanes'"):
+        choose_physics("lane", plain)
+    env = EnvBatch("swim", 2, body=["swimmer6", "swimmer6-heavy"], physics="auto")
+    assert env.physics_name == "mujoco"
+    assert len(caplog.messages) == 1
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    assert choose_physics("auto", plain) == ("mujoco", f"physics mujoco: {reason_not_compiled()}")
+    with pytest.raises(MissingDependency, match="NUMBA_DISABLE_JIT"):
+        choose_physics("lanes", plain)
+
+
+@pytest.mark.parametrize("name", ["Swim", "Navigate", "CueTurn"])
+def test_version_1_is_lanes_and_version_0_mujoco(name, monkeypatch):
+    for number, physics, dtype in (("0", "mujoco", np.float64), ("1", "lanes", np.float32)):
+        env = gymnasium.make(f"nervecord/{name}-v{number}", body="swimmer4")
+        assert env.unwrapped.batch.physics_name == physics
+        assert env.reset(seed=0)[0].dtype == env.observation_space.dtype == dtype
+        env.step(env.action_space.sample())
+    envs = gymnasium.make_vec(f"nervecord/{name}-v1", num_envs=2, body=["swimmer4", "swimmer4-heavy"])
+    assert envs.unwrapped.batch.physics_name == "mujoco"
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    for make in (gymnasium.make, gymnasium.make_vec):
+        with pytest.raises(MissingDependency, match=f"{name}-v1 cannot run here, and nervecord/{name}-v0"):
+            make(f"nervecord/{name}-v1")
+        make(f"nervecord/{name}-v1", physics="mujoco")

@@ -13,7 +13,8 @@ from mujoco import MjData, MjModel
 from ...errors import InvalidBody, UnknownName
 from ..arenas.arena import Arena
 from ..bodies.body import Body
-from .lanes import Lanes
+from .lanes import Face, Lanes, reason_not_covered
+from .lanes.rows import reading_slices
 from .mujoco_batch import MujocoBatch, substeps_of
 from .physics import PARAMETERS, QUANTITIES, Physics
 
@@ -25,27 +26,27 @@ class LanePhysics(Physics):
         bodies: a body; lanes do not step several in turn.
         n_envs: how many environments.
         arena: what is around them.
-        n_threads: threads for 64 environments and more; 0 is one, the caller's own.
+        n_threads: threads for 64 environments and more; 0 chooses.
 
     Raises:
         InvalidBody: lanes do not cover the body; says why.
         MissingDependency: numba is missing or broken.
     """
 
+    dtype = np.float32  # torch's, so that nothing is converted on the way
+
     def __init__(
         self, bodies: Body | Sequence[Body], n_envs: int, arena: Arena | None = None, n_threads: int = 0
     ) -> None:
         self.bodies = (bodies,) if isinstance(bodies, Body) else tuple(bodies)
         self.body, self.n_envs, self.n_threads, self.arena = self.bodies[0], n_envs, n_threads, arena or Arena()
-        if reason := _reason_not_covered(self.bodies):
-            raise InvalidBody(f"the physics of lanes does not cover {self.body.name}: {reason}; choose physics mujoco")
+        if reason := reason_no_lanes(self.bodies, self.arena):
+            raise InvalidBody(f"{reason}; choose physics mujoco")
         self.model = self.body.compile(arena=self.arena)
         self.n_substeps = substeps_of(self.body, self.model)
-        self._lanes = Lanes(self.model, n_envs, n_threads or 1, scaled=self._scaled)
-        self._actions = np.zeros((n_envs, self.body.n_joints))
+        self._lanes = Lanes(self.model, n_envs, n_threads, scaled=self._scaled)
+        self._actions, self.diverged = self._lanes.ctrl, self._lanes.diverged
         self._set: dict[str, np.ndarray] = {}
-        self._everyone = np.arange(n_envs)
-        self.diverged = np.zeros(n_envs, bool)
         self._readers = self._make_readers()
 
     def _make_readers(self) -> dict[str, Callable[[], np.ndarray]]:
@@ -83,7 +84,6 @@ class LanePhysics(Physics):
         qpos[:, 2], qpos[:, 3:] = heading, joint_pos
         self._lanes.reset(ids, qpos)
         self._actions[ids] = 0.0
-        self.diverged[ids] = False
 
     def act(self, actions: Float[np.ndarray, "envs joints"]) -> None:
         """Set the motors' commands; see `Physics.act`."""
@@ -91,9 +91,17 @@ class LanePhysics(Physics):
 
     def step(self, ids: Int[np.ndarray, " some"] | None = None) -> None:
         """Advance by one control step; see `Physics.step`."""
-        actions = self._actions if ids is None else self._actions[ids]
-        self._lanes.step(actions, self.n_substeps, ids)
-        self.diverged |= self._lanes.diverged
+        self._lanes.advance(self.n_substeps, ids)
+
+    def columns(self, name: str) -> Int[np.ndarray, " numbers"] | None:
+        """Return the numbers of the kernel's readings that a quantity is as it stands; None where it is computed."""
+        readings = reading_slices(self.body.n_links)
+        places = {"joint_pos": slice(3, readings["qpos"].stop), "link_vel": readings["link_velocity"]}
+        return np.arange(places[name].start, places[name].stop) if name in places else None
+
+    def show(self, face: Face) -> None:
+        """Let the kernel write a face from now on; see `Lanes.show`."""
+        self._lanes.show(face)
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Give some environments parameters of their own; see `Physics.set`."""
@@ -145,15 +153,17 @@ class LanePhysics(Physics):
         return physics.mujoco(0)[0]
 
 
-def _reason_not_covered(bodies: Sequence[Body]) -> str:
-    """Say what lanes cannot do of what MuJoCo can; a model's own reasons are those of `reason_not_covered`."""
-    parts = bodies[0].parts
+def reason_no_lanes(bodies: Sequence[Body], arena: Arena) -> str | None:
+    """Say in one line why lanes cannot step these bodies there; None where they can."""
+    body, parts = bodies[0], bodies[0].parts
     if len(bodies) > 1:
-        return "several bodies stand in one batch"
+        return "the physics of lanes steps no batch of several bodies"
     if parts.plane != (0, 1):
-        return "its plane is not that of x and y"
-    if {parts.turn_sign, *parts.slide_signs, *parts.joint_signs} != {1}:
-        return "an axis points backwards"
-    if set(parts.action_scale) - {1.0} or set(parts.action_offset) - {0.0}:
-        return "a motor's range is not -1 to 1"
-    return ""
+        reason: str | None = "its plane is not that of x and y"
+    elif {parts.turn_sign, *parts.slide_signs, *parts.joint_signs} != {1}:
+        reason = "an axis points backwards"
+    elif set(parts.action_scale) - {1.0} or set(parts.action_offset) - {0.0}:
+        reason = "a motor's range is not -1 to 1"
+    else:
+        reason = reason_not_covered(body.compile(arena=arena))
+    return reason and f"the physics of lanes does not cover {body.name}: {reason}"

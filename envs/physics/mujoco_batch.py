@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from mujoco.batch import MODEL_FIELDS, Batch
 from ...errors import InvalidBody, UnknownName
 from ..arenas.arena import Arena
 from ..bodies.body import Body
+from .cores import available_threads
 from .parameters import Parameters
 from .physics import QUANTITIES, Physics
 
@@ -61,7 +61,7 @@ class MujocoBatch(Physics):
             threads = min(self.n_threads, self.n_envs)
         else:
             # A thread for fewer than 8 environments costs more in waking up than it saves.
-            threads = min(_available_threads(), max(1, self.n_envs // 8))
+            threads = min(available_threads(), max(1, self.n_envs // 8))
         _keep_logs_to_ourselves()
         self._batch = Batch(self.model, self.n_envs, threads, persistent=True)
         self._give_bodies()
@@ -276,9 +276,3 @@ def _keep_logs_to_ourselves() -> None:
     if config.logto_file or config.logto_console:
         config.logto_file = config.logto_console = False
         config.set()
-
-
-def _available_threads() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(limit)) if limit.isdigit() and int(limit) > 0 else cores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
@@ -38,6 +38,7 @@ class Physics(ABC):
     Everything is read and set by name. `ids` are numbers of environments, from 0; None means all.
 
     Attributes:
+        dtype: of the observations and rewards of environments on it.
         body: the body of every environment, the first of `bodies`.
         bodies: what the environments have in turn.
         n_envs: how many environments.
@@ -46,6 +47,7 @@ class Physics(ABC):
         diverged: which environments became unstable since their last reset; what is read of them means nothing.
     """
 
+    dtype: ClassVar[type[np.floating[Any]]] = np.float64
     body: Body
     bodies: tuple[Body, ...]
     n_envs: int

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from ...errors import InvalidTask, UnknownName
 from ..setting import Envs
-from .task import Task
+from .task import Pay, Task
 
 
 class Swim(Task):
@@ -37,3 +37,7 @@ class Swim(Task):
             return self.forward_com_speed() / self.desired_speed
         # The head faces its -y axis.
         return np.clip(-self.physics.read("link_vel")[:, 0, 1] / self.desired_speed, 0.0, 1.0)
+
+    def pay(self) -> Pay | None:
+        """Return the reward "paper" as what it is, for lanes."""
+        return Pay("link_vel", 1, -self.desired_speed, 0.0, 1.0) if self.kind == "paper" else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -15,6 +16,25 @@ from ..setting import Envs
 _NEAR = 0.1  # rad and m/s of the reference pose, where bodies under gravity start
 
 
+@dataclasses.dataclass(frozen=True)
+class Pay:
+    """A reward that is one number of the physics in some unit, within bounds.
+
+    Attributes:
+        quantity: which of `QUANTITIES`.
+        index: which of its numbers, from 0.
+        unit: how much of it earns 1, in the quantity's unit.
+        least: what no reward falls below.
+        most: what no reward exceeds.
+    """
+
+    quantity: str
+    index: int
+    unit: float
+    least: float
+    most: float
+
+
 class Task(ABC):
     """Where an episode starts, what is observed and rewarded, and when it ends; batched over environments.
 
@@ -24,6 +44,7 @@ class Task(ABC):
     Attributes:
         senses: what is observed by default, by name and in order.
         default_steps: control steps per episode where none are given.
+        com_start: [envs, 2], where the centre of mass was at the reset, m.
 
     Args:
         envs: the environments.
@@ -34,12 +55,16 @@ class Task(ABC):
 
     def __init__(self, envs: Envs) -> None:
         self.envs, self.physics = envs, envs.physics
-        self._com_start = np.zeros((envs.n_envs, 2))
+        self.com_start = np.zeros((envs.n_envs, 2))
         self._com_before = np.zeros((envs.n_envs, 2))
 
     @abstractmethod
     def reward(self) -> Float[np.ndarray, " envs"]:
         """Return the reward of the step just taken, without a unit."""
+
+    def pay(self) -> Pay | None:
+        """Say what `reward` returns where it is this simple, so that fast physics can pay by itself; None elsewhere."""
+        return None
 
     def terminated(self) -> Bool[np.ndarray, " envs"]:
         """Return which episodes have ended for good, so that nothing more can be earned in them."""
@@ -50,7 +75,7 @@ class Task(ABC):
         heading, joint_pos = self.start_pose(rngs)
         self.envs.draw_bodies(ids, rngs)
         self.physics.reset(ids, heading, joint_pos)
-        self._com_start[ids] = self._com_before[ids] = self.physics.read("com_pos")[ids]
+        self.com_start[ids] = self._com_before[ids] = self.physics.read("com_pos")[ids]
 
     def start_pose(
         self, rngs: Sequence[np.random.Generator]
@@ -61,8 +86,9 @@ class Task(ABC):
             heading = np.array([rng.uniform(-_NEAR, _NEAR) for rng in rngs])
             near = [rng.uniform(np.maximum(low, -_NEAR), np.minimum(high, _NEAR)) for rng in rngs]
             return heading, np.array(near)
-        heading = np.array([rng.uniform(-np.pi, np.pi) for rng in rngs])
-        return heading, np.array([rng.uniform(low, high) for rng in rngs])
+        # What `uniform` gives, bit for bit, in a tenth of its time: it checks its bounds in every call.
+        draws = np.array([rng.random(1 + len(low)) for rng in rngs])
+        return -np.pi + 2 * np.pi * draws[:, 0], low + (high - low) * draws[:, 1:]
 
     def before_step(self, actions: Float[np.ndarray, "envs joints"]) -> Float[np.ndarray, "envs joints"]:
         """Return the actions that the motors get, in units of their range; remember where the bodies are."""
@@ -71,7 +97,7 @@ class Task(ABC):
 
     def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
         """Return the net speed of the centre of mass since the reset, m/s: how far it really got."""
-        travelled = self.physics.read("com_pos") - self._com_start
+        travelled = self.physics.read("com_pos") - self.com_start
         seconds = np.maximum(self.envs.elapsed, 1) * self.envs.dt
         return {"net_speed": np.sqrt((travelled * travelled).sum(1)) / seconds}
 
@@ -96,8 +122,8 @@ class Task(ABC):
 
     def get_state(self) -> dict[str, Any]:
         """Return copies of what the task remembers between steps."""
-        return {"com_start": self._com_start.copy()}
+        return {"com_start": self.com_start.copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from a state that `get_state` returned."""
-        self._com_start[:] = state["com_start"]
+        self.com_start[:] = state["com_start"]

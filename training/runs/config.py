@@ -14,8 +14,8 @@ from ...circuits import CIRCUITS
 from ...envs import TASKS, Arena, Body, make_arena, make_body
 from ...envs.arenas import arena_json
 from ...envs.bodies import body_from_json
+from ...envs.choice import PHYSICS_CHOICES
 from ...envs.deficits import Deficit
-from ...envs.env_batch import PHYSICS
 from ...envs.tasks.bits import BIT_TASKS
 from ...errors import InvalidRun, UnknownName
 from ...options import Number, wrong_value
@@ -42,7 +42,8 @@ class RunConfig:
         bodies: bodies that the environments have in turn, of one number of links, in place of `body`, which is then
             the first of them.
         arena: what is around the body: a name, or an `Arena`; None is open space in the body's own medium.
-        physics: what steps the bodies, "mujoco" or "lanes"; see `EnvBatch`.
+        physics: what steps the bodies: "mujoco", "lanes", many times as fast for planar chains, or "auto", which is
+            lanes where they can be used.
         task: name of the task.
         seed: from which every random number of the run comes.
         steps: environment steps to train for; whole generations or rollouts are run.
@@ -102,7 +103,7 @@ class RunConfig:
             ("circuit", self.circuit, CIRCUITS),
             ("algorithm", self.algorithm, ALGORITHMS),
             ("task", self.task, TASKS),
-            ("physics", self.physics, PHYSICS),
+            ("physics", self.physics, PHYSICS_CHOICES),
         ):
             if name not in known:
                 raise UnknownName(kind, name, known)

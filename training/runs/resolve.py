@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +12,14 @@ from ...agents import AgentSpec
 from ...agents.algorithms.registry import algorithm_named
 from ...circuits import CIRCUITS, circuit_facts
 from ...envs import Body, make_arena, make_body
+from ...envs.choice import choose_physics
 from ...envs.env_batch import EnvBatch, make_layout, make_setting
 from ...envs.setting import Setting
 from ...envs.tasks.registry import option_defaults
 from ...errors import InvalidRun, NervecordError
 from .config import RunConfig
 
+_log = logging.getLogger(__name__)
 # Of the agent's spec, what the config does not hold.
 _OF_AGENT = ("n_motors", "normalize", "squash", "dt_ref")
 _MAPPINGS = ("task_options", "circuit_options", "algorithm_options")
@@ -121,6 +124,9 @@ def resolve(config: RunConfig) -> Resolved:
     """
     algorithm = algorithm_named(config.algorithm)
     setting = _setting(config)
+    physics, why = choose_physics(config.physics, setting)
+    if why:
+        _log.warning("nervecord: %s", why)
     task_options = {**option_defaults(config.task, config.task_options), **config.task_options}
     layout = make_layout(setting, task_options.get("senses"))
     n_motors = setting.body.n_joints
@@ -136,6 +142,7 @@ def resolve(config: RunConfig) -> Resolved:
     complete = dataclasses.replace(
         config,
         arena=make_arena(config.arena),
+        physics=physics,
         episode_steps=setting.episode_steps,
         task_options={**task_options, "senses": senses},
         circuit_options=circuit_options,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import logging
 import os
+import platform
+import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,24 +25,44 @@ _HERE = Path(__file__).parent
 # An edit in any of these makes compiled code stale; numba itself looks at the stamp of one file.
 _SOURCES = (_HERE / "kernel.py", _HERE / "rows.py", _HERE.parents[2] / "vectors.py")
 _OLDEST = (0, 63)
+_KEPT_UNUSED = 30 * 86_400  # seconds: compiled code of other versions that nobody loaded for so long is removed
+# Vector instructions by the names that LLVM has for them; every 64-bit ARM has them.
+_VECTORS = ("sse2", "neon", "altivec", "vsx", "vector", "v", "lsx")
 _compiled: dict[tuple[str, int], Callable[..., None]] = {}
 _lock = threading.Lock()
 
 
-def absence_of_numba() -> str | None:
-    """Say in one line why nothing can be compiled here; None where it can. Imports nothing heavy."""
+def reason_not_compiled() -> str | None:
+    """Say in one line why lanes cannot be compiled here; None where they can. Imports numba where it is installed."""
+    other = "or take physics mujoco"
     if importlib.util.find_spec("numba") is None:
-        return "the physics of lanes needs numba, which is not installed: pip install numba, or take physics mujoco"
+        return f"the physics of lanes needs numba, which is not installed: pip install numba, {other}"
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        return "the physics of lanes is compiled by numba, which NUMBA_DISABLE_JIT switches off: unset it"
+        return f"the physics of lanes is compiled by numba, which NUMBA_DISABLE_JIT switches off: unset it, {other}"
+    try:
+        import numba
+    except Exception as error:  # ImportError by numba's own checks, OSError by a library that does not load
+        return f"the physics of lanes needs numba, which cannot be imported: {_first_line(error)}; mend it, {other}"
+    if tuple(map(int, numba.__version__.split(".")[:2])) < _OLDEST:
+        oldest = ".".join(map(str, _OLDEST))
+        return f"numba is {numba.__version__}; the physics of lanes needs {oldest} or later: pip install -U numba"
+    features = _cpu_features()
+    if features and not any(features.get(name) for name in _VECTORS):
+        cpu = platform.machine()
+        return f"the physics of lanes needs vector instructions, and this CPU ({cpu}) has none: {other[3:]}"
     return None
 
 
+def has_wide_registers() -> bool:
+    """Say whether this CPU has vector registers of eight doubles."""
+    return bool(_cpu_features().get("avx512f"))
+
+
 def compiled(name: Literal["advance", "weigh"], width: int) -> Callable[..., None]:
-    """Return a function of the kernel for blocks of `width`, compiled or from the cache; says so if it compiled.
+    """Return a function of the kernel for blocks of `width`, compiled or from the cache; says so if it compiles.
 
     Raises:
-        MissingDependency: numba is missing, too old, or cannot be imported.
+        MissingDependency: numba is missing, too old, cannot be imported, or cannot compile the kernel.
     """
     with _lock:
         if (name, width) not in _compiled:
@@ -62,42 +85,81 @@ def cache_folder() -> Path:
 
 
 def _load(name: str, width: int) -> Callable[..., None]:
-    numba = _import_numba()
+    if reason := reason_not_compiled():
+        raise MissingDependency(reason)
+    import numba
+
     from . import kernel
 
     make, signature = {"advance": (kernel.advance_in, kernel.ADVANCE), "weigh": (kernel.weigh_in, kernel.WEIGH)}[name]
     options = {"error_model": "numpy", "nogil": True}
-    began = time.perf_counter()
+    folder = cache_folder()
     try:
-        folder = cache_folder()
         _check_writable(folder)
-        function = _compile_in(folder, numba, signature, options, make(width))
-    except Exception as error:  # a folder that cannot be written, a full disk, a damaged cache: numba names none
-        function = numba.njit(signature, **options)(make(width))
-        _log.warning(
-            "compiled %s of the physics of lanes in %.1f s, but cannot keep it (%s: %s); set NUMBA_CACHE_DIR to a "
-            "folder that can be written", name, time.perf_counter() - began, type(error).__name__, error,
-        )  # fmt: skip
+        with _telling(name, f"kept in {folder}"):
+            function = _compile_in(folder, numba, signature, options, make(width))
+        _remove_unused(folder)
         return function
-    if not sum(function.stats.cache_hits.values()):
-        _log.warning(
-            "compiled %s of the physics of lanes in %.1f s, once for this machine; kept in %s",
-            name, time.perf_counter() - began, folder,
-        )  # fmt: skip
-    return function
-
-
-def _import_numba() -> Any:
-    if reason := absence_of_numba():
-        raise MissingDependency(reason)
+    except Exception as error:  # a folder that cannot be written, a full disk, a damaged cache: numba names none
+        unkept = f"cannot keep it ({type(error).__name__}: {_first_line(error)})"
+    unkept += "; set NUMBA_CACHE_DIR to a folder that can be written"
     try:
-        import numba
-    except Exception as error:  # ImportError by numba's own checks, OSError by a library that does not load
-        raise MissingDependency(f"the physics of lanes needs numba, which cannot be imported: {error}") from error
-    if tuple(map(int, numba.__version__.split(".")[:2])) < _OLDEST:
-        oldest = ".".join(map(str, _OLDEST))
-        raise MissingDependency(f"numba is {numba.__version__}; the physics of lanes needs {oldest} or later")
-    return numba
+        with _telling(name, unkept):
+            return numba.njit(signature, **options)(make(width))
+    except Exception as error:
+        raise MissingDependency(
+            f"numba {numba.__version__} cannot compile the physics of lanes ({_first_line(error)}); "
+            "take another numba, or physics mujoco"
+        ) from error
+
+
+@contextlib.contextmanager
+def _telling(name: str, where: str) -> Iterator[None]:
+    """Say what is compiled before it is, and its time afterwards; say nothing where it comes from the cache."""
+    from numba.core import event
+
+    began: list[float] = []
+
+    class Listener(event.Listener):
+        def on_start(self, _event: Any) -> None:
+            if not began:
+                began.append(time.perf_counter())
+                _log.warning("compiling %s of the physics of lanes, once for this machine: some seconds", name)
+
+        def on_end(self, _event: Any) -> None:
+            """Leave alone what ends: the outermost does so when the block does."""
+
+    # Numba tells of a compilation only if there is one, after it has looked into its cache.
+    with event.install_listener("numba:compile", Listener()):
+        yield
+    if began:
+        _log.warning("compiled %s of the physics of lanes in %.1f s; %s", name, time.perf_counter() - began[0], where)
+
+
+def _cpu_features() -> dict[str, bool]:
+    """Return what LLVM says of this CPU; empty where it says nothing, or where nobody needs to ask."""
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return {}
+    try:
+        from llvmlite import binding
+
+        return dict(binding.get_host_cpu_features())
+    except (ImportError, RuntimeError):
+        return {}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _remove_unused(folder: Path) -> None:
+    """Note that this folder is in use, and remove those of other versions that have not been for a month."""
+    with contextlib.suppress(OSError):  # another user's
+        os.utime(folder)
+    for other in folder.parent.glob("lanes-*"):
+        with contextlib.suppress(OSError):  # another process is faster, or owns it
+            if other != folder and time.time() - other.stat().st_mtime > _KEPT_UNUSED:
+                shutil.rmtree(other)
 
 
 def _check_writable(folder: Path) -> None:

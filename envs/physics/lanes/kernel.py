@@ -24,12 +24,13 @@ from ....vectors import any_of, as_rows, below, floor, full, minimum, select
 # isort: off
 from .rows import (
     ACCEL, ARMATURE, BACK_X, BACK_Y, BEND, BIAS_TURN, BIAS_X, BIAS_Y, BODY_PARAMETERS, CENTRE, COS, DAMPING,
-    DRAG_ACROSS, DRAG_ALONG, DRAG_TURN, EULER_DAMPED, FACING, GEAR, HELD, HIGH, IMPEDANCE_0, IMPEDANCE_1,
-    IMPLICITFAST, IMPLICIT_DAMPING, INERTIA, INVERSE_WEIGHT, IS_PUSHED, LENGTH, LINEAR_ACROSS, LINEAR_ALONG,
-    LINEAR_TURN, LOW, MASS, MOTOR, NOSE_ACROSS, NOSE_ALONG, ORIGIN_X, ORIGIN_Y, PARAMETERS, PER_WIDTH, PLACE,
-    PLACE_0, PLACE_SUM, PUSHES, PUSH_TURN, PUSH_X, PUSH_Y, REF_DAMPING, REF_STIFFNESS, REST, RK4, ROOT_ARMATURE,
-    ROWS, SHARE, SIDE, SIN, SPEED, SPEED_0, SPEED_SUM, SQUARE_ACROSS, SQUARE_ALONG, SQUARE_TURN, STEP, STIFF,
-    STIFFNESS, TORQUE, TORQUE_0, TURN, WANTED,
+    DIVERGED, DRAG_ACROSS, DRAG_ALONG, DRAG_TURN, DT, EPISODE, EULER_DAMPED, FACING, FIRST_VELOCITY, GEAR, HELD,
+    HIGH, IMPEDANCE_0, IMPEDANCE_1, IMPLICITFAST, IMPLICIT_DAMPING, INERTIA, INVERSE_WEIGHT, IS_PUSHED,
+    LAST_VELOCITY, LEAST, LENGTH, LINEAR_ACROSS, LINEAR_ALONG, LINEAR_TURN, LOW, MASS, MOST, MOTOR, NET_SPEED,
+    NOSE_ACROSS, NOSE_ALONG, ORIGIN_X, ORIGIN_Y, PAID, PARAMETERS, PER_WIDTH, PLACE, PLACE_0, PLACE_SUM, PRICE,
+    PUSHES, PUSH_TURN, PUSH_X, PUSH_Y, REF_DAMPING, REF_STIFFNESS, REST, REWARD, RK4, ROOT_ARMATURE, ROWS,
+    SHARE, SIDE, SIN, SPEED, SPEED_0, SPEED_SUM, SQUARE_ACROSS, SQUARE_ALONG, SQUARE_TURN, STEP, STIFF,
+    STIFFNESS, TORQUE, TORQUE_0, TRUNCATED, TURN, WANTED,
 )  # fmt: skip
 # isort: on
 
@@ -209,48 +210,56 @@ def update_pushes(n_links: int, z: Rows) -> bool:
 
 
 @_compiled
+def hold_limits(n_links: int, z: Rows) -> None:
+    """Hold each limit's force fixed at what the last sweep came to."""
+    for i in range(1, n_links):
+        k = i * ROWS
+        missing = z[k + SIDE] * z[k + WANTED] - (z[k + ACCEL] - z[k - ROWS + ACCEL])
+        z[k + HELD] = z[k + STIFF] * z[k + PUSHES] * missing
+
+
+@_compiled
 def accelerate(n_links: int, z: Rows, t: Rows, constants: np.ndarray, kind: int) -> None:
-    """Find every acceleration from places, speeds and motors."""
+    """Find every acceleration from places, speeds and motors.
+
+    Sweeps until the limits settle. MuJoCo finds their forces with M; an implicit step then moves by M + h D under the
+    forces found, which is one sweep more.
+    """
     is_past = find_forces(n_links, z, t, kind == IMPLICITFAST, constants[IS_PUSHED] > 0.0)
     is_implicit = kind in (EULER_DAMPED, IMPLICITFAST)
     root = constants[ROOT_ARMATURE]
     if is_past:
         find_limits(n_links, z, t, constants)
-        # A lane that has settled gets the same bits again while others of the block go on.
-        for _ in range(_MOST_SWEEPS):
-            sweep(n_links, z, t, root, True, 0.0, kind)
-            if not update_pushes(n_links, z):
-                break
-        if is_implicit:
-            # MuJoCo finds the limits' forces with M, then moves by M + h D under the forces found.
-            for i in range(1, n_links):
-                k = i * ROWS
-                missing = z[k + SIDE] * z[k + WANTED] - (z[k + ACCEL] - z[k - ROWS + ACCEL])
-                z[k + HELD] = z[k + STIFF] * z[k + PUSHES] * missing
+    # A lane that has settled gets the same bits again while others of the block go on.
+    left = _MOST_SWEEPS if is_past else 0
+    # `left > 0` and not True and False: numba would compile the sweep twice for these, and LLVM sees through it.
+    while left > 0:
+        sweep(n_links, z, t, root, left > 0, 0.0, kind)
+        left = left - 1 if update_pushes(n_links, z) else 0
+    if is_past and is_implicit:
+        hold_limits(n_links, z)
     if is_implicit or not is_past:
-        sweep(n_links, z, t, root, False, constants[STEP] if is_implicit else 0.0, kind)
+        sweep(n_links, z, t, root, left > 0, constants[STEP] if is_implicit else 0.0, kind)
 
 
 @_compiled
-def step_euler(n_links: int, z: Rows, h: float) -> None:
-    """Speeds by h times accelerations, then places by h times the new speeds."""
-    for i in range(n_links + 2):
-        k = i * ROWS
-        speed = z[k + SPEED] + h * z[k + ACCEL]
-        z[k + SPEED], z[k + PLACE] = speed, z[k + PLACE] + h * speed
+def integrate(n_links: int, z: Rows, t: Rows, constants: np.ndarray, kind: int) -> None:
+    """Take a physics step: speeds by h times accelerations, then places by h times the new speeds.
 
-
-@_compiled
-def step_rk4(n_links: int, z: Rows, t: Rows, constants: np.ndarray) -> None:
-    """Take the classical four evaluations; limits are in each, angles are linear in the joints."""
+    RK4 takes the classical four evaluations; limits are in each, angles are linear in the joints.
+    """
     h = constants[STEP]
-    for stage in range(4):
-        accelerate(n_links, z, t, constants, RK4)
+    for stage in range(4 if kind == RK4 else 1):
+        accelerate(n_links, z, t, constants, kind)
         ahead = 0.5 * h if stage < 2 else h
         weight = h / 6 if stage == 0 or stage == 3 else h / 3
         for i in range(n_links + 2):
             k = i * ROWS
             place, speed, accel = z[k + PLACE], z[k + SPEED], z[k + ACCEL]
+            if kind != RK4:
+                speed = speed + h * accel
+                z[k + SPEED], z[k + PLACE] = speed, place + h * speed
+                continue
             if stage == 0:
                 z[k + PLACE_0], z[k + SPEED_0], z[k + PLACE_SUM], z[k + SPEED_SUM] = place, speed, place, speed
             z[k + PLACE_SUM] = z[k + PLACE_SUM] + weight * speed
@@ -296,6 +305,38 @@ def read(n_links: int, z: Rows, t: Rows, out: Rows, turn: float) -> None:
     out[rest], out[rest + 1] = mass_x / mass, mass_y / mass
 
 
+@_compiled
+def show(
+    env: int, readings: np.ndarray, is_stepped: bool, diverged: np.ndarray, rule: np.ndarray, columns: np.ndarray,
+    bounds: np.ndarray, elapsed: np.ndarray, com_start: np.ndarray, observation: np.ndarray, numbers: np.ndarray,
+    flags: np.ndarray,
+) -> None:  # fmt: skip
+    """Write what one environment shows: see `Face`. A step that diverges leaves the last observation and earns 0."""
+    is_lost = diverged[env]
+    seconds = elapsed[env] * rule[DT]
+    for j in range(int(rule[FIRST_VELOCITY]), int(rule[LAST_VELOCITY])):
+        value = readings[env, columns[j]]
+        # A velocity out of bounds, or not a number: the integration has run away.
+        is_lost = is_lost or not bounds[0, j] <= value <= bounds[1, j]
+    if not (is_stepped and is_lost):
+        for j in range(columns.shape[0]):
+            value = seconds if columns[j] < 0 else readings[env, columns[j]]
+            value = bounds[0, j] if value < bounds[0, j] else value
+            observation[env, j] = bounds[1, j] if value > bounds[1, j] else value
+    if not is_stepped:
+        return
+    earned = readings[env, int(rule[PAID])] / rule[PRICE]
+    earned = rule[LEAST] if earned < rule[LEAST] else earned
+    earned = rule[MOST] if earned > rule[MOST] else earned
+    com = readings.shape[1] - 8  # as `rows.reading_slices` has it
+    x, y = readings[env, com] - com_start[env, 0], readings[env, com + 1] - com_start[env, 1]
+    speed = math.sqrt(x * x + y * y) / max(seconds, rule[DT])
+    numbers[REWARD, env] = 0.0 if is_lost else earned
+    numbers[NET_SPEED, env] = 0.0 if is_lost and not speed < math.inf else speed
+    flags[DIVERGED, env] = is_lost
+    flags[TRUNCATED, env] = elapsed[env] >= rule[EPISODE] and not is_lost
+
+
 def advance_in(width: int) -> Callable[..., Any]:
     """Return the function, yet to be compiled, that advances environments in blocks of `width`.
 
@@ -303,41 +344,43 @@ def advance_in(width: int) -> Callable[..., Any]:
     """
 
     def advance(
-        first: int, last: int, ids: Any, state: Any, ctrl: Any, ctrl_range: Any, parameters: Any, constants: Any,
-        kind: int, n_substeps: int, readings: Any, diverged: Any,
+        first: int, last: int, space: Any, ids: Any, state: Any, ctrl: Any, ctrl_range: Any, parameters: Any,
+        constants: Any, kind: int, n_substeps: int, readings: Any, diverged: Any, rule: Any, columns: Any, bounds: Any,
+        elapsed: Any, com_start: Any, observation: Any, numbers: Any, flags: Any,
     ) -> None:  # fmt: skip
-        """Advance the blocks `first` to `last`, without it, of the environments `ids`; read them afterwards.
+        """Advance the blocks `first` to `last`, without it, of the environments `ids`; read and show them afterwards.
 
-        state [envs, links + 2, 3], ctrl [envs, joints], ctrl_range [joints, 2], parameters [blocks of ids or 1,
-        numbers, width], readings [envs, numbers], diverged [envs]; rows of other environments are left alone.
+        space [rows, width] is what it works in, state [envs, links + 2, 3], ctrl [envs, joints], ctrl_range
+        [joints, 2], parameters [blocks of ids or 1, numbers, width], readings [envs, numbers], diverged [envs], the
+        rest as in `Face`, empty where nothing is shown; rows of other environments are left alone.
         """
         n_links = state.shape[1] - 2
         n_out, n_rows = readings.shape[1], (n_links + 2) * ROWS
-        raw = np.zeros((n_rows + n_out) * width + 8)
-        start = (64 - raw.ctypes.data % 64) % 64 // 8  # a row that crosses a line of the cache takes twice as long
-        space = raw[start : start + (n_rows + n_out) * width].reshape(n_rows + n_out, width)
         z = as_rows(space, width)
         for block in range(first, last):
             t = parameters[block if parameters.shape[0] > 1 else 0]
             for lane in range(width):
-                env = ids[min(block * width + lane, ids.shape[0] - 1)]
+                # The last environment fills what is left of the last block.
+                number = block * width + lane
+                env = ids[number if number < ids.shape[0] else ids.shape[0] - 1]
                 for i in range(n_links + 2):
                     for j in range(3):
                         space[i * ROWS + j, lane] = state[env, i, j]
                 for i in range(1, n_links):
-                    command = min(max(ctrl[env, i - 1], ctrl_range[i - 1, 0]), ctrl_range[i - 1, 1])
+                    command = ctrl[env, i - 1]
+                    command = ctrl_range[i - 1, 0] if command < ctrl_range[i - 1, 0] else command
+                    command = ctrl_range[i - 1, 1] if command > ctrl_range[i - 1, 1] else command
                     q = i * PARAMETERS
                     space[i * ROWS + MOTOR, lane] = t[q + GEAR, lane] * command + t[q + TORQUE_0, lane]
             rows_t = as_rows(t, width)
             for _ in range(n_substeps):
-                if kind == RK4:
-                    step_rk4(n_links, z, rows_t, constants)
-                else:
-                    accelerate(n_links, z, rows_t, constants, kind)
-                    step_euler(n_links, z, constants[STEP])
+                integrate(n_links, z, rows_t, constants, kind)
             read(n_links, z, rows_t, below(z, n_rows), constants[TURN])
-            for lane in range(min(width, ids.shape[0] - block * width)):
-                env = ids[block * width + lane]
+            for lane in range(width):
+                number = block * width + lane
+                if number >= ids.shape[0]:
+                    break
+                env = ids[number]
                 is_sound = True
                 for i in range(n_links + 2):
                     for j in range(3):
@@ -346,7 +389,13 @@ def advance_in(width: int) -> Callable[..., Any]:
                         is_sound = is_sound and abs(value) <= _LARGEST
                 for j in range(n_out):
                     readings[env, j] = space[n_rows + j, lane]
-                diverged[env] = not is_sound
+                # What has diverged stays so until it is placed anew.
+                diverged[env] = not is_sound or (n_substeps > 0 and diverged[env])
+                if columns.shape[0] > 0:
+                    show(
+                        env, readings, n_substeps > 0, diverged, rule, columns, bounds, elapsed, com_start,
+                        observation, numbers, flags,
+                    )  # fmt: skip
 
     return advance
 
@@ -354,10 +403,12 @@ def advance_in(width: int) -> Callable[..., Any]:
 def weigh_in(width: int) -> Callable[..., Any]:
     """Return the function, yet to be compiled, that finds inverse weights in blocks of `width`."""
 
-    def weigh(parameters: Any, constants: Any) -> None:
-        """Write each hinge's acceleration under a unit torque at angles 0 into parameters [blocks, numbers, width]."""
+    def weigh(parameters: Any, constants: Any, space: Any) -> None:
+        """Write each hinge's acceleration under a unit torque at angles 0 into parameters [blocks, numbers, width].
+
+        space [rows, width] is what it works in, zeros.
+        """
         n_links = (parameters.shape[1] - BODY_PARAMETERS) // PARAMETERS
-        space = np.zeros(((n_links + 2) * ROWS, width))
         z = as_rows(space, width)
         for block in range(parameters.shape[0]):
             t = as_rows(parameters[block], width)
@@ -378,7 +429,8 @@ def weigh_in(width: int) -> Callable[..., Any]:
 
 
 ADVANCE = (
-    "void(int64, int64, int64[::1], float64[:, :, ::1], float64[:, ::1], float64[:, ::1], float64[:, :, ::1], "
-    "float64[::1], int64, int64, float64[:, ::1], boolean[::1])"
+    "void(int64, int64, float64[:, ::1], int64[::1], float64[:, :, ::1], float64[:, ::1], float64[:, ::1], "
+    "float64[:, :, ::1], float64[::1], int64, int64, float64[:, ::1], boolean[::1], float64[::1], int64[::1], "
+    "float64[:, ::1], int64[::1], float64[:, ::1], float32[:, ::1], float32[:, ::1], boolean[:, ::1])"
 )
-WEIGH = "void(float64[:, :, ::1], float64[::1])"
+WEIGH = "void(float64[:, :, ::1], float64[::1], float64[:, ::1])"

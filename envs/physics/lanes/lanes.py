@@ -13,13 +13,17 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ....errors import InvalidBody, InvalidTask, UnknownName
+from ..cores import available_threads
 from . import rows
 from .chain import Chain, read_chain
-from .compiling import compiled
+from .compiling import compiled, has_wide_registers
+from .face import NOTHING, Face
 
-# 16 doubles are two registers of AVX-512, which hides latency; up to 4 environments, blocks of 2 take less time.
-_WIDE, _NARROW, _FEW = 16, 2, 4
+# Two registers of AVX-512, which hides latency, or of the narrower ones as many as there is room for; up to 4
+# environments, blocks of 2 take less time. Bits are the same for every width.
+_WIDEST, _WIDE, _NARROW, _FEW = 16, 8, 2, 4
 _SERIAL_BELOW = 64  # environments: waking a thread costs more than stepping these
+_WORTH_A_THREAD = 10_000  # links times physics steps: 100 microseconds, and waking a thread takes 40
 SCALES = ("link_mass", "link_length", "gear", "density", "viscosity")
 SETTINGS = (*SCALES, "drag", "force")
 
@@ -34,7 +38,8 @@ class Lanes:
     Args:
         model: the body, compiled.
         n_envs: how many.
-        n_threads: threads for batches of 64 and more; smaller ones are stepped by the caller's own.
+        n_threads: threads for batches of 64 and more, smaller ones are stepped by the caller's own; 0 takes as many
+            as have enough to do, up to one per core and to OMP_NUM_THREADS.
         scaled: compiles the body scaled, as `Body.compile` does; what `set` of lengths and masses is checked against,
             and done by where links are not boxes. Without it links are taken for boxes.
         width: environments in a vector; by default what is fastest.
@@ -45,7 +50,8 @@ class Lanes:
 
     Attributes:
         chain: what is read of the model.
-        diverged: [n_envs], whether a state was not finite, or beyond 1e10, after the last step.
+        ctrl: [n_envs, n_joints]: commands for the next step, in units of the motor's range.
+        diverged: [n_envs], whether a state was not finite, or beyond 1e10, since it was last placed.
         qpos: [n_envs, 3 + n_joints]: place of the head's front, m, heading and joint angles, rad.
         qvel: [n_envs, 3 + n_joints]: their velocities, m/s and rad/s.
         link_velocity: [n_envs, n_links, 3]: of each link's centre in the link's frame, whose -y axis points to the
@@ -69,21 +75,21 @@ class Lanes:
         self,
         model: mujoco.MjModel,
         n_envs: int,
-        n_threads: int = 1,
+        n_threads: int = 0,
         scaled: Callable[..., mujoco.MjModel] | None = None,
         width: int | None = None,
     ) -> None:
         if n_envs < 1:
             raise InvalidTask(f"n_envs is {n_envs}; give 1 or more")
         cores = os.cpu_count() or 1
-        if not 1 <= n_threads <= cores:
-            raise InvalidTask(f"n_threads is {n_threads}; give 1 to {cores}")
+        if not 0 <= n_threads <= cores:
+            raise InvalidTask(f"n_threads is {n_threads}; give 1 to {cores}, or 0 to leave the choice")
         self.chain: Chain = read_chain(model)
         self.n_envs, self.n_threads, self._scaled = n_envs, n_threads, scaled
         self.n_links, self.n_joints = self.chain.n_links, self.chain.n_links - 1
-        self.width = width or (_NARROW if n_envs <= _FEW else _WIDE)
+        self.width = width or (_NARROW if n_envs <= _FEW else _WIDEST if has_wide_registers() else _WIDE)
         self._all = np.arange(n_envs)
-        self._ctrl = np.zeros((n_envs, self.n_joints))
+        self.ctrl = np.zeros((n_envs, self.n_joints))
         self._state = np.zeros((n_envs, self.n_links + 2, 3))
         self._readings = np.zeros((n_envs, rows.n_readings(self.n_links)))
         self.diverged = np.zeros(n_envs, bool)
@@ -92,11 +98,13 @@ class Lanes:
         self._are_boxes: bool | None = None
         self._parameters = self.chain.parameters[None]  # [1 or n_envs, numbers]
         self._blocks = self._in_blocks(self._parameters)
+        self._face = NOTHING.in_order()
         self._open()
         self.reset(self._all, np.zeros((n_envs, self.n_joints + 3)))
 
     def _open(self) -> None:
         self._advance = compiled("advance", self.width)
+        self._spaces = [self._space()]
         self._pool: ThreadPoolExecutor | None = None
         self._pool_of = 0  # the process that its threads are in; a fork has none of them
         for name, place in rows.reading_slices(self.n_links).items():
@@ -125,6 +133,11 @@ class Lanes:
         reach = links[..., rows.LENGTH, None] * axis
         front = self._state[:, None, -2:, 0] + np.cumsum(reach, axis=1) - reach
         return front + links[..., rows.CENTRE, None] * axis
+
+    def show(self, face: Face) -> None:
+        """Write a face from now on, at every step and whenever environments are placed; it is current at once."""
+        self._face = face.in_order()
+        self._run(self._all, 0)
 
     def reset(
         self,
@@ -155,13 +168,12 @@ class Lanes:
 
         Commands are in units of the motor's range and clipped to it, as the model says.
         """
-        if ids is None:
-            self._ctrl[...] = ctrl
-            self._run(self._all, n_substeps)
-        else:
-            ids = np.ascontiguousarray(ids, np.int64)
-            self._ctrl[ids] = ctrl
-            self._run(ids, n_substeps)
+        self.ctrl[slice(None) if ids is None else ids] = ctrl
+        self.advance(n_substeps, ids)
+
+    def advance(self, n_substeps: int, ids: Int[np.ndarray, " some"] | None = None) -> None:
+        """Advance by `n_substeps` physics steps under `ctrl`; `ids` are numbers of environments, None means all."""
+        self._run(self._all if ids is None else np.ascontiguousarray(ids, np.int64), n_substeps)
 
     def set(self, ids: Int[np.ndarray, " some"], **settings: Float[np.ndarray, "some ..."]) -> None:
         """Change bodies and fluid of some environments; what is not named stays.
@@ -223,7 +235,7 @@ class Lanes:
             self._pool = None
 
     def __getstate__(self) -> dict[str, Any]:
-        views = ("_advance", "_pool", *rows.reading_slices(self.n_links))
+        views = ("_advance", "_pool", "_spaces", *rows.reading_slices(self.n_links))
         return {name: value for name, value in self.__dict__.items() if name not in views}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -239,20 +251,36 @@ class Lanes:
         n_blocks = -(-len(ids) // self.width)
         chain = self.chain
         rest = (
-            ids, self._state, self._ctrl, chain.ctrl_range, blocks, self._constants, chain.kind, n_substeps,
-            self._readings, self.diverged,
+            ids, self._state, self.ctrl, chain.ctrl_range, blocks, self._constants, chain.kind, n_substeps,
+            self._readings, self.diverged, *self._face,
         )  # fmt: skip
-        n_threads = min(self.n_threads, n_blocks)
-        if n_threads < 2 or len(ids) < _SERIAL_BELOW or not n_substeps:
-            self._advance(0, n_blocks, *rest)
+        n_threads = 1 if len(ids) < _SERIAL_BELOW else self._threads_for(len(ids), n_blocks, n_substeps)
+        if n_threads < 2:
+            self._advance(0, n_blocks, self._spaces[0], *rest)
             return
         if self._pool is None or self._pool_of != os.getpid():
-            self._pool, self._pool_of = ThreadPoolExecutor(self.n_threads - 1, "lanes"), os.getpid()
+            most = self.n_threads or available_threads()
+            self._pool, self._pool_of = ThreadPoolExecutor(most - 1, "lanes"), os.getpid()
+        while len(self._spaces) < n_threads:
+            self._spaces.append(self._space())
         ends = [n_blocks * part // n_threads for part in range(n_threads + 1)]
-        others = [self._pool.submit(self._advance, *pair, *rest) for pair in itertools.pairwise(ends[1:])]
-        self._advance(ends[0], ends[1], *rest)
+        parts = list(zip(itertools.pairwise(ends), self._spaces, strict=False))
+        others = [self._pool.submit(self._advance, *pair, space, *rest) for pair, space in parts[1:]]
+        self._advance(0, ends[1], self._spaces[0], *rest)
         for other in others:
             other.result()
+
+    def _threads_for(self, n_envs: int, n_blocks: int, n_substeps: int) -> int:
+        if self.n_threads or not n_substeps:
+            return min(self.n_threads, n_blocks) if n_substeps else 1
+        return min(available_threads(), n_envs * self.n_links * n_substeps // _WORTH_A_THREAD)
+
+    def _space(self) -> Float[np.ndarray, "rows width"]:
+        """Return room for one block, from a line of the cache on: a row that crosses one takes twice as long."""
+        n_rows = (self.n_links + 2) * rows.ROWS + self._readings.shape[1]
+        raw = np.zeros(n_rows * self.width + 8)
+        start = -raw.ctypes.data % 64 // 8
+        return raw[start : start + n_rows * self.width].reshape(n_rows, self.width)
 
     def _unchanged(self, n: int) -> dict[str, np.ndarray]:
         factors = {name: np.ones(n) for name in SCALES if name != "viscosity"}
@@ -272,7 +300,7 @@ class Lanes:
         links = self.chain.links(found)
         if changed.keys() & {"link_mass", "link_length"}:
             blocks = self._in_blocks(found)
-            compiled("weigh", self.width)(blocks, self.chain.constants)
+            compiled("weigh", self.width)(blocks, self.chain.constants, self._space())
             weighed = blocks.transpose(0, 2, 1).reshape(-1, found.shape[1])[: len(ids)]
             links[:, 1:, rows.INVERSE_WEIGHT] = self.chain.links(weighed)[:, 1:, rows.INVERSE_WEIGHT]
         else:

@@ -49,6 +49,15 @@ REF_DAMPING, REF_STIFFNESS, IMPEDANCE_0, IMPEDANCE_1, PER_WIDTH = range(3, 8)
 IS_PUSHED = 8
 CONSTANTS = 9
 
+# --- the rule of what is shown; see `Face` ---
+# Control step, s; episode, control steps; the reward: which reading, what earns 1, its least and most; where velocities
+# lie in an observation, from and to.
+DT, EPISODE, PAID, PRICE, LEAST, MOST, FIRST_VELOCITY, LAST_VELOCITY = range(8)
+RULE = 8
+# Rows of what is shown as numbers and as truths.
+REWARD, NET_SPEED = range(2)
+DIVERGED, TRUNCATED = range(2)
+
 # --- ways to integrate ---
 EULER, EULER_DAMPED, IMPLICITFAST, RK4 = range(4)
 

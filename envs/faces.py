@@ -1,0 +1,80 @@
+"""Whole steps of environments in one compiled call, where senses and reward are readings of the physics."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+from jaxtyping import Bool, Float, Shaped
+
+from .physics.lane_physics import LanePhysics
+from .physics.lanes import Face
+from .physics.lanes.rows import DIVERGED, NET_SPEED, REWARD, TRUNCATED
+from .senses import SENSES, Layout, Time
+from .setting import Envs
+from .tasks.task import Task
+
+
+class Shown(NamedTuple):
+    """What a step came to, as in `Step`: arrays of the caller's own."""
+
+    observation: Float[np.ndarray, "envs obs"]
+    reward: Float[np.ndarray, " envs"]
+    terminated: Bool[np.ndarray, " envs"]
+    truncated: Bool[np.ndarray, " envs"]
+    metrics: dict[str, Shaped[np.ndarray, " envs"]]
+
+
+def face_of(envs: Envs, layout: Layout, space: spaces.Box, observation: Float[np.ndarray, "envs obs"]) -> Face | None:
+    """Let the physics write observations, rewards and ends of these environments by itself, in units of the layout.
+
+    None where it cannot: MuJoCo, senses or rewards that are more than a reading, a task with measures or ends of its
+    own. `observation` is where observations are written, a row for each environment.
+    """
+    physics, task = envs.physics, envs.task
+    pay = task.pay() if _declares(type(task), "reward", "pay") else None
+    if not isinstance(physics, LanePhysics) or pay is None:
+        return None
+    if any(getattr(type(task), name) is not getattr(Task, name) for name in ("terminated", "metrics")):
+        return None
+    paid, columns = physics.columns(pay.quantity), []
+    for sense in layout.senses:
+        kind = SENSES[sense.name]
+        if type(kind) is Time:
+            readings: np.ndarray | None = np.array([-1])
+        else:
+            readings = physics.columns(kind.quantity) if _declares(type(kind), "read", "quantity") else None
+        if readings is None:
+            return None
+        columns.append(readings)
+    if paid is None:
+        return None
+    velocities = layout["body_velocities"] if "body_velocities" in layout else slice(0, 0)
+    rule = (
+        envs.dt, envs.episode_steps, paid[pay.index], pay.unit, pay.least, pay.most, velocities.start, velocities.stop
+    )  # fmt: skip
+    physics.show(
+        face := Face(
+            np.array(rule, float),
+            np.concatenate(columns),
+            np.stack([space.low, space.high]).astype(float),
+            envs.elapsed,
+            task.com_start,
+            observation,
+        )
+    )
+    return face
+
+
+def shown(face: Face) -> Shown:
+    """Return what the last step came to: rewards without a unit, net speed in m/s."""
+    numbers, flags = face.numbers.copy(), face.flags.copy()
+    metrics = {"net_speed": numbers[NET_SPEED], "diverged": face.flags[DIVERGED].copy()}
+    return Shown(face.observation.copy(), numbers[REWARD], flags[DIVERGED], flags[TRUNCATED], metrics)
+
+
+def _declares(kind: type, method: str, declaration: str) -> bool:
+    """Say whether a class, or the one that it has the method from, says what the method returns."""
+    owner = next(each for each in kind.__mro__ if method in vars(each))
+    return declaration in vars(owner)
