@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -73,6 +74,11 @@ class Worm:
     ]
 
     goes_on: ClassVar[bool] = False
+
+    @classmethod
+    def prepared(cls, arguments: Sequence[str]) -> type[Worm]:  # noqa: ARG003
+        """Return the command as it is parsed."""
+        return cls
 
     @property
     def json(self) -> bool:

@@ -115,7 +115,7 @@ def test_what_has_no_circuit_cannot_be_intervened_in(worm):
         def predict(self, observation, state=None, episode_start=None, deterministic=True):  # noqa: ARG002
             return np.zeros((len(observation), 5)), None
 
-    env = worm.config.make_env(2)
+    env = worm.resolved.make_envs(2)
     assert evaluate_agent(Still(), env).n == 2
     with pytest.raises(CircuitMismatch, match="Still has no circuit of named neurons"):
         evaluate_agent(Still(), env, interventions=[Intervention("B_d_0")])
@@ -124,7 +124,7 @@ def test_what_has_no_circuit_cannot_be_intervened_in(worm):
 
 def test_environments_may_be_pinned_differently(worm):
     """One silenced all over, one left alone: two evaluations at once."""
-    agent, env = worm.policy(), worm.config.make_env(2)
+    agent, env = worm.agent(), worm.resolved.make_envs(2)
     n = len(agent.neurons)
     scale = torch.tensor([[0.0], [1.0]]).expand(2, n)
     both = evaluate_agent(agent, env, 7, Pins(scale, torch.zeros(2, n))).returns

@@ -98,26 +98,33 @@ class Algorithm(ABC):
         """Return whether the agent sees normalised observations."""
         return False
 
-    def resolve(self, name: str, facts: Facts, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every option: what is asked over what this kind of circuit has by default.
+    def validate(self, name: str, asked: Mapping[str, Any]) -> None:
+        """Refuse options that are none, or that cannot be.
 
         Raises:
             UnknownName: there is no such option.
             InvalidRun: a value that it cannot take.
-            CircuitMismatch: the algorithm does not train such circuits.
         """
-        known = vars(self.Options())
         for option in asked:
-            if option not in known:
-                raise UnknownName(f"option of {name}", option, known)
+            if option not in vars(self.Options()):
+                raise UnknownName(f"option of {name}", option, vars(self.Options()))
         if wrong := wrong_value(asked, allowed_values(self.Options)):
             raise InvalidRun(wrong)
+
+    def resolve(self, name: str, facts: Facts, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every option: what is asked over what this kind of circuit has by default.
+
+        Raises:
+            UnknownName, InvalidRun: as `validate`.
+            CircuitMismatch: the algorithm does not train such circuits, or the options do not go together.
+        """
+        self.validate(name, asked)
         if facts.memory == "recurrent" and not self.trains_memory:
             raise CircuitMismatch(
                 f"{name} learns from single steps and this circuit has a memory; "
                 "choose es, cmaes or ppo, or a circuit without memory"
             )
-        options = {**known, **self.defaults(facts), **asked}
+        options = {**vars(self.Options()), **self.defaults(facts), **asked}
         self.check(facts, options)
         return options
 

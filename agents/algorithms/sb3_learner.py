@@ -175,7 +175,6 @@ class SB3Learner(Learner):
                 recursive_getattr(model, name).copy_(state["loose"][name])
         self.steps = model.num_timesteps = state["steps"]
         model._n_updates, model._episode_num = state["n_updates"], state["episode_num"]
-        model._setup_learn(1, None, reset_num_timesteps=True) if model.ep_info_buffer is None else None
         self._told.held = dict(state["logged"])
         if "last_obs" not in state:
             return

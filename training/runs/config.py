@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...agents.algorithms.registry import ALGORITHMS
+from ...agents.algorithms.registry import ALGORITHMS, algorithm_named
 from ...circuits import CIRCUITS
 from ...envs import TASKS, Arena, Body, make_arena, make_body
 from ...envs.arenas import arena_json
@@ -116,6 +116,7 @@ class RunConfig:
             raise InvalidRun("protect keeps what a circuit has learned; give start too, the run whose circuit goes on")
         if wrong := wrong_value(vars(self), _NUMBERS):
             raise InvalidRun(wrong)
+        algorithm_named(self.algorithm).validate(self.algorithm, self.algorithm_options)
 
     @property
     def n_links(self) -> int:
@@ -145,8 +146,10 @@ class RunConfig:
             known["body"] = body_from_json(known["body"])
             known["bodies"] = tuple(body_from_json(body) for body in known.get("bodies", ()))
             known["deficits"] = tuple(Deficit(**deficit) for deficit in known["deficits"])
-            if (reward := known.pop("reward", None)) is not None and known["task"] == "swim":
-                known["task_options"] = {**known["task_options"], "reward": reward}
+            reward, options = known.pop("reward", "paper"), known["task_options"]
+            # Format 2 had a reward of its own, which counted where both were given.
+            if known["task"] == "swim" and (reward != "paper" or "reward" in options) and "physics" not in known:
+                known["task_options"] = {**options, "reward": reward}
             known["protect"] = tuple(known.get("protect", ()))
             known["randomize"] = {name: tuple(bounds) for name, bounds in known["randomize"].items()}
             return cls(**known)
