@@ -10,16 +10,23 @@ if TYPE_CHECKING:
     from .algorithms import ALGORITHMS, Algorithm
     from .config import RunConfig, trainable
     from .folder import Folder
+    from .result import Result, Weights
+    from .results import Results
     from .run import Run
-    from .scores import Store
+    from .score_table import read_scores
+    from .trial_files import TrialFiles
 
 __all__ = [
     "ALGORITHMS",
     "Algorithm",
     "Folder",
+    "Result",
+    "Results",
     "Run",
     "RunConfig",
-    "Store",
+    "TrialFiles",
+    "Weights",
+    "read_scores",
     "trainable",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

@@ -14,6 +14,8 @@ from ...envs.sb3_env import SwimmerVecEnv
 from ...errors import InvalidRun
 from .config import RunConfig
 from .folder import Folder
+from .result import Weights
+from .results import Results
 
 _log = logging.getLogger(__name__)
 
@@ -21,8 +23,7 @@ _log = logging.getLogger(__name__)
 class Run(Folder[RunConfig]):
     """A run on disk.
 
-    It holds what every `Folder` holds, and evaluation.json, results.sqlite, recording.nc, probes/, films and
-    report.html as they are asked for.
+    It holds what every `Folder` holds, and results/, films and report.html as they are asked for.
 
     Attributes:
         path: the folder.
@@ -31,6 +32,20 @@ class Run(Folder[RunConfig]):
 
     kind = "run"
     config_type = RunConfig
+
+    @property
+    def results(self) -> Results:
+        """What was measured of it."""
+        return Results(self.path, self.last_weights)
+
+    def last_weights(self) -> Weights | None:
+        """Return which weights its last checkpoint holds, None if there is none yet.
+
+        Raises:
+            InvalidRun: all checkpoints are damaged.
+        """
+        checkpoint = self.load_checkpoint()
+        return None if checkpoint is None else Weights.of(checkpoint.step, checkpoint.weights)
 
     def policy(self, body: str | Body | None = None, trained: bool = True) -> CircuitPolicy:
         """Return the agent, on its own body or on another.
