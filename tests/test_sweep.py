@@ -10,8 +10,10 @@ from nervecord.cli.main import main
 from nervecord.errors import InvalidRun, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.result import Result, Weights
 from nervecord.training.runs.run import Run
-from nervecord.training.runs.score_table import read_scores
+from nervecord.training.runs.score_table import COLUMNS, read_scores, write_scores
+from nervecord.training.runs.trial_files import TrialFiles
 from nervecord.training.studies.sweeps import Sweep, sweep
 from nervecord.training.studies.trials import Trial, measure
 
@@ -62,69 +64,86 @@ def test_a_second_start_trains_nothing_again(swept):
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
 
 
-def fields_of(folder, run: str) -> pd.DataFrame:
-    scores = read_scores(folder / "results.sqlite", "sweep")
-    return scores[scores["source"] == run]
-
-
-def test_what_is_asked_otherwise_is_measured_again_and_trained_no_more(tmp_path):
-    plan = Sweep(BASE, {"seed": [0]}, episodes=2)
-    sweep(plan, tmp_path, progress=False)
+def test_what_could_not_be_is_tried_again_and_what_is_asked_otherwise_is_measured_again(tmp_path):
+    plan = Sweep(BASE, {"seed": [0, 1, 2]}, episodes=2)
+    for name, held in (("1/mine.txt", "mine"), ("2/config.json", "{")):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(held)
+    table = sweep(plan, tmp_path, workers=1, progress=False)
+    assert "exists and holds no run" in table["note"].iloc[1]
+    assert table["note"].iloc[2]
+    assert table["return"].notna().tolist() == [True, False, False]
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
-    for episodes in (5, 3):
-        table = sweep(dataclasses.replace(plan, episodes=episodes), tmp_path, progress=False)
-        assert fields_of(tmp_path, "0")["episode"].max() == episodes - 1
-        values = Run(tmp_path / "0").results.where("evaluation", episodes=episodes).best.metrics
-        assert table["return"].iloc[0] == pytest.approx(values["return"].mean())
-    assert files == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    (tmp_path / "1" / "mine.txt").unlink()
+    (tmp_path / "2" / "config.json").unlink()
+    table = sweep(dataclasses.replace(plan, episodes=3), tmp_path, workers=1, progress=False)
+    assert table["note"].tolist() == ["", "", ""]
+    assert files == {path: path.stat().st_mtime_ns for path in files}, "measured again, not trained again"
+    scores = read_scores(tmp_path / "results.sqlite", "sweep")
+    assert scores[scores["metric"] == "return"].groupby("source")["episode"].max().tolist() == [2, 2, 2]
+    values = Run(tmp_path / "0").results.where("evaluation", episodes=3).best.metrics
+    assert table["return"].iloc[0] == pytest.approx(values["return"].mean())
 
 
-def test_a_run_that_trained_on_is_measured_anew(tmp_path):
-    """More steps are another config, and so another trial; its run goes on where that is allowed, or says why not."""
-    plan = Sweep(BASE, {"seed": [0]}, episodes=2)
-    before = sweep(plan, tmp_path, progress=False)
-    run = Run(tmp_path / "0")
-    last = run.load_checkpoint()
-    state = {name: value for name, value in last.state.items() if name != "step"}
-    run.save_checkpoint(1600, {name: value * 0.5 for name, value in last.weights.items()}, last.training, state)
-    config = json.loads((run.path / "config.json").read_text())
-    (run.path / "config.json").write_text(json.dumps({**config, "steps": 1600}))
-    after = sweep(Sweep({**BASE, "steps": 1600}, {"seed": [0]}, episodes=2), tmp_path, progress=False)
-    assert after["return"].iloc[0] != before["return"].iloc[0]
-    trained = fields_of(tmp_path, "0").query("stage == 'trained'")
-    assert set(trained["step"]) == {1600}
+def test_a_trial_is_done_only_as_it_was_asked_for(tmp_path):
+    trial, files = Trial("sweep", "a", RunConfig(**BASE)), TrialFiles(tmp_path)
+    result = Result("evaluation", Weights(800, ""), {"body": "swimmer4", "interventions": [], "episodes": 2},
+                    values={"return": [1.0, 2.0]})  # fmt: skip
+    files.put("a", trial.asked(2), trial.about, [("trained", result)])
+    assert files.holds("a", trial.asked(2))
+    assert not files.holds("b", trial.asked(2))
+    longer = dataclasses.replace(trial, config=dataclasses.replace(trial.config, steps=1600))
+    for other in (longer, dataclasses.replace(trial, untrained=True), dataclasses.replace(trial, gait=True),
+                  dataclasses.replace(trial, bodies=("swimmer6",))):  # fmt: skip
+        assert not files.holds("a", other.asked(2))
+    assert not files.holds("a", trial.asked(3))
+    unfit = dataclasses.replace(result, values={}, missing="does not fit")
+    files.put("a", trial.asked(2), trial.about, [("trained", unfit)])
+    assert files.holds("a", trial.asked(2))
+    held = json.loads((tmp_path / "trials" / "a.json").read_text())
+    (tmp_path / "trials" / "a.json").write_text(json.dumps({**held, "version": "0.0.1"}))
+    assert not files.holds("a", trial.asked(2)), "another version may measure what that one could not"
+    files.put("a", trial.asked(2), trial.about, note="failed")
+    assert not files.holds("a", trial.asked(2))
+    assert files.table()["note"].tolist() == ["failed"]
+    (tmp_path / "trials" / "a.json").write_text("{}")
+    assert not files.holds("a", trial.asked(2))
+    with pytest.raises(InvalidRun, match="it is no trial; remove it"):
+        files.table()
+    with pytest.raises(InvalidRun, match="no column 'valeu'"):
+        files.put("a", {}, {"valeu": 1})
 
 
-def test_a_note_is_dropped_when_the_trial_can_be(tmp_path):
-    plan = Sweep(BASE, {"seed": [0, 1]}, episodes=2)
-    (tmp_path / "0").mkdir()
-    (tmp_path / "0" / "mine.txt").write_text("mine")
-    table = sweep(plan, tmp_path, progress=False)
-    assert "exists and holds no run" in table["note"].iloc[0]
-    assert table["return"].notna().tolist() == [False, True]
-    (tmp_path / "0" / "mine.txt").unlink()
-    table = sweep(plan, tmp_path, progress=False)
-    assert table["note"].tolist() == ["", ""]
-    assert table["return"].notna().all()
+def test_what_an_earlier_version_kept_in_the_table_alone_stays_in_it(tmp_path):
+    rows = [{"source": name, "study": "sweep", "metric": "return", "value": 1.0} for name in ("old", "both")]
+    write_scores(tmp_path / "results.sqlite", pd.DataFrame(rows, columns=list(COLUMNS)))
+    files = TrialFiles(tmp_path)
+    files.put("both", {}, {"study": "sweep"}, note="failed")
+    files.write_table()
+    held = read_scores(tmp_path / "results.sqlite")
+    assert held[["source", "note"]].fillna("").values.tolist() == [["old", ""], ["both", "failed"]]
 
 
-def test_an_error_of_any_kind_is_its_trials_note_and_the_others_go_on(tmp_path):
-    trial = Trial("sweep", "damaged", RunConfig("ncap", "es", **BASE))
-    (tmp_path / "run").mkdir()
-    # What is no run's folder but looks like one: a folder where a file should be.
-    (tmp_path / "run" / "config.json").mkdir()
-    found = measure(trial, tmp_path / "run", 2)
-    assert found.note
-    assert "\n" not in found.note
+def test_names_of_trials_that_are_no_names_of_files_stay_apart(tmp_path):
+    files = TrialFiles(tmp_path)
+    for name in ("a/b-c", "a-b/c", "../up", "/root", "a" * 300):
+        files.put(name, {"of": name}, {}, note=name)
+    assert len(list((tmp_path / "trials").iterdir())) == 5
+    assert set(files.table()["source"]) == {"a/b-c", "a-b/c", "../up", "/root", "a" * 300}
 
 
-def test_a_damaged_run_of_a_sweep_is_its_note_and_the_others_go_on(tmp_path):
-    plan = Sweep(BASE, {"seed": [0, 1]}, episodes=2)
-    (tmp_path / "0").mkdir()
-    (tmp_path / "0" / "config.json").write_text("[]")
-    table = sweep(plan, tmp_path, progress=False)
-    assert table["note"].iloc[0]
-    assert table["return"].notna().tolist() == [False, True]
+class Crash(Exception):
+    """What no author of this package foresaw."""
+
+
+def test_an_error_of_any_kind_is_its_trials_note(tmp_path, monkeypatch):
+    def crash(*_):
+        raise Crash("one\nof many lines")
+
+    monkeypatch.setattr("nervecord.circuits.NCAP.forward", crash)
+    monkeypatch.setattr("nervecord.circuits.NCAP.forward_with_activity", crash)
+    found = measure(Trial("sweep", "a", RunConfig(**BASE)), tmp_path / "run", 2)
+    assert found.note == "Crash: one of many lines"
 
 
 @pytest.mark.parametrize(
