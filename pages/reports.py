@@ -69,7 +69,10 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
         ),
         _numbers(names, both),
     ]
-    unmeasured = [name for name in chosen(["all"]) if not any(name in each for each in found)]
+    unmeasured = [
+        name for name in chosen(["all"])
+        if not any(name in each and not run.results.is_stale(each[name]) for run, each in both)
+    ]  # fmt: skip
     page = render_page(
         "report.html.j2",
         title=" and ".join(names),

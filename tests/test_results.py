@@ -138,6 +138,7 @@ def test_what_training_has_left_behind_is_shown_as_stale(run, tmp_path):
     transfer(run, ("swimmer4",), 2)
     render(run, run.path / "film.mp4", seconds=0.2)
     assert "stale" not in report(run).read_text()
+    assert "--probes gait" not in report(run).read_text()
     go_on(run)
     told = "stale: measured at step 1,600, trained on to 63,040"
     assert run.results.current.where("evaluation").best is None
@@ -146,6 +147,7 @@ def test_what_training_has_left_behind_is_shown_as_stale(run, tmp_path):
     page = report(run).read_text()
     # The return, the speed, both rows of transfer and its sentence, the film, the gait and its numbers.
     assert page.count(told) + page.count(told.capitalize()) >= 6
+    assert f"nervecord probe {run.path} --probes gait" in page
     assert f"({told}; nervecord evaluate {run.path} measures it anew)" in page
     assert f"{old:,.0f}" in page
     assert told in gallery(run, out=tmp_path / "gallery.html").read_text()
@@ -241,6 +243,26 @@ def test_a_damaged_result_is_one_line(run, change, told):
     assert told in str(caught.value)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_result_loses_nothing_that_is_measured_now(run, capsys):
+    evaluate(run, 1)
+    file = next((run.path / "results").rglob("*.json"))
+    file.write_text("{")
+    main(["evaluate", str(run.path), "--episodes", "1", "--json"])
+    assert json.loads(capsys.readouterr().out)["return"]["n"] == 1
+    file.unlink()
+    assert len(run.results) == 1
+
+
+def test_one_of_several_bodies_is_another_condition_than_all_of_them(tmp_path):
+    config = RunConfig(bodies=("swimmer6", "swimmer6-heavy"), steps=400, episode_steps=50,
+                       algorithm_options={"n_envs": 4})  # fmt: skip
+    run = train(config, tmp_path / "both", progress=False)
+    evaluate(run, 2)
+    evaluate(run, 2, body="swimmer6")
+    told = [(result.what, len(result.conditions["bodies"])) for result in run.results]
+    assert told == [("evaluation", 2), ("transfer", 1)]
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", "{", "{}"])

@@ -168,7 +168,7 @@ def _keep(name: str, found: Probed, add: _Add) -> None:
         add(name, {"missing": found.missing, "seconds": seconds}, {})
         return
     result = found.result
-    numbers = {key: {"value": value, "unit": result.units[key]} for key, value in result.numbers.items()}
+    numbers = {key: {"value": float(value), "unit": result.units[key]} for key, value in result.numbers.items()}
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **result.arrays)
     add(

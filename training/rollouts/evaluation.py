@@ -242,7 +242,8 @@ def result_of(
         agent: who acted; see `Result`.
         missing: why there are no values.
     """
-    other = body is not None and make_body(body) != make_body(config.body)
+    own = [make_body(each) for each in config.bodies or (config.body,)]
+    other = body is not None and [make_body(body)] != own
     return Result(
         "transfer" if other else "evaluation",
         weights,

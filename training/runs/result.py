@@ -174,9 +174,10 @@ class Result:
         place = {"step": self.weights.step, "body": self.body}
         if self.missing:
             return [{**place, "metric": self.name or None, "note": self.missing}]
-        each = [(None, name, number["value"]) for name, number in self.numbers.items()]
-        each += [(episode, name, value) for name, values in self.values.items() for episode, value in enumerate(values)]
-        return [{**place, "episode": episode, "metric": metric, "value": value} for episode, metric, value in each]
+        rows = [{**place, "metric": name, "value": number["value"]} for name, number in self.numbers.items()]
+        for metric, values in self.values.items():
+            rows += [{**place, "metric": metric, "value": value, "episode": n} for n, value in enumerate(values)]
+        return rows
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON types, with the interval of each metric for people to read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -12,6 +13,7 @@ from typing import Any, overload
 
 import pandas as pd
 
+from ...errors import InvalidRun
 from ...files import read_json, write_json
 from .old_results import old_results
 from .result import FINETUNED, KINDS, TRAINED, Result, Weights
@@ -210,9 +212,11 @@ def keep(result: Result, folder: Path, root: Path, files: Mapping[str, Callable[
         for stem in _stems(result.name if result.what == "probe" else result.what):
             path = folder / f"{stem}.json"
             if path.exists():
-                held = Result.from_json(read_json(path, f"{root} is damaged"), str(path))
-                if held.says_the_same(result):
-                    return held
+                # One that is damaged is said by whoever reads it; what was measured now is not lost to it.
+                with contextlib.suppress(InvalidRun):
+                    held = Result.from_json(read_json(path, f"{root} is damaged"), str(path))
+                    if held.says_the_same(result):
+                        return held
                 continue
             names = {folder / f"{stem}{suffix}": write for suffix, write in (files or {}).items()}
             folder.mkdir(parents=True, exist_ok=True)
