@@ -40,7 +40,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "training.reproduce": ("training.studies.ncap_paper.reproduction",),
     "training.result_commands": ("cli.result_commands",),
     "training.rollout": ("training.rollouts.recorder",),
-    "training.run": ("training.runs.run", "training.runs.evaluation_file"),
+    "training.run": ("training.runs.run", "training.runs.old_results"),
     "training.share": ("sharing.hub",),
     "training.statistics": ("intervals",),
     "training.study_commands": ("cli.study_commands",),

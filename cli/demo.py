@@ -9,7 +9,7 @@ from ..training.learning.training import train
 from ..training.probes.probing import probe
 from ..training.rollouts.evaluation import evaluate
 from ..training.runs.config import RunConfig
-from ..training.studies.transfers import transfer, transfer_table
+from ..training.studies.transfers import transfer
 from ..videos.films import render
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer6-eel", "swimmer6-thick")
@@ -18,11 +18,12 @@ BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer6-eel", "swimmer6-thick")
 def demo(out: str | Path, progress: bool = True) -> Path:
     """Train NCAP by ES on swimmer6 and show what came of it; what is done already is not done again."""
     run = train(RunConfig(), out, progress)
-    if not (run.path / "evaluation.json").exists():
+    done = run.results.current
+    if not done.where("evaluation"):
         evaluate(run, progress=progress)
-    if transfer_table(run).empty:
+    if not done.where("transfer"):
         transfer(run, BODIES, progress=progress)
-    if not (run.path / "probes" / "gait.json").exists():
+    if not done.where("probe", "gait"):
         probe(run, ("gait", "diagram"), progress=progress)
     if not (run.path / "film.mp4").exists():
         render(run, run.path / "film.mp4", seconds=20, progress=progress)

@@ -10,14 +10,28 @@ from ..errors import NervecordError
 from ..files import json_text
 from ..version import __version__
 from .parsing import parse
-from .result_commands import Bench, Demo, Doctor, Export, Gallery, Import, Names, Play, Probe, Record, Render, Report
+from .result_commands import (
+    Bench,
+    Demo,
+    Doctor,
+    Export,
+    Gallery,
+    Import,
+    Names,
+    Play,
+    Probe,
+    Record,
+    Render,
+    Report,
+    Results,
+)
 from .run_commands import Curriculum, Evaluate, Resume, Train, Transfer
 from .study_commands import Ablate, Compare, Reproduce, Sweep
 from .worm_commands import Worm
 
 COMMANDS: tuple[type[Any], ...] = (
     Train, Resume, Evaluate, Transfer, Ablate, Sweep, Compare, Reproduce, Curriculum, Record, Probe, Render, Play,
-    Report, Gallery, Export, Import, Demo, Bench, Names, Worm, Doctor,
+    Results, Report, Gallery, Export, Import, Demo, Bench, Names, Worm, Doctor,
 )  # fmt: skip
 
 # A machine that fails in the middle, and no mistake in where to write.

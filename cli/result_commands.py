@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,26 @@ class Render(Intervening, OnRun):
             progress=not self.json,
         )
         return {"film": str(path)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Results(OnRun):
+    """List everything that was measured of a run: of which weights, under which conditions, and whether it is stale."""
+
+    out: Path | None = None
+    """Write every value to this table too, .csv or .sqlite; never overwritten."""
+
+    def run(self) -> Any:
+        """Write the table if it is asked for, and return what was measured."""
+        from ..training.runs.run import Run
+        from ..training.runs.score_table import write_results
+
+        results = Run(self.path).results
+        written = {} if self.out is None else {"table": str(write_results(results.table(), self.out))}
+        found = results.listed()
+        if self.json:
+            return {"results": json.loads(found.to_json(orient="records")), **written}
+        return found.to_string(index=False, na_rep="") if len(found) else "nothing is measured yet"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -199,22 +199,29 @@ class OnRunOrModel(Intervening):
     """Another body than the run's own; the body of a zip file, swimmer6 by default."""
     trust: bool = False
     """Read a zip file although it can run any code: say so only of files whose maker you know."""
-    algorithm: str = "ppo"
-    """Which class saved the zip file: ppo, sac, td3, ddpg, a2c, es, cmaes or circuit-ppo."""
-    task: str = "swim"
-    """Of a zip file; a run knows its own."""
-    reward: str = "paper"
-    """Of a zip file on Swim; a run knows its own."""
+    algorithm: str | None = None
+    """Which class saved the zip file: ppo (by default), sac, td3, ddpg, a2c, es, cmaes or circuit-ppo."""
+    task: str | None = None
+    """Of a zip file, swim by default; a run knows its own."""
+    reward: str | None = None
+    """Of a zip file on Swim, paper by default; a run knows its own."""
 
     def model(self) -> tuple[Any, str, str, str] | None:
         """Return the model that a zip file holds, with the body, task and reward to try it on; None for a run."""
         from ..agents.sb3.zip_files import load_sb3
 
         if self.path.suffix != ".zip":
+            given = {"--trust": self.trust, "--algorithm": self.algorithm, "--task": self.task, "--reward": self.reward}
+            if names := [name for name, value in given.items() if value]:
+                raise InvalidRun(
+                    f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} about a zip file that SB3 saved, and "
+                    f"{self.path} is none; a run knows its own, so leave {'it' if len(names) == 1 else 'them'} out"
+                )
             return None
         if self.interventions:
             raise InvalidRun(f"{self.path} is a zip file; neurons are silenced, clamped or driven in runs alone")
-        return load_sb3(self.path, self.algorithm, self.trust), self.body or "swimmer6", self.task, self.reward
+        model = load_sb3(self.path, self.algorithm or "ppo", self.trust)
+        return model, self.body or "swimmer6", self.task or "swim", self.reward or "paper"
 
 
 @dataclasses.dataclass(frozen=True)

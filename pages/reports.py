@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from ..drawing.figures import figure_svg, learning_curve, transfer_bars
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..files import read_json, write_text
+from ..intervals import Interval
 from ..training.learning.training import summary
 from ..training.probes import PROBES, draw_wiring
 from ..training.probes.probing import chosen, merged, probed
 from ..training.rollouts.recorder import record
 from ..training.rollouts.recording import Recording
-from ..training.runs.evaluation_file import read_evaluation
+from ..training.runs.result import Result
 from ..training.runs.run import Run, hint_unfinished
 from ..training.studies.transfers import transfer_table
 from ..version import __version__
@@ -52,20 +53,26 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     for run, fact in zip(opened, facts, strict=True):
         hint_unfinished(run, fact["done"], fact["steps"])
     found = [probed(run) for run in opened]
+    both = list(zip(opened, found, strict=True))
     sections = [
         _side_by_side("Film", [_film(run) for run in opened], names),
         _side_by_side("Learning", [_learning(names, opened)]),
         _side_by_side("Transfer to bodies never seen in training", [_transfer(run) for run in opened], names),
         _side_by_side("Wiring", [_wiring(run) for run in opened], names),
         *(
-            _side_by_side(name.replace("_", " ").capitalize(), [_probe(each.get(name), name) for each in found], names)
+            _side_by_side(
+                name.replace("_", " ").capitalize(), [_probe(run, each.get(name), name) for run, each in both], names
+            )
             | {"doc": PROBES[name].doc}
             for name in PROBES
             if name != "diagram" and any(name in each for each in found)
         ),
-        _numbers(names, found),
+        _numbers(names, both),
     ]
-    unmeasured = [name for name in chosen(["all"]) if not any(name in each for each in found)]
+    unmeasured = [
+        name for name in chosen(["all"])
+        if not any(name in each and not run.results.is_stale(each[name]) for run, each in both)
+    ]  # fmt: skip
     page = render_page(
         "report.html.j2",
         title=" and ".join(names),
@@ -141,29 +148,31 @@ def _details(run: Run, facts: dict[str, Any]) -> str:
 
 def _tiles(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
     tiles = [{"value": f"{facts['weights']:,}", "label": "trained weights"}]
-    found = read_evaluation(run.path / "evaluation.json")
+    results = run.results
+    found = results.where("evaluation").shown
     if found is not None:
-        value = found["return"]
-        tiles.append(
-            {
-                "value": f"{value['mean']:,.0f}",
-                "label": f"return, {_told(value)}",
-            }
-        )
-        if "net_speed" in found:
-            speed = f"{100 * found['net_speed']['mean']:.1f} cm/s"
-            tiles.append({"value": speed, "label": "net speed of the centre of mass"})
+        stale = _again(results.told(found), f"nervecord evaluate {run.path}")
+        value = found.intervals["return"]
+        tiles.append({"value": f"{value.mean:,.0f}", "label": f"return, {_told(value)}{stale}"})
+        if "net_speed" in found.intervals:
+            speed = f"{100 * found.intervals['net_speed'].mean:.1f} cm/s"
+            tiles.append({"value": speed, "label": f"net speed of the centre of mass{stale}"})
     return tiles
 
 
-def _interval(value: Mapping[str, Any] | pd.Series) -> str:
+def _again(stale: str, command: str) -> str:
+    """Return what follows a number that may be stale: nothing, or since when and how to measure it anew."""
+    return f" ({stale}; {command} measures it anew)" if stale else ""
+
+
+def _interval(value: pd.Series) -> str:
     return "none" if pd.isna(value["low"]) else f"{value['low']:,.0f} to {value['high']:,.0f}"
 
 
-def _told(value: Mapping[str, Any]) -> str:
-    if pd.isna(value["low"]):
-        return "one episode, no interval" if value["n"] == 1 else f"{value['n']:,} episodes, no interval"
-    return f"95 % interval {_interval(value)}, {value['n']:,} episodes"
+def _told(value: Interval) -> str:
+    if pd.isna(value.low):
+        return "one episode, no interval" if value.n == 1 else f"{value.n:,} episodes, no interval"
+    return f"95 % interval {value.low:,.0f} to {value.high:,.0f}, {value.n:,} episodes"
 
 
 def _side_by_side(title: str, cells: list[dict[str, Any]], names: Sequence[str] = ()) -> dict[str, Any]:
@@ -173,11 +182,21 @@ def _side_by_side(title: str, cells: list[dict[str, Any]], names: Sequence[str] 
 
 
 def _film(run: Run) -> dict[str, Any]:
-    films = sorted(run.path.glob("*.mp4"))
-    if not films:
-        return {"missing": f"No film yet: nervecord render {run.path} --out {run.path}/film.mp4"}
-    data = base64.b64encode(films[0].read_bytes()).decode()
-    return {"video": f"data:video/mp4;base64,{data}"}
+    """Return the film of the agent as it is, on its own body; one of another body, or of a lesion, is not it."""
+    results = run.results
+    path, caption = None, ""
+    if (found := results.films(make_body(run.config.body).name).shown) is not None:
+        path, caption = results.file(found, ".mp4"), results.told(found)
+    else:
+        # Earlier versions, and exports, have no other than this name to tell what a film shows.
+        named = run.path / "film.mp4"
+        if named.is_file() and not named.is_symlink() and not any(named.name in each.files for each in results):
+            path, caption = named, "film.mp4, which does not say of which weights it is"
+    again = f"nervecord render {run.path} --out {run.path}/film.mp4"
+    if path is None:
+        return {"missing": f"No film yet: {again}"}
+    data = base64.b64encode(path.read_bytes()).decode()
+    return {"video": f"data:video/mp4;base64,{data}", "words": [caption] if caption else []}
 
 
 def _learning(names: list[str], runs: Sequence[Run]) -> dict[str, Any]:
@@ -189,9 +208,10 @@ def _learning(names: list[str], runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _wiring(run: Run) -> dict[str, Any]:
-    path = run.path / "recording.nc"
-    recording = Recording.load(path) if path.exists() else record(run, 1)
-    shown, last = moments_data(recording)
+    results = run.results
+    held = results.current.where("recording").best
+    path = None if held is None else results.file(held, ".nc")
+    shown, last = moments_data(record(run, 1) if path is None else Recording.load(path))
     return {"svg": figure_svg(draw_wiring(run.agent().circuit.wiring())), "moments": shown, "last": last}
 
 
@@ -201,7 +221,10 @@ def _transfer(run: Run) -> dict[str, Any]:
     others = table[~own]
     if others.empty:
         return {"missing": f"No other body yet: nervecord transfer {run.path}"}
-    known = [f"{row['agent']} {row['mean']:,.0f} ({_interval(row)})" for _, row in table[own].iterrows() if row["n"]]
+    known = [
+        f"{row['agent']} {row['mean']:,.0f} ({_interval(row)}{', ' if row['note'] else ''}{row['note']})"
+        for _, row in table[own].iterrows() if row["n"]
+    ]  # fmt: skip
     columns = ["body", "agent", "return", "95 % interval", "net speed (cm/s)", "episodes"]
     return {
         "svg": figure_svg(transfer_bars(others)),
@@ -214,30 +237,38 @@ def _transfer(run: Run) -> dict[str, Any]:
 def _score(row: pd.Series) -> list[str]:
     found = ["does not fit", "", ""]
     if row["n"]:
-        found = [f"{row['mean']:,.0f}", _interval(row), f"{100 * row['net_speed']:.1f}"]
-    return [row["body"], row["agent"], *found, f"{row['n']:,}"]
+        speed = "" if pd.isna(row["net_speed"]) else f"{100 * row['net_speed']:.1f}"
+        found = [f"{row['mean']:,.0f}", _interval(row), speed]
+    stale = f" ({row['note']})" if row["n"] and row["note"] else ""
+    return [row["body"], f"{row['agent']}{stale}", *found, f"{row['n']:,}"]
 
 
-def _probe(found: dict[str, Any] | None, name: str) -> dict[str, Any]:
+def _probe(run: Run, found: Result | None, name: str) -> dict[str, Any]:
     if found is None:
         return {"missing": f"Not measured: --probes {name}"}
-    if "missing" in found:
-        return {"missing": f"Could not be measured: {found['missing']}"}
-    words = found["words"]
-    return {"svg": found.get("svg"), "words": words[:_LONG], "more_words": words[_LONG:]}
+    results = run.results
+    told = results.told(found)
+    stale = [f"{told[:1].upper()}{told[1:]}."] if told else []
+    if found.missing:
+        return {"missing": f"Could not be measured: {found.missing}", "words": stale}
+    figure = results.file(found, ".svg")
+    words = [*stale, *found.words]
+    svg = figure.read_text(encoding="utf-8") if figure else None
+    return {"svg": svg, "words": words[:_LONG], "more_words": words[_LONG:]}
 
 
-def _numbers(names: list[str], found: list[dict[str, dict[str, Any]]]) -> dict[str, Any] | None:
+def _numbers(names: list[str], found: list[tuple[Run, dict[str, Result]]]) -> dict[str, Any] | None:
     """Return one table of every number of every probe, a column for each run."""
     groups = {}
     for name in PROBES:
-        tables = [merged(each.get(name, {}).get("numbers", {})) for each in found]
+        tables = [merged(each[name].numbers) if name in each else {} for _, each in found]
         rows = []
         for quantity in dict.fromkeys(quantity for table in tables for quantity in table):
             unit = next(table[quantity][1] for table in tables if quantity in table)
             rows.append([quantity, *(table[quantity][0] if quantity in table else "" for table in tables), unit])
+        stale = [run.results.told(each[name]) if name in each else "" for run, each in found]
         if rows:
-            groups[name.replace("_", " ")] = rows
+            groups[name.replace("_", " ")] = [*([["", *stale, ""]] if any(stale) else []), *rows]
     if not groups:
         return None
     columns = ["quantity", *(names if len(names) > 1 else ["value [95 % interval]"]), "unit"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import shutil
@@ -20,18 +21,20 @@ from ..files import read_json, write_json, write_text
 from ..options import Allowed, ListOf, Number, wrong_value
 from ..training.learning.checks import check
 from ..training.learning.training import summary
-from ..training.rollouts.evaluation import evaluate
+from ..training.rollouts.evaluation import evaluate, result_of
 from ..training.runs.config import RunConfig
-from ..training.runs.evaluation_file import read_evaluation
 from ..training.runs.folder import FORMAT, READABLE, read_metrics
 from ..training.runs.held_graphs import tell_graph
+from ..training.runs.old_results import read_evaluation
+from ..training.runs.result import Result, Weights
 from ..training.runs.run import Run
 from ..version import __version__
 from ..videos.films import render
 
 _FILM_SECONDS = 10.0
-_KEPT = ("metrics.csv", "evaluation.json", "versions.json")
-# What a run takes over from an export, beside config and weights.
+_EPISODES = 20
+_KEPT = ("metrics.csv", "versions.json")
+# What a run takes over from an export, if it is there, beside config and weights.
 _OPTIONAL = ("metrics.csv", "evaluation.json", "film.mp4")
 _STEPS = Number(0, 1e15, is_whole=True)
 _STATS: dict[str, Allowed] = {
@@ -56,9 +59,9 @@ def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: 
     versions.json and README.md, the model card.
 
     Args:
-        run: a run, or its folder; an evaluation that it lacks is made.
+        run: a run, or its folder; an evaluation of its last weights is made if there is none.
         out: the folder, which must not exist yet.
-        film: film the agent, if the run has no film.mp4.
+        film: take the run's film of its last weights, or make one.
         progress: show bars.
 
     Raises:
@@ -71,10 +74,7 @@ def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: 
     checkpoint = run.load_checkpoint()
     if checkpoint is None:
         raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.path}` trains it")
-    if not (run.path / "evaluation.json").exists():
-        evaluate(run, progress=progress)
-    if film and not (run.path / "film.mp4").exists():
-        render(run, run.path / "film.mp4", seconds=_FILM_SECONDS, progress=progress)
+    found = _evaluation(run, Weights.of(checkpoint.step, checkpoint.weights), progress)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -89,14 +89,38 @@ def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: 
             "library_name": "nervecord", "format": FORMAT, "holds": Run.kind, "config": config,
             "steps": checkpoint.step, "observation_stats": stats,
         })  # fmt: skip
-        for name in (*_KEPT, *(["film.mp4"] if film else [])):
+        write_json(partial / "evaluation.json", found.to_json())
+        for name in _KEPT:
             if (run.path / name).exists():
                 shutil.copyfile(run.path / name, partial / name)
-        write_text(partial / "README.md", _card(run, film))
+        if film:
+            _add_film(run, partial / "film.mp4", progress)
+        write_text(partial / "README.md", _card(run, found, film))
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out
+
+
+def _evaluation(run: Run, weights: Weights, progress: bool) -> Result:
+    """Return the evaluation of the agent as it is on most episodes; one of earlier weights is not it."""
+    held = run.results.current.where("evaluation").best
+    # What earlier versions kept does not say under which conditions it was measured.
+    if held is None or "seed" not in held.conditions:
+        values = evaluate(run, _EPISODES, progress=progress).metrics
+        held = result_of(run.resolved.config, weights, _EPISODES, values)
+    return held
+
+
+def _add_film(run: Run, path: Path, progress: bool) -> None:
+    """Copy the run's film of its agent as it is, or make one."""
+    results = run.results
+    found = results.films(make_body(run.config.body).name).current.best
+    held = None if found is None else results.file(found, ".mp4")
+    if held is not None:
+        shutil.copyfile(held, path)
+    else:
+        render(run, path, seconds=_FILM_SECONDS, progress=progress)
 
 
 def import_run(folder: str | Path, out: str | Path) -> Run:
@@ -133,15 +157,26 @@ def import_run(folder: str | Path, out: str | Path) -> Run:
         if any(size != (own.layout.size,) for size in sizes):
             raise InvalidRun(f"{folder / 'config.json'} is damaged: mean and var in observation_stats are of shapes "
                              f"{sizes}; give {(own.layout.size,)} each")  # fmt: skip
-        for name in _OPTIONAL:
+        for name in ("metrics.csv", "film.mp4"):
             if (folder / name).exists():
                 shutil.copyfile(folder / name, run.path / name)
         read_metrics(folder / "metrics.csv")
-        read_evaluation(folder / "evaluation.json")
+        _take_evaluation(run, folder / "evaluation.json")
         partial.rename(whole)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Run(out)
+
+
+def _take_evaluation(run: Run, path: Path) -> None:
+    """Take over what was measured of an exported agent; earlier versions wrote it as their runs held it."""
+    if not path.exists():
+        return
+    if isinstance(held := read_json(path, f"{path.parent} is damaged"), dict) and "what" in held:
+        run.results.add(Result.from_json(held, str(path)))
+    else:
+        read_evaluation(path)
+        shutil.copyfile(path, run.path / path.name)
 
 
 def _read_export(folder: Path) -> dict[str, Any]:
@@ -206,8 +241,9 @@ def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bo
         raise InvalidRun(f"{repo} was not uploaded: {' '.join(str(error).split())}") from error
 
 
-def _card(run: Run, film: bool) -> str:
-    config, found = run.config, read_evaluation(run.path / "evaluation.json")
+def _card(run: Run, evaluation: Result, film: bool) -> str:
+    config = run.config
+    found = {name: dataclasses.asdict(interval) for name, interval in evaluation.intervals.items()}
     loader = jinja2.PackageLoader(__package__, ".")
     return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
         config=config, body=make_body(config.body).name, facts=summary(run), found=found, film=film,

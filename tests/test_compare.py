@@ -10,14 +10,14 @@ from nervecord.errors import InvalidRun, OutputExists
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
-from nervecord.training.runs.scores import Store
+from nervecord.training.runs.score_table import read_scores
 from nervecord.training.studies.comparisons import compare
 
 SMALL = RunConfig(steps=1600, episode_steps=50, algorithm_options={"n_envs": 8}, checkpoint_every=800)
 
 
 def means_in(out) -> pd.DataFrame:
-    scores = Store(out / "results.sqlite").read("comparison")
+    scores = read_scores(out / "results.sqlite", "comparison")
     returns = scores[(scores["metric"] == "return") & (scores["stage"] == "trained")]
     return returns.groupby(["agent", "source"], sort=False)["value"].mean().rename("return").reset_index()
 
@@ -42,8 +42,8 @@ def test_seeds_of_one_config_are_one_group_named_by_what_differs(runs, tmp_path)
         assert row._3 == pytest.approx(returns.mean()), "the IQM of two is their mean"
         assert returns.min() <= row.low <= row.high <= returns.max()
     assert (tmp_path / "out" / "curves.svg").read_text().count("(n = 2)") == 2
-    stored = json.loads((runs[0].path / "evaluation.json").read_text())
-    assert each["return"].iloc[0] == pytest.approx(stored["return"]["mean"])
+    measured = runs[0].results.current.where("evaluation", episodes=2).best
+    assert each.set_index("source").loc[str(runs[0].path), "return"] == pytest.approx(measured.intervals["return"].mean)
 
 
 def test_a_group_beats_the_first_as_often_as_its_seeds_do(runs, tmp_path):

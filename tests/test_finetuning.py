@@ -103,7 +103,7 @@ def test_ppo_goes_on_with_the_statistics_that_its_mlp_knows(mlp, tmp_path):
 def test_transfer_fine_tunes_and_keeps_the_runs(worm):
     table = transfer(worm, ("swimmer4",), episodes=2, finetune=800)
     assert table[table["body"] == "swimmer4"]["agent"].tolist() == ["trained", "finetuned", "untrained ncap"]
-    assert Run(worm.path / "finetuned" / "swimmer4").done
+    assert Run(worm.path / "finetuned" / "swimmer4-from-3200").done
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,21 @@
 """Lesions and stimulation: named neurons are silenced, clamped and driven while an agent runs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from nervecord.circuits import NCAP, Circuit, Pins
 from nervecord.cli.main import main
-from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
+from nervecord.errors import CircuitMismatch, InvalidRecording, InvalidRun, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.rollouts.evaluation import evaluate, evaluate_agent
 from nervecord.training.rollouts.interventions import Intervention, check, pins_at
 from nervecord.training.rollouts.recorder import record
+from nervecord.training.rollouts.recording import Recording
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
+from nervecord.videos.neuron_view import NeuronView
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,9 @@ def test_silenced_motor_neurons_leave_their_joint_without_torque(worm):
     assert np.all(lesioned.actions[..., 2] == 0)
     assert np.all(column(lesioned, "B_d_2") == 0)
     assert np.abs(whole.actions[..., 2]).max() > 0.5
-    assert lesioned.meta["interventions"] == ["silence B_d_2", "silence B_v_2"]
+    assert lesioned.meta["interventions"] == [
+        {"neuron": name, "kind": "silence", "value": 0.0, "start": 0, "stop": None} for name in ("B_d_2", "B_v_2")
+    ]
 
 
 def test_an_intervention_lasts_its_window(worm):
@@ -59,12 +65,27 @@ def test_driving_adds_and_clamping_replaces():
     assert pinned[names.index("muscle_d_1")] == pytest.approx(float(pinned[names.index("B_d_1")]))
 
 
-def test_a_lesioned_worm_swims_worse_and_its_evaluation_is_not_kept(worm):
-    kept = evaluate(worm, 4)
-    before = (worm.path / "evaluation.json").read_bytes()
-    lesioned = evaluate(worm, 4, interventions=[Intervention("B_d_1"), Intervention("B_v_1")])
-    assert lesioned.returns.mean() < 0.7 * kept.returns.mean()
-    assert (worm.path / "evaluation.json").read_bytes() == before
+def test_a_lesioned_worm_swims_worse(worm):
+    lesion = [Intervention("B_d_1"), Intervention("B_v_1")]
+    assert evaluate(worm, 4, interventions=lesion).returns.mean() < 0.7 * evaluate(worm, 4).returns.mean()
+
+
+def test_a_recording_of_an_earlier_version_has_its_interventions_in_words(worm, tmp_path):
+    done = [Intervention("B_d_2", stop=90), Intervention("osc_v", "clamp", 0.25, 50, 80),
+            Intervention("B_v_1", "drive", -0.5)]  # fmt: skip
+    recording = record(worm, 1, interventions=done)
+    recording.save(tmp_path / "new.nc")
+    worded = dataclasses.replace(recording, meta={**recording.meta, "interventions": [str(each) for each in done]})
+    worded.save(tmp_path / "old.nc")
+    for name in ("new.nc", "old.nc"):
+        found = Recording.load(tmp_path / name)
+        assert [Intervention(**each) for each in found.meta["interventions"]] == done
+        view = NeuronView(found, worm.policy().circuit.wiring())
+        assert view._pinned == {"B_d_2", "osc_v", "B_v_1"}
+    unclear = dataclasses.replace(recording, meta={**recording.meta, "interventions": ["who knows, what"]})
+    unclear.save(tmp_path / "unclear.nc")
+    with pytest.raises(InvalidRecording, match="'who knows, what' is no intervention"):
+        Recording.load(tmp_path / "unclear.nc")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from nervecord.files import json_text
 from nervecord.pages.page_data import learning_data
 from nervecord.pages.reports import gallery, report
 from nervecord.training.learning.training import train
-from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
+from nervecord.training.runs.score_table import COLUMNS, write_scores
 from nervecord.training.studies.comparisons import compare
 from nervecord.training.studies.transfers import transfer, transfer_table
 
@@ -39,40 +39,21 @@ def strictly(text: str):
     return json.loads(text, parse_constant=refuse)
 
 
-def test_an_evaluation_on_fewer_episodes_replaces_none_on_more_and_says_so(run, capsys, caplog):
-    evaluate(run, episodes=3)
-    before = (run.path / "evaluation.json").read_bytes()
-    main(["evaluate", str(run.path), "--episodes", "1"])
-    assert "return" in capsys.readouterr().out
-    assert (run.path / "evaluation.json").read_bytes() == before
-    assert "keeps its evaluation of 3 episodes, more than these 1" in caplog.text
-    evaluate(run, episodes=4)
-    assert strictly((run.path / "evaluation.json").read_text())["return"]["n"] == 4
-
-
-def test_weights_that_learned_on_are_evaluated_anew_on_however_few_episodes(run):
-    evaluate(run, episodes=3)
-    kept = strictly((run.path / "evaluation.json").read_text())
-    (run.path / "evaluation.json").write_text(json_text({**kept, "step": kept["step"] - 1}))
-    evaluate(run, episodes=2)
-    assert strictly((run.path / "evaluation.json").read_text())["return"]["n"] == 2
-
-
-def test_a_transfer_keeps_other_bodies_and_what_has_more_episodes(run, caplog):
+def test_a_transfer_keeps_other_bodies_and_shows_what_has_most_episodes(run):
     transfer(run, ("swimmer4",), episodes=3)
     found = transfer(run, ("swimmer8",), episodes=2)
     assert set(found["n"]) == {2}
     assert set(found["body"]) == {"swimmer6", "swimmer8"}
     held = transfer_table(run).groupby("body")["n"].max().to_dict()
     assert held == {"swimmer6": 3, "swimmer4": 3, "swimmer8": 2}
-    assert "keeps what was measured on more episodes: trained on swimmer6 (3)" in caplog.text
     assert len(transfer_table(run)) == 6
 
 
 def test_one_episode_is_told_without_an_interval_everywhere(run, capsys):
     main(["evaluate", str(run.path), "--episodes", "1", "--json"])
     assert strictly(capsys.readouterr().out)["return"]["low"] is None
-    assert strictly((run.path / "evaluation.json").read_text())["return"]["low"] is None
+    kept = next((run.path / "results").rglob("evaluation.json"))
+    assert strictly(kept.read_text())["intervals"]["return"]["low"] is None
     transfer(run, ("swimmer4",), episodes=1)
     page = report(run).read_text()
     assert "one episode, no interval" in page
@@ -113,10 +94,9 @@ def test_a_report_and_a_gallery_do_not_replace_each_other(runs, tmp_path):
         gallery(*runs, out=tmp_path / "page.html")
 
 
-def test_a_comparison_stays_out_of_a_folder_with_other_scores(runs, run, tmp_path):
-    transfer(run, (), episodes=2)
-    (tmp_path / "other").mkdir()
-    (run.path / "results.sqlite").rename(tmp_path / "other" / "results.sqlite")
+def test_a_comparison_stays_out_of_a_folder_with_other_scores(runs, tmp_path):
+    row = {"source": "transfer", "study": "transfer", "metric": "return", "value": 1.0}
+    write_scores(tmp_path / "other" / "results.sqlite", pd.DataFrame([row], columns=list(COLUMNS)))
     with pytest.raises(OutputExists, match="holds no comparison"):
         compare(runs, tmp_path / "other", episodes=2)
 

@@ -54,12 +54,14 @@ def test_a_probe_that_cannot_be_leaves_its_reason_and_the_others_go_on(run, tmp_
 
 def test_what_probes_found_is_kept_and_read_back(run):
     found = probe(run, ("gait", "diagram"), episodes=2)
-    kept = json.loads((run.path / "probes" / "gait.json").read_text())
+    kept = run.results.current.where("probe", "gait").best
     result = found["gait"].result
-    assert {name: each["value"] for name, each in kept["numbers"].items()} == pytest.approx(result.numbers)
-    arrays = np.load(run.path / "probes" / "gait.npz")
+    assert {name: each["value"] for name, each in kept.numbers.items()} == pytest.approx(result.numbers)
+    arrays = np.load(run.results.file(kept, ".npz"))
     assert np.array_equal(arrays["curvature"], result.arrays["curvature"])
-    assert kept["seconds"] == pytest.approx(found["gait"].seconds, abs=1e-3)
+    assert kept.seconds == pytest.approx(found["gait"].seconds, abs=1e-3)
+    with pytest.raises(InvalidRun, match="episodes is 0; give a whole number, 1 or more"):
+        probe(run, ("gait",), episodes=0)
 
 
 def test_all_stands_for_what_neither_trains_nor_simulates():
@@ -79,13 +81,15 @@ def test_intervals_join_their_number():
 
 def test_the_report_shows_every_probe_its_words_and_what_is_missing(run):
     probe(run, ("gait", "lesions"), episodes=2)
-    (run.path / "probes" / "diagram.json").write_text(json.dumps({"missing": "<told>", "seconds": 0.1}))
+    gait = run.results.where("probe", "gait").best
+    run.results.add(dataclasses.replace(gait, name="diagram", numbers={}, words=(), files=(), missing="<told>"))
     page = report(run).read_text()
     assert 'href="#gait"' in page
     assert "% of the return remains" in page
     assert re.search(r'scope="row">intact</th><td>[\d.]+ \[[\d.]+, [\d.]+\]</td><td>return</td>', page)
     assert "&lt;told&gt;" not in page  # the wiring is drawn from the run itself
-    (run.path / "probes" / "gait.json").write_text(json.dumps({"missing": "<told>", "seconds": 0.1}))
+    shutil.rmtree(run.path / "results")
+    run.results.add(dataclasses.replace(gait, numbers={}, words=(), files=(), missing="<told>"))
     assert "Could not be measured: &lt;told&gt;" in report(run).read_text()
 
 

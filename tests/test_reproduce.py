@@ -10,7 +10,7 @@ import pytest
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun, OutputExists, UnknownName
 from nervecord.training.runs.config import RunConfig
-from nervecord.training.runs.scores import Store
+from nervecord.training.runs.score_table import read_scores
 from nervecord.training.studies.ablations import ablate, lattice
 from nervecord.training.studies.ncap_paper import reproduction as module
 from nervecord.training.studies.ncap_paper.claims import Findings
@@ -103,7 +103,7 @@ def test_a_reproduction_judges_every_claim(reproduced):
 
 def test_every_score_of_a_reproduction_is_in_the_store(reproduced):
     out, _ = reproduced
-    scores = Store(out / "results.sqlite").read()
+    scores = read_scores(out / "results.sqlite")
     curves = scores[(scores["study"] == "curves") & (scores["reward"] == "paper")]
     trained = curves[(curves["stage"] == "trained") & (curves["metric"] == "return")]
     assert trained.groupby(["agent", "algorithm"])["seed"].nunique().eq(2).all()

@@ -56,7 +56,7 @@ def test_the_folder_is_what_a_hub_expects_and_nothing_in_it_is_pickled(exported)
     assert front["library_name"] == "nervecord"
     told = json.loads((folder / "evaluation.json").read_text())
     metric = front["model-index"][0]["results"][0]["metrics"][0]
-    assert float(metric["value"]) == pytest.approx(told["return"]["mean"], abs=0.05)
+    assert float(metric["value"]) == pytest.approx(told["intervals"]["return"]["mean"], abs=0.05)
 
 
 def test_every_file_can_be_read_by_whom_the_umask_lets(exported, tmp_path):
@@ -212,6 +212,8 @@ def test_a_wrong_value_in_an_imported_config_is_one_line_and_leaves_nothing(expo
         ("evaluation.json", b'{"return": 3}', "return lacks one of mean, low, high, n"),
         ("evaluation.json", b'{"return": {"mean": "high", "low": null, "high": null, "n": 1}}', "mean is 'high'"),
         ("evaluation.json", b'{"return": {"mean": 1, "low": 1, "high": 1, "n": 1}, "episodes": 1}', "no lists"),
+        ("evaluation.json", b'{"return": {"mean": 1, "low": 1, "high": 1, "n": 1}, "step": "1"}', "no whole number"),
+        ("evaluation.json", b'{"what": "evaluation"}', "no weights in it"),
     ],
 )
 def test_a_damaged_file_of_an_export_is_one_line_and_leaves_nothing(exported, tmp_path, name, text, told):
@@ -235,11 +237,21 @@ def test_weights_that_do_not_fit_are_refused_at_import(exported, tmp_path, chang
     refused(folder, tmp_path, told)
 
 
-def test_a_damaged_evaluation_of_a_run_is_one_line_in_its_report(exported, tmp_path):
+def test_a_damaged_evaluation_of_an_earlier_version_is_one_line_in_a_runs_report(exported, tmp_path):
     run = Run(shutil.copytree(exported[0].path, tmp_path / "run"))
     (run.path / "evaluation.json").write_text("{}")
-    with pytest.raises(InvalidRun, match="no return in it; remove it, and nervecord evaluate writes it anew"):
+    with pytest.raises(InvalidRun, match="no return in it; remove it, and nervecord evaluate measures anew"):
         report(run)
+
+
+def test_an_export_of_an_earlier_version_brings_its_evaluation(exported, tmp_path):
+    folder = shutil.copytree(exported[1], tmp_path / "agent")
+    interval = {"mean": 7.0, "low": None, "high": None, "n": 1}
+    step = exported[0].load_checkpoint().step
+    told = {"return": interval, "episodes": {"return": [7.0]}, "step": step}
+    (folder / "evaluation.json").write_text(json.dumps(told))
+    run = import_run(folder, tmp_path / "run")
+    assert run.results.current.where("evaluation").best.values == {"return": [7.0]}
 
 
 class _Hub(http.server.BaseHTTPRequestHandler):

@@ -1,16 +1,21 @@
 """Sweeps: the product of what varies, mistakes that stop nothing, runs that go on."""
 
+import dataclasses
 import json
 
+import pandas as pd
 import pytest
 import torch
 from nervecord.cli.main import main
 from nervecord.errors import InvalidRun, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.result import Result, Weights
 from nervecord.training.runs.run import Run
-from nervecord.training.runs.scores import Store
+from nervecord.training.runs.score_table import COLUMNS, read_scores, write_scores
+from nervecord.training.runs.trial_files import TrialFiles
 from nervecord.training.studies.sweeps import Sweep, sweep
+from nervecord.training.studies.trials import Trial, measure
 
 BASE = {"body": "swimmer4", "steps": 800, "episode_steps": 50}
 PLAN = """
@@ -39,7 +44,7 @@ def test_the_product_is_run_and_what_cannot_be_says_why(swept):
     assert table["run"].tolist() == ["ncap-es", "ncap-td3", "gru-es", "gru-td3"]
     assert table["return"].notna().tolist() == [True, True, True, False]
     assert "'gru' has a memory" in table["note"].iloc[3]
-    scores = Store(folder / "runs" / "results.sqlite").read("sweep")
+    scores = read_scores(folder / "runs" / "results.sqlite", "sweep")
     assert set(scores["source"]) == set(table["run"])
     assert not (folder / "runs" / "gru-td3").exists()
 
@@ -59,9 +64,94 @@ def test_a_second_start_trains_nothing_again(swept):
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
 
 
+def test_what_could_not_be_is_tried_again_and_what_is_asked_otherwise_is_measured_again(tmp_path):
+    plan = Sweep(BASE, {"seed": [0, 1, 2]}, episodes=2)
+    for name, held in (("1/mine.txt", "mine"), ("2/config.json", "{")):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(held)
+    table = sweep(plan, tmp_path, workers=1, progress=False)
+    assert "exists and holds no run" in table["note"].iloc[1]
+    assert table["note"].iloc[2]
+    assert table["return"].notna().tolist() == [True, False, False]
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    (tmp_path / "1" / "mine.txt").unlink()
+    (tmp_path / "2" / "config.json").unlink()
+    table = sweep(dataclasses.replace(plan, episodes=3), tmp_path, workers=1, progress=False)
+    assert table["note"].tolist() == ["", "", ""]
+    assert files == {path: path.stat().st_mtime_ns for path in files}, "measured again, not trained again"
+    scores = read_scores(tmp_path / "results.sqlite", "sweep")
+    assert scores[scores["metric"] == "return"].groupby("source")["episode"].max().tolist() == [2, 2, 2]
+    values = Run(tmp_path / "0").results.where("evaluation", episodes=3).best.metrics
+    assert table["return"].iloc[0] == pytest.approx(values["return"].mean())
+
+
+def test_a_trial_is_done_only_as_it_was_asked_for(tmp_path):
+    trial, files = Trial("sweep", "a", RunConfig(**BASE)), TrialFiles(tmp_path)
+    result = Result("evaluation", Weights(800, ""), {"body": "swimmer4", "interventions": [], "episodes": 2},
+                    values={"return": [1.0, 2.0]})  # fmt: skip
+    files.put("a", trial.asked(2), trial.about, [("trained", result)])
+    assert files.holds("a", trial.asked(2))
+    assert not files.holds("b", trial.asked(2))
+    longer = dataclasses.replace(trial, config=dataclasses.replace(trial.config, steps=1600))
+    for other in (longer, dataclasses.replace(trial, untrained=True), dataclasses.replace(trial, gait=True),
+                  dataclasses.replace(trial, bodies=("swimmer6",))):  # fmt: skip
+        assert not files.holds("a", other.asked(2))
+    assert not files.holds("a", trial.asked(3))
+    unfit = dataclasses.replace(result, values={}, missing="does not fit")
+    files.put("a", trial.asked(2), trial.about, [("trained", unfit)])
+    assert files.holds("a", trial.asked(2))
+    held = json.loads((tmp_path / "trials" / "a.json").read_text())
+    (tmp_path / "trials" / "a.json").write_text(json.dumps({**held, "version": "0.0.1"}))
+    assert not files.holds("a", trial.asked(2)), "another version may measure what that one could not"
+    files.put("a", trial.asked(2), trial.about, note="failed")
+    assert not files.holds("a", trial.asked(2))
+    assert files.table()["note"].tolist() == ["failed"]
+    (tmp_path / "trials" / "a.json").write_text("{}")
+    assert not files.holds("a", trial.asked(2))
+    with pytest.raises(InvalidRun, match="it is no trial; remove it"):
+        files.table()
+    with pytest.raises(InvalidRun, match="no column 'valeu'"):
+        files.put("a", {}, {"valeu": 1})
+
+
+def test_what_an_earlier_version_kept_in_the_table_alone_stays_in_it(tmp_path):
+    rows = [{"source": name, "study": "sweep", "metric": "return", "value": 1.0} for name in ("old", "both")]
+    write_scores(tmp_path / "results.sqlite", pd.DataFrame(rows, columns=list(COLUMNS)))
+    files = TrialFiles(tmp_path)
+    files.put("both", {}, {"study": "sweep"}, note="failed")
+    files.write_table()
+    held = read_scores(tmp_path / "results.sqlite")
+    assert held[["source", "note"]].fillna("").values.tolist() == [["old", ""], ["both", "failed"]]
+
+
+def test_names_of_trials_that_are_no_names_of_files_stay_apart(tmp_path):
+    files = TrialFiles(tmp_path)
+    for name in ("a/b-c", "a-b/c", "../up", "/root", "a" * 300):
+        files.put(name, {"of": name}, {}, note=name)
+    assert len(list((tmp_path / "trials").iterdir())) == 5
+    assert set(files.table()["source"]) == {"a/b-c", "a-b/c", "../up", "/root", "a" * 300}
+
+
+class Crash(Exception):
+    """What no author of this package foresaw."""
+
+
+def test_an_error_of_any_kind_is_its_trials_note(tmp_path, monkeypatch):
+    def crash(*_):
+        raise Crash("one\nof many lines")
+
+    monkeypatch.setattr("nervecord.circuits.NCAP.forward", crash)
+    monkeypatch.setattr("nervecord.circuits.NCAP.forward_with_activity", crash)
+    found = measure(Trial("sweep", "a", RunConfig(**BASE)), tmp_path / "run", 2)
+    assert found.note == "Crash: one of many lines"
+
+
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
+        ("episodes = 0", InvalidRun, "episodes is 0; give a whole number, 1 or more"),
+        ("episodes = 2.5", InvalidRun, "episodes is 2.5; give a whole number, 1 or more"),
+        ("episodes = true", InvalidRun, "episodes is True; give a whole number, 1 or more"),
         ("[vary]\nseeds = [0]", UnknownName, "did you mean 'seed'"),
         ("[vary]\nseed = 3", InvalidRun, "give a list of values"),
         ("[varied]\nseed = [3]", UnknownName, "unknown part of a sweep 'varied'"),

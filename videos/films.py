@@ -7,8 +7,10 @@ from pathlib import Path
 
 from ..envs import Body, make_body
 from ..errors import InvalidRun
+from ..training.rollouts.evaluation import EVALUATION_SEED
 from ..training.rollouts.interventions import Intervention
 from ..training.rollouts.recorder import record
+from ..training.runs.result import Result, conditions_of
 from ..training.runs.run import Run
 from .encode import check_output
 from .render import render_recording
@@ -26,6 +28,8 @@ def render(
 ) -> Path:
     """Film a run's agent on its own body or another; mp4, gif or webp by the suffix of `out`.
 
+    A film in the run's own folder is added to its results, which say what it shows.
+
     Raises:
         OutputExists: `out` exists.
         InvalidRun: no seconds, no such run, or nothing trained in it yet.
@@ -39,7 +43,7 @@ def render(
     model = make_body(run.config.body if body is None else body).compile(visual=True) if view == "3d" else None
     caption = "; ".join([f"{run.config.circuit}, trained by {run.config.algorithm}", *map(str, interventions)])
     wiring = run.agent(body).circuit.wiring() if view == "neurons" else None
-    return render_recording(
+    path = render_recording(
         recording,
         out,
         view=view,
@@ -50,3 +54,8 @@ def render(
         overwrite=overwrite,
         progress=progress,
     )
+    weights = run.last_weights()
+    if weights is not None and path.resolve().parent == run.path.resolve():
+        conditions = conditions_of(run.resolved.config, 1, EVALUATION_SEED, body, interventions)
+        run.results.add(Result("film", weights, conditions, name=view, files=(path.name,)))
+    return path

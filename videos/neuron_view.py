@@ -55,7 +55,7 @@ class NeuronView:
         largest = np.abs(np.asarray(recording.activity, float)).max((0, 1))
         self._level = activity / np.where(largest > 1e-9, largest, 1.0)
         self._neurons = wiring.neurons
-        self._pinned = {each.split()[1].rstrip(",") for each in recording.meta.get("interventions", ())}
+        self._pinned = {each["neuron"] for each in recording.meta.get("interventions", ())}
         self._font = ImageFont.load_default(size=11)
         self._order = _in_rows(wiring.neurons)
         self._rows = _tint(self._level[:, self._order]).transpose(1, 0, 2)

@@ -24,7 +24,7 @@ from ...files import write_text
 from ...training.rollouts.evaluation import evaluate_on
 from ...training.runs.config import RunConfig
 from ...training.runs.resolve import resolve
-from ...training.runs.scores import Store
+from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
 from .tables import returns_table
 
@@ -125,7 +125,7 @@ class _Arguments:
     """Train the connectome, its controls, NCAP and an MLP; write tables, curves and the time that a step takes."""
 
     out: tyro.conf.Positional[Path]
-    """Folder of the runs and the store."""
+    """Folder of the runs and their scores."""
     seeds: int = 3
     """Seeds of each."""
     workers: int | None = None
@@ -135,9 +135,9 @@ class _Arguments:
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    store = Store(arguments.out / "results.sqlite")
-    run_trials(trials(arguments.seeds), arguments.out / "runs", store, workers=arguments.workers)
-    scores = store.read()
+    files = TrialFiles(arguments.out)
+    run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
+    scores = files.table()
     for algorithm in STEPS:
         of_learner = scores[scores["study"] == algorithm]
         write_text(arguments.out / f"{algorithm}.md", returns_table(of_learner, list(AGENTS), BODIES))

@@ -17,7 +17,7 @@ import tyro
 from ...files import write_text
 from ...intervals import Interval, bootstrap_iqm
 from ...training.runs.config import RunConfig
-from ...training.runs.scores import Store
+from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
 
 FIRST = "swimmer6"
@@ -102,7 +102,7 @@ class _Arguments:
     """Train on 6 links, go on in a thick fluid, with a joint cut or on 12 links, with and without --protect."""
 
     out: tyro.conf.Positional[Path]
-    """Folder of the runs and the store."""
+    """Folder of the runs and their scores."""
     seeds: int = 3
     """Seeds of each."""
     workers: int | None = None
@@ -112,10 +112,10 @@ class _Arguments:
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    store, runs = Store(arguments.out / "results.sqlite"), arguments.out / "runs"
+    files, runs = TrialFiles(arguments.out), arguments.out / "runs"
     for trials in (firsts(arguments.seeds), seconds(arguments.seeds, runs)):
-        run_trials(trials, runs, store, workers=arguments.workers)
-    scores = store.read()
+        run_trials(trials, runs, files, workers=arguments.workers)
+    scores = files.table()
     for algorithm in STEPS:
         write_text(arguments.out / f"{algorithm}.md", table(scores[scores["study"] == algorithm]))
 

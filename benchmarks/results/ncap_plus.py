@@ -21,7 +21,7 @@ from ...agents.algorithms.members import Members, Round
 from ...files import write_text
 from ...training.runs.config import RunConfig
 from ...training.runs.resolve import resolve
-from ...training.runs.scores import Store
+from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
 from .tables import returns_table
 
@@ -106,7 +106,7 @@ class _Arguments:
     """Train NCAP+ by three learners from two starts, and without each part; write tables.md and grid.csv."""
 
     out: tyro.conf.Positional[Path]
-    """Folder of the runs and the store."""
+    """Folder of the runs and their scores."""
     seeds: int = 5
     """Seeds of each."""
     workers: int | None = None
@@ -116,9 +116,9 @@ class _Arguments:
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    store = Store(arguments.out / "results.sqlite")
-    run_trials(trials(arguments.seeds), arguments.out / "runs", store, workers=arguments.workers)
-    write_text(arguments.out / "tables.md", tables(store.read()))
+    files = TrialFiles(arguments.out)
+    run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
+    write_text(arguments.out / "tables.md", tables(files.table()))
     write_text(arguments.out / "grid.csv", grid().to_csv(index=False))
 
 

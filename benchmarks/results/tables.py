@@ -13,7 +13,8 @@ def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[
     """Return a Markdown table of each agent's return: untrained, trained, and as it is on other bodies.
 
     Args:
-        scores: rows of a `Store`; seeds are averaged over episodes, then over seeds (IQM, 95 % interval).
+        scores: rows of a study, see `read_scores`; seeds are averaged over episodes, then over seeds (IQM, 95 %
+            interval).
         agents: labels, in the order of the table; those without a row are left out.
         bodies: the other bodies.
         own: the body that was trained on.

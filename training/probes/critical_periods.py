@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,10 +21,11 @@ from ...progress import progress_bar
 from ..learning.checks import check
 from ..learning.engine import run_tasks
 from ..learning.training import train
-from ..rollouts.evaluation import evaluate_on
+from ..rollouts.evaluation import evaluate_on, result_of
 from ..runs.config import RunConfig
+from ..runs.result import TRAINED, Result
 from ..runs.run import Run
-from ..runs.scores import Store
+from ..runs.trial_files import TrialFiles, asked_of
 from .contract import ProbeResult, Subject
 
 _STUDY = "critical periods"
@@ -188,16 +188,22 @@ def deep_linear_race(
 
 
 def _train_all(configs: dict[str, RunConfig], folder: Path, workers: int | None, progress: bool) -> dict[str, float]:
-    """Return every run's mean return, of those in the store and of those trained now."""
-    store = Store(folder / "results.sqlite")
+    """Return every run's mean return, of those done before and of those trained now."""
+    files = TrialFiles(folder)
+    asked = {name: asked_of(config, episodes=_EPISODES) for name, config in configs.items()}
     left = {name: (config, (folder / name).resolve()) for name, config in configs.items()
-            if name not in store.sources()}  # fmt: skip
+            if not files.holds(name, asked[name])}  # fmt: skip
     bar = progress_bar(
         run_tasks(_measure, left, workers), desc="critical periods", total=len(left), disable=not progress, unit="run"
     )
-    for name, rows in bar:
-        store.put(name, rows)
-    table = store.read(_STUDY)
+    for name, found in bar:
+        about = {"study": _STUDY, "agent": name, "seed": configs[name].seed}
+        if isinstance(found, Result):
+            files.put(name, asked[name], about, [(TRAINED, found)])
+        else:
+            files.put(name, asked[name], about, note=found)
+    files.write_table()
+    table = files.table(_STUDY)
     table = table[table["source"].isin(list(configs))]
     if table["note"].notna().any():
         bad = table[table["note"].notna()].iloc[0]
@@ -206,15 +212,17 @@ def _train_all(configs: dict[str, RunConfig], folder: Path, workers: int | None,
     return {str(name): float(value) for name, value in means.items()}
 
 
-def _measure(config: RunConfig, path: Path) -> list[dict[str, Any]]:
-    """Train one run, or go on with it, and return its rows for the store."""
-    about = {"study": _STUDY, "agent": path.name, "seed": config.seed, "step": config.steps, "stage": "trained"}
+def _measure(config: RunConfig, path: Path) -> Result | str:
+    """Train one run, or go on with it, and return what it came to, or why it could not be trained."""
     try:
         run = train(config, path, progress=False)
-        rows = evaluate_on(run.resolved, run.agent(), _EPISODES).rows()
+        values, weights = evaluate_on(run.resolved, run.agent(), _EPISODES).metrics, run.last_weights()
     except NervecordError as error:
-        return [{**about, "note": str(error)}]
-    return [{**about, **row} for row in rows]
+        return str(error)
+    except Exception as error:  # of a plug-in, say; the other runs have no part in it
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    assert weights is not None
+    return run.results.add(result_of(run.resolved.config, weights, _EPISODES, values))
 
 
 def _figure(grid: DeficitGrid) -> Figure:

@@ -6,7 +6,7 @@ import dataclasses
 import io
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from tqdm import tqdm
 from ...circuits import Wiring
 from ...drawing.figures import figure_svg
 from ...errors import NervecordError, UnknownName
-from ...files import read_json, write_json, write_text, write_whole
+from ...files import write_text, write_whole
+from ..rollouts.evaluation import EVALUATION_SEED, check_episodes
 from ..rollouts.interventions import Intervention
 from ..rollouts.recorder import record
 from ..rollouts.recording import Recording
+from ..runs.result import Result, Weights, conditions_of
+from ..runs.results import keep
 from ..runs.run import Run
 from . import PROBES, ProbeResult, Subject, run_probe
 
@@ -48,8 +51,9 @@ def probe(
 ) -> dict[str, Probed]:
     """Run probes on a run's agent, recorded anew, or on a recording.
 
-    Each probe leaves NAME.json (numbers and words, or the reason why there are none), NAME.svg and NAME.npz in
-    the folder probes/ of the run, or in FILE_probes/ beside a recording FILE.nc.
+    Each probe leaves NAME.json (numbers and words, or the reason why there are none), NAME.svg and NAME.npz beside the
+    recording, among the run's results: in a folder of results/ for these weights, episodes and interventions. Those of
+    a recording FILE.nc are in FILE_probes/.
 
     Args:
         subject: a run, its folder, or the file of a recording.
@@ -63,7 +67,7 @@ def probe(
         InvalidRun, InvalidRecording: the subject cannot be read.
     """
     names = chosen(probes)
-    about, folder = _subject(subject, episodes, interventions, progress)
+    about, add = _subject(subject, episodes, interventions, progress)
     results = {}
     for name in names:
         begin = time.perf_counter()
@@ -72,7 +76,7 @@ def probe(
         except NervecordError as error:
             result, missing = None, str(error)
         found = results[name] = Probed(result, missing, time.perf_counter() - begin)
-        _keep(name, found, folder)
+        _keep(name, found, add)
         if progress:
             tqdm.write(f"{name}: {found.seconds:.1f} s{f', missing: {missing}' if missing else ''}", file=sys.stderr)
     return results
@@ -92,17 +96,11 @@ def chosen(probes: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def probed(run: Run) -> dict[str, dict[str, Any]]:
-    """Return what probes left in a run: `numbers` with `value` and `unit`, `words`, `svg`, or `missing`."""
-    found = {}
-    for name in PROBES:
-        path = run.path / "probes" / f"{name}.json"
-        if path.exists():
-            found[name] = read_json(path, f"{run.path} is damaged")
-            figure = path.with_suffix(".svg")
-            if "numbers" in found[name] and figure.exists():
-                found[name]["svg"] = figure.read_text(encoding="utf-8")
-    return found
+def probed(run: Run) -> dict[str, Result]:
+    """Return what each probe found of a run's agent as it is; of earlier weights where the last were not probed."""
+    results = run.results
+    found = {name: results.where("probe", name).shown for name in PROBES}
+    return {name: result for name, result in found.items() if result is not None}
 
 
 def merged(numbers: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
@@ -124,28 +122,60 @@ def merged(numbers: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str
     }
 
 
+_Add = Callable[[str, dict[str, Any], dict[str, Callable[[Path], Any]]], Result]
+
+
 def _subject(
     subject: Run | str | Path, episodes: int, interventions: Sequence[Intervention], progress: bool
-) -> tuple[Subject, Path]:
+) -> tuple[Subject, _Add]:
+    """Return what to probe, and what adds a probe's findings to the results of that."""
     if not isinstance(subject, Run) and Path(subject).suffix == ".nc":
-        recording = Recording.load(subject)
-        path = Path(subject)
-        return Subject(recording.until_first_end(), Wiring(recording.cells, ())), path.with_name(f"{path.stem}_probes")
+        return _of_file(Path(subject))
     run = subject if isinstance(subject, Run) else Run(subject)
+    check_episodes(episodes)
     recording = record(run, episodes, None, interventions, progress)
-    recording.save(run.path / "recording.nc")
-    return Subject(recording.until_first_end(), run.agent().circuit.wiring(), run), run.path / "probes"
+    weights, results = run.last_weights(), run.results
+    assert weights is not None
+    conditions = conditions_of(run.resolved.config, episodes, EVALUATION_SEED, None, interventions)
+    returns = {"return": np.asarray(recording.rewards, float).sum(1).tolist()}
+    results.add(Result("recording", weights, conditions, values=returns), {".nc": recording.save})
+
+    def add(name: str, found: dict[str, Any], files: dict[str, Callable[[Path], Any]]) -> Result:
+        return results.add(Result("probe", weights, conditions, name=name, **found), files)
+
+    return Subject(recording.until_first_end(), run.agent().circuit.wiring(), run), add
 
 
-def _keep(name: str, found: Probed, folder: Path) -> None:
+def _of_file(path: Path) -> tuple[Subject, _Add]:
+    recording = Recording.load(path)
+    folder = path.with_name(f"{path.stem}_probes")
+    conditions = {
+        "body": str(recording.meta.get("name", "")),
+        "interventions": list(recording.meta.get("interventions", ())),
+        "episodes": recording.n_episodes,
+    }
+
+    def add(name: str, found: dict[str, Any], files: dict[str, Callable[[Path], Any]]) -> Result:
+        # A recording does not say of which weights it is.
+        return keep(Result("probe", Weights(None), conditions, name=name, **found), folder, folder, files)
+
+    return Subject(recording.until_first_end(), Wiring(recording.cells, ())), add
+
+
+def _keep(name: str, found: Probed, add: _Add) -> None:
     seconds = round(found.seconds, 3)
     if found.result is None:
-        write_json(folder / f"{name}.json", {"missing": found.missing, "seconds": seconds})
+        add(name, {"missing": found.missing, "seconds": seconds}, {})
         return
     result = found.result
-    numbers = {key: {"value": value, "unit": result.units[key]} for key, value in result.numbers.items()}
-    write_json(folder / f"{name}.json", {"numbers": numbers, "words": list(result.words), "seconds": seconds})
-    write_text(folder / f"{name}.svg", figure_svg(result.figure))
+    numbers = {key: {"value": float(value), "unit": result.units[key]} for key, value in result.numbers.items()}
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **result.arrays)
-    write_whole(folder / f"{name}.npz", lambda partial: partial.write_bytes(packed.getvalue()))
+    add(
+        name,
+        {"numbers": numbers, "words": tuple(result.words), "seconds": seconds},
+        {
+            ".svg": lambda path: write_text(path, figure_svg(result.figure)),
+            ".npz": lambda path: write_whole(path, lambda partial: partial.write_bytes(packed.getvalue())),
+        },
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,14 +15,15 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ...agents import Agent, Rollout
 from ...circuits import Pins
-from ...envs import Body, EnvBatch
+from ...envs import Body, EnvBatch, make_body
 from ...errors import CircuitMismatch, InvalidRun
-from ...files import write_json
 from ...intervals import Interval, bootstrap_mean
+from ...options import Number, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
-from ..runs.evaluation_file import read_evaluation
+from ..runs.config import RunConfig
 from ..runs.resolve import Resolved
+from ..runs.result import TRAINED, Result, Weights, conditions_of
 from ..runs.run import Run, hint_unfinished
 from .interventions import Intervention, pinning
 
@@ -79,14 +81,6 @@ class Evaluation:
     def intervals(self) -> dict[str, Interval]:
         """The mean of every metric with a bootstrap 95 % interval over episodes."""
         return {name: bootstrap_mean(values) for name, values in self.metrics.items()}
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return every episode's values as rows for a `Store`."""
-        return [
-            {"episode": episode, "metric": metric, "value": float(value)}
-            for metric, values in self.metrics.items()
-            for episode, value in enumerate(values)
-        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the intervals and every episode."""
@@ -149,6 +143,16 @@ def seeds_of(seed: int | Sequence[int], n_envs: int) -> list[int]:
     return [seed + index for index in range(n_envs)] if isinstance(seed, int) else list(seed)
 
 
+def check_episodes(episodes: int) -> None:
+    """Refuse numbers of episodes that are none.
+
+    Raises:
+        InvalidRun: no whole number, or none above 0.
+    """
+    if wrong := wrong_value({"episodes": episodes}, {"episodes": Number(1, is_whole=True)}):
+        raise InvalidRun(wrong)
+
+
 def evaluate_on(
     resolved: Resolved,
     agent: Agent,
@@ -161,6 +165,7 @@ def evaluate_on(
     Raises:
         InvalidRun: no episodes.
     """
+    check_episodes(episodes)
     # Bodies are drawn in training only; what is evaluated is the body that was named.
     envs = dataclasses.replace(resolved, agent=agent.spec).make_envs(episodes, randomize={})
     try:
@@ -192,8 +197,7 @@ def make_model_envs(model: BaseAlgorithm, body: str | Body, task: str, reward: s
         CircuitMismatch: it observes or acts in other spaces.
         InvalidRun: no episodes.
     """
-    if episodes < 1:
-        raise InvalidRun(f"episodes is {episodes}; give 1 or more")
+    check_episodes(episodes)
     options: dict[str, Any] = {"reward": reward} if task == "swim" else {}
     envs = EnvBatch(task, episodes, body=body, **options)
     for kind in ("observation", "action"):
@@ -211,9 +215,7 @@ def evaluate(
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
 ) -> Evaluation:
-    """Evaluate a run's agent, on its own body or on another; its own, left alone, is kept in evaluation.json.
-
-    An evaluation of the same weights on more episodes is kept instead.
+    """Evaluate a run's agent, on its own body or on another, and add what it came to to the run's results.
 
     Raises:
         CircuitMismatch: the weights do not fit the other body.
@@ -221,19 +223,46 @@ def evaluate(
         InvalidRun: there is no such run, or nothing trained in it yet.
     """
     run = run if isinstance(run, Run) else Run(run)
-    result = evaluate_on(run.resolved.on(body), run.agent(body), episodes, interventions, progress)
-    step, done = run.progress
-    hint_unfinished(run, done, step)
-    if body is None and not interventions:
-        _keep(run, result, step)
-    return result
+    checkpoint = run.load_checkpoint(with_training=False)
+    agent = run.agent(body, checkpoint)
+    found = evaluate_on(run.resolved.on(body), agent, episodes, interventions, progress)
+    assert checkpoint is not None
+    hint_unfinished(run, bool(checkpoint.state.get("done")), checkpoint.step)
+    weights = Weights.of(checkpoint.step, checkpoint.weights)
+    run.results.add(result_of(run.resolved.config, weights, episodes, found.metrics, body, interventions))
+    return found
 
 
-def _keep(run: Run, result: Evaluation, step: int) -> None:
-    """Write evaluation.json, unless these weights were evaluated on more episodes already."""
-    path = run.path / "evaluation.json"
-    kept = read_evaluation(path)
-    if kept is not None and kept.get("step", step) == step and (n := kept["return"]["n"]) > result.n:
-        _log.warning("nervecord: %s keeps its evaluation of %d episodes, more than these %d", run.path, n, result.n)
-    else:
-        write_json(path, {**result.to_json(), "step": step})
+def result_of(
+    config: RunConfig,
+    weights: Weights,
+    episodes: int,
+    values: Mapping[str, Float[np.ndarray, " episodes"]],
+    body: str | Body | None = None,
+    interventions: Sequence[Intervention] = (),
+    agent: str = TRAINED,
+    missing: str = "",
+) -> Result:
+    """Return what episodes of a run's task came to, as a result of the run; builds and writes nothing.
+
+    Args:
+        config: of the run whose task it was.
+        weights: of the agent that acted.
+        episodes: how many were to be run.
+        values: by metric, one value an episode, in the metric's own unit.
+        body: another than the run's own.
+        interventions: what was done to neurons.
+        agent: who acted; see `Result`.
+        missing: why there are no values.
+    """
+    own = [make_body(each) for each in config.bodies or (config.body,)]
+    other = body is not None and [make_body(body)] != own
+    return Result(
+        "transfer" if other else "evaluation",
+        weights,
+        conditions_of(config, episodes, EVALUATION_SEED, body if other else None, interventions),
+        agent=agent,
+        values={name: [value if math.isfinite(value) else None for value in each.tolist()]
+                for name, each in values.items()},
+        missing=missing,
+    )  # fmt: skip

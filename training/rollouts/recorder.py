@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,6 @@ def record_agent(
         meta={
             **envs.facts(),
             "neurons": [{"role": n.role, "position": n.position, "side": n.side} for n in agent.neurons],
-            "interventions": [str(each) for each in interventions],
+            "interventions": [dataclasses.asdict(each) for each in interventions],
         },
     )

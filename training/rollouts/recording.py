@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ class Recording:
         neurons: the names of the columns of `activity`.
         dt: seconds per control step.
         meta: the body's facts (`name`, `link_length` [L] m, `link_width` [L] m, `joint_limit` [J] rad,
-            `mass` kg), `neurons` (role, position and side of each) and where the recording came from.
+            `mass` kg), `neurons` (role, position and side of each), `interventions` (what was done to neurons: neuron,
+            kind, value, start and stop of each) and where the recording came from.
         lengths: of each episode, in control steps; what stands behind its end in the other arrays is 0. Without it,
             all episodes are as long as the arrays.
     """
@@ -138,6 +140,8 @@ class Recording:
             # Recordings of older versions have none: all their episodes were cut by time.
             lengths = np.asarray(dataset["lengths"], int) if "lengths" in dataset else np.zeros(0, int)
             meta, dt = json.loads(dataset.attrs["meta"]), float(dataset.attrs["dt"])
+            if "interventions" in meta:
+                meta["interventions"] = [_intervention(each) for each in meta["interventions"]]
             arrays: dict[str, Any] = {
                 name: OnDisk(dataset[name])
                 if name in dataset
@@ -148,6 +152,20 @@ class Recording:
             reason = " ".join(str(error).split())
             raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
         return cls(**arrays, neurons=neurons, dt=dt, meta=meta, lengths=lengths)
+
+
+def _intervention(told: Any) -> dict[str, Any]:
+    """Return an intervention as data; recordings of earlier versions have it in words, such as "clamp osc_v 1"."""
+    if isinstance(told, dict):
+        return told
+    found = re.fullmatch(r"(silence|clamp|drive) (\S+?)(?: ([-+\d.e]+))?(?:, steps (\d+) to (\d+))?", told)
+    if found is None:
+        raise ValueError(f"{told!r} is no intervention")
+    kind, neuron, value, start, stop = found.groups()
+    return {
+        "neuron": neuron, "kind": kind, "value": float(value or 0), "start": int(start or 0),
+        "stop": None if stop is None else int(stop),
+    }  # fmt: skip
 
 
 class OnDisk:

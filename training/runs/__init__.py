@@ -10,15 +10,22 @@ if TYPE_CHECKING:
     from .config import RunConfig
     from .folder import Folder
     from .resolve import Resolved, resolve, trainable
+    from .result import Result, Weights
+    from .results import Results
     from .run import Run
-    from .scores import Store
+    from .score_table import read_scores
+    from .trial_files import TrialFiles
 
 __all__ = [
     "Folder",
     "Resolved",
+    "Result",
+    "Results",
     "Run",
     "RunConfig",
-    "Store",
+    "TrialFiles",
+    "Weights",
+    "read_scores",
     "resolve",
     "trainable",
 ]

@@ -11,8 +11,10 @@ from ...agents.resize import resize
 from ...envs import Body
 from ...errors import InvalidRun
 from .config import RunConfig
-from .folder import Folder
+from .folder import Checkpoint, Folder
 from .resolve import Resolved, resolve
+from .result import Weights
+from .results import Results
 
 _log = logging.getLogger(__name__)
 
@@ -20,8 +22,7 @@ _log = logging.getLogger(__name__)
 class Run(Folder[RunConfig]):
     """A run on disk.
 
-    It holds what every `Folder` holds, and evaluation.json, results.sqlite, recording.nc, probes/, films and
-    report.html as they are asked for.
+    It holds what every `Folder` holds, and results/, films and report.html as they are asked for.
 
     Attributes:
         path: the folder.
@@ -38,16 +39,38 @@ class Run(Folder[RunConfig]):
         # Runs of older versions hold what was asked alone.
         self.resolved = resolve(self.config) if held is None else Resolved.from_json(held, self.config)
 
-    def agent(self, body: str | Body | None = None, trained: bool = True) -> Agent:
+    @property
+    def results(self) -> Results:
+        """What was measured of it."""
+        return Results(self.path, self.last_weights)
+
+    def last_weights(self) -> Weights | None:
+        """Return which weights its last checkpoint holds, None if there is none yet.
+
+        Raises:
+            InvalidRun: all checkpoints are damaged.
+        """
+        checkpoint = self.load_checkpoint(with_training=False)
+        return None if checkpoint is None else Weights.of(checkpoint.step, checkpoint.weights)
+
+    def agent(
+        self, body: str | Body | None = None, checkpoint: Checkpoint | None = None, trained: bool = True
+    ) -> Agent:
         """Return the agent, on its own body or on another, as trained so far or as it was before.
 
         An MLP's weights are resampled along a body of another size; see `resize`.
+
+        Args:
+            body: another than the run's own.
+            checkpoint: whose weights it has; None reads the last.
+            trained: give it the weights of a checkpoint.
 
         Raises:
             CircuitMismatch: the weights do not fit the other body.
             InvalidRun: there is no checkpoint yet.
         """
-        checkpoint = self.load_checkpoint(with_training=False) if trained else None
+        if trained and checkpoint is None:
+            checkpoint = self.load_checkpoint(with_training=False)
         if trained and checkpoint is None:
             raise InvalidRun(f"{self.path} has no checkpoint yet; `nervecord resume {self.path}` trains it")
         own, there = self.resolved.agent, self.resolved.on(body).agent
@@ -63,7 +86,7 @@ class Run(Folder[RunConfig]):
     def policy(self, body: str | Body | None = None, trained: bool = True) -> Agent:
         """Return the agent; its name until 0.3."""
         warnings.warn("Run.policy() is now Run.agent()", DeprecationWarning, stacklevel=2)
-        return self.agent(body, trained)
+        return self.agent(body, trained=trained)
 
 
 def hint_unfinished(run: Run, done: bool, steps: int) -> None:

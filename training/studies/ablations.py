@@ -17,8 +17,9 @@ from ...files import write_text, write_whole
 from ...intervals import bootstrap_iqm
 from ..learning.checks import check
 from ..learning.engine import Engine
+from ..rollouts.evaluation import check_episodes
 from ..runs.config import RunConfig
-from ..runs.scores import Store
+from ..runs.trial_files import TrialFiles
 from .trials import Trial, run_trials
 
 _STUDY = "ablation"
@@ -80,7 +81,7 @@ def ablate(
     address: str | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Train a circuit without each part of its prior; keep every score in `out`/results.sqlite.
+    """Train a circuit without each part of its prior; write every score to `out`/results.sqlite.
 
     The table and its figure are written as ablation.csv and ablation.svg. Started again, it does what is
     left.
@@ -92,18 +93,24 @@ def ablate(
 
     Raises:
         CircuitMismatch: the circuit has no such parts to leave out.
-        InvalidRun: a folder holds a run of another config.
+        InvalidRun: no seeds or episodes, a folder holds a run of another config, or no trial could be; the line
+            says why the first could not.
         OutputExists: a table or figure stands in `out` that no ablation wrote.
     """
     out = Path(out)
-    store, csv, svg = Store(out / "results.sqlite"), out / "ablation.csv", out / "ablation.svg"
+    files, csv, svg = TrialFiles(out), out / "ablation.csv", out / "ablation.svg"
+    check_episodes(episodes)
     trials = ablation_trials(config, seeds)
-    if not store.path.exists():
+    if files.table(_STUDY).empty:
         for path in (csv, svg):
             if path.exists():
                 raise OutputExists(f"{path} exists and no ablation wrote it; give another --out")
-    run_trials(trials, out / "runs", store, episodes, workers, engine, address, progress)
-    table = ablation_table(store.read(_STUDY))
+    run_trials(trials, out / "runs", files, episodes, workers, engine, address, progress)
+    scores = files.table(_STUDY)
+    scores = scores[scores["source"].isin(list(trials))]
+    table = ablation_table(scores)
+    if table.empty:
+        raise InvalidRun(f"no ablation could be trained and measured; the first: {scores['note'].dropna().iloc[0]}")
     write_whole(csv, lambda partial: table.to_csv(partial, index=False))
     write_text(svg, figure_svg(ablation_bars(table)))
     return table
@@ -112,7 +119,7 @@ def ablate(
 def ablation_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the table that `ablate` returns, one row per ablation, of the scores of its study.
 
-    Scores are the rows of its `Store`. Returns have no unit.
+    Scores are the rows of its table; see `read_scores`. Returns have no unit.
     """
     returns = scores[(scores["metric"] == "return") & scores["episode"].notna()]
     rows = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from ...envs import make_body
 from ...errors import InvalidRun, OutputExists
 from ...files import write_text, write_whole
 from ...intervals import bootstrap_iqm, probability_of_improvement
-from ..rollouts.evaluation import Evaluation, evaluate
-from ..runs.evaluation_file import read_evaluation
+from ..rollouts.evaluation import check_episodes, evaluate, result_of
 from ..runs.held_graphs import tell_graph
+from ..runs.result import TRAINED, Result
 from ..runs.run import Run
-from ..runs.scores import Store
-from .trials import curve_rows, run_facts
+from ..runs.trial_files import TrialFiles, asked_of
+from .trials import curve, run_facts
+
+_STUDY = "comparison"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Comparison:
         table: one row per group of runs that differ in their seed alone: IQM of the mean return over
             seeds with its 95 % interval (no unit), the net speed, m/s, and the probability that a seed beats
             one of the first group.
-        path: the folder with table.csv, results.sqlite (every score; see `Store`) and curves.svg.
+        path: the folder with table.csv, results.sqlite (every score; see `read_scores`) and curves.svg.
     """
 
     table: pd.DataFrame
@@ -42,27 +44,33 @@ class Comparison:
 def compare(
     runs: Sequence[Run | str | Path], out: str | Path, episodes: int = 20, progress: bool = False
 ) -> Comparison:
-    """Evaluate runs that were not yet, group them by config, and write table and curves to `out`.
+    """Evaluate runs whose last weights were not yet, group them by config, and write table and curves to `out`.
 
     Raises:
-        InvalidRun: fewer than two runs, one that is no run or not trained, or the same seed twice in a group.
+        InvalidRun: fewer than two runs, no episodes, one that is no run or not trained, or the same seed
+            twice in a group.
         OutputExists: something stands in `out` that no comparison wrote.
     """
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     out = Path(out)
     if len(opened) < 2:
         raise InvalidRun(f"{len(opened)} run to compare; give two or more")
-    store = Store(out / "results.sqlite")
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or len(store.read("comparison")))):
+    check_episodes(episodes)
+    files = TrialFiles(out)
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or len(files.table(_STUDY)))):
         raise OutputExists(f"{out} exists and holds no comparison; give another --out")
     groups = _groups(opened)
     for label, members in groups.items():
         for run in members:
-            about = {"study": "comparison", "agent": label, **run_facts(run.config)}
-            store.put(str(run.path), [{**about, **row} for row in _rows(run, episodes, progress)])
-    table = _table(store.read("comparison"), {label: [str(run.path) for run in runs] for label, runs in groups.items()})
+            found = _evaluation(run, episodes, progress)
+            about = {"study": _STUDY, "agent": label, **run_facts(run.config)}
+            asked = asked_of(run.config, weights=found.weights.sha256, episodes=found.episodes)
+            files.put(str(run.path), asked, about, [(TRAINED, found)], curve(run))
+    scores = files.table(_STUDY)
+    files.write_table()
+    table = _table(scores, {label: [str(run.path) for run in runs] for label, runs in groups.items()})
     write_whole(out / "table.csv", lambda partial: table.to_csv(partial, index=False))
-    curves = {label: [_curve(run) for run in members] for label, members in groups.items()}
+    curves = {label: [_learning(run) for run in members] for label, members in groups.items()}
     figure = interval_curves({label: seeds for label, seeds in curves.items() if all(len(s) for s, _ in seeds)})
     write_text(out / "curves.svg", figure_svg(figure))
     return Comparison(table, out)
@@ -89,17 +97,16 @@ def _facts(run: Run) -> dict[str, Any]:
     return {**facts, "body": make_body(run.config.body).name, "circuit_options": options}
 
 
-def _rows(run: Run, episodes: int, progress: bool) -> Iterator[dict[str, Any]]:
-    """Return a run's curve and its evaluation, which is made if it is missing, as rows for the store."""
-    path = run.path / "evaluation.json"
-    if not path.exists():
-        evaluate(run, episodes, progress=progress)
-    found = read_evaluation(path)
-    assert found is not None
-    yield from curve_rows(run)
-    place = {"stage": "trained", "step": run.config.steps, "body": make_body(run.config.body).name}
-    for row in Evaluation({name: np.array(values) for name, values in found["episodes"].items()}).rows():
-        yield {**place, **row}
+def _evaluation(run: Run, episodes: int, progress: bool) -> Result:
+    """Return what a run's last weights came to on most episodes, measured now if they were not yet."""
+    found = run.results.current.where("evaluation").best
+    if found is None:
+        values = evaluate(run, episodes, progress=progress).metrics
+        weights = run.last_weights()
+        assert weights is not None
+        # Not read back: a run in a folder that cannot be written is compared all the same.
+        found = result_of(run.resolved.config, weights, episodes, values)
+    return found
 
 
 def _table(scores: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -118,14 +125,14 @@ def _table(scores: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd.Data
                 "return": found.mean,
                 "low": found.low,
                 "high": found.high,
-                "net_speed": float(members["net_speed"].mean()),
+                "net_speed": float(members["net_speed"].mean()) if "net_speed" in members else np.nan,
                 "beats_first": better.mean if number else np.nan,
             }
         )
     return pd.DataFrame(rows)
 
 
-def _curve(run: Run) -> tuple[list[float], list[float]]:
+def _learning(run: Run) -> tuple[list[float], list[float]]:
     table = run.metrics()
     # Without the learner's noise where training was evaluated.
     metric = "eval/return" if (table["metric"] == "eval/return").any() else "rollout/ep_rew_mean"

@@ -13,9 +13,10 @@ import pandas as pd
 
 from ...errors import InvalidRun, UnknownName
 from ..learning.engine import Engine
+from ..rollouts.evaluation import check_episodes
 from ..runs.config import RunConfig, check_fields
 from ..runs.held_graphs import tell_graph
-from ..runs.scores import Store
+from ..runs.trial_files import TrialFiles
 from .trials import Trial, run_trials
 
 
@@ -35,6 +36,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         check_fields([*self.base, *self.vary])
+        check_episodes(self.episodes)
         for name, values in self.vary.items():
             if not isinstance(values, list) or not values:
                 raise InvalidRun(f"vary.{name} is {values!r}; give a list of values, such as [0, 1, 2]")
@@ -76,10 +78,11 @@ def sweep(
     address: str | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Run what is not done yet, each run a folder in `out`, and keep every score in `out`/results.sqlite.
+    """Run what is not done yet, each run a folder in `out`, and write every score to `out`/results.sqlite.
 
     A run that cannot be (an algorithm without memory for a circuit that has one) keeps its reason in the
-    table; the others go on. Started again, it does what is left.
+    table; the others go on. Started again, it does what is left, what could not be, and what is asked otherwise, such
+    as more episodes.
 
     Returns:
         One row per run: its name, what varies, the means over its evaluation's episodes (the return has no
@@ -92,9 +95,9 @@ def sweep(
     out = Path(out)
     configs = plan.configs()
     trials = {name: Trial("sweep", name, config) for name, config in configs.items()}
-    store = Store(out / "results.sqlite")
-    run_trials(trials, out, store, plan.episodes, workers, engine, address, progress)
-    scores = store.read("sweep")
+    files = TrialFiles(out)
+    run_trials(trials, out, files, plan.episodes, workers, engine, address, progress)
+    scores = files.table("sweep")
     means = scores[scores["stage"] == "trained"].pivot_table(index="source", columns="metric", values="value")
     notes = scores.groupby("source")["note"].first()
     return pd.DataFrame([

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,15 @@ import pandas as pd
 from ...agents import Agent
 from ...envs import Body, make_body
 from ...errors import CircuitMismatch, InvalidRun
-from ...intervals import bootstrap_mean
 from ..learning.training import train
-from ..rollouts.evaluation import evaluate_on
+from ..rollouts.evaluation import check_episodes, evaluate_on, result_of
 from ..runs.config import RunConfig
 from ..runs.resolve import Resolved, resolve
+from ..runs.result import FINETUNED, TESTS, TRAINED, Result, Weights
 from ..runs.run import Run
-from ..runs.scores import COLUMNS, Store
-from .trials import Rows, run_facts
 
 CONTROL = "untrained ncap"
-_STUDY = "transfer"
-_AGENT = ["body", "agent"]
-_log = logging.getLogger(__name__)
+_COLUMNS = ["body", "agent", "mean", "low", "high", "net_speed", "n", "note"]
 
 
 def transfer(
@@ -38,15 +33,14 @@ def transfer(
     """Evaluate a run's agent on its own and other bodies, with untrained NCAP as the control.
 
     All are tested on the same episodes. A body that the circuit does not fit gets a row that says so; an
-    MLP is resampled along bodies of other sizes. Every score is kept in the run's results.sqlite, beside those
-    of other bodies; what the same weights reached on more episodes is kept instead.
+    MLP is resampled along bodies of other sizes. Every score is added to the run's results.
 
     Args:
         run: the run or its folder.
         bodies: names or bodies.
         episodes: on each body.
-        finetune: environment steps to train on each other body, each a run in finetuned/, and to test
-            again after; 0 for none.
+        finetune: environment steps to train on each other body, each a run in finetuned/BODY-from-STEP, and to
+            test again after; 0 for none.
         progress: show bars.
 
     Returns:
@@ -56,93 +50,76 @@ def transfer(
     Raises:
         UnknownName: no such body.
         CircuitMismatch: the circuit fits none of the bodies asked for.
-        InvalidRun: a negative number of steps.
+        InvalidRun: a negative number of steps, no episodes, or nothing trained yet.
     """
     run = run if isinstance(run, Run) else Run(run)
     others = [make_body(body) for body in bodies]
+    check_episodes(episodes)
     if finetune < 0:
         raise InvalidRun(f"finetune is {finetune} steps; give 0 or more")
+    weights = run.last_weights()
+    if weights is None:
+        raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.path}` trains it")
     own = make_body(run.config.body)
     chosen = [own, *(body for body in others if body != own)]
-    rows: Rows = []
+    results, found = run.results, []
     problems = []
+
+    def test(agent: Agent, of: Weights, body: Body, label: str) -> None:
+        resolved = _control(run, body) if label == CONTROL else run.resolved.on(body)
+        values = evaluate_on(resolved, agent, episodes, progress=progress).metrics
+        found.append(results.add(result_of(run.resolved.config, of, episodes, values, body, agent=label)))
+
     for body in chosen:
         try:
-            rows += _test(run, run.agent(body), body, "trained", episodes, progress)
+            test(run.agent(body), weights, body, TRAINED)
         except CircuitMismatch as error:
             problems.append(str(error))
-            rows.append({"agent": "trained", "stage": "trained", "body": body.name, "note": str(error)})
+            unfit = result_of(run.resolved.config, weights, episodes, {}, body, missing=str(error))
+            found.append(results.add(unfit))
         else:
             if finetune and body != own:
-                tuned = _finetuned(run, body, finetune, progress)
-                rows += _test(tuned, tuned.agent(), body, "finetuned", episodes, progress)
-        rows += _test(run, Agent(_control(run, body).agent), body, "untrained", episodes, progress)
+                tuned = _finetuned(run, weights, body, finetune, progress)
+                test(tuned.agent(), weights, body, FINETUNED)
+        control = Agent(_control(run, body).agent)
+        test(control, Weights.of(0, control.circuit.state_dict()), body, CONTROL)
     if others and problems and len(problems) == len(chosen) - 1:
         raise CircuitMismatch(problems[0])
-    about = {"study": _STUDY, **run_facts(run.config)}
-    scores = pd.DataFrame([{**about, **row} for row in rows], columns=list(COLUMNS))
-    _keep(run, scores)
-    return _table(scores)
+    return pd.DataFrame([_row(result) for result in found], columns=_COLUMNS)
 
 
 def transfer_table(run: Run) -> pd.DataFrame:
-    """Return what every `transfer` of a run came to, with the columns of its table, each in its own unit."""
-    return _table(Store(run.path / "results.sqlite").read(_STUDY))
+    """Return what `transfer` and `evaluate` of a run came to on each body, with the columns of `transfer`'s table.
 
-
-def _keep(run: Run, scores: pd.DataFrame) -> None:
-    """Put scores beside those of other bodies; where the same weights have more episodes, those stay."""
-    store, step = Store(run.path / "results.sqlite"), _step(run)
-    held = store.read(_STUDY)
-    is_current = (held["stage"] != "trained") | held["step"].isna() | (held["step"] == step)
-    groups = dict(list(held[is_current].groupby(_AGENT, sort=False)))
-    kept = []
-    for key, new in scores.groupby(_AGENT, sort=False):
-        old = groups.get(key, new)
-        if old["episode"].nunique() > new["episode"].nunique():
-            kept.append(f"{key[1]} on {key[0]} ({old['episode'].nunique()})")
-        else:
-            groups[key] = new
-    if kept:
-        _log.warning("nervecord: %s keeps what was measured on more episodes: %s", run.path, ", ".join(kept))
-    merged = pd.concat(groups.values()).astype(object)
-    store.put(_STUDY, merged.where(merged.notna(), None).to_dict("records"))  # type: ignore[arg-type]
-
-
-def _table(scores: pd.DataFrame) -> pd.DataFrame:
+    Each is the measurement on most episodes, in its own unit. Where the last weights were not measured, those before
+    are there, and the note says so.
+    """
+    results = run.results
+    tests = sorted(results.where(TESTS).own, key=lambda result: result.what)  # the run's own body first
     rows = []
-    for (body, agent), of_agent in scores.groupby(_AGENT, sort=False):
-        values = of_agent.pivot_table(index="episode", columns="metric", values="value")
-        row: dict[str, Any] = {"body": body, "agent": agent, "n": len(values), "note": _text(of_agent["note"].iloc[0])}
-        if len(values):
-            interval = bootstrap_mean(values["return"])
-            row |= {"mean": interval.mean, "low": interval.low, "high": interval.high}
-            row["net_speed"] = float(values["net_speed"].mean())
-        rows.append(row)
-    return pd.DataFrame(rows, columns=["body", "agent", "mean", "low", "high", "net_speed", "n", "note"])
+    for body in dict.fromkeys(result.body for result in tests):
+        for agent in (TRAINED, FINETUNED, CONTROL):
+            of_agent = results.where(TESTS, agent=agent, body=body).own
+            best = of_agent.best if agent == CONTROL else of_agent.shown
+            if best is not None:
+                rows.append({**_row(best), "note": best.missing or results.told(best)})
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _test(run: Run, agent: Agent, body: Body, stage: str, episodes: int, progress: bool) -> Rows:
-    resolved = _control(run, body) if stage == "untrained" else run.resolved.on(body)
-    found = evaluate_on(resolved, agent, episodes, progress=progress)
-    label = CONTROL if stage == "untrained" else stage
-    place = {"agent": label, "stage": stage, "step": 0 if stage == "untrained" else _step(run), "body": body.name}
-    return [{**place, **row} for row in found.rows()]
+def _row(result: Result) -> dict[str, Any]:
+    row: dict[str, Any] = {"body": result.body, "agent": result.agent, "n": 0, "note": result.missing}
+    if not result.missing:
+        interval = result.intervals["return"]
+        row |= {"n": interval.n, "mean": interval.mean, "low": interval.low, "high": interval.high}
+        if "net_speed" in result.values:
+            row["net_speed"] = float(result.metrics["net_speed"].mean())
+    return row
 
 
-def _text(note: Any) -> str:
-    return note if isinstance(note, str) else ""
-
-
-def _step(run: Run) -> int:
-    checkpoint = run.load_checkpoint()
-    assert checkpoint is not None
-    return checkpoint.step
-
-
-def _finetuned(run: Run, body: Body, steps: int, progress: bool) -> Run:
+def _finetuned(run: Run, weights: Weights, body: Body, steps: int, progress: bool) -> Run:
+    # Of these weights: a run that trained on is tuned anew.
     config = dataclasses.replace(run.config, body=body, steps=steps, start=str(run.path.resolve()))
-    return train(config, run.path / "finetuned" / body.name, progress)
+    return train(config, run.path / "finetuned" / f"{body.name}-from-{weights.step}", progress)
 
 
 def _control(run: Run, body: Body) -> Resolved:

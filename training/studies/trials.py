@@ -1,32 +1,34 @@
-"""Trials: runs with everything that is measured of them, many at once, kept in one store."""
+"""Trials: runs with everything that is measured of them, many at once, each kept in a file of its own."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...agents import Agent
 from ...circuits import Wiring
 from ...envs import Body, make_body
-from ...errors import InvalidRecording, NervecordError
+from ...errors import InvalidRun, NervecordError
 from ...progress import progress_bar
 from ..learning.engine import Engine, run_tasks
 from ..learning.training import train
 from ..probes import Subject, run_probe
-from ..rollouts.evaluation import evaluate_on
+from ..rollouts.evaluation import EVALUATION_SEED, check_episodes, evaluate_on, result_of
 from ..rollouts.recorder import record
 from ..runs.config import RunConfig
+from ..runs.result import TESTS, TRAINED, UNTRAINED, Result, Weights, conditions_of
 from ..runs.run import Run
-from ..runs.scores import Store
+from ..runs.trial_files import TrialFiles, asked_of
 
 # Control steps per second and core of each algorithm, roughly: what a progress bar goes by.
 _RATE = {"es": 10_000, "cmaes": 10_000, "ppo": 2_000}
 _SLOWEST = 600
 _GAIT_EPISODES = 4
-
-Rows = list[dict[str, Any]]
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,77 +56,143 @@ class Trial:
         """About how long it takes on one core, seconds."""
         return self.config.steps / _RATE.get(self.config.algorithm, _SLOWEST)
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What every row of its scores says."""
+        return {"study": self.study, "agent": self.agent, **run_facts(self.config)}
+
+    def asked(self, episodes: int) -> dict[str, Any]:
+        """Return what its scores depend on, as JSON types."""
+        bodies = [make_body(body).to_json() for body in self.bodies]
+        return asked_of(self.config, episodes=episodes, untrained=self.untrained, bodies=bodies, gait=self.gait)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What came of a trial.
+
+    Attributes:
+        weights: how many are trained.
+        results: each with its stage.
+        curve: evaluations in training: environment step, metric, mean.
+        note: why it could not be, "" where it could.
+    """
+
+    weights: int | None = None
+    results: Sequence[tuple[str, Result]] = ()
+    curve: Sequence[tuple[int, str, float]] = ()
+    note: str = ""
+
 
 def run_trials(
     trials: Mapping[str, Trial],
     out: Path,
-    store: Store,
+    files: TrialFiles,
     episodes: int = 20,
     workers: int | None = None,
     engine: Engine = "local",
     address: str | None = None,
     progress: bool = True,
 ) -> None:
-    """Run the trials that the store does not hold yet, each in the folder `out`/NAME, the longest first.
+    """Run the trials that are not done yet, each in the folder `out`/NAME, the longest first.
 
-    A trial that cannot be keeps its reason as a note in the store; the others go on.
+    A trial that cannot be, whatever its error, leaves the reason as a note, and is tried again the next time; the
+    others go on. When all are through, the table of their scores is written.
 
     Raises:
-        InvalidRun: a folder holds a run of another config; see `run_tasks` for the rest.
+        InvalidRun: no episodes, or a folder holds a run of another config; see `run_tasks` for the rest.
     """
-    held = store.sources()
-    for name in held & trials.keys():
-        if (out / name / "config.json").exists():
-            Run.create(out / name, trials[name].config)
-    left = sorted((name for name in trials if name not in held), key=lambda name: -trials[name].cost)
+    check_episodes(episodes)
+    for name, trial in trials.items():
+        _check_folder(out / name, trial.config)
+    asked = {name: trial.asked(episodes) for name, trial in trials.items()}
+    left = sorted((name for name in trials if not files.holds(name, asked[name])), key=lambda name: -trials[name].cost)
     # Absolute, because a worker on another machine starts in another folder.
     tasks = {name: (trials[name], (out / name).resolve(), episodes) for name in left}
-    done = sum(trials[name].cost for name in held & trials.keys())
+    done = sum(trials[name].cost for name in trials.keys() - set(left))
     bar = progress_bar(
         total=done + sum(trials[name].cost for name in left), initial=done, disable=not progress, desc="trials",
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
     )  # fmt: skip
     with bar:
-        for number, (name, rows) in enumerate(run_tasks(measure, tasks, workers, engine, address), 1):
-            store.put(name, rows)
+        for number, (name, found) in enumerate(run_tasks(measure, tasks, workers, engine, address), 1):
+            about = {**trials[name].about, "weights": found.weights}
+            files.put(name, asked[name], about, found.results, found.curve, found.note)
             bar.set_postfix_str(f"{len(trials) - len(left) + number}/{len(trials)} {name}", refresh=False)
             bar.update(trials[name].cost)
+    files.write_table()
 
 
-def measure(trial: Trial, path: Path, episodes: int) -> Rows:
-    """Train one trial's run, or go on with it, and return its rows for the store."""
-    config = trial.config
-    about = {"study": trial.study, "agent": trial.agent, **run_facts(config)}
+def _check_folder(path: Path, config: RunConfig) -> None:
+    """Refuse a folder that holds a run of another config; one that is damaged is the trial's own trouble."""
     try:
-        run = train(config, path, progress=False)
-        agent = run.agent()
+        Run(path)
+    except NervecordError:
+        return
+    Run.create(path, config)
+
+
+def measure(trial: Trial, path: Path, episodes: int) -> Measured:
+    """Train one trial's run, or go on with it, and measure it; what is measured already is not measured again."""
+    try:
+        return _measure(trial, train(trial.config, path, progress=False), episodes)
     except NervecordError as error:
-        return [{**about, "note": str(error)}]
-    about["weights"] = sum(parameter.numel() for parameter in agent.circuit.parameters())
+        return Measured(note=str(error))
+    except Exception as error:  # of plug-ins, say; the other trials have no part in it
+        _log.exception("nervecord: trial %s failed", path)
+        return Measured(note=f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _measure(trial: Trial, run: Run, episodes: int) -> Measured:
+    config, weights = trial.config, run.last_weights()
+    assert weights is not None
+    agent = run.agent()
     own = make_body(config.body)
-    rows: Rows = list(curve_rows(run))
-
-    def test(stage: str, step: int, make_agent: Callable[[], Agent], body: Body) -> None:
-        place = {"stage": stage, "step": step, "body": body.name}
-        try:
-            found = evaluate_on(run.resolved.on(body), make_agent(), episodes)
-            rows.extend({**place, **row} for row in found.rows())
-        except NervecordError as error:
-            rows.append({**place, "note": str(error)})
-
+    results: list[tuple[str, Result]] = []
     if trial.untrained:
-        test("untrained", 0, lambda: run.agent(trained=False), own)
-    test("finetuned" if config.start else "trained", config.steps, lambda: agent, own)
+        fresh = run.agent(trained=False)
+        begun = Weights.of(0, fresh.circuit.state_dict())
+        results.append((UNTRAINED, evaluated(run, lambda: fresh, begun, None, episodes, UNTRAINED)))
+    results.append(("finetuned" if config.start else TRAINED, evaluated(run, lambda: agent, weights, None, episodes)))
     for body in map(make_body, trial.bodies):
         if body != own:
-            test("trained", config.steps, lambda body=body: run.agent(body), body)  # type: ignore[misc]
+            results.append((TRAINED, evaluated(run, lambda body=body: run.agent(body), weights, body, episodes)))  # type: ignore[misc]
     if trial.gait:
-        rows += [{"stage": "trained", "step": config.steps, "body": own.name, **row} for row in _gait(run)]
-    return [{**about, **row} for row in rows]
+        results.append((TRAINED, _gait(run, weights)))
+    return Measured(sum(parameter.numel() for parameter in agent.circuit.parameters()), results, curve(run))
+
+
+def evaluated(
+    run: Run,
+    agent: Callable[[], Agent],
+    weights: Weights,
+    body: Body | None,
+    episodes: int,
+    label: str = TRAINED,
+) -> Result:
+    """Return what an agent comes to, from the run's results where it was measured before, else measured now and kept.
+
+    Raises:
+        InvalidRun: no episodes.
+    """
+    conditions = conditions_of(run.resolved.config, episodes, EVALUATION_SEED, body)
+    held = run.results.where(TESTS, agent=label, weights=weights, **conditions).best
+    if held is not None and not held.missing:
+        return held
+    try:
+        values: Mapping[str, Any] = evaluate_on(run.resolved.on(body), agent(), episodes).metrics
+        missing = ""
+    except InvalidRun:
+        raise
+    except NervecordError as error:
+        values, missing = {}, str(error)
+    return run.results.add(
+        result_of(run.resolved.config, weights, episodes, values, body, agent=label, missing=missing)
+    )
 
 
 def run_facts(config: RunConfig) -> dict[str, Any]:
-    """Return what a store's rows say of a run."""
+    """Return what the rows of a table say of a run."""
     return {
         "circuit": config.circuit,
         "algorithm": config.algorithm,
@@ -134,21 +202,33 @@ def run_facts(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def curve_rows(run: Run) -> Iterator[dict[str, Any]]:
-    """Return a run's evaluations in training as rows for a store."""
-    table, body = run.metrics(), make_body(run.config.body).name
-    for step, metric, value in zip(table["step"], table["metric"], table["value"], strict=True):
-        if metric.startswith("eval/"):
-            place = {"stage": "training", "body": body, "step": int(step)}
-            yield {**place, "metric": metric.removeprefix("eval/"), "value": float(value)}
+def curve(run: Run) -> list[tuple[int, str, float]]:
+    """Return a run's evaluations in training: environment step, metric, mean."""
+    table = run.metrics()
+    table = table[table["metric"].str.startswith("eval/")]
+    return [
+        (int(step), metric.removeprefix("eval/"), float(value))
+        for step, metric, value in zip(table["step"], table["metric"], table["value"], strict=True)
+    ]
 
 
-def _gait(run: Run) -> Iterator[dict[str, Any]]:
+def _gait(run: Run, weights: Weights) -> Result:
+    conditions = conditions_of(run.resolved.config, _GAIT_EPISODES, EVALUATION_SEED)
+    held = run.results.where("probe", "gait", weights=weights, **conditions).best
+    if held is not None and not held.missing:
+        return _means(held)
+    made = Result("probe", weights, conditions, name="gait")
     try:
-        numbers = run_probe("gait", Subject(record(run, _GAIT_EPISODES), Wiring((), ()))).numbers
-    except InvalidRecording as error:
-        yield {"metric": "gait", "note": str(error)}
-        return
-    for metric, value in numbers.items():
-        if not metric.endswith(("_low", "_high")):
-            yield {"metric": metric, "value": float(value)}
+        found = run_probe("gait", Subject(record(run, _GAIT_EPISODES), Wiring((), ())))
+    except NervecordError as error:
+        return dataclasses.replace(made, missing=str(error))
+    numbers = {name: {"value": value, "unit": found.units[name]} for name, value in found.numbers.items()}
+    plain = json.loads(json.dumps(numbers))
+    return _means(run.results.add(dataclasses.replace(made, numbers=plain, words=found.words)))
+
+
+def _means(gait: Result) -> Result:
+    """Leave out the ends of intervals, which are over episodes; a study's are over seeds."""
+    return dataclasses.replace(
+        gait, numbers={name: each for name, each in gait.numbers.items() if not name.endswith(("_low", "_high"))}
+    )

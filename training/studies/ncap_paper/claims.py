@@ -41,7 +41,7 @@ def write_report(out: Path, scores: pd.DataFrame, command: str) -> pd.DataFrame:
 
 
 class Findings:
-    """Estimates over seeds, read from the store's scores.
+    """Estimates over seeds, read from a study's scores.
 
     Attributes:
         scores: every row.

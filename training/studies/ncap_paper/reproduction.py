@@ -18,7 +18,7 @@ from ....errors import InvalidRun, OutputExists, UnknownName
 from ....files import read_json, write_json
 from ...learning.engine import Engine
 from ...runs.config import RunConfig
-from ...runs.scores import Store
+from ...runs.trial_files import TrialFiles
 from ..ablations import ablation_trials
 from ..trials import Trial, run_trials
 from . import claims as reproduction
@@ -91,7 +91,8 @@ def reproduce(
 ) -> pd.DataFrame:
     """Run what is left of the reproduction in the folder `out`, and write its report.
 
-    Every run is a folder in `out`/runs, every score a row in `out`/results.sqlite; report.md has the
+    Every run is a folder in `out`/runs, every score in a file of `out`/trials and a row of
+    `out`/results.sqlite; report.md has the
     tables and figures, claim by claim.
 
     Returns:
@@ -106,13 +107,13 @@ def reproduce(
         raise UnknownName("scale", scale, SCALES)
     out, plan = Path(out), SCALES[scale]
     _open(out, scale)
-    store = Store(out / "results.sqlite")
+    files = TrialFiles(out)
     options: dict[str, Any] = {
         "episodes": plan.episodes, "workers": workers, "engine": engine, "address": address, "progress": progress,
     }  # fmt: skip
-    run_trials(_first_trials(plan), out / "runs", store, **options)
-    run_trials(_finetuning(plan, (out / "runs").resolve()), out / "runs", store, **options)
-    return reproduction.write_report(out, store.read(), f"nervecord reproduce ncap --scale {scale}")
+    run_trials(_first_trials(plan), out / "runs", files, **options)
+    run_trials(_finetuning(plan, (out / "runs").resolve()), out / "runs", files, **options)
+    return reproduction.write_report(out, files.table(), f"nervecord reproduce ncap --scale {scale}")
 
 
 def _open(out: Path, scale: str) -> None:

@@ -1,0 +1,111 @@
+"""One tidy table of what studies measured, as one SQLite file: written and read whole, never while it grows.
+
+SQLite locks parts of a file while it writes, which network folders do badly or not at all: the database is made in
+memory and written as any other file is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from ...errors import InvalidRun, OutputExists, UnknownName
+from ...files import write_whole
+
+# Column and type, in the order in which they are read.
+COLUMNS = {
+    "source": "TEXT",
+    "study": "TEXT",
+    "agent": "TEXT",
+    "circuit": "TEXT",
+    "algorithm": "TEXT",
+    "reward": "TEXT",
+    "trained_on": "TEXT",
+    "seed": "INTEGER",
+    "weights": "INTEGER",
+    "step": "INTEGER",
+    "stage": "TEXT",
+    "body": "TEXT",
+    "episode": "INTEGER",
+    "metric": "TEXT",
+    "value": "REAL",
+    "note": "TEXT",
+}
+
+
+def write_scores(path: Path, scores: pd.DataFrame) -> None:
+    """Write scores with the columns `COLUMNS`, each value in its own unit, as the table `scores` of an SQLite file.
+
+        pandas.read_sql("SELECT * FROM scores", sqlite3.connect("results.sqlite"))
+
+    Columns: source (what wrote the row: a run's name), study, agent (its label), circuit, algorithm,
+    reward, trained_on (body), seed, weights (how many are trained), step (environment steps trained so
+    far), stage (untrained, training, trained, finetuned), body (tested on), episode (from 0; none where
+    the value is a mean), metric (return, net_speed in m/s, ...), value, note (why there is no value).
+    """
+    packed = _database("scores", COLUMNS, scores[list(COLUMNS)])
+    if not (path.exists() and path.read_bytes() == packed):
+        write_whole(path, lambda partial: partial.write_bytes(packed))
+
+
+def read_scores(path: str | Path, study: str | None = None) -> pd.DataFrame:
+    """Return a table with the columns `COLUMNS`, each value in its own unit: every row, or those of a study.
+
+    A file that does not exist holds none.
+
+    Raises:
+        InvalidRun: the file holds no scores.
+    """
+    path = Path(path)
+    if not path.exists():
+        return pd.DataFrame(columns=list(COLUMNS))
+    where, values = ("", ()) if study is None else (" WHERE study = ?", (study,))
+    with _opened(path) as connection:
+        return pd.read_sql(f"SELECT * FROM scores{where} ORDER BY rowid", connection, params=values)
+
+
+def write_results(table: pd.DataFrame, path: Path) -> Path:
+    """Write a table with the columns of `Results.table`, each value in its own unit, as .csv or .sqlite.
+
+    Raises:
+        OutputExists: something stands there.
+        UnknownName: another format.
+    """
+    if path.suffix not in (".csv", ".sqlite"):
+        raise UnknownName("format of a table", path.suffix or path.name, [".csv", ".sqlite"])
+    if path.exists():
+        raise OutputExists(f"{path} exists; give another --out")
+    if path.suffix == ".csv":
+        write_whole(path, lambda partial: table.to_csv(partial, index=False))
+    else:
+        numbers = {"step": "INTEGER", "is_stale": "INTEGER", "episode": "INTEGER", "value": "REAL"}
+        packed = _database("results", {name: numbers.get(name, "TEXT") for name in table.columns}, table)
+        write_whole(path, lambda partial: partial.write_bytes(packed))
+    return path
+
+
+def _database(name: str, columns: Mapping[str, str], table: pd.DataFrame) -> bytes:
+    """Return an SQLite file that holds one table with columns of these types."""
+    plain = table.astype(object)
+    rows = plain.where(plain.notna(), None).values.tolist()
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        typed = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
+        connection.execute(f"CREATE TABLE {name} ({typed})")
+        connection.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", rows)
+        connection.commit()
+        return connection.serialize()
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+            if content := path.read_bytes():  # none is an empty database to SQLite, and a MemoryError to Python
+                connection.deserialize(content)
+            yield connection
+    except (sqlite3.Error, pd.errors.DatabaseError) as error:
+        raise InvalidRun(f"{path} holds no scores that can be read: {' '.join(str(error).split())}") from error
