@@ -80,7 +80,7 @@ def test_a_recording_of_an_earlier_version_has_its_interventions_in_words(worm, 
     for name in ("new.nc", "old.nc"):
         found = Recording.load(tmp_path / name)
         assert [Intervention(**each) for each in found.meta["interventions"]] == done
-        view = NeuronView(found, worm.policy().circuit.wiring())
+        view = NeuronView(found, worm.agent().circuit.wiring())
         assert view._pinned == {"B_d_2", "osc_v", "B_v_1"}
     unclear = dataclasses.replace(recording, meta={**recording.meta, "interventions": ["who knows, what"]})
     unclear.save(tmp_path / "unclear.nc")
