@@ -33,6 +33,7 @@ from .learners import make_learner
 from .populations import Workers, open_evaluator
 from .protection import protect
 from .start import start_from
+from .stopping import Stop, stopping
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ def train(
 ) -> Run:
     """Train what the config says, in the folder `out`; a run that stands there goes on or is done.
 
-    Stopped at any moment (Ctrl-C), it goes on from its last checkpoint when called again.
+    Ctrl-C, SIGTERM and SIGHUP have it write a checkpoint and stop; killed at any moment, it goes on from its
+    last checkpoint when called again.
 
     Args:
         config: what to train.
@@ -58,7 +60,8 @@ def train(
         engine, address: where workers are; see `run_tasks`.
 
     Raises:
-        InvalidRun: another run stands in `out`, or workers that the algorithm has no use for.
+        InvalidRun: another run stands in `out`, or is trained there now, or workers that the algorithm has no
+            use for.
         OutputExists: something that is no run stands there.
     """
     evaluator = None
@@ -67,7 +70,8 @@ def train(
     try:
         run = Run.create(out, config, check)
         if not run.done:
-            _Training(run, progress, evaluator).go()
+            with stopping() as stop, run.lock():
+                _Training(run, progress, evaluator, stop).go()
         elif progress:
             print(f"{run.path} is done already; nothing was trained", file=sys.stderr)
         return run
@@ -85,8 +89,9 @@ def resume(path: str | Path, progress: bool = True, **where: Any) -> Run:
 class _Training:
     """One sitting at a run."""
 
-    def __init__(self, run: Run, progress: bool, evaluator: Workers | None) -> None:
+    def __init__(self, run: Run, progress: bool, evaluator: Workers | None, stop: Stop | None = None) -> None:
         self.run, self.config, self.progress = run, run.config, progress
+        self.stop = stop or Stop()
         checkpoint = run.load_checkpoint()
         # One thread: these networks are small, and MuJoCo's threads need the cores.
         torch.set_num_threads(1)
@@ -111,7 +116,7 @@ class _Training:
                 raise InvalidRun(f"{run.path}: its checkpoint is of another circuit or algorithm ({reason})") from error
         # Even at step 0: the environments are reset already, and a second reset would draw other episodes.
         self.resumes = checkpoint is not None
-        self.model.set_logger(make_logger(run.path, checkpoint.step if checkpoint else 0))
+        self.model.set_logger(make_logger(run.path, checkpoint.step if checkpoint else None))
 
     def go(self) -> None:
         """Train to the last step, with checkpoints on the way."""
@@ -187,9 +192,11 @@ class _Watch(BaseCallback):
         every = self.training.config.evaluate_every
         if every and self.model.num_timesteps // every > self._evaluated // every:
             self.evaluate()
-        if self.model.num_timesteps - self._saved >= self.training.config.checkpoint_every:
+        stop = self.training.stop
+        if self.model.num_timesteps - self._saved >= self.training.config.checkpoint_every or stop.requested:
             self.training.save()
             self._saved = self.model.num_timesteps
+        stop.check()
         returns = [info["r"] for info in self.model.ep_info_buffer or ()]
         if returns:
             self.bar.set_postfix({"return": f"{np.mean(returns[-self.training.env.num_envs :]):.0f}"}, refresh=False)

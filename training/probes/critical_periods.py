@@ -6,6 +6,7 @@ Achille and Soatto 2023 (https://arxiv.org/abs/2308.12221).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -192,11 +193,13 @@ def _train_all(configs: dict[str, RunConfig], folder: Path, workers: int | None,
     store = Store(folder / "results.sqlite")
     left = {name: (config, (folder / name).resolve()) for name, config in configs.items()
             if name not in store.sources()}  # fmt: skip
-    bar = progress_bar(
-        run_tasks(_measure, left, workers), desc="critical periods", total=len(left), disable=not progress, unit="run"
-    )
-    for name, rows in bar:
-        store.put(name, rows)
+    with contextlib.closing(run_tasks(_measure, left, workers)) as outcomes:
+        for name, outcome in progress_bar(
+            outcomes, desc="critical periods", total=len(left), disable=not progress, unit="run"
+        ):
+            if isinstance(outcome, Exception):
+                raise outcome
+            store.put(name, outcome)
     table = store.read(_STUDY)
     table = table[table["source"].isin(list(configs))]
     if table["note"].notna().any():

@@ -17,7 +17,7 @@ from ...agents import CircuitPolicy
 from ...envs import Body
 from ...envs.sb3_env import SwimmerVecEnv
 from ...errors import CircuitMismatch, InvalidRun
-from ...files import write_json
+from ...files import kept_if_possible, write_json
 from ...intervals import Interval, bootstrap_mean
 from ...progress import progress_bar
 from ..runs.config import RunConfig
@@ -228,4 +228,5 @@ def _keep(run: Run, result: Evaluation, step: int) -> None:
     if kept is not None and kept.get("step", step) == step and (n := kept["return"]["n"]) > result.n:
         _log.warning("nervecord: %s keeps its evaluation of %d episodes, more than these %d", run.path, n, result.n)
     else:
-        write_json(path, {**result.to_json(), "step": step})
+        with kept_if_possible(path):
+            write_json(path, {**result.to_json(), "step": step})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -68,7 +69,7 @@ def run_trials(
 ) -> None:
     """Run the trials that the store does not hold yet, each in the folder `out`/NAME, the longest first.
 
-    A trial that cannot be keeps its reason as a note in the store; the others go on.
+    A trial that cannot be, whatever the error, keeps its reason as a note in the store; the others go on.
 
     Raises:
         InvalidRun: a folder holds a run of another config; see `run_tasks` for the rest.
@@ -85,9 +86,13 @@ def run_trials(
         total=done + sum(trials[name].cost for name in left), initial=done, disable=not progress, desc="trials",
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
     )  # fmt: skip
-    with bar:
-        for number, (name, rows) in enumerate(run_tasks(measure, tasks, workers, engine, address), 1):
-            store.put(name, rows)
+    with bar, contextlib.closing(run_tasks(measure, tasks, workers, engine, address)) as outcomes:
+        for number, (name, outcome) in enumerate(outcomes, 1):
+            if isinstance(outcome, Exception):
+                trial = trials[name]
+                note = str(outcome) or type(outcome).__name__
+                outcome = [{"study": trial.study, "agent": trial.agent, **run_facts(trial.config), "note": note}]
+            store.put(name, outcome)
             bar.set_postfix_str(f"{len(trials) - len(left) + number}/{len(trials)} {name}", refresh=False)
             bar.update(trials[name].cost)
 
@@ -96,11 +101,8 @@ def measure(trial: Trial, path: Path, episodes: int) -> Rows:
     """Train one trial's run, or go on with it, and return its rows for the store."""
     config = trial.config
     about = {"study": trial.study, "agent": trial.agent, **run_facts(config)}
-    try:
-        run = train(config, path, progress=False)
-        agent = run.policy()
-    except NervecordError as error:
-        return [{**about, "note": str(error)}]
+    run = train(config, path, progress=False)
+    agent = run.policy()
     about["weights"] = sum(parameter.numel() for parameter in agent.circuit.parameters())
     own = make_body(config.body)
     rows: Rows = list(curve_rows(run))
