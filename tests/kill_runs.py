@@ -29,7 +29,7 @@ from nervecord.training.runs.run import Run
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # What a stop may take: a rollout, a checkpoint and the end of Python, where the cores are shared.
-PATIENCE = 60
+PATIENCE = 240
 PLAN = """
 [base]
 body = "swimmer4"
@@ -86,6 +86,13 @@ def finish(kind: Kind, out: Path) -> None:
 def strike(kind: Kind, out: Path, number: int, rng: random.Random) -> None:
     """Start a command, stop it at a random moment, and check how it ended."""
     process = start(kind, out)
+    try:
+        _strike(process, kind, out, number, rng)
+    finally:
+        process.kill()
+
+
+def _strike(process: subprocess.Popen[bytes], kind: Kind, out: Path, number: int, rng: random.Random) -> None:
     before, deadline = _newest(out), time.monotonic() + 120
     # Nine times of ten in whatever it does while it trains, else while it starts.
     while rng.random() < 0.9 and process.poll() is None and time.monotonic() < deadline and _newest(out) == before:

@@ -20,6 +20,7 @@ from ..probes import Subject, run_probe
 from ..rollouts.evaluation import evaluate_on
 from ..rollouts.recorder import record
 from ..runs.config import RunConfig
+from ..runs.lock import hold
 from ..runs.run import Run
 from ..runs.scores import Store
 
@@ -72,7 +73,8 @@ def run_trials(
     A trial that cannot be, whatever the error, keeps its reason as a note in the store; the others go on.
 
     Raises:
-        InvalidRun: a folder holds a run of another config; see `run_tasks` for the rest.
+        InvalidRun: a folder holds a run of another config, or trials run in `out` already; see `run_tasks` for
+            the rest.
     """
     held = store.sources()
     for name in held & trials.keys():
@@ -86,7 +88,8 @@ def run_trials(
         total=done + sum(trials[name].cost for name in left), initial=done, disable=not progress, desc="trials",
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
     )  # fmt: skip
-    with bar, contextlib.closing(run_tasks(measure, tasks, workers, engine, address)) as outcomes:
+    out.mkdir(parents=True, exist_ok=True)
+    with hold(out), bar, contextlib.closing(run_tasks(measure, tasks, workers, engine, address)) as outcomes:
         for number, (name, outcome) in enumerate(outcomes, 1):
             if isinstance(outcome, Exception):
                 trial = trials[name]
