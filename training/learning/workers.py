@@ -203,6 +203,10 @@ def _work(connection: Connection, begin: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    # A process that a signal ends leaves its semaphores (tqdm has some), and Python prints a warning of that.
+    signal.signal(signal.SIGTERM, _leave)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     take_one_core()
     connection.send(attempt(_begin, begin))
@@ -217,6 +221,10 @@ def _work(connection: Connection, begin: bytes) -> None:
         except Exception as error:
             packed = pickle.dumps((False, _sendable(error)))
         connection.send_bytes(packed)
+
+
+def _leave(number: int, _frame: Any) -> None:
+    raise SystemExit(128 + number)
 
 
 def _begin(packed: bytes) -> None:
