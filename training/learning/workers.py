@@ -65,37 +65,50 @@ class WorkerPool:
         for worker in [worker for worker in self._workers if worker.task]:
             self._drop(worker)
         while left or any(worker.task for worker in self._workers):
-            working = sum(bool(worker.task) for worker in self._workers)
-            while len(self._workers) < min(self._most, working + len(left)):
-                self._workers.append(_Worker(self._begin))
-            for worker in self._workers:
-                if left and worker.is_ready and not worker.task:
-                    worker.give(left.popleft())
-            waited = {worker.connection: worker for worker in self._workers if worker.task or not worker.is_ready}
-            for connection in wait(list(waited)):
-                worker = waited[connection]  # type: ignore[index]
-                try:
-                    succeeded, outcome = worker.connection.recv()
-                except (EOFError, OSError):
+            for worker in self._hand_out(left):
+                answer = worker.receive()
+                if answer is None:
                     self._drop(worker)
                     if worker.task is None:
-                        self._lost_at_start += 1
-                        _complain_at_start(worker, self._lost_at_start)
-                        continue
-                    lost[worker.key] += 1
-                    if lost[worker.key] <= RETRIES:
+                        self._count_lost_start(worker)
+                    elif lost[worker.key] < RETRIES:
+                        lost[worker.key] += 1
                         left.appendleft((worker.key, worker.task))
-                        continue
-                    times = f"workers died {lost[worker.key]} times in a row on {worker.key}"
-                    yield worker.key, InvalidRun(f"{times}; see whether memory runs out, and give fewer workers")
-                    continue
-                if worker.is_ready:
+                    else:
+                        times = f"workers died {RETRIES + 1} times in a row on {worker.key}"
+                        yield worker.key, InvalidRun(f"{times}; see whether memory runs out, and give fewer workers")
+                elif worker.task:
                     worker.task = None
-                    yield worker.key, outcome
-                elif succeeded:
+                    yield worker.key, answer[1]
+                elif answer[0]:
                     worker.is_ready, self._lost_at_start = True, 0
                 else:
-                    raise outcome
+                    raise answer[1]
+
+    def _hand_out(self, left: deque[tuple[Any, Task]]) -> list[_Worker]:
+        """Give tasks to the workers that have none; return those that have something to say, as soon as some do."""
+        working = sum(bool(worker.task) for worker in self._workers)
+        while len(self._workers) < min(self._most, working + len(left)):
+            self._workers.append(_Worker(self._begin))
+        for worker in self._workers:
+            if left and worker.is_ready and not worker.task:
+                worker.give(*left.popleft())
+        waited = [worker for worker in self._workers if worker.task or not worker.is_ready]
+        heard = wait([worker.connection for worker in waited])
+        return [worker for worker in waited if worker.connection in heard]
+
+    def _count_lost_start(self, worker: _Worker) -> None:
+        status = worker.process.exitcode or 0
+        # Not one that a signal ended.
+        if 0 < status < 128:
+            raise InvalidRun(
+                f"a worker ended as it started (exit status {status}; see above); workers import the script that "
+                "starts them, which must do so under `if __name__ == '__main__':`"
+            )
+        self._lost_at_start += 1
+        if self._lost_at_start > RETRIES:
+            times = f"workers died {self._lost_at_start} times in a row as they started"
+            raise InvalidRun(f"{times}; see whether memory runs out, and give fewer workers")
 
     def close(self) -> None:
         """End the workers at once; those in the middle of a training write a checkpoint first."""
@@ -132,11 +145,19 @@ class _Worker:
         _start_deaf(self.process)
         there.close()
 
-    def give(self, keyed: tuple[Any, Task]) -> None:
-        self.key, self.task = keyed
+    def give(self, key: Any, task: Task) -> None:
+        self.key, self.task = key, task
         # One that has died is found by its end of the connection.
         with contextlib.suppress(ConnectionError):
-            self.connection.send(self.task)
+            self.connection.send(task)
+
+    def receive(self) -> tuple[bool, Any] | None:
+        """Return what `attempt` did there; None if the process has died."""
+        try:
+            answer: tuple[bool, Any] = self.connection.recv()
+        except (EOFError, OSError):
+            return None
+        return answer
 
 
 def _start_deaf(process: Any) -> None:
@@ -151,17 +172,6 @@ def _start_deaf(process: Any) -> None:
         process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _complain_at_start(worker: _Worker, times: int) -> None:
-    status = worker.process.exitcode or 0
-    if status > 0:
-        raise InvalidRun(
-            f"a worker ended as it started (exit status {status}; see above); workers import the script that starts "
-            "them, which must do so under `if __name__ == '__main__':`"
-        )
-    if times > RETRIES:
-        raise InvalidRun(f"workers died {times} times in a row as they started; see whether memory runs out")
 
 
 def take_one_core() -> None:
