@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidRun
+
+_log = logging.getLogger(__name__)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -25,16 +28,33 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a file beside `path`, then rename it there; on failure leave nothing."""
+    """Let `write` fill a file beside `path`, then rename it there; on failure leave nothing.
+
+    The file is on the disk before it takes the place of what was there: a machine that loses its power
+    keeps the one or the other.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
         with errors_of(path):
             write(partial)
+            sync(partial)
             os.replace(partial, path)
+            sync(path.parent)
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
+
+
+def sync(path: Path) -> None:
+    """Return when a file, or the names in a folder, are on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders, and writes their names through.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import signal
 import sys
 from typing import Any
 
 from ..errors import NervecordError
 from ..files import json_text
+from ..training.learning.stopping import signals_raise
 from ..version import __version__
 from .parsing import parse
 from .result_commands import (
@@ -39,7 +42,7 @@ _FAILING = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command; exit 0, or 2 with one line for a mistake, or 130 when interrupted."""
+    """Run one command; exit 0, or 2 with one line for a mistake, or 128 + the signal that stopped it (Ctrl-C: 130)."""
     commands = {kind.__name__.lower(): kind for kind in COMMANDS}
     # A class called List would hide the type.
     commands["list"] = commands.pop("names")
@@ -50,7 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
     command: Any = None
     try:
         command = parse(commands, arguments)
-        result = command.run()
+        with signals_raise():
+            result = command.run()
     except NervecordError as error:
         sys.exit(_complain(str(error), 2))
     except OSError as error:
@@ -59,9 +63,11 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(_complain(f"cannot use {error.filename}: {reason}", 2))
         where = f": {error.filename}" if error.filename else ""
         sys.exit(_complain(f"{reason}{where}; nothing whole was lost, the same command goes on", 1))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         goes_on = "; the same command goes on from where it was" if command and command.goes_on else ""
-        sys.exit(_complain(f"interrupted{goes_on}", 130))
+        number = getattr(stopped, "signal", signal.SIGINT)
+        how = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
+        sys.exit(_complain(f"{how}{goes_on}", 128 + number))
     print(json_text(result) if command.json else _text(result))
 
 
@@ -70,7 +76,9 @@ _WORDS = {"None": "", "[]": "none"}
 
 
 def _complain(line: str, status: int) -> int:
-    print(f"nervecord: {line}", file=sys.stderr)
+    # SIGHUP says that the terminal is gone.
+    with contextlib.suppress(OSError):
+        print(f"nervecord: {line}", file=sys.stderr)
     return status
 
 

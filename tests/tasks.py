@@ -2,9 +2,10 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
-from nervecord.errors import NervecordError
+from nervecord.errors import NervecordError, UnknownName
 
 
 def square(x: int) -> int:
@@ -30,3 +31,30 @@ def die_once(marker: str) -> int:
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def either(function, arguments):
+    return function(*arguments)
+
+
+def misname() -> None:
+    raise UnknownName("circuit", "spring", ["ncap"])
+
+
+class Awkward(Exception):
+    """An error that pickle cannot put together again."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}: {why}")
+
+
+def break_awkwardly() -> None:
+    raise Awkward("the axle", "rust")
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def fail_as_it_begins() -> None:
+    raise NervecordError("no room")

@@ -1,7 +1,10 @@
 """Tasks on workers: all done once, also when a worker is killed in the middle."""
 
+import http.server
 import os
+import re
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -11,8 +14,9 @@ import pytest
 from nervecord.errors import InvalidRun, MissingDependency, NervecordError
 from nervecord.training.learning import engine
 from nervecord.training.learning.engine import run_tasks
+from nervecord.training.learning.workers import WorkerPool
 from nervecord.training.studies.sweeps import Sweep, sweep
-from tasks import die, die_once, refuse, square, threads
+from tasks import break_awkwardly, die, die_once, either, fail_as_it_begins, misname, refuse, sleep, square, threads
 
 BASE = {"body": "swimmer4", "steps": 6400, "episode_steps": 100, "checkpoint_every": 400,
         "algorithm_options": {"n_envs": 8}}  # fmt: skip
@@ -37,14 +41,56 @@ def test_a_killed_worker_is_replaced_and_its_task_starts_again(tmp_path):
     assert dict(run_tasks(die_once, tasks, workers=2)) == {"dies": 7}
 
 
-def test_a_task_that_always_kills_its_worker_is_named():
-    with pytest.raises(InvalidRun, match=r"workers died 4 times in a row on bad"):
-        dict(run_tasks(die, {"bad": ()}, workers=1))
+def test_a_task_that_always_kills_its_worker_is_named_and_the_others_go_on():
+    pool = WorkerPool(1)
+    outcomes = dict(pool.run([("bad", (die, ())), ("good", (square, (3,)))]))
+    pool.close()
+    assert isinstance(outcomes["bad"], InvalidRun)
+    assert str(outcomes["bad"]).startswith("workers died 4 times in a row on bad; see whether memory runs out")
+    assert outcomes["good"] == 9
 
 
-def test_an_error_in_a_task_comes_out():
-    with pytest.raises(NervecordError, match="no 3"):
-        dict(run_tasks(refuse, {"a": (3,)}, workers=1))
+@pytest.mark.parametrize(
+    ("function", "arguments", "kind", "words"),
+    [
+        (refuse, (3,), NervecordError, "no 3"),
+        (square, ("x",), TypeError, "can't multiply"),
+        (break_awkwardly, (), RuntimeError, "Awkward: the axle: rust"),
+        (misname, (), InvalidRun, "unknown circuit 'spring'.*workers are started fresh"),
+    ],
+)
+def test_an_error_in_a_task_comes_out_with_its_story_and_ends_no_other(function, arguments, kind, words):
+    outcomes = dict(run_tasks(either, {"bad": (function, arguments), "good": (square, (3,))}, workers=1))
+    assert type(outcomes["bad"]) is kind
+    assert re.search(words, str(outcomes["bad"]))
+    assert function.__name__ in outcomes["bad"].__notes__[0]
+    assert outcomes["good"] == 9
+
+
+def test_an_error_as_a_worker_begins_comes_out():
+    pool = WorkerPool(2, (fail_as_it_begins, ()))
+    with pytest.raises(NervecordError, match="no room"):
+        list(pool.run([("a", (square, (1,)))]))
+    pool.close()
+
+
+def test_whoever_leaves_early_ends_the_workers_at_once():
+    pool = WorkerPool(2)
+    outcomes = pool.run([("short", (square, (2,))), *((str(i), (sleep, (60,))) for i in range(4))])
+    assert next(outcomes) == ("short", 4)
+    pids, begin = pool.pids, time.monotonic()
+    pool.close()
+    assert len(pids) == 2
+    assert time.monotonic() - begin < 5
+    assert not any(map(runs, pids))
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
@@ -64,6 +110,29 @@ def test_a_missing_ray_names_its_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(MissingDependency, match=r"\[ray\]"):
         engine.start_ray(1, None)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_ray_address_at_which_nobody_answers_is_said_at_once(scheme):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{closed.getsockname()[1]}"
+        begin = time.monotonic()
+        with pytest.raises(InvalidRun, match=f"no Ray cluster answers at {address}"):
+            dict(run_tasks(square, {"a": (1,)}, engine="ray", address=address))
+    assert time.monotonic() - begin < 20
+
+
+def test_a_service_that_is_not_ray_is_said_at_once():
+    pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    begin = time.monotonic()
+    with pytest.raises(InvalidRun, match="what answers is not Ray"):
+        engine.start_ray(None, f"127.0.0.1:{server.server_port}")
+    server.shutdown()
+    assert time.monotonic() - begin < 20
 
 
 def test_a_sweep_on_ray_is_the_sweep_here_although_a_worker_is_killed(tmp_path):

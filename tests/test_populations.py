@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,8 +48,8 @@ def test_a_killed_worker_changes_nothing(alone, tmp_path, monkeypatch):
         count[0] += 1
         for number, outcome in enumerate(evaluate(self, rounds)):
             if count[0] == 2 and number == 0:
-                for process in list(self._pool._processes.values()):
-                    os.kill(process.pid, signal.SIGKILL)
+                for pid in self._pool.pids:
+                    os.kill(pid, signal.SIGKILL)
             yield outcome
 
     monkeypatch.setattr(_Processes, "evaluate", kill_in_the_second_generation)
@@ -73,6 +75,32 @@ def test_workers_without_work_are_one_line(config, workers, error, message, tmp_
     with pytest.raises(error, match=message):
         train(config, tmp_path / "run", progress=False, workers=workers)
     assert not Path(tmp_path / "run").exists()
+
+
+NOTEBOOK = """
+from nervecord import RunConfig, train
+from nervecord.circuits import MLP, register_circuit
+register_circuit("spring", MLP, "a circuit of a notebook's own")
+train(RunConfig(circuit="spring", steps=3200, episode_steps=50, algorithm_options={"population": 64}), "run",
+      progress=False, workers=2)
+"""
+
+
+def test_what_a_notebook_registered_is_missing_on_workers_in_one_line(tmp_path):
+    # A kernel has no file, as python -c has none.
+    words = [sys.executable, "-c", NOTEBOOK]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert "InvalidRun: unknown circuit 'spring'" in done.stderr
+    assert "workers are started fresh and do not know what a notebook" in done.stderr
+    assert "died" not in done.stderr
+
+
+def test_a_script_that_does_not_guard_its_work_is_told_to(tmp_path):
+    (tmp_path / "script.py").write_text(NOTEBOOK)
+    words = [sys.executable, "script.py"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert "InvalidRun: a worker ended as it started (exit status 1" in done.stderr
+    assert "if __name__ == '__main__':" in done.stderr
 
 
 def test_the_command_line_takes_workers(tmp_path, capsys):

@@ -58,7 +58,7 @@ class Learner(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the rest of training depends on, the circuit's weights and statistics apart.
 
-        Mappings of tensors, arrays and JSON values, nested at will.
+        Mappings of tensors, arrays and JSON values, nested at will; `replay` is what it replays.
         """
 
     @abstractmethod

@@ -25,6 +25,7 @@ from ...threads import one_thread
 from ..runs.folder import Folder
 from ..runs.held_graphs import hold_graph, tell_graph
 from ..runs.metrics_log import make_logger
+from .stopping import Stop, stopping
 
 KINDS = {
     "single-head": "one N at a time, through one readout",
@@ -149,14 +150,14 @@ def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True)
     """Train what the config says, in the folder `out`; one that stands there goes on or is done.
 
     Raises:
-        InvalidRun: another curriculum stands in `out`.
+        InvalidRun: another curriculum stands in `out`, or is trained there now.
         OutputExists: something else stands there.
         TrainingDiverged: a loss or gradient is not finite; the last checkpoint stays.
     """
     run = CurriculumRun.create(out, config, config.check)
     if not run.done:
-        with one_thread():
-            _Course(run).go(progress)
+        with one_thread(), stopping() as stop, run.lock():
+            _Course(run).go(progress, stop)
     return run
 
 
@@ -187,11 +188,12 @@ class _Course:
         )
         self.rng = np.random.default_rng(self.config.seed)
         self.n, self.largest_solved, self.update = _FIRST, 0, 0
+        self.losses: list[float] = []  # of the updates since the last evaluation
         if checkpoint := run.load_checkpoint():
             self._put_back(checkpoint.weights, checkpoint.training, checkpoint.state)
-        self.logger = make_logger(run.path, self.update)
+        self.logger = make_logger(run.path, checkpoint.step if checkpoint else None)
 
-    def go(self, progress: bool) -> None:
+    def go(self, progress: bool, stop: Stop) -> None:
         """Train until the updates are spent or the largest N is solved."""
         config = self.config
         if not self.run.checkpoints():
@@ -200,19 +202,22 @@ class _Course:
             total=config.updates, initial=self.update, unit="update", desc=f"curriculum {self.run.path.name}",
             disable=not progress,
         )  # fmt: skip
-        losses = []
         try:
             while self.update < config.updates and self.largest_solved < config.max_n:
-                losses.append(self._train_once())
+                self.losses.append(self._train_once())
                 self.update += 1
                 bar.update()
                 if self.update % config.evaluate_every == 0 or self.update == config.updates:
                     accuracies = self._evaluate()
-                    self._log(float(np.mean(losses)), accuracies)
+                    self._log(float(np.mean(self.losses)), accuracies)
                     self._advance(accuracies)
+                    loss = self.losses[-1]
+                    self.losses.clear()
                     self._save(done=self.update >= config.updates or self.largest_solved >= config.max_n)
-                    bar.set_postfix(N=self.n, solved=self.largest_solved, loss=f"{losses[-1]:.3f}", refresh=False)
-                    losses.clear()
+                    bar.set_postfix(N=self.n, solved=self.largest_solved, loss=f"{loss:.3f}", refresh=False)
+                elif stop.requested:
+                    self._save(done=False)
+                stop.check()
         finally:
             bar.close()
             self.logger.close()
@@ -296,6 +301,7 @@ class _Course:
             "done": done,
             "n": self.n,
             "largest_solved": self.largest_solved,
+            "losses": self.losses,
             "rng": self.rng.bit_generator.state,
         }
         self.run.save_checkpoint(self.update, self.circuit.state_dict(), momenta, state)
@@ -309,6 +315,8 @@ class _Course:
         held = {int(name.split(".")[1]): {"momentum_buffer": value} for name, value in momenta.items()}
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": held})
         self.n, self.largest_solved, self.update = state["n"], state["largest_solved"], state["step"]
+        # Format 2 was only written after an evaluation.
+        self.losses = list(state.get("losses", ()))
         self.rng.bit_generator.state = state["rng"]
 
     def _diagnosis(self, what: str, which: str) -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import itertools
 import logging
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures.process import BrokenProcessPool
+import socket
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Literal
 
 from ...errors import InvalidRun
 from ...extras import require
+from .workers import GRACE, RETRIES, WorkerPool, attempt
 
 Engine = Literal["local", "ray"]
-# A worker may be lost to a full memory or a machine that goes; one that is lost again and again is a bug.
-RETRIES = 3
+# A cluster's head answers at once, or it is not there; seconds.
+_ANSWERS_WITHIN = 10.0
 
 
 def run_tasks(
@@ -25,11 +24,13 @@ def run_tasks(
     workers: int | None = None,
     engine: Engine = "local",
     address: str | None = None,
-) -> Iterator[tuple[str, Any]]:
-    """Call `function(*arguments)` for every task, each on one core; yield name and result as they finish.
+) -> Generator[tuple[str, Any], None, None]:
+    """Call `function(*arguments)` for every task, each on one core; yield name and outcome as they finish.
 
-    A worker that dies is replaced and its task starts again, so a task must be one that can: what it
-    left half done it goes on with or overwrites.
+    An outcome is what the task returned, or the exception that it raised: one task's error does not end the
+    others. A worker that dies is replaced and its task starts again, so a task must be one that can: what it
+    left half done it goes on with or overwrites. Whoever leaves before the last outcome (Ctrl-C) ends the
+    workers; close the generator to have that at once (contextlib.closing).
 
     Args:
         function: importable by name, here and on the workers.
@@ -40,7 +41,7 @@ def run_tasks(
             one on this machine.
 
     Raises:
-        InvalidRun: workers below 1, no such engine, or a worker that keeps dying.
+        InvalidRun: workers below 1, no such engine, or workers that cannot start.
         MissingDependency: Ray is not installed.
     """
     if workers is not None and workers < 1:
@@ -56,61 +57,50 @@ def run_tasks(
 
 def _in_processes(
     function: Callable[..., Any], tasks: Mapping[str, tuple[Any, ...]], workers: int
-) -> Iterator[tuple[str, Any]]:
-    # Fresh processes: a fork would copy MuJoCo's and torch's threads half alive.
-    context = multiprocessing.get_context("spawn")
-    left, lost = dict(tasks), 0
-    while left:
-        # Workers stay to the end: with max_tasks_per_child the pool of Python 3.11 can wait for ever
-        # (https://github.com/python/cpython/issues/115634).
-        pool = concurrent.futures.ProcessPoolExecutor(workers, context, take_one_core)
-        try:
-            names = {pool.submit(function, *arguments): name for name, arguments in left.items()}
-            for job in concurrent.futures.as_completed(names):
-                result = job.result()
-                del left[names[job]]
-                lost = 0
-                yield names[job], result
-        except BrokenProcessPool as error:
-            lost += 1
-            if lost > RETRIES:
-                raise InvalidRun(
-                    f"workers died {lost} times in a row on {', '.join(itertools.islice(left, workers))}; "
-                    "see whether memory runs out, and give fewer workers"
-                ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def take_one_core() -> None:
-    """Keep this process to one core: MuJoCo's threads, torch's and BLAS's."""
-    os.environ["OMP_NUM_THREADS"] = "1"
+) -> Generator[tuple[str, Any], None, None]:
+    pool = WorkerPool(workers)
+    try:
+        yield from pool.run((name, (function, arguments)) for name, arguments in tasks.items())
+    finally:
+        pool.close()
 
 
 def _on_ray(
     function: Callable[..., Any], tasks: Mapping[str, tuple[Any, ...]], workers: int | None, address: str | None
-) -> Iterator[tuple[str, Any]]:
+) -> Generator[tuple[str, Any], None, None]:
     ray = start_ray(workers, address)
     at_once = workers or int(ray.cluster_resources()["CPU"])
+    running: dict[Any, str] = {}
     try:
         # Ray sets OMP_NUM_THREADS to the task's cores.
-        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(function)
+        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(attempt).options(name=function.__name__)
         waiting = iter(tasks.items())
-        running: dict[Any, str] = {}
         while True:
             for name, arguments in itertools.islice(waiting, at_once - len(running)):
-                running[remote.remote(*arguments)] = name
+                running[remote.remote(function, *arguments)] = name
             if not running:
                 return
             done, _ = ray.wait(list(running), num_returns=1)
             name = running.pop(done[0])
             try:
-                result = ray.get(done[0])
-            except ray.exceptions.WorkerCrashedError as error:
-                raise InvalidRun(f"workers died {RETRIES + 1} times in a row on {name}") from error
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause from error
-            yield name, result
+                _, outcome = ray.get(done[0])
+            except ray.exceptions.WorkerCrashedError:
+                outcome = InvalidRun(f"workers died {RETRIES + 1} times in a row on {name}")
+            except ray.exceptions.RayError as error:
+                # A task that could not be sent to a worker, or whose memory ran out.
+                outcome = InvalidRun(f"{name} could not be run: {' '.join(str(error).split())}")
+            yield name, outcome
+    finally:
+        _end_on_ray(ray, list(running))
+
+
+def _end_on_ray(ray: Any, running: list[Any]) -> None:
+    """Leave Ray at once; trainings that run there write a checkpoint first."""
+    try:
+        for each in running:
+            ray.cancel(each)
+        if running:
+            ray.wait(running, num_returns=len(running), timeout=GRACE)
     finally:
         ray.shutdown()
 
@@ -123,15 +113,33 @@ def start_ray(workers: int | None, address: str | None) -> Any:
         InvalidRun: no cluster answers at the address.
     """
     ray = require("ray", "ray")
+    if address is not None:
+        _ask_for_answer(address)
     try:
         cores = None if address else workers or _cores()
         ray.init(
             address or "local", num_cpus=cores, include_dashboard=None if address else False, log_to_driver=False,
             logging_level=logging.ERROR,
         )  # fmt: skip
-    except (ConnectionError, ValueError) as error:
-        raise InvalidRun(f"no Ray cluster answers at {address}: {error}") from error
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InvalidRun(f"no Ray cluster answers at {address}: {' '.join(str(error).split())}") from error
     return ray
+
+
+def _ask_for_answer(address: str) -> None:
+    """Raise InvalidRun unless a gRPC server answers at [ray://]HOST:PORT: Ray would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return  # A word, such as auto, which Ray knows or refuses at once.
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_WITHIN) as connection:
+            # Both sides of HTTP/2 begin with a frame of settings (RFC 9113, 3.4). With TLS, the handshake is Ray's.
+            if os.environ.get("RAY_USE_TLS") != "1":
+                connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+                if connection.recv(9)[3:4] != b"\4":
+                    raise ConnectionError("what answers is not Ray")
+    except (OSError, OverflowError) as error:
+        raise InvalidRun(f"no Ray cluster answers at {address}: {error}") from error
 
 
 def _cores() -> int:

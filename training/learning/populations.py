@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from ...agents import Agent
@@ -15,7 +12,8 @@ from ...agents.algorithms.registry import algorithm_named
 from ...envs.deficits import Deficits
 from ...errors import InvalidRun
 from ..runs.resolve import Resolved
-from .engine import RETRIES, Engine, start_ray, take_one_core
+from .engine import Engine, start_ray
+from .workers import RETRIES, WorkerPool, attempt
 
 
 def open_evaluator(resolved: Resolved, workers: int, engine: Engine = "local", address: str | None = None) -> Workers:
@@ -63,30 +61,23 @@ class _Processes(Workers):
     """Processes on this machine, each with its own environments."""
 
     def __init__(self, resolved: Resolved, workers: int) -> None:
-        self._resolved, self._workers = resolved, workers
-        self._pool = self._start()
-
-    def _start(self) -> concurrent.futures.ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return concurrent.futures.ProcessPoolExecutor(self._workers, context, _begin, (self._resolved,))
+        self._pool = WorkerPool(workers, (_begin, (resolved,)))
 
     def evaluate(self, rounds: Iterable[Round]) -> Iterator[Outcome]:
         """Yield the outcomes in the order of the rounds; those of a worker that dies are run again."""
-        left, lost = list(rounds), 0
-        while left:
-            try:
-                for outcome in self._pool.map(_evaluate, left):
-                    yield outcome
-                    left, lost = left[1:], 0
-            except BrokenProcessPool as error:
-                lost += 1
-                if lost > RETRIES:
-                    raise InvalidRun(f"workers died {lost} times in a row; see whether memory runs out") from error
-                self._pool.shutdown(cancel_futures=True)
-                self._pool = self._start()
+        ended: dict[str, Outcome] = {}
+        following = 0
+        tasks = ((f"round {number}", (_evaluate, (part,))) for number, part in enumerate(rounds))
+        for name, outcome in self._pool.run(tasks):
+            if isinstance(outcome, Exception):
+                raise outcome
+            ended[name] = outcome
+            while (found := ended.pop(f"round {following}", None)) is not None:
+                yield found
+                following += 1
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.close()
 
 
 class _RayWorkers(Workers):
@@ -94,13 +85,16 @@ class _RayWorkers(Workers):
 
     def __init__(self, resolved: Resolved, workers: int, address: str | None) -> None:
         self._ray = start_ray(workers, address)
-        actor = self._ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=RETRIES)(RoundRunner)
+        actor = self._ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=RETRIES)(_RayRunner)
         self._pool = self._ray.util.ActorPool([actor.remote(resolved) for _ in range(workers)])
 
     def evaluate(self, rounds: Iterable[Round]) -> Iterator[Outcome]:
         """Yield the outcomes in the order of the rounds."""
         try:
-            yield from self._pool.map(lambda actor, part: actor.evaluate.remote(part), rounds)
+            for succeeded, outcome in self._pool.map(lambda actor, part: actor.evaluate.remote(part), rounds):
+                if not succeeded:
+                    raise outcome
+                yield outcome
         except self._ray.exceptions.RayActorError as error:
             raise InvalidRun(f"workers died {RETRIES + 1} times in a row; see whether memory runs out") from error
 
@@ -122,13 +116,28 @@ class RoundRunner:
         return outcome
 
 
+class _RayRunner:
+    """A worker on Ray, which begins with its first round: an actor's errors as it is made are told as its death."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        self._resolved = resolved
+        self._runner: RoundRunner | None = None
+
+    def evaluate(self, part: Round) -> tuple[bool, Any]:
+        """Return what `attempt` does of a round."""
+        return attempt(self._evaluate, part)
+
+    def _evaluate(self, part: Round) -> Outcome:
+        self._runner = self._runner or RoundRunner(self._resolved)
+        return self._runner.evaluate(part)
+
+
 _runner: RoundRunner | None = None
 
 
 def _begin(resolved: Resolved) -> None:
     """Make a new process a worker."""
     global _runner
-    take_one_core()
     _runner = RoundRunner(resolved)
 
 

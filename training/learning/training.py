@@ -32,6 +32,7 @@ from .engine import Engine
 from .populations import Workers, open_evaluator
 from .protection import protect
 from .start import start_from
+from .stopping import Stop, stopping
 
 _EVALUATION_EPISODES = 5
 _log = logging.getLogger(__name__)
@@ -66,8 +67,8 @@ def train(
 ) -> Run:
     """Train what the config says, in the folder `out`; a run that stands there goes on or is done.
 
-    Stopped at any moment (Ctrl-C), it goes on from its last checkpoint when called again. A run of the same config with
-    fewer steps is trained longer.
+    Ctrl-C, SIGTERM and SIGHUP have it write a checkpoint and stop; killed at any moment, it goes on from its last
+    checkpoint when called again. A run of the same config with fewer steps is trained longer.
 
     Args:
         config: what to train.
@@ -79,7 +80,8 @@ def train(
         callback: told after every rollout and update; True stops training, with a checkpoint, before its last step.
 
     Raises:
-        InvalidRun: another run stands in `out`, or workers that the algorithm has no use for.
+        InvalidRun: another run stands in `out`, or is trained there now, or workers that the algorithm has no
+            use for.
         OutputExists: something that is no run stands there.
     """
     out = Path(out)
@@ -101,7 +103,8 @@ def train(
             resolved = check(config)
             sitting = _Sitting(resolved, stack, workers, engine, address)
             run = Run.create(out, config, lambda: {"resolved": resolved.to_json(config)})
-        sitting.go(run, progress, callback)
+        with stopping() as stop, run.lock():
+            sitting.go(run, progress, callback, stop)
         return run
 
 
@@ -152,12 +155,12 @@ class _Sitting:
             self.test = resolved.make_envs(_EVALUATION_EPISODES, randomize={})
             stack.callback(self.test.close)
 
-    def go(self, run: Run, progress: bool, callback: Callback | None) -> None:
+    def go(self, run: Run, progress: bool, callback: Callback | None, stop: Stop) -> None:
         """Train to the last step, with evaluations and checkpoints on the way."""
-        self.run = run
+        self.run, self.stop = run, stop
         resumed_at = self._go_on()
         learner, total = self.learner, self._whole_steps(progress)
-        self.logger = make_logger(run.path, resumed_at)
+        self.logger = make_logger(run.path, resumed_at if self.resumes else None)
         self.told: dict[str, float] = {}
         # A run stopped before its first checkpoint is due must open all the same, and be evaluated at its start.
         self._saved = learner.steps if self.resumes else learner.steps - self.config.checkpoint_every
@@ -194,7 +197,8 @@ class _Sitting:
             return 0
         try:
             self.agent.load(checkpoint.weights, checkpoint.state.get("observation_stats"))
-            self.learner.load_state_dict(join(checkpoint.training, checkpoint.state["learner"]))
+            held = join(checkpoint.training, checkpoint.state["learner"])
+            self.learner.load_state_dict({**held, "replay": checkpoint.replay})
         except (CircuitMismatch, KeyError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise InvalidRun(
@@ -215,8 +219,9 @@ class _Sitting:
         step, every = self.learner.steps, self.config.evaluate_every
         if every and step // every > self._evaluated // every:
             self._evaluate()
-        if step - self._saved >= self.config.checkpoint_every:
+        if step - self._saved >= self.config.checkpoint_every or (self.stop.requested and step != self._saved):
             self._save(done=False)
+        self.stop.check()
 
     def _evaluate(self) -> None:
         """Log how the agent does now, if the run is to be evaluated and was not at this step.
@@ -241,9 +246,11 @@ class _Sitting:
 
     def _save(self, done: bool) -> None:
         """Write a checkpoint from which training goes on as if it had not stopped."""
-        tensors, rest = part(self.learner.state_dict())
+        held = self.learner.state_dict()
+        replay = held.pop("replay", None)
+        tensors, rest = part(held)
         state = {"done": done, "observation_stats": self.agent.observation_stats, "learner": rest}
-        self.run.save_checkpoint(self.learner.steps, self.agent.circuit.state_dict(), tensors, state)
+        self.run.save_checkpoint(self.learner.steps, self.agent.circuit.state_dict(), tensors, state, replay)
         self._saved = self.learner.steps
 
 

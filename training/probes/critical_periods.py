@@ -6,6 +6,7 @@ Achille and Soatto 2023 (https://arxiv.org/abs/2308.12221).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -193,15 +194,15 @@ def _train_all(configs: dict[str, RunConfig], folder: Path, workers: int | None,
     asked = {name: asked_of(config, episodes=_EPISODES) for name, config in configs.items()}
     left = {name: (config, (folder / name).resolve()) for name, config in configs.items()
             if not files.holds(name, asked[name])}  # fmt: skip
-    bar = progress_bar(
-        run_tasks(_measure, left, workers), desc="critical periods", total=len(left), disable=not progress, unit="run"
-    )
-    for name, found in bar:
-        about = {"study": _STUDY, "agent": name, "seed": configs[name].seed}
-        if isinstance(found, Result):
-            files.put(name, asked[name], about, [(TRAINED, found)])
-        else:
-            files.put(name, asked[name], about, note=found)
+    with contextlib.closing(run_tasks(_measure, left, workers)) as outcomes:
+        for name, found in progress_bar(
+            outcomes, desc="critical periods", total=len(left), disable=not progress, unit="run"
+        ):
+            about = {"study": _STUDY, "agent": name, "seed": configs[name].seed}
+            if isinstance(found, Result):
+                files.put(name, asked[name], about, [(TRAINED, found)])
+            else:
+                files.put(name, asked[name], about, note=str(found))
     files.write_table()
     table = files.table(_STUDY)
     table = table[table["source"].isin(list(configs))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import dataclasses
 import importlib.metadata
 import json
 import logging
@@ -18,17 +17,19 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import pandas as pd
 import torch
 from jaxtyping import Shaped
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from ...errors import InvalidRun, OutputExists
-from ...files import read_json, write_json
+from ...files import read_json, sync, write_json
+from .checkpoints import Checkpoint, read_checkpoint, read_progress, write_checkpoint
 from .held_graphs import tell_graph
+from .lock import LOCK, hold
 
 FORMAT = 3
 READABLE = (2, 3)
 _PACKAGES = ("nervecord", "mujoco", "dm-control", "gymnasium", "stable-baselines3", "torch", "numpy")
 _KEPT_CHECKPOINTS = 2
+# All that a process stopped while it began a training can have left.
+_BEGINNINGS = {"versions.json", ".versions.json.partial", ".config.json.partial", LOCK}
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +47,7 @@ class Config(Protocol):
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
+Found = TypeVar("Found")
 
 
 class Folder(Generic[ConfigT]):
@@ -53,7 +55,10 @@ class Folder(Generic[ConfigT]):
 
     config.json        what was asked, what that came to, and the format's version
     versions.json      packages and machine
-    checkpoints/STEP/  weights.safetensors (the circuit), training.safetensors, state.json
+    checkpoints/STEP/  weights.safetensors (the circuit), training.safetensors, replay.safetensors (of learners that
+                       replay), state.json, meta.json (step, done, every file's checksum)
+    history/           the weights of all checkpoints before
+    lock.json          while it is trained: by whom
     metrics.csv        one tidy table: step, metric, value
     tensorboard/       the same, for TensorBoard
 
@@ -104,21 +109,29 @@ class Folder(Generic[ConfigT]):
                         for name in asked if name in changed - {"device"}]:  # fmt: skip
                 raise InvalidRun(f"{path} holds another {cls.kind} ({'; '.join(said)}); give another --out")
             return found
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or {item.name for item in path.iterdir()} - _BEGINNINGS):
             raise OutputExists(f"{path} exists and holds no {cls.kind}; give another --out")
         beside = prepare()
         path.mkdir(parents=True, exist_ok=True)
-        write_json(path / "versions.json", _versions())
-        write_json(path / "config.json", {"format": FORMAT, "holds": cls.kind, "asked": config.to_json(), **beside})
+        with hold(path):
+            if (path / "config.json").exists():
+                # Another process began it between the look above and now.
+                return cls.create(path, config)
+            write_json(path / "versions.json", _versions())
+            write_json(path / "config.json", {"format": FORMAT, "holds": cls.kind, "asked": config.to_json(), **beside})
         return cls(path)
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the folder while it is trained; see `hold` for what two trainings at once are told."""
+        return hold(self.path)
 
     def _train_longer(self, config: ConfigT, steps: int) -> None:
         """Ask for more steps than were asked for before; what these were stays in the run's history."""
         if self.facts["format"] != FORMAT:
             self._refuse_old()
         history = [*self.facts.get("history", ()), {"steps": steps, "packages": _versions()["packages"]}]
-        facts = {**self.facts, "asked": config.to_json(), "history": history}
-        write_json(self.path / "config.json", facts)
+        with self.lock():
+            write_json(self.path / "config.json", {**self.facts, "asked": config.to_json(), "history": history})
 
     def _refuse_old(self) -> None:
         raise InvalidRun(
@@ -136,6 +149,7 @@ class Folder(Generic[ConfigT]):
                 f"{self.path} is of format {version}, this nervecord reads {' and '.join(map(str, READABLE))}; "
                 f"use the version that wrote it, which {self.path / 'versions.json'} names"
             )
+        self._has_meta = version > 2
         if kind != self.kind:
             raise InvalidRun(f"{self.path} holds a {kind}, and this command works on a {self.kind}")
         if "asked" in values:
@@ -150,29 +164,30 @@ class Folder(Generic[ConfigT]):
         policy_weights: Mapping[str, Shaped[torch.Tensor, "*shape"]],
         training: Mapping[str, Shaped[torch.Tensor, "*shape"]],
         state: Mapping[str, Any],
+        replay: Mapping[str, Shaped[torch.Tensor, "*shape"]] | None = None,
     ) -> None:
         """Write a checkpoint beside its place, then rename; keep the last two, and the weights of all.
 
-        Tensors are written as they are, in their own units; `step` is in environment steps.
+        Tensors are written as they are, in their own units; `step` is in environment steps. `replay`, which
+        can be large, has a file of its own. All that a checkpoint goes with is on the disk before those
+        before it go.
+
+        Raises:
+            OSError: it cannot be written; those before it stay.
         """
-        folder = self.path / "checkpoints" / f"{step:012d}"
-        partial = folder.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            for name, tensors in (("weights", policy_weights), ("training", training)):
-                contiguous = {key: value.contiguous() for key, value in tensors.items()}
-                save_file(contiguous, partial / f"{name}.safetensors")
-            write_json(partial / "state.json", {"step": step, **state})
-        except (OSError, SafetensorError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise OSError(f"checkpoint {folder} cannot be written: {error}") from error
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+        place = self.path / "checkpoints"
+        # What a killed process left.
+        for pattern in ("*.partial", "*.replaced"):
+            for left in place.glob(pattern):
+                shutil.rmtree(left, ignore_errors=True)
+        write_checkpoint(place / f"{step:012d}", step, policy_weights, training, state, replay)
+        if (self.path / "metrics.csv").exists():
+            sync(self.path / "metrics.csv")
         for old in self.checkpoints()[:-_KEPT_CHECKPOINTS]:
             with contextlib.suppress(OSError):
                 (self.path / "history").mkdir(exist_ok=True)
                 os.replace(old / "weights.safetensors", self.path / "history" / f"{old.name}.safetensors")
+                sync(self.path / "history")
             shutil.rmtree(old, ignore_errors=True)
 
     def checkpoints(self) -> list[Path]:
@@ -184,56 +199,52 @@ class Folder(Generic[ConfigT]):
         """Return the file of the circuit's weights at every checkpoint so far, by environment step."""
         files = [*(self.path / "history").glob("*.safetensors")]
         found = {int(file.stem): file for file in files if file.stem.isdigit()}
-        found |= {int(folder.name): folder / "weights.safetensors" for folder in self.checkpoints()}
+        held = {int(folder.name): folder / "weights.safetensors" for folder in self.checkpoints()}
+        # A process killed between two files has moved the weights and left the rest.
+        found |= {step: file for step, file in held.items() if file.exists()}
         return dict(sorted(found.items()))
 
     def load_checkpoint(self, with_training: bool = True) -> Checkpoint | None:
         """Return the last checkpoint that is whole, None if there is none yet; name those that are damaged.
 
         Args:
-            with_training: read what the learner holds too, beside the weights.
+            with_training: load what the learner holds too, and its replay buffer.
+
+        Raises:
+            InvalidRun: there are checkpoints and all of them are damaged.
+            PermissionError: they may not be read.
+        """
+        return self._last_whole(lambda folder: read_checkpoint(folder, self._has_meta, with_training))
+
+    @property
+    def progress(self) -> tuple[int, bool]:
+        """The last whole checkpoint's step and whether training was done there, without loading it; (0, False) if none.
 
         Raises:
             InvalidRun: there are checkpoints and all of them are damaged.
         """
-        problems = []
-        for folder in reversed(self.checkpoints()):
-            try:
-                state = read_json(folder / "state.json", "state.json is damaged")
-                weights = load_file(folder / "weights.safetensors")
-                training = load_file(folder / "training.safetensors") if with_training else {}
-                return Checkpoint(int(state["step"]), weights, training, state)
-            except (InvalidRun, OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-                problems.append(f"checkpoint {folder} is damaged ({error})")
-                _log.warning("nervecord: %s; the one before it is used", problems[-1])
-        if problems:
-            raise InvalidRun(f"{problems[0]}, and no other is whole; train again with another --out")
-        return None
+        return self._last_whole(lambda folder: read_progress(folder, self._has_meta)) or (0, False)
 
     @property
     def done(self) -> bool:
         """Whether training has reached its last step."""
         return self.progress[1]
 
-    @property
-    def progress(self) -> tuple[int, bool]:
-        """The step of the last checkpoint, 0 if there is none, and whether training is done with it."""
-        checkpoint = self.load_checkpoint(with_training=False)
-        return (checkpoint.step, bool(checkpoint.state.get("done"))) if checkpoint else (0, False)
+    def _last_whole(self, read: Callable[[Path], Found]) -> Found | None:
+        problems = []
+        for folder in reversed(self.checkpoints()):
+            try:
+                return read(folder)
+            except InvalidRun as error:
+                problems.append(f"checkpoint {folder} is damaged ({error})")
+                _log.warning("nervecord: %s; the one before it is used", problems[-1])
+        if problems:
+            raise InvalidRun(f"{problems[0]}, and no other is whole; train again with another --out")
+        return None
 
     def metrics(self) -> pd.DataFrame:
         """Return the metrics' table with columns step (in environment steps), metric, value (in its own unit)."""
         return read_metrics(self.path / "metrics.csv")
-
-
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-    """What a checkpoint holds: the circuit's weights, the learner's tensors, and the rest as JSON."""
-
-    step: int
-    weights: dict[str, torch.Tensor]
-    training: dict[str, torch.Tensor]
-    state: dict[str, Any]
 
 
 def holds(path: str | Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from .folder import read_metrics
 
 
 class TidyTable(KVWriter):
-    """Append (step, metric, value) rows to a CSV file, each dump at once."""
+    """Append (step, metric, value) rows to a CSV file, each dump at once.
+
+    A second dump at the same step replaces the values that the first had: SB3's off-policy algorithms dump
+    once for each environment whose episode ends.
+    """
 
     def __init__(self, path: Path) -> None:
         is_new = not path.exists()
@@ -22,15 +27,26 @@ class TidyTable(KVWriter):
         self._writer = csv.writer(self._file)
         if is_new:
             self._writer.writerow(["step", "metric", "value"])
+        self._step, self._values = -1, dict[str, str]()
+        self._begin = 0  # of the rows of this step, in the file
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Write one dump's numbers; `key_excluded` names other formats' exclusions."""
-        rows = [
-            (step, key, repr(float(value)))
+        values = {
+            key: repr(float(value))
             for key, value in sorted(key_values.items())
             if isinstance(value, (int, float, np.number)) and "csv" not in (key_excluded.get(key) or ())
-        ]
-        self._writer.writerows(rows)
+        }
+        self._file.flush()
+        if step != self._step:
+            self._step, self._values, self._begin = step, {}, self._file.tell()
+        elif self._values.keys() & values.keys():
+            # Cut before it is written again: a process killed between leaves fewer rows, and no wrong ones.
+            self._file.truncate(self._begin)
+            self._file.seek(0, os.SEEK_END)
+            values, self._values = self._values | values, {}
+        self._values |= values
+        self._writer.writerows((step, key, value) for key, value in values.items())
         self._file.flush()
 
     def close(self) -> None:
@@ -38,12 +54,18 @@ class TidyTable(KVWriter):
         self._file.close()
 
 
-def make_logger(folder: Path, resumed_at: int) -> Logger:
-    """Return a logger for a run; rows after the step it resumes at are dropped, to be written again."""
+def make_logger(folder: Path, resumed_at: int | None) -> Logger:
+    """Return a logger for a run.
+
+    Args:
+        folder: of the run.
+        resumed_at: the step of the checkpoint that it goes on from, None if it begins. Rows after it are
+            dropped, to be written again; of a run that begins, all are.
+    """
     table = folder / "metrics.csv"
     if table.exists():
         rows = read_metrics(table)
-        kept = rows[rows["step"] <= resumed_at]
+        kept = rows[rows["step"] <= (-1 if resumed_at is None else resumed_at)]
         write_whole(table, lambda partial: kept.to_csv(partial, index=False))
     tensorboard = TensorBoardOutputFormat(str(folder / "tensorboard"))
     return Logger(str(folder), [TidyTable(table), tensorboard])

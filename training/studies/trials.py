@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -20,6 +21,7 @@ from ..probes import Subject, run_probe
 from ..rollouts.evaluation import EVALUATION_SEED, check_episodes, evaluate_on, result_of
 from ..rollouts.recorder import record
 from ..runs.config import RunConfig
+from ..runs.lock import hold
 from ..runs.result import TESTS, TRAINED, UNTRAINED, Result, Weights, conditions_of
 from ..runs.run import Run
 from ..runs.trial_files import TrialFiles, asked_of
@@ -100,7 +102,8 @@ def run_trials(
     others go on. When all are through, the table of their scores is written.
 
     Raises:
-        InvalidRun: no episodes, or a folder holds a run of another config; see `run_tasks` for the rest.
+        InvalidRun: no episodes, a folder holds a run of another config, or trials run in `out` already; see `run_tasks`
+            for the rest.
     """
     check_episodes(episodes)
     for name, trial in trials.items():
@@ -114,8 +117,12 @@ def run_trials(
         total=done + sum(trials[name].cost for name in left), initial=done, disable=not progress, desc="trials",
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
     )  # fmt: skip
-    with bar:
-        for number, (name, found) in enumerate(run_tasks(measure, tasks, workers, engine, address), 1):
+    out.mkdir(parents=True, exist_ok=True)
+    with hold(out), bar, contextlib.closing(run_tasks(measure, tasks, workers, engine, address)) as outcomes:
+        for number, (name, outcome) in enumerate(outcomes, 1):
+            found = outcome
+            if isinstance(outcome, Exception):
+                found = Measured(note=str(outcome) or type(outcome).__name__)
             about = {**trials[name].about, "weights": found.weights}
             files.put(name, asked[name], about, found.results, found.curve, found.note)
             bar.set_postfix_str(f"{len(trials) - len(left) + number}/{len(trials)} {name}", refresh=False)

@@ -1,0 +1,166 @@
+"""One training at a time in a folder: refused in one line, and free again as soon as its holder is gone."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from nervecord.errors import InvalidRun
+from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun, curriculum
+from nervecord.training.learning.training import train
+from nervecord.training.runs import lock
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.lock import hold
+from nervecord.training.runs.run import Run
+
+CONFIG = RunConfig(body="swimmer4", steps=800, episode_steps=50, algorithm_options={"n_envs": 4})
+HOLDER = """
+import sys, time
+from pathlib import Path
+from nervecord.training.runs.lock import hold
+with hold(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds tmp_path."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_training_is_refused_in_one_line_and_hurts_nothing(tmp_path, holder):
+    held = json.loads((tmp_path / "lock.json").read_text())
+    assert held["pid"] == holder.pid
+    with pytest.raises(InvalidRun) as refused, hold(tmp_path):
+        pass
+    line = str(refused.value)
+    assert f"is being trained by process {holder.pid} on {socket.gethostname()} since {held['since']}" in line
+    assert "or give another --out" in line
+    assert "\n" not in line
+    assert json.loads((tmp_path / "lock.json").read_text()) == held
+
+
+def test_a_lock_is_free_at_once_when_its_holder_is_killed(tmp_path, holder):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (tmp_path / "lock.json").exists()
+    begin = time.monotonic()
+    with hold(tmp_path):
+        assert json.loads((tmp_path / "lock.json").read_text())["pid"] == os.getpid()
+    assert time.monotonic() - begin < 2
+    assert not (tmp_path / "lock.json").exists()
+
+
+def test_a_holder_that_is_just_ending_is_waited_for(tmp_path, holder):
+    threading.Timer(0.5, holder.kill).start()
+    with hold(tmp_path):
+        pass
+
+
+COURSE = CurriculumConfig("gru", updates=4, batch_size=8, evaluate_every=2, evaluation_sequences=8,
+                          circuit_options={"units": 4})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("begin", "go"),
+    [(lambda path: Run.create(path, CONFIG), lambda path: train(CONFIG, path, progress=False)),
+     (lambda path: CurriculumRun.create(path, COURSE), lambda path: curriculum(COURSE, path, progress=False))],
+    ids=["run", "curriculum"],
+)  # fmt: skip
+def test_what_is_trained_elsewhere_is_not_trained_here(begin, go, tmp_path):
+    begin(tmp_path)
+    with hold(tmp_path), pytest.raises(InvalidRun, match="is being trained by process"):
+        go(tmp_path)
+    assert go(tmp_path).done
+    # A run that is done is read, and needs no lock.
+    with hold(tmp_path):
+        assert go(tmp_path).done
+
+
+def race(folder: str, gate, wins) -> None:
+    gate.wait()
+    for _ in range(40):
+        try:
+            with hold(Path(folder)):
+                wins.put((time.monotonic(), "in"))
+                time.sleep(0.0005)
+                wins.put((time.monotonic(), "out"))
+        except InvalidRun:
+            pass
+
+
+def test_no_two_processes_ever_hold_one_folder(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    gate, wins = context.Barrier(3), context.SimpleQueue()
+    processes = [context.Process(target=race, args=(str(tmp_path), gate, wins)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    events = []
+    while any(process.is_alive() for process in processes) or not wins.empty():
+        if not wins.empty():
+            events.append(wins.get())
+        else:
+            time.sleep(0.001)
+    events = [what for _, what in sorted(events)]
+    assert len(events) > 80
+    assert events == ["in", "out"] * (len(events) // 2)
+
+
+def left_behind(folder: Path) -> Path:
+    """A lock of another machine, whose kernel's locks are not seen here."""
+    path = folder / "lock.json"
+    path.write_text(json.dumps({"pid": 7, "host": "elsewhere", "since": "2026-01-01 00:00:00+00:00"}))
+    return path
+
+
+def test_a_holder_on_another_machine_is_known_by_its_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "_SILENCE", 2.0)
+    path = left_behind(tmp_path)
+    threading.Timer(0.5, lambda: os.utime(path)).start()
+    with pytest.raises(InvalidRun, match=r"by process 7 on elsewhere since 2026.*\(kill 7\)"), hold(tmp_path):
+        pass
+    with hold(tmp_path):
+        assert json.loads(path.read_text())["host"] == socket.gethostname()
+
+
+def test_a_holder_gives_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "_BEAT", 0.1)
+    with hold(tmp_path):
+        before = (tmp_path / "lock.json").stat().st_mtime_ns
+        time.sleep(0.5)
+        assert (tmp_path / "lock.json").stat().st_mtime_ns > before
+
+
+def test_where_the_system_has_no_locks_signs_of_life_decide(tmp_path, monkeypatch, holder):
+    monkeypatch.setattr(lock, "_SILENCE", 1.5)
+    monkeypatch.setattr(lock.fcntl, "flock", _no_locks)
+    threading.Timer(0.3, lambda: os.utime(tmp_path / "lock.json")).start()
+    with pytest.raises(InvalidRun, match=f"by process {holder.pid}"), hold(tmp_path):
+        pass
+    holder.kill()
+    holder.wait()
+    with hold(tmp_path):
+        pass
+
+
+def _no_locks(*_):
+    raise OSError(95, "Operation not supported")
+
+
+def test_a_damaged_lock_is_no_obstacle(tmp_path):
+    (tmp_path / "lock.json").write_bytes(b"\xff[")
+    with hold(tmp_path):
+        pass

@@ -1,0 +1,200 @@
+"""Ctrl-C, SIGTERM and SIGHUP: a checkpoint, one line, the right exit status, and nobody left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import kill_runs
+import pytest
+from nervecord.training.learning.stopping import Stopped, signals_raise, stopping
+from nervecord.training.learning.workers import WorkerPool
+from nervecord.training.runs.run import Run
+from tasks import sleep
+
+LONG = ("train", "--body", "swimmer4", "--steps", "64000000", "--episode-steps", "100",
+        "--algorithm-options", "n_envs=16")  # fmt: skip
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_waits_for_a_safe_point_and_then_goes_to_whom_it_went_before(number):
+    heard = []
+    before = signal.signal(number, lambda received, _: heard.append(received))
+    try:
+        with pytest.raises(Stopped) as stopped, stopping() as stop:  # noqa: PT012
+            stop.check()
+            send(number)
+            heard.append("went on")
+            assert stop.requested
+            stop.check()
+        assert heard == ["went on", number]
+        assert stopped.value.signal == number
+        assert signal.getsignal(number) is not before
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_second_signal_stops_at_once_but_not_an_echo_of_the_first():
+    with pytest.raises(KeyboardInterrupt), stopping() as stop:  # noqa: PT012
+        send(signal.SIGINT)
+        send(signal.SIGINT)
+        assert stop.requested
+        time.sleep(0.6)
+        send(signal.SIGINT)
+        pytest.fail("went on")
+
+
+def test_a_signal_that_came_too_late_for_a_safe_point_is_not_forgotten():
+    with pytest.raises(KeyboardInterrupt), stopping():
+        send(signal.SIGINT)
+
+
+def test_errors_come_out_as_they_are():
+    with pytest.raises(ValueError, match="mine"), stopping():
+        raise ValueError("mine")
+
+
+def test_what_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_raise(), stopping() as stop:
+            send(signal.SIGHUP)
+            assert not stop.requested
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_another_thread_leaves_signals_alone():
+    found = []
+
+    def look() -> None:
+        with stopping():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [signal.getsignal(signal.SIGTERM)]
+
+
+def wait_for(what, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("number", "how"),
+    [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "stopped by SIGTERM"), (signal.SIGHUP, "stopped by SIGHUP")],
+)
+def test_a_training_told_to_stop_writes_a_checkpoint_and_says_one_line(number, how, tmp_path):
+    out = tmp_path / "run"
+    process = kill_runs.start(kill_runs.Kind(LONG), out)
+    wait_for(lambda: (out / "checkpoints").exists() and (out / "metrics.csv").read_text().count("\n") > 20)
+    os.kill(process.pid, number)
+    _, error = process.communicate(timeout=120)
+    assert error.decode() == f"nervecord: {how}; the same command goes on from where it was\n"
+    assert process.returncode == 128 + number
+    # Checkpoints are due every 50,000 steps.
+    step, done = Run(out).progress
+    assert 0 < step < 50_000
+    assert not done
+    assert not (out / "lock.json").exists()
+
+
+def test_a_script_that_sigterm_would_have_ended_is_ended_by_it(tmp_path):
+    script = """
+from nervecord import RunConfig, train
+train(RunConfig(body="swimmer4", steps=64_000_000, episode_steps=100, algorithm_options={"n_envs": 16}), "run",
+      progress=False)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
+    wait_for((tmp_path / "run" / "metrics.csv").exists)
+    time.sleep(1)
+    process.terminate()
+    assert process.wait(120) == -signal.SIGTERM
+    assert Run(tmp_path / "run").progress[0] > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_sweep_told_to_stop_ends_its_trainings_with_checkpoints(number, tmp_path):
+    (tmp_path / "plan.toml").write_text(kill_runs.PLAN.replace("6400", "64000000").replace("= 400", "= 32000000"))
+    words = [sys.executable, "-c", "from nervecord.cli.main import main; main()", "sweep",
+             str(tmp_path / "plan.toml"), "--out", str(tmp_path / "sweep"), "--workers", "2", "--json"]  # fmt: skip
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, process_group=0)
+    tables = [tmp_path / "sweep" / seed / "metrics.csv" for seed in "01"]
+    wait_for(lambda: all(table.exists() and table.read_text().count("\n") > 20 for table in tables))
+    os.killpg(process.pid, number)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    assert error.decode().splitlines()[-1].startswith("nervecord: ")
+    assert "Traceback" not in error.decode()
+    assert kill_runs.none_left(process.pid)
+    assert all(Run(table.parent).progress[0] > 0 for table in tables)
+
+
+PARENT = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from nervecord.training.learning.workers import WorkerPool
+from tasks import sleep
+if __name__ == "__main__":
+    pool = WorkerPool(2)
+    tasks = pool.run([(str(i), (sleep, (600 * i,))) for i in range(4)])
+    next(tasks)
+    print(*pool.pids, flush=True)
+    next(tasks)
+"""
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    (tmp_path / "parent.py").write_text(PARENT)
+    words = [sys.executable, str(tmp_path / "parent.py"), str(Path(__file__).parent)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0)
+    assert len(process.stdout.readline().split()) == 2
+    process.kill()
+    process.wait()
+    assert kill_runs.none_left(process.pid)
+
+
+def test_a_pool_that_nobody_closes_does_not_keep_python_from_its_end(tmp_path):
+    (tmp_path / "parent.py").write_text(
+        PARENT.replace("    next(tasks)\n", "", 2).replace("print", "next(tasks); print")
+    )
+    words = [sys.executable, str(tmp_path / "parent.py"), str(Path(__file__).parent)]
+    begin = time.monotonic()
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0)
+    assert process.wait(120) == 0
+    assert time.monotonic() - begin < 120
+    assert kill_runs.none_left(process.pid)
+
+
+def test_an_idle_worker_that_is_killed_is_replaced():
+    pool = WorkerPool(1)
+    try:
+        assert list(pool.run([("a", (sleep, (0,)))])) == [("a", None)]
+        os.kill(pool.pids[0], signal.SIGKILL)
+        time.sleep(0.2)
+        assert list(pool.run([("b", (sleep, (0,)))])) == [("b", None)]
+    finally:
+        pool.close()
+
+
+@pytest.mark.parametrize("kind", ["es", "sac", "sweep"])
+def test_what_is_stopped_at_random_moments_ends_as_if_it_was_not(kind, tmp_path):
+    kill_runs.kill_many(kind, tmp_path, kills=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", kill_runs.KINDS)
+def test_what_is_stopped_at_20_random_moments_ends_as_if_it_was_not(kind, tmp_path):
+    kill_runs.kill_many(kind, tmp_path, kills=20, seed=1)
