@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .actor_critic import ActorCritic
     from .agent import Agent, AgentSpec, Normalizer
     from .algorithms.registry import ALGORITHMS
-    from .loop import Rollout
+    from .loop import Rollout, replay
     from .sb3.algorithms import CMAES, ES, CircuitPPO
     from .sb3.off_policy import CircuitSACPolicy, CircuitTD3Policy
     from .sb3.policies import CircuitActorCriticPolicy, CircuitPolicy
@@ -31,5 +31,6 @@ __all__ = [
     "Normalizer",
     "Rollout",
     "Sensing",
+    "replay",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from gymnasium import spaces
 from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
 
+from ..circuits import Circuit, State
 from ..envs.env_batch import Step
 from ..envs.senses import Layout
 
@@ -132,3 +134,40 @@ class Rollout:
         self.episode_start = np.zeros(len(self._everyone), bool)
         self.episode_start[ids] = True
         self.running = self._everyone
+
+
+class Replayed(NamedTuple):
+    """One control step of a circuit on what was sensed before.
+
+    Attributes:
+        before: the state before the step.
+        motor: commands in units of the motor's range.
+        state: the state after the step.
+        activity: every neuron's value, in its own unit.
+    """
+
+    before: State
+    motor: Float[Tensor, "batch motors"]
+    state: State
+    activity: Float[Tensor, "batch neurons"]
+
+
+def replay(
+    circuit: Circuit,
+    sensors: Float[Tensor, "time batch sensors"],
+    state: State | None = None,
+    episode_start: Bool[Tensor, "time batch"] | None = None,
+) -> Iterator[Replayed]:
+    """Let a circuit sense sequences without environments; yield each control step.
+
+    Args:
+        circuit: the circuit.
+        sensors: in the units that `Agent.sense` returns.
+        state: to begin with; None is the initial state.
+        episode_start: where the state is set back before a step.
+    """
+    state = circuit.initial_state(sensors.shape[1]) if state is None else state
+    for step, row in enumerate(sensors):
+        before = state if episode_start is None else circuit.reset_state(state, episode_start[step])
+        motor, state, activity = circuit.forward_with_activity(row, before)
+        yield Replayed(before, motor, state, activity)

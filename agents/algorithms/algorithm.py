@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...circuits import Facts
+from ...circuits import Circuit, Facts
 from ...envs.deficits import Deficits
 from ...envs.env_batch import EnvBatch, Step
 from ...errors import CircuitMismatch, InvalidRun, UnknownName
@@ -49,6 +49,11 @@ class Learner(ABC):
     def __init__(self) -> None:
         self.before_update: list[Callable[[], None]] = []
         self.after_update: list[Callable[[], None]] = []
+
+    @property
+    def rewires(self) -> bool:
+        """Whether the circuit changes itself after an update, and wants to know what it sensed and did in it."""
+        return type(self.agent.circuit).after_update is not Circuit.after_update
 
     @abstractmethod
     def advance(self) -> dict[str, float]:

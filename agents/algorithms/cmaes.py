@@ -88,6 +88,10 @@ class CovarianceSearch(PopulationMethod):
             "generation": 0,
         }
 
+    def moved(self, state: State, mean: Float[Tensor, " weights"]) -> State:
+        """Return the state with its mean moved somewhere else, in the circuit's units."""
+        return {**state, "mean": mean, "center": mean.double()}
+
     def ask(
         self, state: State, rng: np.random.Generator
     ) -> tuple[State, Float[Tensor, "members weights"], Int[np.ndarray, " members"]]:

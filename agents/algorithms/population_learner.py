@@ -15,6 +15,7 @@ from ...circuits import Facts
 from ...envs.env_batch import EnvBatch
 from ...errors import CircuitMismatch
 from ..agent import Agent
+from ..loop import Batch, Rollout
 from .algorithm import Algorithm, EpisodeLog, Evaluate, Learner
 from .members import Members, Outcome, Round
 
@@ -40,6 +41,10 @@ class PopulationMethod(ABC):
     @abstractmethod
     def start(self, mean: Float[Tensor, " weights"]) -> State:
         """Return the state of a search around some weights; `mean`, in the circuit's units, is part of every state."""
+
+    def moved(self, state: State, mean: Float[Tensor, " weights"]) -> State:
+        """Return the state with its mean moved somewhere else, in the circuit's units."""
+        return {**state, "mean": mean}
 
     @abstractmethod
     def ask(
@@ -77,7 +82,7 @@ class PopulationAlgorithm(Algorithm):
         """Return a learner that searches around the agent's weights."""
         learner = PopulationLearner(agent, self.Method(options), seed, evaluate)
         learner.steps_at_once = learner.method.population * envs.episode_steps
-        learner.rounds_of = envs.n_envs
+        learner.rounds_of, learner.envs = envs.n_envs, envs
         if evaluate is None:
             members = Members(agent, envs)
 
@@ -107,12 +112,14 @@ class PopulationLearner(Learner):
     Attributes:
         generation: generations so far.
         rounds_of: members of a round.
+        envs: where an episode of the mean is watched, for circuits that change themselves after an update.
 
     Raises:
         CircuitMismatch: the circuit has no weights to train.
     """
 
     rounds_of: int
+    envs: Batch | None = None
 
     def __init__(self, agent: Agent, method: PopulationMethod, seed: int, evaluate: Evaluate | None = None) -> None:
         super().__init__()
@@ -149,8 +156,10 @@ class PopulationLearner(Learner):
         torch.nn.utils.vector_to_parameters(self.state["mean"].to(self.agent.device), parameters)
         for hook in self.after_update:
             hook()
-        if self.after_update:
-            self.state["mean"] = self._weights()
+        if self.rewires:
+            self._rewire()
+        if self.after_update or self.rewires:
+            self.state = self.method.moved(self.state, self._weights())
         self.generation += 1
         logged = {
             "rollout/ep_rew_mean": float(returns.mean()),
@@ -159,6 +168,29 @@ class PopulationLearner(Learner):
             "time/generation": float(self.generation),
         }
         return {**self.episodes.means(), **logged, **{f"train/{name}": value for name, value in told.items()}}
+
+    @torch.no_grad()
+    def _rewire(self) -> None:
+        """Let the circuit change itself after an episode of the mean."""
+        if self.envs is None:
+            kind = type(self.agent.circuit).__name__
+            raise CircuitMismatch(
+                f"{kind} changes itself after an update; give the learner environments to watch it in"
+            )
+        sensors: list[Tensor] = []
+        activity: list[Tensor] = []
+
+        def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:
+            sensors.append(self.agent.sense(observation))
+            motor, state, felt = self.agent.run(observation, state, episode_start, record=True)
+            activity.append(felt)  # type: ignore[arg-type]
+            return self.agent.to_actions(motor).cpu().numpy(), state, None
+
+        rollout = Rollout(self.envs, act)
+        rollout.start([self.seed + index for index in range(self.envs.n_envs)])
+        while rollout.is_running:
+            rollout.step()
+        self.agent.circuit.after_update(torch.stack(sensors), torch.stack(activity))
 
     def note(self, outcome: Outcome) -> None:
         """Count a round's steps and remember its episodes."""

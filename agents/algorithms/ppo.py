@@ -22,7 +22,7 @@ from ...errors import CircuitMismatch, TrainingDiverged
 from ...options import ListOf, Number, OneOf, option
 from ..actor_critic import ActorCritic
 from ..agent import Agent, joined
-from ..loop import Batch, Rollout
+from ..loop import Batch, Rollout, replay
 from .algorithm import (
     COUNT,
     POSITIVE,
@@ -311,6 +311,8 @@ class PPOLearner(Learner):
                 if not go_on:
                     break
                 self._step(loss, terms)
+                if self.rewires:
+                    self._rewire(sequences)
             self.n_updates += 1
             if not go_on:
                 break
@@ -379,6 +381,13 @@ class PPOLearner(Learner):
             f"{what} is not finite at step {self.steps}: {bad} is not; "
             "the weights are as before this update; try a lower learning_rate or max_grad_norm"
         )
+
+    @torch.no_grad()
+    def _rewire(self, sequences: Sequences) -> None:
+        circuit, sensors = self.agent.circuit, self.agent.sensing(sequences.observations)
+        own = {name: sequences.state[name] for name in circuit.initial_state(1)}
+        steps = replay(circuit, sensors, own, sequences.episode_start)
+        circuit.after_update(sensors, torch.stack([step.activity for step in steps]))
 
     @property
     def _generator(self) -> torch.Generator:

@@ -22,6 +22,7 @@ from ...envs.env_batch import EnvBatch
 from ...envs.sb3_env import SwimmerVecEnv
 from ...options import ListOf, Number, option
 from ..agent import Agent
+from ..loop import replay
 from .algorithm import COUNT, POSITIVE, SHARE, Algorithm, Learner, load_optimizer_state, optimizer_state
 
 _REPLAYED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
@@ -128,7 +129,18 @@ class SB3Learner(Learner):
         self.steps = model.num_timesteps
         if model.num_timesteps > model.learning_starts:
             model.train(model.gradient_steps, model.batch_size)
+            if self.rewires:
+                self._rewire()
         return self._told.take()
+
+    @torch.no_grad()
+    def _rewire(self) -> None:
+        """Let the circuit change itself after what it met in as many steps as an update has."""
+        assert self.model.replay_buffer is not None
+        shown = self.model.replay_buffer.sample(self.model.batch_size).observations
+        sensors = self.agent.sensing(shown.float())[None]
+        steps = replay(self.agent.circuit, sensors)
+        self.agent.circuit.after_update(sensors, torch.stack([step.activity for step in steps]))
 
     def state_dict(self) -> dict[str, Any]:
         """Return critics, optimisers, environments, draws, counters, and the replay buffer as `replay`."""

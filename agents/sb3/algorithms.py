@@ -18,6 +18,8 @@ from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from ...envs.env_batch import Step
+from ...errors import CircuitMismatch
+from ...options import Number, allowed_values, wrong_value
 from ..algorithms.cmaes import CMAEvolutionStrategy
 from ..algorithms.es import EvolutionStrategy
 from ..algorithms.members import Members, Outcome, Round
@@ -95,6 +97,11 @@ class _PopulationModel(BaseAlgorithm):
 
     def _checked_options(self) -> dict[str, Any]:
         options = {**vars(self.algorithm.Options()), **self.options, "n_envs": self.n_envs}
+        if wrong := wrong_value(
+            {**options, "episode_limit": self.episode_limit},
+            {**allowed_values(self.algorithm.Options), "episode_limit": Number(1, is_whole=True, also=(None,))},
+        ):
+            raise CircuitMismatch(wrong)
         self.algorithm.check(None, options)
         return options
 
@@ -137,6 +144,7 @@ class _PopulationModel(BaseAlgorithm):
         if self._members is None or self._members.envs.env is not self.env:  # type: ignore[attr-defined]
             self._members = Members(self.policy.agent, VecEnvBatch(self.env), self.episode_limit)
         members, envs = self._members, self._members.envs
+        self.learner.envs = envs
 
         def on_step(rollout: Rollout, stepped: Step) -> bool:
             self.num_timesteps += self.n_envs

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ...agents import Agent
+from ...agents import Agent, replay
 from ...agents.algorithms.algorithm import Learner
 from ...circuits import Circuit
 from ...errors import CircuitMismatch
@@ -151,11 +151,10 @@ def linear_inputs(
     """
     circuit = agent.circuit
     sensors = agent.sense(observations)
-    state = circuit.initial_state(len(sensors))
-    listening = _Listening(circuit)
+    listening, steps = _Listening(circuit), replay(circuit, sensors.transpose(0, 1))
     for step in range(sensors.shape[1]):
         with listening if step % _EVERY == 0 else contextlib.nullcontext():
-            _, state = circuit(sensors[:, step], state)
+            next(steps)
     rng = np.random.default_rng(0)
     found = {}
     for linear_map, heard in listening.heard.items():

@@ -14,7 +14,7 @@ from jaxtyping import Complex, Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...agents import Agent
+from ...agents import Agent, replay
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import InvalidRecording
 from .contract import ProbeResult, Subject
@@ -145,13 +145,9 @@ def visited_states(
     Every fourth step of each episode is kept.
     """
     sensors = agent.sense(observations)
-    state = agent.circuit.initial_state(len(sensors))
-    shapes = {name: value.shape[1:] for name, value in state.items()}
-    kept = []
-    for step in range(sensors.shape[1]):
-        _, state = agent.circuit(sensors[:, step], state)
-        if step % 4 == 0:
-            kept.append(torch.cat([state[name].flatten(1) for name in shapes], 1))
+    shapes = {name: value.shape[1:] for name, value in agent.circuit.initial_state(1).items()}
+    states = [step.state for step in replay(agent.circuit, sensors.transpose(0, 1))][::4]
+    kept = [torch.cat([state[name].flatten(1) for name in shapes], 1) for state in states]
     return sensors.reshape(-1, sensors.shape[-1]), torch.cat(kept), shapes
 
 

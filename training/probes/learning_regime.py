@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.func import functional_call, jacrev
 
-from ...agents import Agent
+from ...agents import Agent, replay
 from ...circuits import Circuit, UnitCircuit
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
@@ -190,10 +190,8 @@ def _initial(run: Run) -> Agent:
 
 @torch.no_grad()
 def _representation(circuit: Circuit, sensors: Float[Tensor, "time batch sensors"]) -> Float[np.ndarray, "samples u"]:
-    state, rows = circuit.initial_state(sensors.shape[1]), []
-    for row in sensors:
-        _, state, activity = circuit.forward_with_activity(row, state)
-        rows.append(activity[:, hidden_columns(circuit)])
+    columns = hidden_columns(circuit)
+    rows = [step.activity[:, columns] for step in replay(circuit, sensors)]
     return torch.cat(rows).double().numpy()
 
 

@@ -7,6 +7,7 @@ the noise kicks them over to the next.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ...agents import replay
 from ...circuits import Circuit
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
@@ -161,20 +163,15 @@ def _rollouts(
     circuit: Circuit, sensors: Float[Tensor, "time batch sensors"]
 ) -> tuple[Float[np.ndarray, "batch measured units"], Int[np.ndarray, "batch measured"]]:
     """Return the units and the output states after the steps in which the circuit settles."""
-    columns, state = hidden_columns(circuit), circuit.initial_state(sensors.shape[1])
-    units, motors = [], []
-    for step, row in enumerate(sensors):
-        motor, state, activity = circuit.forward_with_activity(row, state)
-        if step >= _SETTLE:
-            units.append(activity[:, columns])
-            motors.append(motor)
-    values = torch.stack(units, 1)
+    columns = hidden_columns(circuit)
+    settled = list(itertools.islice(replay(circuit, sensors), _SETTLE, None))
+    values = torch.stack([step.activity[:, columns] for step in settled], 1)
     if not values.isfinite().all() or values.abs().max() > 1e6:
         raise CircuitMismatch(
             f"the units of this {type(circuit).__name__} grow without bound under constant or noisy input, "
             "so there is no resting state to orbit"
         )
-    return values.double().numpy(), output_states(torch.stack(motors, 1).numpy())
+    return values.double().numpy(), output_states(torch.stack([step.motor for step in settled], 1).numpy())
 
 
 def _sentence(numbers: dict[str, float]) -> str:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 from torch import Tensor
 
+from ...agents import replay
 from ...circuits import Circuit, Pins, State, check_pins
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import InvalidRecording
@@ -209,14 +210,9 @@ def _run(
     circuit: Circuit, sensors: Float[Tensor, "time batch sensors"]
 ) -> tuple[Float[np.ndarray, "time batch neurons"], Float[Tensor, "time batch motors"], list[State]]:
     """Return the neurons, the motors, and the states before every step."""
-    state = circuit.initial_state(sensors.shape[1])
-    rows, motors, states = [], [], []
-    for sensed in sensors:
-        states.append(state)
-        motor, state, activity = circuit.forward_with_activity(sensed, state)
-        rows.append(activity)
-        motors.append(motor)
-    return torch.stack(rows).double().numpy(), torch.stack(motors), states
+    steps = list(replay(circuit, sensors))
+    activity, motors = (torch.stack([getattr(step, name) for step in steps]) for name in ("activity", "motor"))
+    return activity.double().numpy(), motors, [step.before for step in steps]
 
 
 def _slopes(

@@ -10,9 +10,9 @@ import torch
 import xarray
 from jaxtyping import Float, Int
 from safetensors.torch import load_file
-from torch import Tensor
 
-from ...circuits import Circuit, load_weights
+from ...agents import replay
+from ...circuits import load_weights
 from ...errors import InvalidRecording
 from ...files import write_whole
 from ..runs.run import Run
@@ -79,7 +79,9 @@ def history(run: Run, recording: Recording) -> History:
         load_weights(agent.circuit, load_file(path))
         for name, parameter in agent.circuit.named_parameters():
             weights.setdefault(name, []).append(parameter.detach().numpy().copy())
-        activity.append(run_through(agent.circuit, sensors).numpy())
+        with torch.inference_mode():
+            rows = [step.activity[0] for step in replay(agent.circuit, sensors[:, None])]
+        activity.append(torch.stack(rows).numpy())
     return History(
         np.array(list(kept)),
         {name: np.stack(values) for name, values in weights.items()},
@@ -87,14 +89,3 @@ def history(run: Run, recording: Recording) -> History:
         recording.neurons,
         recording.dt,
     )
-
-
-@torch.inference_mode()
-def run_through(circuit: Circuit, sensors: Float[Tensor, "time sensors"]) -> Float[Tensor, "time neurons"]:
-    """Return every neuron's value as a circuit senses a sequence from its initial state."""
-    state = circuit.initial_state(1)
-    rows = []
-    for row in sensors:
-        _, state, activity = circuit.forward_with_activity(row[None], state)
-        rows.append(activity[0])
-    return torch.stack(rows)

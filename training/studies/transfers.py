@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ...agents import Agent
-from ...envs import Body, make_body
+from ...agents import Agent, AgentSpec
+from ...envs import Body, EnvBatch, make_body
 from ...errors import CircuitMismatch, InvalidRun
 from ..learning.training import train
-from ..rollouts.evaluation import check_episodes, evaluate_on, result_of
-from ..runs.config import RunConfig
-from ..runs.resolve import Resolved, resolve
+from ..rollouts.evaluation import check_episodes, evaluate_agent, result_of
 from ..runs.result import FINETUNED, TESTS, TRAINED, Result, Weights
 from ..runs.run import Run
 
@@ -57,32 +56,41 @@ def transfer(
     check_episodes(episodes)
     if finetune < 0:
         raise InvalidRun(f"finetune is {finetune} steps; give 0 or more")
-    weights = run.last_weights()
-    if weights is None:
+    checkpoint = run.load_checkpoint(with_training=False)
+    if checkpoint is None:
         raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.path}` trains it")
+    weights = Weights.of(checkpoint.step, checkpoint.weights)
     own = make_body(run.config.body)
     chosen = [own, *(body for body in others if body != own)]
     results, found = run.results, []
     problems = []
 
-    def test(agent: Agent, of: Weights, body: Body, label: str) -> None:
-        resolved = _control(run, body) if label == CONTROL else run.resolved.on(body)
-        values = evaluate_on(resolved, agent, episodes, progress=progress).metrics
-        found.append(results.add(result_of(run.resolved.config, of, episodes, values, body, agent=label)))
+    def test(make_agent: Callable[[], Agent], envs: EnvBatch, body: Body, label: str) -> str:
+        """Evaluate an agent; return why it cannot be, if it cannot."""
+        of, missing, values = weights, "", dict[str, Any]()
+        try:
+            agent = make_agent()
+            values |= evaluate_agent(agent, envs, progress=progress).metrics
+            of = Weights.of(0, agent.circuit.state_dict()) if label == CONTROL else weights
+        except CircuitMismatch as error:
+            missing = str(error)
+        result = result_of(run.resolved.config, of, episodes, values, body, agent=label, missing=missing)
+        found.append(results.add(result))
+        return missing
 
     for body in chosen:
+        there = run.resolved.on(body)
+        # Bodies are drawn in training only; what is evaluated is the body that was named.
+        envs = there.make_envs(episodes, randomize={})
         try:
-            test(run.agent(body), weights, body, TRAINED)
-        except CircuitMismatch as error:
-            problems.append(str(error))
-            unfit = result_of(run.resolved.config, weights, episodes, {}, body, missing=str(error))
-            found.append(results.add(unfit))
-        else:
-            if finetune and body != own:
-                tuned = _finetuned(run, weights, body, finetune, progress)
-                test(tuned.agent(), weights, body, FINETUNED)
-        control = Agent(_control(run, body).agent)
-        test(control, Weights.of(0, control.circuit.state_dict()), body, CONTROL)
+            if problem := test(functools.partial(run.agent, body, checkpoint), envs, body, TRAINED):
+                problems.append(problem)
+            elif finetune and body != own:
+                test(_finetuned(run, weights, body, finetune, progress).agent, envs, body, FINETUNED)
+            control = AgentSpec("ncap", there.agent.layout, there.agent.n_motors)
+            test(functools.partial(Agent, control), envs, body, CONTROL)
+        finally:
+            envs.close()
     if others and problems and len(problems) == len(chosen) - 1:
         raise CircuitMismatch(problems[0])
     return pd.DataFrame([_row(result) for result in found], columns=_COLUMNS)
@@ -120,13 +128,3 @@ def _finetuned(run: Run, weights: Weights, body: Body, steps: int, progress: boo
     # Of these weights: a run that trained on is tuned anew.
     config = dataclasses.replace(run.config, body=body, steps=steps, start=str(run.path.resolve()))
     return train(config, run.path / "finetuned" / f"{body.name}-from-{weights.step}", progress)
-
-
-def _control(run: Run, body: Body) -> Resolved:
-    """Return untrained NCAP on a body, with the task and the surroundings of the run."""
-    of_run = run.config
-    config = RunConfig(
-        "ncap", "es", body, of_run.task, episode_steps=of_run.episode_steps, task_options=of_run.task_options,
-        arena=of_run.arena, physics=of_run.physics,
-    )  # fmt: skip
-    return resolve(config)
