@@ -40,6 +40,12 @@ class Run(Folder[RunConfig]):
         self.resolved = resolve(self.config) if held is None else Resolved.from_json(held, self.config)
 
     @property
+    def done(self) -> bool:
+        """Whether training has reached the last step that was asked for."""
+        step, done = self.progress
+        return done and step >= self.config.steps
+
+    @property
     def results(self) -> Results:
         """What was measured of it."""
         return Results(self.path, self.last_weights)

@@ -1,0 +1,332 @@
+"""What an algorithm is: one file and one line; a learner that advances, stops, goes on, is watched and rewired."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from nervecord.agents import ALGORITHMS, ES, Agent
+from nervecord.agents.algorithms import Algorithm, PopulationAlgorithm, PopulationMethod
+from nervecord.agents.algorithms.algorithm import COUNT, POSITIVE
+from nervecord.agents.algorithms.registry import algorithm_named
+from nervecord.circuits import CIRCUITS, NCAP, register_circuit
+from nervecord.envs import EnvBatch
+from nervecord.envs.sb3_env import SwimmerVecEnv
+from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
+from nervecord.options import Number, option
+from nervecord.training.learning.training import Moment, resume, train
+from nervecord.training.rollouts.evaluation import evaluate
+from nervecord.training.runs import checkpoints
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.nested import join, part
+from nervecord.training.runs.resolve import resolve
+from nervecord.training.runs.run import Run
+from nervecord.training.studies.transfers import transfer
+
+SMALL = {
+    "es": {"n_envs": 4},
+    "cmaes": {"n_envs": 4},
+    "ppo": {"n_envs": 4, "n_steps": 16, "batch_size": 32},
+    "ddpg": {"n_envs": 4, "learning_starts": 40, "batch_size": 8, "buffer_size": 200},
+}
+
+
+def small(algorithm: str, **fields) -> RunConfig:
+    options = {**SMALL[algorithm], **fields.pop("algorithm_options", {})}
+    return RunConfig("ncap", algorithm, "swimmer4", **{"steps": 240, "episode_steps": 30, **fields},
+                     algorithm_options=options)  # fmt: skip
+
+
+# One file, from here ...
+class Climb(PopulationMethod):
+    """Keep the best of members drawn around it."""
+
+    def start(self, mean):
+        return {"mean": mean}
+
+    def ask(self, state, rng):
+        noise = rng.standard_normal((self.population, len(state["mean"])), np.float32)
+        weights = state["mean"] + self.options["spread"] * torch.as_tensor(noise)
+        return {**state, "asked": weights}, weights, np.full(self.population, rng.integers(2**31))
+
+    def tell(self, state, returns):
+        return {"mean": state["asked"][int(returns.argmax())]}, {"best": float(returns.max())}
+
+
+@dataclasses.dataclass(frozen=True)
+class ClimbOptions:
+    """What a user may set."""
+
+    n_envs: int = option(4, COUNT)
+    population: int | None = option(None, Number(2, is_whole=True, also=(None,)))
+    spread: float = option(0.1, POSITIVE)
+
+
+class HillClimbing(PopulationAlgorithm):
+    """Climb from the best member to the best around it."""
+
+    Options, Method = ClimbOptions, Climb
+
+
+# ... to here, and one line: the entry point `climb = "package.module:HillClimbing"` in the group nervecord.algorithms.
+
+
+@pytest.fixture
+def climb():
+    ALGORITHMS["climb"] = HillClimbing()
+    yield "climb"
+    del ALGORITHMS["climb"]
+
+
+def test_a_new_algorithm_trains_resumes_evaluates_and_spreads_over_workers_unasked(climb, tmp_path):
+    config = RunConfig("ncap", climb, "swimmer4", steps=480, episode_steps=30, checkpoint_every=120,
+                       algorithm_options={"spread": 0.2})  # fmt: skip
+    whole = train(config, tmp_path / "whole", progress=False)
+    with pytest.raises(InterruptedError):
+        train(config, tmp_path / "stopped", progress=False, callback=interrupt_at(240))
+    resumed = resume(tmp_path / "stopped", progress=False)
+    assert same(whole, resumed)
+    assert evaluate(resumed, episodes=2).n == 2
+    assert whole.metrics()["metric"].eq("train/best").sum() == 4
+    with pytest.raises(UnknownName, match="option of climb 'spred'; did you mean 'spread'"):
+        dataclasses.replace(config, algorithm_options={"spred": 1})
+    with pytest.raises(InvalidRun, match="spread is 0; give a number above 0"):
+        dataclasses.replace(config, algorithm_options={"spread": 0})
+
+
+def test_what_is_no_algorithm_is_refused_where_it_is_asked_for():
+    from nervecord.agents.algorithms.algorithm import make_algorithm
+
+    assert isinstance(make_algorithm(HillClimbing, "x"), Algorithm)
+    with pytest.raises(TypeError, match="x is a str, not an Algorithm"):
+        make_algorithm("nothing", "x")
+
+
+def interrupt_at(step):
+    def callback(moment: Moment) -> None:
+        if moment.step >= step:
+            raise InterruptedError
+
+    return callback
+
+
+def same(one: Run, other: Run) -> bool:
+    a, b = (run.load_checkpoint() for run in (one, other))
+    return a.step == b.step and all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights)
+
+
+def test_algorithms_are_listed_without_torch():
+    code = (
+        "import sys; from nervecord.cli.main import main; main(['list', 'algorithms']); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert {line.split()[0] for line in done.stdout.splitlines()[:-1]} >= set(SMALL)
+
+
+@pytest.mark.parametrize("algorithm", SMALL)
+def test_a_finished_run_is_trained_longer_as_if_it_had_not_been_finished(algorithm, tmp_path):
+    """With optimiser, statistics, replay buffer and all: the same weights as a run that was long from the start."""
+    long = train(small(algorithm, steps=480), tmp_path / "long", progress=False)
+    train(small(algorithm), tmp_path / "run", progress=False)
+    assert Run(tmp_path / "run").progress[1]
+    longer = train(small(algorithm, steps=480), tmp_path / "run", progress=False)
+    assert longer.config.steps == 480
+    assert same(long, longer)
+    facts = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert [each["steps"] for each in facts["history"]] == [240]
+    with pytest.raises(InvalidRun, match="steps: 480 there, 240 asked"):
+        train(small(algorithm), tmp_path / "run", progress=False)
+
+
+def test_a_callback_sees_evaluations_and_stops_training_with_a_checkpoint(tmp_path):
+    seen = []
+
+    def callback(moment: Moment) -> bool:
+        seen.append((moment.step, moment.metrics.get("eval/return")))
+        return moment.step >= 360
+
+    run = train(small("es", steps=10_000, evaluate_every=120), tmp_path / "run", progress=False, callback=callback)
+    assert [step for step, _ in seen] == [120, 240, 360]
+    assert all(value is not None for _, value in seen)
+    assert run.progress == (360, False)
+    assert train(small("es", steps=10_000, evaluate_every=120), tmp_path / "run", progress=False,
+                 callback=lambda moment: moment.step >= 480).progress == (480, False)  # fmt: skip
+
+
+def test_what_a_run_was_is_no_longer_what_defaults_are_now(tmp_path, monkeypatch):
+    run = train(small("es"), tmp_path / "run", progress=False)
+    changed = dataclasses.make_dataclass(
+        "Options", [("n_envs", int, option(8, COUNT)), ("population", object, option(None, COUNT)),
+                    ("sigma", float, option(9.0, POSITIVE)), ("learning_rate", float, option(9.0, POSITIVE))],
+    )  # fmt: skip
+    monkeypatch.setattr(type(ALGORITHMS["es"]), "Options", changed)
+    again = Run(run.path).resolved
+    assert (again.options["sigma"], again.options["learning_rate"]) == (0.1, 0.1)
+    assert resolve(run.config).options["sigma"] == 9.0
+    assert again.config.physics == "mujoco"
+    assert again.agent == run.resolved.agent
+
+
+def counted(monkeypatch) -> list[int]:
+    made, build = [], EnvBatch.__init__
+
+    def counting(self, task, n_envs, **arguments):
+        made.append(n_envs)
+        build(self, task, n_envs, **arguments)
+
+    monkeypatch.setattr(EnvBatch, "__init__", counting)
+    return made
+
+
+@pytest.mark.parametrize("algorithm", SMALL)
+def test_nothing_is_built_twice(algorithm, tmp_path, monkeypatch):
+    made = counted(monkeypatch)
+    run = train(small(algorithm, evaluate_every=120), tmp_path / "run", progress=False)
+    assert made == [4, 5]
+    made.clear()
+    read, loaded = [], checkpoints.load_file
+    monkeypatch.setattr(checkpoints, "load_file", lambda path: read.append(path.name) or loaded(path))
+    evaluate(run.path, episodes=2)
+    assert made == [2]
+    assert read == ["weights.safetensors"]
+    made.clear()
+    transfer(run.path, ("swimmer3", "swimmer5"), episodes=2)
+    assert made == [2, 2, 2]
+    made.clear()
+    train(small(algorithm, start=str(run.path)), tmp_path / "tuned", progress=False)
+    assert made == [4]
+
+
+@pytest.mark.parametrize("algorithm", ["es", "ppo"])
+def test_threads_of_one_process_train_as_each_alone_would(algorithm, tmp_path):
+    """Case 11: 5 of 8 died, and PPO drew from one global generator."""
+    configs = [small(algorithm, seed=seed) for seed in range(3)]
+    alone = [train(config, tmp_path / f"a{config.seed}", progress=False) for config in configs]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda c: train(c, tmp_path / f"t{c.seed}", progress=False), configs))
+    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_torchs_threads_are_the_callers_again(tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run = train(small("es"), tmp_path / "run", progress=False)
+        evaluate(run, episodes=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+class Masked(NCAP):
+    """NCAP that feels nothing after any update."""
+
+    seen: ClassVar[list] = []
+
+    def after_update(self, sensors, activity):
+        self.seen.append((sensors.shape, activity.shape))
+        with torch.no_grad():
+            self.prop.zero_()
+
+
+@pytest.fixture
+def masked():
+    def build(senses, n_motors, *, rng=None):  # noqa: ARG001
+        return Masked(n_motors, observe_time="time" in senses)
+
+    register_circuit("masked", build, "masked", ("joint_pos",))
+    Masked.seen.clear()
+    yield
+    del CIRCUITS["masked"]
+
+
+@pytest.mark.usefixtures("masked")
+@pytest.mark.parametrize("algorithm", SMALL)
+def test_a_circuit_changes_itself_after_every_update(algorithm, tmp_path):
+    run = train(dataclasses.replace(small(algorithm), circuit="masked"), tmp_path / "run", progress=False)
+    assert not run.load_checkpoint().weights["prop"].any()
+    sensors, activity = Masked.seen[0]
+    assert sensors[:2] == activity[:2]
+    assert activity[-1] == len(run.agent().neurons)
+    again = resume(run.path, progress=False)
+    assert again.progress[1]
+
+
+@pytest.mark.parametrize("algorithm", ["es", "cmaes", "ppo"])
+def test_a_learner_computes_on_its_device_alone(algorithm):
+    """torch's meta device computes shapes and refuses to mix: whatever is made elsewhere shows."""
+    resolved = resolve(small(algorithm))
+    agent = Agent(resolved.agent).to("meta")
+    learner_tensors = [*agent.buffers(), *agent.parameters(), *agent.circuit.initial_state(2).values()]
+    assert {tensor.device.type for tensor in learner_tensors} == {"meta"}
+    motor, state, _ = agent.run(np.zeros((2, agent.layout.size)))
+    assert motor.device.type == "meta"
+    assert {value.device.type for value in state.values()} == {"meta"}
+
+
+def test_a_device_that_is_not_here_is_one_line_before_anything_is_written(tmp_path):
+    with pytest.raises(InvalidRun, match="device 'nowhere' cannot be used here"):
+        train(small("es", device="nowhere"), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_states_of_learners_are_plain_tensors_and_json():
+    resolved = resolve(small("ppo"))
+    envs, agent = resolved.make_envs(4), Agent(resolved.agent)
+    learner = algorithm_named("ppo").start(agent, envs, resolved.options, 0)
+    learner.advance()
+    state = learner.state_dict()
+    tensors, rest = part(state)
+    back = join(tensors, json.loads(json.dumps(rest)))
+    assert back.keys() == state.keys()
+    assert np.array_equal(back["rollout"]["observation"], state["rollout"]["observation"])
+    assert back["shuffle"]["state"]["key"].dtype == np.uint32
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"sigma": 0}, "sigma is 0"), ({"sigma": np.nan}, "sigma is nan"), ({"episode_limit": 0}, "episode_limit is 0"),
+     ({"learning_rate": -1}, "learning_rate is -1")],
+)  # fmt: skip
+def test_wrong_options_of_sb3s_es_are_one_line(options, words):
+    with pytest.raises(CircuitMismatch, match=words):
+        ES("CircuitPolicy", SwimmerVecEnv(4, body="swimmer3"), **options)
+
+
+def test_forward_predict_and_the_policy_of_sb3_act_alike():
+    """Defect 8: forward forgot squash and statistics."""
+    resolved = resolve(RunConfig("mlp", "ppo", "swimmer4"))
+    agent = Agent(dataclasses.replace(resolved.agent, squash=True))
+    agent.normalizer.update(np.random.default_rng(0).normal(3, 2, (50, agent.layout.size)))
+    seen = np.random.default_rng(1).normal(3, 2, (6, agent.layout.size))
+    assert np.array_equal(agent(seen)[0].detach().numpy(), agent.predict(seen)[0])
+    model = ES("CircuitPolicy", SwimmerVecEnv(4, body="swimmer4"), seed=0,
+               policy_kwargs={"circuit": "mlp", "squash": True})  # fmt: skip
+    assert np.array_equal(model.policy(torch.as_tensor(seen)).detach().numpy(), model.predict(seen)[0])
+
+
+@pytest.mark.parametrize("typo", [{"critc": "mlp"}, {"action_sdt": 0.1}])
+def test_policies_refuse_what_they_do_not_know(typo):
+    """Defect 9."""
+    from nervecord.agents import CircuitPPO
+
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        CircuitPPO("CircuitPolicy", SwimmerVecEnv(2, body="swimmer3"), policy_kwargs=typo)
+
+
+def test_what_does_not_fit_an_agent_is_one_line():
+    agent = Agent(resolve(RunConfig("lstm", "ppo", "swimmer4")).agent)
+    seen = np.zeros((3, agent.layout.size))
+    with pytest.raises(CircuitMismatch, match=r"of shape \(3, 4\), and the agent needs \(batch, 15\)"):
+        agent.predict(np.zeros((3, 4)))
+    with pytest.raises(CircuitMismatch, match="episode_start has 1 values and the observation 3 rows"):
+        agent.predict(seen, episode_start=np.ones(1, bool))
+    other = Agent(resolve(RunConfig("gru", "ppo", "swimmer4")).agent).predict(seen)[1]
+    with pytest.raises(CircuitMismatch, match=r"the state holds .*, and LSTM keeps"):
+        agent.predict(seen, other)
