@@ -126,6 +126,7 @@ def test_a_run_that_is_not_finished_is_called_so(worm, caplog, monkeypatch):
     checkpoint = worm.load_checkpoint()
     checkpoint.state["done"] = False
     monkeypatch.setattr(Run, "load_checkpoint", lambda *_, **__: checkpoint)
+    monkeypatch.setattr(Run, "progress", (400, False))
     evaluate.evaluate(worm, 2)
     report(worm)
     assert caplog.text.count("is not finished (400 of 400 steps); nervecord resume") == 2

@@ -87,7 +87,7 @@ def run(tmp_path_factory) -> Run:
     return train(config, tmp_path_factory.mktemp("runs") / "worm", progress=False)
 
 
-@pytest.mark.parametrize("name", ["state.json", "weights.safetensors", "training.safetensors"])
+@pytest.mark.parametrize("name", ["state.json", "weights.safetensors", "training.safetensors", "meta.json"])
 @pytest.mark.parametrize("damage", ["cut", "emptied", "gone"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(run, name, damage, tmp_path, caplog):
     shutil.copytree(run.path, tmp_path / "run")
