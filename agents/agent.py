@@ -93,7 +93,7 @@ class Normalizer(nn.Module):
         self.frozen = False
 
     def update(self, observations: Float[np.ndarray, "batch obs"]) -> None:
-        """Count a batch of observations in, unless the statistics are frozen."""
+        """Count a batch of observations, in their own units, in, unless the statistics are frozen."""
         if self.frozen:
             return
         moments = joined(
@@ -191,8 +191,10 @@ class Agent(nn.Module):
         """The statistics that observations are normalised by, as JSON types; None if they are not."""
         return None if self.normalizer is None else self.normalizer.to_json()
 
-    def load(self, weights: Mapping[str, Tensor], observation_stats: Mapping[str, Any] | None) -> None:
-        """Take over a circuit's weights and the statistics by which its observations were normalised.
+    def load(
+        self, weights: Mapping[str, Shaped[Tensor, "*shape"]], observation_stats: Mapping[str, Any] | None
+    ) -> None:
+        """Take over a circuit's weights, in their own units, and how its observations were normalised.
 
         Raises:
             CircuitMismatch: they are of another circuit, or of one that saw its observations otherwise.

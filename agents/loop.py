@@ -94,7 +94,9 @@ class Rollout:
         self.returns, self.lengths = np.zeros(self.envs.n_envs), np.zeros(self.envs.n_envs, int)
         self.elapsed = 0
 
-    def go_on(self, observation: np.ndarray, state: Any, episode_start: Bool[np.ndarray, " envs"]) -> None:
+    def go_on(
+        self, observation: Float[np.ndarray, "envs obs"], state: Any, episode_start: Bool[np.ndarray, " envs"]
+    ) -> None:
         """Take up episodes in the middle: what is shown, in the layout's units, the state, and where episodes start."""
         self.observation, self.state, self.episode_start = observation, state, episode_start
         self.running = self._everyone

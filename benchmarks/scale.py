@@ -27,7 +27,7 @@ from ..training.learning.populations import open_evaluator
 from ..training.learning.training import train
 from ..training.rollouts.evaluation import evaluate
 from ..training.runs.config import RunConfig
-from ..training.runs.resolve import Resolved, resolve
+from ..training.runs.resolution import Resolved, resolve
 from ..training.runs.run import Run
 from ..training.studies.sweeps import Sweep, sweep
 

@@ -24,7 +24,7 @@ from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.runs import checkpoints
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.nested import join, part
-from nervecord.training.runs.resolve import resolve
+from nervecord.training.runs.resolution import resolve
 from nervecord.training.runs.run import Run
 from nervecord.training.studies.transfers import transfer
 

@@ -15,7 +15,7 @@ from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, MissingDependency, UnknownName
 from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.runs.config import RunConfig
-from nervecord.training.runs.resolve import resolve
+from nervecord.training.runs.resolution import resolve
 
 
 def small() -> Graph:

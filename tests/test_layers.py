@@ -20,7 +20,7 @@ _SPEC.loader.exec_module(layers)
 # The imports inside functions, and why each waits until it is needed.
 WAITS = {
     "cli": "a command loads what it alone needs, so that --help and the others stay light",
-    "agents/algorithms/cmaes.py": "cma brings matplotlib.pyplot, a second of start-up that only CMA-ES has a use for",
+    "agents/algorithms/registry.py": "a list of the algorithms needs no torch",
     "envs/physics/lanes/compiling.py": "numba, which only the physics of lanes needs, and which may be missing",
     "benchmarks/ppo.py": "peers that may not be installed",
     "benchmarks/speed.py": "peers that may not be installed",

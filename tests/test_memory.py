@@ -16,7 +16,7 @@ from nervecord.envs.tasks.bits import answers, draw_bits, draw_length
 from nervecord.errors import CircuitMismatch, InvalidAction, InvalidRun, InvalidTask, TrainingDiverged, UnknownName
 from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun, _Course, curriculum
 from nervecord.training.runs.config import RunConfig
-from nervecord.training.runs.resolve import resolve
+from nervecord.training.runs.resolution import resolve
 from nervecord.training.runs.run import Run
 
 BITS = ["nervecord/Parity-v0", "nervecord/DelayedMatch-v0"]

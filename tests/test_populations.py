@@ -13,7 +13,7 @@ from nervecord.errors import CircuitMismatch, InvalidRun
 from nervecord.training.learning.populations import _Processes
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
-from nervecord.training.runs.resolve import resolve
+from nervecord.training.runs.resolution import resolve
 
 CONFIG = RunConfig(
     body="swimmer4", steps=4800, episode_steps=100, circuit_options={"init": "uniform"},

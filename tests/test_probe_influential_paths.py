@@ -19,7 +19,7 @@ from nervecord.training.probes.influential_paths import (
 )
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
-from nervecord.training.runs.resolve import resolve
+from nervecord.training.runs.resolution import resolve
 
 
 def random_layers(rng, sizes, samples=3) -> Layers:

@@ -21,7 +21,7 @@ from nervecord.training.probes.probing import probe
 from nervecord.training.rollouts.evaluation import evaluate, evaluate_on
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.nested import join
-from nervecord.training.runs.resolve import resolve
+from nervecord.training.runs.resolution import resolve
 from nervecord.training.runs.run import Run
 from nervecord.training.studies.transfers import transfer
 from nervecord.videos.films import render

@@ -23,7 +23,7 @@ from ...drawing.figures import figure_svg, interval_curves
 from ...files import write_text
 from ...training.rollouts.evaluation import evaluate_on
 from ...training.runs.config import RunConfig
-from ...training.runs.resolve import resolve
+from ...training.runs.resolution import resolve
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
 from .tables import returns_table

@@ -20,7 +20,7 @@ from ...agents import Agent
 from ...agents.algorithms.members import Members, Round
 from ...files import write_text
 from ...training.runs.config import RunConfig
-from ...training.runs.resolve import resolve
+from ...training.runs.resolution import resolve
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
 from .tables import returns_table

@@ -9,7 +9,7 @@ import torch
 from ...envs.deficits import Deficits
 from ...errors import InvalidRun
 from ..runs.config import RunConfig
-from ..runs.resolve import Resolved, resolve
+from ..runs.resolution import Resolved, resolve
 from .start import inherit
 
 _log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from ...agents.algorithms.members import Members, Outcome, Round
 from ...agents.algorithms.registry import algorithm_named
 from ...envs.deficits import Deficits
 from ...errors import InvalidRun
-from ..runs.resolve import Resolved
+from ..runs.resolution import Resolved
 from .engine import Engine, start_ray
 from .workers import RETRIES, WorkerPool, attempt
 

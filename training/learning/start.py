@@ -6,7 +6,7 @@ import dataclasses
 
 from ...agents import Agent
 from ...errors import CircuitMismatch
-from ..runs.resolve import Resolved
+from ..runs.resolution import Resolved
 from ..runs.run import Run
 
 

@@ -25,7 +25,7 @@ from ..runs.config import RunConfig
 from ..runs.held_graphs import tell_graph
 from ..runs.metrics_log import make_logger
 from ..runs.nested import join, part
-from ..runs.resolve import Resolved
+from ..runs.resolution import Resolved
 from ..runs.run import Run
 from .checks import check, device_named
 from .engine import Engine

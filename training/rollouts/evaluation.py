@@ -22,7 +22,7 @@ from ...options import Number, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.config import RunConfig
-from ..runs.resolve import Resolved
+from ..runs.resolution import Resolved
 from ..runs.result import TRAINED, Result, Weights, conditions_of
 from ..runs.run import Run, hint_unfinished
 from .interventions import Intervention, pinning

@@ -9,7 +9,7 @@ from ...lazy import lazy_exports
 if TYPE_CHECKING:
     from .config import RunConfig
     from .folder import Folder
-    from .resolve import Resolved, resolve, trainable
+    from .resolution import Resolved, resolve, trainable
     from .result import Result, Weights
     from .results import Results
     from .run import Run

@@ -12,7 +12,7 @@ from ...envs import Body
 from ...errors import InvalidRun
 from .config import RunConfig
 from .folder import Checkpoint, Folder
-from .resolve import Resolved, resolve
+from .resolution import Resolved, resolve
 from .result import Weights
 from .results import Results
 
