@@ -146,7 +146,7 @@ def test_at_the_step_it_was_trained_on_not_a_bit_changes(name, options):
 
 
 def period_of(circuit: Circuit, dt: float, observe_time: bool) -> float:
-    """Return the mean time in seconds between rises of the dorsal side's oscillator, or of the first motor."""
+    """Return the median time in seconds between rises of the dorsal side's oscillator, or of the first motor."""
     state, values = circuit.initial_state(1), []
     for step in range(600):
         sensors = torch.zeros(1, circuit.n_sensors)
@@ -156,7 +156,7 @@ def period_of(circuit: Circuit, dt: float, observe_time: bool) -> float:
         values.append(float(activity[0, circuit.groups.get("osc_d", circuit.groups.get("motors"))][0]))
     values = np.array(values) - np.mean(values)
     rises = np.flatnonzero((values[1:] > 0) & (values[:-1] <= 0))
-    return float(np.diff(rises).mean() * dt)
+    return float(np.median(np.diff(rises)) * dt)
 
 
 @torch.no_grad()

@@ -110,11 +110,11 @@ def test_a_silenced_neuron_is_silent_and_comes_back(player):
 def test_a_push_moves_the_body_where_it_should(player):
     for direction, axis, sign in (("left", 0, -1), ("right", 0, 1), ("up", 1, 1), ("down", 1, -1)):
         player.restart()
-        before = np.array(player.env.batch.physics.read("com_pos")[0])
+        before = np.array(player.envs.physics.read("com_pos")[0])
         player.push(direction)
         for _ in range(3):
             player.step()
-        moved = np.array(player.env.batch.physics.read("com_pos")[0]) - before
+        moved = np.array(player.envs.physics.read("com_pos")[0]) - before
         assert sign * moved[axis] > 0.01, direction
     with pytest.raises(UnknownName, match="direction"):
         player.push("in")
@@ -127,7 +127,7 @@ def test_many_pushes_leave_the_physics_whole(player, links, length, capfd, tmp_p
     for direction in ("right", "up", "left"):
         for _ in range(60):
             player.push(direction)
-        assert np.all(np.abs(player.env.batch.physics.read("root_vel")[0, :2]) <= 1.0)
+        assert np.all(np.abs(player.envs.physics.read("root_vel")[0, :2]) <= 1.0)
         for _ in range(40):
             player.step()
         player.restart()
@@ -136,11 +136,11 @@ def test_many_pushes_leave_the_physics_whole(player, links, length, capfd, tmp_p
 
 
 def test_a_push_does_not_brake_a_body_that_is_faster_by_itself(player):
-    player.env.batch.physics.push(0, np.array([1.4, 0.2]))
+    player.envs.physics.push(0, np.array([1.4, 0.2]))
     player.push("right")
-    assert player.env.batch.physics.read("root_vel")[0, :2] == pytest.approx([1.4, 0.2])
+    assert player.envs.physics.read("root_vel")[0, :2] == pytest.approx([1.4, 0.2])
     player.push("left")
-    assert player.env.batch.physics.read("root_vel")[0, :2] == pytest.approx([0.9, 0.2])
+    assert player.envs.physics.read("root_vel")[0, :2] == pytest.approx([0.9, 0.2])
 
 
 def test_a_body_grows_and_one_that_cannot_stays(runs, player):
@@ -246,9 +246,9 @@ def test_an_agent_is_played_with_in_a_browser(served):
         page.wait_for_function("document.querySelector('#speed-out').textContent.startsWith('2.00')")
         assert comes_true(page, lambda: server.speed == 2.0)
 
-        com = server.player.env.batch.physics.read("com_pos")[0, 1]
+        com = server.player.envs.physics.read("com_pos")[0, 1]
         page.locator("[data-push=up]").click()
-        assert comes_true(page, lambda: server.player.env.batch.physics.read("com_pos")[0, 1] > com)
+        assert comes_true(page, lambda: server.player.envs.physics.read("com_pos")[0, 1] > com)
 
         page.locator("#length").fill("1.5")
         page.wait_for_function("document.querySelector('#length-out').textContent === '15.0 cm'")
@@ -308,7 +308,7 @@ def test_a_target_out_of_view_has_an_arrow_to_it(tmp_path):
     with serving(held) as (server, url), opened(url) as page:
         server.is_paused = True
         for place, seen in (((1.5, -1.5), False), ((0.1, 0.1), True)):
-            held.env.task._target[0] = place
+            held.envs.task._target[0] = place
             page.locator("[data-push=up]").click()
             state = "visible" if seen else "hidden"
             page.wait_for_function(f"document.querySelector('circle.target').getAttribute('visibility') === '{state}'")

@@ -60,7 +60,7 @@ def test_a_result_says_what_was_measured_of_which_weights_and_how(run):
     assert result.weights == run.last_weights()
     assert result.weights.step == 1600
     assert (result.body, result.episodes, result.interventions) == ("swimmer6", 3, [])
-    assert result.conditions["task_options"] == {"reward": "paper"}
+    assert result.conditions["task_options"]["reward"] == "paper"
     assert np.array_equal(result.metrics["return"], found.returns)
     assert json.loads(file.read_text())["intervals"]["return"]["mean"] == pytest.approx(found.returns.mean())
 

@@ -130,7 +130,7 @@ def test_off_policy_actors_act_in_evaluation_as_they_learned_to(algorithm, tmp_p
         run = train(config, tmp_path / circuit, progress=False)
         envs, held = run.resolved.make_envs(2), run.load_checkpoint()
         learner = algorithm_named(algorithm).start(Agent(run.resolved.agent), envs, run.resolved.options, 0)
-        learner.load_state_dict(join(held.training, held.state["learner"]))
+        learner.load_state_dict({**join(held.training, held.state["learner"]), "replay": held.replay})
         observation = envs.observation()
         ours, _ = run.agent().predict(observation)
         # A bounded motor is commanded at 0.97 of its range by SAC's tanh.

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...circuits import Circuit, Facts
 from ...envs.deficits import Deficits
 from ...envs.env_batch import EnvBatch, Step
-from ...errors import CircuitMismatch, InvalidRun, UnknownName
+from ...errors import InvalidRun, UnknownName
 from ...options import Number, allowed_values, wrong_value
 from ..agent import Agent
 from .members import Outcome, Round
@@ -121,14 +121,9 @@ class Algorithm(ABC):
 
         Raises:
             UnknownName, InvalidRun: as `validate`.
-            CircuitMismatch: the algorithm does not train such circuits, or the options do not go together.
+            CircuitMismatch: the options do not go together.
         """
         self.validate(name, asked)
-        if facts.memory == "recurrent" and not self.trains_memory:
-            raise CircuitMismatch(
-                f"{name} learns from single steps and this circuit has a memory; "
-                "choose es, cmaes or ppo, or a circuit without memory"
-            )
         options = {**vars(self.Options()), **self.defaults(facts), **asked}
         self.check(facts, options)
         return options

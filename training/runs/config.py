@@ -28,6 +28,7 @@ _NUMBERS = {
     "checkpoint_every": Number(1, is_whole=True),
     "evaluate_every": Number(1, is_whole=True, also=(None,)),
 }
+_FACTOR = Number(0)
 _MAPPINGS = ("task_options", "randomize", "circuit_options", "algorithm_options")
 
 
@@ -95,7 +96,7 @@ class RunConfig:
         object.__setattr__(self, "deficits", deficits)
         object.__setattr__(self, "protect", tuple(self.protect))
         for name, bounds in self.randomize.items():
-            if len(bounds) not in (2, 3):
+            if len(bounds) not in (2, 3) or not all(map(_FACTOR.takes, bounds[:2])):
                 raise InvalidRun(f"randomize {name} is {bounds!r}; give two factors, low and high, and perhaps 'log'")
         if self.task in BIT_TASKS:
             raise InvalidRun(f"{self.task} is a task without a body: nervecord curriculum --task {self.task}")

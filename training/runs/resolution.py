@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...agents import AgentSpec
-from ...agents.algorithms.registry import algorithm_named
+from ...agents.algorithms.registry import ALGORITHMS, algorithm_named
 from ...circuits import CIRCUITS, circuit_facts
 from ...envs import Body, make_arena, make_body
 from ...envs.choice import choose_physics
 from ...envs.env_batch import EnvBatch, make_layout, make_setting
 from ...envs.setting import Setting
 from ...envs.tasks.registry import option_defaults
-from ...errors import InvalidRun, NervecordError
+from ...errors import CircuitMismatch, InvalidRun, NervecordError
 from .config import RunConfig
 
 _log = logging.getLogger(__name__)
@@ -131,6 +131,12 @@ def resolve(config: RunConfig) -> Resolved:
     layout = make_layout(setting, task_options.get("senses"))
     n_motors = setting.body.n_joints
     facts = circuit_facts(config.circuit, layout.sizes, n_motors, config.circuit_options)
+    if facts.memory == "recurrent" and not algorithm.trains_memory:
+        others = ", ".join(name for name, each in ALGORITHMS.working().items() if each.trains_memory)
+        raise CircuitMismatch(
+            f"{config.algorithm} learns from single steps and circuit {config.circuit!r} has a memory; "
+            f"choose {others}, or a circuit without memory"
+        )
     options = algorithm.resolve(config.algorithm, facts, config.algorithm_options)
     # Who learns from single steps cannot count; the time is there to be read.
     reads_time = facts.memory == "clock" and not algorithm.trains_memory
