@@ -73,7 +73,9 @@ def run_shell(text: str) -> None:
 @pytest.fixture
 def _as_before():
     """Forget what a page registered."""
-    kept = [(known, known.working()) for known in (ALGORITHMS, CIRCUITS, bodies._registered, PROBES, ARENAS, SENSES, TASKS)]
+    kept = [
+        (known, known.working()) for known in (ALGORITHMS, CIRCUITS, bodies._registered, PROBES, ARENAS, SENSES, TASKS)
+    ]
     mpl.use("agg")
     yield
     for known, before in kept:
