@@ -1,4 +1,4 @@
-"""Other packages add bodies, circuits, tasks and probes through entry points, and a broken one hurts nobody else.
+"""Other packages add bodies, circuits, tasks, algorithms and probes by entry points; a broken one hurts nobody else.
 
 What was written for the first release runs, or is told its new signature in one line.
 """
@@ -42,6 +42,8 @@ sprint = "tinyworm:Sprint"
 old-sprint = "tinyworm:OldSprint"
 to-the-light = "tinyworm:ToTheLight"
 walk = "tinyworm:stub"
+[project.entry-points."nervecord.algorithms"]
+climb = "tinyworm:HillClimbing"
 [project.entry-points."nervecord.arenas"]
 lit = "tinyworm:Lit"
 [project.entry-points."nervecord.senses"]
@@ -50,12 +52,14 @@ light = "tinyworm:Light"
 mean_rate = "tinyworm:MEAN_RATE"
 """
 MODULE = '''
-"""Bodies, circuits, tasks and probes of another package."""
+"""Bodies, circuits, tasks, algorithms and probes of another package."""
 import torch
 from matplotlib.figure import Figure
 from nervecord.circuits import Circuit, Neuron, Wiring
 import dataclasses
 import numpy as np
+from nervecord.agents.algorithms import PopulationAlgorithm, PopulationMethod
+from nervecord.options import Number, option
 from nervecord.envs import Arena, Body, Sense, SenseKind, Swim, Swimmer, Task
 from nervecord.errors import InvalidTask
 from nervecord.training.probes import Probe, ProbeResult
@@ -102,6 +106,34 @@ class Follower(Circuit):
 
     def wiring(self):
         return Wiring(self.neurons, ())
+
+
+class Climb(PopulationMethod):
+    """Keep the best of members drawn around it."""
+
+    def start(self, mean):
+        return {"mean": mean}
+
+    def ask(self, state, rng):
+        noise = rng.standard_normal((self.population, len(state["mean"])), np.float32)
+        weights = state["mean"] + self.options["spread"] * torch.as_tensor(noise)
+        return {**state, "asked": weights}, weights, np.full(self.population, rng.integers(2**31))
+
+    def tell(self, state, returns):
+        return {"mean": state["asked"][int(returns.argmax())]}, {"best": float(returns.max())}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    n_envs: int = option(4, Number(1, is_whole=True))
+    population: int | None = option(None, Number(2, is_whole=True, also=(None,)))
+    spread: float = option(0.1, Number(0, above=True))
+
+
+class HillClimbing(PopulationAlgorithm):
+    """Climb from the best member to the best around it."""
+
+    Options, Method = Options, Climb
 
 
 class Sprint(Swim):
@@ -190,11 +222,14 @@ def test_listings_hold_what_the_package_adds_and_say_what_is_broken(nervecord):
     assert circuits["follower"] == "Each joint gets a weight of its own."
     assert circuits["ncap"]
     assert "(tinyworm:no_such_name in tinyworm) cannot be used: AttributeError" in circuits["shattered"]
+    algorithms = json.loads(nervecord("list", "algorithms", "--json").stdout)
+    assert "Climb from the best member to the best around it." in str(algorithms["climb"])
 
 
 def test_everything_the_package_adds_works_together(nervecord, tmp_path):
     out = tmp_path / "run"
-    trained = nervecord("train", "--circuit", "follower", "--body", "stub", "--task", "sprint", "--algorithm", "es",
+    trained = nervecord("train", "--circuit", "follower", "--body", "stub", "--task", "sprint", "--algorithm", "climb",
+                        "--algorithm-options", "spread=0.2", "population=8", "--workers", 2,
                         "--steps", 512, "--episode-steps", 64, "--out", out, "--json")  # fmt: skip
     assert trained.returncode == 0, trained.stderr
     probed = nervecord("probe", out, "--probes", "mean_rate", "--episodes", 1, "--json")
