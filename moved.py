@@ -27,7 +27,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "training.cli": ("cli.main",),
     "training.commands": ("cli.run_commands",),
     "training.compare": ("training.studies.comparisons",),
-    "training.config": ("training.runs.config",),
+    "training.config": ("training.runs.config", "training.runs"),
     "training.evaluate": ("training.rollouts.evaluation",),
     "training.films": ("videos.films",),
     "training.interventions": ("training.rollouts.interventions",),

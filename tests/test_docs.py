@@ -1,11 +1,13 @@
 """Every block of code in the README and on the pages runs, small."""
 
+import importlib.util
 import re
 import shlex
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from nervecord.agents import ALGORITHMS
 from nervecord.circuits import CIRCUITS
 from nervecord.cli.main import main
 from nervecord.envs import ARENAS, SENSES, TASKS
@@ -14,7 +16,9 @@ from nervecord.training.probes import PROBES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"(<!-- not run: [^>]+-->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"(?:<!-- (not run|run where installed): ([^>]+) -->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE
+)
 # What each command is given last, so that it takes seconds; the last of two equal options counts.
 SMALL = {
     "train": "--steps 400 --episode-steps 200",
@@ -36,7 +40,11 @@ SMALL_PLAN = {
 
 def blocks(page: Path) -> list[tuple[str, str, bool]]:
     """Return language, text and whether it is to run, of each block."""
-    return [(language, text, not skipped) for skipped, language, text in BLOCK.findall(page.read_text())]
+    found = []
+    for mark, what, language, text in BLOCK.findall(page.read_text()):
+        runs = not mark or (mark == "run where installed" and importlib.util.find_spec(what) is not None)
+        found.append((language, text, runs))
+    return found
 
 
 def files_of_pages() -> dict[str, str]:
@@ -65,7 +73,9 @@ def run_shell(text: str) -> None:
 @pytest.fixture
 def _as_before():
     """Forget what a page registered."""
-    kept = [(known, known.working()) for known in (CIRCUITS, bodies._registered, PROBES, ARENAS, SENSES, TASKS)]
+    kept = [
+        (known, known.working()) for known in (ALGORITHMS, CIRCUITS, bodies._registered, PROBES, ARENAS, SENSES, TASKS)
+    ]
     mpl.use("agg")
     yield
     for known, before in kept:
@@ -106,7 +116,10 @@ def test_the_built_concepts_page_defines_its_nouns(tmp_path):
     build(load_config(str(ROOT / "mkdocs.yml"), plugins=[], strict=False, site_dir=str(tmp_path)))
     page = (tmp_path / "concepts" / "index.html").read_text()
     nouns = re.findall(r"<dt><strong>(\w+)</strong></dt>", page)
-    assert nouns == ["Body", "Arena", "Task", "Layout", "Circuit", "Run", "Recording"]
+    assert nouns == [
+        "Body", "Arena", "Task", "Layout", "Circuit", "Agent", "Rollout", "Algorithm", "Learner", "Run", "Result",
+        "Recording",
+    ]  # fmt: skip
 
 
 def bare_commands(text: str) -> list[str]:
@@ -126,8 +139,14 @@ def test_a_command_outside_a_fence_is_found():
 
 def test_blocks_are_found_and_what_is_no_command_of_ours_is_refused(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("```python\n1\n```\n\n<!-- not run: long -->\n```bash\npip\n```\n")
-    assert blocks(page) == [("python", "1\n", True), ("bash", "pip\n", False)]
+    page.write_text(
+        "```python\n1\n```\n\n<!-- not run: long -->\n```bash\npip\n```\n"
+        "<!-- run where installed: numpy -->\n```python\n2\n```\n"
+        "<!-- run where installed: no_such_module -->\n```python\n3\n```\n"
+    )
+    assert blocks(page) == [
+        ("python", "1\n", True), ("bash", "pip\n", False), ("python", "2\n", True), ("python", "3\n", False)
+    ]  # fmt: skip
     with pytest.raises(AssertionError, match="only nervecord is run"):
         run_shell("pip install nervecord")
     with pytest.raises(SystemExit):

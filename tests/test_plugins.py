@@ -1,14 +1,23 @@
-"""Other packages add bodies, circuits, tasks and probes through entry points, and a broken one hurts nobody else."""
+"""Other packages add bodies, circuits, tasks, algorithms and probes by entry points; a broken one hurts nobody else.
 
+What was written for the first release runs, or is told its new signature in one line.
+"""
+
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
-from nervecord.errors import BrokenPlugin
+from nervecord import RunConfig, evaluate, train, transfer
+from nervecord.circuits import CIRCUITS
+from nervecord.envs.bodies import registry as bodies
+from nervecord.errors import BrokenPlugin, CircuitMismatch, InvalidBody
 from nervecord.registry import Registry
+from nervecord.training.rollouts import Intervention, record
 
 PROJECT = """
 [build-system]
@@ -24,13 +33,17 @@ py-modules = ["tinyworm"]
 
 [project.entry-points."nervecord.bodies"]
 stub = "tinyworm:stub"
+old-stub = "tinyworm:old_stub"
 [project.entry-points."nervecord.circuits"]
 follower = "tinyworm:Follower"
 shattered = "tinyworm:no_such_name"
 [project.entry-points."nervecord.tasks"]
 sprint = "tinyworm:Sprint"
+old-sprint = "tinyworm:OldSprint"
 to-the-light = "tinyworm:ToTheLight"
 walk = "tinyworm:stub"
+[project.entry-points."nervecord.algorithms"]
+climb = "tinyworm:HillClimbing"
 [project.entry-points."nervecord.arenas"]
 lit = "tinyworm:Lit"
 [project.entry-points."nervecord.senses"]
@@ -39,19 +52,38 @@ light = "tinyworm:Light"
 mean_rate = "tinyworm:MEAN_RATE"
 """
 MODULE = '''
-"""Bodies, circuits, tasks and probes of another package."""
+"""Bodies, circuits, tasks, algorithms and probes of another package."""
 import torch
 from matplotlib.figure import Figure
 from nervecord.circuits import Circuit, Neuron, Wiring
 import dataclasses
 import numpy as np
-from nervecord.envs import Arena, Sense, SenseKind, Swim, Swimmer, Task
+from nervecord.agents.algorithms import PopulationAlgorithm, PopulationMethod
+from nervecord.options import Number, option
+from nervecord.envs import Arena, Body, Sense, SenseKind, Swim, Swimmer, Task
 from nervecord.errors import InvalidTask
 from nervecord.training.probes import Probe, ProbeResult
 
 
 def stub():
     return Swimmer(name="stub", n_links=4, link_length=0.06, gear=3e-4)
+
+
+def old_stub():
+    return Body(name="old-stub", n_links=4, link_length=0.06, gear=3e-4)
+
+
+class OldSprint(Swim):
+    """Swim, but for a short while, as the first release had tasks."""
+
+    def extra_senses(self):
+        return []
+
+    def before_step(self):
+        super().before_step()
+
+    def info(self):
+        return {**super().info(), "x": self.simulation.com[:, 0]}
 
 
 class Follower(Circuit):
@@ -74,6 +106,34 @@ class Follower(Circuit):
 
     def wiring(self):
         return Wiring(self.neurons, ())
+
+
+class Climb(PopulationMethod):
+    """Keep the best of members drawn around it."""
+
+    def start(self, mean):
+        return {"mean": mean}
+
+    def ask(self, state, rng):
+        noise = rng.standard_normal((self.population, len(state["mean"])), np.float32)
+        weights = state["mean"] + self.options["spread"] * torch.as_tensor(noise)
+        return {**state, "asked": weights}, weights, np.full(self.population, rng.integers(2**31))
+
+    def tell(self, state, returns):
+        return {"mean": state["asked"][int(returns.argmax())]}, {"best": float(returns.max())}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    n_envs: int = option(4, Number(1, is_whole=True))
+    population: int | None = option(None, Number(2, is_whole=True, also=(None,)))
+    spread: float = option(0.1, Number(0, above=True))
+
+
+class HillClimbing(PopulationAlgorithm):
+    """Climb from the best member to the best around it."""
+
+    Options, Method = Options, Climb
 
 
 class Sprint(Swim):
@@ -137,10 +197,13 @@ def nervecord(tmp_path_factory):
         check=True, capture_output=True, text=True,
     )  # fmt: skip
 
+    # What imports here imports there too: a checkout that is not the installed one is found by PYTHONPATH.
+    path = os.pathsep.join([str(folder / "site"), os.environ.get("PYTHONPATH", "")])
+
     def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
-            capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(folder / "site")}, cwd=folder,
+            capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, cwd=folder,
         )  # fmt: skip
 
     def command(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -159,11 +222,14 @@ def test_listings_hold_what_the_package_adds_and_say_what_is_broken(nervecord):
     assert circuits["follower"] == "Each joint gets a weight of its own."
     assert circuits["ncap"]
     assert "(tinyworm:no_such_name in tinyworm) cannot be used: AttributeError" in circuits["shattered"]
+    algorithms = json.loads(nervecord("list", "algorithms", "--json").stdout)
+    assert "Climb from the best member to the best around it." in str(algorithms["climb"])
 
 
 def test_everything_the_package_adds_works_together(nervecord, tmp_path):
     out = tmp_path / "run"
-    trained = nervecord("train", "--circuit", "follower", "--body", "stub", "--task", "sprint", "--algorithm", "es",
+    trained = nervecord("train", "--circuit", "follower", "--body", "stub", "--task", "sprint", "--algorithm", "climb",
+                        "--algorithm-options", "spread=0.2", "population=8", "--workers", 2,
                         "--steps", 512, "--episode-steps", 64, "--out", out, "--json")  # fmt: skip
     assert trained.returncode == 0, trained.stderr
     probed = nervecord("probe", out, "--probes", "mean_rate", "--episodes", 1, "--json")
@@ -204,6 +270,17 @@ def test_a_broken_entry_point_is_one_line_when_it_is_asked_for_and_harmless_else
     assert nervecord("list", "algorithms").returncode == 0
 
 
+def test_bodies_and_tasks_as_the_first_release_had_them_are_one_line_with_the_new_signature(nervecord, tmp_path):
+    body = nervecord("train", "--body", "old-stub", "--out", tmp_path / "run")
+    assert (body.returncode, len(body.stderr.strip().splitlines())) == (2, 1)
+    assert "make a Swimmer(name=..., n_links=..., habitat=Fluid(density=..., viscosity=...))" in body.stderr
+    task = nervecord("train", "--task", "old-sprint", "--out", tmp_path / "run")
+    assert (task.returncode, len(task.stderr.strip().splitlines())) == (2, 1)
+    for now in ("before_step(self, actions)", "the class attribute senses", "metrics(self)", "self.physics.read"):
+        assert now in task.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_registry_imports_an_entry_point_when_it_is_looked_up(tmp_path, monkeypatch):
     info = tmp_path / "other-1.dist-info"
     info.mkdir()
@@ -235,3 +312,122 @@ def test_what_an_entry_point_should_be_is_checked(tmp_path, monkeypatch):
 
     with pytest.raises(BrokenPlugin, match=r"'thing' of nervecord.made .* in other2\) .*TypeError: thing is 3"):
         Registry("nervecord.made", adopt=adopt)["thing"]
+
+
+# What README.md and docs/guides/circuit.md of commit 81006cf showed, to the letter.
+OLD_README = '''
+import torch
+from nervecord.circuits import Circuit, Neuron, Wiring, register_circuit
+
+
+class Reflex(Circuit):
+    """Each joint responds to its own bend."""
+
+    def __init__(self, senses, n_motors, *, rng=None):
+        super().__init__()
+        self.senses, self.n_motors = (("joint_pos", n_motors),), n_motors
+        self.neurons = tuple(Neuron(f"reflex_{i}", "motor") for i in range(n_motors))
+        self.gain = torch.nn.Parameter(torch.tensor(0.5))
+
+    def initial_state(self, batch_size):
+        return {}
+
+    def forward_with_activity(self, sensors, state):
+        motor = self.gain * sensors
+        return motor, state, motor
+
+    def wiring(self):
+        return Wiring(self.neurons, ())
+
+
+register_circuit("reflex", Reflex, "one gain for every joint", needs=("joint_pos",))
+'''
+OLD_GUIDE = '''
+import torch
+from nervecord.circuits import Circuit, Neuron, Synapse, Wiring, register_circuit
+
+
+class Relay(Circuit):
+    """Each joint follows the bend of the joint before it; the first follows a clock."""
+
+    can_be_pinned = True
+
+    def __init__(self, senses, n_motors, *, period=60, rng=None):
+        super().__init__()
+        self.senses, self.n_motors, self.period = (("joint_pos", n_motors),), n_motors, period
+        self.neurons = tuple(Neuron(f"relay_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors))
+        self.gain = torch.nn.Parameter(torch.tensor(1.0))
+
+    @property
+    def is_recurrent(self):
+        return False  # the state is a step counter, and no gradient flows through it
+
+    def initial_state(self, batch_size):
+        return {"step": torch.zeros(batch_size, 1)}
+
+    def forward_with_activity(self, sensors, state):
+        clock = torch.sin(2 * torch.pi * state["step"] / self.period).sign()
+        # What --silence and its like do, to the neurons from number 0 of `self.neurons` on.
+        motor = self.pinned(self.gain * torch.cat([clock, sensors[:, :-1]], 1), 0)
+        return motor, {"step": state["step"] + 1}, motor
+
+    def wiring(self):
+        names, weight = [neuron.name for neuron in self.neurons], self.gain.item()
+        return Wiring(self.neurons, tuple(Synapse(a, b, weight, "gain") for a, b in zip(names, names[1:])))
+
+
+register_circuit("relay", Relay, "each joint follows the one before", needs=("joint_pos",))
+'''
+OLD_BODY = """
+from nervecord.envs import Body, register_body
+
+register_body("old-stub", lambda: Body(name="old-stub", n_links=5, link_length=0.06, gear=3e-4))
+"""
+OLD_SB3 = """
+from nervecord.envs.sb3_vec_env import SwimmerVecEnv
+from stable_baselines3 import PPO
+
+env = SwimmerVecEnv(8, "swim", body="swimmer6", episode_steps=200)
+model = PPO("MlpPolicy", env, n_steps=64, batch_size=128)
+model.learn(512)
+"""
+
+
+@pytest.fixture
+def _as_before():
+    known = (CIRCUITS, bodies._registered)
+    held = [set(each._held) for each in known]
+    yield
+    for each, names in zip(known, held, strict=True):
+        for name in set(each._held) - names:
+            del each[name]
+
+
+@pytest.mark.usefixtures("_as_before")
+@pytest.mark.parametrize(("text", "name", "warns"), [(OLD_README, "reflex", False), (OLD_GUIDE, "relay", True)])
+def test_circuits_that_the_first_release_showed_run_unchanged_but_for_pins(text, name, warns, tmp_path):
+    exec(text, {"__name__": "old"})
+    config = RunConfig(name, steps=200, episode_steps=50, algorithm_options={"n_envs": 4})
+    with pytest.warns(DeprecationWarning, match="takes no pins") if warns else contextlib.nullcontext():
+        run = train(config, tmp_path / "run", progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        assert run.done
+        assert evaluate(run, episodes=2).n == 2
+        assert record(run, episodes=1).activity.shape == (1, 50, 5)
+        assert transfer(run, ["swimmer4"], episodes=2)["agent"].tolist() == ["trained", "untrained ncap"] * 2
+        with pytest.raises(CircuitMismatch, match=r"forward_with_activity\(self, sensors, state, pins=None\)"):
+            evaluate(run, episodes=2, interventions=[Intervention(f"{name}_1")])
+
+
+@pytest.mark.usefixtures("_as_before")
+def test_the_body_that_the_first_release_showed_is_told_what_makes_it_now():
+    exec(OLD_BODY, {})
+    with pytest.raises(InvalidBody, match=r"make a Swimmer\(name=\.\.\., n_links=\.\.\."):
+        RunConfig(body="old-stub")
+
+
+def test_the_environment_for_sb3_that_the_first_release_showed_learns_under_its_old_name():
+    sys.modules.pop("nervecord.envs.sb3_vec_env", None)
+    with pytest.warns(DeprecationWarning, match="sb3_vec_env is now nervecord.envs.sb3_env"):
+        exec(OLD_SB3, {})

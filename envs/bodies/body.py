@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
+from ...errors import InvalidBody
 from ..arenas.arena import Arena, Fluid
 
 
@@ -75,8 +76,10 @@ class Body(ABC):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004
         """Make a body of a kind; there is none of `Body` itself."""
         if cls is Body:
-            right = "make a Swimmer(name=..., n_links=...) or XmlBody.from_file(path)"
-            raise TypeError(f"Body is what all bodies are; {right}")
+            raise InvalidBody(
+                "Body is what all bodies are; make a Swimmer(name=..., n_links=..., habitat=Fluid(density=..., "
+                "viscosity=...)) or XmlBody.from_file(path)"
+            )
         return super().__new__(cls)
 
     @property

@@ -36,10 +36,17 @@ def task_class(name: str) -> type[Task]:
     if name not in TASKS:
         raise UnknownName("task", name, TASKS)
     kind = TASKS[name]
-    if len(inspect.signature(kind.reward).parameters) > 1:
+    takes = {method: len(inspect.signature(getattr(kind, method)).parameters) for method in ("reward", "before_step")}
+    before = {
+        "reward(self, com_speed) is now reward(self), and the speed self.forward_com_speed()": takes["reward"] > 1,
+        "before_step(self) is now before_step(self, actions), which returns actions": takes["before_step"] < 2,
+        "extra_senses(self) is now the class attribute senses, names of SENSES": hasattr(kind, "extra_senses"),
+        "info(self) is now metrics(self)": hasattr(kind, "info"),
+    }
+    if changed := [now for now, is_old in before.items() if is_old]:
         raise InvalidTask(
-            f"task {name!r}: reward(self, com_speed) is now reward(self), and the speed self.forward_com_speed(); "
-            "what was self.simulation is self.physics.read(...), see docs/guides/task.md"
+            f"task {name!r}: {'; '.join(changed)}; what was self.simulation is self.physics.read(...), "
+            "see docs/guides/task.md"
         )
     return kind
 

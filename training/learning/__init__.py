@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from .curricula import CurriculumConfig, CurriculumRun, curriculum
     from .engine import run_tasks
     from .protection import protect
-    from .training import resume, summary, train
+    from .training import Moment, resume, summary, train
 
 __all__ = [
     "CurriculumConfig",
     "CurriculumRun",
+    "Moment",
     "check",
     "curriculum",
     "protect",
