@@ -44,6 +44,11 @@ class _Recorder(TorchDispatchMode):
         for index, value in enumerate(inputs):
             self._note(value, self._graph.placeholder(f"input_{index}"))
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Leave torch's compiler out: it would be imported, for two seconds, to be told to do nothing."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # A constant made in Python is lifted without a copy, and would be changed for good by what is done to it.
         if func is torch.ops.aten.lift_fresh.default:

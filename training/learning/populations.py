@@ -35,6 +35,8 @@ def open_evaluator(resolved: Resolved, workers: int, engine: Engine = "local", a
     algorithm, options = resolved.config.algorithm, resolved.options
     if not algorithm_named(algorithm).has_population:
         raise InvalidRun(f"{algorithm} has no population to spread over workers; use es or cmaes")
+    if resolved.config.device != "cpu":
+        raise InvalidRun(f"workers compute on the CPU, and device is {resolved.config.device!r}; give one of them")
     n_envs = options["n_envs"]
     rounds = options["population"] // n_envs
     if workers > rounds:

@@ -173,13 +173,15 @@ class _Sitting:
         try:
             while learner.steps < total:
                 # Between an update and the next rollout nothing is half done: the moment to look and to checkpoint.
-                self._evaluate_and_save()
+                self._evaluate_if_due()
+                self._save_if_due()
                 metrics = learner.advance()
                 rate = (learner.steps - first) / max(time.perf_counter() - began, 1e-9)
                 self._log({**metrics, "time/fps": rate} if metrics else {})
                 bar.update(learner.steps - bar.n)
                 if "rollout/ep_rew_mean" in metrics:
                     bar.set_postfix({"return": f"{metrics['rollout/ep_rew_mean']:.0f}"}, refresh=False)
+                self._evaluate_if_due()
                 if callback is not None and callback(Moment(learner.steps, dict(self.told), self.agent)):
                     self._save(done=False)
                     return
@@ -214,11 +216,14 @@ class _Sitting:
             print(f"training goes by {once:,} steps at once: {total:,} steps will be trained", file=sys.stderr)
         return total
 
-    def _evaluate_and_save(self) -> None:
-        """Evaluate and write a checkpoint where they are due."""
+    def _evaluate_if_due(self) -> None:
         step, every = self.learner.steps, self.config.evaluate_every
         if every and step // every > self._evaluated // every:
             self._evaluate()
+
+    def _save_if_due(self) -> None:
+        """Write a checkpoint where one is due, or a signal asks to stop; then stop."""
+        step = self.learner.steps
         if step - self._saved >= self.config.checkpoint_every or (self.stop.requested and step != self._saved):
             self._save(done=False)
         self.stop.check()

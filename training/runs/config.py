@@ -117,6 +117,10 @@ class RunConfig:
             raise InvalidRun("protect keeps what a circuit has learned; give start too, the run whose circuit goes on")
         if wrong := wrong_value(vars(self), _NUMBERS):
             raise InvalidRun(wrong)
+        for name in _NUMBERS:
+            # NumPy's whole numbers are none to JSON.
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, int(value))
         algorithm_named(self.algorithm).validate(self.algorithm, self.algorithm_options)
 
     @property
