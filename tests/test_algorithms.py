@@ -270,6 +270,22 @@ def test_a_learner_computes_on_its_device_alone(algorithm):
     assert {value.device.type for value in state.values()} == {"meta"}
 
 
+def test_a_checkpoint_goes_on_where_draws_are_made_otherwise():
+    """The state of a generator is a device's own; everything else moves."""
+    resolved = resolve(small("ppo"))
+    learners = []
+    for _ in range(2):
+        envs, agent = resolved.make_envs(4), Agent(resolved.agent)
+        learners.append(algorithm_named("ppo").start(agent, envs, resolved.options, 0))
+    learners[0].advance()
+    state = learners[0].state_dict()
+    learners[1].agent.load(learners[0].agent.circuit.state_dict(), None)
+    learners[1].load_state_dict({**state, "generator": torch.zeros(16, dtype=torch.uint8)})
+    assert learners[1].steps == learners[0].steps == 64
+    assert np.array_equal(learners[1].rollout.observation, learners[0].rollout.observation)
+    assert "train/loss" in learners[1].advance()
+
+
 def test_a_device_that_is_not_here_is_one_line_before_anything_is_written(tmp_path):
     with pytest.raises(InvalidRun, match="device 'nowhere' cannot be used here"):
         train(small("es", device="nowhere"), tmp_path / "run", progress=False)

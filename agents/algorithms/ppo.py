@@ -425,7 +425,11 @@ class PPOLearner(Learner):
         circuit = {f"circuit.{name}": value for name, value in self.agent.circuit.state_dict().items()}
         self.actor_critic.load_state_dict({**circuit, **state["actor_critic"]})
         load_optimizer_state(self.optimizer, state["optimizer"])
-        self._generator.set_state(state["generator"])
+        try:
+            self._generator.set_state(state["generator"])
+        except RuntimeError:
+            # Generators of another kind of device have another state: the draws go on from the seed and the step.
+            self._generator.manual_seed(self.seed + self.steps)
         self._shuffle.set_state(state["shuffle"])
         self.episodes.load_json(state["episodes"])
         if self._rewards is not None:
@@ -433,7 +437,9 @@ class PPOLearner(Learner):
         if "envs" in state:
             held = state["rollout"]
             self.rollout.envs.set_state(state["envs"])  # type: ignore[attr-defined]
-            self.go_on(held["observation"], held["state"], held["episode_start"])
+            # On the device of now, wherever it was before.
+            inner = {name: value.to(self.agent.device) for name, value in (held["state"] or {}).items()}
+            self.go_on(held["observation"], inner or held["state"], held["episode_start"])
             self.rollout.returns, self.rollout.lengths = held["returns"], held["lengths"]
 
 
