@@ -22,11 +22,11 @@ import numpy as np
 from .configs import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[2]
-# The first with learners of our own. Beside 81006cf, the last commit before the rooms, it has: PPO's draws from a
-# generator of the learner's own (threads of one process drew from one), CMA-ES of our own (its state is a value), deficits
-# masked after normalising, and rewards of randomised bodies by parts in 1e13. With the global generator's draws put in
-# its place, PPO's weights, returns and recordings were those of 81006cf bit for bit; so were ES's, SAC's, TD3's, DDPG's
-# and the curricula's as they are.
+# The first with learners of our own. Beside 81006cf, the last commit before the rooms, it has PPO's draws from a
+# generator of the learner's own (threads of one process drew from one), CMA-ES of our own (its state is a value),
+# deficits masked after normalising, and rewards of randomised bodies off by parts in 1e13. With the global generator's
+# draws put in its place, PPO's weights, returns and recordings were those of 81006cf bit for bit; so were those of ES,
+# SAC, TD3, DDPG and the curricula as they are.
 COMMIT = "5b669f6"
 
 
