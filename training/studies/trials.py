@@ -118,7 +118,7 @@ def run_trials(
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
     )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    with hold(out), bar, contextlib.closing(run_tasks(measure, tasks, workers, engine, address)) as outcomes:
+    with bar, hold(out), contextlib.closing(run_tasks(measure, tasks, workers, engine, address)) as outcomes:
         for number, (name, outcome) in enumerate(outcomes, 1):
             found = outcome
             if isinstance(outcome, Exception):
