@@ -117,7 +117,9 @@ class ProximalPolicyOptimization(Algorithm):
         evaluate: Evaluate | None = None,  # noqa: ARG002
     ) -> PPOLearner:
         """Return a learner that begins with the agent as it is."""
-        generator = torch.Generator(agent.device).manual_seed(seed)
+        # Another stream than the one that the weights were drawn from.
+        draws = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
+        generator = torch.Generator(agent.device).manual_seed(draws)
         actor_critic = ActorCritic(agent, options["action_std"], options["critic"], options["critic_hidden"], generator)
         return PPOLearner(agent, actor_critic, envs, options, seed)
 
