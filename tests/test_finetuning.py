@@ -5,13 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from nervecord.agents import Agent
+from nervecord.agents.algorithms.registry import algorithm_named
 from nervecord.agents.resize import resize
 from nervecord.circuits import make_circuit
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, InvalidRun
-from nervecord.training.learning.training import train
+from nervecord.training.learning.training import resume, train
 from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.resolution import resolve
 from nervecord.training.runs.run import Run
 from nervecord.training.studies.transfers import transfer
 
@@ -135,3 +138,33 @@ def test_evaluations_change_nothing_of_the_training(worm, tmp_path):
     assert returns["step"].tolist() == [0, 800, 1600, 2400, 3200]
     final = evaluate_on(watched.resolved, watched.agent(), 5).returns.mean()
     assert returns["value"].iloc[-1] == pytest.approx(final)
+
+
+def test_a_fine_tuning_that_has_begun_goes_on_without_the_run_that_it_began_from(tmp_path):
+    first = train(WORM, tmp_path / "first", progress=False)
+    config = dataclasses.replace(WORM, start=str(first.path), checkpoint_every=800)
+    with pytest.raises(InterruptedError):
+        train(config, tmp_path / "tuned", progress=False, callback=interrupted)
+    first.path.rename(tmp_path / "elsewhere")
+    assert resume(tmp_path / "tuned", progress=False).done
+
+
+def interrupted(moment):
+    if moment.step >= 1600:
+        raise InterruptedError
+
+
+def test_an_off_policy_actor_keeps_the_control_step_that_its_circuit_was_made_for():
+    resolved = resolve(RunConfig("ncap", "ddpg", "gymnasium-swimmer", algorithm_options={"n_envs": 2}))
+    agent = Agent(dataclasses.replace(resolved.agent, dt_ref=0.03))
+    envs = resolved.make_envs(2)
+    learner = algorithm_named("ddpg").start(agent, envs, resolved.options, 0)
+    made = agent.spec.make_circuit()
+    seen = torch.rand(1, made.n_sensors)
+    seen[:, -1] = 20.0
+    assert torch.equal(learner.agent.circuit(seen, {})[0], made(seen, {})[0])
+    other = dataclasses.replace(agent.spec, dt_ref=None).make_circuit()
+    times = torch.rand(1, made.n_sensors).repeat(60, 1)
+    times[:, -1] = torch.arange(60.0)
+    assert not torch.equal(made(times, {})[0], other(times, {})[0])
+    envs.close()

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import stable_baselines3
 
-from ...envs.env_batch import EnvBatch
 from ...options import Number, option
-from ..agent import Agent
 from ..sb3.off_policy import CircuitSACPolicy
-from .algorithm import POSITIVE, Evaluate
-from .sb3_learner import LearningEnv, OffPolicy, ReplayOptions, SB3Learner
+from .algorithm import POSITIVE
+from .sb3_learner import OffPolicy, ReplayOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,15 +28,5 @@ class SAC(OffPolicy):
     """Train a circuit without memory by soft actor-critic."""
 
     Options = Options
-
-    def start(
-        self,
-        agent: Agent,
-        envs: EnvBatch,
-        options: Mapping[str, Any],
-        seed: int,
-        evaluate: Evaluate | None = None,  # noqa: ARG002
-    ) -> SB3Learner:
-        """Return a learner that begins with the agent as it is."""
-        arguments = self.make_arguments(agent, options, seed)
-        return SB3Learner(agent, stable_baselines3.SAC(CircuitSACPolicy, LearningEnv.of(envs), **arguments))
+    Model = stable_baselines3.SAC
+    Policy = CircuitSACPolicy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from ...envs.sb3_env import SwimmerVecEnv
 from ...options import ListOf, Number, option
 from ..agent import Agent
 from ..loop import replay
-from .algorithm import COUNT, POSITIVE, SHARE, Algorithm, Learner, load_optimizer_state, optimizer_state
+from .algorithm import COUNT, POSITIVE, SHARE, Algorithm, Evaluate, Learner, load_optimizer_state, optimizer_state
 
 _REPLAYED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
@@ -56,8 +56,15 @@ class ReplayOptions:
 
 
 class OffPolicy(Algorithm):
-    """An algorithm of SB3's that learns from single steps; a subclass names its options and makes the model."""
+    """An algorithm of SB3's that learns from single steps; a subclass is data, and what its options mean to SB3.
 
+    Attributes:
+        Model: SB3's class.
+        Policy: the policy with a circuit for its actor.
+    """
+
+    Model: ClassVar[Any]
+    Policy: ClassVar[Any]
     trains_memory = False
     squashes = True
 
@@ -70,6 +77,7 @@ class OffPolicy(Algorithm):
             "circuit_options": spec.circuit_options,
             "layout": spec.layout,
             "seed": spec.seed,
+            "dt_ref": spec.dt_ref,
             "critic_hidden": rest.pop("critic_hidden"),
         }
         return {
@@ -80,6 +88,18 @@ class OffPolicy(Algorithm):
             "seed": seed,
             "device": agent.device,
         }
+
+    def start(
+        self,
+        agent: Agent,
+        envs: EnvBatch,
+        options: Mapping[str, Any],
+        seed: int,
+        evaluate: Evaluate | None = None,  # noqa: ARG002
+    ) -> SB3Learner:
+        """Return a learner that begins with the agent as it is."""
+        arguments = self.make_arguments(agent, options, seed)
+        return SB3Learner(agent, self.Model(self.Policy, LearningEnv.of(envs), **arguments))
 
 
 class SinglePrecisionReplay(ReplayBuffer):
@@ -95,7 +115,7 @@ class SB3Learner(Learner):
 
     Args:
         agent: what learns; its circuit becomes the model's actor.
-        model: the algorithm, made on `learning_env` of the agent's environments.
+        model: the algorithm, made on a `LearningEnv` of the agent's environments.
 
     Attributes:
         model: the algorithm.

@@ -11,12 +11,10 @@ import numpy as np
 import stable_baselines3
 from stable_baselines3.common.noise import NormalActionNoise
 
-from ...envs.env_batch import EnvBatch
 from ...options import Number, option
 from ..agent import Agent
 from ..sb3.off_policy import CircuitTD3Policy
-from .algorithm import Evaluate
-from .sb3_learner import LearningEnv, OffPolicy, ReplayOptions, SB3Learner
+from .sb3_learner import OffPolicy, ReplayOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,24 +32,17 @@ class TD3(OffPolicy):
     """Train a circuit without memory by the twin delayed deterministic policy gradient."""
 
     Options = Options
-    model: ClassVar[Any] = stable_baselines3.TD3
+    Model: ClassVar[Any] = stable_baselines3.TD3
+    Policy = CircuitTD3Policy
 
-    def start(
-        self,
-        agent: Agent,
-        envs: EnvBatch,
-        options: Mapping[str, Any],
-        seed: int,
-        evaluate: Evaluate | None = None,  # noqa: ARG002
-    ) -> SB3Learner:
-        """Return a learner that begins with the agent as it is."""
-        arguments = self.make_arguments(agent, options, seed)
-        n_motors = agent.spec.n_motors
-        noise = NormalActionNoise(np.zeros(n_motors), np.full(n_motors, arguments.pop("action_noise")))
-        return SB3Learner(agent, self.model(CircuitTD3Policy, LearningEnv.of(envs), action_noise=noise, **arguments))
+    def make_arguments(self, agent: Agent, options: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """Return SB3's arguments for an agent, with the noise that its actions get while it learns."""
+        arguments, n_motors = super().make_arguments(agent, options, seed), agent.spec.n_motors
+        spread = arguments.pop("action_noise")
+        return {**arguments, "action_noise": NormalActionNoise(np.zeros(n_motors), np.full(n_motors, spread))}
 
 
 class DDPG(TD3):
     """Train a circuit without memory by the deterministic policy gradient."""
 
-    model = stable_baselines3.DDPG
+    Model = stable_baselines3.DDPG

@@ -39,10 +39,11 @@ class _CircuitActor:
         circuit_options: Mapping[str, Any] | None = None,
         layout: Layout | None = None,
         seed: int | None = None,
+        dt_ref: float | None = None,
         **sb3: Any,
     ) -> None:
         names = layout or plain_layout(observation_space)
-        spec = AgentSpec(circuit, names, n_motors_for(action_space), dict(circuit_options or {}), seed)
+        spec = AgentSpec(circuit, names, n_motors_for(action_space), dict(circuit_options or {}), seed, dt_ref=dt_ref)
 
         # Actor and target are built alike, before nn.Module's __init__ would take a module.
         def make(finish: Callable[[Circuit, Tensor], Tensor]) -> _Drive:
@@ -69,6 +70,7 @@ class CircuitTD3Policy(_CircuitActor, TD3Policy):
         observation_space, action_space, lr_schedule, circuit, circuit_options, layout, seed: as in
             `CircuitPolicy`.
         critic_hidden: hidden layers of each critic.
+        dt_ref: seconds of the control step that the circuit was made for; None is the layout's own.
         sb3: arguments of SB3's policy.
 
     Raises:

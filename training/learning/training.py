@@ -97,7 +97,7 @@ def train(
             resolved = Resolved(
                 dataclasses.replace(run.resolved.config, steps=config.steps, device=config.device), run.resolved.agent
             )
-            sitting = _Sitting(resolved, stack, workers, engine, address)
+            sitting = _Sitting(resolved, stack, workers, engine, address, is_begun=bool(run.checkpoints()))
         else:
             # Built before anything is written: what cannot be built leaves nothing behind.
             resolved = check(config)
@@ -131,15 +131,17 @@ class _Sitting:
         workers: int | None,
         engine: Engine,
         address: str | None,
+        is_begun: bool = False,
     ) -> None:
-        self.resolved, self.config = resolved, resolved.config
+        self.config = resolved.config
         algorithm = algorithm_named(self.config.algorithm)
         evaluator: Workers | None = None
         if workers is not None or engine != "local" or address is not None:
             evaluator = open_evaluator(resolved, 1 if workers is None else workers, engine, address)
             stack.callback(evaluator.close)
         self.agent = Agent(resolved.agent).to(device_named(self.config.device))
-        if self.config.start is not None:
+        # What is protected must be seen as the start saw it, in a later sitting too.
+        if self.config.start is not None and (not is_begun or self.config.protect):
             start_from(self.agent, resolved)
         envs = resolved.make_envs(resolved.options["n_envs"])
         stack.callback(envs.close)
