@@ -58,13 +58,9 @@ class AgentSpec:
         except RuntimeError as error:
             raise CircuitMismatch(f"circuit {self.circuit!r} cannot be built: {error}") from error
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the spec as JSON types; `from_json` takes it back."""
-        return {**vars(self), "layout": self.layout.to_json()}
-
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> AgentSpec:
-        """Read what `to_json` returned."""
+        """Make a spec of its fields by name, the layout as JSON types."""
         return cls(**{**values, "layout": Layout.from_json(values["layout"])})
 
 

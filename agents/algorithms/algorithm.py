@@ -172,7 +172,11 @@ class EpisodeLog:
         self._held: deque[dict[str, float]] = deque(maxlen=size)
 
     def add(self, returns: Sequence[float], lengths: Sequence[int], metrics: Mapping[str, np.ndarray]) -> None:
-        """Note episodes that ended: returns without a unit, lengths in control steps, metrics each in its own unit."""
+        """Note episodes that ended: returns without a unit, lengths in control steps, metrics each in its own unit.
+
+        What says how an episode went, and not how well, is left out.
+        """
+        metrics = {name: values for name, values in metrics.items() if name not in ("diverged", "body")}
         for index, (value, length) in enumerate(zip(returns, lengths, strict=True)):
             told = {name: float(values[index]) for name, values in metrics.items()}
             self._held.append({"r": float(value), "l": int(length), **told})
@@ -180,12 +184,12 @@ class EpisodeLog:
     def add_ended(self, rollout: Any, stepped: Step) -> None:
         """Note the episodes of a rollout that ended with its last step."""
         ids = rollout.ended
-        metrics = {name: values[ids] for name, values in stepped.metrics.items() if name not in ("diverged", "body")}
-        self.add(rollout.returns[ids], rollout.lengths[ids], metrics)
+        ended = {name: values[ids] for name, values in stepped.metrics.items()}
+        self.add(rollout.returns[ids], rollout.lengths[ids], ended)
 
-    def means(self, last: int | None = None) -> dict[str, float]:
-        """Return means over the episodes remembered, or the last so many, by the names of SB3's logs."""
-        held = list(self._held)[-last:] if last else list(self._held)
+    def means(self) -> dict[str, float]:
+        """Return means over the episodes remembered, by the names of SB3's logs."""
+        held = list(self._held)
         if not held:
             return {}
         names = {"r": "ep_rew_mean", "l": "ep_len_mean"}

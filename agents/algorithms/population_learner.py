@@ -195,8 +195,7 @@ class PopulationLearner(Learner):
     def note(self, outcome: Outcome) -> None:
         """Count a round's steps and remember its episodes."""
         self.steps += outcome.steps
-        metrics = {name: values for name, values in outcome.metrics.items() if name not in ("diverged", "body")}
-        self.episodes.add(outcome.returns.tolist(), outcome.lengths.tolist(), metrics)
+        self.episodes.add(outcome.returns.tolist(), outcome.lengths.tolist(), outcome.metrics)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the search's state and the counters."""

@@ -167,7 +167,7 @@ def evaluate_on(
     """
     check_episodes(episodes)
     # Bodies are drawn in training only; what is evaluated is the body that was named.
-    envs = dataclasses.replace(resolved, agent=agent.spec).make_envs(episodes, randomize={})
+    envs = resolved.make_envs(episodes, randomize={})
     try:
         return evaluate_agent(agent, envs, interventions=interventions, progress=progress)
     finally:
