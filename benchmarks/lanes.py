@@ -23,8 +23,7 @@ import numpy as np
 from ..envs import EnvBatch
 from ..envs.bodies import make_body
 from ..envs.physics.lanes import Lanes
-from ..extras import absence
-from .speed import dm_control_rate, envpool_rate, gymnasium_rate, single_rate, vector_rate
+from .speed import absent_peers, dm_control_rate, envpool_rate, gymnasium_rate, single_rate, vector_rate
 
 _LINKS, _ENVS = (3, 6, 15, 40, 100), (32, 256, 1024)
 _SECONDS = 0.1  # of one measurement, roughly
@@ -113,12 +112,7 @@ def steps_speed(repeats: int = 5) -> list[dict[str, Any]]:
         "single environment on lanes, 3 links": partial(single_rate, "gymnasium-swimmer", "lanes"),
         "gymnasium Swimmer-v5, 3 links": gymnasium_rate,
     }
-    absent = {
-        name: reason
-        for name in cases
-        for peer, module in _PEERS.items()
-        if peer in name and (reason := absence("bench", module))
-    }
+    absent = absent_peers(cases, _PEERS)
     cases = {name: measure for name, measure in cases.items() if name not in absent}
     found: dict[str, list[float]] = {name: [] for name in cases}
     resets: list[float] = []

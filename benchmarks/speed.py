@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,16 @@ _GYMNASIUM = "gymnasium-swimmer"  # 3 links, and 4 physics steps of 10 ms a step
 _STEPS = 40_000  # environment steps per measurement
 # What a row's name says, and the module that the row needs. Gymnasium's MuJoCo environments import imageio.
 _PEERS = {"on lanes": "numba", "EnvPool": "envpool", "dm_control": "dm_control", "gymnasium Swimmer": "imageio"}
+
+
+def absent_peers(names: Iterable[str], peers: Mapping[str, str]) -> dict[str, str]:
+    """Return why each row cannot be measured whose peer is not installed; `peers` names the module of a row's words."""
+    return {
+        name: reason
+        for name in names
+        for peer, module in peers.items()
+        if peer in name and (reason := absence("bench", module))
+    }
 
 
 def speed(repeats: int = 3) -> list[dict[str, Any]]:
@@ -56,12 +66,7 @@ def speed(repeats: int = 3) -> list[dict[str, Any]]:
         "ES with NCAP, population 32": lambda: _es(32),
         "ES with NCAP, population 256": lambda: _es(256),
     }
-    absent = {
-        name: reason
-        for name in cases
-        for peer, module in _PEERS.items()
-        if peer in name and (reason := absence("bench", module))
-    }
+    absent = absent_peers(cases, _PEERS)
     cases = {name: measure for name, measure in cases.items() if name not in absent}
     found: dict[str, list[float]] = {name: [] for name in cases}
     forward: list[float] = []
