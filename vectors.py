@@ -241,6 +241,20 @@ def _smaller(x: types.Type, y: types.Type, sign: str) -> Any:
 
 
 @intrinsic
+def ldexp(_context: Any, x: Any, power: Any) -> Any:
+    """Return x times two to the `power`, whole numbers that keep the product a normal number, in each lane."""
+    if not (isinstance(x, Lanes) and x == power):
+        raise TypingError(f"ldexp of {x} and {power}; give lanes of one width")
+
+    def build(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        bits = ir.VectorType(ir.IntType(64), x.width)
+        exponent = builder.shl(builder.fptosi(values[1], bits), ir.Constant(bits, [52] * x.width))
+        return builder.bitcast(builder.add(builder.bitcast(values[0], bits), exponent), x.vector)
+
+    return x(x, power), build
+
+
+@intrinsic
 def any_of(_context: Any, mask: Any) -> Any:
     """Tell whether the mask is true in any lane."""
     if not isinstance(mask, Mask):
@@ -284,6 +298,22 @@ def below(_context: Any, rows: Any, skipped: Any) -> Any:
     if not (isinstance(rows, Rows) and isinstance(skipped, types.Integer)):
         raise TypingError(f"the rows of {rows} below {skipped}; give rows and a number")
     return rows(rows, types.intp), _address
+
+
+@intrinsic
+def call_at(_context: Any, address: Any, numbers: Any, *rows: Any) -> Any:
+    """Call the compiled function at an address with a contiguous float64 array and rows."""
+    if not all(isinstance(each, Rows) for each in rows):
+        raise TypingError(f"call_at with {rows}; give rows")
+
+    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = context.make_array(signature.args[1])(context, builder, values[1]).data
+        pointers = [data, *cgutils.unpack_tuple(builder, values[2])]
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type for pointer in pointers])
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), pointers)
+        return context.get_dummy_value()
+
+    return types.void(address, numbers, types.StarArgTuple(rows)), build
 
 
 @type_callable(operator.getitem)

@@ -166,6 +166,7 @@ class Agent(nn.Module):
         self.normalizer = Normalizer(self.layout.size) if spec.normalize else None
         self.register_buffer("missing", None, persistent=False)
         self._state_names = self.circuit.initial_state(1).keys()
+        self._has_motor_units = _are_motor_units(self.action_space)
 
     @property
     def neurons(self) -> tuple[Neuron, ...]:
@@ -302,7 +303,8 @@ class Agent(nn.Module):
 
     def to_actions(self, motor: Float[Tensor, "*batch motors"]) -> Shaped[Tensor, "*shape"]:
         """Turn motor commands into actions in the environment's units."""
-        return to_actions(motor.tanh() if self.squash else motor, self.action_space)
+        motor = motor.tanh() if self.squash else motor
+        return motor.clamp(-1.0, 1.0) if self._has_motor_units else to_actions(motor, self.action_space)
 
     def _check(
         self, observation: np.ndarray, state: State | None, episode_start: Bool[np.ndarray, " batch"] | None
@@ -333,10 +335,16 @@ def to_actions(motor: Float[Tensor, "*batch motors"], action_space: spaces.Space
         return motor.argmax(-1)
     assert isinstance(action_space, spaces.Box)
     motor = motor.clamp(-1.0, 1.0)
-    if np.all(action_space.low == -1) and np.all(action_space.high == 1):
+    if _are_motor_units(action_space):
         return motor
     low, high = (torch.as_tensor(bound, device=motor.device) for bound in (action_space.low, action_space.high))
     return low + (motor + 1.0) * 0.5 * (high - low)
+
+
+def _are_motor_units(action_space: spaces.Space) -> bool:
+    """Say whether actions are from -1 to 1, as motor commands are."""
+    is_box = isinstance(action_space, spaces.Box)
+    return is_box and bool(np.all(action_space.low == -1) and np.all(action_space.high == 1))
 
 
 def n_motors_for(action_space: spaces.Space) -> int:

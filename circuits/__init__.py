@@ -24,6 +24,7 @@ from .ctrnn import CTRNN
 from .elm import ELM
 from .gated.gru import GRU
 from .gated.lstm import LSTM
+from .lane_step import LaneStep
 from .mlp import MLP
 from .ncap.navigator import Navigator
 from .ncap.ncap import NCAP
@@ -50,6 +51,7 @@ __all__ = [
     "Contact",
     "Facts",
     "Graph",
+    "LaneStep",
     "NCAPPlus",
     "Navigator",
     "Neuron",

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
+from .lane_step import LaneStep
 
 State = dict[str, Shaped[Tensor, "batch ..."]]
 Role = Literal["sensor", "inter", "motor", "oscillator", "muscle"]
@@ -198,6 +199,13 @@ class Circuit(nn.Module, ABC):
             motor, state = self(row, self.reset_state(state, start))
             motors.append(motor)
         return torch.stack(motors), state
+
+    def lane_step(self) -> LaneStep | None:
+        """Return the control step over vectors, by which whole episodes run in compiled code; None where there is none.
+
+        Sizes and constants are the circuit's own as it is now; the weights are given with each episode.
+        """
+        return None
 
     def after_update(
         self, sensors: Float[Tensor, "time batch sensors"], activity: Float[Tensor, "time batch neurons"]

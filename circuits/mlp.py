@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
 from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, named_groups
+from .lane_step import LaneStep
 
 
 class MLP(Circuit):
@@ -82,6 +83,14 @@ class MLP(Circuit):
             heard = layer(values[-1])
             values.append(self.pinned(heard if group == "motors" else torch.tanh(heard), group, pins))
         return values
+
+    def lane_step(self) -> LaneStep:
+        """Return the step over vectors."""
+        from .mlp_lanes import mlp
+
+        sizes = [self.n_sensors, *(layer.out_features for layer in self.layers)]
+        n_weights = sum(parameter.numel() for parameter in self.parameters())
+        return LaneStep(mlp, n_weights, n_room=2 * max(sizes), numbers=(len(self.layers), *sizes))
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return every weight as a synapse."""

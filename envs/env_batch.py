@@ -21,10 +21,12 @@ from .bodies import Body, make_body
 from .bodies.body import joint_limit
 from .choice import PHYSICS, choose_physics
 from .faces import face_of, shown
+from .physics.lane_physics import LanePhysics
 from .physics.physics import PARAMETERS
 from .senses import SENSES, Layout
 from .setting import Setting
 from .tasks.registry import make_task, task_class
+from .tasks.task import Task
 
 Ids = Int[np.ndarray, " some"]
 Range = tuple[float, float] | tuple[float, float, Literal["log"]]
@@ -168,6 +170,13 @@ class EnvBatch:
             observation[diverged] = self._last_observation[diverged] = before[diverged]
         truncated = (self.elapsed >= self.episode_steps) & ~terminated
         return Step(observation, reward, terminated, truncated, self._with_facts(metrics, diverged))
+
+    @property
+    def steerable(self) -> LanePhysics | None:
+        """The physics where a controller may run whole episodes in it; None where a step needs more than the physics."""
+        takes_actions = type(self.task).before_step is Task.before_step
+        is_whole = self._face is not None and takes_actions and not self.noise.shape[1] and len(self.bodies) == 1
+        return self.physics if is_whole and isinstance(self.physics, LanePhysics) else None
 
     def observation(self) -> Float[np.ndarray, "envs obs"]:
         """Return what the agents are shown: angles in rad, lengths in m, velocities in m/s and rad/s, time in s."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from ...envs.deficits import Deficits
 from ...envs.env_batch import Step
 from ..agent import Agent
+from ..fused import Fused, flat_state, reason_not_fused, say_not_fused
 from ..loop import Batch, Rollout
 from .population import Population
 
@@ -61,18 +62,38 @@ class Members:
         envs: one environment per member of a round.
         episode_limit: control steps after which a round ends even if episodes go on; None waits for all.
         deficits: what is missing of the observation as training goes on.
+        fused: run whole episodes in compiled code; None does so wherever they can.
+
+    Raises:
+        CircuitMismatch: `fused` is True and they cannot.
     """
 
     def __init__(
-        self, agent: Agent, envs: Batch, episode_limit: int | None = None, deficits: Deficits | None = None
+        self,
+        agent: Agent,
+        envs: Batch,
+        episode_limit: int | None = None,
+        deficits: Deficits | None = None,
+        fused: bool | None = None,
     ) -> None:
         self.agent, self.envs, self.episode_limit, self.deficits = agent, envs, episode_limit, deficits
         self._population = Population(agent.circuit, envs.n_envs)
+        self._fused = None
+        if fused or (fused is None and reason_not_fused(agent, envs) is None):
+            self._fused = Fused(agent, envs)
+        elif fused is None:
+            say_not_fused(agent, envs)
 
     @torch.inference_mode()
     def evaluate(self, part: Round, on_step: Callable[[Rollout, Step], bool] | None = None) -> Outcome | None:
         """Run one episode of every member; None if `on_step`, which is told of every step, says stop."""
         agent, n = self.agent, self.envs.n_envs
+        if self._fused and on_step is None and self.deficits is None and self.episode_limit is None:
+            initial = None
+            if agent.circuit.is_recurrent:  # its initial state may be learned, so each member has its own
+                self._population.start(part.weights)
+                initial = flat_state({key: value.flatten(0, 1) for key, value in self._population.initial.items()})
+            return Outcome(*self._fused.run([int(seed) for seed in part.seeds], part.weights, initial))
         self._population.start(part.weights.to(agent.device))
 
         def act(observation: np.ndarray, _: Any, __: Any) -> tuple[np.ndarray, None, None]:

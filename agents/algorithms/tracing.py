@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import operator
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Flat = Callable[..., list[Tensor]]
 
 
-def traced(function: Flat, inputs: Sequence[Tensor]) -> Flat:
+@dataclasses.dataclass(frozen=True)
+class Traced:
+    """What `traced` returns: `run(*prepare(*fixed), *varying)` is what the function comes to.
+
+    Attributes:
+        prepare: does what depends on the fixed inputs alone.
+        run: does the rest; takes what `prepare` returned, then the varying inputs, and returns the outputs.
+    """
+
+    prepare: Flat
+    run: Flat
+
+
+def traced(function: Flat, fixed: Sequence[Tensor], varying: Sequence[Tensor]) -> Traced:
     """Return a function that repeats the operations which `function` does on these inputs.
 
     What Python decides in `function` is decided here, once: it may depend on shapes, not on values. Tensors that
@@ -22,27 +35,59 @@ def traced(function: Flat, inputs: Sequence[Tensor]) -> Flat:
     `make_fx`, this changes nothing outside its thread.
 
     Args:
-        function: of tensors; returns a list of tensors.
-        inputs: its arguments, of any shape and in any unit; no tensor stands in two places.
+        function: of tensors, the varying ones after the fixed ones; returns a list of tensors.
+        fixed: inputs that stay while it runs many times, of any shape and in any unit; no tensor stands in two places.
+        varying: the other inputs.
     """
-    recorder = _Recorder(inputs)
+    recorder = _Recorder([*fixed, *varying], len(fixed))
     with recorder:
-        outputs = function(*inputs)
+        outputs = function(*fixed, *varying)
     return recorder.finish(outputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Value:
+    """A tensor by its number: an input, or what an operation made."""
+
+    number: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Operation:
+    """One operation, with values in the place of tensors; `made` are the numbers of what it returns."""
+
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    made: tuple[int, ...]
+    returns_many: bool
+
+    @property
+    def used(self) -> set[int]:
+        """The numbers of the values that it takes."""
+        leaves = pytree.tree_leaves((self.args, self.kwargs), is_leaf=lambda leaf: isinstance(leaf, _Value))
+        return {leaf.number for leaf in leaves if isinstance(leaf, _Value)}
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether it neither changes a tensor in place nor draws."""
+        drawn = torch.Tag.nondeterministic_seeded in self.function.tags
+        return not (self.function._schema.is_mutable or drawn)
 
 
 class _Recorder(TorchDispatchMode):
     """Notes every operation below `vmap` and autograd, where it acts on plain tensors."""
 
-    def __init__(self, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, inputs: Sequence[Tensor], n_fixed: int) -> None:
         super().__init__()
-        self._graph = fx.Graph()
-        self._kept: dict[str, Tensor] = {}
+        self._n_inputs, self._n_fixed = len(inputs), n_fixed
+        self._operations: list[_Operation] = []
         # Tensors are told apart by their identity, which stays theirs as long as they are held.
         self._held: list[Tensor] = []
-        self._nodes: dict[int, fx.Node] = {}
-        for index, value in enumerate(inputs):
-            self._note(value, self._graph.placeholder(f"input_{index}"))
+        self._numbers: dict[int, int] = {}
+        self._constants: dict[int, Tensor] = {}
+        for value in inputs:
+            self._note(value)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -54,28 +99,85 @@ class _Recorder(TorchDispatchMode):
         if func is torch.ops.aten.lift_fresh.default:
             func = torch.ops.aten.lift_fresh_copy.default
         result = func(*args, **(kwargs or {}))
-        given, named = pytree.tree_map_only(Tensor, self._node, (tuple(args), kwargs or {}))
-        node = self._graph.call_function(func, given, named)
-        if isinstance(result, Tensor):
-            self._note(result, node)
-        elif isinstance(result, tuple | list):
-            for index, part in enumerate(result):
-                self._note(part, self._graph.call_function(operator.getitem, (node, index)))
+        given, named = pytree.tree_map_only(Tensor, self._value, (tuple(args), kwargs or {}))
+        many = isinstance(result, tuple | list)
+        made = tuple(self._note(part) for part in (result if many else [result]) if isinstance(part, Tensor))
+        self._operations.append(_Operation(func, given, named, made, many))
         return result
 
-    def finish(self, outputs: Sequence[Tensor]) -> Flat:
-        """Return the operations as a function of the inputs."""
-        self._graph.output([self._node(value) for value in outputs])
-        run: Flat = fx.GraphModule(self._kept, self._graph).forward
-        return run
+    def finish(self, outputs: Sequence[Tensor]) -> Traced:
+        """Return the operations in two parts: before and after a varying input matters."""
+        wanted = [self._value(value).number for value in outputs]
+        needed, operations = set(wanted), []
+        for operation in reversed(self._operations):
+            if not operation.is_pure or needed & set(operation.made):
+                operations.append(operation)
+                needed |= operation.used
+        operations.reverse()
+        varying = set(range(self._n_fixed, self._n_inputs))
+        before, after = [], []
+        # What is changed in place may be anything that was made before.
+        can_prepare = all(not operation.function._schema.is_mutable for operation in operations)
+        for operation in operations:
+            if can_prepare and operation.is_pure and not operation.used & varying:
+                before.append(operation)
+            else:
+                after.append(operation)
+                varying |= set(operation.made)
+        used_after = set(wanted).union(*(operation.used for operation in after))
+        fixed = [number for number in self._fixed_numbers(before) if number in used_after]
+        inputs = list(range(self._n_inputs))
+        return Traced(
+            _compiled(before, inputs[: self._n_fixed], fixed, self._constants),
+            _compiled(after, [*fixed, *inputs[self._n_fixed :]], wanted, self._constants),
+        )
 
-    def _note(self, value: Tensor, node: fx.Node) -> None:
+    def _fixed_numbers(self, before: Sequence[_Operation]) -> list[int]:
+        return [*range(self._n_fixed), *(number for operation in before for number in operation.made)]
+
+    def _note(self, value: Tensor) -> int:
+        number = len(self._held)
         self._held.append(value)
-        self._nodes[id(value)] = node
+        self._numbers[id(value)] = number
+        return number
 
-    def _node(self, value: Tensor) -> fx.Node:
-        if id(value) not in self._nodes:
-            name = f"constant_{len(self._kept)}"
-            self._kept[name] = value
-            self._note(value, self._graph.get_attr(name))
-        return self._nodes[id(value)]
+    def _value(self, value: Tensor) -> _Value:
+        if id(value) not in self._numbers:
+            self._constants[self._note(value)] = value
+        return _Value(self._numbers[id(value)])
+
+
+def _compiled(
+    operations: Sequence[_Operation], inputs: Sequence[int], outputs: Sequence[int], constants: dict[int, Tensor]
+) -> Flat:
+    """Return a Python function that does the operations in turn; a value is forgotten where it was used last."""
+    space: dict[str, Any] = {f"v{number}": value for number, value in constants.items()}
+    last_use = {number: index for index, operation in enumerate(operations) for number in operation.used}
+    kept = {*outputs, *constants}
+
+    def expression(part: Any) -> str:
+        if isinstance(part, _Value):
+            return f"v{part.number}"
+        if isinstance(part, list | tuple):
+            inside = "".join(f"{expression(each)}, " for each in part)
+            return f"[{inside}]" if isinstance(part, list) else f"({inside})"
+        if part is None or isinstance(part, bool | int):
+            return repr(part)
+        space[f"c{len(space)}"] = part
+        return f"c{len(space) - 1}"
+
+    lines = [f"def run({', '.join(f'v{number}' for number in inputs)}):"]
+    for index, operation in enumerate(operations):
+        given = [*map(expression, operation.args), *(f"{name}={expression(v)}" for name, v in operation.kwargs.items())]
+        # The operation itself: its Python face takes a third of the time of a small one.
+        space[f"f{index}"] = operation.function._op
+        made = (
+            "".join(f"v{number}, " for number in operation.made) if operation.returns_many else f"v{operation.made[0]}"
+        )
+        lines.append(f"    {made} = f{index}({', '.join(given)})")
+        done = [n for n in {*operation.used, *operation.made} - kept if last_use.get(n, index) == index]
+        lines += [f"    del {', '.join(f'v{number}' for number in sorted(done))}"] if done else []
+    lines.append(f"    return [{', '.join(f'v{number}' for number in outputs)}]")
+    exec("\n".join(lines), space)
+    run: Flat = space["run"]
+    return run

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
 from ..contract import Facts, Neuron, Pins, State, Synapse, Wiring, named_groups, step_length
+from ..lane_step import LaneStep, places_of
 from .clocked import SIDES, ClockedCircuit, along_body, sides
 
 # What each kind of synapse does in the animal; sign constraints hold its weight to this side of zero.
@@ -127,6 +128,24 @@ class NCAP(ClockedCircuit):
         heard, controls, b_neurons, muscles = self._propagate(sensors, self.time(sensors, state), pins)
         values = torch.cat((*heard[..., 1:], *heard[..., :1], *controls, *b_neurons, *muscles), 1)
         return muscles[0] - muscles[1], self.next(state), values
+
+    def lane_step(self) -> LaneStep | None:
+        """Return the step over vectors; None with `controls`, which no task of lanes gives."""
+        if self.controls:
+            return None
+        from .lanes import ncap
+
+        at = places_of(self)
+        at_time = self.n_motors if self.observe_time else -1
+        return LaneStep(
+            ncap,
+            sum(parameter.numel() for parameter in self.parameters()),
+            int(self._counts),
+            numbers=(
+                self.n_motors, self.period, self.step_length, self.sharing, self.sign_constraints,
+                *(at.get(kind, -1) for kind in ("prop", "osc", "ipsi", "contra")), at_time,
+            ),
+        )  # fmt: skip
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return every synapse with its weight after the sign constraint."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
 from ..contract import Neuron, Pins, State, Synapse, Wiring, named_groups, step_length
+from ..lane_step import LaneStep, places_of
 from ..recurrent import hold
 from .clocked import SIDES, ClockedCircuit, along_body, sides
 
@@ -25,6 +26,7 @@ _REACH = 3
 # Angular velocity in 10 rad/s and lateral velocity in 0.2 m/s are of order one on these bodies, so that
 # one step size suits every weight.
 _PER_SPIN, _PER_DRIFT = 0.1, 5.0
+_TURN = 2 * math.pi / 60  # radians of the oscillator in a control step, at tempo 0
 # "tuned" was chosen from a grid of 768 on swimmer4, 6 and 12 (docs/results/ncap-plus.md); "paper" has NCAP's
 # synapses alone, all of one weight.
 _START = {
@@ -118,6 +120,24 @@ class NCAPPlus(ClockedCircuit):
         values = torch.cat((*(side for pair in felt for side in pair), *clock, *b_neurons, *muscles), -1)
         return muscles[0] - muscles[1], self.next(state), values
 
+    def lane_step(self) -> LaneStep:
+        """Return the step over vectors."""
+        from .lanes import ncap_plus
+
+        at, names = places_of(self), ("prop_1", "prop_2", "prop_3", "own", "rate", "drift", "spin", "osc")
+        at_time = self.n_motors if self.observe_time else -1
+        return LaneStep(
+            ncap_plus,
+            len(at),
+            int(self._counts),
+            n_room=len(names),
+            numbers=(
+                self.n_motors, _TURN * self.step_length, _PER_SPIN, _PER_DRIFT, at_time,
+                self.n_motors + self.observe_time,
+                *(at.get(name, -1) for name in (*names, "tempo", "sharpness", "ipsi")),
+            ),
+        )  # fmt: skip
+
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return every synapse; a sensor excites one side as much as it inhibits the other."""
         synapses: list[Synapse] = []
@@ -154,7 +174,7 @@ class NCAPPlus(ClockedCircuit):
             _PER_SPIN * (behind[..., 2] + before[..., 2]) / 2,
         )
         felt = [self.pinned_sides(sides(values), kind, pins) for kind, values in zip(_FELT, signed, strict=True)]
-        phase = self.middle(time) * (2 * math.pi / 60) * self.tempo.exp()
+        phase = self.middle(time) * _TURN * self.tempo.exp()
         clock = self.pinned_sides(sides(torch.tanh(self.sharpness.exp() * torch.sin(phase))), "osc", pins)
         # A sensor excites its own side as much as it inhibits the other.
         joint_pos, rate, drift, spin = (dorsal - ventral for dorsal, ventral in felt)

@@ -13,7 +13,7 @@ from mujoco import MjData, MjModel
 from ...errors import InvalidBody, UnknownName
 from ..arenas.arena import Arena
 from ..bodies.body import Body
-from .lanes import Face, Lanes, reason_not_covered
+from .lanes import Controller, Face, Lanes, reason_not_covered
 from .lanes.rows import reading_slices
 from .mujoco_batch import MujocoBatch, substeps_of
 from .physics import PARAMETERS, QUANTITIES, Physics
@@ -92,6 +92,15 @@ class LanePhysics(Physics):
     def step(self, ids: Int[np.ndarray, " some"] | None = None) -> None:
         """Advance by one control step; see `Physics.step`."""
         self._lanes.advance(self.n_substeps, ids)
+
+    @property
+    def width(self) -> int:
+        """How many environments share a vector."""
+        return self._lanes.width
+
+    def steer(self, controller: Controller, n_steps: int) -> None:
+        """Advance by control steps that a controller commands; see `Lanes.steer`."""
+        self._lanes.steer(controller, n_steps, self.n_substeps)
 
     def columns(self, name: str) -> Int[np.ndarray, " numbers"] | None:
         """Return the numbers of the kernel's readings that a quantity is as it stands; None where it is computed."""

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from ...agents import Agent, Rollout
+from ...agents import Agent, Fused, Rollout, reason_not_fused
 from ...circuits import Pins
 from ...envs import Body, EnvBatch, make_body
 from ...errors import CircuitMismatch, InvalidRun
@@ -110,6 +110,14 @@ def evaluate_agent(
         UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
     """
 
+    seeds = seeds_of(seed, envs.n_envs)
+    if isinstance(agent, Agent) and not interventions and reason_not_fused(agent, envs) is None:
+        with (
+            one_thread(),
+            progress_bar(total=envs.episode_steps, desc="evaluate", unit="step", disable=not progress) as bar,
+        ):
+            returns, _, ends = Fused(agent, envs).run(seeds, on_part=bar.update)
+        return _evaluation(returns, ends)
     pins_at = pinning(agent, interventions)
 
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:
@@ -124,18 +132,23 @@ def evaluate_agent(
         one_thread(),
         progress_bar(total=envs.episode_steps, desc="evaluate", unit="step", disable=not progress) as bar,
     ):
-        rollout.start(seeds_of(seed, envs.n_envs))
+        rollout.start(seeds)
         while rollout.is_running:
             stepped = rollout.step()
             bar.update()
             for name, values in stepped.metrics.items() if len(rollout.ended) else ():
                 ends.setdefault(name, np.zeros(envs.n_envs))[rollout.ended] = values[rollout.ended]
+    return _evaluation(rollout.returns, ends)
+
+
+def _evaluation(returns: Float[np.ndarray, " envs"], ends: dict[str, Float[np.ndarray, " envs"]]) -> Evaluation:
+    """Return what episodes came to, and say how many diverged."""
     diverged = ends.pop("diverged").astype(bool)
     if diverged.any():
         _log.warning(
             "nervecord: the physics of %d of %d episodes diverged; they ended there", diverged.sum(), len(diverged)
         )
-    return Evaluation({"return": rollout.returns, **ends})
+    return Evaluation({"return": returns, **ends})
 
 
 def seeds_of(seed: int | Sequence[int], n_envs: int) -> list[int]:

@@ -1,7 +1,8 @@
 """Planar chains in vector instructions: MuJoCo's equations, a hundred times as fast; compiled on first use."""
 
 from .chain import Chain, read_chain
-from .compiling import cache_folder, reason_not_compiled
+from .compiling import cache_folder, compiled_step, reason_not_compiled
+from .controller import Controller
 from .coverage import reason_not_covered
 from .face import Face
 from .lanes import SETTINGS, Lanes
@@ -9,9 +10,11 @@ from .lanes import SETTINGS, Lanes
 __all__ = [
     "SETTINGS",
     "Chain",
+    "Controller",
     "Face",
     "Lanes",
     "cache_folder",
+    "compiled_step",
     "read_chain",
     "reason_not_compiled",
     "reason_not_covered",

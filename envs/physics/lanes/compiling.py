@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -23,12 +24,17 @@ from ....version import __version__
 _log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 # An edit in any of these makes compiled code stale; numba itself looks at the stamp of one file.
-_SOURCES = (_HERE / "kernel.py", _HERE / "rows.py", _HERE.parents[2] / "vectors.py")
+_SOURCES = (
+    _HERE / "kernel.py",
+    _HERE / "rows.py",
+    *(_HERE.parents[2] / f"{name}.py" for name in ("vectors", "lane_functions")),
+)
 _OLDEST = (0, 63)
 _KEPT_UNUSED = 30 * 86_400  # seconds: compiled code of other versions that nobody loaded for so long is removed
 # Vector instructions by the names that LLVM has for them; every 64-bit ARM has them.
 _VECTORS = ("sse2", "neon", "altivec", "vsx", "vector", "v", "lsx")
 _compiled: dict[tuple[str, int], Callable[..., None]] = {}
+_steps: dict[tuple[Callable[..., None], int], Any] = {}
 _lock = threading.Lock()
 
 
@@ -70,6 +76,22 @@ def compiled(name: Literal["advance", "weigh"], width: int) -> Callable[..., Non
         return _compiled[name, width]
 
 
+def compiled_step(function: Callable[..., None], width: int) -> int:
+    """Return the address of a circuit's step for blocks of `width`, compiled or from the cache; says so if it compiles.
+
+    Args:
+        function: of numbers, an array, and rows: weights, sensors, memory, motors and room; see `LaneStep`.
+        width: environments in a vector.
+
+    Raises:
+        MissingDependency: numba is missing, too old, cannot be imported, or cannot compile the function.
+    """
+    with _lock:
+        if (function, width) not in _steps:
+            _steps[function, width] = _load_step(function, width)
+        return int(_steps[function, width].address)
+
+
 def cache_folder() -> Path:
     """Return where compiled code is kept: below NUMBA_CACHE_DIR, or below the user's folder of caches."""
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
@@ -97,7 +119,7 @@ def _load(name: str, width: int) -> Callable[..., None]:
     try:
         _check_writable(folder)
         with _telling(name, f"kept in {folder}"):
-            function = _compile_in(folder, numba, signature, options, make(width))
+            function = _with_cache_in(folder, numba, lambda: numba.njit(signature, cache=True, **options)(make(width)))
         _remove_unused(folder)
         return function
     except Exception as error:  # a folder that cannot be written, a full disk, a damaged cache: numba names none
@@ -111,6 +133,35 @@ def _load(name: str, width: int) -> Callable[..., None]:
             f"numba {numba.__version__} cannot compile the physics of lanes ({_first_line(error)}); "
             "take another numba, or physics mujoco"
         ) from error
+
+
+def _load_step(function: Callable[..., None], width: int) -> Any:
+    if reason := reason_not_compiled():
+        raise MissingDependency(reason)
+    import numba
+
+    from ....vectors import Rows
+
+    numbers = numba.types.CPointer(numba.types.float64)
+    signature = numba.types.void(numbers, *[Rows(width)] * 5)
+    options = {"error_model": "numpy", "locals": {}}
+    name, began = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}", time.perf_counter()
+    folder = cache_folder()
+    try:
+        _check_writable(folder)
+        made = _with_cache_in(folder, numba, lambda: numba.cfunc(signature, cache=True, **options)(function))
+        where = f"kept in {folder}"
+    except Exception as error:  # a folder that cannot be written, a function of no file, such as a notebook's
+        where = f"cannot keep it ({type(error).__name__}: {_first_line(error)})"
+        try:
+            made = numba.cfunc(signature, **options)(function)
+        except Exception as error:
+            raise MissingDependency(
+                f"numba {numba.__version__} cannot compile {name}: {_first_line(error)}; mend it, or leave lane_step out"
+            ) from error
+    if not made.cache_hits:
+        _log.warning("compiled %s for lanes in %.1f s; %s", name, time.perf_counter() - began, where)
+    return made
 
 
 @contextlib.contextmanager
@@ -149,7 +200,9 @@ def _cpu_features() -> dict[str, bool]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return the line of an error that says most; numba's have colours, and begin with where it was in its work."""
+    lines = re.sub(r"\x1b\[\d+m", "", str(error)).strip().splitlines() or [type(error).__name__]
+    return lines[1 if lines[0].startswith("Failed in") and len(lines) > 1 else 0].strip()
 
 
 def _remove_unused(folder: Path) -> None:
@@ -169,13 +222,11 @@ def _check_writable(folder: Path) -> None:
         pass
 
 
-def _compile_in(
-    folder: Path, numba: Any, signature: str, options: dict[str, Any], function: Callable[..., None]
-) -> Any:
+def _with_cache_in(folder: Path, numba: Any, compile_it: Callable[[], Any]) -> Any:
     """Compile with numba's cache in `folder`, which numba takes from its configuration and nowhere else."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder)
     try:
-        return numba.njit(signature, cache=True, **options)(function)
+        return compile_it()
     finally:
         numba.config.CACHE_DIR = before

@@ -19,18 +19,19 @@ from typing import Any, TypeAlias
 import numba
 import numpy as np
 
-from ....vectors import any_of, as_rows, below, floor, full, minimum, select
+from ....lane_functions import clip, sincos, tanh
+from ....vectors import any_of, as_rows, below, call_at, full, minimum, select
 
 # isort: off
 from .rows import (
-    ACCEL, ARMATURE, BACK_X, BACK_Y, BEND, BIAS_TURN, BIAS_X, BIAS_Y, BODY_PARAMETERS, CENTRE, COS, DAMPING,
-    DIVERGED, DRAG_ACROSS, DRAG_ALONG, DRAG_TURN, DT, EPISODE, EULER_DAMPED, FACING, FIRST_VELOCITY, GEAR, HELD,
-    HIGH, IMPEDANCE_0, IMPEDANCE_1, IMPLICITFAST, IMPLICIT_DAMPING, INERTIA, INVERSE_WEIGHT, IS_PUSHED,
+    ACCEL, ARMATURE, BACK_X, BACK_Y, BEND, BIAS_TURN, BIAS_X, BIAS_Y, BODY_PARAMETERS, CENTRE, COS, COUNTED, DAMPING,
+    DIVERGED, DRAG_ACROSS, DRAG_ALONG, DRAG_TURN, DT, END_SPEED, EPISODE, EULER_DAMPED, FACING, FACTOR, FIRST_VELOCITY, GEAR,
+    HELD, HIGH, IMPEDANCE_0, IMPEDANCE_1, IMPLICITFAST, IMPLICIT_DAMPING, INERTIA, INVERSE_WEIGHT, IS_PUSHED,
     LAST_VELOCITY, LEAST, LENGTH, LINEAR_ACROSS, LINEAR_ALONG, LINEAR_TURN, LOW, MASS, MOST, MOTOR, NET_SPEED,
-    NOSE_ACROSS, NOSE_ALONG, ORIGIN_X, ORIGIN_Y, PAID, PARAMETERS, PER_WIDTH, PLACE, PLACE_0, PLACE_SUM, PRICE,
-    PUSHES, PUSH_TURN, PUSH_X, PUSH_Y, REF_DAMPING, REF_STIFFNESS, REST, REWARD, RK4, ROOT_ARMATURE, ROWS,
-    SHARE, SIDE, SIN, SPEED, SPEED_0, SPEED_SUM, SQUARE_ACROSS, SQUARE_ALONG, SQUARE_TURN, STEP, STIFF,
-    STIFFNESS, TORQUE, TORQUE_0, TRUNCATED, TURN, WANTED,
+    NOSE_ACROSS, NOSE_ALONG, ORIGIN_X, ORIGIN_Y, PAID, PARAMETERS, PER_WIDTH, PLACE, PLACE_0, PLACE_SUM, PRICE, PUSHES,
+    PUSH_TURN, PUSH_X, PUSH_Y, REF_DAMPING, REF_STIFFNESS, REST, RETURN, REWARD, RK4, ROOT_ARMATURE, ROWS, RUNS, SCALE,
+    SENSE_HIGH, SENSE_LOW, SHARE, SHIFT, SIDE, SIN, SPEED, SPEED_0, SPEED_SUM, SQUARE_ACROSS, SQUARE_ALONG,
+    SQUARE_TURN, STEP, STIFF, STIFFNESS, TORQUE, TORQUE_0, TRUNCATED, TURN, WANTED,
 )  # fmt: skip
 # isort: on
 
@@ -41,31 +42,6 @@ _compiled = numba.njit(error_model="numpy")
 # An active set settles in 1 or 2 sweeps, in 5 at 100 links; a lane that has diverged may never.
 _MOST_SWEEPS = 12
 _LARGEST = 1e10  # beyond it MuJoCo calls a simulation unstable
-
-
-@_compiled
-def sincos(x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return sine and cosine, within 1 unit in the last place or so, from no library: alike everywhere.
-
-    Cody and Waite's reduction to a quarter turn, then fdlibm's polynomials (Sun Microsystems 1993).
-    """
-    quarter = floor(x * (2 / math.pi) + 0.5)
-    r = (x - quarter * 1.5707963267341256) - quarter * 6.077100506506192e-11
-    z = r * r
-    odd_terms = -1.98412698298579493134e-04 + z * (
-        2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)
-    )
-    sine = r + r * z * (-1.66666666666666324348e-01 + z * (8.33333333332248946124e-03 + z * odd_terms))
-    even_terms = 2.48015872894767294178e-05 + z * (
-        -2.75573143513906633035e-07 + z * (2.08757232129817482790e-09 - z * 1.13596475577881948265e-11)
-    )
-    cosine = 1.0 - (0.5 * z - z * z * (4.16666666666666019037e-02 + z * (-1.38888888888741095749e-03 + z * even_terms)))
-    half = quarter * 0.5
-    is_odd = floor(half) < half
-    turns = quarter - 4.0 * floor(quarter * 0.25)
-    first, second = select(is_odd, cosine, sine), select(is_odd, sine, cosine)
-    is_back = (turns > 0.5) & (turns < 2.5)
-    return select(turns >= 2.0, 0.0 - first, first), select(is_back, 0.0 - second, second)
 
 
 @_compiled
@@ -306,6 +282,61 @@ def read(n_links: int, z: Rows, t: Rows, out: Rows, turn: float) -> None:
 
 
 @_compiled
+def net_speed(x: float, y: float, seconds: float, rule: np.ndarray) -> float:
+    """Return the speed of a displacement in some time, m/s."""
+    return math.sqrt(x * x + y * y) / max(seconds, rule[DT])
+
+
+@_compiled
+def command_motors(
+    n_links: int, z: Rows, t: Rows, motors: Rows, ctrl_range: np.ndarray, is_steered: bool, squash: bool
+) -> None:
+    """Turn commands into torques: those of the workspace, or a controller's."""
+    for i in range(1, n_links):
+        k, q = i * ROWS, i * PARAMETERS
+        command = z[k + MOTOR]
+        if is_steered:
+            command = tanh(motors[i - 1]) if squash else motors[i - 1]
+            # A circuit that has run away to no number leaves its motors alone.
+            command = select(command == command, command, 0.0)
+        command = clip(command, ctrl_range[i - 1, 0], ctrl_range[i - 1, 1])
+        z[k + MOTOR] = t[q + GEAR] * command + t[q + TORQUE_0]
+
+
+@_compiled
+def sense(
+    read: Rows, sensors: Rows, elapsed: float, rule: np.ndarray, columns: np.ndarray, bounds: np.ndarray,
+    chosen: np.ndarray, senses: np.ndarray,
+) -> None:  # fmt: skip
+    """Write what a controller senses of the readings."""
+    for i in range(chosen.shape[0]):
+        j = chosen[i]
+        value = full(read, elapsed * rule[DT]) if columns[j] < 0 else read[columns[j]]
+        value = (clip(value, bounds[0, j], bounds[1, j]) - senses[i, SHIFT]) * senses[i, FACTOR]
+        sensors[i] = clip(value, senses[i, SENSE_LOW], senses[i, SENSE_HIGH]) * senses[i, SCALE]
+
+
+@_compiled
+def tally(
+    n_links: int, z: Rows, read: Rows, rule: np.ndarray, columns: np.ndarray, bounds: np.ndarray, tallies: Rows
+) -> bool:  # fmt: skip
+    """Count a control step in and end the episodes that have diverged; tell if any has."""
+    is_sound = full(z, 0.0) < 1.0
+    for i in range(n_links + 2):
+        for j in range(3):
+            is_sound = is_sound & (abs(z[i * ROWS + j]) <= _LARGEST)
+    for j in range(int(rule[FIRST_VELOCITY]), int(rule[LAST_VELOCITY])):
+        value = read[columns[j]]
+        is_sound = is_sound & (value >= bounds[0, j]) & (value <= bounds[1, j])
+    runs = tallies[RUNS]
+    earned = clip(read[int(rule[PAID])] / rule[PRICE], rule[LEAST], rule[MOST])
+    tallies[RETURN] = tallies[RETURN] + select(is_sound & (runs > 0.5), earned, 0.0)
+    tallies[COUNTED] = tallies[COUNTED] + runs
+    tallies[RUNS] = select(is_sound, runs, 0.0)
+    return any_of((runs > 0.5) & ~is_sound)
+
+
+@_compiled
 def show(
     env: int, readings: np.ndarray, is_stepped: bool, diverged: np.ndarray, rule: np.ndarray, columns: np.ndarray,
     bounds: np.ndarray, elapsed: np.ndarray, com_start: np.ndarray, observation: np.ndarray, numbers: np.ndarray,
@@ -330,7 +361,7 @@ def show(
     earned = rule[MOST] if earned > rule[MOST] else earned
     com = readings.shape[1] - 8  # as `rows.reading_slices` has it
     x, y = readings[env, com] - com_start[env, 0], readings[env, com + 1] - com_start[env, 1]
-    speed = math.sqrt(x * x + y * y) / max(seconds, rule[DT])
+    speed = net_speed(x, y, seconds, rule)
     numbers[REWARD, env] = 0.0 if is_lost else earned
     numbers[NET_SPEED, env] = 0.0 if is_lost and not speed < math.inf else speed
     flags[DIVERGED, env] = is_lost
@@ -345,20 +376,28 @@ def advance_in(width: int) -> Callable[..., Any]:
 
     def advance(
         first: int, last: int, space: Any, ids: Any, state: Any, ctrl: Any, ctrl_range: Any, parameters: Any,
-        constants: Any, kind: int, n_substeps: int, readings: Any, diverged: Any, rule: Any, columns: Any, bounds: Any,
-        elapsed: Any, com_start: Any, observation: Any, numbers: Any, flags: Any,
+        constants: Any, kind: int, n_substeps: int, n_steps: int, readings: Any, diverged: Any, rule: Any, columns: Any,
+        bounds: Any, elapsed: Any, com_start: Any, observation: Any, numbers: Any, flags: Any, address: int,
+        told: Any, weights: Any, memory: Any, chosen: Any, senses: Any, squash: int, tallies: Any,
     ) -> None:  # fmt: skip
         """Advance the blocks `first` to `last`, without it, of the environments `ids`; read and show them afterwards.
 
+        Either one control step under `ctrl`, or `n_steps` under the controller at `address`, where that is not 0.
+
         space [rows, width] is what it works in, state [envs, links + 2, 3], ctrl [envs, joints], ctrl_range
-        [joints, 2], parameters [blocks of ids or 1, numbers, width], readings [envs, numbers], diverged [envs], the
-        rest as in `Face`, empty where nothing is shown; rows of other environments are left alone.
+        [joints, 2], parameters [blocks of ids or 1, numbers, width], readings [envs, numbers], diverged [envs], then
+        as in `Face`, empty where nothing is shown, and as in `Controller`; rows of other environments are left alone.
         """
         n_links = state.shape[1] - 2
         n_out, n_rows = readings.shape[1], (n_links + 2) * ROWS
         z = as_rows(space, width)
+        read_rows = below(z, n_rows)
+        sensors = below(z, n_rows + n_out)
+        motors = below(sensors, chosen.shape[0])
+        room = below(motors, n_links - 1)
         for block in range(first, last):
             t = parameters[block if parameters.shape[0] > 1 else 0]
+            rows_t = as_rows(t, width)
             for lane in range(width):
                 # The last environment fills what is left of the last block.
                 number = block * width + lane
@@ -366,16 +405,42 @@ def advance_in(width: int) -> Callable[..., Any]:
                 for i in range(n_links + 2):
                     for j in range(3):
                         space[i * ROWS + j, lane] = state[env, i, j]
-                for i in range(1, n_links):
-                    command = ctrl[env, i - 1]
-                    command = ctrl_range[i - 1, 0] if command < ctrl_range[i - 1, 0] else command
-                    command = ctrl_range[i - 1, 1] if command > ctrl_range[i - 1, 1] else command
-                    q = i * PARAMETERS
-                    space[i * ROWS + MOTOR, lane] = t[q + GEAR, lane] * command + t[q + TORQUE_0, lane]
-            rows_t = as_rows(t, width)
-            for _ in range(n_substeps):
-                integrate(n_links, z, rows_t, constants, kind)
-            read(n_links, z, rows_t, below(z, n_rows), constants[TURN])
+                if address == 0:
+                    for i in range(1, n_links):
+                        space[i * ROWS + MOTOR, lane] = ctrl[env, i - 1]
+            n_before = elapsed[ids[block * width]] if address != 0 else 0
+            for step in range(n_steps + 1):
+                if step > 0:
+                    command_motors(n_links, z, rows_t, motors, ctrl_range, address != 0, squash != 0)
+                    for _ in range(n_substeps):
+                        integrate(n_links, z, rows_t, constants, kind)
+                if address != 0 or step == n_steps:
+                    read(n_links, z, rows_t, read_rows, constants[TURN])
+                if address == 0:
+                    continue
+                counts = tallies[block]
+                if step > 0:
+                    any_lost = tally(n_links, z, read_rows, rule, columns, bounds, as_rows(counts, width))
+                    if any_lost or step == n_steps:
+                        any_runs = False
+                        for lane in range(width):
+                            number = block * width + lane
+                            is_over = counts[RUNS, lane] < 0.5
+                            any_runs = any_runs or not is_over
+                            if number < ids.shape[0] and counts[COUNTED, lane] == n_before + step:
+                                env = ids[number]
+                                x = space[n_rows + n_out - 8, lane] - com_start[env, 0]
+                                y = space[n_rows + n_out - 7, lane] - com_start[env, 1]
+                                speed = net_speed(x, y, (n_before + step) * rule[DT], rule)
+                                counts[END_SPEED, lane] = 0.0 if is_over and not speed < math.inf else speed
+                        if not any_runs:
+                            break
+                if step < n_steps:
+                    sense(read_rows, sensors, float(n_before + step), rule, columns, bounds, chosen, senses)
+                    call_at(
+                        address, told, as_rows(weights[block if weights.shape[0] > 1 else 0], width), sensors,
+                        as_rows(memory[block], width), motors, room,
+                    )  # fmt: skip
             for lane in range(width):
                 number = block * width + lane
                 if number >= ids.shape[0]:
@@ -391,6 +456,9 @@ def advance_in(width: int) -> Callable[..., Any]:
                     readings[env, j] = space[n_rows + j, lane]
                 # What has diverged stays so until it is placed anew.
                 diverged[env] = not is_sound or (n_substeps > 0 and diverged[env])
+                if address != 0:
+                    elapsed[env] = n_before + n_steps
+                    diverged[env] = diverged[env] or tallies[block, RUNS, lane] < 0.5
                 if columns.shape[0] > 0:
                     show(
                         env, readings, n_substeps > 0, diverged, rule, columns, bounds, elapsed, com_start,
@@ -430,7 +498,8 @@ def weigh_in(width: int) -> Callable[..., Any]:
 
 ADVANCE = (
     "void(int64, int64, float64[:, ::1], int64[::1], float64[:, :, ::1], float64[:, ::1], float64[:, ::1], "
-    "float64[:, :, ::1], float64[::1], int64, int64, float64[:, ::1], boolean[::1], float64[::1], int64[::1], "
-    "float64[:, ::1], int64[::1], float64[:, ::1], float32[:, ::1], float32[:, ::1], boolean[:, ::1])"
+    "float64[:, :, ::1], float64[::1], int64, int64, int64, float64[:, ::1], boolean[::1], float64[::1], int64[::1], "
+    "float64[:, ::1], int64[::1], float64[:, ::1], float32[:, ::1], float32[:, ::1], boolean[:, ::1], int64, "
+    "float64[::1], float64[:, :, ::1], float64[:, :, ::1], int64[::1], float64[:, ::1], int64, float64[:, :, ::1])"
 )
 WEIGH = "void(float64[:, :, ::1], float64[::1], float64[:, ::1])"

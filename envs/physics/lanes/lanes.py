@@ -17,6 +17,7 @@ from ..cores import available_threads
 from . import rows
 from .chain import Chain, read_chain
 from .compiling import compiled, has_wide_registers
+from .controller import NOBODY, Controller
 from .face import NOTHING, Face
 
 # Two registers of AVX-512, which hides latency, or of the narrower ones as many as there is room for; up to 4
@@ -104,6 +105,7 @@ class Lanes:
 
     def _open(self) -> None:
         self._advance = compiled("advance", self.width)
+        self._n_extra = 0  # rows that a controller takes
         self._spaces = [self._space()]
         self._pool: ThreadPoolExecutor | None = None
         self._pool_of = 0  # the process that its threads are in; a fork has none of them
@@ -175,6 +177,22 @@ class Lanes:
         """Advance by `n_substeps` physics steps under `ctrl`; `ids` are numbers of environments, None means all."""
         self._run(self._all if ids is None else np.ascontiguousarray(ids, np.int64), n_substeps)
 
+    def steer(self, controller: Controller, n_steps: int, n_substeps: int) -> None:
+        """Advance all environments by control steps that a controller commands, in one call; a face has to be shown.
+
+        Environments are in step with one another: all of them were placed at once.
+
+        Args:
+            controller: what commands the motors; its memory and tallies go on.
+            n_steps: control steps.
+            n_substeps: physics steps of each.
+        """
+        n_rows = len(controller.columns) + self.n_joints + controller.n_room
+        if n_rows > self._n_extra:
+            self._n_extra = n_rows
+            self._spaces = [self._space()]
+        self._run(self._all, n_substeps, n_steps, controller)
+
     def set(self, ids: Int[np.ndarray, " some"], **settings: Float[np.ndarray, "some ..."]) -> None:
         """Change bodies and fluid of some environments; what is not named stays.
 
@@ -242,7 +260,9 @@ class Lanes:
         self.__dict__.update(state)
         self._open()
 
-    def _run(self, ids: Int[np.ndarray, " some"], n_substeps: int) -> None:
+    def _run(
+        self, ids: Int[np.ndarray, " some"], n_substeps: int, n_steps: int = 1, controller: Controller = NOBODY
+    ) -> None:
         """Advance and read; `ids` are contiguous 64-bit numbers."""
         if ids is self._all or len(self._parameters) == 1:
             blocks = self._blocks
@@ -252,9 +272,10 @@ class Lanes:
         chain = self.chain
         rest = (
             ids, self._state, self.ctrl, chain.ctrl_range, blocks, self._constants, chain.kind, n_substeps,
-            self._readings, self.diverged, *self._face,
+            n_steps, self._readings, self.diverged, *self._face, *controller.in_order(),
         )  # fmt: skip
-        n_threads = 1 if len(ids) < _SERIAL_BELOW else self._threads_for(len(ids), n_blocks, n_substeps)
+        is_short = len(ids) < _SERIAL_BELOW and n_steps == 1
+        n_threads = 1 if is_short else self._threads_for(len(ids), n_blocks, n_substeps * n_steps)
         if n_threads < 2:
             self._advance(0, n_blocks, self._spaces[0], *rest)
             return
@@ -273,11 +294,11 @@ class Lanes:
     def _threads_for(self, n_envs: int, n_blocks: int, n_substeps: int) -> int:
         if self.n_threads or not n_substeps:
             return min(self.n_threads, n_blocks) if n_substeps else 1
-        return min(available_threads(), n_envs * self.n_links * n_substeps // _WORTH_A_THREAD)
+        return min(available_threads(), n_blocks, n_envs * self.n_links * n_substeps // _WORTH_A_THREAD)
 
     def _space(self) -> Float[np.ndarray, "rows width"]:
         """Return room for one block, from a line of the cache on: a row that crosses one takes twice as long."""
-        n_rows = (self.n_links + 2) * rows.ROWS + self._readings.shape[1]
+        n_rows = (self.n_links + 2) * rows.ROWS + self._readings.shape[1] + self._n_extra
         raw = np.zeros(n_rows * self.width + 8)
         start = -raw.ctypes.data % 64 // 8
         return raw[start : start + n_rows * self.width].reshape(n_rows, self.width)

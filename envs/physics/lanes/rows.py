@@ -58,6 +58,14 @@ RULE = 8
 REWARD, NET_SPEED = range(2)
 DIVERGED, TRUNCATED = range(2)
 
+# --- how a controller senses a value, and what it tallies; see `Controller` ---
+# Less the shift, times the factor, within bounds, times the scale.
+SHIFT, FACTOR, SENSE_LOW, SENSE_HIGH, SCALE = range(5)
+SENSE = 5
+# 1 while the episode goes on, else 0; its rewards so far; its control steps so far; net speed at its end, m/s.
+RUNS, RETURN, COUNTED, END_SPEED = range(4)
+TALLY = 4
+
 # --- ways to integrate ---
 EULER, EULER_DAMPED, IMPLICITFAST, RK4 = range(4)
 

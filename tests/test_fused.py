@@ -1,0 +1,260 @@
+"""Episodes in compiled code are those that torch's circuits come to, step by step."""
+
+import ctypes
+import itertools
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+from nervecord.agents import Agent, AgentSpec, Fused, reason_not_fused
+from nervecord.agents.algorithms.members import Members, Round
+from nervecord.circuits import MLP, NCAP, LaneStep, NCAPPlus
+from nervecord.envs import EnvBatch
+from nervecord.envs.deficits import Deficit, Deficits
+from nervecord.envs.physics.lanes import reason_not_compiled
+from nervecord.errors import CircuitMismatch, MissingDependency
+from nervecord.training.rollouts import evaluate_agent
+
+if reason := reason_not_compiled():
+    pytest.skip(reason, allow_module_level=True)
+
+import numba
+from nervecord import lane_functions
+from nervecord.envs.physics.lanes import compiled_step
+from nervecord.vectors import as_rows, full
+
+WIDTH = 8
+
+
+@numba.njit
+def of_rows(which, array, out):
+    x, y = as_rows(array, WIDTH), as_rows(out, WIDTH)
+    for i in range(array.shape[0]):
+        if which == 0:
+            y[i] = lane_functions.exp(x[i])
+        elif which == 1:
+            y[i] = lane_functions.tanh(x[i])
+        else:
+            y[i] = lane_functions.sincos(x[i])[0]
+
+
+@pytest.mark.parametrize(("which", "truth", "most"), [(0, np.exp, 2), (1, np.tanh, 4), (2, np.sin, 2)])
+def test_functions_of_lanes_are_exact_to_units_in_the_last_place(which, truth, most):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, WIDTH)) * np.exp(rng.uniform(-20, 2.5, (4000, WIDTH)))
+    found = np.empty_like(x)
+    of_rows(which, x, found)
+    true = truth(x.astype(np.longdouble))
+    assert np.max(np.abs(found - true) / np.spacing(np.abs(true).astype(float))) <= most
+
+
+def test_functions_of_lanes_end_where_doubles_do():
+    x = np.tile([[-1e9, 1e9, -800.0, 800.0, 0.0, -0.0, 1e-300, 30.0]], (1, 1))
+    grown, bent = np.empty_like(x), np.empty_like(x)
+    of_rows(0, x, grown)
+    of_rows(1, x, bent)
+    assert np.isfinite(grown).all() and grown[0, 0] < 1e-300 and grown[0, 1] > 1e300
+    assert (bent == [[-1, 1, -1, 1, 0, 0, 1e-300, 1]]).all()
+
+
+NCAPS = [
+    NCAP(5, sharing=sharing, sign_constraints=signs, init="uniform", rng=torch.Generator().manual_seed(3), **more)
+    for sharing, signs in itertools.product((True, False), (True, False))
+    for more in (
+        {}, {"proprioception": False}, {"oscillator": False}, {"observe_time": True}, {"period": 7},
+        {"dt": 0.02, "dt_ref": 0.03},
+    )
+]  # fmt: skip
+PLUSES = [NCAPPlus(5, **more) for more in ({}, {"without": ("own", "drift")}, {"observe_time": True}, {"init": "paper"},
+                                           {"dt": 0.02, "dt_ref": 0.03})]  # fmt: skip
+SENSES = {"joint_pos": 5, "body_velocities": 18}
+MLPS = [MLP(SENSES, 5, hidden=hidden, rng=torch.Generator().manual_seed(1)) for hidden in ((64, 64), (3,), (), (6, 5))]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("circuit", [*NCAPS, *PLUSES, *MLPS], ids=lambda circuit: type(circuit).__name__)
+def test_a_circuits_step_over_vectors_is_its_step_in_torch(circuit):
+    """Members with weights on both sides of zero, in double precision, through more than a period."""
+    circuit, step = circuit.double(), circuit.lane_step()
+    rng = torch.Generator().manual_seed(0)
+    flat = torch.nn.utils.parameters_to_vector(circuit.parameters())
+    members = flat + torch.randn(WIDTH, len(flat), generator=rng, dtype=torch.float64)
+    sensors = 1.5 * torch.randn(70, WIDTH, circuit.n_sensors, generator=rng, dtype=torch.float64)
+    if getattr(circuit, "observe_time", False):
+        sensors[:, :, circuit.n_motors] = torch.arange(70)[:, None]
+    found = lane_motors(step, circuit.n_motors, members.numpy(), sensors.numpy())
+    try:
+        for member in range(WIDTH):
+            torch.nn.utils.vector_to_parameters(members[member], circuit.parameters())
+            state = {key: value.double() for key, value in circuit.initial_state(1).items()}
+            for time, row in enumerate(sensors[:, member : member + 1]):
+                motor, state = circuit(row, state)
+                assert np.abs(found[time, :, member] - motor[0].numpy()).max() < 1e-12 * max(1, motor.abs().max())
+    finally:
+        torch.nn.utils.vector_to_parameters(flat, circuit.parameters())
+
+
+def lane_motors(step, n_motors, members, sensors):
+    """Call a compiled step as C would; return motors [time, motors, members]."""
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 6)(compiled_step(step.function, WIDTH))
+    numbers, weights = np.array(step.numbers, float), np.ascontiguousarray(members.T)
+    memory, motors = np.zeros((step.n_memory, WIDTH)), np.full((n_motors, WIDTH), np.nan)
+    room, found = np.full((step.n_room, WIDTH), np.nan), []
+    assert len(weights) == step.n_weights
+    for row in sensors:
+        felt = np.ascontiguousarray(row.T)
+        function(*(array.ctypes.data for array in (numbers, weights, felt, memory, motors, room)))
+        found.append(motors.copy())
+    return np.array(found)
+
+
+def agent_in(circuit, n_envs, body="swimmer6", steps=120, spec=(), **options):
+    envs = EnvBatch("swim", n_envs, body=body, physics="lanes", episode_steps=steps, **options)
+    return Agent(AgentSpec(circuit, envs.layout, envs.body.n_joints, seed=0, **dict(spec)), envs.action_space), envs
+
+
+def members_of(agent, n, spread=0.1):
+    flat = torch.nn.utils.parameters_to_vector(agent.circuit.parameters()).detach()
+    return flat + spread * torch.randn(n, len(flat), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("body", ["swimmer6", "swimmer3", "swimmer12", "swimmer6-thick"])
+@pytest.mark.parametrize("circuit", ["ncap", "ncap_plus", "mlp"])
+@pytest.mark.parametrize("options", [{}, {"observe_time": True, "randomize": {"link_mass": (0.5, 2.0)}}])
+def test_a_generation_in_compiled_code_is_the_one_that_is_stepped(circuit, body, options):
+    agent, envs = agent_in(circuit, 20, body, **options)
+    part = Round(members_of(agent, 20), np.arange(20) + 5)
+    whole, stepped = Members(agent, envs, fused=True).evaluate(part), Members(agent, envs, fused=False).evaluate(part)
+    # Torch's circuits and observations are in single precision, and small differences grow.
+    assert np.abs(whole.returns - stepped.returns).max() < 1e-3
+    assert (np.argsort(whole.returns) == np.argsort(stepped.returns)).all()
+    assert (whole.lengths == stepped.lengths).all() and (whole.lengths == 120).all()
+    assert whole.metrics.keys() == stepped.metrics.keys()
+    assert np.abs(whole.metrics["net_speed"] - stepped.metrics["net_speed"]).max() < 1e-5
+    assert not whole.metrics["diverged"].any()
+
+
+def test_the_environments_stand_where_the_episodes_ended():
+    agent, envs = agent_in("ncap", 5)
+    Fused(agent, envs).run(list(range(5)))
+    whole, elapsed = envs.observation(), envs.elapsed.copy()
+    evaluate_stepped(agent, envs, range(5))
+    assert np.abs(envs.observation() - whole).max() < 1e-3
+    assert (elapsed == envs.elapsed).all()
+
+
+def evaluate_stepped(agent, envs, seeds):
+    weights = members_of(agent, envs.n_envs, spread=0.0)
+    return Members(agent, envs, fused=False).evaluate(Round(weights, np.array(list(seeds))))
+
+
+@pytest.mark.parametrize("spec", [{"normalize": True}, {"squash": True}])
+def test_what_an_agent_adds_to_its_circuit_is_there_too(spec):
+    returns = []
+    for given in ({}, spec):
+        agent, envs = agent_in("mlp", 6, steps=30, spec=given)
+        if agent.normalizer is not None:
+            agent.normalizer.update(np.random.default_rng(0).normal(0.3, 0.5, (50, envs.layout.size)))
+        torch.nn.utils.vector_to_parameters(members_of(agent, 1, spread=0.2)[0], agent.circuit.parameters())
+        returns.append(evaluate_agent(agent, envs, seed=3).returns)
+        assert np.abs(returns[-1] - evaluate_stepped(agent, envs, range(3, 9)).returns).max() < 1e-3
+    assert np.abs(returns[0] - returns[1]).max() > 0.1
+
+
+def test_episodes_that_diverge_end_where_they_do_step_by_step():
+    agent, envs = agent_in("ncap", 20, randomize={"gear": (1.0, 1e9, "log")})
+    whole = Members(agent, envs, fused=True).evaluate(Round(members_of(agent, 20), np.arange(20)))
+    stepped = Members(agent, envs, fused=False).evaluate(Round(members_of(agent, 20), np.arange(20)))
+    lost = stepped.metrics["diverged"] > 0
+    assert 0 < lost.sum() < 20 and (lost == whole.metrics["diverged"]).all()
+    assert (np.abs(whole.lengths - stepped.lengths) <= 1).all() and (whole.lengths[lost] < 120).all()
+    assert np.abs(whole.returns - stepped.returns).max() < 1.0
+    assert np.isfinite(whole.metrics["net_speed"]).all()
+
+
+def test_bits_are_the_same_in_any_company_place_and_number_of_threads(monkeypatch):
+    agent, envs = agent_in("ncap_plus", 37)
+    weights = members_of(agent, 37)
+    returns, _, metrics = Fused(agent, envs).run(list(range(37)), weights)
+    for n_threads, at_once in ((1, 7_000_000), (2, 7_000_000), (2, 50_000)):
+        monkeypatch.setattr("nervecord.agents.fused._AT_ONCE", at_once)
+        order = np.random.default_rng(0).permutation(37)
+        other = EnvBatch("swim", 37, physics="lanes", episode_steps=120, n_threads=n_threads)
+        there, _, more = Fused(agent, other).run(order.tolist(), weights[order])
+        assert (there == returns[order]).all() and (more["net_speed"] == metrics["net_speed"][order]).all()
+    broken = weights.clone()
+    broken[1::2] = math.nan
+    there, lengths, _ = Fused(agent, envs).run(list(range(37)), broken)
+    assert (there[::2] == returns[::2]).all() and (lengths == 120).all() and np.isfinite(there).all()
+    alone, _, _ = Fused(*agent_in("ncap_plus", 1)).run([4], weights[4:5])
+    assert alone[0] == returns[4]
+
+
+def test_an_agent_is_evaluated_so_unless_something_is_done_to_it(monkeypatch):
+    agent, envs = agent_in("ncap", 4)
+    whole = evaluate_agent(agent, envs)
+    monkeypatch.setattr("nervecord.training.rollouts.evaluation.Fused", None)
+    from nervecord.training.rollouts.interventions import Intervention
+
+    nothing = Intervention("muscle_d_0", "drive", 0.0)
+    stepped = evaluate_agent(agent, envs, interventions=[nothing])
+    assert np.abs(whole.returns - stepped.returns).max() < 1e-3
+
+
+def test_what_cannot_run_as_a_whole_runs_step_by_step_and_says_so_once(caplog):
+    agent, envs = agent_in("gru", 3)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert Members(agent, envs).evaluate(Round(members_of(agent, 3), np.arange(3))).lengths.sum() == 360
+    assert [line for line in caplog.messages if "GRU has no lane_step" in line] == [
+        "episodes run step by step, not as a whole in compiled code: GRU has no lane_step"
+    ]
+    with pytest.raises(CircuitMismatch, match="as a whole: GRU has no lane_step"):
+        Members(agent, envs, fused=True)
+    for options, why in (({"noise": 2}, "more than its physics"), ({"reward": "com"}, "more than its physics")):
+        assert why in reason_not_fused(*agent_in("ncap", 3, **options))
+    mujoco = EnvBatch("swim", 3)
+    assert reason_not_fused(Agent(AgentSpec("ncap", mujoco.layout, 5)), mujoco) == "the physics is not lanes"
+
+
+def test_deficits_are_seen_step_by_step():
+    agent, envs = agent_in("ncap", 3)
+    members = Members(agent, envs)
+    part = Round(members_of(agent, 3), np.arange(3))
+    whole = members.evaluate(part).returns
+    members.deficits = Deficits(envs.layout, [Deficit.parse("joint_pos:0:1000000")])
+    assert (members.evaluate(part).returns < whole).all()
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (LaneStep(len, 3, 1), "the lane_step of NCAP takes 3 weights and the circuit has 4"),
+        (LaneStep(len, 4, 2), "the lane_step of NCAP takes 2 numbers of state and the circuit has 1"),
+    ],
+)
+def test_a_step_that_does_not_fit_its_circuit_is_refused(step, message, monkeypatch):
+    agent, envs = agent_in("ncap", 3)
+    monkeypatch.setattr(NCAP, "lane_step", lambda self: step)
+    with pytest.raises(CircuitMismatch, match=message):
+        Fused(agent, envs)
+
+
+def backwards(numbers, weights, sensors, memory, motors, room):  # noqa: ARG001
+    for i in range(5):
+        memory[0] = memory[0] + 1.0
+        motors[i] = weights[0] * sensors[4 - i] + full(motors, numbers[0]) * memory[0]
+
+
+def unknown_name(numbers, weights, sensors, memory, motors, room):  # noqa: ARG001
+    motors[0] = no_such_function(sensors[0])  # noqa: F821
+
+
+def test_a_users_own_step_runs_and_one_that_numba_cannot_compile_is_refused_in_one_line(monkeypatch):
+    found = lane_motors(LaneStep(backwards, 1, 1, 0, (0.25,)), 5, np.full((WIDTH, 1), 2.0), np.ones((2, WIDTH, 5)))
+    assert (found[1, :, 0] == 2.0 + 0.25 * np.arange(6, 11)).all()
+    with pytest.raises(MissingDependency, match="cannot compile test_fused.unknown_name") as refused:
+        compiled_step(unknown_name, WIDTH)
+    assert "\n" not in str(refused.value)
