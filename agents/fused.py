@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,10 @@ from .loop import Batch
 _AT_ONCE = 7_000_000
 _log = logging.getLogger(__name__)
 _said: set[str] = set()
+
+
+def _nothing(n_steps: int) -> None:
+    """Hear of control steps that are done."""
 
 
 def reason_not_fused(agent: Agent, envs: Batch) -> str | None:
@@ -63,7 +68,8 @@ class Fused:
         if reason := reason_not_fused(agent, envs):
             raise CircuitMismatch(f"episodes do not run in compiled code as a whole: {reason}")
         physics, step = envs.steerable, agent.circuit.lane_step()
-        assert physics is not None and step is not None
+        assert physics is not None
+        assert step is not None
         self._physics, self._envs, self._agent, self._step = physics, envs, agent, step
         _check_fit(agent, step)
         self._address = compiled_step(step.function, physics.width)
@@ -74,7 +80,7 @@ class Fused:
         seeds: list[int],
         weights: Float[Tensor, "members weights"] | None = None,
         initial: Float[Tensor, "members memory"] | None = None,
-        on_part: Callable[[int], None] = lambda n_steps: None,
+        on_part: Callable[[int], Any] = _nothing,
     ) -> tuple[Float[np.ndarray, " envs"], Int[np.ndarray, " envs"], dict[str, Float[np.ndarray, " envs"]]]:
         """Run an episode in every environment; return returns (no unit), lengths in control steps, and metrics.
 

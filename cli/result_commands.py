@@ -247,14 +247,23 @@ class Bench(Command):
     """Training instead of stepping: CircuitPPO beside SB3's PPO and sb3-contrib's RecurrentPPO."""
     scale: bool = False
     """What spreading costs instead: populations on workers, sweeps, checkpoints."""
-
     lanes: bool = False
     """Physics alone instead: lanes beside mj_step at 3 to 100 links."""
+    learn: bool = False
+    """Learning instead: whole generations a second, and seconds from nothing to a return, beside SB3's PPO."""
+    seeds: int = 5
+    """Of --learn: seeds of each arm; the median is shown."""
+    limit: float = 600.0
+    """Of --learn: seconds of learning after which a seed ends."""
 
     def run(self) -> Any:
         """Measure, and return the table."""
-        from ..benchmarks import lanes, ppo, scale, speed
+        from ..benchmarks import lanes, learn, ppo, scale, speed
 
+        if self.learn:
+            rates = learn.learning_rates(self.repeats)
+            times = learn.learning_times(self.seeds, self.limit, progress=not self.json)
+            return {"rates": rates, "times": times} if self.json else learn.as_text(rates, times)
         if self.lanes:
             rows = lanes.lanes_speed(self.repeats)
             return rows if self.json else lanes.as_text(rows)

@@ -173,7 +173,7 @@ class EnvBatch:
 
     @property
     def steerable(self) -> LanePhysics | None:
-        """The physics where a controller may run whole episodes in it; None where a step needs more than the physics."""
+        """The physics, where a controller may run whole episodes in it; None where a step needs more than physics."""
         takes_actions = type(self.task).before_step is Task.before_step
         is_whole = self._face is not None and takes_actions and not self.noise.shape[1] and len(self.bodies) == 1
         return self.physics if is_whole and isinstance(self.physics, LanePhysics) else None

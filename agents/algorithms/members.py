@@ -18,6 +18,9 @@ from ..fused import Fused, flat_state, reason_not_fused, say_not_fused
 from ..loop import Batch, Rollout
 from .population import Population
 
+# Bytes of weights that stay in a cache from step to step: members that together have more take turns.
+_IN_CACHE = 8 * 2**20
+
 
 @dataclasses.dataclass(frozen=True)
 class Round:
@@ -77,7 +80,7 @@ class Members:
         fused: bool | None = None,
     ) -> None:
         self.agent, self.envs, self.episode_limit, self.deficits = agent, envs, episode_limit, deficits
-        self._population = Population(agent.circuit, envs.n_envs)
+        self._populations: dict[int, Population] = {}
         self._fused = None
         if fused or (fused is None and reason_not_fused(agent, envs) is None):
             self._fused = Fused(agent, envs)
@@ -91,30 +94,46 @@ class Members:
         if self._fused and on_step is None and self.deficits is None and self.episode_limit is None:
             initial = None
             if agent.circuit.is_recurrent:  # its initial state may be learned, so each member has its own
-                self._population.start(part.weights)
-                initial = flat_state({key: value.flatten(0, 1) for key, value in self._population.initial.items()})
+                population = self._started(part.weights)
+                initial = flat_state({key: value.flatten(0, 1) for key, value in population.initial.items()})
             return Outcome(*self._fused.run([int(seed) for seed in part.seeds], part.weights, initial))
-        self._population.start(part.weights.to(agent.device))
+        weights = part.weights.to(agent.device)
+        n_turns = 1
+        if on_step is None and self.deficits is None and self.episode_limit is None:
+            n_turns = -(-weights.element_size() * weights.numel() // _IN_CACHE)
+        space = self.envs.action_space
+        actions = np.zeros((n, *(space.shape or ())), space.dtype)
 
         def act(observation: np.ndarray, _: Any, __: Any) -> tuple[np.ndarray, None, None]:
             if self.deficits is not None:
                 missing = self.deficits.missing(part.step + rollout.elapsed * n)
                 agent.missing = None if missing is None else torch.as_tensor(missing, device=agent.device)
-            motor = self._population.step(agent.sense(observation))
+            motor = population.step(agent.sense(observation[turn]))
             # A member whose circuit runs away to infinity is a bad one, which stands still from then on.
-            return agent.to_actions(motor.nan_to_num(nan=0.0)).cpu().numpy(), None, None
+            actions[turn] = agent.to_actions(motor.nan_to_num(nan=0.0)).cpu().numpy()
+            return actions, None, None
 
         rollout = Rollout(self.envs, act)
         rollout.start([int(seed) for seed in part.seeds])
         metrics: dict[str, Float[np.ndarray, " members"]] = {}
         try:
-            while rollout.is_running and rollout.elapsed != self.episode_limit:
-                stepped = rollout.step()
-                if len(rollout.ended):
-                    for name, values in stepped.metrics.items():
-                        metrics.setdefault(name, np.zeros(n))[rollout.ended] = values[rollout.ended]
-                if on_step is not None and not on_step(rollout, stepped):
-                    return None
+            for turn in np.array_split(rollout.running, n_turns):
+                rollout.running = turn
+                population = self._started(weights[turn[0] : turn[-1] + 1])
+                while rollout.is_running and rollout.elapsed != self.episode_limit:
+                    stepped = rollout.step()
+                    if len(rollout.ended):
+                        for name, values in stepped.metrics.items():
+                            metrics.setdefault(name, np.zeros(n))[rollout.ended] = values[rollout.ended]
+                    if on_step is not None and not on_step(rollout, stepped):
+                        return None
         finally:
             agent.missing = None
         return Outcome(rollout.returns, rollout.lengths, metrics)
+
+    def _started(self, weights: Float[Tensor, "members weights"]) -> Population:
+        """Return a population of as many members, at an episode's start."""
+        if len(weights) not in self._populations:
+            self._populations[len(weights)] = Population(self.agent.circuit, len(weights))
+        self._populations[len(weights)].start(weights)
+        return self._populations[len(weights)]

@@ -157,7 +157,7 @@ def _load_step(function: Callable[..., None], width: int) -> Any:
             made = numba.cfunc(signature, **options)(function)
         except Exception as error:
             raise MissingDependency(
-                f"numba {numba.__version__} cannot compile {name}: {_first_line(error)}; mend it, or leave lane_step out"
+                f"numba {numba.__version__} cannot compile {name}: {_first_line(error)}; mend it or leave lane_step out"
             ) from error
     if not made.cache_hits:
         _log.warning("compiled %s for lanes in %.1f s; %s", name, time.perf_counter() - began, where)
