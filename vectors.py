@@ -313,7 +313,8 @@ def call_at(_context: Any, address: Any, numbers: Any, *rows: Any) -> Any:
         builder.call(builder.inttoptr(values[0], kind.as_pointer()), pointers)
         return context.get_dummy_value()
 
-    return types.void(address, numbers, types.StarArgTuple(rows)), build
+    kinds: Any = types  # StarArgTuple is missing in numba's stubs
+    return types.void(address, numbers, kinds.StarArgTuple(rows)), build
 
 
 @type_callable(operator.getitem)

@@ -343,8 +343,9 @@ def to_actions(motor: Float[Tensor, "*batch motors"], action_space: spaces.Space
 
 def _are_motor_units(action_space: spaces.Space) -> bool:
     """Say whether actions are from -1 to 1, as motor commands are."""
-    is_box = isinstance(action_space, spaces.Box)
-    return is_box and bool(np.all(action_space.low == -1) and np.all(action_space.high == 1))
+    if not isinstance(action_space, spaces.Box):
+        return False
+    return bool(np.all(action_space.low == -1) and np.all(action_space.high == 1))
 
 
 def n_motors_for(action_space: spaces.Space) -> int:

@@ -64,9 +64,10 @@ class Fused:
         MissingDependency: numba cannot compile the step.
     """
 
-    def __init__(self, agent: Agent, envs: EnvBatch) -> None:
+    def __init__(self, agent: Agent, envs: Batch) -> None:
         if reason := reason_not_fused(agent, envs):
             raise CircuitMismatch(f"episodes do not run in compiled code as a whole: {reason}")
+        assert isinstance(envs, EnvBatch)
         physics, step = envs.steerable, agent.circuit.lane_step()
         assert physics is not None
         assert step is not None

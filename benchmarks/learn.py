@@ -244,12 +244,13 @@ def _dm_control() -> VecEnv:
     return DummyVecEnv([lambda: _Forward(gymnasium.make("dm_control/swimmer-swimmer6-v0"))] * _PEER_ENVS)
 
 
-class _Forward(gymnasium.Wrapper):  # type: ignore[type-arg]
+class _Forward(gymnasium.Wrapper[Any, Any, Any, Any]):
     """dm_control's swimmer as our task has it: paid for the head's forward speed, told of joints and velocities."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
-        sizes = [env.observation_space[name].shape[0] for name in ("joints", "body_velocities")]  # type: ignore[index]
+        space: Any = env.observation_space
+        sizes = [space[name].shape[0] for name in ("joints", "body_velocities")]
         self.observation_space = spaces.Box(-np.inf, np.inf, (sum(sizes),), np.float64)
 
     def reset(self, **options: Any) -> Any:

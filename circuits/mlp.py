@@ -88,7 +88,7 @@ class MLP(Circuit):
         """Return the step over vectors."""
         from .mlp_lanes import mlp
 
-        sizes = [self.n_sensors, *(layer.out_features for layer in self.layers)]
+        sizes = [self.n_sensors, *(len(self.get_parameter(f"layers.{i}.bias")) for i in range(len(self.layers)))]
         n_weights = sum(parameter.numel() for parameter in self.parameters())
         return LaneStep(mlp, n_weights, n_room=2 * max(sizes), numbers=(len(self.layers), *sizes))
 

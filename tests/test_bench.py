@@ -2,6 +2,8 @@
 
 import re
 
+import nervecord.benchmarks.lanes as lanes
+import nervecord.benchmarks.learn as learn
 import nervecord.benchmarks.speed as speed
 from nervecord.extras import absence
 
@@ -22,3 +24,47 @@ def test_a_missing_peer_is_a_line_and_the_rest_is_measured(monkeypatch):
     assert all(row["steps_per_second"] > 0 for row in rows if "steps_per_second" in row)
     assert "dm_control" in speed.as_text(rows)
     assert not any("dm_control" in row["name"] for row in rows if "ratio" in row)
+
+
+def test_lanes_are_measured_beside_mj_step_and_what_is_asked(monkeypatch):
+    monkeypatch.setattr(lanes, "_SECONDS", 0.01)
+    monkeypatch.setattr(lanes, "_ENVS", (8,))
+    monkeypatch.setattr(lanes, "steps_speed", lambda _: [])
+    rows = lanes.lanes_speed(1, links=(3, 6, 100), n_envs=(8,))
+    speeds = [row for row in rows if "links" in row]
+    assert [(row["links"], row["name"]) for row in speeds] == [
+        (links, name) for links in (3, 6, 100) for name in ("mj_step", "lanes, 8")
+    ]
+    assert all(row["steps_per_second"] > 0 for row in speeds)
+    assert any(row.get("asked") == 1.7 for row in rows)
+    assert "ns/link/step" in lanes.as_text(rows)
+
+
+def test_whole_generations_are_measured_beside_what_is_asked_at_this_speed(monkeypatch):
+    monkeypatch.setattr(learn, "_SECONDS", 0.01)
+    monkeypatch.setattr(learn, "_RATES", (("ES, NCAP in torch", "ncap", False, {4: 15_000}),
+                                          ("ES, NCAP compiled", "ncap", True, {4: 30_000})))  # fmt: skip
+    limit, torch, compiled = learn.learning_rates(1)
+    assert abs(torch["asked"] - limit["steps_per_second"]) <= 1
+    assert abs(compiled["asked"] - 2 * torch["asked"]) <= 1
+    assert compiled["steps_per_second"] > 2 * torch["steps_per_second"]
+
+
+def test_learning_is_timed_to_a_return_and_ends_at_its_limit():
+    rows = learn.learning_times(seeds=1, limit=0.2, targets=(700.0, 5000.0), only="NCAP, ES")
+    (row,) = rows
+    first, never = row["targets"]
+    # The circuit swims before it has learned anything.
+    assert (first["seconds"], first["steps"], first["reached"]) == (0.0, 0, 1)
+    assert (never["seconds"], never["reached"]) == (None, 0)
+    assert 700 < row["best"][0] < 1000
+    assert "NCAP, ES" in learn.as_text([], rows)
+
+
+def test_the_median_of_seeds_counts_those_that_never_arrive():
+    courses = [learn._Course([(0.0, 0, 1.0), (at, 10, 9.0)], 0.5) for at in (3.0, 1.0, 2.0)]
+    courses += [learn._Course([(0.0, 0, 1.0)], 0.5)] * 2
+    (found,) = learn._row("arm", courses, (9.0,))["targets"]
+    assert found == {"return": 9.0, "seconds": 3.0, "steps": 10, "reached": 3}
+    (found,) = learn._row("arm", courses[2:], (9.0,))["targets"]
+    assert found["seconds"] is None

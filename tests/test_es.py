@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import torch
 from nervecord.agents import CMAES, ES, Agent, AgentSpec, CircuitPolicy
+from nervecord.agents.algorithms import members as members_module
 from nervecord.agents.algorithms.cmaes import CovarianceSearch
 from nervecord.agents.algorithms.members import Members, Round
+from nervecord.agents.algorithms.registry import algorithm_named
 from nervecord.agents.sb3.vec_env_batch import VecEnvBatch
 from nervecord.envs import EnvBatch
 from nervecord.envs.sb3_env import SwimmerVecEnv
@@ -199,3 +201,24 @@ def test_a_member_that_runs_away_is_a_bad_one_and_no_error():
     weights[2] = float("nan")
     outcome = members.evaluate(Round(weights, np.arange(4)))
     assert np.isfinite(outcome.returns).all()
+
+
+def test_members_whose_weights_fill_the_cache_take_turns_and_come_to_the_same(monkeypatch):
+    envs = EnvBatch("swim", 10, body="swimmer4", episode_steps=40)
+    agent = Agent(AgentSpec("gru", envs.layout, 3, {"units": 8}, seed=0))
+    weights = torch.nn.utils.parameters_to_vector(agent.circuit.parameters()).detach().expand(10, -1)
+    part = Round(weights + 0.1 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(0)), np.arange(10))
+    together = Members(agent, envs).evaluate(part)
+    monkeypatch.setattr(members_module, "_IN_CACHE", 4 * agent.n_weights * 4)  # three turns, of 4, 3 and 3
+    in_turns = Members(agent, envs).evaluate(part)
+    assert np.abs(together.returns - in_turns.returns).max() < 1e-4
+    assert in_turns.lengths.tolist() == [40] * 10
+    assert np.abs(together.metrics["net_speed"] - in_turns.metrics["net_speed"]).max() < 1e-6
+
+
+def test_a_population_larger_than_the_memory_is_refused_in_one_line():
+    envs = EnvBatch("swim", 2, body="swimmer4", episode_steps=10)
+    agent, algorithm = Agent(AgentSpec("mlp", envs.layout, 3)), algorithm_named("es")
+    options = {**vars(algorithm.Options()), "n_envs": 2, "population": 10**9}
+    with pytest.raises(CircuitMismatch, match=r"a population of 1,000,000,000 members .* give at most [\d,]+$"):
+        algorithm.start(agent, envs, options, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -80,6 +81,7 @@ class PopulationAlgorithm(Algorithm):
         self, agent: Agent, envs: EnvBatch, options: Mapping[str, Any], seed: int, evaluate: Evaluate | None = None
     ) -> PopulationLearner:
         """Return a learner that searches around the agent's weights."""
+        _check_memory(options["population"], agent.n_weights)
         learner = PopulationLearner(agent, self.Method(options), seed, evaluate)
         learner.steps_at_once = learner.method.population * envs.episode_steps
         learner.rounds_of, learner.envs = envs.n_envs, envs
@@ -95,6 +97,21 @@ class PopulationAlgorithm(Algorithm):
 
             learner.evaluate = here
         return learner
+
+
+def _check_memory(population: int, n_weights: int) -> None:
+    """Refuse a generation that the machine cannot hold: members, their noise and what is made of them.
+
+    Raises:
+        CircuitMismatch: it is larger than the memory.
+    """
+    needed = 4 * 3 * population * n_weights
+    if hasattr(os, "sysconf") and needed > (here := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
+        most = here // (4 * 3 * n_weights) // 2 * 2
+        raise CircuitMismatch(
+            f"a population of {population:,} members with {n_weights:,} weights takes {needed / 1e9:,.0f} GB and this "
+            f"machine has {here / 1e9:,.0f}; give at most {most:,}"
+        )
 
 
 class PopulationLearner(Learner):

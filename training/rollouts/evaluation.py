@@ -116,8 +116,8 @@ def evaluate_agent(
             one_thread(),
             progress_bar(total=envs.episode_steps, desc="evaluate", unit="step", disable=not progress) as bar,
         ):
-            returns, _, ends = Fused(agent, envs).run(seeds, on_part=bar.update)
-        return _evaluation(returns, ends)
+            returns, _, metrics = Fused(agent, envs).run(seeds, on_part=bar.update)
+        return _evaluation(returns, metrics)
     pins_at = pinning(agent, interventions)
 
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:

@@ -43,8 +43,8 @@ class RunConfig:
         bodies: bodies that the environments have in turn, of one number of links, in place of `body`, which is then
             the first of them.
         arena: what is around the body: a name, or an `Arena`; None is open space in the body's own medium.
-        physics: what steps the bodies: "mujoco", "lanes", many times as fast for planar chains, or "auto", which is
-            lanes where they can be used.
+        physics: what steps the bodies: "mujoco", the reference; "lanes", its equations many times as fast for planar
+            chains; or "auto", which is lanes where they cover the body, and in one line says why where not.
         task: name of the task.
         seed: from which every random number of the run comes.
         steps: environment steps to train for; whole generations or rollouts are run.
@@ -80,7 +80,7 @@ class RunConfig:
     protect: tuple[str, ...] = ()
     bodies: tuple[str | Body, ...] = ()
     arena: str | Arena | Mapping[str, Any] | None = None
-    physics: str = "mujoco"
+    physics: str = "auto"
     device: str = "cpu"
     # Until 0.3: what is an option of the task now.
     reward: dataclasses.InitVar[str | None] = None
@@ -152,9 +152,10 @@ class RunConfig:
             known["bodies"] = tuple(body_from_json(body) for body in known.get("bodies", ()))
             known["deficits"] = tuple(Deficit(**deficit) for deficit in known["deficits"])
             reward, options = known.pop("reward", "paper"), known["task_options"]
-            # Format 2 had a reward of its own, which counted where both were given.
+            # Format 2 had a reward of its own, which counted where both were given, and MuJoCo alone.
             if known["task"] == "swim" and (reward != "paper" or "reward" in options) and "physics" not in known:
                 known["task_options"] = {**options, "reward": reward}
+            known.setdefault("physics", "mujoco")
             known["protect"] = tuple(known.get("protect", ()))
             known["randomize"] = {name: tuple(bounds) for name, bounds in known["randomize"].items()}
             return cls(**known)
