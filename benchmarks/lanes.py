@@ -19,7 +19,9 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from matplotlib.figure import Figure
 
+from ..drawing.figures import COLOURS, open_axes
 from ..envs import EnvBatch
 from ..envs.bodies import make_body
 from ..envs.physics.lanes import Lanes
@@ -156,6 +158,28 @@ def as_text(rows: list[dict[str, Any]]) -> str:
         else:
             lines.append(f"{row['name']:71}{row['value']:>12,.1f} {row['unit']}, asked for {row['asked']}")
     return "\n".join(lines)
+
+
+def figure(rows: list[dict[str, Any]]) -> Figure:
+    """Draw control steps a second and core over the number of links, from the rows of `lanes_speed`."""
+    found = Figure(figsize=(7.0, 4.0), layout="constrained")
+    axes = found.subplots()
+    speeds = [row for row in rows if "links" in row]
+    shown = list(dict.fromkeys(row["name"] for row in speeds))
+    names = dict.fromkeys([*shown[:2], shown[-1]])  # mj_step, one environment, and the largest batch
+    for colour, name in zip(COLOURS, names, strict=False):
+        points = [(row["links"], row["steps_per_second"]) for row in speeds if row["name"] == name]
+        axes.plot(*zip(*points, strict=True), marker="o", color=colour)
+        label = name if name == "mj_step" else f"{name} environment{'' if name.endswith(' 1') else 's'}"
+        axes.annotate(label, points[-1], (6, 0), textcoords="offset points", va="center", color=colour)
+    links = sorted({row["links"] for row in speeds})
+    axes.set(xscale="log", yscale="log", xlabel="links", ylabel="control steps a second and core")
+    axes.set_xticks(links, [str(n) for n in links])
+    axes.minorticks_off()
+    axes.margins(x=0.05)
+    axes.grid(alpha=0.25)
+    open_axes(axes)
+    return found
 
 
 def _asked(name: str, value: float, unit: str, asked: float) -> dict[str, Any]:

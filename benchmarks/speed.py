@@ -17,6 +17,7 @@ import gymnasium
 import mujoco
 import numpy as np
 import torch
+from mujoco.batch import Batch
 
 from ..agents import ES, CircuitPolicy
 from ..circuits import NCAP
@@ -49,7 +50,7 @@ def speed(repeats: int = 3) -> list[dict[str, Any]]:
         installed has a row that says why.
     """
     torch.set_num_threads(1)
-    cases: dict[str, Callable[[], float]] = {"limit, one core": _limit}
+    cases: dict[str, Callable[[], float]] = {"limit, one core": _limit, "mujoco.batch, 256": partial(_batch_rate, 256)}
     for n_envs in (64, 256):
         cases[f"vector environment, {n_envs}"] = partial(vector_rate, n_envs)
         cases[f"SB3 vector environment, {n_envs}"] = partial(_sb3, n_envs)
@@ -154,6 +155,20 @@ def _limit() -> float:
         mujoco.mj_step(model, data, _SUBSTEPS)
 
     return _timed(step, 1, (_JOINTS,))
+
+
+def _batch_rate(n_envs: int) -> float:
+    """Return steps a second of MuJoCo's own batch, which has neither observations nor rewards, on two threads."""
+    model = make_body(_BODY).compile()
+    batch = Batch(model, nsim=n_envs, nthread=_THREADS)
+    batch.bind("qpos")[:, 3:] = np.random.default_rng(0).uniform(-1, 1, (n_envs, _JOINTS))
+    ctrl = batch.bind("ctrl")
+
+    def step(action: np.ndarray) -> None:
+        ctrl[:] = action
+        batch.step(nstep=_SUBSTEPS)
+
+    return _timed(step, n_envs, (n_envs, _JOINTS))
 
 
 def vector_rate(n_envs: int, body: str = _BODY, physics: str = "mujoco") -> float:

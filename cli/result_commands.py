@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import tyro
 
 from ..errors import OutputExists, UnknownName
 from .run_commands import Command, Intervening, OnRun, OnRunOrModel
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,6 +252,8 @@ class Bench(Command):
     """What spreading costs instead: populations on workers, sweeps, checkpoints."""
     lanes: bool = False
     """Physics alone instead: lanes beside mj_step at 3 to 100 links."""
+    draw: str | None = None
+    """Of --lanes: a file for the figure, such as lanes.svg."""
     learn: bool = False
     """Learning instead: whole generations a second, and seconds from nothing to a return, beside SB3's PPO."""
     seeds: int = 5
@@ -266,6 +271,11 @@ class Bench(Command):
             return {"rates": rates, "times": times} if self.json else learn.as_text(rates, times)
         if self.lanes:
             rows = lanes.lanes_speed(self.repeats)
+            if self.draw:
+                try:
+                    lanes.figure(rows).savefig(self.draw)
+                except (OSError, ValueError) as error:  # what was measured is printed all the same
+                    _log.warning("nervecord: the figure cannot be written: %s", error)
             return rows if self.json else lanes.as_text(rows)
 
         if self.scale:

@@ -38,6 +38,8 @@ def test_lanes_are_measured_beside_mj_step_and_what_is_asked(monkeypatch):
     assert all(row["steps_per_second"] > 0 for row in speeds)
     assert any(row.get("asked") == 1.7 for row in rows)
     assert "ns/link/step" in lanes.as_text(rows)
+    labels = [text.get_text() for text in lanes.figure(rows).axes[0].texts]
+    assert labels == ["mj_step", "lanes, 8 environments"]
 
 
 def test_whole_generations_are_measured_beside_what_is_asked_at_this_speed(monkeypatch):

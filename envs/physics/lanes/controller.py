@@ -21,14 +21,15 @@ class Controller:
 
     Attributes:
         address: of the compiled step; see `compiling.compiled_step`.
-        numbers: what the step is told of the circuit.
-        weights: [blocks or 1, weights, width], a lane for each environment, or the same for all.
-        memory: [blocks, memory, width], what the step keeps from one control step to the next.
+        numbers: [numbers], what the step is told of the circuit, each in its own unit.
+        weights: [blocks or 1, weights, width], in the circuit's units; a lane for each environment, or one block for
+            all.
+        memory: [blocks, memory, width], what the step keeps from one control step to the next, in the circuit's units.
         n_room: rows that the step works in.
-        columns: [sensors], which of a face's values each sensor is.
-        senses: [sensors, rows.SENSE], how a value becomes what is sensed.
+        columns: [sensors], numbers of a face's values, one for each sensor.
+        senses: [sensors, rows.SENSE], how a value becomes what is sensed, in the units of `Circuit`.
         squash: 1 where motors go through a tanh, else 0.
-        tallies: [blocks, rows.TALLY, width], what the episodes came to so far.
+        tallies: [blocks, rows.TALLY, width], what the episodes came to so far, in the units that `rows` gives.
     """
 
     address: int
