@@ -69,3 +69,18 @@ class BrokenPlugin(NervecordError):
 
 class MissingDependency(NervecordError):
     """A library, a system package or an encoder that is not installed; names the install command."""
+
+
+class ContractBroken(NervecordError, AssertionError):
+    """A plug-in does not do what its contract asks; `nervecord.testing` raises it.
+
+    Args:
+        subject: whose it is, such as "circuit follower".
+        law: what the contract asks, as a claim.
+        found: what is so instead.
+        right: what to do about it.
+    """
+
+    def __init__(self, subject: str, law: str, found: str, right: str) -> None:
+        found = " ".join(found.split())
+        super().__init__(f'{subject} breaks "{law}": {found}; {right}')

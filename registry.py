@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from importlib import metadata
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -84,6 +85,22 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
 
     def __delitem__(self, name: str) -> None:
         del self._held[name]
+
+    @contextlib.contextmanager
+    def holding(self, name: str, value: Any) -> Iterator[None]:
+        """Hold for a while what an entry point of that name would name; what had the name before has it again after.
+
+        Raises:
+            Exception: what the registry says of a value that is not of its kind.
+        """
+        before = self._held.get(name)
+        self._held[name] = self._adopt(value, name) if self._adopt else value
+        try:
+            yield
+        finally:
+            del self._held[name]
+            if before is not None:
+                self._held[name] = before
 
     def docs(self, doc: Callable[[Value], str]) -> dict[str, str]:
         """Return every name with its line for listings; of one that is broken, why."""

@@ -1,5 +1,7 @@
 """Fixed points of a map whose fixed points are known, and of trained circuits."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -57,3 +59,11 @@ def test_a_circuit_without_memory_is_one_line(tmp_path):
         run_probe("fixed_points", subject)
     with pytest.raises(InvalidRecording, match="only a recording"):
         run_probe("fixed_points", Subject(subject.recording, subject.wiring))
+
+
+def test_a_recording_that_is_not_finite_is_one_line(tmp_path):
+    subject = subject_of(tmp_path, "ctrnn", units=3)
+    lost = np.full_like(np.asarray(subject.recording.observations), np.nan)
+    broken = dataclasses.replace(subject, recording=dataclasses.replace(subject.recording, observations=lost))
+    with pytest.raises(InvalidRecording, match="states that are not finite"):
+        run_probe("fixed_points", broken)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # A room imports only from those named before it, and from the files of the ground floor, which import no room.
 ROOMS = (
     "circuits", "drawing", "envs", "agents", "training/runs", "training/rollouts", "training/learning",
-    "training/probes", "training/studies", "videos", "worm", "pages", "sharing", "benchmarks", "cli",
+    "training/probes", "training/studies", "videos", "worm", "pages", "sharing", "testing", "benchmarks", "cli",
 )  # fmt: skip
 GROUND = ("errors.py", "registry.py", "files.py", "intervals.py", "extras.py", "progress.py", "version.py",
           "lane_functions.py", "lazy.py", "moved.py", "options.py", "threads.py", "vectors.py")  # fmt: skip

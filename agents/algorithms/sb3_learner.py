@@ -183,6 +183,8 @@ class SB3Learner(Learner):
             "numpy_rng": np.random.get_state(legacy=False),  # noqa: NPY002  (SB3 draws from it)
             "action_rng": model.action_space.np_random.bit_generator.state,
             "logged": self._told.held,
+            # What SB3 logs of an update, it says at the end of the next episode.
+            "to_log": dict(model.logger.name_to_value),
             "envs": _swimmers(model).get_state(),
             "replay_place": {"pos": replay.pos, "full": replay.full},
             "replay": {name: torch.as_tensor(getattr(replay, name)[:held]) for name in _REPLAYED},
@@ -208,6 +210,8 @@ class SB3Learner(Learner):
         self.steps = model.num_timesteps = state["steps"]
         model._n_updates, model._episode_num = state["n_updates"], state["episode_num"]
         self._told.held = dict(state["logged"])
+        for name, value in state.get("to_log", {}).items():
+            model.logger.record(name, value)
         if "last_obs" not in state:
             return
         model._last_obs, model._last_episode_starts = state["last_obs"], state["last_episode_starts"]

@@ -53,7 +53,7 @@ def fixed_points(subject: Subject) -> ProbeResult:
 
     Raises:
         InvalidRecording: there is only a recording, the circuit has no memory, a memory too large for a
-            Jacobian, or no fixed point is found.
+            Jacobian or states that are not finite, or no fixed point is found.
     """
     agent = subject.run.agent()
     circuit = agent.circuit
@@ -64,6 +64,8 @@ def fixed_points(subject: Subject) -> ProbeResult:
         raise InvalidRecording(
             f"the state has {states.shape[1]} values, and the probe takes up to {_LARGEST}; choose a smaller circuit"
         )
+    if not states.isfinite().all():
+        raise InvalidRecording("the circuit passes through states that are not finite; record the run anew")
     mean = sensors.mean(0)
 
     def step(x: Float[Tensor, " dims"]) -> Float[Tensor, " dims"]:

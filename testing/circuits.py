@@ -1,0 +1,190 @@
+"""The laws of circuits: what one says of itself, what it is built from, and what its steps are."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, get_args
+
+import torch
+
+from ..circuits import CIRCUITS, Circuit, circuit_facts, takes_pins
+from ..circuits.contract import Role, wiring_at
+from ..circuits.registry import facts_of
+from ..envs.physics.lanes import reason_not_compiled
+from . import circuit_steps as steps
+from .circuit_steps import Built
+from .lane_steps import check_lane_step
+from .laws import named
+
+_DT = 0.03  # s
+
+
+def check_circuit(
+    circuit: str | Callable[..., Circuit],
+    senses: Mapping[str, int] | None = None,
+    n_motors: int = 5,
+    options: Mapping[str, Any] | None = None,
+    no_gradient: Collection[str] = (),
+    one_by_one: bool = False,
+) -> None:
+    """Check a circuit: built as the registry builds it, stepped, unrolled, mapped, pinned, saved.
+
+    A circuit with a clock is checked twice, the second time with the time to read. Where it brings a `lane_step`, its
+    motors are compared with torch's in double precision; where lanes cannot be compiled, a warning says so.
+
+    Args:
+        circuit: a registered name, or what an entry point of nervecord.circuits would name: a class or a function.
+        senses: size of each sense that it is offered; None is what swimmers sense who look for a target.
+        n_motors: how many motors it drives.
+        options: the circuit's own.
+        no_gradient: names of parameters that no gradient reaches, by design.
+        one_by_one: its Python branches on values, so that members of a population run one by one.
+
+    Raises:
+        ContractBroken: a law does not hold; names it.
+        UnknownName: no circuit has this name.
+    """
+    if senses is None:
+        senses = {"joint_pos": n_motors, "body_velocities": 3 * (n_motors + 1), "to_target": 2}
+    options = dict(options or {})
+    with named(CIRCUITS, circuit, "circuit") as name:
+        built = Built(name, senses, n_motors, options)
+        facts = _facts(built)
+        if facts.noise:
+            senses = {**senses, "noise": facts.noise}
+        offers = [senses] if facts.memory != "clock" else [senses, {**senses, "time": 1}]
+        for offered in offers:
+            _check_steps(Built(name, offered, n_motors, options), set(no_gradient), one_by_one)
+
+
+def _facts(built: Built) -> Any:
+    """Compare what is known before a circuit is built with what it is then."""
+    laws, senses = built.laws, dict(built.senses)
+    with laws.asking("facts are known before it is built", "see Circuit.facts"):
+        facts = circuit_facts(built.name, senses, built.n_motors, built.options)
+    if facts.noise:
+        senses["noise"] = facts.noise
+    shown = facts_of(Built(built.name, senses, built.n_motors, built.options).circuit)
+    laws.hold(
+        "what it says of itself is what is built", facts == shown,
+        f"facts are {facts}, and what is built shows {shown}",
+        "mend is_bounded, memory or facts(options)",
+    )  # fmt: skip
+    return facts
+
+
+def _check_steps(built: Built, no_gradient: set[str], one_by_one: bool) -> None:
+    steps.without_gradients(_is_built_alike, built)
+    _names(built)
+    steps.without_gradients(_wiring, built)
+    for law in (
+        steps.sizes, steps.purity, steps.rows_alone, steps.state_at_reset, steps.sequences, steps.bounds,
+        steps.device, _saved, _told_the_step,
+    ):  # fmt: skip
+        steps.without_gradients(law, built)
+    steps.without_gradients(steps.mapping, built, one_by_one)
+    steps.gradients(built, no_gradient)
+    if takes_pins(built.circuit):
+        steps.without_gradients(steps.pins, built)
+    if type(built.circuit).after_update is not Circuit.after_update:
+        steps.without_gradients(_after_update, built)
+    if (step := built.circuit.lane_step()) is not None:
+        if reason := reason_not_compiled():
+            warnings.warn(f"the lane_step of {built.name} is not checked: {reason}", stacklevel=4)
+        else:
+            check_lane_step(built.laws, built.circuit, step)
+            if "dt" in CIRCUITS[built.name].told:
+                told = built.make(dt=2 * _DT / 3, dt_ref=_DT)
+                check_lane_step(built.laws, told, told.lane_step())
+
+
+def _is_built_alike(built: Built) -> None:
+    one, again = (built.make(seed=9) for _ in range(2))
+    right = "draw initial weights from rng, and from nothing else"
+    built.laws.alike("the same rng draws the same weights", again.state_dict(), one.state_dict(), right)
+    mine = dict(built.circuit.senses)
+    for sense, size in mine.items():
+        built.laws.hold(
+            "it senses what it is offered", built.senses.get(sense) == size,
+            f"it senses {size} values of {sense!r} and is offered {dict(built.senses)}",
+            "take sizes from the argument senses, or give check_circuit senses=...",
+        )  # fmt: skip
+    built.laws.hold(
+        "it drives the motors that there are", built.circuit.n_motors == built.n_motors,
+        f"n_motors is {built.circuit.n_motors} where {built.n_motors} were asked for", "set n_motors as given",
+    )  # fmt: skip
+
+
+def _names(built: Built) -> None:
+    laws, circuit = built.laws, built.circuit
+    names = [neuron.name for neuron in circuit.neurons]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    laws.hold("names of neurons are unique", not twice, f"{twice[:3]} stand more than once", "give each its own")
+    for neuron in circuit.neurons:
+        is_placed = neuron.position is None or 0 <= neuron.position <= 1
+        is_known = neuron.role in get_args(Role) and neuron.side in ("d", "v", None)
+        laws.hold(
+            "neurons have a known role, side and place", is_placed and is_known, f"{neuron}",
+            f"role is one of {', '.join(get_args(Role))}; position is 0 to 1 or None; side is d, v or None",
+        )  # fmt: skip
+    for group, some in circuit.groups.items():
+        inside = isinstance(some, slice) and 0 <= (some.start or 0) < (some.stop or len(names)) <= len(names)
+        laws.hold(
+            "groups are slices of the neurons", inside and some.step in (None, 1),
+            f"{group!r} is {some} of {len(names)} neurons", "let named_groups make neurons and groups",
+        )  # fmt: skip
+
+
+def _wiring(built: Built) -> None:
+    laws, circuit = built.laws, built.circuit
+    for state in (None, circuit.initial_state(1)):
+        with laws.asking("its wiring can be drawn", "return Wiring(self.neurons, synapses)"):
+            wiring = wiring_at(circuit, state)
+        laws.hold(
+            "the wiring's neurons are the circuit's", wiring.neurons == tuple(circuit.neurons),
+            f"{len(wiring.neurons)} there and {len(circuit.neurons)} here, or in another order",
+            "give Wiring self.neurons",
+        )  # fmt: skip
+        odd = [each for each in wiring.synapses if not abs(each.weight) < float("inf")]
+        laws.hold("weights of the wiring are finite", not odd, f"{odd[:1]}", "return what the connection weighs now")
+
+
+def _saved(built: Built) -> None:
+    """Weights go into another circuit of the kind by `state_dict`, and it is then the same."""
+    other, sensors, state = built.make(seed=5), built.sensors(4), built.state(4)
+    right = "keep weights and statistics as parameters and buffers"
+    law = "state_dict holds all that makes it what it is"
+    with built.laws.asking(law, right):
+        other.load_state_dict(copy.deepcopy(built.circuit.state_dict()))
+    built.laws.alike(law, other(sensors, state), built.circuit(sensors, state), right, what="a step")
+
+
+def _told_the_step(built: Built) -> None:
+    if "dt" in CIRCUITS[built.name].told:
+        told = built.make(dt=_DT, dt_ref=_DT)
+        sensors, start = built.sensors(9, 4), torch.zeros(9, 4, dtype=torch.bool)
+        found, expected = (each.unroll(sensors, each.initial_state(4), start) for each in (told, built.circuit))
+        built.laws.alike(
+            "at dt_ref, dt changes nothing", found, expected,
+            "rescale constants by step_length(dt, dt_ref), which is 1 there",
+        )  # fmt: skip
+
+
+def _after_update(built: Built) -> None:
+    law, right = "after_update changes weights in place", "write into the parameters, under torch.no_grad()"
+    circuit = copy.deepcopy(built.circuit)
+    before = dict(circuit.named_parameters())
+    sensors, state, activity = built.sensors(6, 4), circuit.initial_state(4), []
+    for row in sensors:
+        _, state, felt = circuit.forward_with_activity(row, state)
+        activity.append(felt)
+    with built.laws.asking(law, right):
+        circuit.after_update(sensors, torch.stack(activity))
+    after = dict(circuit.named_parameters())
+    same = after.keys() == before.keys() and all(after[name] is before[name] for name in before)
+    built.laws.hold(law, same, "there are other parameters than before", right)
+    odd = [name for name, value in after.items() if not value.isfinite().all()]
+    built.laws.hold(law, not odd, f"{odd} are no longer finite", right)
+    circuit(sensors[0], circuit.initial_state(4))
