@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from nervecord.agents import ALGORITHMS, ES, Agent
 from nervecord.agents.algorithms import Algorithm, PopulationAlgorithm, PopulationMethod
 from nervecord.agents.algorithms.algorithm import COUNT, POSITIVE
 from nervecord.agents.algorithms.registry import algorithm_named
-from nervecord.circuits import CIRCUITS, NCAP, register_circuit
 from nervecord.envs import EnvBatch
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
@@ -23,7 +21,6 @@ from nervecord.training.learning.training import Moment, resume, train
 from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.runs import checkpoints
 from nervecord.training.runs.config import RunConfig
-from nervecord.training.runs.nested import join, part
 from nervecord.training.runs.resolution import resolve
 from nervecord.training.runs.run import Run
 from nervecord.training.studies.transfers import transfer
@@ -224,40 +221,6 @@ def test_torchs_threads_are_the_callers_again(tmp_path):
         torch.set_num_threads(before)
 
 
-class Masked(NCAP):
-    """NCAP that feels nothing after any update."""
-
-    seen: ClassVar[list] = []
-
-    def after_update(self, sensors, activity):
-        self.seen.append((sensors.shape, activity.shape))
-        with torch.no_grad():
-            self.prop.zero_()
-
-
-@pytest.fixture
-def masked():
-    def build(senses, n_motors, *, rng=None):  # noqa: ARG001
-        return Masked(n_motors, observe_time="time" in senses)
-
-    register_circuit("masked", build, "masked", ("joint_pos",))
-    Masked.seen.clear()
-    yield
-    del CIRCUITS["masked"]
-
-
-@pytest.mark.usefixtures("masked")
-@pytest.mark.parametrize("algorithm", SMALL)
-def test_a_circuit_changes_itself_after_every_update(algorithm, tmp_path):
-    run = train(dataclasses.replace(small(algorithm), circuit="masked"), tmp_path / "run", progress=False)
-    assert not run.load_checkpoint().weights["prop"].any()
-    sensors, activity = Masked.seen[0]
-    assert sensors[:2] == activity[:2]
-    assert activity[-1] == len(run.agent().neurons)
-    again = resume(run.path, progress=False)
-    assert again.progress[1]
-
-
 @pytest.mark.parametrize("algorithm", ["es", "cmaes", "ppo"])
 def test_a_learner_computes_on_its_device_alone(algorithm):
     """torch's meta device computes shapes and refuses to mix: whatever is made elsewhere shows."""
@@ -290,19 +253,6 @@ def test_a_device_that_is_not_here_is_one_line_before_anything_is_written(tmp_pa
     with pytest.raises(InvalidRun, match="device 'nowhere' cannot be used here"):
         train(small("es", device="nowhere"), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
-
-
-def test_states_of_learners_are_plain_tensors_and_json():
-    resolved = resolve(small("ppo"))
-    envs, agent = resolved.make_envs(4), Agent(resolved.agent)
-    learner = algorithm_named("ppo").start(agent, envs, resolved.options, 0)
-    learner.advance()
-    state = learner.state_dict()
-    tensors, rest = part(state)
-    back = join(tensors, json.loads(json.dumps(rest)))
-    assert back.keys() == state.keys()
-    assert np.array_equal(back["rollout"]["observation"], state["rollout"]["observation"])
-    assert back["shuffle"]["state"]["key"].dtype == np.uint32
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ from nervecord.circuits import (
     register_circuit,
     wiring_at,
 )
-from nervecord.circuits.registry import CIRCUITS, facts_of
+from nervecord.circuits.registry import CIRCUITS
 from nervecord.envs import make_body
 from nervecord.errors import CircuitMismatch
-from test_circuits import BATCH, CASES, JOINTS, SENSES, sensors_for
+from test_circuits import CASES, JOINTS, SENSES
 
 SWIMMER6, GYMNASIUM = (make_body(name).control_dt for name in ("swimmer6", "gymnasium-swimmer"))
 
@@ -72,13 +72,6 @@ class Old(Circuit):
 
 
 # Facts
-
-
-@pytest.mark.parametrize(("name", "options"), CASES, ids=lambda case: str(case))
-def test_facts_are_what_the_built_circuit_shows(name, options):
-    built = make_circuit(name, SENSES, JOINTS, options, rng())
-    assert circuit_facts(name, SENSES, JOINTS, options) == facts_of(built)
-    assert circuit_facts(name, {**SENSES, "time": 1}, JOINTS, options) == facts_of(built)
 
 
 @pytest.mark.parametrize("name", dict(CASES))
@@ -132,23 +125,10 @@ def test_what_a_function_declares_is_asked_instead_of_building(mine):
 # The control step
 
 
-@torch.no_grad()
-@pytest.mark.parametrize(("name", "options"), CASES, ids=lambda case: str(case))
-def test_at_the_step_it_was_trained_on_not_a_bit_changes(name, options):
-    plain = make_circuit(name, SENSES, JOINTS, options, rng())
-    told = make_circuit(name, SENSES, JOINTS, options, rng(), dt=0.04, dt_ref=0.04)
-    start = torch.zeros(9, BATCH, dtype=torch.bool)
-    sensors = sensors_for(plain, 9, BATCH)
-    expected, end = plain.unroll(sensors, plain.initial_state(BATCH), start)
-    motors, after = told.unroll(sensors, told.initial_state(BATCH), start)
-    assert torch.equal(motors, expected)
-    assert all(torch.equal(after[key], end[key]) for key in end)
-
-
 def period_of(circuit: Circuit, dt: float, observe_time: bool) -> float:
     """Return the median time in seconds between rises of the dorsal side's oscillator, or of the first motor."""
     state, values = circuit.initial_state(1), []
-    for step in range(600):
+    for step in range(round(8.0 / dt)):  # three periods and more
         sensors = torch.zeros(1, circuit.n_sensors)
         if observe_time:
             sensors[:, JOINTS] = torch.tensor(step * dt, dtype=torch.float64).float() * (1.0 / dt)
@@ -297,20 +277,3 @@ def test_wiring_shows_weights_that_change_with_the_state():
     circuit = Plastic({}, 2)
     assert wiring_at(circuit, None).synapses[0].weight == 1.0
     assert wiring_at(circuit, {"weight": torch.tensor([0.25])}).synapses[0].weight == 0.25
-
-
-# Devices
-
-
-@torch.no_grad()
-@pytest.mark.parametrize(("name", "options"), CASES, ids=lambda case: str(case))
-def test_every_tensor_is_made_where_the_circuit_is(name, options):
-    """The circuit is on the CPU while torch makes what no place is named for on another device."""
-    circuit = make_circuit(name, SENSES, JOINTS, options, rng())
-    sensors, start = sensors_for(circuit, 6, BATCH), torch.zeros(6, BATCH, dtype=torch.bool)
-    start[3, 2] = True
-    expected, _ = circuit.unroll(sensors, circuit.initial_state(BATCH), start)
-    with torch.device("meta"):
-        motors, state = circuit.unroll(sensors, circuit.initial_state(BATCH), start)
-        circuit(sensors[0], circuit.reset_state(state, start[3]))
-    assert torch.equal(motors, expected)

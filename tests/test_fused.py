@@ -1,7 +1,5 @@
 """Episodes in compiled code are those that torch's circuits come to, step by step."""
 
-import ctypes
-import itertools
 import logging
 import math
 
@@ -10,7 +8,7 @@ import pytest
 import torch
 from nervecord.agents import Agent, AgentSpec, Fused, reason_not_fused
 from nervecord.agents.algorithms.members import Members, Round
-from nervecord.circuits import MLP, NCAP, LaneStep, NCAPPlus
+from nervecord.circuits import NCAP, LaneStep
 from nervecord.envs import EnvBatch
 from nervecord.envs.deficits import Deficit, Deficits
 from nervecord.envs.physics.lanes import reason_not_compiled
@@ -23,7 +21,7 @@ if reason := reason_not_compiled():
 import numba
 from nervecord import lane_functions
 from nervecord.envs.physics.lanes import compiled_step
-from nervecord.vectors import as_rows, full
+from nervecord.vectors import as_rows
 
 WIDTH = 8
 
@@ -59,57 +57,6 @@ def test_functions_of_lanes_end_where_doubles_do():
     assert grown[0, 0] < 1e-300
     assert grown[0, 1] > 1e300
     assert (bent == [[-1, 1, -1, 1, 0, 0, 1e-300, 1]]).all()
-
-
-NCAPS = [
-    NCAP(5, sharing=sharing, sign_constraints=signs, init="uniform", rng=torch.Generator().manual_seed(3), **more)
-    for sharing, signs in itertools.product((True, False), (True, False))
-    for more in (
-        {}, {"proprioception": False}, {"oscillator": False}, {"observe_time": True}, {"period": 7},
-        {"dt": 0.02, "dt_ref": 0.03},
-    )
-]  # fmt: skip
-PLUSES = [NCAPPlus(5, **more) for more in ({}, {"without": ("own", "drift")}, {"observe_time": True}, {"init": "paper"},
-                                           {"dt": 0.02, "dt_ref": 0.03})]  # fmt: skip
-SENSES = {"joint_pos": 5, "body_velocities": 18}
-MLPS = [MLP(SENSES, 5, hidden=hidden, rng=torch.Generator().manual_seed(1)) for hidden in ((64, 64), (3,), (), (6, 5))]
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("circuit", [*NCAPS, *PLUSES, *MLPS], ids=lambda circuit: type(circuit).__name__)
-def test_a_circuits_step_over_vectors_is_its_step_in_torch(circuit):
-    """Members with weights on both sides of zero, in double precision, through more than a period."""
-    circuit, step = circuit.double(), circuit.lane_step()
-    rng = torch.Generator().manual_seed(0)
-    flat = torch.nn.utils.parameters_to_vector(circuit.parameters())
-    members = flat + torch.randn(WIDTH, len(flat), generator=rng, dtype=torch.float64)
-    sensors = 1.5 * torch.randn(70, WIDTH, circuit.n_sensors, generator=rng, dtype=torch.float64)
-    if getattr(circuit, "observe_time", False):
-        sensors[:, :, circuit.n_motors] = torch.arange(70)[:, None]
-    found = lane_motors(step, circuit.n_motors, members.numpy(), sensors.numpy())
-    try:
-        for member in range(WIDTH):
-            torch.nn.utils.vector_to_parameters(members[member], circuit.parameters())
-            state = {key: value.double() for key, value in circuit.initial_state(1).items()}
-            for time, row in enumerate(sensors[:, member : member + 1]):
-                motor, state = circuit(row, state)
-                assert np.abs(found[time, :, member] - motor[0].numpy()).max() < 1e-12 * max(1, motor.abs().max())
-    finally:
-        torch.nn.utils.vector_to_parameters(flat, circuit.parameters())
-
-
-def lane_motors(step, n_motors, members, sensors):
-    """Call a compiled step as C would; return motors [time, motors, members]."""
-    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 6)(compiled_step(step.function, WIDTH))
-    numbers, weights = np.array(step.numbers, float), np.ascontiguousarray(members.T)
-    memory, motors = np.zeros((step.n_memory, WIDTH)), np.full((n_motors, WIDTH), np.nan)
-    room, found = np.full((step.n_room, WIDTH), np.nan), []
-    assert len(weights) == step.n_weights
-    for row in sensors:
-        felt = np.ascontiguousarray(row.T)
-        function(*(array.ctypes.data for array in (numbers, weights, felt, memory, motors, room)))
-        found.append(motors.copy())
-    return np.array(found)
 
 
 def agent_in(circuit, n_envs, body="swimmer6", steps=120, spec=(), **options):
@@ -249,19 +196,11 @@ def test_a_step_that_does_not_fit_its_circuit_is_refused(step, message, monkeypa
         Fused(agent, envs)
 
 
-def backwards(numbers, weights, sensors, memory, motors, room):  # noqa: ARG001
-    for i in range(5):
-        memory[0] = memory[0] + 1.0
-        motors[i] = weights[0] * sensors[4 - i] + full(motors, numbers[0]) * memory[0]
-
-
 def unknown_name(numbers, weights, sensors, memory, motors, room):  # noqa: ARG001
     motors[0] = no_such_function(sensors[0])  # noqa: F821
 
 
-def test_a_users_own_step_runs_and_one_that_numba_cannot_compile_is_refused_in_one_line():
-    found = lane_motors(LaneStep(backwards, 1, 1, 0, (0.25,)), 5, np.full((WIDTH, 1), 2.0), np.ones((2, WIDTH, 5)))
-    assert (found[1, :, 0] == 2.0 + 0.25 * np.arange(6, 11)).all()
+def test_a_step_that_numba_cannot_compile_is_refused_in_one_line():
     with pytest.raises(MissingDependency, match=r"cannot compile test_fused\.unknown_name: NameError") as refused:
         compiled_step(unknown_name, WIDTH)
     assert "\n" not in str(refused.value)

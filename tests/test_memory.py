@@ -201,22 +201,6 @@ def test_a_run_takes_options_of_its_task():
         resolve(RunConfig(task="swim", task_options={"delay_steps": 3}))
 
 
-def test_a_turn_goes_on_bit_for_bit_from_its_state():
-    one, other = turners(4), turners(4)
-    one.reset()
-    other.reset()
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        one.step(rng.uniform(-1, 1, (4, 5)))
-    other.set_state(one.get_state())
-    for _ in range(70):
-        actions = rng.uniform(-1, 1, (4, 5))
-        a, b = one.step(actions), other.step(actions)
-        assert np.array_equal(a[0], b[0])
-        assert np.array_equal(a[1], b[1])
-        assert a[3][0]["turn"] == b[3][0]["turn"]
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"episode_steps": 30}, "the go comes after 30"), ({"cue_steps": 0}, "cue_steps 0"), ({"hints": 3}, "hints")],

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervecord.envs import EnvBatch, MujocoBatch, SwimmerVectorEnv, XmlBody, make_body
-from nervecord.envs.physics import QUANTITIES
-from nervecord.envs.physics.parameters import Parameters
-from nervecord.errors import InvalidBody, InvalidTask, UnknownName
+from nervecord.errors import InvalidBody, InvalidTask
 from scaled import stretched
 
 DERIVED = (
@@ -93,18 +91,6 @@ def test_links_whose_inertia_is_stated_can_be_made_heavier_but_not_longer():
     assert physics.mujoco(0)[0].body_mass.sum() == pytest.approx(2 * physics.model.body_mass.sum())
     with pytest.raises(InvalidBody, match=r"not those of their geoms.*set link_mass instead"):
         physics.set(np.array([0]), {"link_length": np.array([2.0])})
-
-
-def test_what_is_not_a_parameter_or_a_quantity_is_named():
-    physics = MujocoBatch(make_body("swimmer3"), 1)
-    with pytest.raises(UnknownName, match="colour"):
-        physics.set(np.array([0]), {"colour": np.ones(1)})
-    with pytest.raises(UnknownName, match="did you mean 'joint_pos'"):
-        physics.read("joint_po")
-    assert {physics.read(name).shape[0] for name in QUANTITIES} == {1}
-    model = physics.model
-    with pytest.raises(UnknownName, match="colour"):
-        Parameters(make_body("swimmer3"), model).fields({"colour": np.ones(1)})
 
 
 def test_log_uniform_draws_are_even_in_the_logarithm():
@@ -190,19 +176,6 @@ def test_bodies_that_do_not_fit_beside_each_other_are_one_line():
         EnvBatch("swim", 2, body=["swimmer6", "swimmer8"])
     with pytest.raises(InvalidBody, match="no body"):
         EnvBatch("swim", 2, body=[])
-
-
-def test_a_pickled_batch_goes_on_as_the_one_it_was_made_of():
-    physics = MujocoBatch(make_body("swimmer4"), 3)
-    physics.set(np.arange(3), {"gear": np.array([0.5, 1.0, 2.0])})
-    physics.reset(np.arange(3), np.zeros(3), np.full((3, 3), 0.2))
-    twin = pickle.loads(pickle.dumps(physics))
-    for _ in range(20):
-        for each in (physics, twin):
-            each.act(np.ones((3, 3)))
-            each.step()
-        assert np.array_equal(physics.read("joint_pos"), twin.read("joint_pos"))
-    assert not np.allclose(physics.read("joint_pos")[0], physics.read("joint_pos")[2])
 
 
 def drawn_swimmer(rng):
