@@ -27,7 +27,8 @@ class Follower(Circuit):
         return {"step": torch.zeros(batch_size, 1, device=self.gain.device)}
 
     def forward_with_activity(self, sensors, state, pins=None):
-        clock = torch.sin(2 * torch.pi * state["step"] / self.period).sign()
+        # Half a step after each, so that rounding never decides on which side of 0 the clock is.
+        clock = torch.sin(2 * torch.pi * (state["step"] + 0.5) / self.period).sign()
         motor = (self.gain * torch.cat([clock, sensors[:, :-1]], 1)).clamp(-1, 1)
         # What --silence and its like do to these neurons.
         motor = self.pinned(motor, "joints", pins)

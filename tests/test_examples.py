@@ -3,7 +3,9 @@
 import importlib.metadata
 import importlib.util
 import math
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +51,23 @@ def test_an_example_runs(name, tmp_path):
         timeout=300,
     )
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_a_package_of_ones_own_is_installed_and_passes_its_checks(tmp_path):
+    site, folder = tmp_path / "site", tmp_path / "my_worm"
+    shutil.copytree(EXAMPLES / "my_worm", folder)
+    install = ["pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", site, folder]
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    for command in (install, ["pytest", "-q", "-p", "no:cacheprovider", "test_my_worm.py"]):
+        done = subprocess.run([sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True,
+                              env={**os.environ, "PYTHONPATH": path})  # fmt: skip
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "4 passed" in done.stdout
+
+
+def test_the_guide_shows_the_package_as_it_is():
+    guide = (EXAMPLES.parent / "docs" / "guides" / "testing.md").read_text()
+    assert all(path.read_text() in guide for path in (EXAMPLES / "my_worm").iterdir() if path.is_file())
 
 
 ROW = re.compile(r"^\|([^|]+)\|([^|]+)\|[^|]*\.py", re.MULTILINE)
