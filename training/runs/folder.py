@@ -101,6 +101,8 @@ class Folder(Generic[ConfigT]):
             # As JSON, which knows no tuples: a config that was read equals the one that was written.
             there, asked = (json.loads(json.dumps(each.to_json())) for each in (found.config, config))
             changed = {name for name in asked if there[name] != asked[name]}
+            if asked.get("physics") == "auto":  # leaves the choice, and there it has been made
+                changed -= {"physics"}
             if changed == {"steps"} and asked["steps"] > there["steps"]:
                 found._train_longer(config, there["steps"])
                 return cls(path)
