@@ -52,8 +52,10 @@ def _entry(build: Callable[..., Circuit], doc: str, needs: tuple[str, ...]) -> _
     return _Entry(build, doc, needs, options, frozenset(keywords).intersection(_TOLD), facts)
 
 
-def _adopted(build: Callable[..., Circuit], name: str) -> _Entry:
+def _adopted(build: Callable[..., Circuit] | _Entry, name: str) -> _Entry:
     """Make an entry of what another package offers; it may say what it `needs`."""
+    if isinstance(build, _Entry):
+        return build
     doc = (inspect.getdoc(build) or name).splitlines()[0]
     return _entry(build, doc, tuple(getattr(build, "needs", ())))
 

@@ -102,12 +102,15 @@ def pairs(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _file_named(arguments: Sequence[str]) -> Path | None:
+    found = []
     for index, argument in enumerate(arguments):
         if argument == "--config" and index + 1 < len(arguments):
-            return Path(arguments[index + 1])
+            found.append(arguments[index + 1])
         if argument.startswith("--config="):
-            return Path(argument.partition("=")[2])
-    return None
+            found.append(argument.partition("=")[2])
+    if len(found) > 1:
+        raise InvalidRun(f"--config is given {len(found)} times ({', '.join(found)}); give one file")
+    return Path(found[0]) if found else None
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -18,7 +18,7 @@ from ...envs.env_batch import EnvBatch
 from ...options import ListOf, Number, OneOf, option
 from ..actor_critic import ActorCritic
 from ..agent import Agent
-from .algorithm import COUNT, POSITIVE, SHARE, Algorithm, Evaluate
+from .algorithm import COUNT, POSITIVE, SHARE, Algorithm
 from .ppo_learner import PPOLearner, check_lengths
 
 
@@ -97,7 +97,6 @@ class ProximalPolicyOptimization(Algorithm):
         envs: EnvBatch,
         options: Mapping[str, Any],
         seed: int,
-        evaluate: Evaluate | None = None,  # noqa: ARG002
     ) -> PPOLearner:
         """Return a learner that begins with the agent as it is."""
         # Another stream than the one that the weights were drawn from.

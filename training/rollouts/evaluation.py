@@ -242,7 +242,7 @@ def evaluate(
     agent = run.agent(body, checkpoint)
     found = evaluate_on(run.resolved.on(body), agent, episodes, interventions, progress)
     assert checkpoint is not None
-    hint_unfinished(run, bool(checkpoint.state.get("done")), checkpoint.step)
+    hint_unfinished(run, checkpoint.step)
     weights = Weights.of(checkpoint.step, checkpoint.weights)
     run.results.add(result_of(run.resolved.config, weights, episodes, found.metrics, body, interventions))
     return found
