@@ -135,7 +135,7 @@ def _native(circuit: str, physics: str) -> _Episode:
     envs = EnvBatch("swim", _ENVS, physics=physics, n_threads=2)
     circuit_options = {"units": _UNITS} if circuit == "lstm" else {}
     agent = Agent(AgentSpec(circuit, envs.layout, envs.body.n_joints, circuit_options, seed=0))
-    special = {
+    special: dict[str, dict[str, Any]] = {
         "ncap": {"action_std": 0.1},
         # As long sequences as RecurrentPPO's, and a critic of its own as it has by default.
         "lstm": {"sequence_length": _STEPS, "critic": "separate", "critic_hidden": ()},

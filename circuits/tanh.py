@@ -1,4 +1,4 @@
-"""The hyperbolic tangent as a sigmoid, which torch computes in a third of the time or less that its own takes on a CPU."""
+"""The hyperbolic tangent as a sigmoid, which a CPU computes in a third of the time of torch's own."""
 
 from __future__ import annotations
 
