@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
 from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, named_groups
-from .lane_step import LaneStep
+from .lane_step import LaneStep, steps_as
 from .tanh import tanh, tanh_layers
 
 
@@ -83,9 +83,9 @@ class MLP(Circuit):
         episode_start: Bool[Tensor, "time batch"],  # noqa: ARG002
     ) -> tuple[Float[Tensor, "time batch motors"], State]:
         """Run the circuit over a sequence at once: no step is linked to the next."""
-        if isinstance(self.layers[0].weight, nn.Parameter):
+        if steps_as(self, MLP) and isinstance(self.layers[0].weight, nn.Parameter):
             return tanh_layers(sensors, self.layers), state  # type: ignore[arg-type]
-        # Weights that are handed in, for one of torch.func's transforms.
+        # A subclass with steps of its own, or weights that are handed in, for one of torch.func's transforms.
         return self(sensors.flatten(0, 1), {})[0].unflatten(0, sensors.shape[:2]), state
 
     def _values(self, sensors: Float[Tensor, "batch sensors"], pins: Pins | None) -> list[Float[Tensor, "batch units"]]:
