@@ -34,10 +34,16 @@ class Run(Folder[RunConfig]):
     config_type = RunConfig
 
     def __init__(self, path: str | Path) -> None:
-        super().__init__(path)
-        held = self.facts.get("resolved")
-        # Runs of older versions hold what was asked alone.
-        self.resolved = resolve(self.config) if held is None else Resolved.from_json(held, self.config)
+        try:
+            super().__init__(path)
+            held = self.facts.get("resolved")
+            # Runs of older versions hold what was asked alone.
+            self.resolved = resolve(self.config) if held is None else Resolved.from_json(held, self.config)
+        except InvalidRun as error:
+            # What is wrong in a config is said without the folder that it is in.
+            if str(self.path) in str(error):
+                raise
+            raise InvalidRun(f"{self.path}: {error}") from error
 
     @property
     def done(self) -> bool:
