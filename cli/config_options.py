@@ -135,8 +135,16 @@ def _read(name: str, given: Any) -> Any:
     if name == "randomize":
         return {key: _range(key, str(text)) for key, text in pairs(given).items()}
     if name == "arena":
-        return json.loads(given) if given and given.startswith("{") else given
+        return _arena(given) if given and given.startswith("{") else given
     return pairs(given) if name.endswith("_options") else given
+
+
+def _arena(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        example = '{"name": "open", "medium": {"density": 1000}}'
+        raise InvalidRun(f"arena {text!r} is no JSON ({error}); give a name, or JSON such as {example}") from error
 
 
 def _range(name: str, text: str) -> tuple[Any, ...]:

@@ -163,6 +163,8 @@ class Folder(Generic[ConfigT]):
                 f"use the version that wrote it, which {self.path / 'versions.json'} names"
             )
         self._has_meta = version > 2
+        if lacking := [name for name in ("holds", "asked") if version == FORMAT and name not in values]:
+            raise InvalidRun(f"{self.path} is damaged: config.json has no {lacking[0]!r}")
         if kind != self.kind:
             raise InvalidRun(f"{self.path} holds a {kind}, and this command works on a {self.kind}")
         if "asked" in values:

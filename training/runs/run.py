@@ -34,8 +34,14 @@ class Run(Folder[RunConfig]):
     config_type = RunConfig
 
     def __init__(self, path: str | Path) -> None:
-        super().__init__(path)
-        self.resolved = self._what_it_came_to()
+        try:
+            super().__init__(path)
+            self.resolved = self._what_it_came_to()
+        except InvalidRun as error:
+            # What is wrong in a config is said without the folder that it is in.
+            if str(self.path) in str(error):
+                raise
+            raise InvalidRun(f"{self.path}: {error}") from error
 
     def train_longer(self, config: RunConfig) -> None:
         """Ask for the steps of a config; see `Folder.train_longer`."""
