@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import numbers
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+_MOST_BITS = 63
+_MOST_SINGLE = 3.4e38  # what weights, rewards and observations are computed in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +24,7 @@ class Number:
         is_whole: no fractions.
         above: `low` itself is not in the range.
         also: values that are taken beside numbers, such as None.
+        none: how None is asked for.
     """
 
     low: float
@@ -25,14 +32,15 @@ class Number:
     is_whole: bool = False
     above: bool = False
     also: tuple[Any, ...] = ()
+    none: str = "null"
 
     def takes(self, value: Any) -> bool:
         """Return whether a value is one of these."""
         if any(value is other or (isinstance(other, str) and value == other) for other in self.also):
             return True
-        # A bool is an int to Python, and a mistake where a number is meant; NaN fails every comparison.
+        # A bool is an int to Python, and a mistake where a number is meant.
         is_number = isinstance(value, numbers.Integral if self.is_whole else numbers.Real)
-        if not is_number or isinstance(value, bool) or (not self.is_whole and not math.isfinite(value)):
+        if not is_number or isinstance(value, bool) or not _is_held(value):
             return False
         return self.low <= value <= self.high and not (self.above and value == self.low)
 
@@ -42,7 +50,7 @@ class Number:
         bounds = low if self.above else f", {self.low:g} or more"
         if self.high < math.inf:
             bounds = f"{low} to {self.high:.10g}"
-        others = "".join(f", or {other or 'null'}" for other in self.also)
+        others = "".join(f", or {other or self.none}" for other in self.also)
         return f"{what}{bounds}{others}"
 
 
@@ -61,20 +69,60 @@ class OneOf:
 
 
 @dataclasses.dataclass(frozen=True)
-class ListOf:
-    """Any number of values of one sort."""
+class Instance:
+    """A value of one of a few types.
 
-    item: Number
+    Attributes:
+        types: of Python.
+        words: what it is, in a user's words, with an example.
+    """
+
+    types: type | tuple[type, ...]
+    words: str
+
+    def takes(self, value: Any) -> bool:
+        """Return whether a value is one of these."""
+        return isinstance(value, self.types)
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclasses.dataclass(frozen=True)
+class OfType:
+    """What an argument's annotation says: numbers, text, choices and lists of them; others take anything."""
+
+    annotation: Any
+
+    def takes(self, value: Any) -> bool:
+        """Return whether a value is one of these."""
+        return _is_of(value, self.annotation)
+
+    def __str__(self) -> str:
+        return _type_in_words(self.annotation)
+
+
+@dataclasses.dataclass(frozen=True)
+class ListOf:
+    """Any number of values of one sort.
+
+    Attributes:
+        item: what each is.
+        example: as a user writes it.
+    """
+
+    item: Number | Instance
+    example: str = "[64,64]"
 
     def takes(self, value: Any) -> bool:
         """Return whether a value is one of these."""
         return isinstance(value, list | tuple) and all(map(self.item.takes, value))
 
     def __str__(self) -> str:
-        return f"a list, such as [64,64], each {self.item}"
+        return f"a list, such as {self.example}, each {self.item}"
 
 
-Allowed = Number | OneOf | ListOf
+Allowed = Number | OneOf | Instance | OfType | ListOf
 
 
 def option(default: Any, allowed: Allowed) -> Any:
@@ -87,9 +135,100 @@ def allowed_values(kind: Any) -> dict[str, Allowed]:
     return {each.name: each.metadata["allowed"] for each in dataclasses.fields(kind) if "allowed" in each.metadata}
 
 
-def wrong_value(values: Mapping[str, Any], allowed: Mapping[str, Allowed]) -> str | None:
+def wrong_value(values: Mapping[str, Any], allowed: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the first value that is not allowed, and what would be right; None if all are."""
     for name, value in values.items():
         if name in allowed and not allowed[name].takes(value):
-            return f"{name} is {value!r}; give {allowed[name]}"
+            return f"{name} is {told(value)}{_too_large(value)}; give {allowed[name]}"
     return None
+
+
+def not_plain(name: str, value: Any) -> str | None:
+    """Return what is wrong with the first part of a value that JSON or single precision cannot hold; None if all is."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                return f"{name} has the name {told(key)}; give names that are text"
+            if wrong := not_plain(f"{name} {key}", item):
+                return wrong
+        return None
+    if isinstance(value, list | tuple):
+        return next((wrong for item in value if (wrong := not_plain(name, item))), None)
+    if value is None or isinstance(value, bool | str):
+        return None
+    if isinstance(value, int | float):
+        return None if _is_held(value) else f"{name} is {told(value)}{_too_large(value)}; give a finite number"
+    return f"{name} is {told(value)}; give text, a number, true or false, or a list or table of them"
+
+
+def plain(value: Any) -> Any:
+    """Return a value with NumPy's numbers and arrays as Python's, and paths as text."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain, value))
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def told(value: Any) -> str:
+    """Return a value as one line that is not long."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 120 else f"{text[:60]}...{text[-20:]}"
+
+
+def up_to(most: int) -> str:
+    """Return the whole numbers from 1 as an error says them: "1", or "1 to 8"."""
+    return "1" if most <= 1 else f"1 to {most}"
+
+
+def _is_held(number: Any) -> bool:
+    """Return whether 64 bits hold a whole number, or single precision another; NaN and infinity are held by none."""
+    if isinstance(number, numbers.Integral):
+        return -(2**_MOST_BITS) <= number < 2**_MOST_BITS
+    return bool(abs(number) <= _MOST_SINGLE)
+
+
+def _too_large(value: Any) -> str:
+    if not isinstance(value, numbers.Real) or _is_held(value):
+        return ""
+    if isinstance(value, numbers.Integral):
+        return ", more than 64 bits hold"
+    return ", more than single precision holds" if math.isfinite(value) else ""
+
+
+def _is_of(value: Any, annotation: Any) -> bool:
+    origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    if origin is Literal:
+        return any(type(value) is type(each) and value == each for each in arguments)
+    if origin in (Union, UnionType):
+        return any(_is_of(value, each) for each in arguments)
+    if origin is Mapping or origin is dict:
+        return isinstance(value, Mapping)
+    if origin in (Sequence, list, tuple):
+        if not isinstance(value, list | tuple):
+            return False
+        if origin is tuple and arguments and arguments[-1] is not ...:
+            return len(value) == len(arguments) and all(map(_is_of, value, arguments))
+        return not arguments or all(_is_of(item, arguments[0]) for item in value)
+    # A bool is an int to Python, and a mistake where a number is meant.
+    if origin in (int, float):
+        return isinstance(value, origin | int) and not isinstance(value, bool) and _is_held(value)
+    if origin in (bool, str, None, type(None)):
+        return isinstance(value, origin or type(None))
+    return True
+
+
+def _type_in_words(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    if origin is Literal:
+        return " or ".join(map(repr, arguments))
+    if origin in (Sequence, list) and arguments:
+        return f"a list of {_type_in_words(arguments[0])}, such as [8,8]"
+    if origin in (Sequence, list, tuple) and not arguments:
+        return "a list"
+    return inspect.formatannotation(annotation)

@@ -32,7 +32,8 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
     Args:
         group: of the entry points, such as "nervecord.bodies".
         held: what is known from the start.
-        adopt: makes a value of what an entry point or a line names, called with it and its name; by default it is one.
+        adopt: makes a value of what is registered, by an entry point, a line or in Python, called with it and its name;
+            by default it is one.
         lines: what this package brings, to be imported when it is needed.
     """
 
@@ -81,7 +82,7 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
         return len(set(self))
 
     def __setitem__(self, name: str, value: Value) -> None:
-        self._held[name] = value
+        self._held[name] = self._adopt(value, name) if self._adopt else value
 
     def __delitem__(self, name: str) -> None:
         del self._held[name]

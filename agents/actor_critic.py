@@ -13,8 +13,10 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ..circuits import RecurrentCircuit, State
+from ..circuits.tanh import Tanh, differentiate_layers, layer_weights, run_layers, tanh_layers
 from ..errors import CircuitMismatch
 from .agent import Agent, to_actions
+from .flat_adam import FlatAdam
 
 Critic = Literal["shared", "separate", "mlp"]
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -70,17 +72,18 @@ class ActorCritic(nn.Module):
             self.critic_circuit = its
         rng = None if seed is None else torch.Generator().manual_seed(seed)
         self.value_head = _value_head(inputs, critic_hidden, rng)
+        self._value_layers = [layer for layer in self.value_head if isinstance(layer, nn.Linear)]
         self.is_discrete = isinstance(self.action_space, spaces.Discrete)
         if not self.is_discrete:
             log_std = torch.full((self.circuit.n_motors,), 0.0 if action_std is None else math.log(action_std))
             self.log_std = nn.Parameter(log_std, requires_grad=action_std is None)
         self.to(agent.device)
 
-    def make_optimizer(self, learning_rate: float) -> torch.optim.Adam:
+    def make_optimizer(self, learning_rate: float) -> FlatAdam:
         """Return Adam over everything that is trained."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        # SB3's constant, ten thousand times torch's: steps stay small while the second moment is young.
-        return torch.optim.Adam(trained, lr=learning_rate, eps=1e-5, fused=True)
+        # SB3's constant, a thousand times torch's: steps stay small while the second moment is young.
+        return FlatAdam(trained, learning_rate, epsilon=1e-5)
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state of actor and critic at an episode's start."""
@@ -94,11 +97,13 @@ class ActorCritic(nn.Module):
         observation: Float[Tensor, "batch obs"],
         state: State,
         episode_start: Bool[Tensor, " batch"],
-    ) -> tuple[Shaped[Tensor, "batch ..."], Float[Tensor, " batch"], Float[Tensor, " batch"], State]:
-        """Draw actions; return them (as motor commands), values, log-probabilities and the next state."""
-        motor, values, state = self.run(observation[None], state, episode_start[None])
-        actions = self.sample(motor)
-        return actions[0], values[0], self.log_prob(motor, actions)[0], state
+    ) -> tuple[Shaped[Tensor, "batch ..."], Float[Tensor, "batch motors"], Float[Tensor, "batch heard"], State]:
+        """Draw actions; return them (as motor commands), what they are drawn around, what `value` hears, and the state.
+
+        Values and log-probabilities of many steps are one call of `value` and `log_prob` after them.
+        """
+        motor, heard, state = self.unroll(observation[None], state, episode_start[None])
+        return self.sample(motor)[0], motor[0], heard[0], state
 
     def predict_values(
         self,
@@ -118,7 +123,7 @@ class ActorCritic(nn.Module):
     ) -> tuple[Float[Tensor, "time batch"], Float[Tensor, "time batch"], Float[Tensor, ""]]:
         """Return values, log-probabilities of the actions taken, and the mean entropy, nats."""
         motor, values, _ = self.run(observations, state, episode_start)
-        return values, self.log_prob(motor, actions), self._entropy(motor)
+        return values, self.log_prob(motor, actions), self.entropy(motor)
 
     def to_env(self, actions: Shaped[Tensor, "*batch action"]) -> Shaped[Tensor, "*batch action"]:
         """Return what the environment is given, in its units, for actions that `act` drew."""
@@ -131,18 +136,39 @@ class ActorCritic(nn.Module):
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch motors"], Float[Tensor, "time batch"], State]:
         """Run actor and critic over sequences; return motor commands, values and the last state."""
+        motor, heard, state = self.unroll(observations, state, episode_start)
+        return motor, self.value(heard), state
+
+    def unroll(
+        self,
+        observations: Float[Tensor, "time batch obs"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch motors"], Float[Tensor, "time batch heard"], State]:
+        """Run over sequences up to what `value` hears; return motor commands, that, and the last state."""
         sensors = self.sensing(observations)
         if self.critic == "shared":
             assert isinstance(self.circuit, RecurrentCircuit)
             features, state = self.circuit.unroll_features(sensors, state, episode_start)
-            return self.circuit.readout(features), self.value_head(features).squeeze(-1), state
+            return self.circuit.readout(features), features, state
         own = {key: value for key, value in state.items() if not key.startswith(_CRITIC)}
         motor, after = self.circuit.unroll(sensors, own, episode_start)
         if self.critic_circuit is None:
-            return motor, self.value_head(observations).squeeze(-1), after
+            return motor, observations, after
         its = {key[len(_CRITIC) :]: value for key, value in state.items() if key.startswith(_CRITIC)}
         features, its = self.critic_circuit.unroll_features(sensors, its, episode_start)
-        return motor, self.value_head(features).squeeze(-1), after | _prefixed(its)
+        return motor, features, after | _prefixed(its)
+
+    def value(self, heard: Float[Tensor, "*batch heard"]) -> Float[Tensor, "*batch"]:
+        """Return the values of observations or features, whichever the critic hears."""
+        return tanh_layers(heard, self._value_layers).squeeze(-1)
+
+    def run_critic(
+        self, heard: Float[Tensor, "*batch heard"]
+    ) -> tuple[Float[Tensor, "*batch"], list[Float[Tensor, "rows units"]]]:
+        """Return what `value` does, without a gradient, and what each of the critic's layers heard, no unit."""
+        values, by_layer = run_layers(heard.detach().flatten(0, -2), layer_weights(self._value_layers))
+        return values.view(heard.shape[:-1]), by_layer
 
     def log_prob(
         self, motor: Float[Tensor, "*batch motors"], actions: Shaped[Tensor, "*shape"]
@@ -154,11 +180,65 @@ class ActorCritic(nn.Module):
         total: Tensor = -0.5 * deviation.square().sum(-1) - self.log_std.sum() - motor.shape[-1] * _HALF_LOG_2PI
         return total
 
-    def _entropy(self, motor: Float[Tensor, "*batch motors"]) -> Float[Tensor, ""]:
+    def entropy(self, motor: Float[Tensor, "*batch motors"]) -> Float[Tensor, ""]:
+        """Return the mean entropy, nats, of the actions drawn around motor commands."""
         if self.is_discrete:
             log_p = motor.log_softmax(-1)
             return -(log_p.exp() * log_p).sum(-1).mean()
         return self.log_std.sum() + self.log_std.numel() * (0.5 + _HALF_LOG_2PI)
+
+    def motor_gradient(
+        self,
+        motor: Float[Tensor, "*batch motors"],
+        actions: Shaped[Tensor, "*shape"],
+        of_log_prob: Float[Tensor, "*batch"],
+        of_entropy: float,
+    ) -> Float[Tensor, "*batch motors"]:
+        """Return the gradient of the motor commands, and set that of `log_std`.
+
+        Args:
+            motor: in units of the motor's range.
+            actions: as they were drawn.
+            of_log_prob: a loss's gradient with respect to `log_prob(motor, actions)`, 1 / nats.
+            of_entropy: its gradient with respect to `entropy(motor)`, 1 / nats.
+        """
+        weight = of_log_prob[..., None]
+        if self.is_discrete:
+            log_p = motor.log_softmax(-1)
+            p = log_p.exp()
+            found = (-weight * p).scatter_add(-1, actions[..., None], weight)
+            if of_entropy:
+                mean = (p * log_p).sum(-1, keepdim=True)
+                found -= of_entropy / of_log_prob.numel() * p * (log_p - mean)
+            return found
+        scale = torch.exp(-self.log_std)
+        deviation = (actions - motor) * scale
+        weighted = weight * deviation
+        if self.log_std.requires_grad:
+            assert self.log_std.grad is not None
+            squares = (weighted * deviation).flatten(0, -2).sum(0)
+            self.log_std.grad.copy_(squares - (of_log_prob.sum() - of_entropy))
+        return weighted * scale
+
+    def value_gradient(
+        self,
+        of_values: Float[Tensor, "*batch"],
+        by_layer: Sequence[Float[Tensor, "rows units"]],
+        heard: Float[Tensor, "*batch heard"],
+    ) -> Float[Tensor, "*batch heard"] | None:
+        """Set the gradients of the critic's layers; return that of what they heard, if anything behind it learns.
+
+        Args:
+            of_values: a loss's gradient with respect to the values, in the inverse of their unit.
+            by_layer: what each layer heard, as `run_critic` returns it.
+            heard: what the critic heard.
+        """
+        weights = layer_weights(self._value_layers)
+        into = [weight.grad for weight in weights]
+        found = differentiate_layers(
+            of_values.reshape(-1, 1), by_layer, weights, into, heard.requires_grad  # type: ignore[arg-type]
+        )  # fmt: skip
+        return None if found is None else found.view(heard.shape)
 
     def sample(self, motor: Float[Tensor, "*batch motors"]) -> Shaped[Tensor, "*shape"]:
         """Draw actions around motor commands, in units of the motor's range; indices of discrete ones."""
@@ -181,7 +261,7 @@ def _value_head(inputs: int, hidden: Sequence[int], rng: torch.Generator | None)
         layer = nn.Linear(size, units)
         nn.init.orthogonal_(layer.weight, math.sqrt(2), generator=rng)
         nn.init.zeros_(layer.bias)
-        layers += [layer, nn.Tanh()]
+        layers += [layer, Tanh()]
     value = nn.Linear([inputs, *hidden][-1], 1)
     nn.init.orthogonal_(value.weight, 1.0, generator=rng)
     nn.init.zeros_(value.bias)

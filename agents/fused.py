@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..circuits.lane_step import LaneStep
+from ..circuits.lane_step import LaneStep, lane_step_of
 from ..envs import EnvBatch
 from ..envs.physics.lane_physics import LanePhysics
 from ..envs.physics.lanes import Controller, compiled_step, rows
@@ -39,8 +39,8 @@ def reason_not_fused(agent: Agent, envs: Batch) -> str | None:
         return f"the circuit is on {agent.device}"
     if agent.missing is not None:
         return "a part of the observation is missing"
-    if agent.circuit.lane_step() is None:
-        return f"{type(agent.circuit).__name__} has no lane_step"
+    if lane_step_of(agent.circuit) is None:
+        return f"{type(agent.circuit).__name__} has no lane_step of its own"
     return None
 
 
@@ -68,7 +68,7 @@ class Fused:
         if reason := reason_not_fused(agent, envs):
             raise CircuitMismatch(f"episodes do not run in compiled code as a whole: {reason}")
         assert isinstance(envs, EnvBatch)
-        physics, step = envs.steerable, agent.circuit.lane_step()
+        physics, step = envs.steerable, lane_step_of(agent.circuit)
         assert physics is not None
         assert step is not None
         self._physics, self._envs, self._agent, self._step = physics, envs, agent, step

@@ -2,8 +2,8 @@
 
 Every row has 64 environments of dm_control's 6-link swimmer, 64 steps a rollout, minibatches of 512
 and 10 epochs, over the 16 rollouts that an episode of 1000 steps takes. The peers step dm_control
-through shimmy in SB3's DummyVecEnv, as their users do; RecurrentPPO also steps our environment, which
-leaves the learners alone to differ.
+through shimmy in SB3's DummyVecEnv, as their users do; RecurrentPPO also steps our environment, on the same
+physics as ours, which leaves the learners alone to differ.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -19,29 +20,38 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from ..agents import CircuitPPO
+from ..agents import Agent, AgentSpec, CircuitPPO
+from ..agents.algorithms.ppo import ProximalPolicyOptimization
+from ..envs import EnvBatch
 from ..envs.sb3_env import SwimmerVecEnv
 from ..extras import absence
 
-_ENVS, _STEPS, _BATCH, _UNITS, _ROLLOUTS = 64, 64, 512, 64, 16
-_COMMON: dict[str, Any] = {"n_steps": _STEPS, "batch_size": _BATCH, "n_epochs": 10, "seed": 0, "device": "cpu"}
+_ENVS, _STEPS, _BATCH, _EPOCHS, _UNITS, _ROLLOUTS = 64, 64, 512, 10, 64, 16
+# Numerator, denominator, and how many times as fast the first should be.
+_ASKED = (
+    ("our PPO, NCAP, lanes", "SB3's PPO, MLP, dm_control", 5),
+    ("our PPO, MLP, lanes", "SB3's PPO, MLP, dm_control", 5),
+    ("our PPO, LSTM, lanes", "RecurrentPPO, LSTM, our environment, lanes", 2.5),
+    ("our PPO, LSTM, lanes", "RecurrentPPO, LSTM, dm_control", 2.5),
+)
+_Episode = Callable[[], tuple[float, float]]
 
 
 def ppo_speed(repeats: int = 3) -> list[dict[str, Any]]:
-    """Measure every learner `repeats` times, interleaved; return medians, their parts and ratios.
+    """Measure every learner `repeats` times, interleaved, with one thread; return medians.
 
-    A peer that is not installed has a row that says why.
+    Returns:
+        Rows with name, steps_per_second, its low and high, and the share of the time that rollouts take; then rows with
+        name, value, unit and what was asked for. A peer that is not installed has a row that says why.
     """
     torch.set_num_threads(1)
     makers = _makers()
     absent = {name: reason for name in makers if (reason := absence("bench", *_needed(name)))}
-    learners = {name: make() for name, make in makers.items() if name not in absent}
-    for learner in learners.values():
-        learner.learn(_ENVS * _STEPS)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in learners}
+    episodes = {name: make() for name, make in makers.items() if name not in absent}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in episodes}
     for _ in range(repeats):
-        for name, learner in learners.items():
-            found[name].append(_episode(learner))
+        for name, episode in episodes.items():
+            found[name].append(episode())
     rows: list[dict[str, Any]] = []
     for name, times in found.items():
         rates = [_ROLLOUTS * _ENVS * _STEPS / (rollout + update) for rollout, update in times]
@@ -55,8 +65,16 @@ def ppo_speed(repeats: int = 3) -> list[dict[str, Any]]:
             }
         )
     median = {row["name"]: row["steps_per_second"] for row in rows}
-    ratios = {f"{ours} / {theirs}": median[ours] / median[theirs] for ours, theirs in _PAIRS if theirs in median}
-    rows += [{"name": name, "ratio": round(ratio, 2)} for name, ratio in ratios.items()]
+    rows += [
+        {
+            "name": f"{ours} / {theirs}",
+            "value": round(median[ours] / median[theirs], 2),
+            "unit": "times",
+            "asked": asked,
+        }
+        for ours, theirs, asked in _ASKED
+        if theirs in median
+    ]
     return rows + [{"name": name, "absent": reason} for name, reason in absent.items()]
 
 
@@ -64,8 +82,8 @@ def as_text(rows: list[dict[str, Any]]) -> str:
     """Return the rows as a table for people."""
     lines = [f"{'':48}{'steps/s':>9}{'in rollouts':>13}   lowest to highest"]
     for row in rows:
-        if "ratio" in row:
-            lines.append(f"{row['name']:72}{row['ratio']:>6.2f} times")
+        if "value" in row:
+            lines.append(f"{row['name']:72}{row['value']:>6.2f} {row['unit']}, asked for {row['asked']}")
         elif "absent" in row:
             lines.append(f"{row['name']:48}not measured: {row['absent']}")
         else:
@@ -74,26 +92,26 @@ def as_text(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-_PAIRS = [
-    ("CircuitPPO, NCAP", "PPO, MLP, dm_control"),
-    ("CircuitPPO, MLP", "PPO, MLP, dm_control"),
-    ("CircuitPPO, LSTM", "RecurrentPPO, LSTM, our environment"),
-    ("CircuitPPO, LSTM", "RecurrentPPO, LSTM, dm_control"),
-]
-
-
-def _makers() -> dict[str, Callable[[], BaseAlgorithm]]:
+def _makers() -> dict[str, Callable[[], _Episode]]:
+    """Return what makes each learner ready to be timed over an episode, its first rollout and update done."""
     mlp = {"net_arch": {"pi": [64, 64], "vf": [64, 64]}}
-    lstm = {"circuit_options": {"units": _UNITS}, "critic": "separate", "critic_hidden": ()}
-    return {
-        "PPO, MLP, dm_control": lambda: PPO("MlpPolicy", _dm_control(), policy_kwargs=mlp, **_COMMON),
-        "CircuitPPO, NCAP": lambda: _ours("ncap", {"action_std": 0.1}),
-        "CircuitPPO, MLP": lambda: _ours("mlp", {}),
-        "RecurrentPPO, LSTM, dm_control": lambda: _recurrent(_dm_control()),
-        "RecurrentPPO, LSTM, our environment": lambda: _recurrent(_swimmers()),
-        # As long sequences as RecurrentPPO's, and a critic of its own as it has by default.
-        "CircuitPPO, LSTM": lambda: _ours("lstm", lstm),
+    makers: dict[str, Callable[[], _Episode]] = {
+        "SB3's PPO, MLP, dm_control": lambda: _sb3(PPO("MlpPolicy", _dm_control(), policy_kwargs=mlp, **_common())),
+        "RecurrentPPO, LSTM, dm_control": lambda: _sb3(_recurrent(_dm_control())),
+        "RecurrentPPO, LSTM, our environment, lanes": lambda: _sb3(_recurrent(_swimmers("lanes"))),
     }
+    for physics, title in (("mujoco", "MuJoCo"), ("lanes", "lanes")):
+        for circuit in ("NCAP", "MLP", "LSTM"):
+            makers[f"our PPO, {circuit}, {title}"] = partial(_native, circuit.lower(), physics)
+    # As SB3's users have it: with its logs and callbacks, and an info for every environment and step.
+    makers["CircuitPPO, MLP, lanes"] = lambda: _sb3(
+        CircuitPPO("CircuitPolicy", _swimmers("lanes"), policy_kwargs={"circuit": "mlp"}, **_common())
+    )
+    return makers
+
+
+def _common() -> dict[str, Any]:
+    return {"n_steps": _STEPS, "batch_size": _BATCH, "n_epochs": _EPOCHS, "seed": 0, "device": "cpu"}
 
 
 def _needed(name: str) -> list[str]:
@@ -108,18 +126,54 @@ def _recurrent(env: VecEnv) -> BaseAlgorithm:
     import sb3_contrib
 
     lstm = {"lstm_hidden_size": _UNITS, "net_arch": {"pi": [], "vf": []}}
-    learner: BaseAlgorithm = sb3_contrib.RecurrentPPO("MlpLstmPolicy", env, policy_kwargs=lstm, **_COMMON)
+    learner: BaseAlgorithm = sb3_contrib.RecurrentPPO("MlpLstmPolicy", env, policy_kwargs=lstm, **_common())
     return learner
 
 
-def _ours(circuit: str, policy: dict[str, Any]) -> CircuitPPO:
-    return CircuitPPO(
-        "CircuitPolicy", _swimmers(), sequence_length=_STEPS, policy_kwargs={"circuit": circuit, **policy}, **_COMMON
+def _native(circuit: str, physics: str) -> _Episode:
+    """Return our learner as runs have it, with its peer's networks and without what its peer lacks."""
+    envs = EnvBatch("swim", _ENVS, physics=physics, n_threads=2)
+    circuit_options = {"units": _UNITS} if circuit == "lstm" else {}
+    agent = Agent(AgentSpec(circuit, envs.layout, envs.body.n_joints, circuit_options, seed=0))
+    special: dict[str, dict[str, Any]] = {
+        "ncap": {"action_std": 0.1},
+        # As long sequences as RecurrentPPO's, and a critic of its own as it has by default.
+        "lstm": {"sequence_length": _STEPS, "critic": "separate", "critic_hidden": ()},
+    }
+    options: dict[str, Any] = {
+        **vars(ProximalPolicyOptimization.Options()), "n_envs": _ENVS, "n_steps": _STEPS, "batch_size": _BATCH,
+        "n_epochs": _EPOCHS, "sequence_length": 1, "normalize_observation": False, "normalize_reward": False,
+        **special.get(circuit, {}),
+    }  # fmt: skip
+    learner = ProximalPolicyOptimization().start(agent, envs, options, 0)
+    learner.advance()
+    return partial(_timed, learner.collect, learner.update)
+
+
+def _sb3(learner: Any) -> _Episode:
+    learner.learn(_ENVS * _STEPS)
+    _, callback = learner._setup_learn(_ENVS * _STEPS, reset_num_timesteps=False)
+    return partial(
+        _timed,
+        lambda: learner.collect_rollouts(learner.env, callback, learner.rollout_buffer, _STEPS),
+        learner.train,
     )
 
 
-def _swimmers() -> VecEnv:
-    return SwimmerVecEnv(_ENVS, body="swimmer6", n_threads=2)
+def _timed(collect: Callable[[], Any], update: Callable[[], Any]) -> tuple[float, float]:
+    """Return the seconds spent in rollouts and in updates over an episode."""
+    rollouts = updates = 0.0
+    for _ in range(_ROLLOUTS):
+        begin = time.perf_counter()
+        collect()
+        middle = time.perf_counter()
+        update()
+        rollouts, updates = rollouts + middle - begin, updates + time.perf_counter() - middle
+    return rollouts, updates
+
+
+def _swimmers(physics: str) -> VecEnv:
+    return SwimmerVecEnv(_ENVS, body="swimmer6", physics=physics, n_threads=2)
 
 
 def _dm_control() -> VecEnv:
@@ -132,16 +186,3 @@ def _dm_control() -> VecEnv:
         return gymnasium.wrappers.FlattenObservation(env)
 
     return DummyVecEnv([make] * _ENVS)
-
-
-def _episode(learner: Any) -> tuple[float, float]:
-    """Return the seconds spent in rollouts and in updates over an episode."""
-    _, callback = learner._setup_learn(_ENVS * _STEPS, reset_num_timesteps=False)
-    rollouts = updates = 0.0
-    for _ in range(_ROLLOUTS):
-        begin = time.perf_counter()
-        learner.collect_rollouts(learner.env, callback, learner.rollout_buffer, _STEPS)
-        middle = time.perf_counter()
-        learner.train()
-        rollouts, updates = rollouts + middle - begin, updates + time.perf_counter() - middle
-    return rollouts, updates

@@ -19,7 +19,7 @@ import torch
 
 from ..agents import Agent
 from ..agents.algorithms.algorithm import Evaluate
-from ..agents.algorithms.population_learner import PopulationLearner
+from ..agents.algorithms.population_learner import PopulationAlgorithm, PopulationLearner
 from ..agents.algorithms.registry import algorithm_named
 from ..envs import EnvBatch
 from ..training.learning.engine import Engine, run_tasks
@@ -31,8 +31,8 @@ from ..training.runs.resolution import Resolved, resolve
 from ..training.runs.run import Run
 from ..training.studies.sweeps import Sweep, sweep
 
-_ES = RunConfig(algorithm_options={"n_envs": 32, "population": 128})
-_SWEPT: dict[str, Any] = {"steps": 320_000, "checkpoint_every": 160_000}
+_ES = RunConfig(physics="mujoco", algorithm_options={"n_envs": 32, "population": 128})
+_SWEPT: dict[str, Any] = {"physics": "mujoco", "steps": 320_000, "checkpoint_every": 160_000}
 _EPISODES = 5
 
 
@@ -83,9 +83,8 @@ def _generation_rate(workers: int, engine: Engine) -> float:
 
 def _learner(resolved: Resolved, envs: EnvBatch, evaluate: Evaluate | None = None) -> PopulationLearner:
     agent, algorithm = Agent(resolved.agent), algorithm_named(resolved.config.algorithm)
-    learner = algorithm.start(agent, envs, resolved.options, resolved.config.seed, evaluate)
-    assert isinstance(learner, PopulationLearner)
-    return learner
+    assert isinstance(algorithm, PopulationAlgorithm)
+    return algorithm.start(agent, envs, resolved.options, resolved.config.seed, evaluate)
 
 
 def _generation_rows() -> list[dict[str, Any]]:
@@ -139,9 +138,9 @@ def _runs_alone(configs: list[RunConfig], folder: Path) -> float:
 def _checkpoint_rows() -> list[dict[str, Any]]:
     rows = []
     for config in (
-        RunConfig(steps=480_000),
-        RunConfig("mlp", "ppo", steps=131_072),
-        RunConfig("lstm", "ppo", steps=131_072),
+        RunConfig(steps=480_000, physics="mujoco"),
+        RunConfig("mlp", "ppo", steps=131_072, physics="mujoco"),
+        RunConfig("lstm", "ppo", steps=131_072, physics="mujoco"),
     ):
         with tempfile.TemporaryDirectory() as folder:
             spent: list[float] = []

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
+from ..options import up_to
 from .contract import State, step_length
 from .recurrent import UnitCircuit, hold
 
@@ -64,7 +65,7 @@ class ELM(UnitCircuit):
         self.step_length = step_length(dt, dt_ref)
         n_synapses = 2 * self.n_sensors
         if not 1 <= branches <= n_synapses:
-            raise CircuitMismatch(f"branches is {branches} for {n_synapses} synapses; give 1 to {n_synapses}")
+            raise CircuitMismatch(f"branches is {branches} for {n_synapses} synapses; give {up_to(n_synapses)}")
         if layers < 1:
             raise CircuitMismatch(f"layers is {layers}; give 1 or more")
         low, high = tau

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from types import FunctionType
 
 from torch import nn
+
+# What a subclass may have of its own without changing a step.
+_BESIDE_STEPS = {"__init__", "facts", "wiring", "after_update"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,24 @@ class LaneStep:
     n_memory: int = 0
     n_room: int = 0
     numbers: tuple[float, ...] = ()
+
+
+def steps_as(circuit: nn.Module, owner: type) -> bool:
+    """Say whether a circuit steps as a class that it is of: whether no subclass of that has a method of its own."""
+    for kind in type(circuit).__mro__:
+        if kind is owner:
+            return True
+        methods = (name for name, value in vars(kind).items() if isinstance(value, FunctionType | property))
+        if set(methods) - _BESIDE_STEPS:
+            return False
+    return False
+
+
+def lane_step_of(circuit: nn.Module) -> LaneStep | None:
+    """Return a circuit's `lane_step`; None where it has none, or where a subclass changes the circuit that has it."""
+    owner = next(kind for kind in type(circuit).__mro__ if "lane_step" in vars(kind))
+    step: LaneStep | None = circuit.lane_step() if steps_as(circuit, owner) else None  # type: ignore[operator]
+    return step
 
 
 def places_of(circuit: nn.Module) -> dict[str, int]:

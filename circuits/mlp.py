@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
 from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, named_groups
-from .lane_step import LaneStep
+from .lane_step import LaneStep, steps_as
+from .tanh import tanh, tanh_layers
 
 
 class MLP(Circuit):
@@ -75,13 +76,25 @@ class MLP(Circuit):
         values = self._values(sensors, pins)
         return values[-1], state, torch.cat(values, -1)
 
+    def unroll(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],  # noqa: ARG002
+    ) -> tuple[Float[Tensor, "time batch motors"], State]:
+        """Run the circuit over a sequence at once: no step is linked to the next."""
+        if steps_as(self, MLP) and isinstance(self.layers[0].weight, nn.Parameter):
+            return tanh_layers(sensors, self.layers), state  # type: ignore[arg-type]
+        # A subclass with steps of its own, or weights that are handed in, for one of torch.func's transforms.
+        return self(sensors.flatten(0, 1), {})[0].unflatten(0, sensors.shape[:2]), state
+
     def _values(self, sensors: Float[Tensor, "batch sensors"], pins: Pins | None) -> list[Float[Tensor, "batch units"]]:
         """Return sensors, hidden layers and motors."""
         first, *groups = self.groups
         values = [self.pinned(sensors, first, pins)]
         for layer, group in zip(self.layers, groups, strict=True):
             heard = layer(values[-1])
-            values.append(self.pinned(heard if group == "motors" else torch.tanh(heard), group, pins))
+            values.append(self.pinned(heard if group == "motors" else tanh(heard), group, pins))
         return values
 
     def lane_step(self) -> LaneStep:

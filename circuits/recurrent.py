@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
+from ..options import up_to
 from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring
 
 
@@ -191,7 +192,7 @@ def with_rank(weight: Float[Tensor, "n m"], rank: int | None) -> Float[Tensor, "
     if rank is None:
         return weight
     if not 1 <= rank <= min(weight.shape):
-        raise CircuitMismatch(f"rank is {rank}; give 1 to {min(weight.shape)}, or none for full rank")
+        raise CircuitMismatch(f"rank is {rank}; give {up_to(min(weight.shape))}, or none for full rank")
     left, singular, right = torch.linalg.svd(weight.detach(), full_matrices=False)
     kept = (left[:, :rank] * singular[:rank]) @ right[:rank]
     scaled: Tensor = kept * (weight.detach().norm() / kept.norm())

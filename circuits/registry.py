@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
 from ..errors import CircuitMismatch, UnknownName
+from ..options import OfType, wrong_value
 from ..registry import Registry
 from .connectome.circuit import Connectome
 from .contract import Circuit, Facts, takes_pins
@@ -52,8 +52,10 @@ def _entry(build: Callable[..., Circuit], doc: str, needs: tuple[str, ...]) -> _
     return _Entry(build, doc, needs, options, frozenset(keywords).intersection(_TOLD), facts)
 
 
-def _adopted(build: Callable[..., Circuit], name: str) -> _Entry:
+def _adopted(build: Callable[..., Circuit] | _Entry, name: str) -> _Entry:
     """Make an entry of what another package offers; it may say what it `needs`."""
+    if isinstance(build, _Entry):
+        return build
     doc = (inspect.getdoc(build) or name).splitlines()[0]
     return _entry(build, doc, tuple(getattr(build, "needs", ())))
 
@@ -132,11 +134,10 @@ def _checked(name: str, senses: Mapping[str, int], options: Mapping[str, Any] | 
     for option, value in options.items():
         if option not in entry.options:
             raise CircuitMismatch(str(UnknownName(f"option of {name}", option, entry.options)))
-        known = entry.options[option]
-        if not _fits(value, known.annotation):
+        known, what = entry.options[option], f"option {option!r} of {name}"
+        if wrong := wrong_value({what: value}, {what: OfType(known.annotation)}):
             raise CircuitMismatch(
-                f"option {option!r} of {name} is {value!r}; give {_in_words(known.annotation)} "
-                f"(by default {known.default!r}); options: {', '.join(sorted(entry.options))}"
+                f"{wrong} (by default {known.default!r}); options: {', '.join(sorted(entry.options))}"
             )
     return entry, options
 
@@ -193,33 +194,6 @@ def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator]) -> Callable
     build.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
     build.facts = kind.facts  # type: ignore[attr-defined]
     return build
-
-
-def _in_words(annotation: Any) -> str:
-    if get_origin(annotation) is Sequence:
-        return f"a list of {_in_words(get_args(annotation)[0])}, such as [8,8]"
-    return inspect.formatannotation(annotation)
-
-
-def _fits(value: object, annotation: Any) -> bool:
-    """Whether an option's value is of the annotated type; annotations not listed here take anything."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return value in arguments
-    if origin in (Union, UnionType):
-        return any(_fits(value, argument) for argument in arguments)
-    if origin is Sequence:
-        return isinstance(value, list | tuple) and all(_fits(item, arguments[0]) for item in value)
-    if origin is Mapping:
-        return isinstance(value, Mapping)
-    if origin is tuple:
-        return isinstance(value, list | tuple) and len(value) == len(arguments) and all(map(_fits, value, arguments))
-    # A bool is an int to Python, and a mistake where a number is meant.
-    if annotation in (int, float):
-        return isinstance(value, annotation | int) and not isinstance(value, bool)
-    if annotation in (bool, str, None, type(None)):
-        return isinstance(value, annotation or type(None))
-    return True
 
 
 register_circuit("ncap", _along_body(NCAP), "C. elegans swimming circuit, 4 shared weights", ("joint_pos",))

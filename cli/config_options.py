@@ -102,12 +102,15 @@ def pairs(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _file_named(arguments: Sequence[str]) -> Path | None:
+    found = []
     for index, argument in enumerate(arguments):
         if argument == "--config" and index + 1 < len(arguments):
-            return Path(arguments[index + 1])
+            found.append(arguments[index + 1])
         if argument.startswith("--config="):
-            return Path(argument.partition("=")[2])
-    return None
+            found.append(argument.partition("=")[2])
+    if len(found) > 1:
+        raise InvalidRun(f"--config is given {len(found)} times ({', '.join(found)}); give one file")
+    return Path(found[0]) if found else None
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -132,8 +135,16 @@ def _read(name: str, given: Any) -> Any:
     if name == "randomize":
         return {key: _range(key, str(text)) for key, text in pairs(given).items()}
     if name == "arena":
-        return json.loads(given) if given and given.startswith("{") else given
+        return _arena(given) if given and given.startswith("{") else given
     return pairs(given) if name.endswith("_options") else given
+
+
+def _arena(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        example = '{"name": "open", "medium": {"density": 1000}}'
+        raise InvalidRun(f"arena {text!r} is no JSON ({error}); give a name, or JSON such as {example}") from error
 
 
 def _range(name: str, text: str) -> tuple[Any, ...]:

@@ -88,6 +88,8 @@ def _text(value: Any, indent: str = "") -> str:
     width = max((len(str(key)) for key in value), default=0)
     lines = []
     for key, item in value.items():
+        if isinstance(item, dict) and not item:
+            continue
         if isinstance(item, dict):
             lines += [f"{indent}{key}", _text(item, indent + "  ")]
         elif isinstance(item, list) and len(item) > 1:

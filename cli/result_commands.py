@@ -247,7 +247,7 @@ class Bench(Command):
     repeats: int = 3
     """Measurements of each row; the median is shown."""
     ppo: bool = False
-    """Training instead of stepping: CircuitPPO beside SB3's PPO and sb3-contrib's RecurrentPPO."""
+    """Training instead of stepping: our PPO, on lanes and on MuJoCo, beside SB3's and sb3-contrib's RecurrentPPO."""
     scale: bool = False
     """What spreading costs instead: populations on workers, sweeps, checkpoints."""
     lanes: bool = False

@@ -70,7 +70,8 @@ class Configured(Command):
         made: RunConfig = config_of(self)
         if self.reward is None:
             return made
-        if made.task_options.get("reward", self.reward) != self.reward:
+        in_file = self.held_config.get("task_options", {}).get("reward")
+        if made.task_options.get("reward", self.reward) not in (self.reward, in_file):
             raise InvalidRun(f"reward is {made.task_options['reward']} and {self.reward}; give one of them")
         return dataclasses.replace(made, task_options={**made.task_options, "reward": self.reward})
 

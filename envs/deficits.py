@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
-from ..errors import InvalidTask
+from ..errors import InvalidTask, UnknownName
+from ..options import Instance, Number, wrong_value
 from .senses import Layout
 
 _FORM = re.compile(r"(?P<sense>[^\[\]:]+)(\[(?P<index>\d+)\])?:(?P<start>\d+):(?P<stop>\d+)")
+_FIELDS = {
+    "sense": Instance(str, "the name of a sense"),
+    "start": Number(0, is_whole=True),
+    "stop": Number(1, is_whole=True),
+    "index": Number(0, is_whole=True, also=(None,)),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +39,12 @@ class Deficit:
     index: int | None = None
 
     def __post_init__(self) -> None:
+        if wrong := wrong_value(vars(self), _FIELDS):
+            raise InvalidTask(f"deficit: {wrong}")
+        for name in ("start", "stop", "index"):
+            # NumPy's whole numbers are none to JSON.
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, int(value))
         if not 0 <= self.start < self.stop:
             raise InvalidTask(
                 f"deficit {self.sense}:{self.start}:{self.stop} is empty; give SENSE:START:STOP in environment steps, "
@@ -40,6 +54,27 @@ class Deficit:
     def __str__(self) -> str:
         index = "" if self.index is None else f"[{self.index}]"
         return f"{self.sense}{index}:{self.start}:{self.stop}"
+
+    @classmethod
+    def of(cls, given: str | Mapping[str, Any] | Deficit) -> Deficit:
+        """Return a deficit that is one already, or is written as `parse` reads it, or is a table of its fields.
+
+        Raises:
+            InvalidTask, UnknownName: it is none.
+        """
+        if isinstance(given, Deficit):
+            return given
+        if isinstance(given, str):
+            return cls.parse(given)
+        known = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(cls)}
+        for name in given:
+            if name not in known:
+                raise UnknownName("field of a deficit", str(name), known)
+        if missing := [name for name, is_needed in known.items() if is_needed and name not in given]:
+            raise InvalidTask(
+                f"deficit {dict(given)!r} has no {missing[0]}; give sense, start and stop, and perhaps index"
+            )
+        return cls(**given)
 
     @classmethod
     def parse(cls, text: str) -> Deficit:

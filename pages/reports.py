@@ -51,7 +51,7 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     names = _names(opened)
     facts = [summary(run) for run in opened]
     for run, fact in zip(opened, facts, strict=True):
-        hint_unfinished(run, fact["done"], fact["steps"])
+        hint_unfinished(run, fact["steps"])
     found = [probed(run) for run in opened]
     both = list(zip(opened, found, strict=True))
     sections = [

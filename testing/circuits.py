@@ -11,6 +11,7 @@ import torch
 
 from ..circuits import CIRCUITS, Circuit, circuit_facts, takes_pins
 from ..circuits.contract import Role, wiring_at
+from ..circuits.lane_step import lane_step_of
 from ..circuits.registry import facts_of
 from ..envs.physics.lanes import reason_not_compiled
 from . import circuit_steps as steps
@@ -90,7 +91,7 @@ def _check_steps(built: Built, no_gradient: set[str], one_by_one: bool) -> None:
         steps.without_gradients(steps.pins, built)
     if type(built.circuit).after_update is not Circuit.after_update:
         steps.without_gradients(_after_update, built)
-    if (step := built.circuit.lane_step()) is not None:
+    if (step := lane_step_of(built.circuit)) is not None:
         if reason := reason_not_compiled():
             warnings.warn(f"the lane_step of {built.name} is not checked: {reason}", stacklevel=4)
         else:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from nervecord.agents import ALGORITHMS, ES, Agent
-from nervecord.agents.algorithms import Algorithm, PopulationAlgorithm, PopulationMethod
+from nervecord.agents.algorithms import Algorithm, Learner, PopulationAlgorithm, PopulationMethod
 from nervecord.agents.algorithms.algorithm import COUNT, POSITIVE
 from nervecord.agents.algorithms.registry import algorithm_named
 from nervecord.envs import EnvBatch
@@ -34,7 +34,7 @@ SMALL = {
 
 
 def small(algorithm: str, **fields) -> RunConfig:
-    options = {**SMALL[algorithm], **fields.pop("algorithm_options", {})}
+    options = {**SMALL.get(algorithm, SMALL["ddpg"]), **fields.pop("algorithm_options", {})}
     return RunConfig("ncap", algorithm, "swimmer4", **{"steps": 240, "episode_steps": 30, **fields},
                      algorithm_options=options)  # fmt: skip
 
@@ -166,7 +166,7 @@ def test_what_a_run_was_is_no_longer_what_defaults_are_now(tmp_path, monkeypatch
     again = Run(run.path).resolved
     assert (again.options["sigma"], again.options["learning_rate"]) == (0.1, 0.1)
     assert resolve(run.config).options["sigma"] == 9.0
-    assert again.config.physics == "mujoco"
+    assert again.config.physics == "lanes"
     assert again.agent == run.resolved.agent
 
 
@@ -296,3 +296,95 @@ def test_what_does_not_fit_an_agent_is_one_line():
     other = Agent(resolve(RunConfig("gru", "ppo", "swimmer4")).agent).predict(seen)[1]
     with pytest.raises(CircuitMismatch, match=r"the state holds .*, and LSTM keeps"):
         agent.predict(seen, other)
+
+
+def test_a_longer_training_that_is_refused_changes_nothing(tmp_path):
+    run = train(small("es"), tmp_path / "run", progress=False)
+    before = (run.path / "config.json").read_bytes()
+    with pytest.raises(InvalidRun, match="rounds"):
+        train(small("es", steps=4800), run.path, progress=False, workers=99)
+    assert (run.path / "config.json").read_bytes() == before
+    assert train(small("es"), run.path, progress=False).done
+
+
+def test_a_longer_training_may_compute_elsewhere(tmp_path):
+    run = train(small("es"), tmp_path / "run", progress=False)
+    longer = train(small("es", steps=run.config.steps + 1, device="cpu"), run.path, progress=False)
+    assert longer.resolved.config.steps == longer.config.steps == run.config.steps + 1
+
+
+def test_a_run_that_is_to_be_trained_longer_is_not_finished(tmp_path, caplog):
+    run = train(small("es"), tmp_path / "run", progress=False)
+    run.train_longer(dataclasses.replace(run.config, steps=10 * run.config.steps))
+    evaluate(run.path, episodes=1)
+    assert any("is not finished" in line for line in caplog.messages)
+
+
+def test_who_is_called_back_in_a_deficit_sees_the_whole_agent(tmp_path):
+    seen = []
+    config = small("ppo", deficits=("joint_pos:0:1000000",))
+    train(config, tmp_path / "run", progress=False, callback=lambda moment: seen.append(moment.agent.missing))
+    assert seen == [None] * len(seen) != []
+
+
+class Walk(Learner):
+    """Do nothing but count steps."""
+
+    def __init__(self, agent, envs):
+        super().__init__()
+        self.agent, self.steps_at_once = agent, envs.n_envs
+
+    def advance(self):
+        self.steps += self.steps_at_once
+        return {}
+
+    def state_dict(self):
+        return {"steps": self.steps}
+
+    def load_state_dict(self, state):
+        self.steps = state["steps"]
+
+
+class Walking(Algorithm):
+    """Start as the guide says, with four arguments."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        n_envs: int = option(2, COUNT)
+
+    def start(self, agent, envs, options, seed):  # noqa: ARG002
+        return Walk(agent, envs)
+
+
+def test_an_algorithm_of_another_kind_starts_as_the_guide_says(tmp_path, monkeypatch):
+    monkeypatch.setitem(ALGORITHMS._held, "walk", None)
+    ALGORITHMS["walk"] = Walking  # a class, as an entry point may name
+    assert train(RunConfig(algorithm="walk", steps=10), tmp_path / "run", progress=False).done
+
+    class Nowhere(Walking):
+        Options = dataclasses.make_dataclass("Options", [("speed", float, option(1.0, POSITIVE))])
+
+    with pytest.raises(TypeError, match="the options of nowhere have no n_envs"):
+        ALGORITHMS["nowhere"] = Nowhere
+
+
+@pytest.mark.parametrize("algorithm", ["sac", "td3"])
+def test_learners_of_sb3_have_draws_of_their_own(algorithm, tmp_path):
+    alone = train(small(algorithm), tmp_path / "alone", progress=False)
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    noisy = train(small(algorithm), tmp_path / "noisy", progress=False, callback=lambda _: bool(torch.randn(1) > 9))
+    assert same(alone, noisy)
+    torch.manual_seed(5)
+    there = torch.randn(1)
+    torch.manual_seed(5)
+    train(small(algorithm), tmp_path / "again", progress=False)
+    assert torch.randn(1) == there
+    assert before == np.random.get_state()[1].tolist()  # noqa: NPY002
+
+
+def test_learners_of_sb3_in_threads_end_as_each_does_alone(tmp_path):
+    configs = {seed: small("sac", seed=seed) for seed in (0, 1)}
+    alone = {seed: train(config, tmp_path / f"alone{seed}", progress=False) for seed, config in configs.items()}
+    with ThreadPoolExecutor(2) as pool:
+        runs = {seed: pool.submit(train, config, tmp_path / f"run{seed}", False) for seed, config in configs.items()}
+        assert all(same(alone[seed], run.result()) for seed, run in runs.items())

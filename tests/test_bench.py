@@ -4,6 +4,7 @@ import re
 
 import nervecord.benchmarks.lanes as lanes
 import nervecord.benchmarks.learn as learn
+import nervecord.benchmarks.ppo as ppo
 import nervecord.benchmarks.speed as speed
 from nervecord.extras import absence
 
@@ -70,3 +71,19 @@ def test_the_median_of_seeds_counts_those_that_never_arrive():
     assert found == {"return": 9.0, "seconds": 3.0, "steps": 10, "reached": 3}
     (found,) = learn._row("arm", courses[2:], (9.0,))["targets"]
     assert found["seconds"] is None
+
+
+def test_our_ppo_is_measured_on_both_kinds_of_physics_beside_what_was_asked_of_it(monkeypatch):
+    for name, value in {"_ENVS": 2, "_STEPS": 8, "_BATCH": 16, "_EPOCHS": 1, "_ROLLOUTS": 1}.items():
+        monkeypatch.setattr(ppo, name, value)
+    rows = {row["name"]: row for row in ppo.ppo_speed(repeats=1)}
+    for circuit in ("NCAP", "MLP", "LSTM"):
+        for physics in ("lanes", "MuJoCo"):
+            assert rows[f"our PPO, {circuit}, {physics}"]["steps_per_second"] > 0
+    assert rows["CircuitPPO, MLP, lanes"]["steps_per_second"] > 0
+    for ours, theirs, asked in ppo._ASKED:
+        if "absent" not in rows[theirs]:
+            assert rows[f"{ours} / {theirs}"]["asked"] == asked
+            assert rows[f"{ours} / {theirs}"]["value"] > 0
+    text = ppo.as_text(list(rows.values()))
+    assert all(name in text for name in rows)

@@ -179,7 +179,7 @@ def test_bad_actions_are_refused_before_anything_moves(actions, words):
     ("options", "error"),
     [
         ({"task": "fly"}, UnknownName),
-        ({"reward": "much"}, UnknownName),
+        ({"reward": "much"}, InvalidTask),
         ({"randomize": {"colour": (0, 1)}}, UnknownName),
         ({"randomize": {"gear": (2, 1)}}, InvalidTask),
         ({"episode_steps": 0}, InvalidTask),

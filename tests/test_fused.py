@@ -8,7 +8,8 @@ import pytest
 import torch
 from nervecord.agents import Agent, AgentSpec, Fused, reason_not_fused
 from nervecord.agents.algorithms.members import Members, Round
-from nervecord.circuits import NCAP, LaneStep
+from nervecord.circuits import MLP, NCAP, LaneStep
+from nervecord.circuits.lane_step import lane_step_of
 from nervecord.envs import EnvBatch
 from nervecord.envs.deficits import Deficit, Deficits
 from nervecord.envs.physics.lanes import reason_not_compiled
@@ -163,7 +164,7 @@ def test_what_cannot_run_as_a_whole_runs_step_by_step_and_says_so_once(caplog):
         for _ in range(2):
             assert Members(agent, envs).evaluate(Round(members_of(agent, 3), np.arange(3))).lengths.sum() == 360
     assert [line for line in caplog.messages if "GRU has no lane_step" in line] == [
-        "episodes run step by step, not as a whole in compiled code: GRU has no lane_step"
+        "episodes run step by step, not as a whole in compiled code: GRU has no lane_step of its own"
     ]
     with pytest.raises(CircuitMismatch, match="as a whole: GRU has no lane_step"):
         Members(agent, envs, fused=True)
@@ -194,6 +195,33 @@ def test_a_step_that_does_not_fit_its_circuit_is_refused(step, message, monkeypa
     monkeypatch.setattr(NCAP, "lane_step", lambda _: step)
     with pytest.raises(CircuitMismatch, match=message):
         Fused(agent, envs)
+
+
+SENSES = {"joint_pos": 5, "body_velocities": 18}
+
+
+class Louder(MLP):
+    """Steps as no MLP does."""
+
+    def forward(self, sensors, state, pins=None):
+        motor, state = super().forward(sensors, state, pins)
+        return 2.0 * motor, state
+
+
+class Wider(MLP):
+    """Is built otherwise, and steps as any MLP."""
+
+    def __init__(self, senses, n_motors, rng=None):
+        super().__init__(senses, n_motors, hidden=(128,), rng=rng)
+
+
+def test_a_subclass_with_a_step_of_its_own_is_not_run_as_the_class_that_it_is_of():
+    sensors, state, start = torch.randn(3, 2, 23), {}, torch.zeros(3, 2, dtype=torch.bool)
+    louder, wider = Louder(SENSES, 5), Wider(SENSES, 5)
+    assert lane_step_of(louder) is None
+    assert lane_step_of(wider).n_weights == sum(weight.numel() for weight in wider.parameters())
+    stepped = torch.stack([louder(row, state)[0] for row in sensors])
+    assert torch.allclose(louder.unroll(sensors, state, start)[0], stepped)
 
 
 def unknown_name(numbers, weights, sensors, memory, motors, room):  # noqa: ARG001

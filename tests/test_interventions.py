@@ -149,7 +149,8 @@ def test_environments_may_be_pinned_differently(worm):
     n = len(agent.neurons)
     scale = torch.tensor([[0.0], [1.0]]).expand(2, n)
     both = evaluate_agent(agent, env, 7, Pins(scale, torch.zeros(2, n))).returns
-    assert both[1] == evaluate_agent(agent, env, 7).returns[1]
+    # An evaluation without pins runs in double precision, in one compiled call.
+    assert abs(both[1] - evaluate_agent(agent, env, 7).returns[1]) < 1e-4
     assert both[0] < 0.1 * both[1]
     env.close()
 

@@ -203,7 +203,11 @@ def test_a_run_takes_options_of_its_task():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"episode_steps": 30}, "the go comes after 30"), ({"cue_steps": 0}, "cue_steps 0"), ({"hints": 3}, "hints")],
+    [
+        ({"episode_steps": 30}, "the go comes after 30"),
+        ({"cue_steps": 0}, "cue_steps is 0; give a whole number, 1 or more"),
+        ({"hints": 3}, "hints"),
+    ],
 )
 def test_a_wrong_turn_is_one_line(options, message):
     with pytest.raises(InvalidTask, match=message):

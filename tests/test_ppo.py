@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from nervecord.agents import CircuitPPO
+from nervecord.agents.algorithms.sequence_buffer import SequenceBuffer
 from nervecord.agents.sensing import plain_layout
 from nervecord.circuits import Circuit, circuit_names, make_circuit, register_circuit
 from nervecord.circuits.contract import Neuron, Wiring
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, TrainingDiverged
 from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import CallbackList, CheckpointCallback, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -82,9 +85,7 @@ def collect(learner) -> None:
 
 def whole(learner):
     """All of the rollout as one minibatch, each sequence in its place."""
-    buffer = learner.rollout_buffer
-    next(iter(buffer.get(learner.n_envs * learner.n_steps)))
-    return buffer._tensors
+    return learner.rollout_buffer.sequences()
 
 
 def copy_mlp(ours: CircuitPPO, theirs: PPO) -> None:
@@ -116,6 +117,9 @@ def test_a_stateless_mlp_trains_as_under_sb3(env_id):
         # Discrete actions are drawn in another way: train on theirs.
         for name in ("observations", "actions", "returns", "advantages", "values", "log_probs", "episode_starts"):
             setattr(ours.rollout_buffer, name, getattr(theirs.rollout_buffer, name).copy())
+        ours.rollout_buffer.observations = torch.from_numpy(ours.rollout_buffer.observations)
+        ours.rollout_buffer.actions = torch.from_numpy(ours.rollout_buffer.actions[..., 0]).long()
+        ours.rollout_buffer.episode_starts = ours.rollout_buffer.episode_starts > 0
     for learner in (theirs, ours):
         np.random.seed(5)  # noqa: NPY002  (SB3's buffer shuffles with it)
         learner.train()
@@ -178,19 +182,79 @@ def test_the_first_ratio_is_one_and_every_trained_parameter_has_a_gradient(circu
         return
     learner = model(circuit, **arguments)
     collect(learner)
-    loss, terms = learner.learner.loss(whole(learner))
-    assert abs(terms["approx_kl"].item()) < 1e-6
+    terms = learner.learner.differentiate(whole(learner))
+    assert abs(terms["approx_kl"]) < 1e-6
     sequences = whole(learner)
     _, log_prob, _ = learner.policy.actor_critic.evaluate_sequences(
         sequences.observations, sequences.state, sequences.episode_start, sequences.actions
     )
     assert torch.allclose((log_prob - sequences.old_log_prob).exp(), torch.ones(()), atol=1e-5)
-    loss.backward()
     idle = {"circuit.contra"}  # silent in a constrained NCAP
     for name, parameter in learner.policy.actor_critic.named_parameters():
         if parameter.requires_grad and name not in idle:
             assert parameter.grad is not None, name
             assert parameter.grad.isfinite().all(), name
+
+
+def schulmans_loss(learner, batch):
+    """Return the loss as the paper writes it, for autograd to differentiate."""
+    options = learner.options
+    values, log_prob, entropy = learner.actor_critic.evaluate_sequences(
+        batch.observations, batch.state, batch.episode_start, batch.actions
+    )
+    advantages = (batch.advantages - batch.advantages.mean()) / (batch.advantages.std() + 1e-8)
+    ratio = (log_prob - batch.old_log_prob).exp()
+    clipped = ratio.clamp(1 - options["clip_range"], 1 + options["clip_range"])
+    policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()
+    value_loss = (batch.returns - values).square().mean()
+    return policy_loss - options["ent_coef"] * entropy + options["vf_coef"] * value_loss
+
+
+@pytest.mark.parametrize("env_id", ["swim", "CartPole-v1"])
+@pytest.mark.parametrize(
+    ("circuit", "critic"), [("mlp", "mlp"), ("ncap_plus", "mlp"), ("gru", "shared"), ("lstm", "separate")]
+)
+def test_the_gradient_by_hand_is_that_of_the_loss(circuit, critic, env_id):
+    if circuit == "ncap_plus" and env_id != "swim":
+        return
+    env = swimmers() if env_id == "swim" else make_vec_env(env_id, N_ENVS, seed=0)
+    learner = model(circuit, env=env, ent_coef=0.3, vf_coef=0.7, policy_kwargs={"critic": critic})
+    collect(learner)
+    batch, actor_critic = whole(learner), learner.policy.actor_critic
+    learned = [parameter for parameter in actor_critic.parameters() if parameter.requires_grad]
+    # Another policy than the one that acted, and half of the ratios clipped.
+    with torch.no_grad():
+        for parameter in learned:
+            parameter += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
+        _, log_prob, _ = actor_critic.evaluate_sequences(
+            batch.observations, batch.state, batch.episode_start, batch.actions
+        )
+    learner.learner.options["clip_range"] = float(((log_prob - batch.old_log_prob).exp() - 1).abs().median())
+    terms = learner.learner.differentiate(batch)
+    found = [parameter.grad.clone() for parameter in learned]
+    loss = schulmans_loss(learner.learner, batch)
+    expected = torch.autograd.grad(loss, learned, allow_unused=True)
+    assert terms["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    assert terms["clip_fraction"] == pytest.approx(0.5, abs=0.02)
+    largest = max(float(its.abs().max()) for its in expected if its is not None)
+    for mine, its in zip(found, expected, strict=True):
+        assert torch.allclose(mine, torch.zeros_like(mine) if its is None else its, rtol=0, atol=1e-5 * largest)
+
+
+def test_advantages_and_returns_are_those_of_sb3_to_the_bit():
+    rng, box = np.random.default_rng(0), spaces.Box(-1, 1, (2,))
+    theirs = RolloutBuffer(40, box, box, gae_lambda=0.9, gamma=0.97, n_envs=5)
+    ours = SequenceBuffer(40, box, box, gae_lambda=0.9, gamma=0.97, n_envs=5)
+    values = torch.from_numpy(rng.standard_normal((41, 5)).astype(np.float32))
+    for step in range(40):
+        rewards, starts = rng.standard_normal(5).astype(np.float32), rng.random(5) < 0.1
+        theirs.add(np.zeros((5, 2)), np.zeros((5, 2)), rewards, starts, values[step], torch.zeros(5))
+        ours.add(torch.zeros(5, 2), torch.zeros(5, 2), rewards, starts, {})
+    dones = rng.random(5) < 0.5
+    theirs.compute_returns_and_advantage(values[-1], dones)
+    ours.finish(values[:-1], torch.zeros(40, 5), values[-1], dones)
+    assert np.array_equal(ours.advantages, theirs.advantages)
+    assert np.array_equal(ours.returns, theirs.returns)
 
 
 @pytest.mark.parametrize("circuit", RECURRENT)
@@ -218,9 +282,7 @@ def test_permuting_environments_permutes_values_and_keeps_gradients(circuit):
     order = torch.tensor([2, 0, 1])
 
     def gradients(batch):
-        learner.policy.zero_grad()
-        loss, _ = learner.learner.loss(batch)
-        loss.backward()
+        learner.learner.differentiate(batch)
         return {n: p.grad.clone() for n, p in learner.policy.actor_critic.named_parameters() if p.grad is not None}
 
     straight, permuted = gradients(sequences), gradients(sequences.pick(order))

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from nervecord.agents import Agent
 from nervecord.agents.algorithms.registry import algorithm_named
+from nervecord.agents.fused import Fused
 from nervecord.agents.loop import Rollout
 from nervecord.cli.main import main
 from nervecord.envs import make_body
@@ -103,23 +104,27 @@ def test_a_stopped_run_resumes_to_the_same_weights_and_table(config, tmp_path, m
     pd.testing.assert_frame_equal(*lasting)
 
 
-def test_ctrl_c_leaves_a_run_that_opens_and_goes_on(tmp_path, monkeypatch):
-    whole = train(ES_CONFIG, tmp_path / "whole", progress=False)
-    step, count = Rollout.step, 0
+@pytest.mark.parametrize(
+    ("physics", "owner", "name", "at"), [("mujoco", Rollout, "step", 70), ("lanes", Fused, "run", 3)]
+)
+def test_ctrl_c_leaves_a_run_that_opens_and_goes_on(physics, owner, name, at, tmp_path, monkeypatch):
+    config = dataclasses.replace(ES_CONFIG, physics=physics)
+    whole = train(config, tmp_path / "whole", progress=False)
+    done, count = getattr(owner, name), 0
 
-    def interrupted(self):
+    def interrupted(*arguments):
         nonlocal count
         count += 1
-        if count == 70:
+        if count == at:
             raise KeyboardInterrupt
-        return step(self)
+        return done(*arguments)
 
-    monkeypatch.setattr(Rollout, "step", interrupted)
+    monkeypatch.setattr(owner, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(ES_CONFIG, tmp_path / "stopped", progress=False)
-    monkeypatch.setattr(Rollout, "step", step)
+        train(config, tmp_path / "stopped", progress=False)
+    monkeypatch.setattr(owner, name, done)
     assert evaluate(tmp_path / "stopped", episodes=2).returns.shape == (2,)
-    assert same_weights(whole, train(ES_CONFIG, tmp_path / "stopped", progress=False))
+    assert same_weights(whole, train(config, tmp_path / "stopped", progress=False))
 
 
 @pytest.mark.parametrize("algorithm", ["ddpg", "sac"])

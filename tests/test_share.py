@@ -176,7 +176,7 @@ def refused(folder: Path, tmp_path: Path, told: str) -> None:
         (("config", "circuit_options"), [1], "circuit_options is [1]"),
         (("config", "circuit_options"), {"hidden": "wide"}, "config.json is damaged"),
         (("config", "circuit"), "brain", "unknown circuit 'brain'"),
-        (("config", "randomize"), {"gear": [0.9]}, "randomize gear is (0.9,); give two factors, low and high"),
+        (("config", "randomize"), {"gear": [0.9]}, "randomize gear is [0.9]; give two factors, low and high"),
         (("config", "randomize"), {"gear": 1}, "config.json is damaged"),
         (("config", "randomize"), {"gear": "ab"}, "config.json is damaged"),
         (("config",), [], "config is no object"),

@@ -142,7 +142,7 @@ def test_an_error_of_any_kind_is_its_trials_note(tmp_path, monkeypatch):
 
     monkeypatch.setattr("nervecord.circuits.NCAP.forward", crash)
     monkeypatch.setattr("nervecord.circuits.NCAP.forward_with_activity", crash)
-    found = measure(Trial("sweep", "a", RunConfig(**BASE)), tmp_path / "run", 2)
+    found = measure(Trial("sweep", "a", RunConfig(**BASE, physics="mujoco")), tmp_path / "run", 2)
     assert found.note == "Crash: one of many lines"
 
 

@@ -132,17 +132,16 @@ class Algorithm(ABC):
         """Raise what these options break on together; fill in those that follow from others."""
 
     @abstractmethod
-    def start(
-        self, agent: Agent, envs: EnvBatch, options: Mapping[str, Any], seed: int, evaluate: Evaluate | None = None
-    ) -> Learner:
+    def start(self, agent: Agent, envs: EnvBatch, options: Mapping[str, Any], seed: int) -> Learner:
         """Return a learner that begins with the agent as it is.
+
+        One with a population takes `evaluate` too, which evaluates its rounds elsewhere; None does so in `envs`.
 
         Args:
             agent: what is to learn.
             envs: `n_envs` environments of the agent's layout.
             options: every option, as `resolve` returns them.
             seed: from which every draw of the learner comes.
-            evaluate: evaluates rounds of a population; None does so in `envs`.
 
         Raises:
             CircuitMismatch: circuit and algorithm do not go together.
@@ -153,11 +152,13 @@ def make_algorithm(found: Any, name: str) -> Algorithm:
     """Return the algorithm that a registry's line or an entry point names.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is none, or its options do not say how many environments it takes.
     """
     algorithm = found() if inspect.isclass(found) else found
     if not isinstance(algorithm, Algorithm):
         raise TypeError(f"{name} is a {type(algorithm).__name__}, not an Algorithm")
+    if "n_envs" not in vars(algorithm.Options()):
+        raise TypeError(f"the options of {name} have no n_envs, how many environments it learns in; add it")
     return algorithm
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import random
+import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -23,8 +26,10 @@ from ...envs.sb3_env import SwimmerVecEnv
 from ...options import ListOf, Number, option
 from ..agent import Agent
 from ..loop import replay
-from .algorithm import COUNT, POSITIVE, SHARE, Algorithm, Evaluate, Learner, load_optimizer_state, optimizer_state
+from .algorithm import COUNT, POSITIVE, SHARE, Algorithm, Learner, load_optimizer_state, optimizer_state
 
+# SB3 draws from the generators of the whole process, so its learners take turns in it.
+_turn = threading.RLock()
 _REPLAYED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -95,11 +100,44 @@ class OffPolicy(Algorithm):
         envs: EnvBatch,
         options: Mapping[str, Any],
         seed: int,
-        evaluate: Evaluate | None = None,  # noqa: ARG002
     ) -> SB3Learner:
         """Return a learner that begins with the agent as it is."""
-        arguments = self.make_arguments(agent, options, seed)
-        return SB3Learner(agent, self.Model(self.Policy, LearningEnv.of(envs), **arguments))
+        arguments, draws = self.make_arguments(agent, options, seed), Draws()
+        with draws:
+            model = self.Model(self.Policy, LearningEnv.of(envs), **arguments)
+        return SB3Learner(agent, model, draws)
+
+
+class Draws(contextlib.AbstractContextManager["Draws"]):
+    """A state of the process's generators that one learner has to itself; the process's own is put back afterwards.
+
+    Threads that draw so take turns.
+    """
+
+    def __init__(self) -> None:
+        self._held: tuple[Any, ...] | None = None
+
+    def __enter__(self) -> Draws:
+        _turn.acquire()
+        self._outside = _generators()
+        if self._held is not None:
+            _set_generators(self._held)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held = _generators()
+        _set_generators(self._outside)
+        _turn.release()
+
+
+def _generators() -> tuple[Any, ...]:
+    return torch.get_rng_state(), np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002
+
+
+def _set_generators(states: tuple[Any, ...]) -> None:
+    torch.set_rng_state(states[0])
+    np.random.set_state(states[1])  # noqa: NPY002
+    random.setstate(states[2])
 
 
 class SinglePrecisionReplay(ReplayBuffer):
@@ -116,14 +154,15 @@ class SB3Learner(Learner):
     Args:
         agent: what learns; its circuit becomes the model's actor.
         model: the algorithm, made on a `LearningEnv` of the agent's environments.
+        draws: the generators as they were when it had been made.
 
     Attributes:
         model: the algorithm.
     """
 
-    def __init__(self, agent: Agent, model: OffPolicyAlgorithm) -> None:
+    def __init__(self, agent: Agent, model: OffPolicyAlgorithm, draws: Draws) -> None:
         super().__init__()
-        self.agent, self.model = agent, model
+        self.agent, self.model, self._draws = agent, model, draws
         actor: Any = model.policy
         load_weights(actor.circuit, agent.circuit.state_dict())
         if getattr(model, "actor_target", None) is not None:
@@ -137,6 +176,10 @@ class SB3Learner(Learner):
 
     def advance(self) -> dict[str, float]:
         """Take one control step in every environment, and the updates that follow it."""
+        with self._draws:
+            return self._advance()
+
+    def _advance(self) -> dict[str, float]:
         model = self.model
         if self._callback is None:
             _, self._callback = model._setup_learn(2**62, None, reset_num_timesteps=model._last_obs is None)
@@ -165,6 +208,8 @@ class SB3Learner(Learner):
     def state_dict(self) -> dict[str, Any]:
         """Return critics, optimisers, environments, draws, counters, and the replay buffer as `replay`."""
         model, found = self.model, {}
+        with self._draws:
+            torch_rng, numpy_rng, _ = _generators()
         names, loose = model._get_torch_save_params()
         for name in names:
             part = recursive_getattr(model, name)
@@ -179,8 +224,8 @@ class SB3Learner(Learner):
             "episodes": list(model.ep_info_buffer or ()),
             "model": found,
             "loose": {name: recursive_getattr(model, name).detach() for name in loose},
-            "torch_rng": torch.get_rng_state(),
-            "numpy_rng": np.random.get_state(legacy=False),  # noqa: NPY002  (SB3 draws from it)
+            "torch_rng": torch_rng,
+            "numpy_rng": numpy_rng,
             "action_rng": model.action_space.np_random.bit_generator.state,
             "logged": self._told.held,
             # What SB3 logs of an update, it says at the end of the next episode.
@@ -226,8 +271,8 @@ class SB3Learner(Learner):
         model.ep_info_buffer.extend(state["episodes"])  # type: ignore[union-attr]
         model.action_space._np_random = seeding.np_random(0)[0]
         model.action_space.np_random.bit_generator.state = state["action_rng"]
-        torch.set_rng_state(state["torch_rng"])
-        np.random.set_state(state["numpy_rng"])  # noqa: NPY002
+        with self._draws:
+            _set_generators((state["torch_rng"], state["numpy_rng"], random.getstate()))
 
 
 class LearningEnv(VecEnvWrapper):

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from gymnasium import spaces
-from jaxtyping import Bool, Float, Int
-from stable_baselines3.common.buffers import RolloutBuffer
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from ...circuits import State
@@ -34,28 +33,58 @@ class Sequences(NamedTuple):
 
     def pick(self, chosen: Int[Tensor, " some"]) -> Sequences:
         """Return some of the sequences."""
-        state = {key: value.index_select(0, chosen) for key, value in self.state.items()}
-        parts = {
-            name: value.index_select(1, chosen) for name, value in self._asdict().items() if isinstance(value, Tensor)
-        }
-        return Sequences(**parts, state=state)
+        return self._map(lambda value, axis: value.index_select(axis, chosen))
+
+    def split(self, size: int) -> Iterator[Sequences]:
+        """Yield the sequences in order, `size` at a time."""
+        count = self.episode_start.shape[1]
+        for start in range(0, count, size):
+            many = min(size, count - start)
+            yield self._map(lambda value, axis, start=start, many=many: value.narrow(axis, start, many))
+
+    def _map(self, change: Any) -> Sequences:
+        """Return the sequences with every tensor changed, given the axis that counts sequences."""
+        observations, actions, episode_start, state, *rest = self
+        return Sequences(
+            change(observations, 1),
+            change(actions, 1),
+            change(episode_start, 1),
+            {key: change(value, 0) for key, value in state.items()},
+            *(change(value, 1) for value in rest),
+        )
 
 
-class SequenceBuffer(RolloutBuffer):
-    """SB3's rollout buffer, read as sequences; holds a circuit's state once per sequence.
+class SequenceBuffer:
+    """A rollout of `buffer_size` steps in every environment, read as sequences.
 
-    A state at every step of 2048 x 8 steps would take a Continuous Thought Machine 671 MB; every 16
-    steps it takes 42.
+    It holds a circuit's state once per sequence. A state at every step of 2048 x 8 steps would take a Continuous
+    Thought Machine 671 MB; every 16 steps it takes 42.
 
     Args:
         buffer_size: steps per environment.
-        observation_space, action_space, device, gae_lambda, gamma, n_envs: as in SB3.
+        observation_space, action_space: of one environment.
+        device: on which circuits learn.
+        gae_lambda: of the generalised advantage estimate.
+        gamma: discount of a step.
+        n_envs: number of environments.
         sequence_length: steps of a sequence; 1 for circuits whose state needs no gradient.
         shuffle: draws the order of sequences; NumPy's global generator by default.
+
+    Attributes:
+        observations: as the circuit was shown them, [step, env, obs].
+        actions: motor commands [step, env, motors], or indices of discrete ones [step, env].
+        rewards, episode_starts: of each step, [step, env]; what a cut episode would have earned counts as reward.
+        values, log_probs: of each step, as the policy was that acted; log-probabilities in nats.
+        advantages, returns: by `finish`, in the unit of rewards.
 
     Raises:
         CircuitMismatch: `sequence_length` does not divide `buffer_size`.
     """
+
+    values: Float[np.ndarray, "steps envs"]
+    log_probs: Float[np.ndarray, "steps envs"]
+    advantages: Float[np.ndarray, "steps envs"]
+    returns: Float[np.ndarray, "steps envs"]
 
     def __init__(
         self,
@@ -75,54 +104,89 @@ class SequenceBuffer(RolloutBuffer):
                 f"give a divisor, such as {_nearest_divisor(buffer_size, sequence_length)}"
             )
         self.sequence_length, self._shuffle = sequence_length, shuffle
-        super().__init__(buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs)
+        self._gamma, self._gae_lambda = gamma, gae_lambda
+        shape = (buffer_size, n_envs)
+        self.observations = torch.empty(*shape, *(observation_space.shape or ()), device=device)
+        is_discrete = isinstance(action_space, spaces.Discrete)
+        motors = () if is_discrete else action_space.shape or ()
+        self.actions = torch.empty(*shape, *motors, dtype=torch.long if is_discrete else torch.float32, device=device)
+        self.rewards, self.episode_starts = np.zeros(shape, np.float32), np.zeros(shape, bool)
+        self.reset()
 
     def reset(self) -> None:
         """Forget the last rollout."""
-        super().reset()
-        self._states: list[State] = []
-        self._tensors: Sequences | None = None
+        self._steps, self._states = 0, []  # type: tuple[int, list[State]]
+        self._sequences: Sequences | None = None
 
-    def add(self, *args: Any, state: State, **kwargs: Any) -> None:  # type: ignore[override]
+    def add(
+        self,
+        observation: Float[Tensor, "envs obs"],
+        action: Shaped[Tensor, "envs ..."],
+        reward: Float[np.ndarray, " envs"],
+        episode_start: Bool[np.ndarray, " envs"],
+        state: State,
+    ) -> None:
         """Keep a step; `state` is the circuits' before it, and before the reset where an episode starts."""
-        if self.pos % self.sequence_length == 0:
+        step = self._steps
+        if step % self.sequence_length == 0:
             self._states.append(state)
-        super().add(*args, **kwargs)
+        self.observations[step], self.actions[step] = observation, action
+        self.rewards[step], self.episode_starts[step] = reward, episode_start
+        self._steps += 1
 
-    def get(self, batch_size: int | None = None) -> Iterator[Sequences]:  # type: ignore[override]
+    def finish(
+        self,
+        values: Float[Tensor, "steps envs"],
+        log_probs: Float[Tensor, "steps envs"],
+        last_values: Float[Tensor, " envs"],
+        dones: Bool[np.ndarray, " envs"],
+    ) -> None:
+        """Take what the policy made of the steps, and estimate advantages and returns.
+
+        Args:
+            values: of the observations, in the unit of rewards.
+            log_probs: of the actions, nats.
+            last_values: of what is shown after the last step, in the unit of rewards.
+            dones: where that begins another episode.
+        """
+        self.values, self.log_probs = (value.float().cpu().numpy() for value in (values, log_probs))
+        following = np.concatenate((self.values[1:], last_values.float().cpu().numpy()[None]))
+        goes_on = 1.0 - np.concatenate((self.episode_starts[1:], dones[None])).astype(np.float32)
+        # Schulman et al. 2016, eq. 11 to 16, in the order of SB3's operations.
+        errors = self.rewards + self._gamma * following * goes_on - self.values
+        factors = self._gamma * self._gae_lambda * goes_on
+        self.advantages = np.empty_like(errors)
+        advantage: Any = 0.0
+        for step in reversed(range(len(errors))):
+            advantage = self.advantages[step] = errors[step] + factors[step] * advantage
+        self.returns = self.advantages + self.values
+
+    def get(self, batch_size: int) -> Iterator[Sequences]:
         """Yield the rollout's sequences in random order, `batch_size` transitions at a time."""
-        if self._tensors is None:
-            self._tensors = self._as_sequences()
-        tensors = self._tensors
-        count = tensors.episode_start.shape[1]
-        size = count if batch_size is None else batch_size // self.sequence_length
+        sequences = self.sequences()
         # The same draw as SB3's buffer, so that stateless circuits learn from the same minibatches.
-        order = torch.as_tensor(self._shuffle.permutation(count), device=self.device)
-        for chosen in order.split(size):
-            yield tensors.pick(chosen)
+        order = torch.as_tensor(self._shuffle.permutation(sequences.episode_start.shape[1]))
+        return sequences.pick(order.to(self.observations.device)).split(batch_size // self.sequence_length)
 
-    def _as_sequences(self) -> Sequences:
-        """Cut [steps, envs, ...] into [time, sequences, ...], the sequences of one environment in a row."""
-        length = self.sequence_length
+    @torch.no_grad()
+    def sequences(self) -> Sequences:
+        """Return the whole rollout, the sequences of one environment in a row."""
+        if self._sequences is None:
+            state = {key: torch.stack([held[key] for held in self._states], 1).flatten(0, 1) for key in self._states[0]}
+            scalars = (self.values, self.log_probs, self.advantages, self.returns)
+            self._sequences = Sequences(
+                self._cut(self.observations),
+                self._cut(self.actions),
+                self._cut(self.episode_starts),
+                state,
+                *(self._cut(each) for each in scalars),
+            )
+        return self._sequences
 
-        def cut(array: np.ndarray) -> Tensor:
-            tensor = torch.as_tensor(array, dtype=torch.float32, device=self.device)
-            return tensor.unflatten(0, (-1, length)).movedim(0, 2).flatten(1, 2)
-
-        actions = cut(self.actions)
-        if isinstance(self.action_space, spaces.Discrete):
-            actions = actions.squeeze(-1).long()
-        state = {key: torch.stack([held[key] for held in self._states], 1).flatten(0, 1) for key in self._states[0]}
-        return Sequences(
-            cut(self.observations),
-            actions,
-            cut(self.episode_starts) > 0,
-            state,
-            cut(self.values),
-            cut(self.log_probs),
-            cut(self.advantages),
-            cut(self.returns),
-        )
+    def _cut(self, steps: Any) -> Tensor:
+        """Cut [steps, envs, ...] into [time, sequences, ...]."""
+        tensor = torch.as_tensor(steps, device=self.observations.device)
+        return tensor.unflatten(0, (-1, self.sequence_length)).movedim(0, 2).flatten(1, 2)
 
 
 def _nearest_divisor(number: int, wanted: int) -> int:

@@ -24,7 +24,8 @@ from ..algorithms.cmaes import CMAEvolutionStrategy
 from ..algorithms.es import EvolutionStrategy
 from ..algorithms.members import Members, Outcome, Round
 from ..algorithms.population_learner import PopulationAlgorithm, PopulationLearner
-from ..algorithms.ppo import PPOLearner, ProximalPolicyOptimization
+from ..algorithms.ppo import ProximalPolicyOptimization
+from ..algorithms.ppo_learner import PPOLearner
 from ..algorithms.sequence_buffer import SequenceBuffer
 from ..loop import Rollout
 from ..sensing import layout_of
@@ -257,7 +258,7 @@ class CircuitPPO(OnPolicyAlgorithm):
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"CircuitPolicy": CircuitActorCriticPolicy}
     policy: CircuitActorCriticPolicy  # type: ignore[assignment]
-    rollout_buffer: SequenceBuffer
+    rollout_buffer: SequenceBuffer  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -293,7 +294,7 @@ class CircuitPPO(OnPolicyAlgorithm):
             max_grad_norm=max_grad_norm,
             use_sde=False,
             sde_sample_freq=-1,
-            rollout_buffer_class=SequenceBuffer,
+            rollout_buffer_class=SequenceBuffer,  # type: ignore[arg-type]
             policy_kwargs=policy_kwargs,
             device=device,
             supported_action_spaces=(spaces.Box, spaces.Discrete),

@@ -16,6 +16,7 @@ from ...circuits import Circuit, Neuron, State
 from ...envs.senses import Layout
 from ..actor_critic import ActorCritic, Critic
 from ..agent import Agent, AgentSpec, n_motors_for
+from ..flat_adam import FlatAdam
 from ..sensing import plain_layout
 
 
@@ -112,7 +113,10 @@ class CircuitActorCriticPolicy(CircuitPolicy):
 
     Attributes:
         actor_critic: the circuit with its critic.
+        optimizer: over both.
     """
+
+    optimizer: FlatAdam
 
     def __init__(
         self,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+from types import NoneType
 from typing import Any
 
 import mujoco
 
 from ...errors import InvalidArena
+from ...options import Instance, Number, wrong_value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,14 +30,15 @@ class Fluid:
     def __post_init__(self) -> None:
         for field in ("density", "viscosity"):
             value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise InvalidArena(f"the fluid's {field} is {value!r}; give 0 or more")
+            if wrong := wrong_value({field: value}, {field: Number(0)}):
+                raise InvalidArena(f"the fluid's {wrong}")
 
     def add_to(self, spec: mujoco.MjSpec) -> None:
         """Fill a world with the fluid."""
         spec.option.density, spec.option.viscosity = self.density, self.viscosity
 
 
+_MEDIUM = {"medium": Instance((Fluid, NoneType), "a Fluid, or a table of its density and viscosity")}
 # dm_control's: the density of water thrice, and no viscosity.
 WATER = Fluid()
 
@@ -47,9 +49,16 @@ class Arena:
 
     Attributes:
         medium: fills the arena; None is the medium that each body is at home in, `Body.habitat`.
+
+    Raises:
+        InvalidArena: the medium is none.
     """
 
     medium: Fluid | None = None
+
+    def __post_init__(self) -> None:
+        if wrong := wrong_value({"medium": self.medium}, _MEDIUM):
+            raise InvalidArena(f"the arena's {wrong}")
 
     def add_to(self, spec: mujoco.MjSpec, habitat: Fluid, visual: bool = False) -> None:
         """Add the arena to a world that holds a body already.

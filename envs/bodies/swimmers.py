@@ -16,11 +16,25 @@ import numpy as np
 from jaxtyping import Float
 
 from ...errors import InvalidBody
+from ...options import Instance, ListOf, Number, wrong_value
 from ..arenas.arena import WATER, Fluid
 from .body import Body, Parts
 from .sensors import add_sensors
 
 MIN_LINKS, MAX_LINKS = 3, 100
+_FIELDS = {
+    "name": Instance(str, "text"),
+    "n_links": Number(MIN_LINKS, MAX_LINKS, is_whole=True),
+    "link_length": Number(0, above=True),
+    "link_mass": Number(0, above=True),
+    "gear": Number(0),
+    "joint_range": Number(0, math.pi, above=True, also=(None,)),
+    "range_bias": Number(0, 1),
+    "habitat": Instance(Fluid, "a Fluid(density=..., viscosity=...)"),
+    "taper": Number(0, 1),
+    "lesioned": ListOf(Number(0, is_whole=True), "[2,3]"),
+    "control_dt": Number(0, above=True),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,21 +73,13 @@ class Swimmer(Body):
     control_dt: float = 0.03
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lesioned", tuple(self.lesioned))
-        if not MIN_LINKS <= self.n_links <= MAX_LINKS:
-            raise InvalidBody(f"{self.name}: n_links is {self.n_links}; give {MIN_LINKS} to {MAX_LINKS}")
-        for field in ("link_length", "link_mass", "control_dt"):
-            if not 0 < getattr(self, field) < math.inf:
-                raise InvalidBody(f"{self.name}: {field} is {getattr(self, field)}; give a number above 0")
-        if not 0 <= self.gear < math.inf:
-            raise InvalidBody(f"{self.name}: gear is {self.gear}; give 0 or more")
-        if not isinstance(self.habitat, Fluid):
-            raise InvalidBody(f"{self.name}: habitat is {self.habitat!r}; give a Fluid")
-        if self.joint_range is not None and not 0 < self.joint_range <= math.pi:
-            raise InvalidBody(f"{self.name}: joint_range is {self.joint_range} rad; give 0 to pi")
+        if isinstance(self.lesioned, list):
+            object.__setattr__(self, "lesioned", tuple(self.lesioned))
+        if wrong := wrong_value(vars(self), _FIELDS):
+            raise InvalidBody(f"{self.name}: {wrong}")
         for field in ("taper", "range_bias"):
-            if not 0 <= getattr(self, field) < 1:
-                raise InvalidBody(f"{self.name}: {field} is {getattr(self, field)}; give 0 to below 1")
+            if getattr(self, field) == 1:
+                raise InvalidBody(f"{self.name}: {field} is 1; give a number from 0 to below 1")
         if bad := [joint for joint in self.lesioned if not 0 <= joint < self.n_joints]:
             raise InvalidBody(f"{self.name}: lesioned joint {bad[0]}; joints are 0 to {self.n_joints - 1}")
 

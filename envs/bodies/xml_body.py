@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 
 from ...errors import InvalidBody
+from ...options import Number, wrong_value
 from ..arenas.arena import Fluid
 from .body import Body, Parts
 from .flat_xml import flatten, one_line, parse, quiet, read_text
@@ -51,8 +52,8 @@ class XmlBody(Body):
     def __post_init__(self) -> None:
         if not isinstance(self.xml, str):
             raise InvalidBody(f"{self.name}: xml is {type(self.xml).__name__}; give the text of an XML file")
-        if not isinstance(self.control_dt, (int, float)) or not 0 < self.control_dt < math.inf:
-            raise InvalidBody(f"{self.name}: control_dt is {self.control_dt}; give a number above 0")
+        if wrong := wrong_value(vars(self), {"control_dt": Number(0, above=True)}):
+            raise InvalidBody(f"{self.name}: {wrong}")
 
     @classmethod
     def from_file(cls, path: str | Path, control_dt: float = 0.03) -> XmlBody:

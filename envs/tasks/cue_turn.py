@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ...errors import InvalidTask
+from ...options import Allowed, Number
 from ..senses import SENSES, Sense, SenseKind
 from ..setting import Envs, Setting
 from .task import Task
@@ -34,18 +35,18 @@ class CueTurn(Task):
         success_angle: rad.
 
     Raises:
-        InvalidTask: no step is left to turn in, or a number is out of range.
+        InvalidTask: no step is left to turn in.
     """
 
     senses = ("joint_pos", "cue", "go", "body_velocities")
     default_steps = 100
+    allowed: ClassVar[Mapping[str, Allowed]] = {
+        "cue_steps": Number(1, is_whole=True),
+        "delay_steps": Number(0, is_whole=True),
+        "success_angle": Number(0, above=True),
+    }
 
     def __init__(self, envs: Envs, cue_steps: int = 10, delay_steps: int = 20, success_angle: float = 0.4) -> None:
-        if cue_steps < 1 or delay_steps < 0 or not success_angle > 0:
-            raise InvalidTask(
-                f"cue_steps {cue_steps}, delay_steps {delay_steps} or success_angle {success_angle} is out of range; "
-                "give 1 or more, 0 or more and an angle above 0"
-            )
         if envs.episode_steps <= cue_steps + delay_steps:
             raise InvalidTask(
                 f"episode_steps is {envs.episode_steps} and the go comes after {cue_steps + delay_steps}; "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from ...errors import InvalidTask, UnknownName
+from ...options import Allowed, Instance, ListOf, OfType, wrong_value
 from ...registry import Registry
 from ..setting import Envs
 from .cue_turn import CueTurn
@@ -24,6 +27,8 @@ def _adopted(task: Any, name: str) -> type[Task]:
 TASKS: Registry[type[Task]] = Registry(
     "nervecord.tasks", {"swim": Swim, "navigate": Navigate, "cueturn": CueTurn}, _adopted
 )
+
+_SENSES = ListOf(Instance(str, "the name of a sense"), '["joint_pos","body_velocities"]')
 
 
 def task_class(name: str) -> type[Task]:
@@ -51,42 +56,63 @@ def task_class(name: str) -> type[Task]:
     return kind
 
 
-def make_task(name: str, envs: Envs, options: dict[str, Any]) -> Task:
+def make_task(name: str, envs: Envs, options: Mapping[str, Any]) -> Task:
     """Build the task of that name.
 
     Raises:
         UnknownName: no such task.
-        InvalidTask: an argument that the task does not take, or out of range.
+        InvalidTask: as `check_options`; an option that the task needs is missing, or options do not go together.
     """
+    check_options(name, options)
     kind = task_class(name)
     try:
         inspect.signature(kind).bind(envs, **options)
     except TypeError as error:
-        raise InvalidTask(
-            f"task {name!r}: {error}; it takes {', '.join(option_names(name)) or 'no options'}"
-        ) from error
+        raise InvalidTask(f"task {name!r}: {error}; it takes {_names(name)}") from error
     return kind(envs, **options)
 
 
-def option_names(name: str) -> list[str]:
-    """Return the names of a task's own options."""
-    return list(inspect.signature(task_class(name)).parameters)[1:]
+def check_options(name: str, asked: Mapping[str, Any]) -> None:
+    """Refuse options that a task does not take, and values that they cannot have.
 
-
-def option_defaults(name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the default of each of a task's own options.
-
-    Args:
-        name: of the task.
-        asked: what is to be given; it is refused here if the task does not take it.
+    What a task does not declare as `allowed` is checked by its annotation, or else by the type of its default.
+    `senses` is an option of every task.
 
     Raises:
-        InvalidTask: an option that the task does not take.
+        UnknownName: no such task.
+        InvalidTask: the first option that is wrong.
     """
-    known = list(inspect.signature(task_class(name)).parameters.values())[1:]
-    takes_any = any(each.kind is each.VAR_KEYWORD for each in known)
-    names = [each.name for each in known]
+    known = _options(name)
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in known.values())
     for option in asked:
-        if option not in (*names, "senses") and not takes_any:
-            raise InvalidTask(f"task {name!r} has no option {option!r}; it takes {', '.join(names) or 'no options'}")
-    return {each.name: each.default for each in known if each.default is not each.empty}
+        if option not in known and option != "senses" and not takes_any:
+            raise InvalidTask(f"task {name!r} has no option {option!r}; it takes {_names(name)}")
+    allowed: dict[str, Allowed] = {option: OfType(_type_of(name, parameter)) for option, parameter in known.items()}
+    if wrong := wrong_value(asked, {**allowed, **task_class(name).allowed, "senses": _SENSES}):
+        raise InvalidTask(wrong)
+
+
+def option_defaults(name: str) -> dict[str, Any]:
+    """Return the default of each of a task's own options, of those that have one."""
+    return {option: each.default for option, each in _options(name).items() if each.default is not each.empty}
+
+
+def _options(name: str) -> dict[str, inspect.Parameter]:
+    return dict(list(inspect.signature(task_class(name)).parameters.items())[1:])
+
+
+def _names(name: str) -> str:
+    own = [option for option, each in _options(name).items() if each.kind is not each.VAR_KEYWORD]
+    return ", ".join([*own, "senses"])
+
+
+def _type_of(name: str, parameter: inspect.Parameter) -> Any:
+    """Return the type that an option of a task is annotated with, or that its default has; Any where neither says."""
+    annotation = parameter.annotation
+    if isinstance(annotation, str):
+        # Names that a task's module imports for type checkers alone are none when it runs.
+        with contextlib.suppress(Exception):
+            return eval(annotation, vars(sys.modules[task_class(name).__module__]))
+    elif annotation is not parameter.empty:
+        return annotation
+    return Any if parameter.default in (None, parameter.empty) else type(parameter.default)

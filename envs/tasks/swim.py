@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from ...errors import InvalidTask, UnknownName
+from ...options import Allowed, Number, OneOf
 from ..setting import Envs
 from .task import Pay, Task
 
@@ -23,11 +24,12 @@ class Swim(Task):
             the desired speed, without bounds, which a body that only wiggles its head does not earn.
     """
 
+    allowed: ClassVar[Mapping[str, Allowed]] = {
+        "desired_speed": Number(0, above=True),
+        "reward": OneOf(("paper", "com")),
+    }
+
     def __init__(self, envs: Envs, desired_speed: float = 0.1, reward: Literal["paper", "com"] = "paper") -> None:
-        if not desired_speed > 0:
-            raise InvalidTask(f"desired_speed is {desired_speed} m/s; give a number above 0")
-        if reward not in ("paper", "com"):
-            raise UnknownName("reward", str(reward), ("paper", "com"))
         super().__init__(envs)
         self.desired_speed, self.kind = desired_speed, reward
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ...options import Allowed
 from ..bodies.body import joint_range
 from ..setting import Envs
 
@@ -44,6 +45,7 @@ class Task(ABC):
     Attributes:
         senses: what is observed by default, by name and in order.
         default_steps: control steps per episode where none are given.
+        allowed: what the task's own options may be, by name, where their types do not say all.
         com_start: [envs, 2], where the centre of mass was at the reset, m.
 
     Args:
@@ -52,6 +54,7 @@ class Task(ABC):
 
     senses: ClassVar[tuple[str, ...]] = ("joint_pos", "body_velocities")
     default_steps: ClassVar[int] = 1000
+    allowed: ClassVar[Mapping[str, Allowed]] = {}
 
     def __init__(self, envs: Envs) -> None:
         self.envs, self.physics = envs, envs.physics

@@ -24,6 +24,11 @@ class Config:
     needs: str | None = None
 
     @property
+    def command(self) -> str:
+        """The words after `nervecord`, on MuJoCo, as the kept folders are."""
+        return f"{self.train} --physics mujoco" if self.is_run else self.train
+
+    @property
     def is_run(self) -> bool:
         """Whether it has a body, to be evaluated and recorded; a curriculum has none."""
         return self.train.startswith("train ")

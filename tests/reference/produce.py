@@ -56,7 +56,7 @@ def produce(out: Path, names: Sequence[str]) -> list[str]:
 
 def arrays_of(name: str, config: Config) -> Arrays:
     """Train in the folder `name` of the current one; return weights, returns and a recording, by name."""
-    call(*config.train.split(), "--out", name)
+    call(*config.command.split(), "--out", name)
     found = {f"metrics/{key}": value for key, value in read_metrics(Path(name)).items()}
     found |= {f"weights/{key}": value for key, value in read_weights(Path(name)).items()}
     if not config.is_run:

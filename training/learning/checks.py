@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 
 import torch
 
 from ...envs.deficits import Deficits
 from ...errors import InvalidRun
+from ...options import told
 from ..runs.config import RunConfig
 from ..runs.resolution import Resolved, resolve
 from .start import inherit
 
+# What an environment takes at least: its random generator and state, and MuJoCo's data (177 kB, whatever the body).
+_BYTES_PER_ENV = {"lanes": 2_000, "mujoco": 170_000}
 _log = logging.getLogger(__name__)
 
 
@@ -29,7 +34,35 @@ def check(config: RunConfig) -> Resolved:
         )
     Deficits(resolved.agent.layout, config.deficits)
     device_named(config.device)
+    check_memory(resolved)
     return inherit(resolved)
+
+
+def check_memory(resolved: Resolved) -> None:
+    """Refuse numbers of environments, transitions or units that this machine's memory can never hold.
+
+    Raises:
+        InvalidRun: the option that takes most of it.
+    """
+    if not hasattr(os, "sysconf"):
+        return
+    options, spec = resolved.options, resolved.agent
+    seen, n_envs = spec.layout.size + spec.n_motors, options["n_envs"]
+    critic = itertools.pairwise((seen, *options.get("critic_hidden", ()), 1))
+    needed = {
+        "n_envs": n_envs * (_BYTES_PER_ENV[resolved.config.physics] + 4 * seen),
+        "n_steps": 4 * n_envs * options.get("n_steps", 0) * seen,
+        "buffer_size": 4 * options.get("buffer_size", 0) * (seen + spec.layout.size),
+        "batch_size": 4 * options.get("batch_size", 0) * seen,
+        # Weights, gradients and the two means of Adam.
+        "critic_hidden": 4 * 4 * sum(one * other for one, other in critic),
+    }
+    most, here = max(needed, key=needed.__getitem__), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed[most] > here:
+        raise InvalidRun(
+            f"{most} is {told(options[most])}, which takes {needed[most] / 1e9:,.0f} GB at least, and this machine has "
+            f"{here / 1e9:,.0f}; give less"
+        )
 
 
 def device_named(name: str) -> torch.device:
@@ -40,7 +73,8 @@ def device_named(name: str) -> torch.device:
     """
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        # To a number: the device "meta" makes tensors, and computes nothing.
+        float(torch.zeros(1, device=device))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidRun(

@@ -11,6 +11,7 @@ from ...agents.algorithms.members import Members, Outcome, Round
 from ...agents.algorithms.registry import algorithm_named
 from ...envs.deficits import Deficits
 from ...errors import InvalidRun
+from ...options import up_to
 from ..runs.resolution import Resolved
 from .engine import Engine, start_ray
 from .workers import RETRIES, WorkerPool, attempt
@@ -42,7 +43,7 @@ def open_evaluator(resolved: Resolved, workers: int, engine: Engine = "local", a
     if workers > rounds:
         raise InvalidRun(
             f"workers is {workers} and a generation has {rounds} rounds of {n_envs} members; "
-            f"give 1 to {rounds}, or a larger population, such as --algorithm-options population={workers * n_envs}"
+            f"give {up_to(rounds)}, or a larger population, such as --algorithm-options population={workers * n_envs}"
         )
     return _RayWorkers(resolved, workers, address) if engine == "ray" else _Processes(resolved, workers)
 

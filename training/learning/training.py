@@ -88,12 +88,11 @@ def train(
     with one_thread(), contextlib.ExitStack() as stack:
         if (out / "config.json").exists():
             run = Run.create(out, config)
-            if run.done:
+            if run.done and run.config.steps == config.steps:
                 if progress:
                     print(f"{run.path} is done already; nothing was trained", file=sys.stderr)
                 return run
-            if run.facts["format"] == 2:
-                run._refuse_old()
+            run.refuse_old()
             resolved = Resolved(
                 dataclasses.replace(run.resolved.config, steps=config.steps, device=config.device), run.resolved.agent
             )
@@ -104,6 +103,8 @@ def train(
             sitting = _Sitting(resolved, stack, workers, engine, address)
             run = Run.create(out, config, lambda: {"resolved": resolved.to_json(config)})
         with stopping() as stop, run.lock():
+            if run.config.steps < config.steps:
+                run.train_longer(config)
             sitting.go(run, progress, callback, stop)
         return run
 
@@ -145,9 +146,8 @@ class _Sitting:
             start_from(self.agent, resolved)
         envs = resolved.make_envs(resolved.options["n_envs"])
         stack.callback(envs.close)
-        self.learner: Learner = algorithm.start(
-            self.agent, envs, resolved.options, self.config.seed, None if evaluator is None else evaluator.evaluate
-        )
+        elsewhere: dict[str, Any] = {} if evaluator is None else {"evaluate": evaluator.evaluate}
+        self.learner: Learner = algorithm.start(self.agent, envs, resolved.options, self.config.seed, **elsewhere)
         if self.config.deficits:
             self.learner.deficits = Deficits(self.agent.layout, self.config.deficits)
         if self.config.protect and (free := protect(self.learner, self.config)):
@@ -184,6 +184,7 @@ class _Sitting:
                 if "rollout/ep_rew_mean" in metrics:
                     bar.set_postfix({"return": f"{metrics['rollout/ep_rew_mean']:.0f}"}, refresh=False)
                 self._evaluate_if_due()
+                self.agent.missing = None  # a deficit is the training's, not of whoever looks at the agent
                 if callback is not None and callback(Moment(learner.steps, dict(self.told), self.agent)):
                     self._save(done=False)
                     return

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from ...agents import Agent, Fused, Rollout, reason_not_fused
+from ...agents import Agent, Fused, Rollout, reason_not_fused, say_not_fused
 from ...circuits import Pins
 from ...envs import Body, EnvBatch, make_body
 from ...errors import CircuitMismatch, InvalidRun
@@ -118,6 +118,8 @@ def evaluate_agent(
         ):
             returns, _, metrics = Fused(agent, envs).run(seeds, on_part=bar.update)
         return _evaluation(returns, metrics)
+    if isinstance(agent, Agent):
+        say_not_fused(agent, envs)
     pins_at = pinning(agent, interventions)
 
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:
@@ -240,7 +242,7 @@ def evaluate(
     agent = run.agent(body, checkpoint)
     found = evaluate_on(run.resolved.on(body), agent, episodes, interventions, progress)
     assert checkpoint is not None
-    hint_unfinished(run, bool(checkpoint.state.get("done")), checkpoint.step)
+    hint_unfinished(run, checkpoint.step)
     weights = Weights.of(checkpoint.step, checkpoint.weights)
     run.results.add(result_of(run.resolved.config, weights, episodes, found.metrics, body, interventions))
     return found

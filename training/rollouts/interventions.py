@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import torch
 
 from ...circuits import Circuit, Pins, check_pins, device_of
 from ...errors import CircuitMismatch, InvalidRun, UnknownName
+from ...options import Number, wrong_value
 
 Kind = Literal["silence", "clamp", "drive"]
 
@@ -32,6 +34,8 @@ class Intervention:
     stop: int | None = None
 
     def __post_init__(self) -> None:
+        if wrong := wrong_value({"value": self.value}, {"value": Number(-math.inf)}):
+            raise InvalidRun(f"{self.kind} {self.neuron}: {wrong}")
         if self.start < 0 or (self.stop is not None and self.stop <= self.start):
             raise InvalidRun(f"{self.kind} {self.neuron} from step {self.start} to {self.stop}; give 0 <= start < stop")
 
@@ -51,7 +55,7 @@ class Intervention:
             start, stop = (int(step) for step in window) if window else (0, None)
             return cls(neuron, kind, float(value or 0.0), start, stop)
         except ValueError as error:
-            raise InvalidRun(f"{kind} {text!r}; give {form}, such as {_EXAMPLE[kind]}") from error
+            raise InvalidRun(f"{kind} is {text!r}; give {form}, such as {_EXAMPLE[kind]}") from error
 
     def __str__(self) -> str:
         value = "" if self.kind == "silence" else f" {self.value:+g}" if self.kind == "drive" else f" {self.value:g}"

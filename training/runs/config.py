@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tomllib
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from ...agents.algorithms.registry import ALGORITHMS, algorithm_named
@@ -17,19 +19,45 @@ from ...envs.bodies import body_from_json
 from ...envs.choice import PHYSICS_CHOICES
 from ...envs.deficits import Deficit
 from ...envs.tasks.bits import BIT_TASKS
+from ...envs.tasks.registry import check_options
 from ...errors import InvalidRun, UnknownName
-from ...options import Number, wrong_value
+from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, told, wrong_value
 from .held_graphs import hold_graph
 
 _NUMBERS = {
     "seed": Number(0, 2**32 - 1, is_whole=True),
     "steps": Number(1, is_whole=True),
-    "episode_steps": Number(1, is_whole=True, also=(None,)),
+    "episode_steps": Number(1, is_whole=True, also=(None,), none="leave it out"),
     "checkpoint_every": Number(1, is_whole=True),
-    "evaluate_every": Number(1, is_whole=True, also=(None,)),
+    "evaluate_every": Number(1, is_whole=True, also=(None,), none="leave it out"),
+}
+_BODY = Instance((str, Path, Body), "the name of a body, such as swimmer6, or a path to MuJoCo XML")
+_FOLDER = Instance((str, os.PathLike), "the folder of a run, such as runs/worm")
+_OPTIONS = "values by name, such as {}".format
+_DEFICIT = Instance((str, Mapping, Deficit), "SENSE:START:STOP, or a table of sense, start and stop")
+# What each field takes, whoever gives it: Python, a command line, a TOML file, a sweep or the config.json of a run.
+_FIELDS: dict[str, Allowed] = {
+    "circuit": Instance(str, "the name of a circuit, such as ncap"),
+    "algorithm": Instance(str, "the name of an algorithm, such as es"),
+    "body": _BODY,
+    "bodies": ListOf(_BODY, '["swimmer6", "swimmer6-eel"]'),
+    "arena": Instance((str, Arena, Mapping, NoneType), "the name of an arena, such as open, or a table with its name"),
+    "physics": Instance(str, "auto, lanes or mujoco"),
+    "task": Instance(str, "the name of a task, such as swim"),
+    "task_options": Instance(Mapping, _OPTIONS("desired_speed = 0.2")),
+    "randomize": Instance(Mapping, _OPTIONS("link_mass = [0.8, 1.2]")),
+    "circuit_options": Instance(Mapping, _OPTIONS("period = 50")),
+    "algorithm_options": Instance(Mapping, _OPTIONS("n_envs = 64")),
+    "deficits": ListOf(_DEFICIT, '["joint_pos:100000:200000"]'),
+    "start": Instance((str, os.PathLike, NoneType), f"{_FOLDER}, or leave it out"),
+    "protect": ListOf(_FOLDER, '["runs/worm"]'),
+    "device": Instance(str, "a device as torch names it, such as cpu or cuda:0"),
+    **_NUMBERS,
 }
 _FACTOR = Number(0)
 _MAPPINGS = ("task_options", "randomize", "circuit_options", "algorithm_options")
+# Beside which other fields have tables inside.
+_TABLES = (*_MAPPINGS, "arena", "deficits")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,18 +114,15 @@ class RunConfig:
     reward: dataclasses.InitVar[str | None] = None
 
     def __post_init__(self, reward: str | None) -> None:
-        for name in _MAPPINGS:
-            if not isinstance(getattr(self, name), Mapping):
-                raise InvalidRun(f"{name} is {getattr(self, name)!r}; give values by name")
+        for name in (*_MAPPINGS, "start", "protect"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        check_values(vars(self))
         if reward is not None:
             warnings.warn("reward is an option of the task now: task_options={'reward': ...}", DeprecationWarning, 3)
             object.__setattr__(self, "task_options", {**self.task_options, "reward": reward})
-        deficits = tuple(Deficit.parse(each) if isinstance(each, str) else each for each in self.deficits)
-        object.__setattr__(self, "deficits", deficits)
+        object.__setattr__(self, "deficits", tuple(map(Deficit.of, self.deficits)))
         object.__setattr__(self, "protect", tuple(self.protect))
-        for name, bounds in self.randomize.items():
-            if len(bounds) not in (2, 3) or not all(map(_FACTOR.takes, bounds[:2])):
-                raise InvalidRun(f"randomize {name} is {bounds!r}; give two factors, low and high, and perhaps 'log'")
+        object.__setattr__(self, "randomize", {name: tuple(bounds) for name, bounds in self.randomize.items()})
         if self.task in BIT_TASKS:
             raise InvalidRun(f"{self.task} is a task without a body: nervecord curriculum --task {self.task}")
         for kind, name, known in (
@@ -115,13 +140,12 @@ class RunConfig:
         object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
         if self.protect and self.start is None:
             raise InvalidRun("protect keeps what a circuit has learned; give start too, the run whose circuit goes on")
-        if wrong := wrong_value(vars(self), _NUMBERS):
-            raise InvalidRun(wrong)
         for name in _NUMBERS:
             # NumPy's whole numbers are none to JSON.
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, int(value))
         algorithm_named(self.algorithm).validate(self.algorithm, self.algorithm_options)
+        check_options(self.task, self.task_options)
 
     @property
     def n_links(self) -> int:
@@ -150,24 +174,27 @@ class RunConfig:
             known = dict(values)
             known["body"] = body_from_json(known["body"])
             known["bodies"] = tuple(body_from_json(body) for body in known.get("bodies", ()))
-            known["deficits"] = tuple(Deficit(**deficit) for deficit in known["deficits"])
             reward, options = known.pop("reward", "paper"), known["task_options"]
             # Format 2 had a reward of its own, which counted where both were given, and MuJoCo alone.
             if known["task"] == "swim" and (reward != "paper" or "reward" in options) and "physics" not in known:
                 known["task_options"] = {**options, "reward": reward}
             known.setdefault("physics", "mujoco")
-            known["protect"] = tuple(known.get("protect", ()))
-            known["randomize"] = {name: tuple(bounds) for name, bounds in known["randomize"].items()}
             return cls(**known)
         except (TypeError, KeyError, AttributeError) as error:
-            raise InvalidRun(f"the config is of another version of nervecord: {error}") from error
+            raise of_another_version(error) from error
+
+
+def of_another_version(error: Exception) -> InvalidRun:
+    """Return what to raise where a stored config has not the fields that it should."""
+    what = f"it has no {error}" if isinstance(error, KeyError) else str(error).split("() ")[-1]
+    return InvalidRun(f"the config is of another version of nervecord, or damaged: {what}")
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
     """Read the fields of a config from a TOML file: by their names, options as tables.
 
     Raises:
-        InvalidRun: it cannot be read.
+        InvalidRun: it cannot be read, or a value that its field does not take.
         UnknownName: a field that no config has.
     """
     try:
@@ -175,6 +202,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InvalidRun(f"{path} cannot be read: {error}") from error
     check_fields(values)
+    check_values(values)
     return values
 
 
@@ -183,8 +211,33 @@ def check_fields(values: Iterable[str]) -> None:
 
     Raises:
         UnknownName: the first of them.
+        InvalidRun: `reward`, which is an option of the task.
     """
     known = [field.name for field in dataclasses.fields(RunConfig)]
     for name in values:
+        if name == "reward":
+            raise InvalidRun('reward is an option of the task; give task_options = {reward = "com"}')
         if name not in known:
             raise UnknownName("field of a run", name, known)
+
+
+def check_values(values: Mapping[str, Any]) -> None:
+    """Refuse what a field does not take, and numbers that are not finite or too large anywhere in it.
+
+    Raises:
+        InvalidRun: the first of them.
+    """
+    if wrong := wrong_value(values, _FIELDS):
+        raise InvalidRun(wrong)
+    for name in _TABLES:
+        held = values.get(name)
+        for part in held if name == "deficits" and held else [held]:
+            if isinstance(part, Mapping) and (wrong := not_plain(name, part)):
+                raise InvalidRun(wrong)
+    for name, bounds in values.get("randomize", {}).items():
+        is_range = isinstance(bounds, list | tuple) and len(bounds) in (2, 3) and all(map(_FACTOR.takes, bounds[:2]))
+        if not is_range or bounds[0] > bounds[1] or list(bounds[2:]) not in ([], ["log"]):
+            raise InvalidRun(
+                f"randomize {name} is {told(bounds)}; give two factors, low and high, and perhaps 'log', "
+                "such as [0.8, 1.2]"
+            )

@@ -85,6 +85,8 @@ class Folder(Generic[ConfigT]):
     def create(cls, path: str | Path, config: ConfigT, prepare: Callable[[], Mapping[str, Any]] = dict) -> Self:
         """Begin a training, or open the one that stands there with the same config, or with fewer steps of it.
 
+        One that stands there is not changed; see `train_longer`.
+
         Args:
             path: the folder.
             config: what to train.
@@ -101,12 +103,13 @@ class Folder(Generic[ConfigT]):
             # As JSON, which knows no tuples: a config that was read equals the one that was written.
             there, asked = (json.loads(json.dumps(each.to_json())) for each in (found.config, config))
             changed = {name for name in asked if there[name] != asked[name]}
+            if asked.get("physics") == "auto":  # leaves the choice, and there it has been made
+                changed -= {"physics"}
+            changed -= {"device"}  # where it computes is no part of what is computed
             if changed == {"steps"} and asked["steps"] > there["steps"]:
-                found._train_longer(config, there["steps"])
-                return cls(path)
-            # Where it computes is no part of what is computed.
+                return found
             if said := [f"{name}: {tell_graph(there[name])!r} there, {tell_graph(asked[name])!r} asked"
-                        for name in asked if name in changed - {"device"}]:  # fmt: skip
+                        for name in asked if name in changed]:  # fmt: skip
                 raise InvalidRun(f"{path} holds another {cls.kind} ({'; '.join(said)}); give another --out")
             return found
         if path.exists() and (not path.is_dir() or {item.name for item in path.iterdir()} - _BEGINNINGS):
@@ -114,26 +117,36 @@ class Folder(Generic[ConfigT]):
         beside = prepare()
         path.mkdir(parents=True, exist_ok=True)
         with hold(path):
-            if (path / "config.json").exists():
-                # Another process began it between the look above and now.
-                return cls.create(path, config)
-            write_json(path / "versions.json", _versions())
-            write_json(path / "config.json", {"format": FORMAT, "holds": cls.kind, "asked": config.to_json(), **beside})
-        return cls(path)
+            # Or another process began it between the look above and now.
+            if is_new := not (path / "config.json").exists():
+                asked = {"format": FORMAT, "holds": cls.kind, "asked": config.to_json()}
+                write_json(path / "versions.json", _versions())
+                write_json(path / "config.json", {**asked, **beside})
+        return cls(path) if is_new else cls.create(path, config)
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
         """Hold the folder while it is trained; see `hold` for what two trainings at once are told."""
         return hold(self.path)
 
-    def _train_longer(self, config: ConfigT, steps: int) -> None:
-        """Ask for more steps than were asked for before; what these were stays in the run's history."""
-        if self.facts["format"] != FORMAT:
-            self._refuse_old()
-        history = [*self.facts.get("history", ()), {"steps": steps, "packages": _versions()["packages"]}]
-        with self.lock():
-            write_json(self.path / "config.json", {**self.facts, "asked": config.to_json(), "history": history})
+    def train_longer(self, config: ConfigT) -> None:
+        """Ask for the steps of a config, under the folder's lock; what was asked for before stays in its history.
 
-    def _refuse_old(self) -> None:
+        Where it computes stays as it was asked for at first.
+        """
+        asked, steps = self.facts["asked"], config.to_json()["steps"]
+        history = [*self.facts.get("history", ()), {"steps": asked["steps"], "packages": _versions()["packages"]}]
+        self.facts = {**self.facts, "asked": {**asked, "steps": steps}, "history": history}
+        write_json(self.path / "config.json", self.facts)
+        self.config = self.config_type.from_json(self.facts["asked"])
+
+    def refuse_old(self) -> None:
+        """Refuse more training of a run whose checkpoints are of an older format.
+
+        Raises:
+            InvalidRun: it is of one.
+        """
+        if self.facts["format"] == FORMAT:
+            return
         raise InvalidRun(
             f"{self.path} was trained by an older nervecord, whose checkpoints this one does not go on from; "
             f"--start {self.path} with another --out trains its weights on"
@@ -150,6 +163,8 @@ class Folder(Generic[ConfigT]):
                 f"use the version that wrote it, which {self.path / 'versions.json'} names"
             )
         self._has_meta = version > 2
+        if lacking := [name for name in ("holds", "asked") if version == FORMAT and name not in values]:
+            raise InvalidRun(f"{self.path} is damaged: config.json has no {lacking[0]!r}")
         if kind != self.kind:
             raise InvalidRun(f"{self.path} holds a {kind}, and this command works on a {self.kind}")
         if "asked" in values:

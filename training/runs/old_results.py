@@ -18,7 +18,6 @@ from .score_table import read_scores
 # JSON has no NaN: one episode has no interval, and null is where its bounds were.
 _BOUND = Number(-math.inf, also=(None,))
 _INTERVAL = {"mean": Number(-math.inf), "low": _BOUND, "high": _BOUND, "n": Number(1, is_whole=True)}
-_VERSION = "of format 3 or before"
 
 
 def old_results(run: Path) -> list[Result]:
@@ -29,10 +28,11 @@ def old_results(run: Path) -> list[Result]:
     Raises:
         InvalidRun: a file is damaged.
     """
-    found = []
+    found: list[Result] = []
     path = run / "evaluation.json"
     if (held := read_evaluation(path)) is not None and held.get("episodes"):
-        body = read_json(run / "config.json", f"{run} is damaged").get("body")
+        config = _config(run)
+        body = config.get("asked", config).get("body")
         name = body.get("name") if isinstance(body, dict) else body
         found.append(_result("evaluation", str(name), TRAINED, held.get("step"), held["episodes"], path))
     path = run / "results.sqlite"
@@ -77,11 +77,17 @@ def read_evaluation(path: Path) -> dict[str, Any] | None:
     return evaluation
 
 
+def _config(run: Path) -> dict[str, Any]:
+    config = read_json(run / "config.json", f"{run} is damaged")
+    return config if isinstance(config, dict) else {}
+
+
 def _result(
     what: str, body: str, agent: str, step: int | None, values: dict[str, Any], path: Path, missing: str = ""
 ) -> Result:
     written = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).isoformat()
     episodes = max(map(len, values.values()), default=0)
     conditions = {"body": body, "interventions": [], "episodes": episodes}
-    return Result(what, Weights(step), conditions, agent=agent, values=values, missing=missing, version=_VERSION,
+    version = "of format 2" if _config(path.parent).get("format") == 2 else "of format 3 or before"
+    return Result(what, Weights(step), conditions, agent=agent, values=values, missing=missing, version=version,
                   when=written)  # fmt: skip

@@ -17,7 +17,7 @@ from ...envs.env_batch import EnvBatch, make_layout, make_setting
 from ...envs.setting import Setting
 from ...envs.tasks.registry import option_defaults
 from ...errors import CircuitMismatch, InvalidRun, NervecordError
-from .config import RunConfig
+from .config import RunConfig, of_another_version
 
 _log = logging.getLogger(__name__)
 # Of the agent's spec, what the config does not hold.
@@ -113,7 +113,7 @@ class Resolved:
             spec = {"circuit": config.circuit, "circuit_options": config.circuit_options, "seed": config.seed}
             return cls(config, AgentSpec.from_json({**spec, **told}))
         except (TypeError, KeyError, AttributeError) as error:
-            raise InvalidRun(f"the config is of another version of nervecord: {error}") from error
+            raise of_another_version(error) from error
 
 
 def resolve(config: RunConfig) -> Resolved:
@@ -127,7 +127,7 @@ def resolve(config: RunConfig) -> Resolved:
     physics, why = choose_physics(config.physics, setting)
     if why:
         _log.warning("nervecord: %s", why)
-    task_options = {**option_defaults(config.task, config.task_options), **config.task_options}
+    task_options = {**option_defaults(config.task), **config.task_options}
     layout = make_layout(setting, task_options.get("senses"))
     n_motors = setting.body.n_joints
     facts = circuit_facts(config.circuit, layout.sizes, n_motors, config.circuit_options)

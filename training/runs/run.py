@@ -34,10 +34,24 @@ class Run(Folder[RunConfig]):
     config_type = RunConfig
 
     def __init__(self, path: str | Path) -> None:
-        super().__init__(path)
+        try:
+            super().__init__(path)
+            self.resolved = self._what_it_came_to()
+        except InvalidRun as error:
+            # What is wrong in a config is said without the folder that it is in.
+            if str(self.path) in str(error):
+                raise
+            raise InvalidRun(f"{self.path}: {error}") from error
+
+    def train_longer(self, config: RunConfig) -> None:
+        """Ask for the steps of a config; see `Folder.train_longer`."""
+        super().train_longer(config)
+        self.resolved = self._what_it_came_to()
+
+    def _what_it_came_to(self) -> Resolved:
         held = self.facts.get("resolved")
         # Runs of older versions hold what was asked alone.
-        self.resolved = resolve(self.config) if held is None else Resolved.from_json(held, self.config)
+        return resolve(self.config) if held is None else Resolved.from_json(held, self.config)
 
     @property
     def done(self) -> bool:
@@ -95,8 +109,8 @@ class Run(Folder[RunConfig]):
         return self.agent(body, trained=trained)
 
 
-def hint_unfinished(run: Run, done: bool, steps: int) -> None:
+def hint_unfinished(run: Run, steps: int) -> None:
     """Say in one line that a run has not reached its last step, if it has not."""
-    if not done:
+    if not run.done:
         told = f"{run.path} is not finished ({steps:,} of {run.config.steps:,} steps)"
         _log.warning("nervecord: %s; nervecord resume %s goes on with it", told, run.path)

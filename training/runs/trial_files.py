@@ -101,7 +101,7 @@ class TrialFiles:
     def _file(self, name: str) -> Path:
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
         if plain != name or len(plain) > 100:
-            plain = f"{plain[-100:]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+            plain = with_checksum(plain, name)
         return self.folder / "trials" / f"{plain}.json"
 
     def _read(self, path: Path) -> dict[str, Any]:
@@ -111,6 +111,11 @@ class TrialFiles:
         for each in held["results"]:
             Result.from_json(each["result"], str(path))
         return held
+
+
+def with_checksum(name: str, of: str) -> str:
+    """Return the end of a name with the checksum of what it stands for, short enough for a file."""
+    return f"{name[-100:]}-{hashlib.sha256(of.encode()).hexdigest()[:8]}"
 
 
 _FIELDS = {"trial": str, "asked": dict, "version": str, "note": str, "about": dict, "results": list, "curve": list}

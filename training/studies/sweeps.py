@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import tomllib
@@ -12,12 +13,15 @@ from typing import Any
 import pandas as pd
 
 from ...errors import InvalidRun, UnknownName
+from ...options import told
 from ..learning.engine import Engine
 from ..rollouts.evaluation import check_episodes
 from ..runs.config import RunConfig, check_fields
 from ..runs.held_graphs import tell_graph
-from ..runs.trial_files import TrialFiles
+from ..runs.trial_files import TrialFiles, with_checksum
 from .trials import Trial, run_trials
+
+_LONGEST_NAME = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +39,16 @@ class Sweep:
     episodes: int = 20
 
     def __post_init__(self) -> None:
+        for part, table in (("base", self.base), ("vary", self.vary)):
+            if not isinstance(table, Mapping):
+                raise InvalidRun(f"{part} is {told(table)}; give a table of fields of a run, such as seed")
         check_fields([*self.base, *self.vary])
         check_episodes(self.episodes)
         for name, values in self.vary.items():
             if not isinstance(values, list) or not values:
-                raise InvalidRun(f"vary.{name} is {values!r}; give a list of values, such as [0, 1, 2]")
+                raise InvalidRun(f"vary.{name} is {told(values)}; give a list of values, such as [0, 1, 2]")
+            if twice := [value for index, value in enumerate(values) if value in values[:index]]:
+                raise InvalidRun(f"vary.{name} has {told(twice[0])} twice; give each value once")
 
     @classmethod
     def read(cls, path: str | Path) -> Sweep:
@@ -49,8 +58,8 @@ class Sweep:
             InvalidRun: it cannot be read, or holds something else.
         """
         try:
-            values = tomllib.loads(Path(path).read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise InvalidRun(f"{path} cannot be read: {error}") from error
         if unknown := values.keys() - {"base", "vary", "episodes"}:
             raise UnknownName("part of a sweep", min(unknown), ["base", "episodes", "vary"])
@@ -62,11 +71,15 @@ class Sweep:
         Raises:
             NervecordError: a value is wrong; nothing is run.
         """
-        found = {}
-        for values in itertools.product(*self.vary.values()):
-            chosen = dict(zip(self.vary, values, strict=True))
-            name = "-".join(_as_name(value) for value in values) or "run"
-            found[name] = RunConfig(**{**self.base, **chosen})
+        found: dict[str, RunConfig] = {}
+        trials = list(itertools.product(*self.vary.values()))
+        names = ["-".join(map(_as_name, values)) or "run" for values in trials]
+        times = collections.Counter(names)
+        for name, values in zip(names, trials, strict=True):
+            config = RunConfig(**{**self.base, **dict(zip(self.vary, values, strict=True))})
+            # Values that differ in what no folder's name holds, or that are longer than one may be.
+            is_name = len(name) <= _LONGEST_NAME and times[name] == 1
+            found[name if is_name else with_checksum(name, repr(values))] = config
         return found
 
 

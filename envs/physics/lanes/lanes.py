@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ....errors import InvalidBody, InvalidTask, UnknownName
+from ....options import up_to
 from ..cores import available_threads
 from . import rows
 from .chain import Chain, read_chain
@@ -84,7 +85,7 @@ class Lanes:
             raise InvalidTask(f"n_envs is {n_envs}; give 1 or more")
         cores = os.cpu_count() or 1
         if not 0 <= n_threads <= cores:
-            raise InvalidTask(f"n_threads is {n_threads}; give 1 to {cores}, or 0 to leave the choice")
+            raise InvalidTask(f"n_threads is {n_threads}; give {up_to(cores)}, or 0 to leave the choice")
         self.chain: Chain = read_chain(model)
         self.n_envs, self.n_threads, self._scaled = n_envs, n_threads, scaled
         self.n_links, self.n_joints = self.chain.n_links, self.chain.n_links - 1

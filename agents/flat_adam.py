@@ -1,0 +1,108 @@
+"""Adam over weights that share one tensor, so that a step takes as long for a hundred weights as for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CircuitMismatch
+
+
+class FlatAdam(torch.optim.Adam):
+    """Adam (Kingma and Ba 2015) whose weights are parts of one tensor, their gradients and moments of others.
+
+    It steps, and holds its state, as torch's does, and goes on from what torch's has saved. Weights that a loss does
+    not depend on have a gradient of 0. `zero_grad` puts back together what was taken apart meanwhile, by a move to
+    another device or by gradients set to None.
+
+    Args:
+        weights: what is trained.
+        learning_rate: as in Adam, which takes steps of that size at most, or little more.
+        epsilon: added to the root of the second moment.
+
+    Raises:
+        CircuitMismatch: weights of several types, or on several devices.
+    """
+
+    # A copy of an optimiser has its state alone, and puts the rest together when it is used.
+    _addresses: tuple[int, ...] = ()
+
+    def __init__(self, weights: Iterable[nn.Parameter], learning_rate: float, epsilon: float = 1e-8) -> None:
+        super().__init__(list(weights), lr=learning_rate, eps=epsilon)
+        self.zero_grad()
+
+    def zero_grad(self, set_to_none: bool = False) -> None:  # noqa: ARG002
+        """Set every gradient to 0."""
+        weights = self._weights
+        if tuple(weight.data_ptr() for weight in weights) != self._addresses:
+            self._join()
+        self._gradient.zero_()
+        for weight, gradient in zip(weights, self._gradients, strict=True):
+            weight.grad = gradient
+
+    def clip(self, max_norm: float) -> float:
+        """Scale the gradients to a norm of `max_norm` where theirs is larger; return what theirs was."""
+        norm: float = torch.linalg.vector_norm(self._gradient).item()
+        if norm > max_norm:
+            # As torch's clip_grad_norm_.
+            self._gradient.mul_(max_norm / (norm + 1e-6))
+        return norm
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
+        """Move the weights by one step of Adam."""
+        group = self.param_groups[0]
+        beta_1, beta_2 = group["betas"]
+        self._counts.add_(1)
+        # What torch's Adam calls in the end, without the 100 microseconds that it takes to get there.
+        torch._fused_adam_(
+            [self._flat], [self._gradient], [self._first], [self._second], [], [self._counts[0]],
+            lr=group["lr"], beta1=beta_1, beta2=beta_2, weight_decay=0.0, eps=group["eps"], amsgrad=False,
+            maximize=False, grad_scale=None, found_inf=None,
+        )  # fmt: skip
+
+    # Or torch wraps it for its profiler: 50 microseconds instead of 20, and 240 where other code came between.
+    step.hooked = True  # type: ignore[attr-defined]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from the state of an Adam, this one's or torch's."""
+        super().load_state_dict(dict(state_dict))
+        self._join()
+
+    @property
+    def _weights(self) -> list[nn.Parameter]:
+        weights: list[nn.Parameter] = self.param_groups[0]["params"]
+        return weights
+
+    @torch.no_grad()
+    def _join(self) -> None:
+        """Make weights, gradients and moments parts of one tensor each, of whatever they hold."""
+        weights = self._weights
+        kinds = {f"{weight.dtype} on {weight.device}" for weight in weights}
+        if len(kinds) > 1:
+            raise CircuitMismatch(f"weights are {' and '.join(sorted(kinds))}; train weights of one type on one device")
+        held = [self.state.get(weight, {}) for weight in weights]
+        self._flat = torch.cat([weight.reshape(-1) for weight in weights])
+        self._gradient = torch.zeros_like(self._flat)
+        self._gradients = self._parts(self._gradient)
+        self._first, self._second = torch.zeros_like(self._flat), torch.zeros_like(self._flat)
+        n_steps = max(float(slots.get("step", 0.0)) for slots in held)
+        # One for each weight, as torch saves them.
+        self._counts = torch.full((len(weights),), n_steps, device=self._flat.device)
+        moments = zip(self._parts(self._first), self._parts(self._second), strict=True)
+        parts = zip(weights, self._parts(self._flat), held, moments, self._counts, strict=True)
+        for weight, part, slots, (first, second), count in parts:
+            weight.data = part
+            if slots:
+                first.copy_(slots["exp_avg"])
+                second.copy_(slots["exp_avg_sq"])
+            self.state[weight] = {"step": count, "exp_avg": first, "exp_avg_sq": second}
+        self._addresses = tuple(weight.data_ptr() for weight in weights)
+
+    def _parts(self, flat: Tensor) -> list[Tensor]:
+        """Return the parts of a flat tensor that belong to each of the weights."""
+        weights = self._weights
+        parts = flat.split([weight.numel() for weight in weights])
+        return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
