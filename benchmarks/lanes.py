@@ -25,6 +25,7 @@ from ..drawing.figures import COLOURS, open_axes
 from ..envs import EnvBatch
 from ..envs.bodies import make_body
 from ..envs.physics.lanes import Lanes
+from .rows import rate_row, ratio_rows
 from .speed import absent_peers, dm_control_rate, envpool_rate, gymnasium_rate, single_rate, vector_rate
 
 _LINKS, _ENVS = (3, 6, 15, 40, 100), (32, 256, 1024)
@@ -73,17 +74,8 @@ def lanes_speed(
         limit = statistics.median(found["mj_step"])
         for name, rates in found.items():
             rate = statistics.median(rates)
-            rows.append(
-                {
-                    "name": name,
-                    "links": n_links,
-                    "steps_per_second": round(rate),
-                    "low": round(min(rates)),
-                    "high": round(max(rates)),
-                    "times": round(rate / limit, 1),
-                    "nanoseconds": round(1e9 / (rate * n_substeps * n_links), 2),
-                }
-            )
+            nanoseconds = round(1e9 / (rate * n_substeps * n_links), 2)
+            rows.append(rate_row(name, rates, links=n_links, times=round(rate / limit, 1), nanoseconds=nanoseconds))
     return rows + _growth(rows) + steps_speed(repeats)
 
 
@@ -123,20 +115,7 @@ def steps_speed(repeats: int = 5) -> list[dict[str, Any]]:
             found[name].append(measure())
         resets.append(_reset_milliseconds())
     medians = {name: statistics.median(rates) for name, rates in found.items()}
-    rows: list[dict[str, Any]] = [
-        {"name": name, "steps_per_second": round(medians[name]), "low": round(min(rates)), "high": round(max(rates))}
-        for name, rates in found.items()
-    ]
-    rows += [
-        {
-            "name": f"{ours} / {theirs}",
-            "value": round(medians[ours] / medians[theirs], 1),
-            "unit": "times",
-            "asked": least,
-        }
-        for ours, theirs, least in _ASKED
-        if theirs in medians
-    ]
+    rows = [rate_row(name, rates) for name, rates in found.items()] + ratio_rows(medians, _ASKED, 1)
     rows.append(_asked(f"{_RESETS} randomised resets", statistics.median(resets), "ms", 15))
     rows += [_asked(name, seconds, "s", most) for name, seconds, most in _first_uses()]
     return rows + [{"name": name, "absent": reason} for name, reason in absent.items()]

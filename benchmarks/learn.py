@@ -33,12 +33,13 @@ from ..progress import progress_bar
 from ..training.rollouts.evaluation import evaluate_agent
 from ..training.runs.config import RunConfig
 from ..training.runs.resolution import resolve
+from .rows import rate_row
 from .speed import absent_peers
 
 TARGETS = (870.0, 950.0)
 _BODY, _EPISODES, _PEER_ENVS = "swimmer6", 16, 8
 _SECONDS = 1.0  # of whole generations, at least, in a measurement
-_PEERS = {"dm_control": "shimmy", "": "numba"}
+_PEERS = {"dm_control": "shimmy"}
 # Control steps a second that mj_step does on the machine for which rates were asked.
 _REFERENCE = 15_000
 _RATES = (
@@ -71,16 +72,7 @@ def learning_rates(repeats: int = 3) -> list[dict[str, Any]]:
             found[name].append(measure())
     scale = statistics.median(found["mj_step, one core"]) / _REFERENCE
     asks = {name: round(asked * scale) for name, (_, asked) in cases.items()}
-    return [
-        {
-            "name": name,
-            "steps_per_second": round(statistics.median(rates)),
-            "low": round(min(rates)),
-            "high": round(max(rates)),
-            **({"asked": asks[name]} if name in asks else {}),
-        }
-        for name, rates in found.items()
-    ]
+    return [rate_row(name, rates, **({"asked": asks[name]} if name in asks else {})) for name, rates in found.items()]
 
 
 def learning_times(

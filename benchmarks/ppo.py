@@ -25,6 +25,7 @@ from ..agents.algorithms.ppo import ProximalPolicyOptimization
 from ..envs import EnvBatch
 from ..envs.sb3_env import SwimmerVecEnv
 from ..extras import absence
+from .rows import rate_row, ratio_rows
 
 _ENVS, _STEPS, _BATCH, _EPOCHS, _UNITS, _ROLLOUTS = 64, 64, 512, 10, 64, 16
 # Numerator, denominator, and how many times as fast the first should be.
@@ -55,26 +56,10 @@ def ppo_speed(repeats: int = 3) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name, times in found.items():
         rates = [_ROLLOUTS * _ENVS * _STEPS / (rollout + update) for rollout, update in times]
-        rows.append(
-            {
-                "name": name,
-                "steps_per_second": round(statistics.median(rates)),
-                "low": round(min(rates)),
-                "high": round(max(rates)),
-                "rollout_share": round(statistics.median(rollout / (rollout + update) for rollout, update in times), 2),
-            }
-        )
+        share = statistics.median(rollout / (rollout + update) for rollout, update in times)
+        rows.append(rate_row(name, rates, rollout_share=round(share, 2)))
     median = {row["name"]: row["steps_per_second"] for row in rows}
-    rows += [
-        {
-            "name": f"{ours} / {theirs}",
-            "value": round(median[ours] / median[theirs], 2),
-            "unit": "times",
-            "asked": asked,
-        }
-        for ours, theirs, asked in _ASKED
-        if theirs in median
-    ]
+    rows += ratio_rows(median, _ASKED, 2)
     return rows + [{"name": name, "absent": reason} for name, reason in absent.items()]
 
 

@@ -24,6 +24,7 @@ from ..circuits import NCAP
 from ..envs import SwimmerEnv, SwimmerVectorEnv, make_body
 from ..envs.sb3_env import SwimmerVecEnv
 from ..extras import absence
+from .rows import rate_row
 
 _BODY, _JOINTS, _SUBSTEPS, _THREADS = "swimmer6", 5, 15, 2
 _GYMNASIUM = "gymnasium-swimmer"  # 3 links, and 4 physics steps of 10 ms a step, by RK4
@@ -79,16 +80,7 @@ def speed(repeats: int = 3) -> list[dict[str, Any]]:
     limit = statistics.median(found["limit, one core"]) * cores
     rows: list[dict[str, Any]] = []
     for name, rates in found.items():
-        rate = statistics.median(rates)
-        rows.append(
-            {
-                "name": name,
-                "steps_per_second": round(rate),
-                "of_limit": round(rate / limit, 3),
-                "low": round(min(rates)),
-                "high": round(max(rates)),
-            }
-        )
+        rows.append(rate_row(name, rates, of_limit=round(statistics.median(rates) / limit, 3)))
     rows.append({"name": "NCAP forward, batch 256, 5 joints", "microseconds": round(statistics.median(forward), 1)})
     rows += _ratios({row["name"]: row.get("steps_per_second", 0) for row in rows}, cores)
     return rows + [{"name": name, "absent": reason} for name, reason in absent.items()]

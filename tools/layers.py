@@ -19,7 +19,7 @@ ROOMS = (
     "circuits", "drawing", "envs", "agents", "training/runs", "training/rollouts", "training/learning",
     "training/probes", "training/studies", "videos", "worm", "pages", "sharing", "testing", "benchmarks", "cli",
 )  # fmt: skip
-GROUND = ("errors.py", "registry.py", "files.py", "intervals.py", "extras.py", "progress.py", "version.py",
+GROUND = ("errors.py", "registry.py", "files.py", "intervals.py", "extras.py", "progress.py", "version.py", "memory.py",
           "lane_functions.py", "lazy.py", "moved.py", "options.py", "threads.py", "vectors.py")  # fmt: skip
 # What a room may not import although it lies below, and what it may import of a room in part.
 NEVER = {("envs", "circuits")}

@@ -91,16 +91,15 @@ class Members:
     def evaluate(self, part: Round, on_step: Callable[[Rollout, Step], bool] | None = None) -> Outcome | None:
         """Run one episode of every member; None if `on_step`, which is told of every step, says stop."""
         agent, n = self.agent, self.envs.n_envs
-        if self._fused and on_step is None and self.deficits is None and self.episode_limit is None:
+        is_plain = on_step is None and self.deficits is None and self.episode_limit is None
+        if self._fused and is_plain:
             initial = None
             if agent.circuit.is_recurrent:  # its initial state may be learned, so each member has its own
                 population = self._started(part.weights)
                 initial = flat_state({key: value.flatten(0, 1) for key, value in population.initial.items()})
             return Outcome(*self._fused.run([int(seed) for seed in part.seeds], part.weights, initial))
         weights = part.weights.to(agent.device)
-        n_turns = 1
-        if on_step is None and self.deficits is None and self.episode_limit is None:
-            n_turns = -(-weights.element_size() * weights.numel() // _IN_CACHE)
+        n_turns = -(-weights.element_size() * weights.numel() // _IN_CACHE) if is_plain else 1
         space = self.envs.action_space
         actions = np.zeros((n, *(space.shape or ())), space.dtype)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ from torch import Tensor
 from ...circuits import Facts
 from ...envs.env_batch import EnvBatch
 from ...errors import CircuitMismatch
+from ...memory import machine_memory
 from ..agent import Agent
 from ..loop import Batch, Rollout
 from .algorithm import Algorithm, EpisodeLog, Evaluate, Learner
@@ -106,8 +106,8 @@ def _check_memory(population: int, n_weights: int) -> None:
         CircuitMismatch: it is larger than the memory.
     """
     needed = 4 * 3 * population * n_weights
-    if hasattr(os, "sysconf") and needed > (here := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
-        most = here // (4 * 3 * n_weights) // 2 * 2
+    if needed > (here := machine_memory()):
+        most = int(here) // (4 * 3 * n_weights) // 2 * 2
         raise CircuitMismatch(
             f"a population of {population:,} members with {n_weights:,} weights takes {needed / 1e9:,.0f} GB and this "
             f"machine has {here / 1e9:,.0f}; give at most {most:,}"

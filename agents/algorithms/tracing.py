@@ -156,6 +156,7 @@ def _compiled(
     kept = {*outputs, *constants}
 
     def expression(part: Any) -> str:
+        """Return an argument as Python writes it; what it cannot write gets a name."""
         if isinstance(part, _Value):
             return f"v{part.number}"
         if isinstance(part, list | tuple):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 
 import torch
 
 from ...envs.deficits import Deficits
 from ...errors import InvalidRun
+from ...memory import machine_memory
 from ...options import told
 from ..runs.config import RunConfig
 from ..runs.resolution import Resolved, resolve
@@ -44,8 +44,6 @@ def check_memory(resolved: Resolved) -> None:
     Raises:
         InvalidRun: the option that takes most of it.
     """
-    if not hasattr(os, "sysconf"):
-        return
     options, spec = resolved.options, resolved.agent
     seen, n_envs = spec.layout.size + spec.n_motors, options["n_envs"]
     critic = itertools.pairwise((seen, *options.get("critic_hidden", ()), 1))
@@ -57,7 +55,7 @@ def check_memory(resolved: Resolved) -> None:
         # Weights, gradients and the two means of Adam.
         "critic_hidden": 4 * 4 * sum(one * other for one, other in critic),
     }
-    most, here = max(needed, key=needed.__getitem__), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    most, here = max(needed, key=needed.__getitem__), machine_memory()
     if needed[most] > here:
         raise InvalidRun(
             f"{most} is {told(options[most])}, which takes {needed[most] / 1e9:,.0f} GB at least, and this machine has "

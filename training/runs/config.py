@@ -108,7 +108,7 @@ class RunConfig:
     protect: tuple[str, ...] = ()
     bodies: tuple[str | Body, ...] = ()
     arena: str | Arena | Mapping[str, Any] | None = None
-    physics: str = "auto"
+    physics: str = "mujoco"
     device: str = "cpu"
     # Until 0.3: what is an option of the task now.
     reward: dataclasses.InitVar[str | None] = None
