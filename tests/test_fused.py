@@ -229,6 +229,6 @@ def unknown_name(numbers, weights, sensors, memory, motors, room):  # noqa: ARG0
 
 
 def test_a_step_that_numba_cannot_compile_is_refused_in_one_line():
-    with pytest.raises(MissingDependency, match=r"cannot compile test_fused\.unknown_name: NameError") as refused:
+    with pytest.raises(MissingDependency, match=r"cannot compile test_fused\.unknown_name for lanes: NameError") as refused:
         compiled_step(unknown_name, WIDTH)
     assert "\n" not in str(refused.value)
