@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from ..circuits import takes_pins
+from ..drawing import draw_wiring
 from ..drawing.figures import figure_svg
 from ..envs import Body
 from ..errors import NervecordError
 from ..extras import require
 from ..options import Number
-from ..training.probes import draw_wiring
 from ..training.runs.run import Run
 from .page_data import embedded_svg, render_page
 from .player import LENGTH, LINKS, Player
@@ -27,7 +27,7 @@ _SPEEDS = (0.1, 4.0)
 
 
 class PlayServer:
-    """Serve one player to any number of pages of this machine.
+    """The web server behind `play`: one player, any number of local pages.
 
     Args:
         player: what is watched.
