@@ -74,8 +74,13 @@ class ProximalPolicyOptimization(Algorithm):
     Options = Options
 
     def defaults(self, facts: Facts) -> dict[str, Any]:
-        """Return what keeps circuits that work before training near what they do."""
-        return {"action_std": 0.1, "normalize_observation": False} if facts.is_bounded else {}
+        """Return what suits circuits that work before training: little noise, senses as they are, large steps.
+
+        Their weights are few and of the order of 1.
+        """
+        if facts.is_bounded:
+            return {"action_std": 0.1, "normalize_observation": False, "learning_rate": 1e-2}
+        return {}
 
     def normalizes(self, options: Mapping[str, Any]) -> bool:
         """Return whether the agent sees normalised observations."""
