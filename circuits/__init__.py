@@ -1,5 +1,6 @@
 """Neural circuits as torch modules with named neurons and an explicit state."""
 
+from .along import Along
 from .connectome.circuit import Connectome
 from .connectome.files import load_graph
 from .connectome.graph import Cell, Contact, Graph, ladder
@@ -42,6 +43,7 @@ __all__ = [
     "LTC",
     "MLP",
     "NCAP",
+    "Along",
     "Cell",
     "CfC",
     "Circuit",

@@ -32,11 +32,13 @@ class Facts:
         memory: "none" keeps no state, "clock" one that no weight moves and that the time could replace, "recurrent"
             one that learning needs gradients through.
         noise: how many values it senses as `noise`, drawn anew in every control step.
+        is_scaled: it scales its senses itself, by constants, so that no learner normalises them.
     """
 
     is_bounded: bool
     memory: Memory
     noise: int = 0
+    is_scaled: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +119,7 @@ class Circuit(nn.Module, ABC):
         groups: names of slices of `neurons`; they may overlap. `pinned` takes such a name.
         is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
         memory: see `Facts`; None leaves it to be found out, by building the circuit and asking it for its state.
+        is_scaled: see `Facts`.
     """
 
     senses: tuple[tuple[str, int], ...]
@@ -125,6 +128,7 @@ class Circuit(nn.Module, ABC):
     groups: Mapping[str, slice] = MappingProxyType({})
     is_bounded: bool = False
     memory: Memory | None = None
+    is_scaled: bool = False
 
     @classmethod
     def facts(cls, options: Mapping[str, Any]) -> Facts | None:  # noqa: ARG003
@@ -133,7 +137,7 @@ class Circuit(nn.Module, ABC):
         Args:
             options: all of the circuit's options, with their defaults.
         """
-        return None if cls.memory is None else Facts(cls.is_bounded, cls.memory)
+        return None if cls.memory is None else Facts(cls.is_bounded, cls.memory, is_scaled=cls.is_scaled)
 
     @property
     def n_sensors(self) -> int:

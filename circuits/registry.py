@@ -13,8 +13,9 @@ import torch
 from ..errors import CircuitMismatch, UnknownName
 from ..options import OfType, wrong_value
 from ..registry import Registry
+from .along import Along
 from .connectome.circuit import Connectome
-from .contract import Circuit, Facts, takes_pins
+from .contract import Circuit, Facts, Memory, takes_pins
 from .ctm.circuit import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
@@ -171,10 +172,8 @@ def circuit_facts(
 
 def facts_of(circuit: Circuit) -> Facts:
     """Return what a built circuit is, as it shows itself."""
-    noise = dict(circuit.senses).get("noise", 0)
-    if circuit.is_recurrent:
-        return Facts(circuit.is_bounded, "recurrent", noise)
-    return Facts(circuit.is_bounded, "clock" if circuit.initial_state(1) else "none", noise)
+    memory: Memory = "recurrent" if circuit.is_recurrent else "clock" if circuit.initial_state(1) else "none"
+    return Facts(circuit.is_bounded, memory, dict(circuit.senses).get("noise", 0), circuit.is_scaled)
 
 
 def circuit_names() -> dict[str, str]:
@@ -182,15 +181,17 @@ def circuit_names() -> dict[str, str]:
     return CIRCUITS.docs(lambda entry: entry.doc)
 
 
-def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator]) -> Callable[..., Circuit]:
-    """Build a circuit that has one unit set per joint and reads the time where it is observed."""
+def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator] | type[Along]) -> Callable[..., Circuit]:
+    """Build a circuit of equal segments along the body; one with a clock reads the time where it is observed."""
+    signature = inspect.signature(kind, eval_str=True)
+    has_clock = "observe_time" in signature.parameters
 
     def build(senses: Mapping[str, int], n_motors: int, **options: Any) -> Circuit:
         if senses["joint_pos"] != n_motors:
             raise CircuitMismatch(f"{senses['joint_pos']} joints are sensed and {n_motors} are moved; give as many")
-        return kind(n_motors, observe_time="time" in senses, **options)
+        clock = {"observe_time": "time" in senses} if has_clock else {}
+        return kind(n_motors, **clock, **options)
 
-    signature = inspect.signature(kind, eval_str=True)
     shown = [item for item in signature.parameters.values() if item.name != "observe_time"]
     build.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
     build.facts = kind.facts  # type: ignore[attr-defined]
@@ -198,6 +199,12 @@ def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator]) -> Callable
 
 
 register_circuit("ncap", _along_body(NCAP), "C. elegans swimming circuit, 4 shared weights", ("joint_pos",))
+register_circuit(
+    "along",
+    _along_body(Along),
+    "convolutions along the body: weights shared over joints, without a clock or a worm",
+    needs=("joint_pos", "body_velocities"),
+)
 register_circuit(
     "ncap_plus",
     _along_body(NCAPPlus),

@@ -80,7 +80,7 @@ class ProximalPolicyOptimization(Algorithm):
         """
         if facts.is_bounded:
             return {"action_std": 0.1, "normalize_observation": False, "learning_rate": 1e-2}
-        return {}
+        return {"normalize_observation": False} if facts.is_scaled else {}
 
     def normalizes(self, options: Mapping[str, Any]) -> bool:
         """Return whether the agent sees normalised observations."""

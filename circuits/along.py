@@ -1,0 +1,200 @@
+"""A convolution along the body: the control for what sharing weights over joints is worth, without clock or worm."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import CircuitMismatch
+from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, named_groups
+from .lane_step import LaneStep
+from .tanh import tanh
+
+# Velocities of one on these bodies, m/s and rad/s: running statistics would tie the weights to one length.
+_SPEED, _SPIN, _LIMIT = 0.1, 5.0, 5.0
+_INPUTS = ("q", "before_x", "before_y", "before_spin", "behind_x", "behind_y", "behind_spin")
+
+
+class Along(Circuit):
+    """Drive a chain of joints by small convolutions along it, of the same weights at every joint.
+
+    Joint i senses its angle q_i (joint limits) and the velocities of the two links that it joins, over 0.1 m/s and
+    5 rad/s and clipped at 5. With h = tanh x and everything shared along the body:
+
+        x^0_i = input in_i + input_bias
+        x^(l+1) = x^l + K^l h^l,   (K h)_i = w_-1 h_(i-1) + w_0 h_i + w_1 h_(i+1) + b,  zeros beyond both ends
+        motor_i = output h^L_i + output_bias
+
+    There is no state: joint i hears joints i - L to i + L and no others. With `levels` above 1, each K is a linear
+    V-cycle: K_m h = S_m (h + U K_(m+1) R_m h), where R is a convolution of stride 2, U interpolates linearly, S is a
+    convolution, and the coarsest K is S alone; a body of J joints uses at most 1 + floor(log2 J) levels.
+
+    Args:
+        n_joints: number of joints, head to tail.
+        channels: C, units at every joint in every layer.
+        layers: L, how many convolutions.
+        levels: of each V-cycle; 1 is a plain convolution.
+        rng: where the initial weights come from: orthogonal, with a gain of 0.01 at the motors.
+
+    Attributes:
+        input: [channels, 7]; its columns are q and the x, y and angular velocity of the link before and behind.
+        output: [channels].
+
+    Source: the neural operator of He et al. 2024 (MgNO, ICLR), on the joints of a body. `8 C + L (3 C^2 + C) + C + 1`
+    weights at one level: 89 by default.
+    """
+
+    memory = "none"
+    is_scaled = True
+
+    def __init__(
+        self,
+        n_joints: int,
+        *,
+        channels: int = 4,
+        layers: int = 1,
+        levels: int = 1,
+        rng: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("channels", channels), ("layers", layers), ("levels", levels)):
+            if value < 1:
+                raise CircuitMismatch(f"{name} is {value}; give 1 or more")
+        self.n_motors, self.channels, self.n_layers, self.n_levels = n_joints, channels, layers, levels
+        self.senses = (("joint_pos", n_joints), ("body_velocities", 3 * (n_joints + 1)))
+        self.input = _orthogonal(channels, len(_INPUTS), math.sqrt(2), rng)
+        self.input_bias = nn.Parameter(torch.zeros(channels))
+        self.cycles = nn.ModuleList(_Cycle(channels, levels, n_joints, rng) for _ in range(layers))
+        self.output = nn.Parameter(_orthogonal(1, channels, 0.01, rng).detach()[0])
+        self.output_bias = nn.Parameter(torch.zeros(()))
+        places = [joint / max(n_joints - 1, 1) for joint in range(n_joints)]
+        self.neurons, self.groups = named_groups(
+            {
+                "sensors": [
+                    Neuron(f"{kind}_{joint}", "sensor", place) for joint, place in enumerate(places) for kind in _INPUTS
+                ],
+                **{
+                    f"along_{layer}": [
+                        Neuron(f"along_{layer}_{channel}_{joint}", "inter", place)
+                        for joint, place in enumerate(places)
+                        for channel in range(channels)
+                    ]
+                    for layer in range(layers + 1)
+                },
+                "motors": [Neuron(f"motor_{joint}", "motor", place) for joint, place in enumerate(places)],
+            }
+        )
+
+    def initial_state(self, batch_size: int) -> State:  # noqa: ARG002
+        """Return nothing: there is no state."""
+        return {}
+
+    def forward(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
+    ) -> tuple[Float[Tensor, "batch motors"], State]:
+        """Run one control step."""
+        return self._values(sensors, pins)[-1], state
+
+    def forward_with_activity(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
+        """Run one control step and return scaled sensors, units in [-1, 1], and motors."""
+        values = self._values(sensors, pins)
+        return values[-1], state, torch.cat(values, -1)
+
+    def lane_step(self) -> LaneStep | None:
+        """Return the step over vectors; None with V-cycles."""
+        if self.n_levels > 1:
+            return None
+        from .along_lanes import along
+
+        n_units = self.n_motors * self.channels
+        return LaneStep(
+            along,
+            sum(parameter.numel() for parameter in self.parameters()),
+            n_room=2 * n_units,
+            numbers=(self.n_motors, self.channels, self.n_layers, _SPEED, _SPIN, _LIMIT),
+        )
+
+    def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
+        """Return every weight as a synapse; layers add up, so each is also heard by all layers after it."""
+        synapses = []
+        first, *layers, motors = (self.neurons[group] for group in self.groups.values())
+        for units in layers:
+            for index, post in enumerate(units):
+                joint, channel = divmod(index, self.channels)
+                heard = first[len(_INPUTS) * joint : len(_INPUTS) * (joint + 1)]
+                pairs = zip(heard, self.input[channel].tolist(), strict=True)
+                synapses += [Synapse(pre.name, post.name, weight, "input") for pre, weight in pairs]
+        for source, cycle in enumerate(self.cycles):
+            matrix = cycle.matrix()  # type: ignore[operator]
+            for units in layers[source + 1 :]:
+                synapses += [
+                    Synapse(layers[source][pre].name, units[post].name, float(matrix[post, pre]), f"cycles.{source}")
+                    for post, pre in matrix.nonzero().tolist()
+                ]
+        for index, pre in enumerate(layers[-1]):
+            joint, channel = divmod(index, self.channels)
+            synapses.append(Synapse(pre.name, motors[joint].name, float(self.output[channel].detach()), "output"))
+        return Wiring(self.neurons, tuple(synapses))
+
+    def _values(self, sensors: Float[Tensor, "batch sensors"], pins: Pins | None) -> list[Float[Tensor, "batch units"]]:
+        """Return scaled sensors, the units of each layer, and the motors."""
+        joints = self.n_motors
+        scale = sensors.new_tensor((_SPEED, _SPEED, _SPIN))
+        links = (sensors[:, joints:].unflatten(-1, (-1, 3)) / scale).clamp(-_LIMIT, _LIMIT)
+        felt = torch.cat((sensors[:, :joints, None], links[:, :-1], links[:, 1:]), -1)
+        values = [self.pinned(felt.flatten(1), "sensors", pins)]
+        total = nn.functional.linear(values[0].unflatten(-1, (joints, -1)), self.input, self.input_bias)
+        for layer in range(self.n_layers + 1):
+            values.append(self.pinned(tanh(total).flatten(1), f"along_{layer}", pins))
+            units = values[-1].unflatten(-1, (joints, -1))
+            if layer < self.n_layers:
+                total = total + self.cycles[layer](units)
+        motor = (units * self.output).sum(-1) + self.output_bias
+        return [*values, self.pinned(motor, "motors", pins)]
+
+
+class _Cycle(nn.Module):
+    """A linear V-cycle over units [batch, joints, channels]; with one level a convolution of width 3."""
+
+    def __init__(self, channels: int, levels: int, n_joints: int, rng: torch.Generator | None) -> None:
+        super().__init__()
+        self.smooth = nn.ParameterList(_orthogonal(channels, 3 * channels, 1.0, rng) for _ in range(levels))
+        self.smooth_bias = nn.ParameterList(nn.Parameter(torch.zeros(channels)) for _ in range(levels))
+        self.restrict = nn.ParameterList(_orthogonal(channels, 3 * channels, 1.0, rng) for _ in range(levels - 1))
+        self.restrict_bias = nn.ParameterList(nn.Parameter(torch.zeros(channels)) for _ in range(levels - 1))
+        self.n_joints = n_joints
+        self.n_levels = min(levels, 1 + int(math.log2(n_joints)))
+
+    def forward(self, units: Float[Tensor, "batch joints channels"], level: int = 0) -> Tensor:
+        if level + 1 < self.n_levels:
+            coarse = nn.functional.linear(_neighbours(units)[:, ::2], self.restrict[level], self.restrict_bias[level])
+            units = units + _interpolated(self(coarse, level + 1), units.shape[1])
+        return nn.functional.linear(_neighbours(units), self.smooth[level], self.smooth_bias[level])
+
+    def matrix(self) -> Float[Tensor, "posts pres"]:
+        """Return the weight of every unit on every other, joint by joint."""
+        n_units = self.n_joints * len(self.smooth_bias[0])
+        with torch.no_grad():
+            alone = torch.eye(n_units, dtype=self.smooth[0].dtype).unflatten(-1, (self.n_joints, -1))
+            return (self(alone) - self(torch.zeros_like(alone[:1]))).flatten(1).T
+
+
+def _neighbours(units: Float[Tensor, "batch joints channels"]) -> Float[Tensor, "batch joints 3_channels"]:
+    """Return each joint's units between those of the joints before and behind it, zeros beyond the ends."""
+    padded = nn.functional.pad(units, (0, 0, 1, 1))
+    return torch.cat((padded[:, :-2], units, padded[:, 2:]), -1)
+
+
+def _interpolated(coarse: Float[Tensor, "batch some channels"], n: int) -> Float[Tensor, "batch n channels"]:
+    """Return values at every joint from values at every second one; the last joint repeats what is before it."""
+    between = (coarse + torch.cat((coarse[:, 1:], coarse[:, -1:]), 1)) / 2
+    return torch.stack((coarse, between), 2).flatten(1, 2)[:, :n]
+
+
+def _orthogonal(rows: int, columns: int, gain: float, rng: torch.Generator | None) -> nn.Parameter:
+    return nn.Parameter(nn.init.orthogonal_(torch.empty(rows, columns), gain, generator=rng))
