@@ -1,4 +1,4 @@
-"""Adam over weights that share one tensor, so that a step takes as long for a hundred weights as for one."""
+"""Adam over parameters stored in one tensor, so that a step takes as long for a hundred parameters as for one."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ..errors import CircuitMismatch
 
 
 class FlatAdam(torch.optim.Adam):
-    """Adam (Kingma and Ba 2015) whose weights are parts of one tensor, their gradients and moments of others.
+    """Adam (Kingma and Ba 2015) whose weights are views of one tensor; likewise their gradients and moments.
 
-    It steps, and holds its state, as torch's does, and goes on from what torch's has saved. Weights that a loss does
-    not depend on have a gradient of 0. `zero_grad` puts back together what was taken apart meanwhile, by a move to
-    another device or by gradients set to None.
+    Its steps equal those of torch's Adam, and each reads the state that the other saved. Weights that a loss does
+    not depend on have a gradient of 0. A move to another device, or gradients set to None, breaks the views;
+    `zero_grad` restores them.
 
     Args:
-        weights: what is trained.
-        learning_rate: as in Adam, which takes steps of that size at most, or little more.
+        weights: the parameters to train.
+        learning_rate: of Adam; about the largest change of a weight in one step.
         epsilon: added to the root of the second moment.
 
     Raises:
         CircuitMismatch: weights of several types, or on several devices.
     """
 
-    # A copy of an optimiser has its state alone, and puts the rest together when it is used.
+    # A copied optimiser has only its state; it joins the tensors on first use.
     _addresses: tuple[int, ...] = ()
 
     def __init__(self, weights: Iterable[nn.Parameter], learning_rate: float, epsilon: float = 1e-8) -> None:
@@ -44,7 +44,7 @@ class FlatAdam(torch.optim.Adam):
             weight.grad = gradient
 
     def clip(self, max_norm: float) -> float:
-        """Scale the gradients to a norm of `max_norm` where theirs is larger; return what theirs was."""
+        """Scale the gradients to a norm of at most `max_norm`; return their norm before."""
         norm: float = torch.linalg.vector_norm(self._gradient).item()
         if norm > max_norm:
             # As torch's clip_grad_norm_.
@@ -56,18 +56,19 @@ class FlatAdam(torch.optim.Adam):
         group = self.param_groups[0]
         beta_1, beta_2 = group["betas"]
         self._counts.add_(1)
-        # What torch's Adam calls in the end, without the 100 microseconds that it takes to get there.
+        # The function that torch's Adam calls in the end, without the 100 microseconds of the way there.
         torch._fused_adam_(
             [self._flat], [self._gradient], [self._first], [self._second], [], [self._counts[0]],
             lr=group["lr"], beta1=beta_1, beta2=beta_2, weight_decay=0.0, eps=group["eps"], amsgrad=False,
             maximize=False, grad_scale=None, found_inf=None,
         )  # fmt: skip
 
-    # Or torch wraps it for its profiler: 50 microseconds instead of 20, and 240 where other code came between.
+    # Keeps torch from wrapping it for its profiler: 50 microseconds instead of 20, and 240 where other code runs
+    # in between.
     step.hooked = True  # type: ignore[attr-defined]
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from the state of an Adam, this one's or torch's."""
+        """Restore the state of this Adam or of torch's."""
         super().load_state_dict(dict(state_dict))
         self._join()
 
@@ -78,7 +79,7 @@ class FlatAdam(torch.optim.Adam):
 
     @torch.no_grad()
     def _join(self) -> None:
-        """Make weights, gradients and moments parts of one tensor each, of whatever they hold."""
+        """Make weights, gradients and moments views of one tensor each, keeping their values."""
         weights = self._weights
         kinds = {f"{weight.dtype} on {weight.device}" for weight in weights}
         if len(kinds) > 1:
@@ -89,7 +90,7 @@ class FlatAdam(torch.optim.Adam):
         self._gradients = self._parts(self._gradient)
         self._first, self._second = torch.zeros_like(self._flat), torch.zeros_like(self._flat)
         n_steps = max(float(slots.get("step", 0.0)) for slots in held)
-        # One for each weight, as torch saves them.
+        # One per weight, as torch saves them.
         self._counts = torch.full((len(weights),), n_steps, device=self._flat.device)
         moments = zip(self._parts(self._first), self._parts(self._second), strict=True)
         parts = zip(weights, self._parts(self._flat), held, moments, self._counts, strict=True)
@@ -102,7 +103,7 @@ class FlatAdam(torch.optim.Adam):
         self._addresses = tuple(weight.data_ptr() for weight in weights)
 
     def _parts(self, flat: Tensor) -> list[Tensor]:
-        """Return the parts of a flat tensor that belong to each of the weights."""
+        """Return views of a flat tensor, one per weight and in its shape."""
         weights = self._weights
         parts = flat.split([weight.numel() for weight in weights])
         return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]

@@ -19,14 +19,14 @@ from ..errors import CircuitMismatch
 from .agent import Agent
 from .loop import Batch
 
-# Links times physics steps of one call: about a tenth of a second, after which signals are heard.
+# Links times physics steps of one call: about a tenth of a second, after which Python handles signals.
 _AT_ONCE = 7_000_000
 _log = logging.getLogger(__name__)
 _said: set[str] = set()
 
 
 def _nothing(n_steps: int) -> None:
-    """Hear of control steps that are done."""
+    """Ignore the number of control steps done."""
 
 
 def reason_not_fused(agent: Agent, envs: Batch) -> str | None:
@@ -34,7 +34,7 @@ def reason_not_fused(agent: Agent, envs: Batch) -> str | None:
     if not isinstance(envs, EnvBatch) or not isinstance(envs.physics, LanePhysics):
         return "the physics is not lanes"
     if envs.steerable is None:
-        return "a step of this task is more than its physics"
+        return "the task computes more in a step than its physics does"
     if agent.device.type != "cpu":
         return f"the circuit is on {agent.device}"
     if agent.missing is not None:
@@ -56,11 +56,11 @@ class Fused:
     """Episodes of an agent's circuit in environments on lanes.
 
     Args:
-        agent: the circuit with what it senses; its normaliser as it is now.
+        agent: the circuit, its senses, and its normaliser with the present statistics.
         envs: the environments.
 
     Raises:
-        CircuitMismatch: the episodes cannot run so, or the circuit's `lane_step` does not fit it.
+        CircuitMismatch: the episodes cannot run in compiled code, or the circuit's `lane_step` does not fit it.
         MissingDependency: numba cannot compile the step.
     """
 
@@ -86,10 +86,11 @@ class Fused:
         """Run an episode in every environment; return returns (no unit), lengths in control steps, and metrics.
 
         Args:
-            seeds: of the episodes.
-            weights: a row of flat weights for each environment; None is the agent's own for all.
-            initial: the circuit's state at the start, flat, for each environment or for all; None is the agent's own.
-            on_part: told of the control steps done, now and then.
+            seeds: one per episode.
+            weights: a row of flat weights for each environment; None uses the agent's own in all of them.
+            initial: the circuit's flat state at the start, one row per environment or one for all; None uses the
+                agent's own.
+            on_part: called from time to time with the number of control steps done.
         """
         envs, n = self._envs, self._envs.n_envs
         if weights is None:
@@ -116,7 +117,7 @@ class Fused:
         return returns, lengths.astype(int), {"net_speed": speed, "diverged": runs < 0.5}
 
     def _lanes(self, values: Float[Tensor, "some numbers"]) -> Float[np.ndarray, "blocks numbers width"]:
-        """Lay rows side by side; one row stands for all, and the last one fills what is left of the last block."""
+        """Lay rows side by side in blocks; a single row serves all lanes, and the last row pads the last block."""
         width, found = self._physics.width, values.detach().double().numpy()
         n_blocks = -(-len(found) // width)
         padded = np.arange(n_blocks * width).clip(max=len(found) - 1)
@@ -141,7 +142,7 @@ def _check_fit(agent: Agent, step: LaneStep) -> None:
 
 
 def _senses(agent: Agent) -> tuple[Int[np.ndarray, " sensors"], Float[np.ndarray, "sensors 5"]]:
-    """Return which value of an observation each sensor is, and what becomes of it on the way."""
+    """Return, for each sensor, its column in the observation and the numbers of its normalisation."""
     columns = agent.sensing.columns.numpy()
     senses = np.zeros((len(columns), rows.SENSE))
     senses[:, rows.FACTOR], senses[:, rows.SCALE] = 1.0, agent.sensing.scale.double().numpy()

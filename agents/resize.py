@@ -1,4 +1,4 @@
-"""An MLP moved to a body of another size: what it senses and commands is resampled along the body."""
+"""Move an MLP to a body of another size: resample its inputs and outputs along the body."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ def resize(
 ) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     """Return an MLP's weights, and the statistics of its observations, for a body of another size.
 
-    Joints are matched by their place along the body, and links by theirs: the MLP is shown what it would
-    have sensed on its own body by linear interpolation between the neighbours on the new one, and what it
-    commands is interpolated back. Both maps are linear, so they go into the first and the last layer and
-    what comes out is an MLP again, which training can go on with.
+    Joints and links are matched by their relative place along the body. Sensor values of the old body are
+    interpolated linearly from those of the new one, and motor commands are interpolated back. Both maps are
+    linear, so they are multiplied into the first and the last layer; the result is an MLP that can be trained on.
 
     Raises:
-        CircuitMismatch: a sense is on one side only.
+        CircuitMismatch: the bodies do not have the same senses.
     """
     if old.sizes.keys() != new.sizes.keys():
-        raise CircuitMismatch(f"an MLP that senses {', '.join(old.sizes)} cannot be shown {', '.join(new.sizes)}")
+        raise CircuitMismatch(
+            f"the MLP was trained with the senses {', '.join(old.sizes)}, and the new body has {', '.join(new.sizes)}; "
+            "choose a body and task with the same senses"
+        )
     shown = _along_body(old, new)
     moved = _resample(new.sizes["joint_pos"], old.sizes["joint_pos"])
     resized = dict(weights)

@@ -1,1 +1,1 @@
-"""Speed and learning, ours beside the peers', in one run."""
+"""Benchmarks of speed and learning, beside other libraries measured in the same run."""

@@ -1,8 +1,8 @@
-"""Lanes beside mj_step, and environments on them beside those on MuJoCo and the peers, in one run.
+"""Speed of lanes against mj_step, and of environments on lanes against those on MuJoCo and of other libraries.
 
-Everything that is compared is measured in turns, under the same kind of random commands, and medians are taken; physics
-alone in processor time, because cores are shared, whole steps in the time that a user waits. Cores differ and are
-shared, so ratios are what to read.
+Cases that are compared are measured in turns in one run, under the same kind of random commands; results are medians.
+Physics alone is timed in processor time, because cores are shared, and whole steps in wall time, as a user sees it.
+Read the ratios: cores differ and are shared, so absolute rates do not carry over.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ for name, width in (("advance", 2), ("advance", 16), ("weigh", 16)):
 def lanes_speed(
     repeats: int = 5, links: tuple[int, ...] = _LINKS, n_envs: tuple[int, ...] = (1, *_ENVS)
 ) -> list[dict[str, Any]]:
-    """Measure control steps a second and core of swimmers, `repeats` times in turns; return medians.
+    """Measure control steps per second and core for swimmers, `repeats` times in turns; return medians.
 
     Returns:
-        Rows with name, links, steps_per_second with its low and high, `times` that of mj_step, and nanoseconds of a
-        link and physics step; then those of `steps_speed`.
+        Rows with name, links, steps_per_second with its low and high, the ratio `times` to mj_step, and nanoseconds per
+        link and physics step; then the rows of `steps_speed`.
     """
     rows: list[dict[str, Any]] = []
     for n_links in links:
@@ -80,7 +80,7 @@ def lanes_speed(
 
 
 def _growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return how much longer a link takes in the longest body than in the one of 6 links."""
+    """Return the ratio of the time per link in the longest body to that in the body of 6 links."""
     at = {row["links"]: row["nanoseconds"] for row in rows if row["name"] == f"lanes, {_ENVS[-1]}"}
     if not {6, 100} <= at.keys():
         return []
@@ -88,11 +88,11 @@ def _growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def steps_speed(repeats: int = 5) -> list[dict[str, Any]]:
-    """Measure whole steps of environments on lanes, on MuJoCo and of the peers, and what is asked of lanes.
+    """Measure whole environment steps on lanes, on MuJoCo and of other libraries, and compare with the targets.
 
     Returns:
-        Rows with name and steps_per_second, its low and high; then rows with name, value, unit and what was asked for;
-        a peer that is not installed has a row that says why.
+        Rows with name and steps_per_second, its low and high; then rows with name, value, unit and target (`asked`).
+        A library that is not installed has a row with the reason.
     """
     cases: dict[str, Callable[[], float]] = {
         f"vector environment on {title}, {n}": partial(vector_rate, n, physics=physics)
@@ -179,7 +179,7 @@ def _reset_milliseconds() -> float:
 
 
 def _first_uses() -> list[tuple[str, float, float]]:
-    """Return seconds from an empty cache of compiled code, and from a full one, beside numba's import."""
+    """Return seconds to first use with an empty cache of compiled code and with a full one, without numba's import."""
     with tempfile.TemporaryDirectory() as folder:
         env = os.environ | {"NUMBA_CACHE_DIR": folder}
         runs = [

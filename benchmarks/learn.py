@@ -1,9 +1,10 @@
-"""Learning by the clock: steps a second of whole generations, and seconds from nothing to a return.
+"""Speed of learning: steps per second of whole generations, and seconds of training until a return is reached.
 
-An arm's clock runs while it learns; it stands still while the agent, without noise, is evaluated on episodes that no
-arm trains on. Physics and circuits are compiled, and libraries imported, before it starts: that time stands beside it.
-The peers are SB3's PPO as its users run it: dm_control's swimmer of 6 links through shimmy, with our reward computed
-from its physics, and our gymnasium environment, 8 of either in SB3's DummyVecEnv.
+An arm's clock runs while it learns and stops while the agent, without noise, is evaluated on episodes that no arm
+trains on. Compiling physics and circuits and importing libraries happens before the clock starts; that time is
+reported in a column of its own.
+The comparison is SB3's PPO as its users run it: on dm_control's swimmer of 6 links through shimmy, with our reward
+computed from its physics, and on our gymnasium environment, 8 of either in SB3's DummyVecEnv.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ TARGETS = (870.0, 950.0)
 _BODY, _EPISODES, _PEER_ENVS = "swimmer6", 16, 8
 _SECONDS = 1.0  # of whole generations, at least, in a measurement
 _PEERS = {"dm_control": "shimmy"}
-# Control steps a second that mj_step does on the machine for which rates were asked.
+# Control steps per second of mj_step on the machine for which the target rates were set.
 _REFERENCE = 15_000
 _RATES = (
     ("ES, NCAP in torch", "ncap", False, {32: 120_000, 256: 450_000, 1024: 800_000}),
@@ -53,11 +54,11 @@ _RATES = (
 
 
 def learning_rates(repeats: int = 3) -> list[dict[str, Any]]:
-    """Measure whole generations on lanes, in turns with mj_step; return medians, and what is asked at this speed.
+    """Measure whole generations on lanes, in turns with mj_step; return medians, and targets for this machine.
 
     Returns:
-        Rows with name, steps_per_second, low, high and asked: what is asked for where mj_step does 15,000 control steps
-        a second, scaled by what it does here.
+        Rows with name, steps_per_second, low, high and asked: the target, set where mj_step does 15,000 control steps
+        per second and scaled by its speed here.
     """
     torch.set_num_threads(1)
     cases = {
@@ -78,18 +79,18 @@ def learning_rates(repeats: int = 3) -> list[dict[str, Any]]:
 def learning_times(
     seeds: int = 5, limit: float = 600.0, targets: tuple[float, ...] = TARGETS, only: str = "", progress: bool = False
 ) -> list[dict[str, Any]]:
-    """Train every arm with every seed until the largest target or the limit, seconds; return medians.
+    """Train every arm with every seed until it reaches the largest target, or `limit` seconds; return medians.
 
     Args:
         seeds: seeds of each arm, from 0.
-        limit: seconds of learning after which a seed ends; what it reached by then stands in the table.
+        limit: seconds of learning after which a seed ends; the table has the returns that it reached by then.
         targets: returns of the agent, a mean over episodes.
-        only: arms whose name holds this; empty for all.
-        progress: show how far it is.
+        only: part of the name of the arms to run; empty runs all.
+        progress: show a progress bar.
 
     Returns:
-        Rows with name, seconds and steps to each target (None where fewer than half of the seeds reach it), how many
-        seeds reach it, the best return of each seed, and the seconds before the clock starts.
+        Rows with name, seconds and steps to each target (None where fewer than half of the seeds reach it), the number
+        of seeds that reach it, the best return of each seed, and the seconds before the clock starts.
     """
     torch.set_num_threads(1)
     arms = {name: arm for name, arm in _arms().items() if only in name}
@@ -133,7 +134,7 @@ def as_text(rates: list[dict[str, Any]], times: list[dict[str, Any]]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Course:
-    """What one seed of an arm came to: seconds, steps and return at each evaluation; seconds before the first step."""
+    """One seed of an arm: seconds, steps and return at each evaluation; seconds before the first step."""
 
     points: list[tuple[float, int, float]]
     before: float
@@ -143,7 +144,8 @@ class _Course:
         return next(((seconds, steps) for seconds, steps, found in self.points if found >= target), None)
 
 
-# Yields the environment steps after each update; the agent that is evaluated is made anew or changed in place.
+# From a seed to the agent to evaluate, and an iterator over the environment steps after each update. An update changes
+# the agent in place or replaces it.
 Arm = Callable[[int], tuple[Any, Iterator[int]]]
 
 
@@ -171,7 +173,7 @@ def _row(name: str, courses: list[_Course], targets: tuple[float, ...]) -> dict[
     found = []
     for target in targets:
         reached = sorted(place for course in courses if (place := course.to(target)) is not None)
-        # Seeds that never arrive are later than any: the median is one that arrives, or there is none.
+        # Seeds that never reach the target count as slowest, so the median is a seed that reaches it, or None.
         middle = len(courses) // 2
         seconds, steps = reached[middle] if len(reached) > middle else (None, None)
         found.append({"return": target, "seconds": seconds, "steps": steps, "reached": len(reached)})

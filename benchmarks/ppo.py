@@ -1,9 +1,9 @@
 """Training speed beside SB3's PPO and sb3-contrib's RecurrentPPO: rollouts and updates of whole episodes.
 
 Every row has 64 environments of dm_control's 6-link swimmer, 64 steps a rollout, minibatches of 512
-and 10 epochs, over the 16 rollouts that an episode of 1000 steps takes. The peers step dm_control
-through shimmy in SB3's DummyVecEnv, as their users do; RecurrentPPO also steps our environment, on the same
-physics as ours, which leaves the learners alone to differ.
+and 10 epochs, over the 16 rollouts that an episode of 1000 steps takes. The others step dm_control
+through shimmy in SB3's DummyVecEnv, as their users do; RecurrentPPO also steps our environment on the same
+physics as ours, so that only the learners differ.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def ppo_speed(repeats: int = 3) -> list[dict[str, Any]]:
 
     Returns:
         Rows with name, steps_per_second, its low and high, and the share of the time that rollouts take; then rows with
-        name, value, unit and what was asked for. A peer that is not installed has a row that says why.
+        name, value, unit and target (`asked`). A library that is not installed has a row with the reason.
     """
     torch.set_num_threads(1)
     makers = _makers()
@@ -78,7 +78,7 @@ def as_text(rows: list[dict[str, Any]]) -> str:
 
 
 def _makers() -> dict[str, Callable[[], _Episode]]:
-    """Return what makes each learner ready to be timed over an episode, its first rollout and update done."""
+    """Return, for each learner, a function that builds it and runs its first rollout and update before the timing."""
     mlp = {"net_arch": {"pi": [64, 64], "vf": [64, 64]}}
     makers: dict[str, Callable[[], _Episode]] = {
         "SB3's PPO, MLP, dm_control": lambda: _sb3(PPO("MlpPolicy", _dm_control(), policy_kwargs=mlp, **_common())),
@@ -88,7 +88,7 @@ def _makers() -> dict[str, Callable[[], _Episode]]:
     for physics, title in (("mujoco", "MuJoCo"), ("lanes", "lanes")):
         for circuit in ("NCAP", "MLP", "LSTM"):
             makers[f"our PPO, {circuit}, {title}"] = partial(_native, circuit.lower(), physics)
-    # As SB3's users have it: with its logs and callbacks, and an info for every environment and step.
+    # As SB3's users run it: with its logs and callbacks, and an info for every environment and step.
     makers["CircuitPPO, MLP, lanes"] = lambda: _sb3(
         CircuitPPO("CircuitPolicy", _swimmers("lanes"), policy_kwargs={"circuit": "mlp"}, **_common())
     )
@@ -100,7 +100,7 @@ def _common() -> dict[str, Any]:
 
 
 def _needed(name: str) -> list[str]:
-    """Return the modules of the peers that a row's name names."""
+    """Return the modules that a row with this name needs."""
     return [
         *(["sb3_contrib"] if "RecurrentPPO" in name else []),
         *(["shimmy", "dm_control"] if "dm_control" in name else []),
@@ -116,13 +116,13 @@ def _recurrent(env: VecEnv) -> BaseAlgorithm:
 
 
 def _native(circuit: str, physics: str) -> _Episode:
-    """Return our learner as runs have it, with its peer's networks and without what its peer lacks."""
+    """Return our learner as runs use it, with the other learner's networks and none of its own extra features."""
     envs = EnvBatch("swim", _ENVS, physics=physics, n_threads=2)
     circuit_options = {"units": _UNITS} if circuit == "lstm" else {}
     agent = Agent(AgentSpec(circuit, envs.layout, envs.body.n_joints, circuit_options, seed=0))
     special: dict[str, dict[str, Any]] = {
         "ncap": {"action_std": 0.1},
-        # As long sequences as RecurrentPPO's, and a critic of its own as it has by default.
+        # Sequences as long as RecurrentPPO's, and a separate critic, as RecurrentPPO has by default.
         "lstm": {"sequence_length": _STEPS, "critic": "separate", "critic_hidden": ()},
     }
     options: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def rate_row(name: str, rates: Sequence[float], **more: Any) -> dict[str, Any]:
-    """Return the median of steps a second with its spread, and what else there is to say."""
+    """Return a row with the median of steps per second, its spread, and the columns `more`."""
     rate, low, high = (round(value) for value in (statistics.median(rates), min(rates), max(rates)))
     return {"name": name, "steps_per_second": rate, "low": low, "high": high, **more}
 
@@ -16,7 +16,7 @@ def rate_row(name: str, rates: Sequence[float], **more: Any) -> dict[str, Any]:
 def ratio_rows(
     rates: Mapping[str, float], asked: Iterable[tuple[str, str, float]], digits: int
 ) -> list[dict[str, Any]]:
-    """Return how many times as fast one is as another, and as was asked, where the other was measured."""
+    """Return rows of speed ratios beside their targets, where both were measured."""
     return [
         {"name": f"{ours} / {theirs}", "value": round(rates[ours] / rates[theirs], digits), "unit": "times",
          "asked": least}

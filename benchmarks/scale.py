@@ -1,4 +1,4 @@
-"""What spreading work costs: ES on one and two workers, a sweep against its runs alone, checkpoints.
+"""Overhead of parallel work: ES on one and two workers, a sweep against its runs alone, checkpoints.
 
 Every row compares two things measured in the same run: `nervecord bench --scale`.
 """
@@ -50,7 +50,7 @@ def as_text(rows: list[dict[str, Any]]) -> str:
 
 
 def _es_rows(engine: Engine, repeats: int) -> list[dict[str, Any]]:
-    """Measure steps per second of whole generations, update included, in turns; the ratio's median."""
+    """Measure steps per second of whole generations with their updates, in turns; the ratio is a median."""
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(repeats):
         for workers, found in rates.items():
@@ -88,7 +88,7 @@ def _learner(resolved: Resolved, envs: EnvBatch, evaluate: Evaluate | None = Non
 
 
 def _generation_rows() -> list[dict[str, Any]]:
-    """Measure what one machine does and sends per generation, for docs/scale.md."""
+    """Measure one machine's computing time and sent bytes per generation, for docs/scale.md."""
     rows = []
     for circuit in ("ncap", "mlp"):
         config = dataclasses.replace(_ES, circuit=circuit, algorithm_options={"n_envs": 32, "population": 4096})
@@ -109,7 +109,7 @@ def _generation_rows() -> list[dict[str, Any]]:
 
 
 def _sweep_row() -> dict[str, Any]:
-    """Time a sweep on one worker against its runs one after the other in a worker of their own."""
+    """Time a sweep on one worker against the same runs one after the other in one worker process."""
     with tempfile.TemporaryDirectory() as folder:
         plan = Sweep(_SWEPT, {"seed": list(range(6))}, _EPISODES)
         begin = time.perf_counter()
@@ -128,7 +128,7 @@ def _sweep_row() -> dict[str, Any]:
 
 
 def _runs_alone(configs: list[RunConfig], folder: Path) -> float:
-    """Return the seconds of training and evaluating runs, without the start of the process."""
+    """Return the seconds that training and evaluating takes, without starting the process."""
     begin = time.perf_counter()
     for config in configs:
         evaluate(train(config, folder / str(config.seed), progress=False), _EPISODES)

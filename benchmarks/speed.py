@@ -1,7 +1,7 @@
-"""Speed beside the physical limit and the peers, all in one run, because machines are noisy.
+"""Speed against the limit that MuJoCo sets and against other libraries, all in one run, because machines are noisy.
 
-The limit is a bare loop of `mj_step(model, data, 15)` on one core, times the cores; everything else is
-given the same kind of random actions from random starts.
+The limit is a bare loop of `mj_step(model, data, 15)` on one core, times the cores. All cases get the same
+kind of random actions from random starts.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from .rows import rate_row
 _BODY, _JOINTS, _SUBSTEPS, _THREADS = "swimmer6", 5, 15, 2
 _GYMNASIUM = "gymnasium-swimmer"  # 3 links, and 4 physics steps of 10 ms a step, by RK4
 _STEPS = 40_000  # environment steps per measurement
-# What a row's name says, and the module that the row needs. Gymnasium's MuJoCo environments import imageio.
+# Part of a row's name -> the module that the row needs. Gymnasium's MuJoCo environments import imageio.
 _PEERS = {"on lanes": "numba", "EnvPool": "envpool", "dm_control": "dm_control", "gymnasium Swimmer": "imageio"}
 
 
 def absent_peers(names: Iterable[str], peers: Mapping[str, str]) -> dict[str, str]:
-    """Return why each row cannot be measured whose peer is not installed; `peers` names the module of a row's words."""
+    """Return the reason, by row, why rows cannot be measured; `peers` maps part of a row's name to its module."""
     return {
         name: reason
         for name in names
@@ -47,8 +47,8 @@ def speed(repeats: int = 3) -> list[dict[str, Any]]:
     """Measure every row `repeats` times, interleaved; return medians and ratios.
 
     Returns:
-        Rows with name, steps_per_second (or microseconds), the ratio to the limit, and the spread; a peer that is not
-        installed has a row that says why.
+        Rows with name, steps_per_second (or microseconds), the ratio to the limit, and the spread. A library that is
+        not installed has a row with the reason.
     """
     torch.set_num_threads(1)
     cases: dict[str, Callable[[], float]] = {"limit, one core": _limit, "mujoco.batch, 256": partial(_batch_rate, 256)}
@@ -150,7 +150,7 @@ def _limit() -> float:
 
 
 def _batch_rate(n_envs: int) -> float:
-    """Return steps a second of MuJoCo's own batch, which has neither observations nor rewards, on two threads."""
+    """Return steps per second of MuJoCo's own batch, which has neither observations nor rewards, on two threads."""
     model = make_body(_BODY).compile()
     batch = Batch(model, nsim=n_envs, nthread=_THREADS)
     batch.bind("qpos")[:, 3:] = np.random.default_rng(0).uniform(-1, 1, (n_envs, _JOINTS))
@@ -190,7 +190,7 @@ def single_rate(body: str = _BODY, physics: str = "mujoco") -> float:
 
 def dm_control_rate() -> float:
     """Return steps a second of dm_control's swimmer of 6 links."""
-    # On import it looks for a screen, and complains where there is none; nothing here is drawn.
+    # On import it looks for a screen and warns where there is none; nothing is drawn here.
     os.environ.setdefault("MUJOCO_GL", "disable")
     from dm_control.suite import swimmer
 
@@ -220,7 +220,7 @@ def envpool_rate(n_envs: int) -> float:
 
 
 def _es(population: int) -> float:
-    """Run one whole generation in a closed loop, weights' step included."""
+    """Return steps per second of one whole generation, with the update of the weights."""
     env = SwimmerVecEnv(population, body=_BODY, n_threads=_THREADS, episode_steps=max(_STEPS // population, 200))
     model = ES(CircuitPolicy, env, seed=0, policy_kwargs={"circuit": "ncap"})
     begin = time.perf_counter()

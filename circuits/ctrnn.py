@@ -1,4 +1,4 @@
-"""The continuous-timescale RNN: every unit has a time constant of its own, which is learned."""
+"""The continuous-timescale RNN: every unit has its own learned time constant."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _SLOPE = 0.01  # of the leaky ReLU below zero
 class CTRNN(UnitCircuit):
     """Leaky units h' = f((1 - a) h + a (W h + b + W_in x)) with a = 1 / tau, one tau each.
 
-    f is a leaky ReLU and no unit hears itself (W has a zero diagonal). The state is `h`, [batch, units].
+    f is a leaky ReLU and no unit has a synapse onto itself (W has a zero diagonal). The state is `h`, [batch, units].
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands.
-        units: how many.
+        units: number of units.
         form: "update" puts the nonlinearity on the whole update, "drive" on W h + b + W_in x alone.
         time_constants: "softplus", tau = 1 + softplus(rho); "clamp", 1 / max(tau, 1), as published, where
-            every tau below 1 has lost its gradient (23 % in one released network); "fixed", not trained.
-        tau: the range that the time constants start in, in substeps; 1 or more.
+            a tau below 1 has no gradient (23 % of them in one released network); "fixed", not trained.
+        tau: range of the initial time constants, in substeps; 1 or more.
         substeps: updates per control step.
-        learn_start: learn the state that an episode starts with, at first 0.
+        learn_start: learn the state that an episode starts with, initially 0.
         rank: of the initial recurrent weights (before the diagonal is cut); None for full rank.
         dt: seconds of a control step.
-        dt_ref: seconds of the control step that time constants belong to. At another, 1 - a is (1 - 1 / tau) to the
-            power of dt / dt_ref: a unit that hears the same all the while gets as far in the same seconds.
-        rng: where the initial weights come from.
+        dt_ref: seconds of the control step for which time constants are given. At another dt, 1 - a is (1 - 1 / tau) to
+            the power of dt / dt_ref: under constant input, a unit moves as far in the same number of seconds.
+        rng: random generator for the initial weights.
 
     Attributes:
         weight_in, weight_rec, bias: as above; the diagonal of `weight_rec` does not act.
-        raw_tau: the time constants before the function that `time_constants` names.
+        raw_tau: the parameters from which the function named by `time_constants` computes the time constants.
 
     Source: Khajehabdollahi et al., ICLR 2024 (https://arxiv.org/abs/2309.12927), eq. 1.
     """
@@ -82,7 +82,7 @@ class CTRNN(UnitCircuit):
         self.weight_rec = nn.Parameter(with_rank(uniform((units, units), units, rng), rank))
         self.bias = uniform((units,), units, rng)
         drawn = torch.empty(units).uniform_(low, high, generator=rng)
-        # What is learned stands a little above 1 at least: at 1 itself, softplus has its log at minus infinity.
+        # Learned time constants start slightly above 1: at 1 itself, the inverse of softplus is minus infinity.
         raw = torch.expm1((drawn - 1).clamp(min=1e-2)).log() if time_constants == "softplus" else drawn
         hold(self, "raw_tau", raw, learned=time_constants != "fixed")
         hold(self, "start", torch.zeros(units), learned=learn_start)
@@ -90,7 +90,7 @@ class CTRNN(UnitCircuit):
 
     @property
     def tau(self) -> Float[Tensor, " units"]:
-        """The time constants as they act, in substeps; a control step has `substeps` of them."""
+        """The time constants, in substeps; a control step has `substeps` of them."""
         if self.time_constants == "softplus":
             return 1 + nn.functional.softplus(self.raw_tau)
         return self.raw_tau.clamp(min=1.0) if self.time_constants == "clamp" else self.raw_tau
@@ -113,7 +113,7 @@ class CTRNN(UnitCircuit):
         state: State,
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch units"], State]:
-        """Run a sequence; the sensors are weighted for all of it at once."""
+        """Run a sequence; the sensors' weighted sums are computed for the whole sequence at once."""
         leak, recurrent = self._leak(), (self.weight_rec * self.others).t()
         resets, h, values = episode_start.any(1).tolist(), state["h"], []
         for step, drive in enumerate(self._drive(sensors).unbind()):
@@ -128,11 +128,11 @@ class CTRNN(UnitCircuit):
         return self.weight_in, self.weight_rec * self.others
 
     def _leak(self) -> Float[Tensor, " units"]:
-        """Return the share of the way to what it hears that each unit goes in a substep."""
+        """Return a: the fraction of the distance to its input that each unit moves in a substep."""
         leak = 1 / self.tau
         if self.step_length == 1:
             return leak
-        # A unit that keeps nothing, tau = 1, would have an infinite gradient in a step shorter than dt_ref.
+        # At tau = 1, a unit that forgets everything at once, the gradient is infinite in a step shorter than dt_ref.
         return 1 - (1 - leak).clamp(min=1e-6) ** self.step_length
 
     def _drive(self, sensors: Float[Tensor, "*batch sensors"]) -> Float[Tensor, "*batch units"]:

@@ -21,22 +21,22 @@ class ELM(UnitCircuit):
 
     b' = k_b b + sum of relu(w_s) x over the branch's synapses; dm = 1.7159 tanh(2/3 MLP([b', k_m m]));
     m' = k_m m + (1 - k_lambda) dm; with k_b = exp(-1 / tau_b), k_m = exp(-1 / tau_m) and
-    k_lambda = exp(-lambda / tau_m). Weights of synapses are not negative, so x holds every sensor and
-    its opposite. The state is `branch` and `memory`; the features are the memory units.
+    k_lambda = exp(-lambda / tau_m). Weights of synapses are not negative, so x contains every sensor and
+    its negative. The state is `branch` and `memory`; the features are the memory units.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands.
         units: memory units.
-        branches: over which the synapses, two of every sensor, are spread in order.
+        branches: number of branches; the synapses, two for every sensor, are divided among them in order.
         layers: hidden layers of the MLP, 2 x units wide, ReLU.
         tau: range of the memory's time constants, in control steps, spaced evenly in their logarithm.
         learn_tau: learn them, within the range.
         dt: seconds of a control step.
-        dt_ref: seconds of the control step that time constants belong to. At another, with r = dt / dt_ref, k becomes
-            k^r, and what a branch and a memory unit take in is multiplied by (1 - k^r) / (1 - k): from the same
-            input they come to rest at the same value, in the same seconds.
-        rng: where the initial weights come from.
+        dt_ref: seconds of the control step for which time constants are given. At another dt, with r = dt / dt_ref, k
+            becomes k^r, and the inputs of branches and memory units are multiplied by (1 - k^r) / (1 - k): under
+            the same input they converge to the same value, in the same number of seconds.
+        rng: random generator for the initial weights.
 
     Source: Spieler et al., ICLR 2024 (https://arxiv.org/abs/2306.16922), eq. 1-3 and version 2 of the code.
     """
@@ -74,7 +74,7 @@ class ELM(UnitCircuit):
         self._low, self._high = low, high
         self.weight_s = nn.Parameter(torch.full((n_synapses,), 0.5))
         self.register_buffer("tau_b", torch.full((branches,), 5.0))
-        # Time constants at the range's ends would sit where the sigmoid is flat and never move.
+        # Time constants at the range's ends would be where the sigmoid is flat, and never change.
         places = torch.linspace(0, 1, units + 2)[1:-1] if units > 1 else torch.tensor([0.5])
         spaced = torch.exp(math.log(low) + places * (math.log(high) - math.log(low)))
         hold(self, "raw_tau_m", torch.logit((spaced - low) / (high - low)), learned=learn_tau)
@@ -93,7 +93,7 @@ class ELM(UnitCircuit):
 
     @property
     def tau(self) -> Float[Tensor, " units"]:
-        """The memory's time constants as they act, in control steps."""
+        """The memory's time constants, in control steps."""
         return self._low + (self._high - self._low) * torch.sigmoid(self.raw_tau_m)
 
     def initial_state(self, batch_size: int) -> State:
@@ -112,10 +112,10 @@ class ELM(UnitCircuit):
     def step_synapses(
         self, inputs: Float[Tensor, "batch synapses"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        """Run one control step on what each synapse receives: a sensor or its opposite, in the sensor's unit."""
+        """Run one control step on each synapse's input: a sensor or its negative, in the sensor's unit."""
         tau = self.tau
         keep_branch, keep = self._kept(self.tau_b), self._kept(tau)
-        # The published lambda of 5, over the time constant: slow units take small steps.
+        # The published lambda of 5, divided by the time constant: slow units take small steps.
         write = 1 - torch.exp(-5 / tau)
         taken = (inputs * self.weight_s.relu()) @ self.pooled
         if self.step_length != 1:
@@ -127,15 +127,15 @@ class ELM(UnitCircuit):
         return memory, {"branch": branch, "memory": memory}
 
     def _kept(self, tau: Float[Tensor, " values"]) -> Float[Tensor, " values"]:
-        """Return the share that is kept over a control step."""
+        """Return the fraction of a value that remains after a control step."""
         return torch.exp(-self.step_length / tau)
 
     def _gain(self, tau: Float[Tensor, " values"]) -> Float[Tensor, " values"]:
-        """Return how much is taken in over a control step, where 1 is what is over one of dt_ref."""
+        """Return the factor on the input of a control step; 1 for a step of dt_ref."""
         return (1 - self._kept(tau)) / (1 - torch.exp(-1 / tau))
 
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
-        """Return the MLP's derivative at rest, at its start: from sensors (a sensor's two synapses) and memory."""
+        """Return the MLP's derivative at the initial state: by sensors (both synapses of each) and by memory."""
 
         def change(inputs: Tensor, memory: Tensor) -> Tensor:
             written: Tensor = self.mlp(torch.cat((inputs @ self.pooled, self._kept(self.tau) * memory), -1))

@@ -1,4 +1,4 @@
-"""A circuit's control step as one function over vectors: what lets whole episodes run without leaving compiled code."""
+"""A circuit's control step as one function over vectors, so that whole episodes run in compiled code."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from types import FunctionType
 
 from torch import nn
 
-# What a subclass may have of its own without changing a step.
+# Attributes that a subclass may override without changing a step.
 _BESIDE_STEPS = {"__init__", "facts", "wiring", "after_update"}
 
 
 @dataclasses.dataclass(frozen=True)
 class LaneStep:
-    """One control step of a circuit for W environments side by side, each with weights and a memory of its own.
+    """One control step of a circuit for W environments side by side, each with its own weights and memory.
 
     `function(numbers, weights, sensors, memory, motors, room)` is compiled by numba, which infers its types: `numbers`
-    is an array, the rest are rows of W lanes (see `nervecord.vectors` and `nervecord.lane_functions` for what can be
-    done with them). It reads `weights[i]` and `sensors[i]`, reads and writes `memory[i]` and `room[i]`, and writes
-    every `motors[i]`. Nothing checks its bounds. It is a function of a module, not a method or a lambda, and what it
-    calls stands in the same file or in nervecord: numba keeps what it compiled until that file changes.
+    is an array, the rest are rows of W lanes (`nervecord.vectors` and `nervecord.lane_functions` list the operations on
+    them). It reads `weights[i]` and `sensors[i]`, reads and writes `memory[i]` and `room[i]`, and writes
+    every `motors[i]`. Indices are not checked. It must be a module-level function, not a method or a lambda, and may
+    call only functions of the same file or of nervecord: numba caches the compiled code until that file changes.
 
     Attributes:
         function: the step; equal to `Circuit.forward` but for rounding.
         n_weights: rows of `weights`: the circuit's parameters in the order of `parameters()`, each flattened.
         n_memory: rows of `memory`: the state in the order of its names, each tensor flattened.
-        n_room: rows of `room`, of which nothing is known before a step.
-        numbers: what the function has to know of the circuit, such as sizes and constants.
+        n_room: rows of `room`, scratch space with undefined values before a step.
+        numbers: facts about the circuit that the function needs, such as sizes and constants.
     """
 
     function: Callable[..., None]
@@ -38,7 +38,7 @@ class LaneStep:
 
 
 def steps_as(circuit: nn.Module, owner: type) -> bool:
-    """Say whether a circuit steps as a class that it is of: whether no subclass of that has a method of its own."""
+    """Return whether a circuit steps as its base class `owner` does: no subclass in between overrides a method."""
     for kind in type(circuit).__mro__:
         if kind is owner:
             return True
@@ -49,7 +49,7 @@ def steps_as(circuit: nn.Module, owner: type) -> bool:
 
 
 def lane_step_of(circuit: nn.Module) -> LaneStep | None:
-    """Return a circuit's `lane_step`; None where it has none, or where a subclass changes the circuit that has it."""
+    """Return a circuit's `lane_step`; None where it has none, or where a subclass overrides methods of its class."""
     owner = next(kind for kind in type(circuit).__mro__ if "lane_step" in vars(kind))
     step: LaneStep | None = circuit.lane_step() if steps_as(circuit, owner) else None  # type: ignore[operator]
     return step

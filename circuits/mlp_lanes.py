@@ -1,4 +1,4 @@
-"""The multilayer perceptron over vectors: see `LaneStep`. Imports numba, so it is imported where lanes run."""
+"""The multilayer perceptron over vectors: see `LaneStep`. Imports numba, so it is imported only where lanes run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _compiled = numba.njit(error_model="numpy")
 
 @_compiled
 def _layer(weights: Any, at: int, heard: Any, n_in: int, said: Any, n_out: int, is_hidden: bool) -> None:
-    """Write a layer's outputs; its weights lie row by row from `at` on, and then its biases.
+    """Write a layer's outputs; its weights are in rows from `at` on, followed by its biases.
 
-    Four outputs at a time: sums that wait for nothing but themselves would leave most of a core idle.
+    Four outputs at a time: a single running sum waits for its own last addition and leaves most of a core idle.
     """
     biases = at + n_out * n_in
     for first in range(0, n_out, 4):
-        # The last four overlap those before them where there are no four left.
+        # The last four start early enough to fit, so they may overlap the four before; both write the same values.
         i = max(min(first, n_out - 4), 0)
         j, k, l = min(i + 1, n_out - 1), min(i + 2, n_out - 1), min(i + 3, n_out - 1)  # noqa: E741
         a, b, c, d = weights[biases + i], weights[biases + j], weights[biases + k], weights[biases + l]
@@ -38,7 +38,7 @@ def _layer(weights: Any, at: int, heard: Any, n_in: int, said: Any, n_out: int, 
 def mlp(numbers: Any, weights: Any, sensors: Any, memory: Any, motors: Any, room: Any) -> None:  # noqa: ARG001
     """Run one control step of `MLP`.
 
-    numbers: how many layers, then the size of the input and of each layer.
+    numbers: number of layers, then the size of the input and of each layer.
     """
     n_layers, widest = int(numbers[0]), 0
     for i in range(n_layers + 1):

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 def tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Return tanh x, no unit, as 2 sigmoid(2 x) - 1.
 
-    The error is that of a number near 1, 1e-7 in single precision, even where x itself is smaller: right for values
-    that are summed by the next layer, and not for ones that are fed back for a thousand steps.
+    The absolute error is that of a number near 1, 1e-7 in single precision, even for small x. That is accurate enough
+    for values that the next layer sums, and not for values that are fed back for a thousand steps.
     """
     return 2.0 * torch.sigmoid(2.0 * x) - 1.0
 
@@ -45,7 +45,7 @@ def layer_weights(layers: Iterable[nn.Linear]) -> list[Tensor]:
 def run_layers(
     x: Float[Tensor, "batch inputs"], weights: Sequence[Tensor]
 ) -> tuple[Float[Tensor, "batch outputs"], list[Float[Tensor, "batch units"]]]:
-    """Return what `tanh_layers` does, without a gradient, and what each layer heard; in the layers' own units.
+    """Return the outputs of `tanh_layers` without a gradient, and the inputs of each layer; in the layers' own units.
 
     Args:
         x: inputs.
@@ -53,7 +53,7 @@ def run_layers(
     """
     heard = [x]
     for weight, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
-        # What a tanh is of is doubled by the matrix product itself.
+        # The matrix product itself doubles the argument of the tanh, at no extra cost.
         doubled = torch.addmm(bias, heard[-1], weight.t(), beta=2.0, alpha=2.0)
         heard.append(doubled.sigmoid_().mul_(2.0).sub_(1.0))
     return torch.addmm(weights[-1], heard[-1], weights[-2].t()), heard
@@ -66,14 +66,14 @@ def differentiate_layers(
     into: Sequence[Tensor],
     wants_inputs: bool,
 ) -> Float[Tensor, "batch inputs"] | None:
-    """Write the gradients of weights into tensors of their shapes; return that of the inputs if it is wanted.
+    """Write the gradients of weights into tensors of their shapes; return the gradient of the inputs if wanted.
 
     Args:
-        gradient: of the outputs, in the inverse of their unit, as all gradients are.
-        heard: what `run_layers` returned beside them.
+        gradient: gradient of the outputs, in the inverse of their unit, as all gradients are.
+        heard: the layers' inputs that `run_layers` returned beside the outputs.
         weights: as `layer_weights` returns them.
-        into: where the gradient of each goes.
-        wants_inputs: whether that of the inputs is needed.
+        into: one tensor per weight, to which its gradient is written.
+        wants_inputs: whether the gradient of the inputs is needed.
     """
     for index in reversed(range(len(heard))):
         torch.mm(gradient.t(), heard[index], out=into[2 * index])

@@ -1,4 +1,4 @@
-"""What this machine has, what is wrong with it, and what to do about each."""
+"""Diagnose an installation: what is installed, what does not work, and how to fix it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def doctor() -> dict[str, Any]:
         problems.append(f"--view 3d has no OpenGL (the default 2-D view needs none); {INSTALL}")
     wanted = os.environ.get("MUJOCO_GL")
     if wanted and wanted not in ("disable", "disabled", renderer):
-        problems.append(f"MUJOCO_GL={wanted} is set and does not work here: unset MUJOCO_GL")
+        problems.append(f"MUJOCO_GL={wanted} is set but does not work on this machine: unset MUJOCO_GL")
     encoders = ["gif", "webp"]
     if versions["av"]:
         import av

@@ -188,7 +188,7 @@ def test_cmaes_in_two_sittings_equals_one_and_leaves_the_global_generator_alone(
 
 
 def test_cmaes_refuses_what_its_matrix_would_not_hold():
-    with pytest.raises(CircuitMismatch, match=r"for 2 to 1000 of them.*use es, or ppo"):
+    with pytest.raises(CircuitMismatch, match=r"takes 2 to 1000 weights.*use es, or ppo"):
         CMAES("CircuitPolicy", SwimmerVecEnv(4, body="swimmer4"), policy_kwargs={"circuit": "mlp"})
 
 

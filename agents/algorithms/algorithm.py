@@ -1,4 +1,4 @@
-"""What an algorithm is, and what a learner does: the two classes that a new way to train is written as."""
+"""`Algorithm` and `Learner`: the two classes that a new training method implements."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Learner(ABC):
     """One training in progress: an agent, its environments and the optimiser's state.
 
     Attributes:
-        agent: what learns; it acts as it has learned so far.
-        steps: environment steps so far, all environments counted.
+        agent: the agent in training; it acts with its current weights.
+        steps: environment steps so far, summed over environments.
         steps_at_once: environment steps of one `advance`.
-        deficits: what is missing of the observation, by environment step; set before the first `advance`.
+        deficits: senses to remove from the observation, by environment step; set before the first `advance`.
         before_update, after_update: called around each change of the circuit's weights.
-        takes_projections: what is called after an update may move the weights somewhere else.
+        takes_projections: whether `after_update` may move the weights.
     """
 
     takes_projections: bool = False
@@ -52,26 +52,26 @@ class Learner(ABC):
 
     @property
     def rewires(self) -> bool:
-        """Whether the circuit changes itself after an update, and wants to know what it sensed and did in it."""
+        """Whether the circuit rewires itself after an update, from its activity since the last one."""
         return type(self.agent.circuit).after_update is not Circuit.after_update
 
     @abstractmethod
     def advance(self) -> dict[str, float]:
-        """Do one rollout and one update; return what there is to log, each number in its own unit."""
+        """Do one rollout and one update; return the numbers to log, each in its own unit."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that the rest of training depends on, the circuit's weights and statistics apart.
+        """Return everything that the rest of training depends on, except the circuit's weights and statistics.
 
         Mappings of tensors, arrays and JSON values, nested at will; `replay` is what it replays.
         """
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned; the agent has its weights already."""
+        """Restore a state that `state_dict` returned; the agent's weights are restored before."""
 
     def lose_senses(self) -> None:
-        """Let the agent miss what it misses at this step of its training."""
+        """Remove the senses that the deficits remove at this step of training."""
         if self.deficits is not None:
             missing = self.deficits.missing(self.steps)
             self.agent.missing = None if missing is None else torch.as_tensor(missing, device=self.agent.device)
@@ -81,13 +81,13 @@ class Algorithm(ABC):
     """A way to train agents. A new one is a subclass in one file and one line in the registry.
 
     Attributes:
-        Options: a frozen dataclass of what a user may set, each field an `option` with default and bounds; the number
-            of environments, `n_envs`, is among them.
-        trains_memory: it trains circuits whose memory learning needs gradients through; one that does not lets
+        Options: a frozen dataclass of the user's options, each field an `option` with default and bounds; one field is
+            `n_envs`, the number of environments.
+        trains_memory: whether it trains circuits that need gradients through their memory; where it does not,
             oscillators read the time from the observation instead of counting it.
-        squashes: it learns motors through a tanh where the circuit is not bounded by itself.
-        has_population: it is evaluated in rounds of members, which other processes may take.
-        normalizes: whether given options let the agent see normalised observations.
+        squashes: whether motors pass through a tanh where the circuit does not bound them itself.
+        has_population: whether it evaluates rounds of members, which other processes may run.
+        normalizes: whether the agent sees normalised observations under given options.
     """
 
     Options: ClassVar[Any]
@@ -96,7 +96,7 @@ class Algorithm(ABC):
     has_population: ClassVar[bool] = False
 
     def defaults(self, facts: Facts) -> dict[str, Any]:  # noqa: ARG002
-        """Return the defaults that are others for this kind of circuit."""
+        """Return the defaults that differ for this kind of circuit."""
         return {}
 
     def normalizes(self, options: Mapping[str, Any]) -> bool:  # noqa: ARG002
@@ -104,11 +104,11 @@ class Algorithm(ABC):
         return False
 
     def validate(self, name: str, asked: Mapping[str, Any]) -> None:
-        """Refuse options that are none, or that cannot be.
+        """Refuse options that do not exist, or whose values are invalid.
 
         Raises:
             UnknownName: there is no such option.
-            InvalidRun: a value that it cannot take.
+            InvalidRun: a value is out of range or of the wrong type.
         """
         for option in asked:
             if option not in vars(self.Options()):
@@ -117,11 +117,11 @@ class Algorithm(ABC):
             raise InvalidRun(wrong)
 
     def resolve(self, name: str, facts: Facts, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every option: what is asked over what this kind of circuit has by default.
+        """Return every option: the given values, and the defaults for this kind of circuit.
 
         Raises:
             UnknownName, InvalidRun: as `validate`.
-            CircuitMismatch: the options do not go together.
+            CircuitMismatch: the options contradict one another.
         """
         self.validate(name, asked)
         options = {**vars(self.Options()), **self.defaults(facts), **asked}
@@ -129,19 +129,20 @@ class Algorithm(ABC):
         return options
 
     def check(self, facts: Facts, options: dict[str, Any]) -> None:  # noqa: B027  (most have nothing to say)
-        """Raise what these options break on together; fill in those that follow from others."""
+        """Refuse options that contradict one another; fill in those that follow from others."""
 
     @abstractmethod
     def start(self, agent: Agent, envs: EnvBatch, options: Mapping[str, Any], seed: int) -> Learner:
         """Return a learner that begins with the agent as it is.
 
-        One with a population takes `evaluate` too, which evaluates its rounds elsewhere; None does so in `envs`.
+        An algorithm with a population also takes `evaluate`, a function that evaluates rounds elsewhere; None evaluates
+        them in `envs`.
 
         Args:
-            agent: what is to learn.
+            agent: the agent to train.
             envs: `n_envs` environments of the agent's layout.
             options: every option, as `resolve` returns them.
-            seed: from which every draw of the learner comes.
+            seed: seed of every random draw of the learner.
 
         Raises:
             CircuitMismatch: circuit and algorithm do not go together.
@@ -152,21 +153,21 @@ def make_algorithm(found: Any, name: str) -> Algorithm:
     """Return the algorithm that a registry's line or an entry point names.
 
     Raises:
-        TypeError: it is none, or its options do not say how many environments it takes.
+        TypeError: it is not an Algorithm, or its options have no `n_envs`.
     """
     algorithm = found() if inspect.isclass(found) else found
     if not isinstance(algorithm, Algorithm):
         raise TypeError(f"{name} is a {type(algorithm).__name__}, not an Algorithm")
     if "n_envs" not in vars(algorithm.Options()):
-        raise TypeError(f"the options of {name} have no n_envs, how many environments it learns in; add it")
+        raise TypeError(f"the options of {name} have no n_envs, the number of environments it trains in; add it")
     return algorithm
 
 
 class EpisodeLog:
-    """What the last episodes came to.
+    """Returns, lengths and metrics of the last episodes.
 
     Args:
-        size: how many are remembered.
+        size: number of episodes to remember.
     """
 
     def __init__(self, size: int = 100) -> None:
@@ -175,7 +176,7 @@ class EpisodeLog:
     def add(self, returns: Sequence[float], lengths: Sequence[int], metrics: Mapping[str, np.ndarray]) -> None:
         """Note episodes that ended: returns without a unit, lengths in control steps, metrics each in its own unit.
 
-        What says how an episode went, and not how well, is left out.
+        Metrics that describe an episode without rating it are left out.
         """
         metrics = {name: values for name, values in metrics.items() if name not in ("diverged", "body")}
         for index, (value, length) in enumerate(zip(returns, lengths, strict=True)):
@@ -202,18 +203,18 @@ class EpisodeLog:
         return list(self._held)
 
     def load_json(self, held: Iterable[dict[str, float]]) -> None:
-        """Remember what `to_json` returned."""
+        """Restore the episodes that `to_json` returned."""
         self._held.clear()
         self._held.extend(held)
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
-    """Return an optimiser's tensors by parameter and name; what else it knows comes from the options."""
+    """Return an optimiser's tensors by parameter and name; its other settings follow from the options."""
     held = optimizer.state_dict()["state"]
     return {str(i): {name: torch.as_tensor(value) for name, value in slots.items()} for i, slots in held.items()}
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-    """Give an optimiser what `optimizer_state` returned."""
+    """Restore the tensors that `optimizer_state` returned."""
     held = {int(i): dict(slots) for i, slots in state.items()}
     optimizer.load_state_dict({**optimizer.state_dict(), "state": held})

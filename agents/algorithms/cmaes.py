@@ -25,7 +25,7 @@ _MOST_WEIGHTS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class _Rates:
-    """The constants of table 1 that follow from the number of weights and the population."""
+    """The constants of table 1, which follow from the number of weights and the population."""
 
     weights: Float[np.ndarray, " members"]
     mu_eff: float
@@ -38,7 +38,7 @@ class _Rates:
 
     @classmethod
     def of(cls, n: int, population: int) -> _Rates:
-        """Return them for so many weights and members."""
+        """Return the constants for `n` weights and a population of that size."""
         raw = np.log((population + 1) / 2) - np.log(np.arange(1, population + 1))
         best = raw[: population // 2]
         mu_eff = best.sum() ** 2 / (best**2).sum()
@@ -66,15 +66,15 @@ class CovarianceSearch(PopulationMethod):
     """Draw members from a normal distribution, and let its mean, size and shape follow the better half."""
 
     def start(self, mean: Float[Tensor, " weights"]) -> State:
-        """Return the state of a search around some weights, in the circuit's units.
+        """Return the state of a search that starts at the weights `mean`, in the circuit's units.
 
         Raises:
-            CircuitMismatch: more weights than CMA-ES is for.
+            CircuitMismatch: the circuit has too few or too many weights for CMA-ES.
         """
         n = len(mean)
         if not 2 <= n <= _MOST_WEIGHTS:
             raise CircuitMismatch(
-                f"CMA-ES learns a matrix of weights x weights, for 2 to {_MOST_WEIGHTS} of them, and the circuit has "
+                f"CMA-ES learns a matrix of weights x weights and takes 2 to {_MOST_WEIGHTS} weights; the circuit has "
                 f"{n}; use es, or ppo"
             )
         zeros = torch.zeros(n, dtype=torch.float64)
@@ -89,7 +89,7 @@ class CovarianceSearch(PopulationMethod):
         }
 
     def moved(self, state: State, mean: Float[Tensor, " weights"]) -> State:
-        """Return the state with its mean moved somewhere else, in the circuit's units."""
+        """Return the state with its mean replaced by `mean`, in the circuit's units."""
         return {**state, "mean": mean, "center": mean.double()}
 
     def ask(
@@ -116,12 +116,12 @@ class CovarianceSearch(PopulationMethod):
         path_sigma = (1 - c_sigma) * state["path_sigma"].numpy()
         path_sigma = path_sigma + np.sqrt(c_sigma * (2 - c_sigma) * rates.mu_eff) * whiten @ step
         norm = float(np.linalg.norm(path_sigma))
-        # A long path of the step size holds the covariance's path back, so that it does not grow too fast (h_sigma).
+        # While the step size's path is long, the covariance's path is not updated, or it would grow too fast (h_sigma).
         grown = float(norm / (1 - (1 - c_sigma) ** (2 * generation)) ** 0.5)
         is_short = grown < (1.4 + 2 / (n + 1)) * rates.expected_norm
         path = (1 - c_c) * state["path"].numpy() + is_short * np.sqrt(c_c * (2 - c_c) * rates.mu_eff) * step
         lost = (1 - is_short) * c_c * (2 - c_c)
-        # Bad directions take away no more than a whitened step of length n (eq. 46).
+        # A bad direction removes no more than a whitened step of length n would (eq. 46).
         lengths = ((steps @ whiten.T) ** 2).sum(1)
         scaled = np.where(weights >= 0, weights, weights * n / np.maximum(lengths, 1e-300))
         covariance = (
@@ -150,7 +150,7 @@ def _rates(n: int, population: int) -> _Rates:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a user may set.
+    """Options of CMA-ES.
 
     Attributes:
         n_envs: environments, each with one member at a time.

@@ -27,13 +27,13 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 class AntitheticSearch(PopulationMethod):
     """Perturb the weights by noise and its negative; both members of a pair get the same episode.
 
-    What tells them apart is then their weights alone.
+    The two then differ only in their weights.
     """
 
     takes_projections = True
 
     def start(self, mean: Float[Tensor, " weights"]) -> State:
-        """Return the state of a search around some weights, in the circuit's units."""
+        """Return the state of a search that starts at the weights `mean`, in the circuit's units."""
         return {"mean": mean, "exp_avg": torch.zeros_like(mean), "exp_avg_sq": torch.zeros_like(mean), "t": 0}
 
     def ask(
@@ -63,7 +63,7 @@ class AntitheticSearch(PopulationMethod):
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a user may set.
+    """Options of the evolution strategy.
 
     Attributes:
         n_envs: environments, each with one member at a time.
@@ -85,10 +85,10 @@ class EvolutionStrategy(PopulationAlgorithm):
     Method = AntitheticSearch
 
     def check(self, facts: Facts | None, options: dict[str, Any]) -> None:
-        """Refuse populations that are no pairs, or fill no rounds."""
+        """Refuse a population that is odd, or not a multiple of the environments."""
         super().check(facts, options)
         if options["population"] % 2:
             raise CircuitMismatch(
-                f"ES runs antithetic pairs, one member per environment, and got {options['population']} of them; "
+                f"ES runs antithetic pairs, one member per environment, and got {options['population']} members; "
                 "give an even number"
             )

@@ -18,18 +18,18 @@ from ..fused import Fused, flat_state, reason_not_fused, say_not_fused
 from ..loop import Batch, Rollout
 from .population import Population
 
-# Bytes of weights that stay in a cache from step to step: members that together have more take turns.
+# Bytes of weights that stay in the cache from step to step; members whose weights take more run in groups, in turn.
 _IN_CACHE = 8 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
 class Round:
-    """What members are evaluated on.
+    """Members to evaluate, and their episodes.
 
     Attributes:
         weights: a row of flat weights for each member, in the circuit's units.
-        seeds: of each one's episode.
-        step: environment steps that training has done before.
+        seeds: seed of each member's episode.
+        step: environment steps of training before this round.
     """
 
     weights: Float[Tensor, "members weights"]
@@ -39,12 +39,12 @@ class Round:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a round came to.
+    """The result of a round.
 
     Attributes:
         returns: the sum of each member's rewards, no unit.
-        lengths: of each one's episode, in control steps.
-        metrics: what the task informs of at an episode's end, each in its own unit.
+        lengths: length of each member's episode, in control steps.
+        metrics: the task's metrics at each episode's end, each in its own unit.
     """
 
     returns: Float[np.ndarray, " members"]
@@ -61,14 +61,14 @@ class Members:
     """Evaluate rounds in one batch of environments.
 
     Args:
-        agent: whose circuit the members vary.
+        agent: the agent; members are variations of its circuit.
         envs: one environment per member of a round.
         episode_limit: control steps after which a round ends even if episodes go on; None waits for all.
-        deficits: what is missing of the observation as training goes on.
-        fused: run whole episodes in compiled code; None does so wherever they can.
+        deficits: senses to remove from the observation as training goes on.
+        fused: run whole episodes in compiled code; None does so wherever that is possible.
 
     Raises:
-        CircuitMismatch: `fused` is True and they cannot.
+        CircuitMismatch: `fused` is True and the episodes cannot run in compiled code.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Members:
 
     @torch.inference_mode()
     def evaluate(self, part: Round, on_step: Callable[[Rollout, Step], bool] | None = None) -> Outcome | None:
-        """Run one episode of every member; None if `on_step`, which is told of every step, says stop."""
+        """Run one episode of every member; None if `on_step`, called after every step, returns False to stop."""
         agent, n = self.agent, self.envs.n_envs
         is_plain = on_step is None and self.deficits is None and self.episode_limit is None
         if self._fused and is_plain:
@@ -108,7 +108,7 @@ class Members:
                 missing = self.deficits.missing(part.step + rollout.elapsed * n)
                 agent.missing = None if missing is None else torch.as_tensor(missing, device=agent.device)
             motor = population.step(agent.sense(observation[turn]))
-            # A member whose circuit runs away to infinity is a bad one, which stands still from then on.
+            # A member whose circuit diverges commands 0 from then on, and so scores low.
             actions[turn] = agent.to_actions(motor.nan_to_num(nan=0.0)).cpu().numpy()
             return actions, None, None
 
@@ -131,7 +131,7 @@ class Members:
         return Outcome(rollout.returns, rollout.lengths, metrics)
 
     def _started(self, weights: Float[Tensor, "members weights"]) -> Population:
-        """Return a population of as many members, at an episode's start."""
+        """Return a population with these weights, at an episode's start."""
         if len(weights) not in self._populations:
             self._populations[len(weights)] = Population(self.agent.circuit, len(weights))
         self._populations[len(weights)].start(weights)

@@ -19,12 +19,12 @@ _log = logging.getLogger(__name__)
 class Population:
     """Members of a circuit in lockstep, one environment each; no Python loop over members.
 
-    A circuit whose Python branches on values cannot be mapped over members. It is run member by member, which is
-    said in one line.
+    A circuit whose Python code branches on values cannot be mapped over members: its members run one by one, and one
+    line of the log says so.
 
     Args:
-        circuit: the circuit whose weights vary; members live on its device.
-        n_members: how many.
+        circuit: the circuit whose weights vary; members are on its device.
+        n_members: number of members.
 
     Attributes:
         initial: each member's state at an episode's start.
@@ -40,7 +40,7 @@ class Population:
         self._prepared: list[Tensor] = []
 
     def start(self, weights: Float[Tensor, "members weights"]) -> None:
-        """Begin anew: one row of flat weights per member, in the order of `circuit.parameters()`."""
+        """Start episodes with new weights: one flat row per member, in the order of `circuit.parameters()`."""
         start, weights = 0, weights.to(self._device)
         for name, parameter in self._circuit.named_parameters():
             columns = weights[:, start : start + parameter.numel()]
@@ -49,7 +49,7 @@ class Population:
         # Initial states may be learned, and then each member has its own.
         held = {f"circuit.{name}": weight for name, weight in self._weights.items()}
         initial = torch.vmap(lambda weights: torch.func.functional_call(self._start, weights, ()))(held)
-        # Copied: under two keys may be one tensor, or one value seen many times, which a step tells apart.
+        # Copied, because two keys may share one tensor, or a tensor be an expanded view; a step needs them apart.
         self.initial = {key: value.clone(memory_format=torch.contiguous_format) for key, value in initial.items()}
         self._state = self.initial
         if self._step is not None:
@@ -66,7 +66,7 @@ class Population:
         return motor[:, 0]
 
     def reset(self, members: Bool[np.ndarray, " members"]) -> None:
-        """Put some members back to their initial state."""
+        """Reset some members to their initial state."""
         chosen = torch.as_tensor(members, device=self._device)
         self._state = {
             key: torch.where(chosen.reshape(-1, *[1] * (value.dim() - 1)), self.initial[key], value)
@@ -74,18 +74,18 @@ class Population:
         }
 
     def _fastest(self, *varying: Tensor) -> Traced:
-        """Return the circuit mapped over its members and traced, or, where it cannot be mapped, in a loop over them.
+        """Return the circuit's step mapped over members and traced, or a loop over members where it cannot be mapped.
 
-        vmap's own bookkeeping costs more than NCAP itself: without tracing a step of 32 NCAPs takes 2.3 times as long,
-        of 256 GRUs 1.2 times.
+        vmap's own bookkeeping costs more than NCAP itself: without tracing, a step of 32 NCAPs takes 2.3 times as long,
+        and one of 256 GRUs 1.2 times.
         """
         weights = tuple(self._weights.values())
-        # What a circuit draws by itself, against its contract, differs among members.
+        # A circuit that draws random numbers, against its contract, draws different ones for each member.
         mapped = torch.vmap(self._one, randomness="different")
         try:
             return traced(mapped, weights, varying)
         except RuntimeError as error:
-            self._one_by_one(*weights, *varying)  # a circuit that cannot step at all says why
+            self._one_by_one(*weights, *varying)  # a circuit that cannot step at all raises here
             _log.warning(
                 "nervecord: members of %s run one by one, more slowly, because torch.vmap cannot map it: %s",
                 type(self._circuit).__name__,
@@ -94,7 +94,7 @@ class Population:
             return Traced(lambda *weights: list(weights), self._one_by_one)
 
     def _one(self, *inputs: Tensor) -> list[Tensor]:
-        """Step one member: weights in the order of their names, what it senses, state in the order of its names."""
+        """Step one member; inputs are its weights in the order of their names, its sensors, and its state likewise."""
         weights = dict(zip(self._weights, inputs, strict=False))
         sensors, *held = inputs[len(weights) :]
         state = dict(zip(self.initial, held, strict=True))

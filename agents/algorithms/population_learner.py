@@ -1,4 +1,4 @@
-"""Methods that vary a circuit's weights and look at returns alone: they ask for members and are told how these did."""
+"""Gradient-free methods in ask/tell form: they propose members' weights and learn from the members' returns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PopulationMethod(ABC):
         options: every option of the algorithm.
 
     Attributes:
-        takes_projections: the mean in its state may be moved somewhere else after a generation.
+        takes_projections: whether the mean in its state may be moved after a generation.
     """
 
     takes_projections: bool = False
@@ -41,10 +41,10 @@ class PopulationMethod(ABC):
 
     @abstractmethod
     def start(self, mean: Float[Tensor, " weights"]) -> State:
-        """Return the state of a search around some weights; `mean`, in the circuit's units, is part of every state."""
+        """Return the state of a search that starts at `mean`, in the circuit's units; every state has a "mean"."""
 
     def moved(self, state: State, mean: Float[Tensor, " weights"]) -> State:
-        """Return the state with its mean moved somewhere else, in the circuit's units."""
+        """Return the state with its mean replaced by `mean`, in the circuit's units."""
         return {**state, "mean": mean}
 
     @abstractmethod
@@ -55,7 +55,7 @@ class PopulationMethod(ABC):
 
     @abstractmethod
     def tell(self, state: State, returns: Float[np.ndarray, " members"]) -> tuple[State, dict[str, float]]:
-        """Return the state after the members' returns (no unit) are known, and what there is to log."""
+        """Return the state updated with the members' returns (no unit), and the numbers to log."""
 
 
 class PopulationAlgorithm(Algorithm):
@@ -69,7 +69,7 @@ class PopulationAlgorithm(Algorithm):
     has_population = True
 
     def check(self, facts: Facts | None, options: dict[str, Any]) -> None:  # noqa: ARG002
-        """Fill in the population, one member for each environment, and refuse one that fills no whole rounds."""
+        """Fill in the population, by default `n_envs`, and refuse one that is not a multiple of `n_envs`."""
         options["population"] = options["population"] or options["n_envs"]
         if options["population"] % options["n_envs"]:
             raise CircuitMismatch(
@@ -100,36 +100,36 @@ class PopulationAlgorithm(Algorithm):
 
 
 def _check_memory(population: int, n_weights: int) -> None:
-    """Refuse a generation that the machine cannot hold: members, their noise and what is made of them.
+    """Refuse a generation larger than the machine's memory: members, their noise, and the copies made of them.
 
     Raises:
-        CircuitMismatch: it is larger than the memory.
+        CircuitMismatch: it does not fit.
     """
     needed = 4 * 3 * population * n_weights
     if needed > (here := machine_memory()):
         most = int(here) // (4 * 3 * n_weights) // 2 * 2
         raise CircuitMismatch(
             f"a population of {population:,} members with {n_weights:,} weights takes {needed / 1e9:,.0f} GB and this "
-            f"machine has {here / 1e9:,.0f}; give at most {most:,}"
+            f"machine has {here / 1e9:,.0f} GB; give at most {most:,} members"
         )
 
 
 class PopulationLearner(Learner):
-    """Learn by whole generations. A generation's draws depend on the seed and its number alone.
+    """Learn by whole generations. A generation's draws depend only on the seed and the generation's number.
 
     A generation larger than a batch of environments is evaluated in rounds, which may run in other processes and on
     other machines: a round is the same wherever it runs.
 
     Args:
-        agent: what learns: its weights are the mean of the search.
+        agent: the agent in training; its weights are the mean of the search.
         method: the search.
-        seed: from which every draw comes.
-        evaluate: evaluates rounds; may be set later.
+        seed: seed of every random draw.
+        evaluate: the function that evaluates rounds; may be set later.
 
     Attributes:
         generation: generations so far.
-        rounds_of: members of a round.
-        envs: where an episode of the mean is watched, for circuits that change themselves after an update.
+        rounds_of: members per round.
+        envs: environments for an episode of the mean, needed by circuits that rewire themselves after an update.
 
     Raises:
         CircuitMismatch: the circuit has no weights to train.
@@ -155,14 +155,14 @@ class PopulationLearner(Learner):
         return self.learn_from(returns)
 
     def rounds(self) -> list[Round]:
-        """Ask for a generation, cut into rounds."""
+        """Ask the method for a generation, and split it into rounds."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, self.generation]))
         self.state, weights, seeds = self.method.ask(self.state, rng)
         size, parts = self.rounds_of, range(0, self.method.population, self.rounds_of)
         return [Round(weights[at : at + size].clone(), seeds[at : at + size], self.steps) for at in parts]
 
     def learn_from(self, returns: Float[np.ndarray, " members"]) -> dict[str, float]:
-        """Tell the method what the generation's members came to, move the mean, and return what there is to log.
+        """Give the method the returns of a generation's members, move the mean, and return the numbers to log.
 
         Returns are sums of rewards, no unit.
         """
@@ -188,11 +188,11 @@ class PopulationLearner(Learner):
 
     @torch.no_grad()
     def _rewire(self) -> None:
-        """Let the circuit change itself after an episode of the mean."""
+        """Let the circuit rewire itself after an episode of the mean."""
         if self.envs is None:
             kind = type(self.agent.circuit).__name__
             raise CircuitMismatch(
-                f"{kind} changes itself after an update; give the learner environments to watch it in"
+                f"{kind} rewires itself after an update; set the learner's envs, in which an episode of the mean runs"
             )
         sensors: list[Tensor] = []
         activity: list[Tensor] = []
@@ -224,7 +224,7 @@ class PopulationLearner(Learner):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore a state that `state_dict` returned."""
         self.steps, self.generation = state["steps"], state["generation"]
         self.state = dict(state["search"])
         self.episodes.load_json(state["episodes"])

@@ -24,23 +24,24 @@ from .ppo_learner import PPOLearner, check_lengths
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a user may set.
+    """Options of PPO.
 
     Attributes:
         n_envs: environments.
-        n_steps: control steps of each in a rollout.
+        n_steps: control steps of each environment in a rollout.
         batch_size: transitions of a minibatch, a multiple of `sequence_length`.
         sequence_length: steps of backpropagation through time, a divisor of `n_steps`; circuits without memory take 1.
         n_epochs: passes through each rollout.
         learning_rate: of Adam.
         gamma: discount of a control step.
         gae_lambda: of the generalised advantage estimate.
-        clip_range: how far the ratio of probabilities is followed from 1.
-        normalize_advantage: take each minibatch's advantages less their mean, over their standard deviation.
+        clip_range: the ratio of probabilities is clipped to 1 - clip_range .. 1 + clip_range.
+        normalize_advantage: scale each minibatch's advantages to mean 0 and standard deviation 1.
         ent_coef, vf_coef: weights of the entropy (nats) and of the value's squared error in the loss.
-        max_grad_norm: to which gradients are clipped.
-        target_kl: KL divergence, nats, at 1.5 times of which an update ends; None for no end.
-        action_std: of the motor commands, in units of the motor's range, fixed; None learns it, from 1.
+        max_grad_norm: gradients are clipped to this norm.
+        target_kl: KL divergence, nats; an update ends early at 1.5 times this value. None never ends early.
+        action_std: fixed standard deviation of the motor commands, in units of the motor's range; None learns it, from
+            1.
         critic: "shared" reads the circuit's features, "separate" is a second circuit, "mlp" reads the observation; None
             is "shared" where the circuit has features, else "mlp".
         critic_hidden: tanh layers of the critic.
@@ -74,7 +75,7 @@ class ProximalPolicyOptimization(Algorithm):
     Options = Options
 
     def defaults(self, facts: Facts) -> dict[str, Any]:
-        """Return what suits circuits that work before training: little noise, senses as they are, large steps.
+        """Return defaults for circuits that work before training: little noise, raw senses, a large learning rate.
 
         Their weights are few and of the order of 1.
         """
@@ -87,7 +88,7 @@ class ProximalPolicyOptimization(Algorithm):
         return bool(options["normalize_observation"])
 
     def check(self, facts: Facts, options: dict[str, Any]) -> None:
-        """Refuse lengths that do not divide one another; circuits without memory learn from single steps."""
+        """Refuse lengths that do not divide one another; set sequences of one step for circuits without memory."""
         if facts.memory != "recurrent":
             options["sequence_length"] = 1
         check_lengths(options)
@@ -100,7 +101,7 @@ class ProximalPolicyOptimization(Algorithm):
         seed: int,
     ) -> PPOLearner:
         """Return a learner that begins with the agent as it is."""
-        # Another stream than the one that the weights were drawn from.
+        # A random stream apart from the one that drew the weights.
         draws = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
         generator = torch.Generator(agent.device).manual_seed(draws)
         actor_critic = ActorCritic(agent, options["action_std"], options["critic"], options["critic_hidden"], generator)

@@ -1,4 +1,4 @@
-"""The algorithms by name; each is imported when it is first asked for, so that a list of them needs no torch."""
+"""The algorithms by name; each is imported on first use, so listing them does not import torch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def algorithm_named(name: str) -> Algorithm:
 
     Raises:
         UnknownName: no such algorithm.
-        BrokenPlugin: another package's that cannot be imported.
+        BrokenPlugin: the algorithm belongs to another package and cannot be imported.
     """
     if name not in ALGORITHMS:
         raise UnknownName("algorithm", name, ALGORITHMS)

@@ -1,4 +1,4 @@
-"""Rewards over the standard deviation of the discounted returns that they came to."""
+"""Normalise rewards by the running standard deviation of discounted returns."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _CLIP, _EPSILON = 10.0, 1e-8
 
 
 class RewardNormalizer:
-    """Rewards over the standard deviation of the discounted returns that they came to, as SB3's VecNormalize."""
+    """Divide rewards by the running standard deviation of discounted returns, as SB3's VecNormalize does."""
 
     def __init__(self, n_envs: int, gamma: float) -> None:
         self._gamma, self._returns = gamma, np.zeros(n_envs)
         self._moments: tuple[Any, Any, float] = (np.float64(0.0), np.float64(1.0), 1e-4)
 
     def __call__(self, rewards: Float[np.ndarray, " envs"], ended: Any) -> Float[np.ndarray, " envs"]:
-        """Count the rewards of a step in and return them normalised; episodes that ended with it begin anew."""
+        """Update the statistics with a step's rewards and return these normalised; `ended` resets the return."""
         self._returns = self._returns * self._gamma + rewards
         self._moments = joined(self._moments, self._returns)
         normalized = np.clip(rewards / np.sqrt(self._moments[1] + _EPSILON), -_CLIP, _CLIP)
@@ -34,6 +34,6 @@ class RewardNormalizer:
         return {"returns": self._returns.tolist(), "mean": mean, "var": var, "count": count}
 
     def load_json(self, held: Mapping[str, Any]) -> None:
-        """Take over what `to_json` returned."""
+        """Restore the statistics that `to_json` returned."""
         self._returns = np.array(held["returns"])
         self._moments = (np.float64(held["mean"]), np.float64(held["var"]), held["count"])

@@ -14,7 +14,7 @@ from .sb3_learner import OffPolicy, ReplayOptions
 
 @dataclasses.dataclass(frozen=True)
 class Options(ReplayOptions):
-    """What a user may set.
+    """Options of SAC.
 
     Attributes:
         ent_coef: weight of the entropy, nats, in the reward; "auto" learns it.

@@ -1,4 +1,4 @@
-"""SB3's off-policy algorithms as learners, with a circuit for their actor: one base, a file for each kind."""
+"""SB3's off-policy algorithms as learners, with a circuit as the actor: the base of sac.py and td3.py."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from ..agent import Agent
 from ..loop import replay
 from .algorithm import COUNT, POSITIVE, SHARE, Algorithm, Learner, load_optimizer_state, optimizer_state
 
-# SB3 draws from the generators of the whole process, so its learners take turns in it.
+# SB3 draws from the process-wide random generators, so its learners take turns.
 _turn = threading.RLock()
 _REPLAYED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
 @dataclasses.dataclass(frozen=True)
 class ReplayOptions:
-    """The options that all of them have, to be mixed into a dataclass.
+    """Options shared by all off-policy algorithms; subclass it in a dataclass.
 
     Attributes:
         n_envs: environments.
         learning_rate: of Adam, for actor and critics.
-        buffer_size: transitions that are remembered.
+        buffer_size: transitions in the replay buffer.
         learning_starts: environment steps before the first update.
         batch_size: transitions of an update.
-        tau: share of the critics that their targets take over at each update.
+        tau: Polyak factor: share of the critics that moves into their targets at each update.
         gamma: discount of a control step.
         gradient_steps: updates for each control step of all environments.
         critic_hidden: hidden layers of each critic.
@@ -61,11 +61,11 @@ class ReplayOptions:
 
 
 class OffPolicy(Algorithm):
-    """An algorithm of SB3's that learns from single steps; a subclass is data, and what its options mean to SB3.
+    """An SB3 algorithm that learns from single steps; a subclass names SB3's classes and maps the options to SB3's.
 
     Attributes:
-        Model: SB3's class.
-        Policy: the policy with a circuit for its actor.
+        Model: SB3's algorithm class.
+        Policy: the policy class, with a circuit as the actor.
     """
 
     Model: ClassVar[Any]
@@ -74,7 +74,7 @@ class OffPolicy(Algorithm):
     squashes = True
 
     def make_arguments(self, agent: Agent, options: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        """Return SB3's arguments for an agent; what is left of the options goes to the algorithm as it is."""
+        """Return SB3's arguments for an agent; options without a mapping of their own are passed on unchanged."""
         spec, rest = agent.spec, dict(options)
         del rest["n_envs"]
         policy = {
@@ -109,9 +109,9 @@ class OffPolicy(Algorithm):
 
 
 class Draws(contextlib.AbstractContextManager["Draws"]):
-    """A state of the process's generators that one learner has to itself; the process's own is put back afterwards.
+    """One learner's own state of the process-wide random generators; leaving the context restores the process's state.
 
-    Threads that draw so take turns.
+    Threads take turns.
     """
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ def _set_generators(states: tuple[Any, ...]) -> None:
 
 
 class SinglePrecisionReplay(ReplayBuffer):
-    """SB3's replay buffer with observations in single precision, which is what networks take of them."""
+    """SB3's replay buffer with observations in single precision, as networks use them."""
 
     def __init__(self, buffer_size: int, observation_space: spaces.Box, *args: Any, **kwargs: Any) -> None:
         low, high = (bound.astype(np.float32) for bound in (observation_space.low, observation_space.high))
@@ -149,12 +149,12 @@ class SinglePrecisionReplay(ReplayBuffer):
 
 
 class SB3Learner(Learner):
-    """Drive a model of SB3's by its own rollouts and updates, one control step of all environments at a time.
+    """Train by an SB3 model's own rollouts and updates, one control step of all environments at a time.
 
     Args:
-        agent: what learns; its circuit becomes the model's actor.
+        agent: the agent in training; its circuit becomes the model's actor.
         model: the algorithm, made on a `LearningEnv` of the agent's environments.
-        draws: the generators as they were when it had been made.
+        draws: the random generators' state right after the model was made.
 
     Attributes:
         model: the algorithm.
@@ -169,13 +169,13 @@ class SB3Learner(Learner):
             model.actor_target.load_state_dict(model.actor.state_dict())  # type: ignore[attr-defined]
         agent.circuit = actor.circuit
         self.steps_at_once = model.n_envs
-        self._told = _Told()
-        model.set_logger(Logger(None, [self._told]))
+        self._logged = _LogCollector()
+        model.set_logger(Logger(None, [self._logged]))
         self._callback: Any = None
         model.env.learner = self  # type: ignore[union-attr]
 
     def advance(self) -> dict[str, float]:
-        """Take one control step in every environment, and the updates that follow it."""
+        """Take one control step in every environment, then SB3's updates."""
         with self._draws:
             return self._advance()
 
@@ -194,11 +194,11 @@ class SB3Learner(Learner):
             model.train(model.gradient_steps, model.batch_size)
             if self.rewires:
                 self._rewire()
-        return self._told.take()
+        return self._logged.take()
 
     @torch.no_grad()
     def _rewire(self) -> None:
-        """Let the circuit change itself after what it met in as many steps as an update has."""
+        """Let the circuit rewire itself from its activity in the steps since the last update."""
         assert self.model.replay_buffer is not None
         shown = self.model.replay_buffer.sample(self.model.batch_size).observations
         sensors = self.agent.sensing(shown.float())[None]
@@ -227,8 +227,8 @@ class SB3Learner(Learner):
             "torch_rng": torch_rng,
             "numpy_rng": numpy_rng,
             "action_rng": model.action_space.np_random.bit_generator.state,
-            "logged": self._told.held,
-            # What SB3 logs of an update, it says at the end of the next episode.
+            "logged": self._logged.held,
+            # SB3 logs an update's numbers only at the end of the next episode.
             "to_log": dict(model.logger.name_to_value),
             "envs": _swimmers(model).get_state(),
             "replay_place": {"pos": replay.pos, "full": replay.full},
@@ -240,7 +240,7 @@ class SB3Learner(Learner):
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore a state that `state_dict` returned."""
         model = self.model
         names, loose = model._get_torch_save_params()
         for name in names:
@@ -254,7 +254,7 @@ class SB3Learner(Learner):
                 recursive_getattr(model, name).copy_(state["loose"][name])
         self.steps = model.num_timesteps = state["steps"]
         model._n_updates, model._episode_num = state["n_updates"], state["episode_num"]
-        self._told.held = dict(state["logged"])
+        self._logged.held = dict(state["logged"])
         for name, value in state.get("to_log", {}).items():
             model.logger.record(name, value)
         if "last_obs" not in state:
@@ -276,10 +276,10 @@ class SB3Learner(Learner):
 
 
 class LearningEnv(VecEnvWrapper):
-    """A learner's environments for SB3, with what the agent misses at 0.
+    """A learner's environments for SB3, with the senses that a deficit removes set to 0.
 
     Attributes:
-        learner: whose deficits these are.
+        learner: the learner whose deficits apply.
     """
 
     learner: SB3Learner | None = None
@@ -294,7 +294,7 @@ class LearningEnv(VecEnvWrapper):
         return self._shown(np.asarray(self.venv.reset()), 0)
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Step, and show what the agent does not miss."""
+        """Step, and return observations without the removed senses."""
         observation, rewards, dones, infos = self.venv.step_wait()
         step = (self.learner.model.num_timesteps if self.learner else 0) + self.num_envs
         for index in np.flatnonzero(dones):
@@ -307,8 +307,8 @@ class LearningEnv(VecEnvWrapper):
         return observation if missing is None else np.where(missing, 0.0, observation)
 
 
-class _Told(KVWriter):
-    """What the model logged since it was last asked, each once: SB3 logs at the end of every environment's episode."""
+class _LogCollector(KVWriter):
+    """Collects the latest logged numbers: SB3 logs at the end of every environment's episode."""
 
     def __init__(self) -> None:
         self.held: dict[str, float] = {}
@@ -321,7 +321,7 @@ class _Told(KVWriter):
         """Nothing is open."""
 
     def take(self) -> dict[str, float]:
-        """Return what is held, and hold nothing."""
+        """Return the collected numbers, and clear them."""
         found, self.held = self.held, {}
         return found
 

@@ -19,10 +19,10 @@ from .sb3_learner import OffPolicy, ReplayOptions
 
 @dataclasses.dataclass(frozen=True)
 class Options(ReplayOptions):
-    """What a user may set.
+    """Options of DDPG and TD3.
 
     Attributes:
-        action_noise: standard deviation of the noise on actions while it learns, in units of the motor's range.
+        action_noise: standard deviation of the noise on actions in training, in units of the motor's range.
     """
 
     action_noise: float = option(0.1, Number(0))
@@ -36,7 +36,7 @@ class TD3(OffPolicy):
     Policy = CircuitTD3Policy
 
     def make_arguments(self, agent: Agent, options: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        """Return SB3's arguments for an agent, with the noise that its actions get while it learns."""
+        """Return SB3's arguments for an agent, with the noise on its actions in training."""
         arguments, n_motors = super().make_arguments(agent, options, seed), agent.spec.n_motors
         spread = arguments.pop("action_noise")
         return {**arguments, "action_noise": NormalActionNoise(np.zeros(n_motors), np.full(n_motors, spread))}

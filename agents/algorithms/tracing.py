@@ -1,4 +1,4 @@
-"""A function of tensors as the list of torch operations that it comes to, to be run again without its Python."""
+"""Trace a function of tensors into its list of torch operations, and replay these without the Python around them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ Flat = Callable[..., list[Tensor]]
 
 @dataclasses.dataclass(frozen=True)
 class Traced:
-    """What `traced` returns: `run(*prepare(*fixed), *varying)` is what the function comes to.
+    """A traced function: `run(*prepare(*fixed), *varying)` returns what the function itself would.
 
     Attributes:
-        prepare: does what depends on the fixed inputs alone.
-        run: does the rest; takes what `prepare` returned, then the varying inputs, and returns the outputs.
+        prepare: runs the operations that depend only on the fixed inputs.
+        run: runs the other operations; takes the outputs of `prepare`, then the varying inputs, and returns the
+            outputs.
     """
 
     prepare: Flat
@@ -28,15 +29,15 @@ class Traced:
 
 
 def traced(function: Flat, fixed: Sequence[Tensor], varying: Sequence[Tensor]) -> Traced:
-    """Return a function that repeats the operations which `function` does on these inputs.
+    """Return a function that repeats the operations that `function` runs on these inputs.
 
-    What Python decides in `function` is decided here, once: it may depend on shapes, not on values. Tensors that
-    `function` takes from elsewhere are kept as they are. Several threads may trace at once: unlike torch's own
+    Python branches in `function` are taken once, here: they may depend on shapes, not on values. Tensors that
+    `function` reads from outside its arguments become constants. Several threads may trace at once: unlike torch's own
     `make_fx`, this changes nothing outside its thread.
 
     Args:
-        function: of tensors, the varying ones after the fixed ones; returns a list of tensors.
-        fixed: inputs that stay while it runs many times, of any shape and in any unit; no tensor stands in two places.
+        function: takes the fixed tensors, then the varying ones; returns a list of tensors.
+        fixed: inputs that stay the same over many runs, of any shape and in any unit; no tensor may appear twice.
         varying: the other inputs.
     """
     recorder = _Recorder([*fixed, *varying], len(fixed))
@@ -47,14 +48,14 @@ def traced(function: Flat, fixed: Sequence[Tensor], varying: Sequence[Tensor]) -
 
 @dataclasses.dataclass(frozen=True)
 class _Value:
-    """A tensor by its number: an input, or what an operation made."""
+    """A tensor by its number: an input, or an operation's output."""
 
     number: int
 
 
 @dataclasses.dataclass(frozen=True)
 class _Operation:
-    """One operation, with values in the place of tensors; `made` are the numbers of what it returns."""
+    """One operation, with a `_Value` in place of each tensor; `made` are the numbers of its outputs."""
 
     function: Any
     args: tuple[Any, ...]
@@ -64,25 +65,25 @@ class _Operation:
 
     @property
     def used(self) -> set[int]:
-        """The numbers of the values that it takes."""
+        """The numbers of its input values."""
         leaves = pytree.tree_leaves((self.args, self.kwargs), is_leaf=lambda leaf: isinstance(leaf, _Value))
         return {leaf.number for leaf in leaves if isinstance(leaf, _Value)}
 
     @property
     def is_pure(self) -> bool:
-        """Whether it neither changes a tensor in place nor draws."""
+        """Whether it neither changes a tensor in place nor draws random numbers."""
         drawn = torch.Tag.nondeterministic_seeded in self.function.tags
         return not (self.function._schema.is_mutable or drawn)
 
 
 class _Recorder(TorchDispatchMode):
-    """Notes every operation below `vmap` and autograd, where it acts on plain tensors."""
+    """Records every operation below `vmap` and autograd, where it acts on plain tensors."""
 
     def __init__(self, inputs: Sequence[Tensor], n_fixed: int) -> None:
         super().__init__()
         self._n_inputs, self._n_fixed = len(inputs), n_fixed
         self._operations: list[_Operation] = []
-        # Tensors are told apart by their identity, which stays theirs as long as they are held.
+        # Tensors are identified by id(), which is unique only while they are referenced.
         self._held: list[Tensor] = []
         self._numbers: dict[int, int] = {}
         self._constants: dict[int, Tensor] = {}
@@ -91,11 +92,11 @@ class _Recorder(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Leave torch's compiler out: it would be imported, for two seconds, to be told to do nothing."""
+        """Skip torch's compiler: importing it takes two seconds, and it would have nothing to do."""
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # A constant made in Python is lifted without a copy, and would be changed for good by what is done to it.
+        # A constant made in Python is lifted without a copy; an in-place operation would change it for all later runs.
         if func is torch.ops.aten.lift_fresh.default:
             func = torch.ops.aten.lift_fresh_copy.default
         result = func(*args, **(kwargs or {}))
@@ -106,7 +107,7 @@ class _Recorder(TorchDispatchMode):
         return result
 
     def finish(self, outputs: Sequence[Tensor]) -> Traced:
-        """Return the operations in two parts: before and after a varying input matters."""
+        """Return the operations in two parts: those that depend on fixed inputs only, and the others."""
         wanted = [self._value(value).number for value in outputs]
         needed, operations = set(wanted), []
         for operation in reversed(self._operations):
@@ -116,7 +117,7 @@ class _Recorder(TorchDispatchMode):
         operations.reverse()
         varying = set(range(self._n_fixed, self._n_inputs))
         before, after = [], []
-        # What is changed in place may be anything that was made before.
+        # An in-place operation may change any tensor made before it.
         can_prepare = all(not operation.function._schema.is_mutable for operation in operations)
         for operation in operations:
             if can_prepare and operation.is_pure and not operation.used & varying:
@@ -150,13 +151,13 @@ class _Recorder(TorchDispatchMode):
 def _compiled(
     operations: Sequence[_Operation], inputs: Sequence[int], outputs: Sequence[int], constants: dict[int, Tensor]
 ) -> Flat:
-    """Return a Python function that does the operations in turn; a value is forgotten where it was used last."""
+    """Return a Python function that runs the operations in turn and deletes each value after its last use."""
     space: dict[str, Any] = {f"v{number}": value for number, value in constants.items()}
     last_use = {number: index for index, operation in enumerate(operations) for number in operation.used}
     kept = {*outputs, *constants}
 
     def expression(part: Any) -> str:
-        """Return an argument as Python writes it; what it cannot write gets a name."""
+        """Return an argument as Python source; an object without a literal gets a variable's name."""
         if isinstance(part, _Value):
             return f"v{part.number}"
         if isinstance(part, list | tuple):
@@ -170,7 +171,7 @@ def _compiled(
     lines = [f"def run({', '.join(f'v{number}' for number in inputs)}):"]
     for index, operation in enumerate(operations):
         given = [*map(expression, operation.args), *(f"{name}={expression(v)}" for name, v in operation.kwargs.items())]
-        # The operation itself: its Python face takes a third of the time of a small one.
+        # The operator overload itself: torch's Python wrapper takes a third of a small operation's time.
         space[f"f{index}"] = operation.function._op
         made = (
             "".join(f"v{number}, " for number in operation.made) if operation.returns_many else f"v{operation.made[0]}"

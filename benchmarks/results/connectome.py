@@ -1,4 +1,4 @@
-"""What the worm's wiring is worth: the numbers and curves of docs/results/connectome.md.
+"""Compare the worm's wiring with its controls: the numbers and curves of docs/results/connectome.md.
 
 python -m nervecord.benchmarks.results.connectome runs/connectome
 """
@@ -34,7 +34,7 @@ ALL_BODIES = ("swimmer4", "swimmer6", "swimmer8", "swimmer12")
 REACHES = (0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 2.0, 2.4)
 STEPS = {"es": 200_000, "ppo": 100_000}
 _COOK = {"graph": "cook2019"}
-# Circuit and options of each agent, and who trains it.
+# Circuit and options of each agent, and the algorithms that train it.
 AGENTS: Mapping[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "connectome": ("connectome", _COOK, ("es", "ppo")),
     "connectome, rewired": ("connectome", {**_COOK, "control": "rewired"}, ("es", "ppo")),
@@ -65,8 +65,8 @@ def trials(seeds: int) -> dict[str, Trial]:
 def step_times(batch: int = 256, rounds: int = 7, steps: int = 100) -> str:
     """Return a Markdown table of milliseconds per control step on one core, beside a dense tanh network.
 
-    The peer is `torch.nn.RNNCell` with as many units as the graph has cells; rounds of both alternate, and
-    medians are shown.
+    The comparison is `torch.nn.RNNCell` with as many units as the graph has cells; rounds of both alternate, and
+    the table shows medians.
     """
     torch.set_num_threads(1)
     lines = ["| graph | neurons | muscles | ms per step | RNNCell of as many units, ms | ratio |",
@@ -94,7 +94,7 @@ def step_times(batch: int = 256, rounds: int = 7, steps: int = 100) -> str:
 
 
 def reaches(episodes: int = 20) -> str:
-    """Return a Markdown table of untrained returns by how far ahead stretch is felt; the columns are bodies."""
+    """Return a Markdown table of untrained returns by the range of stretch receptors; the columns are bodies."""
     lines = [
         "| graph | reach, links | " + " | ".join(ALL_BODIES) + " |",
         "| --- | ---" + " | ---" * len(ALL_BODIES) + " |",
@@ -122,7 +122,7 @@ def curves(rows: pd.DataFrame) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Arguments:
-    """Train the connectome, its controls, NCAP and an MLP; write tables, curves and the time that a step takes."""
+    """Train the connectome, its controls, NCAP and an MLP; write tables, curves and the time per step."""
 
     out: tyro.conf.Positional[Path]
     """Folder of the runs and their scores."""

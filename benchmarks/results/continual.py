@@ -1,4 +1,4 @@
-"""What is forgotten when a swimmer learns on: the numbers of docs/results/continual.md.
+"""Forgetting when a trained swimmer learns a second body: the numbers of docs/results/continual.md.
 
 python -m nervecord.benchmarks.results.continual runs/continual
 """
@@ -21,18 +21,18 @@ from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
 
 FIRST = "swimmer6"
-# Environment steps on the first body, and on the one after it.
+# Environment steps on the first body, and on the second.
 STEPS = {"ppo": (100_000, 40_000), "es": (200_000, 64_000)}
 CIRCUITS: Mapping[str, Mapping[str, Any]] = {
     "ncap": {}, "connectome": {"graph": "cook2019"}, "ctrnn": {}, "mlp": {},
 }  # fmt: skip
-# ES trains the MLP alone: it does not bring a CT-RNN to swim in as many steps, and the others have nothing to protect.
+# ES trains only the MLP: a CT-RNN does not learn to swim in as many steps, and the others have nothing to protect.
 LEARNERS = {"ncap": ("ppo",), "connectome": ("ppo",), "ctrnn": ("ppo",), "mlp": ("ppo", "es")}
-# Where each circuit can go: a CT-RNN's weights do not fit another number of joints.
+# The second bodies of each circuit: a CT-RNN's weights do not fit another number of joints.
 _SAME_SIZE = (f"{FIRST}-thick", f"{FIRST}-lesioned")
 NEXT = {"ncap": (*_SAME_SIZE, "swimmer12"), "connectome": ("swimmer6-thick", "swimmer12"),
         "ctrnn": _SAME_SIZE, "mlp": (*_SAME_SIZE, "swimmer12")}  # fmt: skip
-# Those with weight matrices of their own, whose steps can be projected, on a body of the same size.
+# Circuits with weight matrices, whose updates can be projected, on a body of the same size.
 PROTECTED = ("ctrnn", "mlp")
 
 
@@ -55,7 +55,7 @@ def firsts(seeds: int) -> dict[str, Trial]:
 
 
 def seconds(seeds: int, runs: Path) -> dict[str, Trial]:
-    """Return the runs that go on from the first ones, plain and protected."""
+    """Return the runs that continue from the first ones, plain and protected."""
     found = {}
     for name, first in firsts(seeds).items():
         start = str((runs / name).resolve())
@@ -72,7 +72,7 @@ def seconds(seeds: int, runs: Path) -> dict[str, Trial]:
 
 
 def table(scores: pd.DataFrame) -> str:
-    """Return the Markdown table of one learner: both bodies before and after, and what was lost."""
+    """Return the Markdown table of one learner: returns on both bodies before and after, and the loss."""
     rows = scores[(scores["metric"] == "return") & scores["episode"].notna() & (scores["stage"] != "untrained")]
     means = rows.groupby(["agent", "body", "seed"])["value"].mean()
     columns = ["circuit", "then", "its steps", "6 links before", "6 links after", "forgotten",
@@ -99,7 +99,7 @@ def _text(found: Interval) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Arguments:
-    """Train on 6 links, go on in a thick fluid, with a joint cut or on 12 links, with and without --protect."""
+    """Train on 6 links, then in a thick fluid, with a joint cut or on 12 links, with and without --protect."""
 
     out: tyro.conf.Positional[Path]
     """Folder of the runs and their scores."""

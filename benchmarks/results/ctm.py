@@ -1,4 +1,4 @@
-"""A CTM over a sequence: `CTM.unroll_features` against one step after the other, in the same run."""
+"""Time `CTM.unroll_features` over a sequence against a loop of single steps, in the same run."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Learning curves of circuits under CircuitPPO, several seeds each: what docs/results/learning.md shows.
+"""Learning curves of circuits under CircuitPPO, several seeds each, for docs/results/learning.md.
 
     python -m nervecord.benchmarks.results.learning runs/learning --studies swim cartpole acrobot cueturn
 
-Every run is a folder that a second start skips or goes on with; the table is made of those that are done.
+Every run is a folder. A second start skips finished runs and continues the others; the table has the finished ones.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Study:
     """Circuits on one task.
 
     Attributes:
-        title: what a figure is called.
-        circuits: who learns.
+        title: title of the figure.
+        circuits: circuits to train.
         steps: environment steps.
         target: the score that counts as solved; None where there is none.
-        metric: what is scored, at the end, over episodes apart from training's.
-        circuit_options, algorithm_options: over the defaults; the former by circuit.
+        metric: the metric scored after training, on new episodes.
+        circuit_options, algorithm_options: options other than the defaults; the former by circuit.
     """
 
     title: str
@@ -62,7 +62,7 @@ class Study:
 
 STUDIES = {
     "swim": Study("Swim, swimmer6", ("ncap", "mlp", "lstm", "ctrnn", "ctm"), _LONG),
-    # Whole episodes as sequences, and units that remember for as long: the cue lies 30 steps back.
+    # Sequences are whole episodes, and units remember as long: the cue lies 30 steps back.
     "cueturn": Study(
         "CueTurn, swimmer6",
         ("lstm", "gru", "ctrnn", "mlp"),
@@ -73,7 +73,7 @@ STUDIES = {
         {"n_envs": 32, "n_steps": 100, "sequence_length": 100, "batch_size": 800, "learning_rate": 1e-3},
     ),
     "cartpole": Study("CartPole-v1 without velocities", ("lstm", "ctm"), _SHORT, 475.0),
-    # Without an entropy bonus one CTM of three never swung up in 300,000 steps.
+    # Without an entropy bonus, one CTM of three never swung up in 300,000 steps.
     "acrobot": Study(
         "Acrobot-v1 without velocities", ("lstm", "ctm"), _LONG, -100.0, algorithm_options={"ent_coef": 0.01}
     ),
@@ -86,7 +86,7 @@ _CLASSIC_PPO: dict[str, Any] = {
 
 
 def run_study(out: Path, name: str, circuit: str, seed: int) -> None:
-    """Train and score one circuit with one seed; done before, it is skipped."""
+    """Train and score one circuit with one seed, unless its results exist already."""
     folder = out / name / f"{circuit}-{seed}"
     if (folder / "result.json").exists():
         return
@@ -128,7 +128,7 @@ def _classic(folder: Path, name: str, circuit: str, seed: int) -> dict[str, Any]
 
 
 class _Masked(TransformObservation):
-    """Show some columns of the observation alone."""
+    """Show only some columns of the observation."""
 
     def __init__(self, env: gymnasium.Env[Any, Any], columns: Sequence[int]) -> None:
         full = env.observation_space
@@ -157,7 +157,7 @@ class _Curve(BaseCallback):
 
 
 def results(out: Path) -> pd.DataFrame:
-    """Return study, circuit, seed, score and curve of every run that is done."""
+    """Return study, circuit, seed, score and curve of every finished run."""
     rows = []
     for path in sorted(out.glob("*/*-*/result.json")):
         circuit, seed = path.parent.name.rsplit("-", 1)
@@ -167,7 +167,7 @@ def results(out: Path) -> pd.DataFrame:
 
 
 def write_results(out: Path) -> None:
-    """Write table.md and one figure per study, of what is done so far."""
+    """Write table.md and one figure per study, from the runs finished so far."""
     table = results(out)
     lines = ["| task | circuit | score | target | seeds |", "| --- | --- | --- | --- | --- |"]
     for name, study in STUDIES.items():

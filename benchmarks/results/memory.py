@@ -1,8 +1,8 @@
-"""How far a CT-RNN's memory reaches under each curriculum, and what its time constants do on the way.
+"""Longest memory of a CT-RNN under each curriculum, and its time constants during training.
 
     python -m nervecord.benchmarks.results.memory runs/parity --updates 10000
 
-Every curriculum is a folder that a second start skips or goes on with.
+Every curriculum is a folder. A second start skips finished ones and continues the others.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class _Arguments:
     task: str = "parity"
     """parity or delayed-match."""
     units: int = 128
-    """Of the CT-RNN."""
+    """Units of the CT-RNN."""
     updates: int = 10_000
-    """Of the weights, for each."""
+    """Updates of the weights in each curriculum."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Which seeds."""
+    """Seeds of each curriculum."""
     workers: int = 1
     """Curricula at a time, one process each."""
 
@@ -49,7 +49,7 @@ def run_one(out: Path, config: CurriculumConfig) -> None:
 
 
 def write_results(out: Path, configs: list[CurriculumConfig]) -> None:
-    """Write table.md and the figures, of what is there."""
+    """Write table.md and the figures, from the results so far."""
     lines = [
         "| curriculum | largest N solved | each seed | updates to N = 10 | mean tau at the end | slowest tau |",
         "| --- | --- | --- | --- | --- | --- |",

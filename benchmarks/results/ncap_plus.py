@@ -1,4 +1,4 @@
-"""What NCAP+ reaches, and what each of its parts is worth: the numbers of docs/results/ncap-plus.md.
+"""Returns of NCAP+, whole and without each of its parts: the numbers of docs/results/ncap-plus.md.
 
 python -m nervecord.benchmarks.results.ncap_plus runs/plus
 """
@@ -28,7 +28,7 @@ from .tables import returns_table
 STEPS = 192_000
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer20", "swimmer6-eel", "swimmer6-thick", "swimmer6-weak")
 _LEARNERS: Mapping[str, Mapping[str, Any]] = {
-    # 12 members, 16 generations: a population of the size that the library takes for 11 weights.
+    # 12 members, 16 generations: the default population size of the library for 11 weights.
     "cmaes": {"n_envs": 12, "sigma": 0.5},
     "es": {"n_envs": 16, "sigma": 0.3, "learning_rate": 0.3},
     "ppo": {},
@@ -44,7 +44,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 
 
 def trials(seeds: int) -> dict[str, Trial]:
-    """Return learners x starts, and CMA-ES from the paper's start without each part."""
+    """Return every learner from every start, and CMA-ES from the paper's start without each part."""
     found = {}
     for (algorithm, options), init, seed in itertools.product(_LEARNERS.items(), ("tuned", "paper"), range(seeds)):
         config = RunConfig(

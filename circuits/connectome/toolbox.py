@@ -14,7 +14,7 @@ from ...errors import MissingDependency
 from ..contract import Role, Side
 from .graph import Cell, Contact, Graph
 
-# The 26 neurons that hold GABA (McIntire et al. 1993); all others are taken to excite.
+# The 26 neurons that release GABA (McIntire et al. 1993); all others are assumed to excite.
 _INHIBITORY = ("AVL", "DD", "DVB", "RIS", "RME", "VD")
 _COMMAND = ("AVA", "AVB", "AVD", "AVE", "PVC")
 _MOTOR_TYPES = ("Ventral cord motor neuron", "Head motor neuron", "Sublateral motor neuron")
@@ -26,13 +26,13 @@ _IN_TAIL = ("PD", "PH", "PL", "PQ", "PV", "DV", "LU")
 def cook2019(whole: bool = False) -> Graph:
     """Return the connectome of Cook et al. 2019 (https://doi.org/10.1038/s41586-019-1352-7).
 
-    Only files that the package `cect` ships are read; it is not imported, so none of what it needs has to be
-    there. Synapses have no signs in it: classes that hold GABA (AVL, DD, DVB, RIS, RME, VD) inhibit, all
-    others excite. Cells that reach muscles lie where those are, by count; the others at the head, or at the
-    tail where their names say so.
+    Only data files of the package `cect` are read; the package is not imported, so its dependencies need not be
+    installed. The data has no signs of synapses: classes that release GABA (AVL, DD, DVB, RIS, RME, VD) inhibit, all
+    others excite. A motor neuron with synapses onto muscles is placed at their mean position, weighted by count;
+    other cells are at the head, or at the tail where their names say so.
 
     Args:
-        whole: all 302 neurons and the body-wall muscles, instead of the motor circuit alone:
+        whole: return all 302 neurons and the body-wall muscles. By default, return the motor circuit:
             motor neurons of the ventral cord and the head, and the command neurons AVA, AVB, AVD, AVE, PVC.
 
     Raises:
@@ -71,7 +71,7 @@ def _folder() -> Path:
     found = importlib.util.find_spec("cect")
     if found is None or not found.submodule_search_locations:
         raise MissingDependency(
-            'cect is not installed: pip install --no-deps cect, or "nervecord[worm]" with all it needs'
+            'cect is not installed: pip install --no-deps cect, or "nervecord[worm]" with all dependencies'
         )
     return Path(found.submodule_search_locations[0])
 
@@ -91,7 +91,7 @@ def _class(name: str) -> str:
 
 
 def _muscle(name: str) -> tuple[Side, float] | None:
-    """Return the side and the place of a body-wall muscle, None for any other cell."""
+    """Return the side and the position of a body-wall muscle; None for any other cell."""
     found = re.match(r"M([DV])[LR](\d\d)$", name)
     return None if found is None else ("d" if found[1] == "D" else "v", (int(found[2]) - 0.5) / 24)
 

@@ -1,7 +1,7 @@
 """The parts of the Continuous Thought Machine: synapses, neuron-level models, synchronisation.
 
 Source: Darlow et al. 2025, "Continuous Thought Machines", sections 3.2 to 3.4 and the authors' code for
-reinforcement learning, whose equations these are.
+reinforcement learning.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FIRST_DECAY = 0.05  # per tick, under softplus: r = 0.95, and 5 % of the gradie
 
 
 def linear(inputs: int, outputs: int, rng: torch.Generator | None, *, bias: bool = True) -> nn.Linear:
-    """Return a linear layer drawn as torch draws it, but from `rng` alone."""
+    """Return a linear layer with torch's initial distribution, drawn from `rng`."""
     # nn.Linear would draw its weights from the global generator before we overwrite them.
     layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
     for parameter in layer.parameters():
@@ -42,14 +42,14 @@ def gated_blocks(sizes: tuple[int, ...], rng: torch.Generator | None) -> nn.Sequ
 class Synapses(nn.Module):
     """From the encoded sensors and every neuron's last value to every neuron's pre-activation.
 
-    The first layer is kept in two halves, because what the sensors contribute does not depend on the
-    state, and so can be had for a whole sequence at once.
+    The first layer is split into two halves: the sensors' half does not depend on the state, so it is computed for
+    a whole sequence at once.
 
     Args:
         d_input: encoded sensors.
         d_model: neurons.
         depth: 1: two blocks of Linear, GLU, LayerNorm. More: a U-Net of that many widths.
-        rng: where the initial weights come from.
+        rng: random generator for the initial weights.
     """
 
     def __init__(self, d_input: int, d_model: int, depth: int, rng: torch.Generator | None) -> None:
@@ -75,7 +75,7 @@ class Synapses(nn.Module):
 
 
 class UNet(nn.Module):
-    """Down to 16 units and up again, each level added to the one it came from."""
+    """A U-Net over units: down to 16 and up again, with a skip connection at each level."""
 
     def __init__(self, d_model: int, depth: int, rng: torch.Generator | None) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class UNet(nn.Module):
 
 
 class NeuronModels(nn.Module):
-    """A model of its own for every neuron: from the history of its pre-activation to its value.
+    """A separate model for every neuron: from the history of its pre-activation to its value.
 
     The authors divide each layer by a learned number T, which can cross 0 and blow up; here its
     logarithm is learned, which starts the same (T = 1, the same gradient) and cannot.
@@ -110,7 +110,7 @@ class NeuronModels(nn.Module):
         d_model: neurons.
         memory_length: M, ticks of history.
         hidden: units of each neuron's hidden layer; None for a linear model.
-        rng: where the initial weights come from.
+        rng: random generator for the initial weights.
     """
 
     def __init__(self, d_model: int, memory_length: int, hidden: int | None, rng: torch.Generator | None) -> None:
@@ -125,27 +125,27 @@ class NeuronModels(nn.Module):
             self.log_divisor.append(nn.Parameter(torch.zeros(1)))
 
     def layers(self) -> Layers:
-        """Return each layer's weight and bias, already divided by T: once for a whole sequence."""
+        """Return each layer's weight and bias divided by T, computed once for a whole sequence."""
         scales = [torch.exp(-log) for log in self.log_divisor]
         return [(w * scale, b * scale) for w, b, scale in zip(self.weight, self.bias, scales, strict=True)]
 
     def forward(self, history: Float[Tensor, "neurons memory batch"], layers: Layers) -> Float[Tensor, "neurons batch"]:
-        """Return every neuron's value; neurons come first, as one matrix product each."""
+        """Return every neuron's value; the first dimension is neurons, each with its own matrix product."""
         for weight, bias in layers:
             history = F.glu(torch.baddbmm(bias, weight, history), 1)
         return history[:, 0]
 
 
 class Synchronisation(nn.Module):
-    """How alike the histories of two neurons are, for each pair of those that are watched.
+    """How similar the histories of two neurons are, for each pair of the watched neurons.
 
     For neurons i <= j with histories S: sum_m r_ij^(M-1-m) S_i[m] S_j[m] / sqrt(sum_m r_ij^(M-1-m)).
 
     Args:
-        n_synch: neurons watched.
+        n_synch: number of watched neurons.
         memory_length: M, ticks of history.
-        decay: `clamp`: r = exp(-clamp(d, 0, 4)), d from 0, as published; a d below 0 has no gradient and
-            stays there. `softplus`: r = exp(-softplus(d)), which always learns, from r = 0.95.
+        decay: `clamp`: r = exp(-clamp(d, 0, 4)), d starts at 0, as published; a d below 0 has no gradient and
+            stays there. `softplus`: r = exp(-softplus(d)), which always has a gradient and starts at r = 0.95.
     """
 
     first: Tensor
@@ -178,14 +178,14 @@ class Synchronisation(nn.Module):
         Args:
             initial: the history before the sequence.
             start: the history that an episode starts with.
-            values: of the watched neurons, after each tick.
-            episode_start: where `start` replaces the history, before that step.
+            values: values of the watched neurons after each tick.
+            episode_start: true where an episode starts: `start` replaces the history before that step.
         """
         sources, ends = _lines(episode_start, values.shape[1], len(self.age))
         rows = (initial.transpose(1, 2), start.t(), values.transpose(2, 3))
         line = torch.cat([row.reshape(-1, start.shape[0]) for row in rows]).index_select(0, sources).t()
         products = line[self.first] * line[self.second]
-        # A causal convolution, one kernel per pair, needs each product once: a history shares all but one.
+        # Successive histories share all products but one; a causal convolution per pair computes each product once.
         pairs = F.conv1d(products[None], self._weights()[:, None], groups=len(products))[0]
         return pairs.t().contiguous().index_select(0, ends.flatten()).unflatten(0, ends.shape)
 
@@ -196,7 +196,7 @@ class Synchronisation(nn.Module):
 
 
 def _lines(episode_start: Bool[Tensor, "time batch"], ticks: int, memory: int) -> tuple[Tensor, Tensor]:
-    """Lay all episodes of all environments end to end, each behind the history that it starts with.
+    """Concatenate all episodes of all environments, each preceded by the history that it starts with.
 
     Returns:
         For each place on the line, the row it comes from: `batch * memory` rows of initial histories,
@@ -205,7 +205,7 @@ def _lines(episode_start: Bool[Tensor, "time batch"], ticks: int, memory: int) -
     """
     n_steps, batch = episode_start.shape
     device = episode_start.device
-    past = memory - 1  # places of a history before the newest
+    past = memory - 1  # entries of a history before the newest
     resets = episode_start.long().cumsum(0)
     lengths = past + n_steps * ticks + past * resets[-1]
     begins = lengths.cumsum(0) - lengths

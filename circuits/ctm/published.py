@@ -1,7 +1,7 @@
-"""Weights of published Continuous Thought Machines, renamed to ours.
+"""Rename the weights of published Continuous Thought Machines to the names used here.
 
-Source of the names: the authors' code for reinforcement learning; its numbers count dropout and
-reshaping layers, which hold no weights.
+Source of the names: the authors' code for reinforcement learning; its layer numbers also count dropout and
+reshaping layers, which have no weights.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...errors import CircuitMismatch
 
-# Theirs, ours; the first that a name begins with.
+# Prefix of a name in the published checkpoint -> prefix here; the first match wins.
 _NAMES = {
     "start_trace": "start_pre",
     "start_activated_trace": "start_post",
@@ -31,20 +31,20 @@ _NAMES = {
     "synapses.up_projections.": "synapses.rest.up.",
     "synapses.skip_lns.": "synapses.rest.skip.",
 }
-# Which neurons are read. They name the first ones, and yet the authors' code reads the last.
+# Indices of the neurons that are read. They name the first neurons, yet the authors' code reads the last.
 _CONSTANTS = {"out_neuron_indices_left", "out_neuron_indices_right", "diagonal_mask_out"}
 _NEURON_MODELS = ("trace_processor.0.0", "trace_processor.0.2")
 
 
 def from_published(weights: Mapping[str, Tensor], d_input: int) -> dict[str, Tensor]:
-    """Return a published checkpoint's weights under our names.
+    """Return a published checkpoint's weights under the names of `CTM`.
 
     Args:
         weights: by published name, of the recurrent part: without the authors' actor and critic.
         d_input: size of the encoded sensors, the first columns of the synapses' first layer.
 
     Raises:
-        CircuitMismatch: a name is not one that such checkpoints hold, or a divisor T is 0.
+        CircuitMismatch: a name is not a weight of a published CTM, a weight is missing, or a divisor T is 0.
     """
     found: dict[str, Tensor] = {}
     for name, value in weights.items():
@@ -55,7 +55,7 @@ def from_published(weights: Mapping[str, Tensor], d_input: int) -> dict[str, Ten
             raise CircuitMismatch(f"{name!r} is not a weight of a published CTM; leave out actor and critic")
         ours = _NAMES[theirs] + name.removeprefix(theirs)
         if ours.startswith(("synapses.rest.down", "synapses.rest.up")):
-            # Their blocks begin with a dropout.
+            # The authors' blocks begin with a dropout layer.
             *block, layer, kind = ours.split(".")
             ours = ".".join((*block, str(int(layer) - 1), kind))
         if ours == "synapses.from_features.weight":
@@ -73,8 +73,8 @@ def _neuron_model(weights: Mapping[str, Tensor], prefix: str, index: int) -> dic
         raise CircuitMismatch(f"the published weights lack {', '.join(missing)}")
     weight, bias, divisor = (weights[f"{prefix}.{kind}"] for kind in ("w1", "b1", "T"))
     if not divisor.all():
-        raise CircuitMismatch(f"{prefix}.T is 0, by which that checkpoint divides; take an earlier one")
-    # We learn log T; a negative divisor is a positive one with the layer's signs turned.
+        raise CircuitMismatch(f"{prefix}.T is 0, and the circuit divides by it; take an earlier checkpoint")
+    # Here log T is learned; a negative T equals a positive one with the signs of the layer's weights flipped.
     return {
         f"neuron_models.weight.{index}": weight.permute(2, 1, 0) * divisor.sign(),
         f"neuron_models.bias.{index}": bias.permute(1, 2, 0) * divisor.sign(),

@@ -17,9 +17,9 @@ from .shared import between_resets, chrono, draw, heard, set_bias
 class GRU(UnitCircuit):
     """Gated recurrent units (Cho et al. 2014), torch's `nn.GRU` with a linear readout.
 
-    The state is `h`, [batch, units]; what it starts with is learned, at first 0. A diagram shows the
+    The state is `h`, [batch, units]; its initial value is learned, starting at 0. A diagram shows the
     weights of the candidate (torch's third gate). Its gates are learned functions without a time constant, so it
-    is told no `dt`: on a body of another control step it steps as often as it is asked to.
+    takes no `dt`: it makes one step per control step, whatever the duration.
 
     Args:
         senses, n_motors, units, rank, horizon, rng: as in `LSTM`.

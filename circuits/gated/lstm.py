@@ -17,19 +17,19 @@ from .shared import between_resets, chrono, draw, heard, set_bias
 class LSTM(UnitCircuit):
     """Long short-term memory (Hochreiter and Schmidhuber 1997), torch's `nn.LSTM` with a linear readout.
 
-    The state is `h` and `c`, both [batch, units]; what they start with is learned, at first 0. A diagram
+    The state is `h` and `c`, both [batch, units]; their initial values are learned, starting at 0. A diagram
     shows the weights of the candidate (torch's third gate). Its gates are learned functions without a time constant,
-    so it is told no `dt`: on a body of another control step it steps as often as it is asked to.
+    so it takes no `dt`: it makes one step per control step, whatever the duration.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands.
-        units: how many.
+        units: number of units.
         rank: of each gate's initial recurrent weights; None for full rank.
-        horizon: longest memory of the units at first, in steps, by chrono initialisation (Tallec and
+        horizon: longest initial memory of the units, in steps, by chrono initialisation (Tallec and
             Ollivier 2018, https://arxiv.org/abs/1804.11188). None draws as torch does: units then forget
-            within a few steps and are slow to learn what lies 20 steps back.
-        rng: where the initial weights come from.
+            within a few steps and are slow to learn from inputs 20 steps back.
+        rng: random generator for the initial weights.
     """
 
     memory = "recurrent"

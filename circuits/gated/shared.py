@@ -1,4 +1,4 @@
-"""What LSTM and GRU share: torch's weights, stepped by hand and unrolled by torch's own kernels."""
+"""Functions shared by LSTM and GRU: both use torch's weights and kernels, and single steps written out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..recurrent import UnitCircuit, with_rank
 
 
 def heard(cell: Any, kind: str, values: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch gates"]:
-    """Return what the gates hear of sensors ("ih") or units ("hh")."""
+    """Return the gates' input from sensors ("ih") or from units ("hh")."""
     return nn.functional.linear(values, getattr(cell, f"weight_{kind}_l0"), getattr(cell, f"bias_{kind}_l0"))
 
 
@@ -30,7 +30,7 @@ def draw(cell: nn.LSTM | nn.GRU, units: int, rank: int | None, rng: torch.Genera
 
 
 def chrono(units: int, horizon: int, rng: torch.Generator | None) -> Float[Tensor, " units"]:
-    """Return gate biases with which units forget over 2 to `horizon` steps."""
+    """Return gate biases that make units forget over 2 to `horizon` steps."""
     if horizon < 3:
         raise CircuitMismatch(f"horizon is {horizon} steps; give 3 or more, or none")
     return torch.empty(units).uniform_(1, horizon - 1, generator=rng).log()
@@ -38,7 +38,7 @@ def chrono(units: int, horizon: int, rng: torch.Generator | None) -> Float[Tenso
 
 @torch.no_grad()
 def set_bias(cell: nn.LSTM | nn.GRU, bias: Float[Tensor, " some"], first: int) -> None:
-    """Set the sum of both biases of some gates, from the unit `first` on."""
+    """Set the sum of torch's two biases for some gates, from row `first` on."""
     cell.get_parameter("bias_ih_l0")[first : first + len(bias)] = bias
     cell.get_parameter("bias_hh_l0")[first : first + len(bias)] = 0.0
 
@@ -50,7 +50,7 @@ def between_resets(
     state: State,
     episode_start: Bool[Tensor, "time batch"],
 ) -> tuple[Float[Tensor, "time batch units"], State]:
-    """Run stretches between the steps at which any environment starts an episode."""
+    """Run a sequence in segments, split at every step at which any environment starts an episode."""
     if len(sensors) == 1:
         features, state = circuit.step_features(sensors[0], circuit.reset_state(state, episode_start[0]))
         return features[None], state

@@ -1,4 +1,4 @@
-"""NCAP and NCAP+ over vectors: see `LaneStep`. Imports numba, so it is imported where lanes run."""
+"""NCAP and NCAP+ over vectors: see `LaneStep`. Imports numba, so it is imported only where lanes run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _compiled = numba.njit(error_model="numpy")
 
 @_compiled
 def _weight(weights: Any, first: int, index: int, is_shared: bool, sign: float) -> Any:
-    """Return a synapse's weight as it acts: on its side of zero for a sign of +1 or -1, as it is for 0."""
+    """Return a synapse's effective weight: clipped to the sign +1 or -1; unchanged for a sign of 0."""
     weight = weights[first if is_shared else first + index]
     if sign > 0.0:
         weight = maximum(weight, 0.0)
@@ -28,8 +28,8 @@ def ncap(numbers: Any, weights: Any, sensors: Any, memory: Any, motors: Any, roo
     """Run one control step of `NCAP`; the equations are in its docstring.
 
     numbers: joints, period, steps of `dt_ref` in a control step, whether weights are shared, 1 where they keep their
-    sign, where the weights of prop, osc, ipsi and contra begin (-1 where there are none), and which sensor is the time
-    (-1 where the memory counts).
+    sign, the first rows of the weights prop, osc, ipsi and contra (-1 where there are none), and the index of the time
+    among the sensors (-1 where the memory counts steps).
     """
     n_joints, period, step_length = int(numbers[0]), numbers[1], numbers[2]
     is_shared, sign = numbers[3] > 0.0, numbers[4]
@@ -64,13 +64,13 @@ def ncap(numbers: Any, weights: Any, sensors: Any, memory: Any, motors: Any, roo
 def ncap_plus(numbers: Any, weights: Any, sensors: Any, memory: Any, motors: Any, room: Any) -> None:
     """Run one control step of `NCAPPlus`; the equations are in its docstring.
 
-    numbers: joints, radians of the clock in a control step at tempo 0, units of spin and of drift, which sensor is the
-    time (-1 where the memory counts), where the velocities begin, and where the weights of prop_1 to prop_3, own, rate,
-    drift, spin, osc, tempo, sharpness and ipsi are (-1 where one is held at 0).
+    numbers: joints, radians of the clock in a control step at tempo 0, units of spin and of drift, the index of the
+    time among the sensors (-1 where the memory counts steps), the index of the first velocity, and the rows of the
+    weights prop_1 to prop_3, own, rate, drift, spin, osc, tempo, sharpness and ipsi (-1 where one is fixed at 0).
     """
     n_joints, turn, per_spin, per_drift = int(numbers[0]), numbers[1], numbers[2], numbers[3]
     at_time, velocities = int(numbers[4]), int(numbers[5])
-    # Weights that are used at every joint, side by side.
+    # Weights that every joint uses, side by side.
     for i in range(8):
         at = int(numbers[6 + i])
         room[i] = weights[at] if at >= 0 else full(motors, 0.0)

@@ -19,10 +19,10 @@ _LAYERS = ("inter_neurons", "command_neurons", "motor_neurons")
 class CfC(NCPCircuit):
     """Closed-form continuous-time network (Hasani et al., Nature Machine Intelligence 2022), wired.
 
-    The library's wired cell is three layers, inter, command and motor: each hears the layer before and,
-    fully, itself. It takes from AutoNCP which synapses between layers exist, but not their signs and
-    not the wiring's recurrence among command neurons; the diagram shows what is computed. The state
-    `h` holds inter, command and motor neurons in this order.
+    The library's wired cell has three layers, inter, command and motor. Each receives the layer before it, and is
+    fully connected to itself. The cell takes from AutoNCP which synapses between layers exist, but not their signs
+    and not the recurrence among command neurons; the diagram shows the synapses that are computed. The state
+    `h` has inter, command and motor neurons in this order.
 
     Args:
         senses, n_motors, units, sparsity, rng: as in `LTC`.
@@ -53,7 +53,7 @@ class CfC(NCPCircuit):
     def step_features(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        """Run one control step, with neurons pinned layer by layer."""
+        """Run one control step; silenced and clamped neurons are set layer by layer."""
         heard, values = sensors, []
         layers = self._layers()
         held = state["h"].split([layer.hidden_size for layer in layers], -1)

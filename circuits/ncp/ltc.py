@@ -25,17 +25,17 @@ class LTC(NCPCircuit):
 
         v' = (c / h v + g v_leak + sum w s(v_pre) E) / (c / h + g + sum w s(v_pre)), s(v) = sigmoid(sigma (v - mu))
 
-    That makes it about 20 times as slow as a GRU: keep it small and batch it well. The state `h` holds the
-    membrane potentials. Reversal potentials, and so the signs of synapses, are learned.
+    That makes it about 20 times as slow as a GRU: keep it small and use large batches. The state `h` has the
+    membrane potentials. Reversal potentials, and with them the signs of synapses, are learned.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands, one motor neuron each.
         units: inter, command and motor neurons together.
-        sparsity: of AutoNCP's wiring, from 0.1 (dense) to 0.9.
+        sparsity: sparsity of AutoNCP's wiring, from 0.1 (dense) to 0.9.
         dt: seconds of a control step.
-        dt_ref: seconds of the control step that time constants belong to; h is dt / dt_ref / 6.
-        rng: where wiring and initial weights come from.
+        dt_ref: seconds of the control step for which time constants are given; h is dt / dt_ref / 6.
+        rng: random generator for the wiring and the initial weights.
 
     Source: Lechner et al., Nature Machine Intelligence 2020, for the wiring.
     """
@@ -56,19 +56,19 @@ class LTC(NCPCircuit):
         super().__init__()
         self._wire(senses, n_motors, units, sparsity, dt, dt_ref, rng)
         with drawing_from(rng):
-            # Softplus keeps conductances positive by construction; the library's other way is to clip
-            # them after every optimiser step, which an evolution strategy's members would miss.
+            # Softplus keeps conductances positive by construction. The library's alternative clips them
+            # after every optimiser step, and an evolution strategy's members take no such step.
             self.cell = LTCCell(self._wiring, output_mapping=None, implicit_param_constraints=True)
         for mask in ("sparsity_mask", "sensory_sparsity_mask"):
             as_buffer(self.cell, mask)
-        # The library's motor neurons are its first.
+        # The library puts motor neurons first.
         self._name(list(range(units)))
 
     def step_features(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        """Run one control step; what is silenced or clamped stays so in its implicit steps."""
-        # By name from the cell, not through its own step, which keeps references past which `functional_call` goes.
+        """Run one control step; silenced and clamped neurons stay so in each of its implicit steps."""
+        # Reads weights by name: the cell's own step keeps references that `functional_call` cannot replace.
         cell, h = self.cell, state["h"]
         sensed = sensors * cell.input_w + cell.input_b
         conductance = nn.functional.softplus(cell.sensory_w) * _open(sensed, cell.sensory_mu, cell.sensory_sigma)
@@ -99,5 +99,5 @@ class LTC(NCPCircuit):
 def _open(
     v: Float[Tensor, "batch pre"], mu: Float[Tensor, "pre post"], sigma: Float[Tensor, "pre post"]
 ) -> Float[Tensor, "batch pre post"]:
-    """Return how open each synapse is, from 0 to 1."""
+    """Return the opening of each synapse, from 0 to 1."""
     return torch.sigmoid(sigma * (v[..., None] - mu))
