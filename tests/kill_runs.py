@@ -33,6 +33,7 @@ PATIENCE = 240
 PLAN = """
 [base]
 body = "swimmer4"
+physics = "mujoco"
 steps = 6400
 episode_steps = 100
 checkpoint_every = 400
@@ -50,13 +51,15 @@ class Kind:
     whole_group: bool = False  # signals go to the workers too, as from a terminal
 
 
-_ES = ("train", "--body", "swimmer4", "--steps", "12800", "--episode-steps", "100", "--checkpoint-every", "200")
+# On MuJoCo, whose slower steps leave time to strike in the middle of a training.
+_MUJOCO = ("train", "--physics", "mujoco")
+_ES = (*_MUJOCO, "--body", "swimmer4", "--steps", "12800", "--episode-steps", "100", "--checkpoint-every", "200")
 KINDS = {
     "es": Kind((*_ES, "--evaluate-every", "1600", "--algorithm-options", "n_envs=16")),
-    "ppo": Kind(("train", "--circuit", "gru", "--algorithm", "ppo", "--steps", "6144", "--episode-steps", "50",
+    "ppo": Kind((*_MUJOCO, "--circuit", "gru", "--algorithm", "ppo", "--steps", "6144", "--episode-steps", "50",
                  "--checkpoint-every", "200", "--circuit-options", "units=8",
                  "--algorithm-options", "n_envs=8", "n_steps=32", "sequence_length=16", "batch_size=64")),
-    "sac": Kind(("train", "--circuit", "mlp", "--algorithm", "sac", "--body", "swimmer4", "--steps", "1200",
+    "sac": Kind((*_MUJOCO, "--circuit", "mlp", "--algorithm", "sac", "--body", "swimmer4", "--steps", "1200",
                  "--episode-steps", "40", "--checkpoint-every", "100",
                  "--algorithm-options", "n_envs=4", "learning_starts=80", "batch_size=16", "buffer_size=400")),
     "curriculum": Kind(("curriculum", "--circuit", "gru", "--updates", "160", "--circuit-options", "units=8",

@@ -248,7 +248,7 @@ def test_a_task_in_an_arena_with_a_sense_is_trained_and_has_a_gymnasium_id(nerve
     assert trained.returncode == 0, trained.stderr
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["asked"]["arena"] == {"name": "lit", "medium": None, "x": 0.5}
-    assert config["asked"]["physics"] == "mujoco"
+    assert (config["asked"]["physics"], config["resolved"]["physics"]) == ("auto", "lanes")
     evaluated = nervecord("evaluate", tmp_path / "run", "--episodes", 2, "--json")
     assert evaluated.returncode == 0, evaluated.stderr
     assert set(json.loads(nervecord("list", "senses", "--json").stdout)) >= {"light", "joint_pos", "to_target"}

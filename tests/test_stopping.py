@@ -15,7 +15,8 @@ from nervecord.training.learning.workers import WorkerPool
 from nervecord.training.runs.run import Run
 from tasks import sleep
 
-LONG = ("train", "--body", "swimmer4", "--steps", "64000000", "--episode-steps", "100",
+# On MuJoCo, which takes longer than a test's patience to come to the first checkpoint that is due.
+LONG = ("train", "--physics", "mujoco", "--body", "swimmer4", "--steps", "64000000", "--episode-steps", "100",
         "--algorithm-options", "n_envs=16")  # fmt: skip
 
 
@@ -114,8 +115,8 @@ def test_a_training_told_to_stop_writes_a_checkpoint_and_says_one_line(number, h
 def test_a_script_that_sigterm_would_have_ended_is_ended_by_it(tmp_path):
     script = """
 from nervecord import RunConfig, train
-train(RunConfig(body="swimmer4", steps=64_000_000, episode_steps=100, algorithm_options={"n_envs": 16}), "run",
-      progress=False)
+train(RunConfig(body="swimmer4", physics="mujoco", steps=64_000_000, episode_steps=100,
+                algorithm_options={"n_envs": 16}), "run", progress=False)
 """
     process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
     wait_for((tmp_path / "run" / "metrics.csv").exists)

@@ -20,9 +20,11 @@ from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 
+# On MuJoCo, whose slower steps leave time to strike in the middle of a training.
+MUJOCO = ["train", "--physics", "mujoco"]
 COMMANDS = {
-    "es": ["train", "--steps", "6400", "--episode-steps", "100", "--algorithm-options", "n_envs=16"],
-    "ppo": ["train", "--circuit", "gru", "--algorithm", "ppo", "--steps", "6144", "--episode-steps", "50",
+    "es": [*MUJOCO, "--steps", "6400", "--episode-steps", "100", "--algorithm-options", "n_envs=16"],
+    "ppo": [*MUJOCO, "--circuit", "gru", "--algorithm", "ppo", "--steps", "6144", "--episode-steps", "50",
             "--circuit-options", "units=8",
             "--algorithm-options", "n_envs=8", "n_steps=32", "sequence_length=16", "batch_size=64"],
     "curriculum": ["curriculum", "--circuit", "gru", "--updates", "120", "--circuit-options", "units=8",
