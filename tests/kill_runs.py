@@ -29,7 +29,7 @@ from nervecord.training.runs.run import Run
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # What a stop may take: a rollout, a checkpoint and the end of Python, where the cores are shared.
-PATIENCE = 240
+PATIENCE = 600
 PLAN = """
 [base]
 body = "swimmer4"
@@ -96,7 +96,7 @@ def strike(kind: Kind, out: Path, number: int, rng: random.Random) -> None:
 
 
 def _strike(process: subprocess.Popen[bytes], kind: Kind, out: Path, number: int, rng: random.Random) -> None:
-    before, deadline = _newest(out), time.monotonic() + 120
+    before, deadline = _newest(out), time.monotonic() + PATIENCE
     # Nine times of ten in whatever it does while it trains, else while it starts.
     while rng.random() < 0.9 and process.poll() is None and time.monotonic() < deadline and _newest(out) == before:
         time.sleep(0.01)
@@ -116,8 +116,8 @@ def _strike(process: subprocess.Popen[bytes], kind: Kind, out: Path, number: int
 
 
 def none_left(group: int) -> bool:
-    """Return whether every process of a group ends within a moment."""
-    for _ in range(100):
+    """Return whether every process of a group ends within a minute, which a busy machine may take."""
+    for _ in range(1200):
         try:
             os.killpg(group, 0)
         except ProcessLookupError:
