@@ -20,6 +20,7 @@ from nervecord.training.runs import lock
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.lock import hold
 from nervecord.training.runs.run import Run
+from tasks import race_for_a_lock
 
 CONFIG = RunConfig(body="swimmer4", steps=800, episode_steps=50, algorithm_options={"n_envs": 4})
 HOLDER = """
@@ -91,22 +92,10 @@ def test_what_is_trained_elsewhere_is_not_trained_here(begin, go, tmp_path):
         assert go(tmp_path).done
 
 
-def race(folder: str, gate, wins) -> None:
-    gate.wait()
-    for _ in range(40):
-        try:
-            with hold(Path(folder)):
-                wins.put((time.monotonic(), "in"))
-                time.sleep(0.0005)
-                wins.put((time.monotonic(), "out"))
-        except InvalidRun:
-            pass
-
-
 def test_no_two_processes_ever_hold_one_folder(tmp_path):
     context = multiprocessing.get_context("spawn")
     gate, wins = context.Barrier(3), context.SimpleQueue()
-    processes = [context.Process(target=race, args=(str(tmp_path), gate, wins)) for _ in range(3)]
+    processes = [context.Process(target=race_for_a_lock, args=(str(tmp_path), gate, wins)) for _ in range(3)]
     for process in processes:
         process.start()
     events = []
