@@ -58,6 +58,15 @@ def test_the_body_is_drawn_where_it_is(n_links):
     assert abs(rows.mean() - 120) < 60
 
 
+def test_what_is_at_the_upper_right_is_drawn_there():
+    plain = planted(n_links=6, steps=5)
+    marked = dataclasses.replace(plain, target_pos=plain.com_pos + np.array([0.2, 0.3]))
+    pictures = [TopView(each.poses(), size=(320, 240)).frame(2).astype(int) for each in (plain, marked)]
+    rows, columns = np.nonzero(np.abs(pictures[1] - pictures[0]).sum(-1) > 60)
+    # 320 pixels are 2.4 lengths of the body, which is 0.6 m long.
+    assert (columns.mean() - 160, 120 - rows.mean()) == pytest.approx((0.2 * 320 / 1.44, 0.3 * 320 / 1.44), abs=2)
+
+
 def test_an_existing_film_is_kept(tmp_path):
     path = tmp_path / "worm.gif"
     path.write_bytes(b"precious")
