@@ -61,8 +61,8 @@ class Interrupt(Exception):
         RunConfig(algorithm="cmaes", body="swimmer4", steps=2400, episode_steps=50, checkpoint_every=400,
                   algorithm_options={"n_envs": 8}),
         *(
-            RunConfig(circuit, algorithm, "swimmer4", steps=600, episode_steps=40, checkpoint_every=200,
-                      algorithm_options={"n_envs": 4, "learning_starts": 80, "batch_size": 16, "buffer_size": 400})
+            RunConfig(circuit, algorithm, "swimmer4", steps=240, episode_steps=20, checkpoint_every=80,
+                      algorithm_options={"n_envs": 4, "learning_starts": 40, "batch_size": 16, "buffer_size": 160})
             for circuit, algorithm in (("ncap", "ddpg"), ("mlp", "td3"), ("mlp", "sac"))
         ),
         RunConfig(algorithm="ppo", steps=512, episode_steps=40, checkpoint_every=128,

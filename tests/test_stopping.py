@@ -122,7 +122,8 @@ train(RunConfig(body="swimmer4", steps=640_000_000, episode_steps=100, checkpoin
                 algorithm_options={"n_envs": 16}), "run", progress=False)
 """
     process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
-    wait_for((tmp_path / "run" / "metrics.csv").exists)
+    table = tmp_path / "run" / "metrics.csv"
+    wait_for(lambda: table.exists() and table.read_text().count("\n") > 20)
     process.terminate()
     assert process.wait(600) == -signal.SIGTERM
     assert Run(tmp_path / "run").progress[0] > 0
