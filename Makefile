@@ -1,5 +1,6 @@
 # make demo: install, then train, transfer, film and report one worm.
-# make test: install, then every check.
+# make test: install, then the checks that take minutes.
+# make test-slow: the tests that `make test` leaves out: kills, Ray, examples, whole reproductions.
 # make docs: the pages, into site/; a warning is an error.
 # make wheels: which platforms can install what, into docs/platforms.md.
 # Python 3.11 to 3.14: python3 if it is one of them, else the newest that is there.
@@ -15,7 +16,7 @@ TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.o
 pages = link=$$(mktemp -d) && ln -s $(CURDIR) $$link/nervecord && \
 	PYTHONPATH=$$link NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q; code=$$?; rm -r $$link; exit $$code
 
-.PHONY: demo test docs install bench wheels clean
+.PHONY: demo test test-slow docs install bench wheels clean
 
 demo: $(VENV)/.installed
 	$(BIN)/nervecord demo $(RUN)
@@ -26,6 +27,9 @@ test: $(VENV)/.installed-test
 	$(BIN)/mypy .
 	MUJOCO_GL=disable $(BIN)/python -m pytest -q -n auto --dist loadfile tests
 	$(call pages)
+
+test-slow: $(VENV)/.installed-test
+	MUJOCO_GL=disable $(BIN)/python -m pytest -q -n auto --dist loadfile -m slow tests
 
 docs: $(VENV)/.installed-docs
 	$(call pages)

@@ -15,7 +15,9 @@ from ..envs.env_batch import Step
 from ..envs.senses import Layout
 
 Ids = Int[np.ndarray, " some"]
-Act = Callable[[np.ndarray, Any, np.ndarray], tuple[np.ndarray, Any, Any]]
+Act = Callable[
+    [Float[np.ndarray, "envs obs"], Any, Bool[np.ndarray, " envs"]], tuple[Float[np.ndarray, "envs actions"], Any, Any]
+]
 
 
 class Batch(Protocol):

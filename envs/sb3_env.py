@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from stable_baselines3.common.vec_env import VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
 from .env_batch import EnvBatch
 
@@ -66,8 +66,12 @@ class SwimmerVecEnv(VecEnv):
         """Take the actions of the next step, [n_envs, joints] in [-1, 1]."""
         self._actions = actions
 
-    def step_wait(self) -> VecEnvStepReturn:
-        """Step every environment; return observations [n_envs, obs], rewards [n_envs], ends [n_envs] and infos."""
+    def step_wait(
+        self,
+    ) -> tuple[
+        Float[np.ndarray, "envs obs"], Float[np.ndarray, " envs"], Bool[np.ndarray, " envs"], list[dict[str, Any]]
+    ]:
+        """Step every environment; return observations, rewards, where episodes ended, and infos."""
         observation, rewards, terminated, truncated, metrics = self.batch.step(self._actions)
         self._returns += rewards
         infos, done = _infos(metrics), terminated | truncated

@@ -110,9 +110,12 @@ def _reset(laws: Laws, make: Callable[..., Physics], body: Body) -> None:
         laws.alike(law, np.array(physics.read(name), float), expected, right, _SOLVED, name)
     _moved(physics)
     before = _read(physics)
-    _placed(physics, [1], seed=4)
+    heading, angles = _placed(physics, [1], seed=4)
     law, right = "a reset leaves the others alone", "change the rows of ids alone"
     laws.alike(law, _row(_read(physics), [0, 2]), _row(before, [0, 2]), right)
+    for name, expected in {"heading": heading, "joint_pos": angles}.items():
+        laws.alike("what is read is current after a reset", np.array(physics.read(name)[[1]], float), expected,
+                   "forget what was read before", _SOLVED, name)  # fmt: skip
     physics.act(np.ones((_ENVS, body.n_joints)))
     before = _read(physics)
     physics.step(np.array([2]))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from browser import opened  # noqa: F401 - a fixture
 
 
 @pytest.fixture(autouse=True, scope="session")

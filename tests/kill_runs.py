@@ -29,10 +29,11 @@ from nervecord.training.runs.run import Run
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # What a stop may take: a rollout, a checkpoint and the end of Python, where the cores are shared.
-PATIENCE = 240
+PATIENCE = 600
 PLAN = """
 [base]
 body = "swimmer4"
+physics = "mujoco"
 steps = 6400
 episode_steps = 100
 checkpoint_every = 400
@@ -50,13 +51,15 @@ class Kind:
     whole_group: bool = False  # signals go to the workers too, as from a terminal
 
 
-_ES = ("train", "--body", "swimmer4", "--steps", "12800", "--episode-steps", "100", "--checkpoint-every", "200")
+# On MuJoCo, whose slower steps leave time to strike in the middle of a training.
+_MUJOCO = ("train", "--physics", "mujoco")
+_ES = (*_MUJOCO, "--body", "swimmer4", "--steps", "12800", "--episode-steps", "100", "--checkpoint-every", "200")
 KINDS = {
     "es": Kind((*_ES, "--evaluate-every", "1600", "--algorithm-options", "n_envs=16")),
-    "ppo": Kind(("train", "--circuit", "gru", "--algorithm", "ppo", "--steps", "6144", "--episode-steps", "50",
+    "ppo": Kind((*_MUJOCO, "--circuit", "gru", "--algorithm", "ppo", "--steps", "6144", "--episode-steps", "50",
                  "--checkpoint-every", "200", "--circuit-options", "units=8",
                  "--algorithm-options", "n_envs=8", "n_steps=32", "sequence_length=16", "batch_size=64")),
-    "sac": Kind(("train", "--circuit", "mlp", "--algorithm", "sac", "--body", "swimmer4", "--steps", "1200",
+    "sac": Kind((*_MUJOCO, "--circuit", "mlp", "--algorithm", "sac", "--body", "swimmer4", "--steps", "1200",
                  "--episode-steps", "40", "--checkpoint-every", "100",
                  "--algorithm-options", "n_envs=4", "learning_starts=80", "batch_size=16", "buffer_size=400")),
     "curriculum": Kind(("curriculum", "--circuit", "gru", "--updates", "160", "--circuit-options", "units=8",
@@ -93,7 +96,7 @@ def strike(kind: Kind, out: Path, number: int, rng: random.Random) -> None:
 
 
 def _strike(process: subprocess.Popen[bytes], kind: Kind, out: Path, number: int, rng: random.Random) -> None:
-    before, deadline = _newest(out), time.monotonic() + 120
+    before, deadline = _newest(out), time.monotonic() + PATIENCE
     # Nine times of ten in whatever it does while it trains, else while it starts.
     while rng.random() < 0.9 and process.poll() is None and time.monotonic() < deadline and _newest(out) == before:
         time.sleep(0.01)
@@ -113,8 +116,8 @@ def _strike(process: subprocess.Popen[bytes], kind: Kind, out: Path, number: int
 
 
 def none_left(group: int) -> bool:
-    """Return whether every process of a group ends within a moment."""
-    for _ in range(100):
+    """Return whether every process of a group ends within a minute, which a busy machine may take."""
+    for _ in range(1200):
         try:
             os.killpg(group, 0)
         except ProcessLookupError:

@@ -1,11 +1,12 @@
-"""What test_engine has its workers do: here, where a worker finds them without importing torch."""
+"""What tests have other processes do: here, where those find it without importing torch."""
 
 import os
 import signal
 import time
 from pathlib import Path
 
-from nervecord.errors import NervecordError, UnknownName
+from nervecord.errors import InvalidRun, NervecordError, UnknownName
+from nervecord.training.runs.lock import hold
 
 
 def square(x: int) -> int:
@@ -58,3 +59,16 @@ def sleep(seconds: float) -> None:
 
 def fail_as_it_begins() -> None:
     raise NervecordError("no room")
+
+
+def race_for_a_lock(folder: str, gate, wins) -> None:
+    """Hold a folder again and again, and note when it is entered and left."""
+    gate.wait()
+    for _ in range(40):
+        try:
+            with hold(Path(folder)):
+                wins.put((time.monotonic(), "in"))
+                time.sleep(0.0005)
+                wins.put((time.monotonic(), "out"))
+        except InvalidRun:
+            pass

@@ -166,7 +166,7 @@ def test_what_a_run_was_is_no_longer_what_defaults_are_now(tmp_path, monkeypatch
     again = Run(run.path).resolved
     assert (again.options["sigma"], again.options["learning_rate"]) == (0.1, 0.1)
     assert resolve(run.config).options["sigma"] == 9.0
-    assert again.config.physics == "mujoco"
+    assert again.config.physics == "lanes"
     assert again.agent == run.resolved.agent
 
 

@@ -6,7 +6,11 @@ import nervecord.benchmarks.lanes as lanes
 import nervecord.benchmarks.learn as learn
 import nervecord.benchmarks.ppo as ppo
 import nervecord.benchmarks.speed as speed
+import pytest
 from nervecord.extras import absence
+
+# They measure for real, if briefly.
+pytestmark = pytest.mark.slow
 
 
 def test_a_module_that_is_not_there_is_named_with_the_install_command():

@@ -51,6 +51,15 @@ def test_a_lesioned_joint_gets_no_torque():
     assert (np.delete(gear, 2) == 5e-4).all()
 
 
+def test_the_torque_that_is_read_is_what_the_motors_applied():
+    physics = MujocoBatch(make_body("swimmer4"), 1)
+    physics.reset(np.array([0]), np.zeros(1), np.zeros((1, 3)))
+    physics.act(np.array([[3.0, -0.5, 0.0]]))
+    physics.step()
+    # Commands beyond a motor's range are clipped.
+    np.testing.assert_allclose(physics.read("motor_torque")[0], make_body("swimmer4").gear * np.array([1, -0.5, 0]))
+
+
 def test_variants_change_what_they_say():
     plain = make_body("swimmer6").compile()
     assert np.isclose(make_body("swimmer6-heavy").compile().body_mass.sum(), 2 * plain.body_mass.sum())

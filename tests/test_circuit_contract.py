@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from circuit_cases import CASES, JOINTS, SENSES
 from nervecord.circuits import (
     CTRNN,
     ELM,
@@ -26,7 +27,6 @@ from nervecord.circuits import (
 from nervecord.circuits.registry import CIRCUITS
 from nervecord.envs import make_body
 from nervecord.errors import CircuitMismatch
-from test_circuits import CASES, JOINTS, SENSES
 
 SWIMMER6, GYMNASIUM = (make_body(name).control_dt for name in ("swimmer6", "gymnasium-swimmer"))
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from circuit_cases import BATCH, CASES, JOINTS, SENSES
 from nervecord.circuits import (
     CTM,
     Circuit,
@@ -17,34 +18,6 @@ from nervecord.circuits import load_weights as load
 from nervecord.circuits.contract import Neuron, Pins, Wiring
 from nervecord.errors import CircuitMismatch, UnknownName
 from nervecord.registry import Registry
-
-JOINTS, BATCH = 5, 7
-SENSES = {"joint_pos": JOINTS, "body_velocities": 18, "to_target": 2}
-VARIANTS = {
-    "ncap": [
-        {"oscillator": False},
-        {"sharing": False},
-        {"sign_constraints": False, "init": "uniform"},
-        {"controls": True},
-    ],
-    "navigator": [{"controller": "learned"}, {"controller": "learned", "sharing": False}],
-    "mlp": [{"hidden": (8,)}],
-    "ctrnn": [
-        {"units": 9, "form": "drive", "time_constants": "clamp", "tau": (1.5, 4.0)},
-        {"units": 9, "time_constants": "fixed", "learn_start": False, "rank": 2, "substeps": 3},
-    ],
-    "elm": [{"units": 5, "branches": 3, "layers": 2, "learn_tau": False, "tau": (2.0, 50.0)}],
-    "ltc": [{"units": 9, "sparsity": 0.2}],
-    "cfc": [{"units": 9, "sparsity": 0.2}],
-    "gru": [{"units": 7, "rank": 3}],
-    "lstm": [{"units": 7, "rank": 3}],
-    "ctm": [
-        {"d_model": 24, "d_input": 8, "n_synch": 6, "deep": False, "ticks": 2, "heads": (8,)},
-        {"d_model": 24, "d_input": 8, "n_synch": 6, "synapse_depth": 3, "memory_length": 5},
-    ],
-}
-CASES = [(name, options) for name in circuit_names() for options in [{}, *VARIANTS.get(name, [])]]
-
 
 # Those with a clock read the time where it is observed.
 WITH_TIME = [

@@ -32,6 +32,8 @@ SMALL = {
     "sweep": "--workers 1",
     "compare": "--episodes 2",
 }
+# Pages of several trainings, films or sweeps take many seconds each.
+LONG = ("README", "interventions", "probe", "render", "sweep", "train")
 SMALL_PLAN = {
     "steps = 320000": "steps = 200\nepisode_steps = 50",
     "episodes = 20": "episodes = 2",
@@ -87,7 +89,9 @@ def _as_before():
 
 @pytest.mark.usefixtures("_as_before")
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if blocks(page)], ids=lambda page: str(page.relative_to(ROOT).with_suffix(""))
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if page.stem in LONG else []) for page in PAGES if blocks(page)],
+    ids=lambda page: str(page.relative_to(ROOT).with_suffix("")),
 )
 def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -76,12 +76,12 @@ def test_an_error_as_a_worker_begins_comes_out():
 
 def test_whoever_leaves_early_ends_the_workers_at_once():
     pool = WorkerPool(2)
-    outcomes = pool.run([("short", (square, (2,))), *((str(i), (sleep, (60,))) for i in range(4))])
+    outcomes = pool.run([("short", (square, (2,))), *((str(i), (sleep, (600,))) for i in range(4))])
     assert next(outcomes) == ("short", 4)
     pids, begin = pool.pids, time.monotonic()
     pool.close()
     assert len(pids) == 2
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 50  # and not the minutes for which they would sleep
     assert not any(map(runs, pids))
 
 
@@ -121,7 +121,7 @@ def test_a_ray_address_at_which_nobody_answers_is_said_at_once(scheme):
         begin = time.monotonic()
         with pytest.raises(InvalidRun, match=f"no Ray cluster answers at {address}"):
             dict(run_tasks(square, {"a": (1,)}, engine="ray", address=address))
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
 
 
 def test_a_service_that_is_not_ray_is_said_at_once():
@@ -132,9 +132,10 @@ def test_a_service_that_is_not_ray_is_said_at_once():
     with pytest.raises(InvalidRun, match="what answers is not Ray"):
         engine.start_ray(None, f"127.0.0.1:{server.server_port}")
     server.shutdown()
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
 
 
+@pytest.mark.slow
 def test_a_sweep_on_ray_is_the_sweep_here_although_a_worker_is_killed(tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")
     # Long enough that there is a middle, on a busy machine too.
@@ -144,7 +145,7 @@ def test_a_sweep_on_ray_is_the_sweep_here_although_a_worker_is_killed(tmp_path):
     killed = []
 
     def kill_one_worker_in_the_middle() -> None:
-        deadline = time.time() + 120
+        deadline = time.time() + 600
         while time.time() < deadline and not killed:
             began = [path for path in (tmp_path / "ray").glob("*/checkpoints/*") if path.name.isdigit()]
             for entry in Path("/proc").glob("[0-9]*") if began else ():

@@ -13,22 +13,14 @@ from nervecord.agents.sb3.vec_env_batch import VecEnvBatch
 from nervecord.envs import EnvBatch
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch
+from small_es import flat_weights, small_es
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
-
-
-def small_es(seed: int = 0, **options) -> ES:
-    env = SwimmerVecEnv(8, body="swimmer4", episode_steps=60)
-    return ES("CircuitPolicy", env, seed=seed, policy_kwargs={"circuit": "ncap"}, **options)
 
 
 def step(model: ES, noise: torch.Tensor, returns: np.ndarray) -> None:
     model.learner.state = {**model.learner.state, "noise": noise}
     model.learner.learn_from(returns)
-
-
-def flat_weights(model: ES) -> np.ndarray:
-    return torch.nn.utils.parameters_to_vector(model.policy.circuit.parameters()).detach().numpy()
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():

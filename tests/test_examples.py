@@ -36,6 +36,7 @@ def test_every_example_is_tested():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_an_example_runs(name, tmp_path):
     library = NEEDS.get(name)
@@ -48,11 +49,12 @@ def test_an_example_runs(name, tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        check=False,
     )
     assert result.returncode == 0, result.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_a_package_of_ones_own_is_installed_and_passes_its_checks(tmp_path):
     site, folder = tmp_path / "site", tmp_path / "my_worm"
     shutil.copytree(EXAMPLES / "my_worm", folder)
@@ -93,6 +95,7 @@ def test_the_version_that_the_page_names_is_the_one_tested(library, tried):
     assert (named.major, named.minor) == (installed.major, installed.minor)
 
 
+@pytest.mark.slow
 def test_the_single_file_ppo_learns():
     """With a wrong mask, discount or bootstrap it stays near random actions, 90 of 1000 and so 9 of 100."""
     spec = importlib.util.spec_from_file_location("cleanrl_ppo", EXAMPLES / "cleanrl_ppo.py")

@@ -153,6 +153,7 @@ def test_importing_the_package_forwards_nothing_yet():
     assert nervecord.__version__
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_room_and_no_page_maker(tmp_path):
     source = tmp_path / "source"
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()

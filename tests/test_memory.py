@@ -9,12 +9,12 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nervecord.circuits import RecurrentCircuit
+from nervecord.circuits import CIRCUITS, GRU, RecurrentCircuit, register_circuit
 from nervecord.cli.main import main
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.envs.tasks.bits import answers, draw_bits, draw_length
 from nervecord.errors import CircuitMismatch, InvalidAction, InvalidRun, InvalidTask, TrainingDiverged, UnknownName
-from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun, _Course, curriculum
+from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun, curriculum
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.resolution import resolve
 from nervecord.training.runs.run import Run
@@ -135,14 +135,14 @@ def play(env: SwimmerVecEnv, policy) -> dict[str, np.ndarray]:
 
 
 def test_bending_to_the_cued_side_turns_the_nose_there():
-    env = turners()
+    env = turners(physics="auto")
     played = play(env, lambda _, __, cue: np.repeat(cue[:, None], 5, 1))
     assert set(played["cue"]) == {-1.0, 1.0}
     assert (played["turn"] > 0.2).all()
     assert played["success"].mean() > 0.9
     assert not played["rewards"][:30].any()
     assert played["rewards"][-1].mean() > 0.9
-    away = play(turners(), lambda _, __, cue: np.repeat(-cue[:, None], 5, 1))
+    away = play(turners(physics="auto"), lambda _, __, cue: np.repeat(-cue[:, None], 5, 1))
     assert away["success"].sum() == 0
     assert away["rewards"].sum(0).mean() < -20
 
@@ -188,7 +188,7 @@ def test_nothing_that_a_body_does_before_the_go_depends_on_the_cue():
 
 @pytest.mark.parametrize("command", [1.0, -1.0, 0.0])
 def test_without_memory_half_of_the_episodes_fail(command):
-    played = play(turners(400), lambda _, __, cue: np.full((len(cue), 5), command))
+    played = play(turners(400, physics="auto"), lambda _, __, cue: np.full((len(cue), 5), command))
     assert played["success"].mean() < 0.6
     assert abs(played["rewards"].sum(0).mean()) < 8
 
@@ -246,40 +246,53 @@ def test_heads_beyond_n_are_left_alone(tmp_path):
     assert not torch.equal(before[0], after[0])
 
 
-def test_a_stopped_curriculum_resumes_to_the_same_weights_and_table(tmp_path, monkeypatch):
-    whole = curriculum(QUICK, tmp_path / "whole", progress=False)
-    train, count = _Course._train_once, 0
+class Faulty(GRU):
+    """A GRU to which something happens as it computes its answers for the nth time."""
 
-    def stop_at_45(self):
-        nonlocal count
-        count += 1
-        if count == 45:
-            raise KeyboardInterrupt
-        return train(self)
+    calls, at, fault = 0, 0, None
 
-    monkeypatch.setattr(_Course, "_train_once", stop_at_45)
+    def unroll_features(self, sensors, state, episode_start):
+        Faulty.calls += 1
+        features, state = super().unroll_features(sensors, state, episode_start)
+        return (self.fault(features) if Faulty.calls == self.at else features), state
+
+
+@pytest.fixture
+def faulty(monkeypatch):
+    """Return a curriculum whose circuit is faulty, and what sets its fault."""
+    register_circuit("faulty", Faulty, "a GRU to which something happens")
+
+    def happen(at, fault):
+        for name, value in (("calls", 0), ("at", at), ("fault", staticmethod(fault))):
+            monkeypatch.setattr(Faulty, name, value)
+
+    yield CurriculumConfig(**{**vars(QUICK), "circuit": "faulty"}), happen
+    del CIRCUITS["faulty"]
+
+
+def interrupt(_):
+    raise KeyboardInterrupt
+
+
+def test_a_stopped_curriculum_resumes_to_the_same_weights_and_table(faulty, tmp_path):
+    config, happen = faulty
+    whole = curriculum(config, tmp_path / "whole", progress=False)
+    happen(61, interrupt)  # 45 updates, and two evaluations of 8 batches
     with pytest.raises(KeyboardInterrupt):
-        curriculum(QUICK, tmp_path / "stopped", progress=False)
-    monkeypatch.setattr(_Course, "_train_once", train)
+        curriculum(config, tmp_path / "stopped", progress=False)
     assert not CurriculumRun(tmp_path / "stopped").done
-    resumed = curriculum(QUICK, tmp_path / "stopped", progress=False)
+    resumed = curriculum(config, tmp_path / "stopped", progress=False)
     for name, value in whole.load_checkpoint().weights.items():
         assert torch.equal(value, resumed.load_checkpoint().weights[name]), name
     assert whole.metrics().equals(resumed.metrics())
     assert resumed.done
 
 
-def test_a_curriculum_that_diverges_stops_at_its_last_good_checkpoint(tmp_path, monkeypatch):
-    draw, count = _Course._answer, 0
-
-    def nan_at_70(self, bits):
-        nonlocal count
-        count += 1
-        return draw(self, bits) * (torch.nan if count == 70 else 1)
-
-    monkeypatch.setattr(_Course, "_answer", nan_at_70)
+def test_a_curriculum_that_diverges_stops_at_its_last_good_checkpoint(faulty, tmp_path):
+    config, happen = faulty
+    happen(70, lambda features: features * torch.nan)
     with pytest.raises(TrainingDiverged, match=r"N = 2: .* of update 40, stands; try a lower"):
-        curriculum(QUICK, tmp_path / "run", progress=False)
+        curriculum(config, tmp_path / "run", progress=False)
     assert all(value.isfinite().all() for value in CurriculumRun(tmp_path / "run").load_checkpoint().weights.values())
 
 

@@ -153,6 +153,23 @@ def test_wiring_carries_the_weights_that_act_and_shares_groups():
     assert {synapse.group for synapse in synapses.values()} == {"prop", "osc", "ipsi", "contra"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "wrong"), [("osc", -0.7), ("prop", -0.7), ("turn", -0.7), ("speed", 0.7), ("ipsi", -0.7), ("contra", 0.7)]
+)
+def test_a_weight_of_the_wrong_sign_does_nothing(kind, wrong):
+    joint_pos = torch.rand(32, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    # Turning at half the speed, in both halves of the period: every weight has an effect.
+    sensors = torch.cat((joint_pos, torch.tensor([[0.8, 0.0, 0.5]]).expand(32, 3)), 1)
+    torques = []
+    for weight in (wrong, 0.0, -wrong):
+        circuit = NCAP(5, controls=True)
+        with torch.no_grad():
+            getattr(circuit, kind).fill_(weight)
+        torques.append(circuit(sensors, {"step": 2 * torch.arange(32.0)[:, None]})[0])
+    assert torch.equal(torques[0], torques[1])
+    assert not torch.equal(torques[1], torques[2])
+
+
 def test_contra_is_silent_until_both_sides_are_excited():
     """A joint bends one way and the clock is on one side, so without turning contra has nothing to inhibit."""
     joint_pos, state = torch.rand(64, 5) * 3 - 1.5, {"step": torch.arange(64.0)[:, None]}

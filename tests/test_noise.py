@@ -10,7 +10,7 @@ from nervecord.envs.env_batch import EnvBatch
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidTask
 from scipy import stats
-from test_es import flat_weights
+from small_es import flat_weights
 
 N, STEPS = 3, 12
 

@@ -1,7 +1,6 @@
 """Reports and galleries in a real browser: curves that answer, wiring that follows the slider, films that load."""
 
 import pytest
-from browser import opened
 from nervecord.cli.main import main
 from nervecord.pages.reports import gallery, report
 from nervecord.training.learning.training import train
@@ -38,20 +37,20 @@ def pages(runs, tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["report", "both", "gallery"])
 @pytest.mark.parametrize("width", [1300, 400])
-def test_a_page_opens_without_complaint_or_network_and_fits_its_window(pages, name, width):
+def test_a_page_opens_without_complaint_or_network_and_fits_its_window(pages, name, width, opened):
     with opened(pages[name].as_uri(), width) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.locator(".chart polyline").count() >= 1
 
 
 @pytest.mark.parametrize("name", ["report", "gallery"])
-def test_the_film_loads(pages, name):
+def test_the_film_loads(pages, name, opened):
     with opened(pages[name].as_uri()) as page:
         page.wait_for_function("document.querySelector('video').readyState >= 2")
         assert page.evaluate("document.querySelector('video').videoWidth") > 100
 
 
-def test_the_slider_moves_the_wiring_and_the_body(pages):
+def test_the_slider_moves_the_wiring_and_the_body(pages, opened):
     with opened(pages["report"].as_uri()) as page:
         slider = page.locator(".moments input")
 
@@ -79,7 +78,7 @@ def test_the_slider_moves_the_wiring_and_the_body(pages):
         assert page.locator(".moments button").inner_text() == "Play"
 
 
-def test_neurons_are_lit_by_their_activity(runs, pages):
+def test_neurons_are_lit_by_their_activity(runs, pages, opened):
     """The slider's colours are those of the recorded values: brightest where a neuron is at its greatest."""
     from nervecord.training.rollouts.recorder import record
 
@@ -97,7 +96,7 @@ def test_neurons_are_lit_by_their_activity(runs, pages):
     assert "1, 1, 1" in found[1].replace("255", "1") or "1 1 1" in found[1]
 
 
-def test_curves_are_read_by_pointer_and_keys_and_switched_off(pages):
+def test_curves_are_read_by_pointer_and_keys_and_switched_off(pages, opened):
     with opened(pages["both"].as_uri()) as page:
         readout = page.locator(".chart .readout")
         page.locator(".chart > svg").hover()
@@ -116,7 +115,7 @@ def test_curves_are_read_by_pointer_and_keys_and_switched_off(pages):
         assert page.locator(".chart polyline").count() == 2
 
 
-def test_a_curve_has_no_value_where_it_has_no_points(pages):
+def test_a_curve_has_no_value_where_it_has_no_points(pages, opened):
     with opened(pages["both"].as_uri()) as page:
         page.locator(".chart > svg").focus()
         page.keyboard.press("End")
@@ -131,7 +130,7 @@ def test_a_curve_has_no_value_where_it_has_no_points(pages):
         assert page.locator(".chart .point").count() == 1
 
 
-def test_every_line_looks_different_and_the_best_are_shown_when_asked_for(pages):
+def test_every_line_looks_different_and_the_best_are_shown_when_asked_for(pages, opened):
     with opened(pages["both"].as_uri()) as page:
         lines = page.locator(".chart polyline")
         assert lines.count() == 3
@@ -143,7 +142,7 @@ def test_every_line_looks_different_and_the_best_are_shown_when_asked_for(pages)
         assert len(set(looks)) == len(looks) == 6
 
 
-def test_letters_of_a_chart_keep_their_size_when_the_window_changes(pages):
+def test_letters_of_a_chart_keep_their_size_when_the_window_changes(pages, opened):
     with opened(pages["both"].as_uri(), 1000) as page:
 
         def letter():
@@ -155,14 +154,14 @@ def test_letters_of_a_chart_keep_their_size_when_the_window_changes(pages):
         assert letter() == pytest.approx(wide, rel=0.05)
 
 
-def test_each_part_of_a_page_about_several_runs_says_whose_it_is(pages):
+def test_each_part_of_a_page_about_several_runs_says_whose_it_is(pages, opened):
     with opened(pages["both"].as_uri()) as page:
         for title in ("Film", "Transfer to bodies never seen in training", "Wiring", "Gait"):
             said = page.locator(f"h2:text-is('{title}') + * h3, h2:text-is('{title}') + .doc + * h3").all_inner_texts()
             assert said == ["one", "two", "three"], title
 
 
-def test_a_table_wider_than_its_page_keeps_its_first_column(pages):
+def test_a_table_wider_than_its_page_keeps_its_first_column(pages, opened):
     with opened(pages["both"].as_uri(), 400) as page:
         page.locator("summary", has_text="numbers").click()
         table = page.locator(".scroll").last
@@ -174,7 +173,7 @@ def test_a_table_wider_than_its_page_keeps_its_first_column(pages):
         assert "gradient" in table.evaluate("each => getComputedStyle(each).backgroundImage")
 
 
-def test_a_report_folds_its_numbers_and_offers_only_what_reads_a_recording(pages):
+def test_a_report_folds_its_numbers_and_offers_only_what_reads_a_recording(pages, opened):
     with opened(pages["report"].as_uri()) as page:
         assert not page.locator("table.has-units").is_visible()
         offered = page.locator(".missing", has_text="Not measured yet").inner_text()
@@ -185,7 +184,7 @@ def test_a_report_folds_its_numbers_and_offers_only_what_reads_a_recording(pages
 
 
 @pytest.mark.parametrize("name", ["report", "both", "gallery"])
-def test_ids_are_unique_and_every_image_has_a_name(pages, name):
+def test_ids_are_unique_and_every_image_has_a_name(pages, name, opened):
     with opened(pages[name].as_uri()) as page:
         ids = page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)")
         assert len(set(ids)) == len(ids) > 10
@@ -196,7 +195,7 @@ def test_ids_are_unique_and_every_image_has_a_name(pages, name):
         assert page.evaluate(lost) == 0
 
 
-def test_films_start_only_where_motion_is_welcome(pages):
+def test_films_start_only_where_motion_is_welcome(pages, opened):
     for motion in ("no-preference", "reduce"):
         with opened(pages["report"].as_uri(), motion=motion) as page:
             page.wait_for_function("document.querySelector('video').readyState >= 2")
@@ -205,7 +204,7 @@ def test_films_start_only_where_motion_is_welcome(pages):
 
 
 @pytest.mark.parametrize("name", ["report", "gallery"])
-def test_pages_are_dark_where_that_is_preferred(pages, name):
+def test_pages_are_dark_where_that_is_preferred(pages, name, opened):
     with opened(pages[name].as_uri(), scheme="dark") as page:
         colour = "each => getComputedStyle(each).backgroundColor"
         assert page.eval_on_selector("body", colour) == "rgb(13, 17, 23)"

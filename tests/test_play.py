@@ -10,7 +10,6 @@ import urllib.request
 
 import numpy as np
 import pytest
-from browser import opened
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidBody, NervecordError, UnknownName
 from nervecord.pages.player import Player
@@ -213,7 +212,7 @@ def test_a_taken_port_is_one_line(runs, capsys):
     assert f"port {port} of 127.0.0.1 is taken" in capsys.readouterr().err
 
 
-def test_an_agent_is_played_with_in_a_browser(served):
+def test_an_agent_is_played_with_in_a_browser(served, opened):
     server, url = served
     with opened(url) as page:
         page.wait_for_function("document.querySelector('#clock').textContent !== '0.00 s'")
@@ -256,7 +255,7 @@ def test_an_agent_is_played_with_in_a_browser(served):
         page.wait_for_function("document.querySelectorAll('[data-neuron^=B_d]').length === 7")
 
 
-def test_arrow_keys_go_on_changing_the_links_where_the_wiring_is_drawn_anew(served):
+def test_arrow_keys_go_on_changing_the_links_where_the_wiring_is_drawn_anew(served, opened):
     server, url = served
     with opened(url) as page:
         page.locator("#links").focus()
@@ -291,7 +290,7 @@ def within(page, part):
     )
 
 
-def test_the_longest_body_is_in_view_with_its_scale(player):
+def test_the_longest_body_is_in_view_with_its_scale(player, opened):
     player.resize(links=24, length=2.0)
     with serving(player) as (_, url), opened(url) as page:
         page.wait_for_function("document.querySelector('#clock').textContent !== '0.00 s'")
@@ -302,7 +301,7 @@ def test_the_longest_body_is_in_view_with_its_scale(player):
         assert within(page, ".pool .bar")
 
 
-def test_a_target_out_of_view_has_an_arrow_to_it(tmp_path):
+def test_a_target_out_of_view_has_an_arrow_to_it(tmp_path, opened):
     config = RunConfig("ncap", "es", task="navigate", steps=800, episode_steps=50, algorithm_options={"n_envs": 4})
     held = Player(train(config, tmp_path / "navigate", progress=False))
     with serving(held) as (server, url), opened(url) as page:
@@ -323,7 +322,7 @@ def test_a_target_out_of_view_has_an_arrow_to_it(tmp_path):
     held.close()
 
 
-def test_a_silenced_neuron_can_be_read_and_colours_are_explained(served):
+def test_a_silenced_neuron_can_be_read_and_colours_are_explained(served, opened):
     _, url = served
     with opened(url, scheme="dark") as page:
         page.locator("[data-neuron=B_d_1] use").click()
@@ -334,7 +333,7 @@ def test_a_silenced_neuron_can_be_read_and_colours_are_explained(served):
         assert all(word in key for word in ("above zero", "below zero", "silenced", "excites", "inhibits"))
 
 
-def test_a_page_fits_a_phone(served):
+def test_a_page_fits_a_phone(served, opened):
     _, url = served
     with opened(url, 400) as page:
         page.wait_for_selector(".pool .worm[d]", state="attached")
@@ -346,7 +345,7 @@ def test_a_page_fits_a_phone(served):
             assert min(box["width"], box["height"]) >= 24
 
 
-def test_what_cannot_be_is_said_on_the_page(runs):
+def test_what_cannot_be_is_said_on_the_page(runs, opened):
     held = Player(runs["ctrnn"])
     with serving(held) as (_, url), opened(url) as page:
         page.locator("#links").fill("9")

@@ -185,6 +185,26 @@ MEAN_RATE = Probe("the mean rate of all neurons", mean_rate)
 '''
 
 
+# One process for all commands: importing what they need takes longer than most of them.
+SHELL = """
+import contextlib, io, json, sys, traceback
+from nervecord.cli.main import main
+
+for line in sys.stdin:
+    code, arguments = json.loads(line)
+    status, out, err = 0, io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            exec(code)
+        except SystemExit as stop:
+            status = stop.code or 0
+        except Exception:
+            status = 1
+            traceback.print_exc()
+    print(json.dumps([status, out.getvalue(), err.getvalue()]), flush=True)
+"""
+
+
 @pytest.fixture(scope="module")
 def nervecord(tmp_path_factory):
     """Build and install the package into a folder, and return the command line as those with that folder have it."""
@@ -200,17 +220,23 @@ def nervecord(tmp_path_factory):
     # What imports here imports there too: a checkout that is not the installed one is found by PYTHONPATH.
     path = os.pathsep.join([str(folder / "site"), os.environ.get("PYTHONPATH", "")])
 
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHELL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": path}, cwd=folder,
+    )  # fmt: skip
+
     def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", code, *map(str, arguments)],
-            capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, cwd=folder,
-        )  # fmt: skip
+        process.stdin.write(json.dumps([code, [*map(str, arguments)]]) + "\n")
+        process.stdin.flush()
+        return subprocess.CompletedProcess(arguments, *json.loads(process.stdout.readline()))
 
     def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return python("from nervecord.cli.main import main; main()", *arguments)
+        return python("main(arguments)", *arguments)
 
     command.python = python
-    return command
+    yield command
+    process.stdin.close()
+    process.wait()
 
 
 def test_listings_hold_what_the_package_adds_and_say_what_is_broken(nervecord):
@@ -248,7 +274,7 @@ def test_a_task_in_an_arena_with_a_sense_is_trained_and_has_a_gymnasium_id(nerve
     assert trained.returncode == 0, trained.stderr
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["asked"]["arena"] == {"name": "lit", "medium": None, "x": 0.5}
-    assert config["asked"]["physics"] == "mujoco"
+    assert (config["asked"]["physics"], config["resolved"]["physics"]) == ("auto", "lanes")
     evaluated = nervecord("evaluate", tmp_path / "run", "--episodes", 2, "--json")
     assert evaluated.returncode == 0, evaluated.stderr
     assert set(json.loads(nervecord("list", "senses", "--json").stdout)) >= {"light", "joint_pos", "to_target"}

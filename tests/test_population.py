@@ -10,7 +10,7 @@ import torch
 from nervecord.agents.algorithms.population import Population
 from nervecord.circuits import NCAP, Circuit, Neuron, Wiring, make_circuit
 from nervecord.circuits.registry import circuit_names
-from test_es import flat_weights, small_es
+from small_es import flat_weights, small_es
 
 MEMBERS = 6
 SENSES = {"joint_pos": 4, "to_target": 2, "body_velocities": 15}

@@ -1,16 +1,15 @@
 """A population on workers: the same weights whatever their number, wherever they are, whoever dies."""
 
-import os
-import signal
+import multiprocessing
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun
-from nervecord.training.learning.populations import _Processes
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.resolution import resolve
@@ -31,30 +30,29 @@ def alone(tmp_path_factory) -> torch.Tensor:
     return trained(CONFIG, tmp_path_factory.mktemp("alone") / "run")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_any_number_of_processes_gives_the_same_weights(alone, workers, tmp_path):
     assert torch.equal(trained(CONFIG, tmp_path / "run", workers=workers), alone)
 
 
+@pytest.mark.slow
 def test_ray_actors_give_the_same_weights(alone, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")
     assert torch.equal(trained(CONFIG, tmp_path / "run", workers=2, engine="ray"), alone)
 
 
-def test_a_killed_worker_changes_nothing(alone, tmp_path, monkeypatch):
-    evaluate, count = _Processes.evaluate, [0]
+@pytest.mark.slow
+def test_a_killed_worker_changes_nothing(alone, tmp_path):
+    killed = []
 
-    def kill_in_the_second_generation(self, rounds):
-        count[0] += 1
-        for number, outcome in enumerate(evaluate(self, rounds)):
-            if count[0] == 2 and number == 0:
-                for pid in self._pool.pids:
-                    os.kill(pid, signal.SIGKILL)
-            yield outcome
+    def kill_in_the_second_generation(_):
+        if not killed:
+            workers = multiprocessing.active_children()
+            killed.extend(worker.pid for worker in workers)
+            threading.Timer(0.02, lambda: [worker.kill() for worker in workers]).start()
 
-    monkeypatch.setattr(_Processes, "evaluate", kill_in_the_second_generation)
-    found = trained(CONFIG, tmp_path / "run", workers=2)
-    assert count[0] == 3
+    found = trained(CONFIG, tmp_path / "run", workers=2, callback=kill_in_the_second_generation)
+    assert len(killed) == 2
     assert torch.equal(found, alone)
 
 
@@ -86,23 +84,26 @@ train(RunConfig(circuit="spring", steps=3200, episode_steps=50, algorithm_option
 """
 
 
+@pytest.mark.slow
 def test_what_a_notebook_registered_is_missing_on_workers_in_one_line(tmp_path):
     # A kernel has no file, as python -c has none.
     words = [sys.executable, "-c", NOTEBOOK]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=900)
     assert "InvalidRun: unknown circuit 'spring'" in done.stderr
     assert "workers are started fresh and do not know what a notebook" in done.stderr
     assert "died" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_script_that_does_not_guard_its_work_is_told_to(tmp_path):
     (tmp_path / "script.py").write_text(NOTEBOOK)
     words = [sys.executable, "script.py"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=900)
     assert "InvalidRun: a worker ended as it started (exit status 1" in done.stderr
     assert "if __name__ == '__main__':" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_workers(tmp_path, capsys):
     main(["train", "--body", "swimmer4", "--steps", "1600", "--episode-steps", "50", "--workers", "2",
           "--algorithm-options", "n_envs=4", "population=8", "--out", str(tmp_path / "run"), "--json"])  # fmt: skip

@@ -11,7 +11,7 @@ from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 from nervecord.training.runs.score_table import read_scores
-from test_probes import WIRING, planted
+from planted import WIRING, planted
 
 
 @pytest.mark.parametrize(("length", "strength"), [(10, 1.931), (30, 2.565), (60, 2.916), (100, 2.992)])

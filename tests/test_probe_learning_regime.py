@@ -21,7 +21,7 @@ from nervecord.training.probes.learning_regime import (
 )
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
-from test_probes import WIRING, planted
+from planted import WIRING, planted
 
 
 @pytest.mark.parametrize("r", [1, 4, 20])

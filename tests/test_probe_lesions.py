@@ -9,7 +9,7 @@ from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.rollouts.interventions import Intervention
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
-from test_probes import WIRING, planted
+from planted import WIRING, planted
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.noise_orbits import measure_orbits, measure_stays, output_states
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
-from test_probes import WIRING, planted
+from planted import WIRING, planted
 
 
 def ornstein_uhlenbeck(dt=0.01, mu=-0.5, omega=2 * np.pi, sigma=0.3, rollouts=400, steps=2000) -> np.ndarray:

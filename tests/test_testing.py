@@ -6,6 +6,7 @@ import functools
 import numpy as np
 import pytest
 import torch
+from circuit_cases import CASES
 from matplotlib.figure import Figure
 from nervecord.agents.algorithms import ALGORITHMS, PopulationAlgorithm, PopulationLearner, PopulationMethod
 from nervecord.circuits import CIRCUITS, NCAP, Circuit, LaneStep, Neuron, Synapse, Wiring, named_groups, step_length
@@ -28,7 +29,6 @@ from nervecord.testing import (
 from nervecord.training.learning import train
 from nervecord.training.probes import PROBES, Probe, ProbeResult
 from nervecord.training.runs import RunConfig
-from test_circuits import CASES
 
 WITH_COMMANDS = {"joint_pos": 5, "right": 1, "left": 1, "speed": 1}
 SMALL_OPTIONS = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import mujoco
 import numpy as np
 
 from ..circuits import Wiring
 from ..drawing.top_view import TopView
+from ..envs import Body
 from ..errors import UnknownName
 from ..progress import progress_bar
 from ..training.rollouts.recording import Recording
@@ -26,7 +26,7 @@ def render_recording(
     path: str | Path,
     *,
     view: str = "2d",
-    model: mujoco.MjModel | None = None,
+    body: Body | None = None,
     wiring: Wiring | None = None,
     episode: int = 0,
     seconds: float | None = None,
@@ -40,9 +40,9 @@ def render_recording(
     Args:
         recording: what happened.
         path: where to; the suffix (.mp4, .gif, .webp) says what.
-        view: "2d"; "3d" with MuJoCo's renderer, which needs `model` (see `Body.compile(visual=True)`); or
+        view: "2d"; "3d" with MuJoCo's renderer, which needs the `body`; or
             "neurons", the body beside its `wiring` with every neuron lit by its activity.
-        model: the body's model, for the 3-D view.
+        body: the one that was recorded, for the 3-D view.
         wiring: of the circuit, for the view of its neurons.
         episode: which episode.
         seconds: how much of it, from its start; None takes all.
@@ -59,8 +59,9 @@ def render_recording(
     whole = int(recording.lengths[episode])
     last = whole if seconds is None else min(whole, max(1, round(seconds / recording.dt)))
     if view == "3d":
-        assert model is not None
-        frames: Iterator[np.ndarray] = frames_3d(model, qpos_of(recording, episode)[:last:step], size or _SIZE)
+        assert body is not None
+        places = qpos_of(recording, body, episode)[:last:step]
+        frames: Iterator[np.ndarray] = frames_3d(body.compile(visual=True), places, size or _SIZE)
     else:
         picture: TopView | NeuronView
         if view == "neurons":

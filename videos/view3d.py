@@ -18,6 +18,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from ..envs import Body
 from ..errors import MissingDependency
 from ..training.rollouts.recording import Recording
 
@@ -76,18 +77,33 @@ def frames_3d(
             child.wait()
 
 
-def qpos_of(recording: Recording, episode: int = 0) -> Float[np.ndarray, "T nq"]:
-    """Return MuJoCo's positions of a recorded swimmer from its head's pose and its joints.
+def qpos_of(recording: Recording, body: Body, episode: int = 0) -> Float[np.ndarray, "T nq"]:
+    """Return MuJoCo's positions of a recorded body, lengths in m, angles in rad.
 
-    The root's slides move the head's front joint, half a link ahead of the head's centre, and start at
-    zero with that joint half a link along -y; the head faces its -y axis.
+    Its joints are as they were recorded. Its root is turned and moved so that the first link lies as recorded, wherever
+    the body's model has that link when its root is at zero.
     """
-    heading = np.asarray(recording.link_angle[episode, :, 0], float) + np.pi / 2
-    half = recording.meta["link_length"][0] / 2
-    forward = np.stack([np.sin(heading), -np.cos(heading)], 1)
-    front = np.asarray(recording.link_pos[episode, :, 0], float) + half * forward
-    slides = front - np.array([0.0, -half])
-    return np.concatenate([slides, heading[:, None], recording.joint_pos[episode]], axis=1)
+    model, parts = body.compile(), body.parts
+    data = mujoco.MjData(model)
+    joints, slides, (turn,) = (
+        [int(model.joint(name).qposadr[0]) for name in names] for names in (parts.joints, parts.slides, (parts.turn,))
+    )
+    link, site = model.body(parts.links[0]).id, model.site(parts.frames[0]).id
+    signs, plane = np.array(parts.joint_signs or (1,) * len(joints)), list(parts.plane)
+    found = np.tile(model.qpos0, (recording.n_steps, 1))
+    for row, joint_pos, angle, place in zip(
+        found, recording.joint_pos[episode], recording.link_angle[episode, :, 0], recording.link_pos[episode, :, 0],
+        strict=True,
+    ):  # fmt: skip
+        row[joints], row[slides], row[turn] = joint_pos * signs, 0.0, 0.0
+        data.qpos[:] = row
+        mujoco.mj_kinematics(model, data)
+        # A site's -y axis points ahead.
+        ahead = -data.site_xmat[site].reshape(3, 3)[plane, 1]
+        data.qpos[turn] = row[turn] = parts.turn_sign * (angle - np.arctan2(ahead[1], ahead[0]))
+        mujoco.mj_kinematics(model, data)
+        row[slides] = (place - data.xipos[link, plane]) * np.array(parts.slide_signs)
+    return found
 
 
 def _draw(folder: Path, width: int, height: int) -> None:

@@ -71,8 +71,9 @@ class RunConfig:
         bodies: bodies that the environments have in turn, of one number of links, in place of `body`, which is then
             the first of them.
         arena: what is around the body: a name, or an `Arena`; None is open space in the body's own medium.
-        physics: what steps the bodies: "mujoco", the reference; "lanes", its equations many times as fast for planar
-            chains; or "auto", which is lanes where they cover the body, and in one line says why where not.
+        physics: what steps the bodies: "auto" takes "lanes" where they cover the body, and otherwise "mujoco", with one
+            line that says why. "mujoco" is the reference; "lanes" are its equations, many times as fast, for planar
+            chains. The run's folder names the one that was taken.
         task: name of the task.
         seed: from which every random number of the run comes.
         steps: environment steps to train for; whole generations or rollouts are run.
@@ -108,7 +109,7 @@ class RunConfig:
     protect: tuple[str, ...] = ()
     bodies: tuple[str | Body, ...] = ()
     arena: str | Arena | Mapping[str, Any] | None = None
-    physics: str = "mujoco"
+    physics: str = "auto"
     device: str = "cpu"
     # Until 0.3: what is an option of the task now.
     reward: dataclasses.InitVar[str | None] = None

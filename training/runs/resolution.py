@@ -62,7 +62,7 @@ class Resolved:
         """
         if body is None:
             return self
-        config = dataclasses.replace(self.config, body=make_body(body), bodies=())
+        config = on_body(self.config, body)
         layout = make_layout(_setting(config, self.noise), self.senses)
         agent = dataclasses.replace(self.agent, layout=layout, n_motors=make_body(body).n_joints)
         return Resolved(config, agent)
@@ -160,6 +160,17 @@ def resolve(config: RunConfig) -> Resolved:
         normalize=algorithm.normalizes(options), squash=algorithm.squashes, dt_ref=layout.dt,
     )  # fmt: skip
     return Resolved(complete, agent)
+
+
+def on_body(config: RunConfig, body: str | Body) -> RunConfig:
+    """Return a resolved config with another body: where lanes do not cover it, MuJoCo steps it.
+
+    Raises:
+        UnknownName, InvalidBody: there is no such body.
+    """
+    there = dataclasses.replace(config, body=make_body(body), bodies=())
+    physics, _ = choose_physics("auto" if config.physics == "lanes" else config.physics, _setting(there))
+    return dataclasses.replace(there, physics=physics)
 
 
 def trainable(algorithm: str) -> list[str]:

@@ -20,6 +20,7 @@ from ...files import json_text
 from ...intervals import Interval, bootstrap_mean
 from ...version import __version__
 from .config import RunConfig
+from .resolution import on_body
 
 KINDS = ("evaluation", "transfer", "probe", "recording", "film")
 # Whole episodes, on the run's own body and on others.
@@ -77,7 +78,8 @@ def conditions_of(
         body: another than the run's own.
         interventions: what is done to neurons, dataclasses all of whose fields are JSON types.
     """
-    bodies = [make_body(each) for each in ((config.bodies or (config.body,)) if body is None else (body,))]
+    config = config if body is None else on_body(config, body)
+    bodies = [make_body(each) for each in config.bodies or (config.body,)]
     found = {
         "body": bodies[0].name,
         "bodies": [each.to_json() for each in bodies],

@@ -1,0 +1,30 @@
+"""The registered circuits, each with its defaults and with options that change how it computes."""
+
+from nervecord.circuits import circuit_names
+
+JOINTS, BATCH = 5, 7
+SENSES = {"joint_pos": JOINTS, "body_velocities": 18, "to_target": 2}
+VARIANTS = {
+    "ncap": [
+        {"oscillator": False},
+        {"sharing": False},
+        {"sign_constraints": False, "init": "uniform"},
+        {"controls": True},
+    ],
+    "navigator": [{"controller": "learned"}, {"controller": "learned", "sharing": False}],
+    "mlp": [{"hidden": (8,)}],
+    "ctrnn": [
+        {"units": 9, "form": "drive", "time_constants": "clamp", "tau": (1.5, 4.0)},
+        {"units": 9, "time_constants": "fixed", "learn_start": False, "rank": 2, "substeps": 3},
+    ],
+    "elm": [{"units": 5, "branches": 3, "layers": 2, "learn_tau": False, "tau": (2.0, 50.0)}],
+    "ltc": [{"units": 9, "sparsity": 0.2}],
+    "cfc": [{"units": 9, "sparsity": 0.2}],
+    "gru": [{"units": 7, "rank": 3}],
+    "lstm": [{"units": 7, "rank": 3}],
+    "ctm": [
+        {"d_model": 24, "d_input": 8, "n_synch": 6, "deep": False, "ticks": 2, "heads": (8,)},
+        {"d_model": 24, "d_input": 8, "n_synch": 6, "synapse_depth": 3, "memory_length": 5},
+    ],
+}
+CASES = [(name, options) for name in circuit_names() for options in [{}, *VARIANTS.get(name, [])]]
