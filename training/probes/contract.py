@@ -37,10 +37,16 @@ class Subject:
         """The run, for probes that need its weights.
 
         Raises:
-            InvalidRecording: there is only a recording.
+            InvalidRecording: there is only a recording, or neurons were silenced, clamped or driven in it, which its
+                weights say nothing of.
         """
         if self.source is None:
             raise InvalidRecording("this probe looks into a run's weights, and there is only a recording; give a run")
+        if self.recording.meta.get("interventions"):
+            raise InvalidRecording(
+                "this probe looks into a run's weights, where no neuron is silenced, clamped or driven; probe the run "
+                "without interventions"
+            )
         return self.source
 
 
