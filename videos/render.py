@@ -10,7 +10,7 @@ import numpy as np
 
 from ..circuits import Wiring
 from ..drawing.top_view import TopView
-from ..errors import UnknownName
+from ..errors import InvalidRecording, UnknownName
 from ..progress import progress_bar
 from ..training.rollouts.recording import Recording
 from .encode import check_output, write_film
@@ -50,6 +50,12 @@ def render_recording(
         size: width and height, pixels; by default 640 x 480, or 1120 x 640 with neurons.
         overwrite: replace a file that exists.
         progress: show a progress bar.
+
+    Raises:
+        UnknownName: no such view, or no such format.
+        InvalidRecording: the view draws a model or a wiring, and none is given.
+        OutputExists: there is something at `path`.
+        MissingDependency: `view="3d"` where no OpenGL works, or mp4 without PyAV.
     """
     path = Path(path)
     check_output(path, overwrite)
@@ -59,12 +65,14 @@ def render_recording(
     whole = int(recording.lengths[episode])
     last = whole if seconds is None else min(whole, max(1, round(seconds / recording.dt)))
     if view == "3d":
-        assert model is not None
+        if model is None:
+            raise InvalidRecording("view 3d draws a model, and there is none; give model=body.compile(visual=True)")
         frames: Iterator[np.ndarray] = frames_3d(model, qpos_of(recording, episode)[:last:step], size or _SIZE)
     else:
         picture: TopView | NeuronView
         if view == "neurons":
-            assert wiring is not None
+            if wiring is None:
+                raise InvalidRecording("view neurons draws the wiring, and there is none; give wiring=circuit.wiring()")
             picture = NeuronView(recording, wiring, episode, size or _WITH_NEURONS, caption)
         else:
             picture = TopView(recording.poses(episode), size or _SIZE, caption)

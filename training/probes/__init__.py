@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...drawing.wiring import draw_wiring, neuron_places, to_dot, to_networkx
+from ...drawing.wiring import draw_wiring, neuron_places, to_networkx
 from ...errors import UnknownName
 from ...registry import Registry
 from .biclusters import biclusters
@@ -78,6 +78,5 @@ __all__ = [
     "draw_wiring",
     "neuron_places",
     "run_probe",
-    "to_dot",
     "to_networkx",
 ]

@@ -91,9 +91,8 @@ def _measure(recording: Recording, episode: int, first: int) -> dict[str, float]
 
 def undulation_frequency(joints: Float[np.ndarray, "T J"], dt: float) -> float:
     """Return the peak of the joints' summed spectrum, Hz; zero-padded and refined by a parabola."""
-    window = np.hanning(len(joints))[:, None]
     size = 8 * 2 ** int(np.ceil(np.log2(len(joints))))
-    power = (np.abs(np.fft.rfft((joints - joints.mean(0)) * window, size, axis=0)) ** 2).sum(1)
+    power = signal.periodogram(joints, window="hann", nfft=size, axis=0)[1].sum(1)
     # Below one and a half cycles in the window a peak is drift, not undulation.
     lowest = int(np.ceil(1.5 * size / len(joints)))
     peak = lowest + int(np.argmax(power[lowest:-1]))
