@@ -1,12 +1,18 @@
 """Films: what is drawn, what is written, and that nothing is lost."""
 
 import dataclasses
+from pathlib import Path
 
+import gymnasium
+import mujoco
 import numpy as np
 import pytest
+from nervecord.agents import Agent, AgentSpec
 from nervecord.circuits import NCAP
-from nervecord.envs import make_body
-from nervecord.errors import OutputExists, UnknownName
+from nervecord.envs import EnvBatch, make_body
+from nervecord.envs.env_batch import make_layout, make_setting
+from nervecord.errors import InvalidRecording, OutputExists, UnknownName
+from nervecord.training.rollouts import record_agent
 from nervecord.videos import TopView, render_recording, write_film
 from nervecord.videos.neuron_view import NeuronView
 from nervecord.videos.view3d import frames_3d, probe_renderer, qpos_of
@@ -81,10 +87,31 @@ def test_mujocos_renderer_draws_the_body():
     if probe_renderer() is None:
         pytest.skip("no OpenGL without a screen on this machine")
     recording = planted(n_links=6, steps=3)
-    model = make_body("swimmer6").compile(visual=True)
-    frames = list(frames_3d(model, qpos_of(recording), (160, 120)))
+    body = make_body("swimmer6")
+    frames = list(frames_3d(body, qpos_of(body, recording), (160, 120)))
     assert len(frames) == 3
     assert np.ptp(frames[0].astype(int)) > 50
+
+
+@pytest.mark.parametrize("name", ["swimmer6-long", "gymnasium-swimmer", "half_cheetah.xml"])
+def test_the_3d_view_poses_every_body_as_it_was_recorded(name):
+    assets = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
+    body = make_body(assets / name if name.endswith(".xml") else name)
+    envs = EnvBatch("swim", 1, body=body, physics="mujoco", episode_steps=12)
+    layout = make_layout(make_setting("swim", body))
+    recording = record_agent(Agent(AgentSpec("mlp", layout, body.n_joints, {"hidden": []}, 0)), envs)
+    model = body.compile(visual=True)
+    data, links = mujoco.MjData(model), [model.body(link).id for link in body.parts.links]
+    for pose, places in zip(qpos_of(body, recording), recording.link_pos[0], strict=True):
+        data.qpos[:] = pose
+        mujoco.mj_forward(model, data)
+        assert np.abs(data.xipos[links][:, list(body.parts.plane)] - places).max() < 1e-5
+
+
+@pytest.mark.parametrize(("view", "needs"), [("3d", "give body"), ("neurons", "give wiring=")])
+def test_a_view_says_what_it_needs_to_draw(view, needs, tmp_path):
+    with pytest.raises(InvalidRecording, match=needs):
+        render_recording(planted(steps=4), tmp_path / "worm.gif", view=view)
 
 
 @pytest.mark.parametrize("n_links", [4, 6, 24])

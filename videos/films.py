@@ -40,14 +40,13 @@ def render(
     if seconds is not None and not seconds > 0:
         raise InvalidRun(f"seconds is {seconds:g}; give a number above 0")
     recording = record(run, 1, body, interventions, progress)
-    model = make_body(run.config.body if body is None else body).compile(visual=True) if view == "3d" else None
     caption = "; ".join([f"{run.config.circuit}, trained by {run.config.algorithm}", *map(str, interventions)])
     wiring = run.agent(body).circuit.wiring() if view == "neurons" else None
     path = render_recording(
         recording,
         out,
         view=view,
-        model=model,
+        body=make_body(run.config.body if body is None else body),
         wiring=wiring,
         seconds=seconds,
         caption=caption,

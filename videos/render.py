@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import mujoco
 import numpy as np
 
 from ..circuits import Wiring
 from ..drawing.top_view import TopView
+from ..envs import Body
 from ..errors import InvalidRecording, UnknownName
 from ..progress import progress_bar
 from ..training.rollouts.recording import Recording
@@ -26,7 +26,7 @@ def render_recording(
     path: str | Path,
     *,
     view: str = "2d",
-    model: mujoco.MjModel | None = None,
+    body: Body | None = None,
     wiring: Wiring | None = None,
     episode: int = 0,
     seconds: float | None = None,
@@ -40,9 +40,9 @@ def render_recording(
     Args:
         recording: what happened.
         path: where to; the suffix (.mp4, .gif, .webp) says what.
-        view: "2d"; "3d" with MuJoCo's renderer, which needs `model` (see `Body.compile(visual=True)`); or
-            "neurons", the body beside its `wiring` with every neuron lit by its activity.
-        model: the body's model, for the 3-D view.
+        view: "2d"; "3d" with MuJoCo's renderer, which needs `body`; or "neurons", the body beside its `wiring` with
+            every neuron lit by its activity.
+        body: what was recorded, for the 3-D view.
         wiring: of the circuit, for the view of its neurons.
         episode: which episode.
         seconds: how much of it, from its start; None takes all.
@@ -53,7 +53,7 @@ def render_recording(
 
     Raises:
         UnknownName: no such view, or no such format.
-        InvalidRecording: the view draws a model or a wiring, and none is given.
+        InvalidRecording: the view draws a body or a wiring, and none is given.
         OutputExists: there is something at `path`.
         MissingDependency: `view="3d"` where no OpenGL works, or mp4 without PyAV.
     """
@@ -65,9 +65,9 @@ def render_recording(
     whole = int(recording.lengths[episode])
     last = whole if seconds is None else min(whole, max(1, round(seconds / recording.dt)))
     if view == "3d":
-        if model is None:
-            raise InvalidRecording("view 3d draws a model, and there is none; give model=body.compile(visual=True)")
-        frames: Iterator[np.ndarray] = frames_3d(model, qpos_of(recording, episode)[:last:step], size or _SIZE)
+        if body is None:
+            raise InvalidRecording("view 3d draws the body's model, and there is none; give body")
+        frames: Iterator[np.ndarray] = frames_3d(body, qpos_of(body, recording, episode)[:last:step], size or _SIZE)
     else:
         picture: TopView | NeuronView
         if view == "neurons":

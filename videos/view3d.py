@@ -18,6 +18,8 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from ..envs import Body
+from ..envs.bodies.body import reference_model
 from ..errors import MissingDependency
 from ..training.rollouts.recording import Recording
 
@@ -46,9 +48,9 @@ def probe_renderer() -> str | None:
 
 
 def frames_3d(
-    model: mujoco.MjModel, qpos: Float[np.ndarray, "T nq"], size: tuple[int, int] = (640, 480)
+    body: Body, qpos: Float[np.ndarray, "T nq"], size: tuple[int, int] = (640, 480)
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Draw a motion with MuJoCo's renderer.
+    """Draw a body's motion, rad and m as `qpos_of` returns it, with MuJoCo's renderer.
 
     Raises:
         MissingDependency: no OpenGL backend works here; names the packages that bring one.
@@ -57,8 +59,12 @@ def frames_3d(
     if backend is None:
         raise MissingDependency(f"--view 3d needs OpenGL without a screen, and none works here; {INSTALL}")
     with tempfile.TemporaryDirectory() as folder:
+        model, parts = body.compile(visual=True), body.parts
         mujoco.mj_saveModel(model, f"{folder}/model.mjb")
-        np.save(f"{folder}/qpos.npy", qpos)
+        # A chain that bends is shorter than its links together.
+        distance = 3.2 * body.link_sizes[0].mean() * body.n_links**0.8
+        elevation = -10 if parts.is_upright else -50
+        np.savez(f"{folder}/motion.npz", qpos=qpos, camera=(distance, elevation), root=model.body(parts.root_body).id)
         child = subprocess.Popen(
             [sys.executable, "-m", __name__, folder, str(size[0]), str(size[1])],
             env={**os.environ, "MUJOCO_GL": backend},
@@ -76,18 +82,32 @@ def frames_3d(
             child.wait()
 
 
-def qpos_of(recording: Recording, episode: int = 0) -> Float[np.ndarray, "T nq"]:
-    """Return MuJoCo's positions of a recorded swimmer from its head's pose and its joints.
+def qpos_of(body: Body, recording: Recording, episode: int = 0) -> Float[np.ndarray, "T nq"]:
+    """Return MuJoCo's positions, rad and m, in which a body is posed as it was recorded.
 
-    The root's slides move the head's front joint, half a link ahead of the head's centre, and start at
-    zero with that joint half a link along -y; the head faces its -y axis.
+    The joints are as they were; the root is turned until the head's frame has its recorded angle, and moved until the
+    centre of mass is where it was.
     """
-    heading = np.asarray(recording.link_angle[episode, :, 0], float) + np.pi / 2
-    half = recording.meta["link_length"][0] / 2
-    forward = np.stack([np.sin(heading), -np.cos(heading)], 1)
-    front = np.asarray(recording.link_pos[episode, :, 0], float) + half * forward
-    slides = front - np.array([0.0, -half])
-    return np.concatenate([slides, heading[:, None], recording.joint_pos[episode]], axis=1)
+    model, parts = reference_model(body), body.parts
+    data, plane = mujoco.MjData(model), list(parts.plane)
+    joints = [int(model.joint(name).qposadr[0]) for name in parts.joints]
+    turn, *slides = (int(model.joint(name).qposadr[0]) for name in (parts.turn, *parts.slides))
+    head, root = model.site(parts.frames[0]).id, model.body(parts.root_body).id
+    angles = np.asarray(recording.joint_pos[episode], float) * np.array(parts.joint_signs or (1,) * len(joints))
+    headings, centres = (np.asarray(each[episode], float) for each in (recording.link_angle, recording.com_pos))
+    poses = np.tile(model.qpos0, (len(angles), 1))
+    poses[:, joints] = angles
+    for pose, heading, centre in zip(poses, headings[:, 0], centres, strict=True):
+        data.qpos[:] = pose
+        mujoco.mj_kinematics(model, data)
+        # A site's -y axis points towards the head.
+        first, second = -data.site_xmat[head].reshape(3, 3)[plane, 1]
+        pose[turn] += parts.turn_sign * (heading - np.arctan2(second, first))
+        data.qpos[:] = pose
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        pose[slides] += np.array(parts.slide_signs) * (centre - data.subtree_com[root, plane])
+    return poses
 
 
 def _draw(folder: Path, width: int, height: int) -> None:
@@ -106,12 +126,12 @@ def _draw(folder: Path, width: int, height: int) -> None:
         renderer.scene.flags[flag] = 0
     camera = mujoco.MjvCamera()
     camera.type = mujoco.mjtCamera.mjCAMERA_FREE
-    camera.elevation, camera.azimuth = -50, 90
-    camera.distance = max(1.4 * model.stat.extent, 0.5) if model.ngeom == 0 else 0.32 * (model.nbody - 1) ** 0.8
-    for qpos in np.load(folder / "qpos.npy"):
+    motion = np.load(folder / "motion.npz")
+    camera.azimuth, (camera.distance, camera.elevation) = 90, motion["camera"]
+    for qpos in motion["qpos"]:
         data.qpos[:] = qpos
         mujoco.mj_forward(model, data)
-        camera.lookat[:] = data.subtree_com[1]
+        camera.lookat[:] = data.subtree_com[motion["root"]]
         renderer.update_scene(data, camera)
         sys.stdout.buffer.write(np.ascontiguousarray(renderer.render()).tobytes())
 
