@@ -116,6 +116,7 @@ class Circuit(nn.Module, ABC):
         groups: names of slices of `neurons`; they may overlap. `pinned` takes such a name.
         is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
         memory: see `Facts`; None leaves it to be found out, by building the circuit and asking it for its state.
+        origin: a sentence about the nervous system that it is a model of, for model cards; empty where it is of none.
     """
 
     senses: tuple[tuple[str, int], ...]
@@ -124,6 +125,7 @@ class Circuit(nn.Module, ABC):
     groups: Mapping[str, slice] = MappingProxyType({})
     is_bounded: bool = False
     memory: Memory | None = None
+    origin: str = ""
 
     @classmethod
     def facts(cls, options: Mapping[str, Any]) -> Facts | None:  # noqa: ARG003
