@@ -16,6 +16,7 @@ from ..drawing.figures import COLOURS, open_axes
 from ..errors import InvalidRecording
 from ..intervals import bootstrap_mean
 from ..progress import progress_bar
+from ..training.probes.contract import settled
 from ..training.probes.gait import undulation_frequency
 from ..training.probes.timescales import autocorrelation
 from ..training.probes.tools.alignment import centred
@@ -262,7 +263,7 @@ def _first_below(curve: Float[np.ndarray, " lags"], level: float) -> float:
 
 
 def _gait(recording: Recording) -> dict[str, float]:
-    joints = np.asarray(recording.joint_pos[:, recording.n_steps // 5 :], float)
+    joints = np.asarray(recording.joint_pos[:, settled(recording) :], float)
     try:
         frequency = float(np.mean([undulation_frequency(episode, recording.dt) for episode in joints]))
     except InvalidRecording:

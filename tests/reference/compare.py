@@ -134,7 +134,8 @@ def main() -> None:
     """Compare, print the table, and exit with 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--commit", default=COMMIT, help=f"by default {COMMIT}")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"by default all but {', '.join(CHANGED)}: {', '.join(CONFIGS)}")
+    default = f"by default all but {', '.join(CHANGED)}: {', '.join(CONFIGS)}"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=default)
     asked = parser.parse_args()
     if unknown := [name for name in asked.names if name not in CONFIGS]:
         parser.error(f"no training is called {unknown[0]!r}; there are {', '.join(CONFIGS)}")

@@ -84,6 +84,11 @@ class Probe:
     is_study: bool = False
 
 
+def settled(recording: Recording) -> int:
+    """Return the control step from which a gait is measured: an episode's first fifth passes before it settles."""
+    return recording.n_steps // 5
+
+
 def living(recording: Recording, min_steps: int) -> tuple[Float[np.ndarray, "E T n"], tuple[str, ...], int]:
     """Return the activity and the names of the neurons that change at all, and how many do not.
 

@@ -14,7 +14,7 @@ from scipy import signal
 from ...errors import InvalidRecording
 from ...intervals import bootstrap_mean
 from ..rollouts.recording import Recording
-from .contract import ProbeResult, Subject
+from .contract import ProbeResult, Subject, settled
 
 _UNITS = {
     "frequency": "Hz",
@@ -27,7 +27,6 @@ _UNITS = {
     "strouhal": "",
     "cost_of_transport": "J/(kg m)",
 }
-_TRANSIENT = 0.2  # the share of an episode, from its start, in which a gait still settles
 
 
 def gait(subject: Subject) -> ProbeResult:
@@ -40,7 +39,7 @@ def gait(subject: Subject) -> ProbeResult:
         InvalidRecording: too short for a spectrum, not finite, or joints that do not move.
     """
     recording = subject.recording
-    first = int(recording.n_steps * _TRANSIENT)
+    first = settled(recording)
     joints = np.asarray(recording.joint_pos[:, first:], float)
     _check(joints, recording.dt)
     episodes = [_measure(recording, episode, first) for episode in range(recording.n_episodes)]
