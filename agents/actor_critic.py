@@ -114,17 +114,6 @@ class ActorCritic(nn.Module):
         """Return the values of observations that are met in a state."""
         return self.run(observation[None], state, episode_start[None])[1][0]
 
-    def evaluate_sequences(
-        self,
-        observations: Float[Tensor, "time batch obs"],
-        state: State,
-        episode_start: Bool[Tensor, "time batch"],
-        actions: Shaped[Tensor, "time batch ..."],
-    ) -> tuple[Float[Tensor, "time batch"], Float[Tensor, "time batch"], Float[Tensor, ""]]:
-        """Return values, log-probabilities of the actions taken, and the mean entropy, nats."""
-        motor, values, _ = self.run(observations, state, episode_start)
-        return values, self.log_prob(motor, actions), self.entropy(motor)
-
     def to_env(self, actions: Shaped[Tensor, "*batch action"]) -> Shaped[Tensor, "*batch action"]:
         """Return what the environment is given, in its units, for actions that `act` drew."""
         return actions if self.is_discrete else to_actions(actions, self.action_space)

@@ -30,6 +30,7 @@ from .ncap.ncap import NCAP
 from .ncap.plus import NCAPPlus
 from .ncp.cfc import CfC
 from .ncp.ltc import LTC
+from .neurons import neuron_row, sensor_neurons
 from .recurrent import RecurrentCircuit, UnitCircuit
 from .registry import CIRCUITS, make_circuit, register_circuit
 
@@ -67,7 +68,9 @@ __all__ = [
     "load_weights",
     "make_circuit",
     "named_groups",
+    "neuron_row",
     "register_circuit",
+    "sensor_neurons",
     "step_length",
     "takes_pins",
 ]

@@ -120,6 +120,7 @@ class Circuit(nn.Module, ABC):
         is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
         memory: see `Facts`; None leaves it to be found out, by building the circuit and asking it for its state.
         is_scaled: see `Facts`.
+        origin: a sentence about the nervous system that it is a model of, for model cards; empty where it is of none.
     """
 
     senses: tuple[tuple[str, int], ...]
@@ -129,6 +130,7 @@ class Circuit(nn.Module, ABC):
     is_bounded: bool = False
     memory: Memory | None = None
     is_scaled: bool = False
+    origin: str = ""
 
     @classmethod
     def facts(cls, options: Mapping[str, Any]) -> Facts | None:  # noqa: ARG003

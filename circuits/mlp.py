@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import CircuitMismatch
 from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, named_groups
 from .lane_step import LaneStep, steps_as
+from .neurons import neuron_row, sensor_neurons
 from .tanh import tanh, tanh_layers
 
 
@@ -50,12 +51,12 @@ class MLP(Circuit):
         self.layers = nn.ModuleList(layers)
         self.neurons, self.groups = named_groups(
             {
-                "sensors": [Neuron(f"{sense}_{i}", "sensor") for sense, size in self.senses for i in range(size)],
+                "sensors": sensor_neurons(self.senses),
                 **{
                     f"hidden_{layer}": [Neuron(f"hidden_{layer}_{i}", "inter") for i in range(units)]
                     for layer, units in enumerate(hidden)
                 },
-                "motors": [Neuron(f"motor_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors)],
+                "motors": neuron_row("motor", "motor", n_motors),
             }
         )
 

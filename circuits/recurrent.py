@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import CircuitMismatch
 from ..options import up_to
 from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring
+from .neurons import neuron_row, sensor_neurons
 
 
 class RecurrentCircuit(Circuit):
@@ -144,9 +145,9 @@ class UnitCircuit(RecurrentCircuit):
 def name_neurons(senses: Sequence[tuple[str, int]], units: int, n_motors: int) -> tuple[Neuron, ...]:
     """Return sensors by their sense, units by number, and motors from head to tail."""
     return (
-        *(Neuron(f"{sense}_{i}", "sensor") for sense, size in senses for i in range(size)),
+        *sensor_neurons(senses),
         *(Neuron(f"unit_{i}", "inter") for i in range(units)),
-        *(Neuron(f"motor_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors)),
+        *neuron_row("motor", "motor", n_motors),
     )
 
 

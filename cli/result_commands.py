@@ -24,10 +24,10 @@ class Record(OnRunOrModel):
 
     out: Path = Path("recording.nc")
     """The file; never overwritten."""
-    episodes: int = 8
-    """Episodes, recorded at once."""
+    episodes: int | None = None
+    """Episodes, recorded at once; 8 by default."""
     history: bool = False
-    """Instead of episodes: weights, and activity on the same input, at every checkpoint of a run."""
+    """Instead of episodes: weights, and activity on the input of one episode, at every checkpoint of a run."""
 
     def run(self) -> dict[str, Any]:
         """Record, and return the file."""
@@ -39,13 +39,17 @@ class Record(OnRunOrModel):
             raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
         if self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")
+        model = self.model()
+        episodes = 8 if self.episodes is None else self.episodes
         held: Any
-        if model := self.model():
-            held = record_model(*model, self.episodes, progress=not self.json)
+        if model is not None:
+            self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
+            held = record_model(*model, episodes, progress=not self.json)
+        elif self.history:
+            self.refuse("episodes body silence clamp drive", "--history is of one episode of the run as it was trained")
+            held = history(Run(self.path), record(self.path, 1, progress=not self.json))
         else:
-            held = record(self.path, self.episodes, self.body, self.interventions, progress=not self.json)
-            if self.history:
-                held = history(Run(self.path), held)
+            held = record(self.path, episodes, self.body, self.interventions, progress=not self.json)
         held.save(self.out)
         return {"recording": str(self.out)}
 
@@ -58,8 +62,8 @@ class Probe(Intervening):
     """Folder of a run, or the .nc file of a recording."""
     probes: tuple[str, ...] = ("gait",)
     """Names of probes, or all."""
-    episodes: int = 8
-    """Episodes to record of a run."""
+    episodes: int | None = None
+    """Episodes to record of a run; 8 by default."""
 
     def run(self) -> dict[str, Any]:
         """Measure, and return the numbers with their units, and the words."""
@@ -104,6 +108,8 @@ class Render(Intervening, OnRun):
         """Film, and return the film's path."""
         from ..videos.films import render
 
+        if self.neurons:
+            self.refuse("view", "--neurons is a view of its own; leave one of them out")
         path = render(
             self.path,
             self.out,
@@ -205,6 +211,8 @@ class Export(OnRun):
         """Export, and return the folder and the address it was uploaded to."""
         from ..sharing.hub import export, push
 
+        if self.push is None:
+            self.refuse("private endpoint", "nothing is uploaded; give --push OWNER/NAME too")
         folder = export(self.path, self.out, self.film, progress=not self.json)
         uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
         return {"export": str(folder), **uploaded}
@@ -265,6 +273,12 @@ class Bench(Command):
         """Measure, and return the table."""
         from ..benchmarks import lanes, learn, ppo, scale, speed
 
+        asked = [name for name in ("learn", "lanes", "scale", "ppo") if getattr(self, name)]
+        self.refuse(" ".join(asked[1:]), f"one thing is measured at once, and --{asked[0]} is another" if asked else "")
+        if not self.lanes:
+            self.refuse("draw", "only --lanes draws a figure")
+        if not self.learn:
+            self.refuse("seeds limit", "only --learn trains; give --repeats for the others")
         if self.learn:
             rates = learn.learning_rates(self.repeats)
             times = learn.learning_times(self.seeds, self.limit, progress=not self.json)

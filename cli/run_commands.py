@@ -33,6 +33,21 @@ class Command:
         """Return the command as it is parsed."""
         return cls
 
+    def refuse(self, names: str, why: str) -> None:
+        """Refuse options that would change nothing.
+
+        Args:
+            names: of the command's fields, separated by spaces; those at their defaults are not given.
+            why: the end of a sentence about all of them: what they are for, and what to do.
+
+        Raises:
+            InvalidRun: one of them is given.
+        """
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        given = [f"--{name.replace('_', '-')}" for name in names.split() if getattr(self, name) != defaults[name]]
+        if given:
+            raise InvalidRun(f"{', '.join(given)} would change nothing: {why}")
+
 
 @dataclasses.dataclass(frozen=True)
 class _Spread(Command):
@@ -185,6 +200,7 @@ class Resume(_Spread, OnRun):
         from ..training.runs.folder import holds
 
         if holds(self.path) == CurriculumRun.kind:
+            self.refuse("device workers engine address", f"{self.path} is a curriculum, which trains on this CPU alone")
             config = CurriculumRun(self.path).config
             return curriculum_summary(curriculum(config, self.path, progress=not self.json))
         return summary(resume(self.path, progress=not self.json, device=self.device, **self._where))
@@ -205,24 +221,21 @@ class OnRunOrModel(Intervening):
     task: str | None = None
     """Of a zip file, swim by default; a run knows its own."""
     reward: str | None = None
-    """Of a zip file on Swim, paper by default; a run knows its own."""
+    """Of a zip file, the task's option reward: swim's is paper (by default) or com; a run knows its own."""
 
-    def model(self) -> tuple[Any, str, str, str] | None:
+    def model(self) -> tuple[Any, str, str, str | None] | None:
         """Return the model that a zip file holds, with the body, task and reward to try it on; None for a run."""
         from ..agents.sb3.zip_files import load_sb3
 
         if self.path.suffix != ".zip":
-            given = {"--trust": self.trust, "--algorithm": self.algorithm, "--task": self.task, "--reward": self.reward}
-            if names := [name for name, value in given.items() if value]:
-                raise InvalidRun(
-                    f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} about a zip file that SB3 saved, and "
-                    f"{self.path} is none; a run knows its own, so leave {'it' if len(names) == 1 else 'them'} out"
-                )
+            self.refuse(
+                "trust algorithm task reward",
+                f"they are about a zip file that SB3 saved, and {self.path} is none; a run knows its own",
+            )
             return None
-        if self.interventions:
-            raise InvalidRun(f"{self.path} is a zip file; neurons are silenced, clamped or driven in runs alone")
+        self.refuse("silence clamp drive", f"{self.path} is a zip file; give a run, which has neurons")
         model = load_sb3(self.path, self.algorithm or "ppo", self.trust)
-        return model, self.body or "swimmer6", self.task or "swim", self.reward or "paper"
+        return model, self.body or "swimmer6", self.task or "swim", self.reward
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .figures import figure_svg
     from .poses import Poses
     from .top_view import TopView
-    from .wiring import draw_wiring, neuron_places, to_dot, to_networkx
+    from .wiring import draw_wiring, neuron_places, to_networkx
 
 __all__ = [
     "Poses",
@@ -18,7 +18,6 @@ __all__ = [
     "draw_wiring",
     "figure_svg",
     "neuron_places",
-    "to_dot",
     "to_networkx",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
+from scipy.interpolate import CubicHermiteSpline
+from scipy.ndimage import uniform_filter1d
 
 from .poses import Poses
 
@@ -134,7 +136,7 @@ class TopView:
         spacing = 2.0 * _SMOOTH / self._pixels_per_metre
         fine = np.linspace(0, n_links, max(6 * n_links, int(self._lengths.sum() / spacing)) + 1)
         at = np.arange(n_links + 1)
-        spine = np.stack([_catmull_rom(knots[:, axis], fine) for axis in (0, 1)], 1)
+        spine = CubicHermiteSpline(at, knots, np.gradient(knots, axis=0))(fine)
         width = np.interp(fine, at[:-1] + 0.5, self._widths)
         width *= np.clip(np.minimum(0.55 + fine, 0.25 + 0.6 * (n_links - fine)), 0, 1)
         bend = np.concatenate([[0.0], np.clip(self._joints[instant] / self._limit, -1, 1), [0.0]])
@@ -180,11 +182,6 @@ class TopView:
         """Return the length of the scale bar, m: a round number near a third of the body."""
         return _round_length(self._lengths.sum() / 3)
 
-    @property
-    def pixels_per_metre(self) -> float:
-        """The scale of the frames."""
-        return self._pixels_per_metre / _SMOOTH
-
 
 def _tint(bend: float) -> tuple[int, ...]:
     """Return the colour of a part that bends, from -1 (ventral) to 1 (dorsal)."""
@@ -200,17 +197,4 @@ def _round_length(length: float) -> float:
 
 def _smoothed(path: Float[np.ndarray, "T 2"], steps: int) -> Float[np.ndarray, "T 2"]:
     """Return a moving average, so that the camera does not sway with every stroke."""
-    steps = max(1, min(steps, len(path)))
-    padded = np.concatenate([np.repeat(path[:1], steps, 0), path, np.repeat(path[-1:], steps, 0)])
-    summed = np.cumsum(np.concatenate([np.zeros((1, 2)), padded]), axis=0)
-    means = (summed[2 * steps :] - summed[: -2 * steps]) / (2 * steps)
-    return means[: len(path)]
-
-
-def _catmull_rom(values: Float[np.ndarray, " knots"], places: Float[np.ndarray, " fine"]) -> np.ndarray:
-    """Interpolate smoothly through values at 0, 1, 2, ..."""
-    padded = np.concatenate([[2 * values[0] - values[1]], values, [2 * values[-1] - values[-2]]])
-    left = np.minimum(places.astype(int), len(values) - 2)
-    t = places - left
-    a, b, c, d = (padded[left + shift] for shift in range(4))
-    return 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    return np.asarray(uniform_filter1d(path, 2 * max(1, min(steps, len(path))), axis=0, mode="nearest"))

@@ -35,18 +35,6 @@ def to_networkx(wiring: Wiring) -> nx.MultiDiGraph:
     return graph
 
 
-def to_dot(wiring: Wiring) -> str:
-    """Return the graph as DOT text; inhibition ends in a bar."""
-    lines = ["digraph wiring {", "  rankdir=TB;"]
-    lines += [f'  "{neuron.name}" [label="{neuron.name}", class="{neuron.role}"];' for neuron in wiring.neurons]
-    for synapse in wiring.synapses:
-        colour, head = (_EXCITATORY, "normal") if synapse.weight >= 0 else (_INHIBITORY, "tee")
-        lines.append(
-            f'  "{synapse.pre}" -> "{synapse.post}" [label="{synapse.weight:.3g}", color="{colour}", arrowhead={head}];'
-        )
-    return "\n".join([*lines, "}"]) + "\n"
-
-
 def draw_wiring(wiring: Wiring) -> Figure:
     """Draw the wiring; where there are very many synapses only the strongest, and the title says so."""
     places = neuron_places(wiring.neurons)

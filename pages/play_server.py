@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..circuits import takes_pins
 from ..drawing import draw_wiring
 from ..drawing.figures import figure_svg
@@ -18,6 +16,7 @@ from ..envs import Body
 from ..errors import NervecordError
 from ..extras import require
 from ..options import Number
+from ..threads import one_thread
 from ..training.runs.run import Run
 from .page_data import embedded_svg, render_page
 from .player import LENGTH, LINKS, Player
@@ -185,10 +184,6 @@ def play(
     """
     if not 0 <= port < 2**16:
         raise NervecordError(f"port is {port}; give 1 to {2**16 - 1}, or 0 for a free one")
-    torch.set_num_threads(1)
     require("aiohttp.web", "play")
-    player = Player(run if isinstance(run, Run) else Run(run), body)
-    try:
+    with one_thread(), contextlib.closing(Player(run if isinstance(run, Run) else Run(run), body)) as player:
         asyncio.run(PlayServer(player).serve(port, ready))
-    finally:
-        player.close()

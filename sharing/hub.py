@@ -15,6 +15,7 @@ import jinja2
 from safetensors.torch import load_file, save
 
 from ..envs import make_body
+from ..envs.tasks.registry import task_class
 from ..errors import InvalidRun, OutputExists
 from ..extras import require
 from ..files import read_json, write_json, write_text
@@ -41,14 +42,6 @@ _STATS: dict[str, Allowed] = {
     "mean": ListOf(Number(-math.inf)), "var": ListOf(Number(0)), "clip": Number(0, above=True),
     "epsilon": Number(0, above=True),
 }  # fmt: skip
-# What a card may say of the living; of any other circuit it says nothing.
-_MODELS = {
-    "ncap": "It is a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022).",
-    "ncap_plus": "It extends NCAP, a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022).",
-    "navigator": "It steers NCAP, a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022).",
-    "connectome": "It is a network of rate neurons wired by a connectome.",
-}
-_UNITS = {"net_speed": "m/s", "target_distance": "m", "turn": "rad"}
 
 
 def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: bool = False) -> Path:
@@ -247,6 +240,6 @@ def _card(run: Run, evaluation: Result, film: bool) -> str:
     loader = jinja2.PackageLoader(__package__, ".")
     return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
         config=config, body=make_body(config.body).name, facts=summary(run), found=found, film=film,
-        model=_MODELS.get(config.circuit), units=_UNITS, version=__version__,
+        model=run.agent(trained=False).circuit.origin, units=task_class(config.task).metric_units, version=__version__,
         settings=json.dumps({**config.to_json(), "circuit_options": tell_graph(config.circuit_options)}, indent=1),
     )  # fmt: skip

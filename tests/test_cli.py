@@ -61,9 +61,8 @@ def worm(tmp_path_factory) -> Run:
         ("ablate --episodes 0 --out x", "episodes is 0; give a whole number, 1 or more"),
         (
             "evaluate WORM --task navigate --reward com --algorithm sac --trust",
-            "--trust, --algorithm, --task, --reward are about a zip file that SB3 saved, and WORM is none; a run knows",
+            "--trust, --algorithm, --task, --reward would change nothing: they are about a zip file that SB3 saved",
         ),
-        ("record WORM --reward paper", "--reward is about a zip file that SB3 saved, and WORM is none"),
         ("ablate --circuit mlp --out x", "ablate takes ncap; mlp has no such parts to leave out"),
         ("worm compare WORM hub", "is a folder; nervecord record WORM --out rec.nc records a run"),
         ("play WORM --port 99999", "port is 99999; give 1 to 65535, or 0 for a free one"),

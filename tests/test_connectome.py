@@ -284,7 +284,7 @@ def test_the_published_connectome_has_the_counts_that_are_known():
     assert roles.total() == 202
     assert all(0 <= cell.position <= 1 for cell in graph.cells)
     assert len(graph.parts()) == 1
-    places = [cell.position for cell in graph.of_kind("VD")]
+    places = [cell.position for cell in graph.cells if cell.kind == "VD"]
     assert places == sorted(places)
 
 

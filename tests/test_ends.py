@@ -144,3 +144,26 @@ def test_a_task_of_an_older_version_is_told_the_new_signature():
     TASKS["brief"] = Old
     with pytest.raises(InvalidTask, match=r"reward\(self, com_speed\) is now reward\(self\)"):
         SwimmerEnv("brief")
+
+
+class Faulty(Brief):
+    def __init__(self, envs, delay: float = 1.0):
+        super().__init__(envs)
+        len(delay)
+
+
+def test_an_error_inside_a_task_is_its_own_and_not_the_callers_mistake():
+    TASKS["brief"] = Faulty
+    with pytest.raises(TypeError, match="has no len"):
+        SwimmerEnv("brief")
+    with pytest.raises(InvalidTask, match="has no option 'dealy'"):
+        SwimmerEnv("brief", dealy=2.0)
+
+
+def test_a_recording_has_the_torque_that_the_motors_gave_and_not_the_one_asked_for():
+    """Until the go the motors of CueTurn are off, whatever the agent commands."""
+    envs = EnvBatch("cueturn", 1, body="swimmer4", physics="mujoco", episode_steps=40)
+    recording = record_agent(agent(envs), envs)
+    assert np.abs(recording.actions[0, :30]).max() > 0.1
+    assert not recording.torque[0, :30].any()
+    assert np.abs(recording.torque[0, 30:]).max() > 0

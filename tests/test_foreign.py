@@ -34,6 +34,7 @@ def test_a_trusted_zip_is_evaluated(model, capsys):
         (["--body", "swimmer6"], "observations are of shape (15,)"),
         (["--algorithm", "pppo"], "did you mean 'ppo'"),
         (["--algorithm", "sac"], "no model that SB3's sac saved"),
+        (["--task", "navigate", "--reward", "com"], "task 'navigate' has no option 'reward'"),
     ],
 )
 def test_mistakes_are_one_line(model, words, message, capsys):
@@ -43,6 +44,13 @@ def test_mistakes_are_one_line(model, words, message, capsys):
     assert exit_.value.code == 2
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_history_is_of_a_run(model, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["record", str(model), "--trust", "--body", "swimmer4", "--history", "--out", str(tmp_path / "h.nc")])
+    assert "--history" in (said := capsys.readouterr().err)
+    assert "would change nothing" in said
 
 
 def test_a_zip_that_is_none_is_one_line(tmp_path, capsys):

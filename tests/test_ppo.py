@@ -89,6 +89,12 @@ def whole(learner):
     return learner.rollout_buffer.sequences()
 
 
+def evaluated(actor_critic, batch):
+    """Values, log-probabilities and entropy of a minibatch by the weights as they are now."""
+    motor, values, _ = actor_critic.run(batch.observations, batch.state, batch.episode_start)
+    return values, actor_critic.log_prob(motor, batch.actions), actor_critic.entropy(motor)
+
+
 def copy_mlp(ours: CircuitPPO, theirs: PPO) -> None:
     """Give our MLP actor and critic the weights of SB3's."""
     policy = theirs.policy
@@ -186,9 +192,7 @@ def test_the_first_ratio_is_one_and_every_trained_parameter_has_a_gradient(circu
     terms = learner.learner.differentiate(whole(learner))
     assert abs(terms["approx_kl"]) < 1e-6
     sequences = whole(learner)
-    _, log_prob, _ = learner.policy.actor_critic.evaluate_sequences(
-        sequences.observations, sequences.state, sequences.episode_start, sequences.actions
-    )
+    _, log_prob, _ = evaluated(learner.policy.actor_critic, sequences)
     assert torch.allclose((log_prob - sequences.old_log_prob).exp(), torch.ones(()), atol=1e-5)
     idle = {"circuit.contra"}  # silent in a constrained NCAP
     for name, parameter in learner.policy.actor_critic.named_parameters():
@@ -200,9 +204,7 @@ def test_the_first_ratio_is_one_and_every_trained_parameter_has_a_gradient(circu
 def schulmans_loss(learner, batch):
     """Return the loss as the paper writes it, for autograd to differentiate."""
     options = learner.options
-    values, log_prob, entropy = learner.actor_critic.evaluate_sequences(
-        batch.observations, batch.state, batch.episode_start, batch.actions
-    )
+    values, log_prob, entropy = evaluated(learner.actor_critic, batch)
     advantages = (batch.advantages - batch.advantages.mean()) / (batch.advantages.std() + 1e-8)
     ratio = (log_prob - batch.old_log_prob).exp()
     clipped = ratio.clamp(1 - options["clip_range"], 1 + options["clip_range"])
@@ -227,9 +229,7 @@ def test_the_gradient_by_hand_is_that_of_the_loss(circuit, critic, env_id):
     with torch.no_grad():
         for parameter in learned:
             parameter += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
-        _, log_prob, _ = actor_critic.evaluate_sequences(
-            batch.observations, batch.state, batch.episode_start, batch.actions
-        )
+        _, log_prob, _ = evaluated(actor_critic, batch)
     learner.learner.options["clip_range"] = float(((log_prob - batch.old_log_prob).exp() - 1).abs().median())
     terms = learner.learner.differentiate(batch)
     found = [parameter.grad.clone() for parameter in learned]
@@ -266,10 +266,8 @@ def test_cutting_a_rollout_elsewhere_changes_no_value_and_no_probability(circuit
         collect(learner)
         sequences = whole(learner)
         with torch.no_grad():
-            values, log_prob, _ = learner.policy.actor_critic.evaluate_sequences(
-                sequences.observations, sequences.state, sequences.episode_start, sequences.actions
-            )
-        assert torch.allclose(values, sequences.old_values, atol=1e-5)
+            values, log_prob, _ = evaluated(learner.policy.actor_critic, sequences)
+        assert torch.allclose(values, sequences.returns - sequences.advantages, atol=1e-5)
         assert torch.allclose(log_prob, sequences.old_log_prob, atol=1e-4)
         collected.append(learner.rollout_buffer.log_probs)
     assert all(np.allclose(collected[0], other, atol=1e-5) for other in collected[1:])

@@ -1,4 +1,4 @@
-"""Critical periods: the deep linear network's closed form, and a grid of deficits that is resumed."""
+"""Critical periods: a grid of deficits that is resumed."""
 
 import numpy as np
 import pytest
@@ -6,30 +6,12 @@ from nervecord.envs.deficits import Deficit
 from nervecord.errors import InvalidRecording, InvalidRun, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
-from nervecord.training.probes.critical_periods import DeficitGrid, deep_linear_race, deficit_grid, describe
+from nervecord.training.probes.critical_periods import DeficitGrid, deficit_grid, describe
 from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 from nervecord.training.runs.score_table import read_scores
 from planted import WIRING, planted
-
-
-@pytest.mark.parametrize(("length", "strength"), [(10, 1.931), (30, 2.565), (60, 2.916), (100, 2.992)])
-def test_an_early_deficit_of_a_deep_linear_network_is_not_made_good(length, strength):
-    seeing, masked = deep_linear_race(Deficit("eye", 1, 1 + length))
-    assert seeing == pytest.approx(strength, abs=1e-3)
-    assert seeing + masked == pytest.approx(3, abs=1e-6)
-
-
-def test_a_late_deficit_of_a_deep_linear_network_does_nothing():
-    assert deep_linear_race(None) == pytest.approx((1.5, 1.5), abs=1e-6)
-    assert deep_linear_race(Deficit("eye", 2000, 2100)) == pytest.approx((1.5, 1.5), abs=1e-3)
-
-
-def test_a_shallow_network_has_no_critical_period():
-    """One layer learns at the same rate whatever it has learned, so the masked path stays behind by a sum."""
-    seeing, masked = deep_linear_race(Deficit("eye", 1, 2), depth=1)
-    assert seeing - masked == pytest.approx(0.03, abs=2e-3)
 
 
 @pytest.fixture(scope="module")

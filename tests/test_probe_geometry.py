@@ -10,14 +10,8 @@ from nervecord.errors import InvalidRecording
 from nervecord.extras import absence
 from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
-from nervecord.training.probes.geometry import (
-    alignment,
-    dissimilarity,
-    generalisation,
-    identification_accuracy,
-    parallelism,
-    transformed,
-)
+from nervecord.training.probes.geometry import dissimilarity, generalisation, parallelism, transformed
+from nervecord.training.probes.tools.alignment import alignment
 from nervecord.training.probes.tools.conditions import gait_phase
 from nervecord.training.probes.topology import persistence
 from nervecord.training.rollouts.recorder import record
@@ -101,19 +95,6 @@ def test_geodesic_distances_go_along_a_line_that_is_bent():
     assert ways[0, -1] == 1 == ways.max()
     assert np.allclose(ways, ways.T)
     assert (np.diff(ways[0]) > 0).all()
-
-
-def test_models_are_identified_the_better_the_less_noise():
-    rng = np.random.default_rng(3)
-    angle = np.arange(12) * 2 * np.pi / 12
-    models = np.zeros((2, 12, 2))
-    models[0] = np.stack([np.cos(angle), np.sin(angle)], 1)
-    models[1, :, 0] = np.linspace(-1, 1, 12)
-    clean = identification_accuracy(models, 0.01, rng, repeats=3)
-    noisy = identification_accuracy(models, 5.0, rng, repeats=10)
-    assert clean.shape == (3, 3)
-    assert (clean == 1).all()
-    assert noisy.mean() < 0.75
 
 
 def test_the_phase_of_a_planted_wave_is_its_own(worm):

@@ -103,9 +103,9 @@ def test_an_mlps_jacobians_are_those_of_autograd(tmp_path):
     product = layers.jacobians[2] @ layers.jacobians[1] @ layers.jacobians[0]
     sensors = agent.sense(observations).double()
     steps = np.linspace(20, 59, 96).astype(int)
-    exact = torch.func.vmap(torch.func.jacrev(lambda x: agent.circuit(x[None], {})[0][0]))(
-        sensors[np.arange(96) % 2, steps]
-    )
+    assert all(parameter.dtype == torch.float32 for parameter in agent.circuit.parameters()), "as it was"
+    circuit = copy.deepcopy(agent.circuit).double()
+    exact = torch.func.vmap(torch.func.jacrev(lambda x: circuit(x[None], {})[0][0]))(sensors[np.arange(96) % 2, steps])
     assert np.allclose(product, exact.detach().numpy(), atol=1e-6)
 
 
@@ -119,7 +119,7 @@ def test_a_recurrent_circuit_is_unrolled_over_the_delay(tmp_path):
     observations = np.asarray(record(run, 2).observations)
     layers = circuit_layers(agent, observations, delay=2)
     total = layers.jacobians[3] @ layers.jacobians[2] @ layers.jacobians[1] @ layers.jacobians[0]
-    circuit = copy.deepcopy(agent.circuit)
+    circuit = copy.deepcopy(agent.circuit).double()
     sensors = agent.sense(observations).double()
 
     def now(x, episode, step):
@@ -140,7 +140,7 @@ def test_captum_agrees_on_layers():
     observations = np.random.default_rng(0).standard_normal((1, 60, agent.layout.size)) * 1e-3
     layers = circuit_layers(agent, observations)
     every = all_contributions(layers)
-    circuit = agent.circuit
+    circuit = copy.deepcopy(agent.circuit).double()
     steps = np.linspace(20, 59, 96).astype(int)
     x = agent.sense(observations).double()[0, steps]
 

@@ -145,7 +145,7 @@ def test_record_from_the_command_line(tmp_path, capsys):
 
 
 def test_a_history_holds_weights_and_activity_at_every_checkpoint(run, tmp_path):
-    main(["record", str(run.path), "--history", "--episodes", "1", "--out", str(tmp_path / "history.nc")])
+    main(["record", str(run.path), "--history", "--out", str(tmp_path / "history.nc")])
     held = xarray.open_dataset(tmp_path / "history.nc", engine="h5netcdf")
     assert held["checkpoint"].values.tolist() == [0, 2400, 4800, 7200, 9600]
     final = run.agent().circuit

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from nervecord.agents import Agent, AgentSpec
+from nervecord.envs.env_batch import make_layout, make_setting
 from nervecord.errors import CircuitMismatch, InvalidRun
 from nervecord.training.learning.protection import linear_inputs, principal_subspace
 from nervecord.training.learning.training import train
@@ -32,7 +34,7 @@ def first(request, tmp_path_factory) -> Run:
     return train(CONFIGS[request.param], tmp_path_factory.mktemp("first") / "run", progress=False)
 
 
-def test_the_hebbian_rule_finds_the_principal_subspace():
+def test_the_subspace_holds_the_share_of_power_that_was_asked():
     rng = np.random.default_rng(0)
     axes = np.linalg.qr(rng.standard_normal((10, 10)))[0]
     spread = np.array([5, 4, 3, 2, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05])
@@ -135,3 +137,17 @@ def test_a_protected_run_resumes_to_the_same_weights(first, tmp_path):
     resumed = train(config, other.path, progress=False)
     for name, value in whole.agent().circuit.state_dict().items():
         assert torch.equal(value, resumed.agent().circuit.state_dict()[name]), name
+
+
+class _InParts(torch.nn.Linear):
+    def forward(self, x):
+        return x[..., :2] @ self.weight[:, :2].T + x[..., 2:] @ self.weight[:, 2:].T + self.bias
+
+
+def test_a_matrix_that_acts_in_parts_is_not_taken_for_one_that_acts_whole():
+    """Its first columns begin at its own address."""
+    layout = make_layout(make_setting("swim", "swimmer4"))
+    agent = Agent(AgentSpec("mlp", layout, 3, {"hidden": [4]}, 0))
+    agent.circuit.layers[0].__class__ = _InParts
+    observations = np.random.default_rng(0).normal(size=(1, 20, layout.size)).astype(np.float32)
+    assert {of.weight for of in linear_inputs(agent, observations)} == {"layers.1.weight"}

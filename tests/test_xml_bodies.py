@@ -1,5 +1,6 @@
 """A user's XML as a body: right in whatever order and with whatever signs it is written, or one line."""
 
+import dataclasses
 import os
 import pickle
 import shutil
@@ -625,3 +626,8 @@ def test_a_half_cheetah_moves_as_in_gymnasiums_own_model():
         seen.qpos[:] = data.qpos
         mujoco.mj_fwdPosition(model, seen)
         assert np.allclose(physics.read("com_pos")[0], seen.subtree_com[1, [0, 2]], atol=1e-9)
+
+
+def test_a_body_from_xml_has_no_fields_that_do_nothing():
+    with pytest.raises(TypeError, match="gear"):
+        dataclasses.replace(XmlBody.from_text("chain", chain(3)), gear=10.0)

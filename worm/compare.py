@@ -16,8 +16,10 @@ from ..drawing.figures import COLOURS, open_axes
 from ..errors import InvalidRecording
 from ..intervals import bootstrap_mean
 from ..progress import progress_bar
+from ..training.probes.contract import settled
 from ..training.probes.gait import undulation_frequency
 from ..training.probes.timescales import autocorrelation
+from ..training.probes.tools.alignment import centred
 from ..training.rollouts.recording import Recording
 from .data import CalciumRecording
 
@@ -181,12 +183,6 @@ def _correlation(activity: Float[np.ndarray, "E T n"]) -> Float[np.ndarray, "n n
     return np.corrcoef(centred, rowvar=False)
 
 
-def _centred(kernel: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    """Return a kernel centred and of length 1: the inner product of two such is their alignment."""
-    centred = kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean()
-    return centred / max(float(np.linalg.norm(centred)), _FLAT)
-
-
 def _directions(correlation: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n k"]:
     return np.asarray(np.linalg.eigh(correlation)[1][:, ::-1][:, :_COMPONENTS])
 
@@ -195,7 +191,7 @@ def _structure(
     pairs: list[_Pair], shuffles: int, progress: bool
 ) -> tuple[list[dict[str, float]], Float[np.ndarray, " shuffles"]]:
     """Return what circuit and worm have in common for each worm, and the mean alignment of each shuffle."""
-    kernels = [(_centred(pair.model), _centred(pair.worm)) for pair in pairs]
+    kernels = [(centred(pair.model), centred(pair.worm)) for pair in pairs]
     planes = [(_directions(pair.model), _directions(pair.worm)) for pair in pairs]
     every = {name: i for i, name in enumerate(dict.fromkeys(name for pair in pairs for name in pair.names))}
     places = [[every[name] for name in pair.names] for pair in pairs]
@@ -242,7 +238,7 @@ def _between(pairs: list[_Pair]) -> list[float]:
         kernels = []
         for index in (one, other):
             order = [places[index][name] for name in names]
-            kernels.append(_centred(pairs[index].worm[np.ix_(order, order)]))
+            kernels.append(centred(pairs[index].worm[np.ix_(order, order)]))
         for index in (one, other):
             found[index].append(float((kernels[0] * kernels[1]).sum()))
     return [float(np.mean(each)) for each in found if each]
@@ -267,7 +263,7 @@ def _first_below(curve: Float[np.ndarray, " lags"], level: float) -> float:
 
 
 def _gait(recording: Recording) -> dict[str, float]:
-    joints = np.asarray(recording.joint_pos[:, recording.n_steps // 5 :], float)
+    joints = np.asarray(recording.joint_pos[:, settled(recording) :], float)
     try:
         frequency = float(np.mean([undulation_frequency(episode, recording.dt) for episode in joints]))
     except InvalidRecording:

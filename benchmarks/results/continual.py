@@ -18,6 +18,7 @@ from ...files import write_text
 from ...intervals import Interval, bootstrap_iqm
 from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
+from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
 
 FIRST = "swimmer6"
@@ -77,7 +78,7 @@ def table(scores: pd.DataFrame) -> str:
     means = rows.groupby(["agent", "body", "seed"])["value"].mean()
     columns = ["circuit", "then", "its steps", "6 links before", "6 links after", "forgotten",
                "new body before", "new body after"]  # fmt: skip
-    lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
+    lines = []
     for circuit, bodies in NEXT.items():
         for body in bodies:
             for label, steps in (
@@ -89,8 +90,8 @@ def table(scores: pd.DataFrame) -> str:
                 before, after = means[circuit][FIRST], means[label][FIRST]
                 cells = [before, after, before - after, means[circuit][body], means[label][body]]
                 shown = [_text(bootstrap_iqm(cell.to_numpy())) for cell in cells]
-                lines.append(f"| {circuit} | {body} | {steps} | " + " | ".join(shown) + " |")
-    return "\n".join([*lines, ""])
+                lines.append([circuit, body, steps, *shown])
+    return markdown_table(columns, *lines) + "\n"
 
 
 def _text(found: Interval) -> str:

@@ -21,6 +21,7 @@ from ...training.probes import Subject, run_probe
 from ...training.rollouts.evaluation import evaluate_agent
 from ...training.rollouts.recorder import record, record_agent
 from ...training.runs.run import Run
+from ...training.studies.markdown import markdown_table
 
 _GAIT = {
     "frequency": "frequency, Hz", "wavelength": "wavelength, lengths", "travelling_index": "travelling index",
@@ -84,11 +85,6 @@ def _interval(values: Sequence[float] | np.ndarray, digits: int) -> str:
     return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
-def _markdown(rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:], ""])
-
-
 @dataclasses.dataclass(frozen=True)
 class _Arguments:
     """Print the gait of every circuit, the lesions of NCAP, and what recording costs."""
@@ -101,12 +97,12 @@ def main() -> None:
     """Print the tables."""
     torch.set_num_threads(1)
     runs = [Run(path) for path in tyro.cli(_Arguments).runs]
-    print(_markdown(gaits(runs)))
+    print(markdown_table(*gaits(runs)), end="\n\n")
     by_circuit = {run.config.circuit: run for run in runs}
     if "ncap" in by_circuit:
-        print(_markdown(lesions([run for run in runs if run.config.circuit == "ncap"])))
+        print(markdown_table(*lesions([run for run in runs if run.config.circuit == "ncap"])), end="\n\n")
     for run in by_circuit.values():
-        print(_markdown(costs(run)))
+        print(markdown_table(*costs(run)), end="\n\n")
 
 
 if __name__ == "__main__":

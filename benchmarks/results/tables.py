@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ...intervals import bootstrap_iqm
+from ...training.studies.markdown import markdown_table
 
 
 def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[str], own: str = "swimmer6") -> str:
@@ -21,7 +22,7 @@ def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[
     """
     rows = scores[(scores["metric"] == "return") & scores["episode"].notna()]
     columns = ["agent", "weights", "seeds", "untrained", "trained", *bodies]
-    lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
+    lines = []
     for agent in agents:
         of_agent = rows[rows["agent"] == agent]
         if of_agent.empty:
@@ -32,5 +33,5 @@ def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[
             chosen = of_agent[(of_agent["stage"] == stage) & (of_agent["body"] == body)]
             found = bootstrap_iqm(chosen.groupby("seed")["value"].mean())
             cells.append(f"{found.mean:.0f} [{found.low:.0f}, {found.high:.0f}]")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, ""])
+        lines.append(cells)
+    return markdown_table(columns, *lines) + "\n"

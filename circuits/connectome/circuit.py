@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
 from ..contract import Neuron, State, Synapse, Wiring, step_length
-from ..recurrent import RecurrentCircuit
+from ..neurons import neuron_row
+from ..recurrent import RecurrentCircuit, hold
 from .files import load_graph
 from .graph import Control
 
@@ -70,6 +71,7 @@ class Connectome(RecurrentCircuit):
 
     is_bounded = True
     memory = "recurrent"
+    origin = "It is a network of rate neurons wired by a connectome."
     gain: Float[Tensor, " gains"]
     log_tau: Float[Tensor, " taus"]
     base: Float[Tensor, " contacts"]
@@ -119,13 +121,13 @@ class Connectome(RecurrentCircuit):
         pools = [cell.name if taus == "cell" else cell.kind for cell in self.graph.cells]
         kinds = list(dict.fromkeys(pools))
         self.register_buffer("kind", torch.tensor([kinds.index(pool) for pool in pools]), False)
-        self._hold("log_tau", torch.zeros(len(kinds)), taus != "fixed")
+        hold(self, "log_tau", torch.zeros(len(kinds)), learned=taus != "fixed")
         self.stretch, self.osc = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(2.0))
         self.tonic = nn.Parameter(torch.tensor(0.5))
         self.neurons = (
-            *(Neuron(f"joint_pos_{i}", "sensor", i / max(n_motors - 1, 1)) for i in range(n_motors)),
+            *neuron_row("joint_pos", "sensor", n_motors),
             *(Neuron(cell.name, cell.role, cell.position, cell.side) for cell in self.graph.cells),
-            *(Neuron(f"motor_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors)),
+            *neuron_row("motor", "motor", n_motors),
         )
 
     def initial_state(self, batch_size: int) -> State:
@@ -237,17 +239,10 @@ class Connectome(RecurrentCircuit):
         n = len(cells)
         base = [count / total[classes, post] for _, post, classes, count, _ in rows]
         place = [int(classes[-1]) * n * n + cells[post] * n + cells[pre] for pre, post, classes, *_ in rows]
-        self._hold("gain", torch.tensor(start), gains != "fixed")
+        hold(self, "gain", torch.tensor(start), learned=gains != "fixed")
         self.register_buffer("base", torch.tensor(base), persistent=False)
         self.register_buffer("place", torch.tensor(place), persistent=False)
         self.register_buffer("index", torch.tensor([row[-1] for row in rows]), persistent=False)
-
-    def _hold(self, name: str, values: Tensor, is_learned: bool) -> None:
-        """Keep values as a parameter, or as a buffer that is saved with the rest and never learned."""
-        if is_learned:
-            self.register_parameter(name, nn.Parameter(values))
-        else:
-            self.register_buffer(name, values)
 
     def _embody(self, n_joints: int, reach: float) -> None:
         """Place stretch receptors, the oscillator's targets and the muscles on a body of so many joints."""

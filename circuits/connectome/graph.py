@@ -113,10 +113,6 @@ class Graph:
                 f"nothing reaches muscle {idle[0]} (and {len(idle) - 1} more); connect or remove them"
             )
 
-    def of_kind(self, kind: str) -> list[Cell]:
-        """Return the cells of a class, in order."""
-        return [cell for cell in self.cells if cell.kind == kind]
-
     def weight(self, pre: str, post: str, is_electrical: bool = False) -> tuple[float, int]:
         """Return summed count and number of contacts between two classes of cells."""
         kind = {cell.name: cell.kind for cell in self.cells}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
 from ..contract import Neuron, Pins, State, Synapse, Wiring, load_weights
+from ..neurons import neuron_row, sensor_neurons
 from ..recurrent import RecurrentCircuit
 from .layers import NeuronModels, Synapses, Synchronisation, gated_blocks, linear
 from .published import from_published
@@ -110,9 +111,9 @@ class CTM(RecurrentCircuit):
         )
         self.readout = _readout((self.n_features, *heads, n_motors), rng)
         self.neurons = (
-            *(Neuron(f"{sense}_{i}", "sensor") for sense, size in self.senses for i in range(size)),
+            *sensor_neurons(self.senses),
             *(Neuron(f"neuron_{i}", "inter") for i in range(d_model)),
-            *(Neuron(f"motor_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors)),
+            *neuron_row("motor", "motor", n_motors),
         )
 
     def initial_state(self, batch_size: int) -> State:

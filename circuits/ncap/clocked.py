@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
 from ..contract import Circuit, Memory, Neuron, Pins, Role, Side, State
+from ..neurons import neuron_row
 
 SIDES: tuple[Side, Side] = ("d", "v")
 
@@ -133,8 +134,4 @@ def sides(signed: Float[Tensor, "batch columns"]) -> Float[Tensor, "2 batch colu
 
 def along_body(kind: str, role: Role, n_joints: int) -> dict[str, list[Neuron]]:
     """Return a neuron for each joint and side, as two groups."""
-    places = [joint / max(n_joints - 1, 1) for joint in range(n_joints)]
-    return {
-        f"{kind}_{side}": [Neuron(f"{kind}_{side}_{i}", role, place, side) for i, place in enumerate(places)]
-        for side in SIDES
-    }
+    return {f"{kind}_{side}": neuron_row(f"{kind}_{side}", role, n_joints, side) for side in SIDES}

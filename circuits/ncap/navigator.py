@@ -31,6 +31,7 @@ class Navigator(Circuit):
 
     is_bounded = True
     memory = "clock"
+    origin = "It steers NCAP, a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022)."
 
     def __init__(
         self,

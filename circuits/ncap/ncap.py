@@ -51,6 +51,7 @@ class NCAP(ClockedCircuit):
             [side, synapse] where not shared. What is ablated has none.
     """
 
+    origin = "It is a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022)."
     prop: nn.Parameter
     osc: nn.Parameter
     turn: nn.Parameter

@@ -66,6 +66,7 @@ class NCAPPlus(ClockedCircuit):
         ipsi: from B-neurons to muscles.
     """
 
+    origin = "It extends NCAP, a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022)."
     osc: Float[Tensor, ""]
     own: Float[Tensor, ""]
     rate: Float[Tensor, ""]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
 from ..contract import Neuron, Pins, Role, State, Synapse, Wiring, step_length
+from ..neurons import neuron_row, sensor_neurons
 from ..recurrent import RecurrentCircuit, synapses
 
 
@@ -57,7 +58,7 @@ class NCPCircuit(RecurrentCircuit):
         self.order = order
         roles = {self._wiring.get_type_of_neuron(i) for i in order}
         counts = dict.fromkeys(roles, 0)
-        named = [Neuron(f"{sense}_{i}", "sensor") for sense, size in self.senses for i in range(size)]
+        named = sensor_neurons(self.senses)
         for number in order:
             kind = self._wiring.get_type_of_neuron(number)
             place = counts[kind] / max(self.n_motors - 1, 1) if kind == "motor" else None
@@ -65,7 +66,7 @@ class NCPCircuit(RecurrentCircuit):
             named.append(Neuron(f"{kind}_{counts[kind]}", role, place))
             counts[kind] += 1
         # What reaches the body is a motor neuron's value, scaled: a neuron of its own in a diagram.
-        named += [Neuron(f"output_{i}", "motor", i / max(self.n_motors - 1, 1)) for i in range(self.n_motors)]
+        named += neuron_row("output", "motor", self.n_motors)
         self.neurons = tuple(named)
         kinds = [self._wiring.get_type_of_neuron(number) for number in order]
         places = itertools.groupby(range(len(order)), kinds.__getitem__)

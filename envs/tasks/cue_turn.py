@@ -45,6 +45,7 @@ class CueTurn(Task):
         "delay_steps": Number(0, is_whole=True),
         "success_angle": Number(0, above=True),
     }
+    metric_units: ClassVar[Mapping[str, str]] = {**Task.metric_units, "turn": "rad"}
 
     def __init__(self, envs: Envs, cue_steps: int = 10, delay_steps: int = 20, success_angle: float = 0.4) -> None:
         if envs.episode_steps <= cue_steps + delay_steps:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,6 +22,7 @@ class Navigate(Task):
     """
 
     senses = ("joint_pos", "to_target", "body_velocities")
+    metric_units: ClassVar[Mapping[str, str]] = {**Task.metric_units, "target_distance": "m"}
     target_radius = 0.1  # m
 
     def __init__(self, envs: Envs) -> None:

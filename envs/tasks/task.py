@@ -46,6 +46,7 @@ class Task(ABC):
         senses: what is observed by default, by name and in order.
         default_steps: control steps per episode where none are given.
         allowed: what the task's own options may be, by name, where their types do not say all.
+        metric_units: the unit of each of `metrics`, for tables; those without a unit are left out.
         com_start: [envs, 2], where the centre of mass was at the reset, m.
 
     Args:
@@ -55,6 +56,7 @@ class Task(ABC):
     senses: ClassVar[tuple[str, ...]] = ("joint_pos", "body_velocities")
     default_steps: ClassVar[int] = 1000
     allowed: ClassVar[Mapping[str, Allowed]] = {}
+    metric_units: ClassVar[Mapping[str, str]] = {"net_speed": "m/s"}
 
     def __init__(self, envs: Envs) -> None:
         self.envs, self.physics = envs, envs.physics

@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # draws put in its place, PPO's weights, returns and recordings were those of 81006cf bit for bit; so were those of ES,
 # SAC, TD3, DDPG and the curricula as they are.
 COMMIT = "de8e199"
+# Trained otherwise since: the subspace that is protected is of eigenvectors, which Oja's rule came near.
+CHANGED = {"ppo-mlp-protect"}
 
 
 def compare(commit: str, names: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
@@ -132,7 +134,8 @@ def main() -> None:
     """Compare, print the table, and exit with 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--commit", default=COMMIT, help=f"by default {COMMIT}")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all by default: {', '.join(CONFIGS)}")
+    default = f"by default all but {', '.join(CHANGED)}: {', '.join(CONFIGS)}"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=default)
     asked = parser.parse_args()
     if unknown := [name for name in asked.names if name not in CONFIGS]:
         parser.error(f"no training is called {unknown[0]!r}; there are {', '.join(CONFIGS)}")
@@ -140,7 +143,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _exit)
     if not has_commit(asked.commit):
         parser.error(f"no commit {asked.commit} in {ROOT}: not a git repository, or one without its history")
-    found = compare(asked.commit, asked.names or list(CONFIGS))
+    found = compare(asked.commit, asked.names or [name for name in CONFIGS if name not in CHANGED])
     print(table(found))
     sys.exit(any(lines for _, lines in found.values()))
 

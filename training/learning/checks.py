@@ -33,6 +33,8 @@ def check(config: RunConfig) -> Resolved:
             f"(learning_starts); give more steps, or --algorithm-options learning_starts={config.steps // 10}"
         )
     Deficits(resolved.agent.layout, config.deficits)
+    for late in (deficit for deficit in config.deficits if deficit.start >= config.steps):
+        _log.warning(f"nervecord: deficit {late} begins after the last of {config.steps} steps; nothing is missing yet")
     device_named(config.device)
     check_memory(resolved)
     return inherit(resolved)

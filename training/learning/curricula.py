@@ -89,6 +89,8 @@ class CurriculumConfig:
         ):
             if name not in known:
                 raise UnknownName(what, name, known)
+        if self.kind != "sliding" and self.window != CurriculumConfig.window:
+            raise InvalidRun(f"window is {self.window} and kind {self.kind!r}; only 'sliding' has a window")
         object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
         if wrong := wrong_value(vars(self), _NUMBERS):
             raise InvalidRun(wrong)

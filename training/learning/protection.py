@@ -1,8 +1,8 @@
 """Learning on without forgetting: updates that keep off what earlier tasks have for inputs.
 
-Hebbian orthogonal projection, after Xiao et al. 2024 (https://arxiv.org/abs/2402.11984): the principal subspace
-of a layer's inputs in earlier tasks is found by a Hebbian rule with anti-Hebbian lateral inhibition, and each
-update of the layer's weights is projected away from it, so that what the layer made of those inputs stays.
+Orthogonal projection, after Xiao et al. 2024 (https://arxiv.org/abs/2402.11984): each update of a layer's weights is
+projected away from the principal subspace of the layer's inputs in earlier tasks, so that what the layer made of those
+inputs stays. They find the subspace by a Hebbian rule; here it is computed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from ..runs.run import Run
 
 _EPISODES = 4
 _SHARE = 0.99  # of the inputs' power, which the subspace holds
-_ROUNDS = 300
 _ROWS = 4096  # of inputs; more tell the subspace no better
 _EVERY = 5  # control steps, between inputs that are kept: neighbours are nearly the same
 # Where each linear map has its inputs; its matrix comes next.
@@ -82,28 +81,15 @@ def protect(learner: Learner, config: RunConfig) -> tuple[str, ...]:
 
 
 def principal_subspace(inputs: Float[np.ndarray, "samples n"], share: float = _SHARE) -> Float[np.ndarray, "k n"]:
-    """Return orthonormal rows that hold a share of the inputs' power, found by the Hebbian rule.
+    """Return as few orthonormal rows as hold a share of the inputs' power: their principal directions.
 
-    One neuron after another learns by y = h x, h += rate mean(y (x - y h)) (Oja 1982), on inputs from which
-    the neurons before it have taken their part.
+    That is where the Hebbian rule with lateral inhibition (Oja 1982) converges.
     """
-    power = inputs.astype(float).T @ inputs / len(inputs)
-    whole = np.trace(power)
-    rng = np.random.default_rng(0)
-    rows: list[np.ndarray] = []
-    while len(rows) < len(power) and whole > 0 and np.trace(power) > (1 - share) * whole:
-        neuron = rng.standard_normal(len(power))
-        neuron /= np.linalg.norm(neuron)
-        rate = 0.9 / np.trace(power)
-        for _ in range(_ROUNDS):
-            neuron += rate * (power @ neuron - (neuron @ power @ neuron) * neuron)
-        for row in rows:
-            neuron -= (neuron @ row) * row
-        neuron /= np.linalg.norm(neuron)
-        rows.append(neuron)
-        rest = np.eye(len(power)) - np.outer(neuron, neuron)
-        power = rest @ power @ rest
-    return np.array(rows).reshape(-1, inputs.shape[1])
+    powers, directions = np.linalg.eigh(inputs.astype(float).T @ inputs / len(inputs))
+    powers, directions = np.maximum(powers[::-1], 0.0), directions.T[::-1]
+    # Before each direction: the power that those before it leave over.
+    left = powers.sum() - np.cumsum(powers) + powers
+    return directions[left > (1 - share) * powers.sum()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,8 +167,9 @@ class _Listening(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _MAPS:
             inputs, matrix = args[_MAPS[func] : _MAPS[func] + 2]
-            if matrix.data_ptr() in self._matrices:
-                name, known = self._matrices[matrix.data_ptr()]
+            name, known = self._matrices.get(matrix.data_ptr(), ("", None))
+            # A part of a matrix may begin at its address, and has other inputs.
+            if known is not None and matrix.numel() == known.numel():
                 # A linear layer multiplies by the transpose; a matrix may have come as a transposed view.
                 axis = (1 if func is F.linear else 0) ^ (matrix.stride() != known.stride())
                 added = args[2] if func is F.linear and len(args) > 2 else (kwargs or {}).get("bias")

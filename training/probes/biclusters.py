@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ...drawing.figures import open_axes
 from ...errors import InvalidRecording
 from ...extras import require
-from .contract import ProbeResult, Subject, living
+from .contract import ProbeResult, Subject, living, settled
 
 _STATES, _GROUPS = range(1, 7), range(1, 7)
 _RESTARTS = 2
@@ -52,7 +52,7 @@ def biclusters(subject: Subject) -> ProbeResult:
     activity, names, constant = living(subject.recording, 100)
     if len(names) < 2:
         raise InvalidRecording("one neuron alone changes, and groups need two; record a larger circuit")
-    late = activity[:_EPISODES, activity.shape[1] // 5 :]
+    late = activity[:_EPISODES, settled(subject.recording) :]
     width = int(np.ceil(late.shape[1] / _STEPS))
     bins = late.shape[1] // width
     samples = late[:, : bins * width].reshape(len(late), bins, width, -1).mean(2).astype(float)

@@ -37,10 +37,16 @@ class Subject:
         """The run, for probes that need its weights.
 
         Raises:
-            InvalidRecording: there is only a recording.
+            InvalidRecording: there is only a recording, or neurons were silenced, clamped or driven in it, which its
+                weights say nothing of.
         """
         if self.source is None:
             raise InvalidRecording("this probe looks into a run's weights, and there is only a recording; give a run")
+        if self.recording.meta.get("interventions"):
+            raise InvalidRecording(
+                "this probe looks into a run's weights, where no neuron is silenced, clamped or driven; probe the run "
+                "without interventions"
+            )
         return self.source
 
 
@@ -76,6 +82,11 @@ class Probe:
     doc: str
     run: Callable[[Subject], ProbeResult]
     is_study: bool = False
+
+
+def settled(recording: Recording) -> int:
+    """Return the control step from which a gait is measured: an episode's first fifth passes before it settles."""
+    return recording.n_steps // 5
 
 
 def living(recording: Recording, min_steps: int) -> tuple[Float[np.ndarray, "E T n"], tuple[str, ...], int]:

@@ -1,7 +1,6 @@
 """Critical periods: when in training a missing sense costs performance that later training does not bring back.
 
-Achille, Rovere and Soatto 2019 (https://arxiv.org/abs/1711.08856); deep linear networks after Kleinman,
-Achille and Soatto 2023 (https://arxiv.org/abs/2308.12221).
+Achille, Rovere and Soatto 2019 (https://arxiv.org/abs/1711.08856).
 """
 
 from __future__ import annotations
@@ -165,27 +164,6 @@ def deficit_grid(
         for place in places:
             (controls if name.startswith("control-") else returns)[place] += scores[name] / seeds
     return DeficitGrid(sense, begins, lasts, returns, controls)
-
-
-def deep_linear_race(
-    deficit: Deficit | None, target: float = 3.0, depth: int = 2, dt: float = 0.01, steps: int = 3000
-) -> tuple[float, float]:
-    """Return how strong two paths of a deep linear network end that learn one target, one of them masked a while.
-
-    Paths are products of `depth` weights that start at 1e-6 and follow the gradient of (target - sum of
-    paths)^2 / 2; the second, whose sense the deficit masks, is frozen while it lasts. As long as both are
-    small the first grows alone by 1 + dt target a step (depth 2), and then both grow alike: it ends at
-    S r / (1 + r) with r = (1 + dt S)^(2 L) after L steps of deficit. What is lost early is not made good.
-    """
-    weights = np.full((2, depth), 1e-6)
-    for step in range(steps):
-        paths = weights.prod(1)
-        slope = (target - paths.sum()) * paths[:, None] / weights
-        if deficit is not None and deficit.start <= step < deficit.stop:
-            slope[1] = 0
-        weights += dt * slope
-    first, second = weights.prod(1)
-    return float(first), float(second)
 
 
 def _train_all(configs: dict[str, RunConfig], folder: Path, workers: int | None, progress: bool) -> dict[str, float]:

@@ -17,10 +17,9 @@ from matplotlib.figure import Figure
 from ...drawing.figures import COLOURS
 from ...extras import require
 from ..rollouts.recording import Recording
-from .contract import ProbeResult, Subject, living
+from .contract import ProbeResult, Subject, living, settled
 from .tools.predicates import best_phrase, body_predicates
 
-_TRANSIENT = 0.2  # the share of an episode, from its start, in which a gait still settles
 _MOMENTS = 150
 _APART = 8  # control steps between moments of one neuron
 _COMPONENTS = 5
@@ -65,7 +64,7 @@ def facets(subject: Subject) -> ProbeResult:
     recording = subject.recording
     activity, names, constant = living(recording, 100)
     situations = _situations(recording)
-    first = int(_TRANSIENT * recording.n_steps)
+    first = settled(recording)
     moments = [
         (episode, first + step)
         for episode, step in (strongest_moments(activity[:, first:, index]) for index in range(len(names)))

@@ -14,7 +14,7 @@ from scipy import signal
 from ...errors import InvalidRecording
 from ...intervals import bootstrap_mean
 from ..rollouts.recording import Recording
-from .contract import ProbeResult, Subject
+from .contract import ProbeResult, Subject, settled
 
 _UNITS = {
     "frequency": "Hz",
@@ -27,7 +27,6 @@ _UNITS = {
     "strouhal": "",
     "cost_of_transport": "J/(kg m)",
 }
-_TRANSIENT = 0.2  # the share of an episode, from its start, in which a gait still settles
 
 
 def gait(subject: Subject) -> ProbeResult:
@@ -40,7 +39,7 @@ def gait(subject: Subject) -> ProbeResult:
         InvalidRecording: too short for a spectrum, not finite, or joints that do not move.
     """
     recording = subject.recording
-    first = int(recording.n_steps * _TRANSIENT)
+    first = settled(recording)
     joints = np.asarray(recording.joint_pos[:, first:], float)
     _check(joints, recording.dt)
     episodes = [_measure(recording, episode, first) for episode in range(recording.n_episodes)]
@@ -91,9 +90,8 @@ def _measure(recording: Recording, episode: int, first: int) -> dict[str, float]
 
 def undulation_frequency(joints: Float[np.ndarray, "T J"], dt: float) -> float:
     """Return the peak of the joints' summed spectrum, Hz; zero-padded and refined by a parabola."""
-    window = np.hanning(len(joints))[:, None]
     size = 8 * 2 ** int(np.ceil(np.log2(len(joints))))
-    power = (np.abs(np.fft.rfft((joints - joints.mean(0)) * window, size, axis=0)) ** 2).sum(1)
+    power = signal.periodogram(joints, window="hann", nfft=size, axis=0)[1].sum(1)
     # Below one and a half cycles in the window a peak is drift, not undulation.
     lowest = int(np.ceil(1.5 * size / len(joints)))
     peak = lowest + int(np.argmax(power[lowest:-1]))

@@ -9,9 +9,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from scipy.sparse import csgraph
+from scipy.spatial.distance import pdist, squareform
 
 from ...extras import require
 from .contract import ProbeResult, Subject
+from .tools.alignment import alignment
 from .tools.conditions import phase_means
 
 _BINS = 16
@@ -65,8 +67,7 @@ def geometry(subject: Subject) -> ProbeResult:
 
 def dissimilarity(states: Float[np.ndarray, "c n"]) -> Float[np.ndarray, "c c"]:
     """Return the Euclidean distances between conditions (a representational dissimilarity matrix)."""
-    squared = ((states[:, None] - states[None]) ** 2).sum(-1)
-    return np.asarray(np.sqrt(squared))
+    return np.asarray(squareform(pdist(states)))
 
 
 def transformed(
@@ -100,16 +101,6 @@ def transformed(
     return np.asarray(np.where(np.isfinite(ways), ways / longest, 1.0))
 
 
-def alignment(one: Float[np.ndarray, "c n"], other: Float[np.ndarray, "c m"]) -> float:
-    """Return the centred kernel alignment of two layouts of the same conditions, 0 to 1 (Cortes et al. 2012)."""
-    kernels = []
-    for states in (one, other):
-        centred = states - states.mean(0)
-        kernels.append(centred @ centred.T)
-    norms = np.linalg.norm(kernels[0]) * np.linalg.norm(kernels[1])
-    return float((kernels[0] * kernels[1]).sum() / norms) if norms > 1e-12 else 0.0
-
-
 def parallelism(states: Float[np.ndarray, "c n"], labels: Bool[np.ndarray, "c k"], index: int) -> float:
     """Return how parallel the coding directions of one label are across the values of the others.
 
@@ -133,29 +124,6 @@ def generalisation(states: Float[np.ndarray, "c n"], labels: Bool[np.ndarray, "c
         said = (states[elsewhere] - (true + false) / 2) @ (true - false) > 0
         hits.append(said == labels[elsewhere, index])
     return float(np.concatenate(hits).mean()) if hits else float("nan")
-
-
-def identification_accuracy(
-    models: Float[np.ndarray, "m c n"], noise: float, rng: np.random.Generator, repeats: int = 20,
-    lows: tuple[float, ...] = (0.0, 0.2, 0.4), ups: tuple[float, ...] = (0.6, 0.8, 1.0),
-) -> Float[np.ndarray, "lows ups"]:  # fmt: skip
-    """Return how often noisy data are told to come from the right model, for each pair of quantiles (l, u).
-
-    Data are a model's states with Gaussian noise of the given standard deviation; the model whose transformed
-    dissimilarities correlate best with theirs is chosen.
-    """
-    upper = np.triu_indices(models.shape[1], 1)
-    accuracy = np.zeros((len(lows), len(ups)))
-    data = [dissimilarity(model + noise * rng.standard_normal(model.shape)) for _ in range(repeats) for model in models]
-    for (i, low), (j, up) in itertools.product(enumerate(lows), enumerate(ups)):
-
-        def shape(rdm: np.ndarray, low: float = low, up: float = up) -> np.ndarray:
-            return transformed(rdm, "geo-topological", low, up)[upper]
-
-        templates = np.stack([shape(dissimilarity(model)) for model in models])
-        chosen = [int(np.argmax([np.corrcoef(shape(rdm), template)[0, 1] for template in templates])) for rdm in data]
-        accuracy[i, j] = np.mean(np.array(chosen) == np.tile(np.arange(len(models)), repeats))
-    return accuracy
 
 
 def _contexts(

@@ -6,6 +6,7 @@ all paths they add up to F(x) - F(0) where the circuit is linear between 0 and x
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 from collections.abc import Sequence
@@ -144,7 +145,7 @@ def circuit_layers(agent: Agent, observations: Float[np.ndarray, "E T O"], delay
         InvalidRecording: neurons hear one another in a circle, and the state is not the neurons themselves.
         CircuitMismatch: the neurons hear one another in no circle, and cannot be reached.
     """
-    circuit = agent.circuit.double()
+    circuit = copy.deepcopy(agent.circuit).double()
     sensors = agent.sense(observations).double()
     graph = nx.DiGraph((synapse.pre, synapse.post) for synapse in circuit.wiring().synapses)
     steps = np.linspace(sensors.shape[1] // 3, sensors.shape[1] - 1, _SAMPLES).astype(int)

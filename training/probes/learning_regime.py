@@ -20,6 +20,7 @@ from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
 from ..runs.run import Run
 from .contract import ProbeResult, Subject
+from .tools.alignment import alignment, layout_kernel
 from .tools.sequences import hidden_columns, sensor_sequences
 
 _SEQUENCES, _STEPS = 24, 32
@@ -51,12 +52,13 @@ def learning_regime(subject: Subject) -> ProbeResult:
                   for agent in (before, after)]  # fmt: skip
     kernels = [tangent_kernel(agent.circuit, sensors, names) for agent in (before, after)]
     rows = [_representation(agent.circuit, sensors) for agent in (before, after)]
+    aligned = representation_alignment(*rows)
     null = shuffled_alignments(rows[0], rows[1], np.random.default_rng(0))
     numbers = {
         "weight_change": relative_change(*weights),
         "weight_change_all": relative_change(*everything),
         "kernel_alignment": kernel_alignment(*kernels),
-        "representation_alignment": representation_alignment(*rows),
+        "representation_alignment": aligned,
         "shuffled_alignment": float(null.mean()),
         "shuffled_alignment_95": float(np.quantile(null, 0.95)),
         "constant_neurons": float((np.ptp(rows[1], axis=0) < 1e-9).sum()),
@@ -124,26 +126,23 @@ def kernel_alignment(one: Float[np.ndarray, "n n"], other: Float[np.ndarray, "n 
 def representation_alignment(
     one: Float[np.ndarray, "samples units"], other: Float[np.ndarray, "samples units_too"]
 ) -> float:
-    """Return the cosine between the centred similarity matrices of two representations of the same samples.
-
-    Also known as linear centred kernel alignment; rotations and scales of either do not change it.
+    """Return the centred kernel alignment of two representations of the same samples.
 
     Raises:
         InvalidRecording: all units of one representation are constant.
     """
-    one, other = one - one.mean(0), other - other.mean(0)
-    if not one.any() or not other.any():
+    if not (np.ptp(one, axis=0).any() and np.ptp(other, axis=0).any()):
         raise InvalidRecording("every neuron is constant over the recording's samples; record the agent while it moves")
-    # The samples' similarity matrices need not be built: their product's trace is that of the units'.
-    shared = np.linalg.norm(one.T @ other) ** 2
-    return float(shared / (np.linalg.norm(one.T @ one) * np.linalg.norm(other.T @ other)))
+    return alignment(one, other)
 
 
 def shuffled_alignments(
     one: Float[np.ndarray, "samples units"], other: Float[np.ndarray, "samples units_too"], rng: np.random.Generator
 ) -> Float[np.ndarray, " shuffles"]:
     """Return the alignment after the samples of one representation were shuffled, 200 times: the null."""
-    return np.array([representation_alignment(one, rng.permutation(other)) for _ in range(_SHUFFLES)])
+    still, shuffled = layout_kernel(one), layout_kernel(other)
+    orders = [rng.permutation(len(one)) for _ in range(_SHUFFLES)]
+    return np.array([(still * shuffled[np.ix_(order, order)]).sum() for order in orders])
 
 
 def relative_change(before: Float[np.ndarray, " weights"], after: Float[np.ndarray, " weights"]) -> float:

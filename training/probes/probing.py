@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ...circuits import Wiring
 from ...drawing.figures import figure_svg
-from ...errors import NervecordError, UnknownName
+from ...errors import InvalidRecording, NervecordError, UnknownName
 from ...files import write_text, write_whole
 from ..rollouts.evaluation import EVALUATION_SEED, check_episodes
 from ..rollouts.interventions import Intervention
@@ -25,6 +25,8 @@ from ..runs.result import Result, Weights, conditions_of
 from ..runs.results import keep
 from ..runs.run import Run
 from . import PROBES, ProbeResult, Subject, run_probe
+
+_EPISODES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Probed:
 def probe(
     subject: Run | str | Path,
     probes: Sequence[str] = ("gait",),
-    episodes: int = 8,
+    episodes: int | None = None,
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
 ) -> dict[str, Probed]:
@@ -58,13 +60,15 @@ def probe(
     Args:
         subject: a run, its folder, or the file of a recording.
         probes: their names; "all" stands for every probe that neither trains nor simulates anew.
-        episodes: how many to record of a run.
-        interventions: what is done to neurons while a run is recorded.
+        episodes: how many to record of a run; None records 8.
+        interventions: what is done to neurons while a run is recorded. Probes that look into its weights are missing
+            then, because nothing is done to neurons there.
         progress: show a bar while recording, and a line after each probe.
 
     Raises:
         UnknownName: no such probe or neuron.
-        InvalidRun, InvalidRecording: the subject cannot be read.
+        InvalidRun, InvalidRecording: the subject cannot be read, or is a recording and so is not recorded with
+            `episodes` or `interventions`.
     """
     names = chosen(probes)
     about, add = _subject(subject, episodes, interventions, progress)
@@ -126,12 +130,18 @@ _Add = Callable[[str, dict[str, Any], dict[str, Callable[[Path], Any]]], Result]
 
 
 def _subject(
-    subject: Run | str | Path, episodes: int, interventions: Sequence[Intervention], progress: bool
+    subject: Run | str | Path, episodes: int | None, interventions: Sequence[Intervention], progress: bool
 ) -> tuple[Subject, _Add]:
     """Return what to probe, and what adds a probe's findings to the results of that."""
     if not isinstance(subject, Run) and Path(subject).suffix == ".nc":
+        if episodes is not None or interventions:
+            raise InvalidRecording(
+                f"{subject} is a recording already, so its episodes and interventions cannot be chosen; give a run, "
+                "or leave them out"
+            )
         return _of_file(Path(subject))
     run = subject if isinstance(subject, Run) else Run(subject)
+    episodes = _EPISODES if episodes is None else episodes
     check_episodes(episodes)
     recording = record(run, episodes, None, interventions, progress)
     weights, results = run.last_weights(), run.results

@@ -74,11 +74,6 @@ class Evaluation:
         return bootstrap_mean(self.returns)
 
     @property
-    def mean_net_speed(self) -> Interval:
-        """The mean net speed with a bootstrap 95 % interval over episodes, m/s."""
-        return bootstrap_mean(self.metrics["net_speed"])
-
-    @property
     def intervals(self) -> dict[str, Interval]:
         """The mean of every metric with a bootstrap 95 % interval over episodes."""
         return {name: bootstrap_mean(values) for name, values in self.metrics.items()}
@@ -191,13 +186,14 @@ def evaluate_on(
 
 
 def evaluate_model(
-    model: BaseAlgorithm, body: str | Body, task: str, reward: str, episodes: int, progress: bool = False
+    model: BaseAlgorithm, body: str | Body, task: str, reward: str | None, episodes: int, progress: bool = False
 ) -> Evaluation:
-    """Evaluate a model of SB3's on a body and a task.
+    """Evaluate a model of SB3's on a body and a task; `reward` is the task's option, None its default.
 
     Raises:
         CircuitMismatch: it observes or acts in other spaces.
         InvalidRun: no episodes.
+        InvalidTask: the task has no such reward.
     """
     envs = make_model_envs(model, body, task, reward, episodes)
     try:
@@ -206,15 +202,16 @@ def evaluate_model(
         envs.close()
 
 
-def make_model_envs(model: BaseAlgorithm, body: str | Body, task: str, reward: str, episodes: int) -> EnvBatch:
-    """Make one environment for each episode of a model of SB3's.
+def make_model_envs(model: BaseAlgorithm, body: str | Body, task: str, reward: str | None, episodes: int) -> EnvBatch:
+    """Make one environment for each episode of a model of SB3's; `reward` is the task's option, None its default.
 
     Raises:
         CircuitMismatch: it observes or acts in other spaces.
         InvalidRun: no episodes.
+        InvalidTask: the task has no such reward.
     """
     check_episodes(episodes)
-    options: dict[str, Any] = {"reward": reward} if task == "swim" else {}
+    options: dict[str, Any] = {} if reward is None else {"reward": reward}
     envs = EnvBatch(task, episodes, body=body, **options)
     for kind in ("observation", "action"):
         there, here = getattr(model, f"{kind}_space").shape, getattr(envs, f"{kind}_space").shape

@@ -41,13 +41,14 @@ def record(
 
 
 def record_model(
-    model: BaseAlgorithm, body: str | Body, task: str, reward: str, episodes: int, progress: bool = False
+    model: BaseAlgorithm, body: str | Body, task: str, reward: str | None, episodes: int, progress: bool = False
 ) -> Recording:
-    """Record a model of SB3's on a body and a task, with every unit of its actor.
+    """Record a model of SB3's on a body and a task, with every unit of its actor; `reward` as in `evaluate_model`.
 
     Raises:
         CircuitMismatch: it observes or acts in other spaces.
         InvalidRun: no episodes.
+        InvalidTask: the task has no such reward.
     """
     envs = make_model_envs(model, body, task, reward, episodes)
     try:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor, nn
 
-from ...circuits import Neuron, Synapse, Wiring
+from ...circuits import Neuron, Synapse, Wiring, neuron_row
 
 # What a layer of neurons ends with; anything else (normalisation, dropout) is plumbing between layers.
 _UNITS = (nn.Tanh, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.SiLU, nn.GELU, nn.Mish, nn.Sigmoid, nn.Softplus)
@@ -61,7 +61,7 @@ class WatchedModel:
     def _draw(self, calls: list[tuple[nn.Module, Tensor]], n_sensors: int, n_motors: int) -> Wiring:
         neurons = [Neuron(f"observation_{i}", "sensor") for i in range(n_sensors)]
         synapses: list[Synapse] = []
-        motors = [Neuron(f"motor_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors)]
+        motors = neuron_row("motor", "motor", n_motors)
         before, maps, layer = neurons[:], [], 0
         last = calls[-1][0] if self._ends_in_units else None
         for module, values in calls:

@@ -135,8 +135,11 @@ class RunConfig:
             if name not in known:
                 raise UnknownName(kind, name, known)
         bodies = tuple(make_body(body) for body in self.bodies)
+        body = make_body(self.body)
+        if bodies and body not in (bodies[0], make_body(RunConfig.body)):
+            raise InvalidRun(f"body is {body.name} and bodies begin with {bodies[0].name}; leave body out")
         object.__setattr__(self, "bodies", bodies)
-        object.__setattr__(self, "body", bodies[0] if bodies else make_body(self.body))
+        object.__setattr__(self, "body", bodies[0] if bodies else body)
         object.__setattr__(self, "arena", make_arena(self.arena))
         object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
         if self.protect and self.start is None:

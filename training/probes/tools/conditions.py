@@ -8,10 +8,8 @@ from scipy import signal
 
 from ....errors import InvalidRecording
 from ...rollouts.recording import Recording
-from ..contract import living
+from ..contract import living, settled
 from ..gait import undulation_frequency
-
-_TRANSIENT = 0.2  # the share of an episode, from its start, in which a gait still settles
 
 
 def gait_phase(recording: Recording) -> Float[np.ndarray, "E T"]:
@@ -23,7 +21,7 @@ def gait_phase(recording: Recording) -> Float[np.ndarray, "E T"]:
     Raises:
         InvalidRecording: the body does not undulate.
     """
-    first = int(recording.n_steps * _TRANSIENT)
+    first = settled(recording)
     joints = np.asarray(recording.joint_pos[:, first:], float)
     if joints.shape[1] < 64:
         raise InvalidRecording(

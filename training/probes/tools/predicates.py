@@ -81,7 +81,7 @@ def body_predicates(recording: Recording) -> list[Predicate]:
                 ),
             ]  # fmt: skip
     heading = np.unwrap(np.asarray(recording.link_angle[:, :, 0], float), axis=1)
-    turn = np.gradient(heading.mean(-1) if heading.ndim == 3 else heading, axis=1)
+    turn = np.gradient(heading, axis=1)
     found += [
         Predicate("the head turns left", "the head does not turn left", turn > 0),
         Predicate("the head turns right", "the head does not turn right", turn < 0),

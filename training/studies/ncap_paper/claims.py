@@ -15,6 +15,7 @@ from ....intervals import Interval, bootstrap_iqm, probability_of_improvement
 from ...rollouts.recorder import record
 from ...runs.run import Run
 from ..ablations import ablation_table
+from ..markdown import markdown_table
 from .figures import curve_panels, profile_panels, transfer_lines, wave_panels
 
 OURS = "NCAP"
@@ -373,6 +374,4 @@ def _text(found: Interval, factor: float = 1.0, digits: int = 0) -> str:
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    lines = ["| " + " | ".join(map(str, table.columns)) + " |", "| " + " | ".join("---" for _ in table.columns) + " |"]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in table.itertuples(index=False)]
-    return "\n".join(lines)
+    return markdown_table(table.columns, *table.itertuples(index=False))

@@ -1,0 +1,156 @@
+"""No option of a command is taken and ignored: where one would change nothing, it is refused in one line."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from nervecord.circuits import Wiring
+from nervecord.cli.main import COMMANDS, main
+from nervecord.cli.run_commands import Configured
+from nervecord.cli.worm_commands import CompareWorms, ShowConnectome
+from nervecord.errors import InvalidRecording, InvalidRun
+from nervecord.training.learning.checks import check
+from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun
+from nervecord.training.probes import Subject, run_probe
+from nervecord.training.rollouts.recording import Recording
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
+
+# Options that change what a command does whatever else is given, beside `json`; a config's fields are all among them,
+# because bodies and tasks refuse what they do not take.
+ALWAYS = {
+    "Train": "out workers engine config reward",
+    "Resume": "path",
+    "Evaluate": "path body episodes",
+    "Transfer": "path bodies episodes finetune",
+    "Ablate": "out seeds episodes workers engine config reward",
+    "Sweep": "plan out workers engine",
+    "Compare": "runs out episodes",
+    "Reproduce": "paper scale out workers engine",
+    "Curriculum": "out circuit task kind seed updates circuit_options options",
+    "Record": "path out",
+    "Probe": "path probes",
+    "Render": "path out body seconds silence clamp drive neurons",
+    "Play": "path body port",
+    "Results": "path out",
+    "Report": "runs out",
+    "Gallery": "runs out",
+    "Export": "path out film push",
+    "Import": "path out",
+    "Demo": "path",
+    "Bench": "repeats learn",
+    "Names": "kind",
+    "Doctor": "",
+    "ShowConnectome": "graph",
+    "CompareWorms": "recording data source out",
+}
+# Command lines in which an option would change nothing.
+IDLE = [
+    ("train --address h:1", "an address is of a Ray cluster; give --engine ray with it"),
+    ("train --algorithm ppo --circuit mlp --workers 2", "ppo has no population to spread over workers"),
+    ("train --bodies swimmer4 --body swimmer8", "body is swimmer8 and bodies begin with swimmer4; leave body out"),
+    ("train --task navigate --reward com", "task 'navigate' has no option 'reward'"),
+    ("ablate --address h:1 --seeds 1", "an address is of a Ray cluster; give --engine ray with it"),
+    ("reproduce ncap --scale smoke --address h:1", "an address is of a Ray cluster; give --engine ray with it"),
+    ("sweep plan.toml --address h:1", "an address is of a Ray cluster; give --engine ray with it"),
+    *(
+        (f"resume memory {option}", f"{option.split()[0]} would change nothing: memory is a curriculum")
+        for option in ("--device cpu", "--workers 2", "--engine ray", "--address h:1")
+    ),
+    *(
+        (f"{command} run {option}", f"{option.split()[0]} would change nothing: they are about a zip file that SB3")
+        for command in ("evaluate", "record")
+        for option in ("--trust", "--algorithm sac", "--task navigate", "--reward com")
+    ),
+    *(
+        (f"{command} model.zip {option}", f"{option.split()[0]} would change nothing: model.zip is a zip file")
+        for command in ("evaluate", "record")
+        for option in ("--silence B_d_0", "--clamp B_d_0=1", "--drive B_d_0=1")
+    ),
+    *(
+        (f"record run --history {option}", f"{option.split()[0]} would change nothing: --history is of one episode")
+        for option in ("--episodes 2", "--body swimmer4", "--silence B_d_0", "--clamp B_d_0=1", "--drive B_d_0=1")
+    ),
+    *(
+        (f"probe rec.nc {option}", "rec.nc is a recording already, so its episodes and interventions cannot be chosen")
+        for option in ("--episodes 8", "--silence B_d_0", "--clamp B_d_0=1", "--drive B_d_0=1")
+    ),
+    ("render run --neurons --view 3d", "--view would change nothing: --neurons is a view of its own"),
+    ("export run --private", "--private would change nothing: nothing is uploaded; give --push OWNER/NAME too"),
+    ("export run --endpoint x", "--endpoint would change nothing: nothing is uploaded; give --push OWNER/NAME too"),
+    ("bench --ppo --scale", "--ppo would change nothing: one thing is measured at once, and --scale is another"),
+    ("bench --lanes --scale", "--scale would change nothing: one thing is measured at once, and --lanes is another"),
+    ("bench --learn --lanes", "--lanes would change nothing: one thing is measured at once, and --learn is another"),
+    ("bench --scale --draw x.svg", "--draw would change nothing: only --lanes draws a figure"),
+    ("bench --lanes --seeds 2 --limit 9", "--seeds, --limit would change nothing: only --learn trains"),
+    ("curriculum --options window=3", "window is 3 and kind 'multi-head'; only 'sliding' has a window"),
+]  # fmt: skip
+
+
+def _commands():
+    kinds = [kind for kind in COMMANDS if kind.__name__ != "Worm"]
+    return [*kinds, ShowConnectome, CompareWorms]
+
+
+@pytest.mark.parametrize("kind", _commands(), ids=lambda kind: kind.__name__)
+def test_every_option_is_known_to_act_or_to_be_refused_where_it_would_not(kind):
+    options = {field.name for field in dataclasses.fields(kind)} - {"json"}
+    lines = [line.split() for line, _ in IDLE]
+    refused = {
+        word[2:].replace("-", "_") for line in lines if line[0] == kind.__name__.lower() for word in line[1:]
+        if word.startswith("--")
+    }  # fmt: skip
+    asked = {field.name for field in dataclasses.fields(RunConfig)} if issubclass(kind, Configured) else set()
+    always = set(ALWAYS[kind.__name__].split())
+    assert options - always - refused == set(), "say of each whether it always acts, or give a line in which it is idle"
+    assert always - options == set()
+    assert refused - options - asked - {"options"} == set()
+
+
+@pytest.mark.parametrize(("line", "words"), IDLE)
+def test_an_option_that_would_change_nothing_is_refused(line, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.toml").write_text("[base]\nsteps = 100\n[vary]\nseed = [0]\n")
+    if "memory" in line:
+        CurriculumRun.create(tmp_path / "memory", CurriculumConfig(circuit_options={"units": 4}))
+    with pytest.raises(SystemExit) as stopped:
+        main([*line.split(), "--json"])  # without a bar
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_a_default_that_is_given_in_words_is_no_mistake(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["render", str(tmp_path), "--neurons", "--view", "2d", "--out", str(tmp_path / "x.gif")])
+    assert "would change nothing" not in capsys.readouterr().err
+
+
+def _empty(**meta):
+    arrays = {
+        field.name: np.zeros((1, 100, 2), np.float32)
+        for field in dataclasses.fields(Recording)
+        if field.name not in ("neurons", "dt", "meta", "lengths")
+    }
+    return Recording(**arrays, neurons=("a", "b"), dt=0.03, meta=meta)
+
+
+def test_a_probe_of_weights_does_not_pass_off_what_it_finds_as_that_of_silenced_neurons(tmp_path):
+    run = Run.create(tmp_path / "run", RunConfig())
+    pinned = _empty(interventions=[{"neuron": "a", "kind": "silence"}])
+    with pytest.raises(InvalidRecording, match="probe the run without interventions"):
+        run_probe("fixed_points", Subject(pinned, Wiring((), ()), run))
+    assert Subject(_empty(interventions=[]), Wiring((), ()), run).run is run
+
+
+def test_a_body_beside_bodies_is_refused_unless_it_is_the_first_of_them():
+    with pytest.raises(InvalidRun, match="body is swimmer8 and bodies begin with swimmer4"):
+        RunConfig(body="swimmer8", bodies=("swimmer4", "swimmer4-heavy"))
+    config = RunConfig(body="swimmer4", bodies=("swimmer4", "swimmer4-heavy"))
+    assert dataclasses.replace(config, seed=1).body == config.bodies[0]
+
+
+def test_a_deficit_that_begins_after_training_is_warned_of(caplog):
+    check(RunConfig(steps=2000, deficits=("joint_pos:2000:3000", "joint_pos:1999:3000")))
+    assert caplog.text.count("begins after the last of 2000 steps; nothing is missing yet") == 1
