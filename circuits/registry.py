@@ -189,7 +189,7 @@ def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator] | type[Along
     def build(senses: Mapping[str, int], n_motors: int, **options: Any) -> Circuit:
         if senses["joint_pos"] != n_motors:
             raise CircuitMismatch(f"{senses['joint_pos']} joints are sensed and {n_motors} are moved; give as many")
-        clock = {"observe_time": "time" in senses} if has_clock else {}
+        clock: dict[str, Any] = {"observe_time": "time" in senses} if has_clock else {}
         return kind(n_motors, **clock, **options)
 
     shown = [item for item in signature.parameters.values() if item.name != "observe_time"]
