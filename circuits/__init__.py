@@ -1,5 +1,6 @@
 """Neural circuits as torch modules with named neurons and an explicit state."""
 
+from .code_files import circuit_from_file
 from .connectome.circuit import Connectome
 from .connectome.files import load_graph
 from .connectome.graph import Cell, Contact, Graph, ladder
@@ -63,6 +64,7 @@ __all__ = [
     "Wiring",
     "check_pins",
     "circuit_facts",
+    "circuit_from_file",
     "circuit_names",
     "device_of",
     "ladder",

@@ -13,7 +13,7 @@ from typing import Any
 import tyro
 
 from ..errors import OutputExists, UnknownName
-from .run_commands import Command, Intervening, OnRun, OnRunOrModel
+from .run_commands import Command, Intervening, OnAgent, OnRun, OnRunOrModel, OnRuns
 
 _log = logging.getLogger(__name__)
 
@@ -43,18 +43,20 @@ class Record(OnRunOrModel):
         if model := self.model():
             held = record_model(*model, self.episodes, progress=not self.json)
         else:
-            held = record(self.path, self.episodes, self.body, self.interventions, progress=not self.json)
-            if self.history:
-                held = history(Run(self.path), held)
+            with self.opened() as path:
+                run = path if isinstance(path, Run) else Run(path)
+                held = record(run, self.episodes, self.body, self.interventions, progress=not self.json)
+                if self.history:
+                    held = history(run, held)
         held.save(self.out)
         return {"recording": str(self.out)}
 
 
 @dataclasses.dataclass(frozen=True)
-class Probe(Intervening):
+class Probe(Intervening, OnAgent):
     """Measure what body and neurons do; see `nervecord list probes`."""
 
-    path: tyro.conf.Positional[Path] = tyro.MISSING
+    path: tyro.conf.Positional[Path | None] = None
     """Folder of a run, or the .nc file of a recording."""
     probes: tuple[str, ...] = ("gait",)
     """Names of probes, or all."""
@@ -65,7 +67,8 @@ class Probe(Intervening):
         """Measure, and return the numbers with their units, and the words."""
         from ..training.probes.probing import merged, probe
 
-        found = probe(self.path, self.probes, self.episodes, self.interventions, progress=not self.json)
+        with self.opened() as run:
+            found = probe(run, self.probes, self.episodes, self.interventions, progress=not self.json)
         if self.json:
             return {
                 name: {"numbers": each.result.numbers, "units": each.result.units, "words": each.result.words,
@@ -86,8 +89,8 @@ class Probe(Intervening):
 
 
 @dataclasses.dataclass(frozen=True)
-class Render(Intervening, OnRun):
-    """Film a run's agent: mp4, gif or webp."""
+class Render(Intervening, OnAgent):
+    """Film an agent: mp4, gif or webp."""
 
     out: Path = Path("worm.mp4")
     """The film; never overwritten."""
@@ -104,15 +107,16 @@ class Render(Intervening, OnRun):
         """Film, and return the film's path."""
         from ..videos.films import render
 
-        path = render(
-            self.path,
-            self.out,
-            self.body,
-            "neurons" if self.neurons else self.view,
-            self.seconds,
-            self.interventions,
-            progress=not self.json,
-        )
+        with self.opened() as run:
+            path = render(
+                run,
+                self.out,
+                self.body,
+                "neurons" if self.neurons else self.view,
+                self.seconds,
+                self.interventions,
+                progress=not self.json,
+            )
         return {"film": str(path)}
 
 
@@ -137,11 +141,9 @@ class Results(OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Report(Command):
+class Report(OnRuns):
     """Write one self-contained page about a run, or about several side by side."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs."""
     out: Path | None = None
     """The page; report.html in the run by default. Several runs need it."""
 
@@ -153,8 +155,8 @@ class Report(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Play(OnRun):
-    """Watch a run's agent live in a browser: pause, push, silence neurons, change the body. Ctrl-C ends."""
+class Play(OnAgent):
+    """Watch an agent live in a browser: pause, push, silence neurons, change the body. Ctrl-C ends."""
 
     body: str | None = None
     """Body to swim with; the run's own by default."""
@@ -165,17 +167,15 @@ class Play(OnRun):
         """Serve until interrupted."""
         from ..pages.play_server import play
 
-        with contextlib.suppress(KeyboardInterrupt):
-            play(self.path, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
-        return {"played": str(self.path)}
+        with self.opened() as run, contextlib.suppress(KeyboardInterrupt):
+            play(run, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
+        return {"played": str(self.path or f"untrained {self.circuit or 'ncap'}")}
 
 
 @dataclasses.dataclass(frozen=True)
-class Gallery(Command):
+class Gallery(OnRuns):
     """Write one self-contained page of many runs: curves to compare, films, and wiring that lights up."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs."""
     out: Path = Path("gallery.html")
     """The page."""
 
@@ -211,8 +211,8 @@ class Export(OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Import(Command):
-    """Open an exported agent as a run of one's own; runs no code."""
+class Import(OnRun):
+    """Open an exported agent as a run of one's own; runs no code without --trust."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder that `nervecord export` wrote."""
@@ -228,8 +228,11 @@ class Import(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Demo(OnRun):
+class Demo(Command):
     """Train, evaluate, transfer, probe, film and report one worm."""
+
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the run."""
 
     goes_on = True
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from ..training.learning.engine import Engine
-from .run_commands import Command, Configured
+from .config_options import circuit_named
+from .run_commands import Command, Configured, OnRuns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,12 +49,16 @@ class Sweep(_Many):
     """The file."""
     out: Path = Path("runs/sweep")
     """Folder of the runs, and of results.sqlite."""
+    trust: bool = False
+    """Run the code that the file names as a circuit, FILE.py:CLASS."""
 
     def run(self) -> Any:
         """Train what is missing, and return the table."""
-        from ..training.studies.sweeps import sweep
+        from ..training.studies.sweeps import Sweep, sweep
 
-        return self._shown(sweep(self.plan, self.out, **self._options))
+        untrusted = None if self.trust else self.plan
+        plan = Sweep.read(self.plan).named("circuit", lambda circuit: circuit_named(circuit, untrusted))
+        return self._shown(sweep(plan, self.out, **self._options))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,11 +104,9 @@ class Reproduce(_Many):
 
 
 @dataclasses.dataclass(frozen=True)
-class Compare(Command):
+class Compare(OnRuns):
     """Compare runs: seeds of one config together, curves with intervals, one table."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs."""
     out: Path = Path("comparison")
     """Folder for table.csv, results.sqlite and curves.svg."""
     episodes: int = 20

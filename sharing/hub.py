@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 from safetensors.torch import load_file, save
 
+from ..circuits.code_files import circuit_from_json
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..extras import require
@@ -24,7 +25,7 @@ from ..training.learning.training import summary
 from ..training.rollouts.evaluation import evaluate, result_of
 from ..training.runs.config import RunConfig
 from ..training.runs.folder import FORMAT, READABLE, read_metrics
-from ..training.runs.held_graphs import tell_graph
+from ..training.runs.held_graphs import told_config
 from ..training.runs.old_results import read_evaluation
 from ..training.runs.result import Result, Weights
 from ..training.runs.run import Run
@@ -142,6 +143,8 @@ def import_run(folder: str | Path, out: str | Path) -> Run:
     partial = whole.with_name(f".{whole.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
+        if isinstance(held["config"].get("circuit"), dict):
+            circuit_from_json(held["config"]["circuit"])  # code is refused by a line of its own
         with _told_of(folder / "config.json"):
             config = RunConfig.from_json(held["config"])
             run = Run.create(partial, config, lambda: {"resolved": check(config).to_json(config)})
@@ -248,5 +251,5 @@ def _card(run: Run, evaluation: Result, film: bool) -> str:
     return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
         config=config, body=make_body(config.body).name, facts=summary(run), found=found, film=film,
         model=_MODELS.get(config.circuit), units=_UNITS, version=__version__,
-        settings=json.dumps({**config.to_json(), "circuit_options": tell_graph(config.circuit_options)}, indent=1),
+        settings=json.dumps(told_config(config.to_json()), indent=1),
     )  # fmt: skip

@@ -41,7 +41,7 @@ def render(
         raise InvalidRun(f"seconds is {seconds:g}; give a number above 0")
     recording = record(run, 1, body, interventions, progress)
     model = make_body(run.config.body if body is None else body).compile(visual=True) if view == "3d" else None
-    caption = "; ".join([f"{run.config.circuit}, trained by {run.config.algorithm}", *map(str, interventions)])
+    caption = "; ".join([run.description, *map(str, interventions)])
     wiring = run.agent(body).circuit.wiring() if view == "neurons" else None
     path = render_recording(
         recording,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .run import Run
     from .score_table import read_scores
     from .trial_files import TrialFiles
+    from .trusted_code import trust
 
 __all__ = [
     "Folder",
@@ -28,5 +29,6 @@ __all__ = [
     "read_scores",
     "resolve",
     "trainable",
+    "trust",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

@@ -13,6 +13,8 @@ from typing import Any
 
 from ...agents.algorithms.registry import ALGORITHMS, algorithm_named
 from ...circuits import CIRCUITS
+from ...circuits.code_files import circuit_from_json, circuit_json, code_of, load_code
+from ...circuits.registry import unknown_circuit
 from ...envs import TASKS, Arena, Body, make_arena, make_body
 from ...envs.arenas import arena_json
 from ...envs.bodies import body_from_json
@@ -65,7 +67,7 @@ class RunConfig:
     """Everything that a run depends on.
 
     Attributes:
-        circuit: name of the circuit.
+        circuit: name of the circuit; `circuit_from_file` makes one of a file of code, whose text the run then holds.
         algorithm: name of the algorithm.
         body: name of the body, a path to MuJoCo XML, or a `Body`.
         bodies: bodies that the environments have in turn, of one number of links, in place of `body`, which is then
@@ -125,8 +127,9 @@ class RunConfig:
         object.__setattr__(self, "randomize", {name: tuple(bounds) for name, bounds in self.randomize.items()})
         if self.task in BIT_TASKS:
             raise InvalidRun(f"{self.task} is a task without a body: nervecord curriculum --task {self.task}")
+        if self.circuit not in CIRCUITS:
+            raise unknown_circuit(self.circuit)
         for kind, name, known in (
-            ("circuit", self.circuit, CIRCUITS),
             ("algorithm", self.algorithm, ALGORITHMS),
             ("task", self.task, TASKS),
             ("physics", self.physics, PHYSICS_CHOICES),
@@ -147,6 +150,15 @@ class RunConfig:
         algorithm_named(self.algorithm).validate(self.algorithm, self.algorithm_options)
         check_options(self.task, self.task_options)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields, and the code of the circuit, for workers, which are started fresh."""
+        return {**vars(self), "code": code_of(self.circuit)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if (code := state.pop("code")) is not None:
+            load_code(code)
+        vars(self).update(state)
+
     @property
     def n_links(self) -> int:
         """The number of links of the body."""
@@ -157,6 +169,7 @@ class RunConfig:
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {
             **plain,
+            "circuit": circuit_json(self.circuit),
             "body": make_body(self.body).to_json(),
             "bodies": [make_body(body).to_json() for body in self.bodies],
             "arena": arena_json(make_arena(self.arena)),
@@ -168,10 +181,11 @@ class RunConfig:
         """Read what `to_json` returned, or a config of format 2, which has a reward, and no arena, bodies or physics.
 
         Raises:
-            InvalidRun: fields are missing or unknown.
+            InvalidRun: fields are missing or unknown, or the circuit is code that was not loaded.
         """
         try:
             known = dict(values)
+            known["circuit"] = circuit_from_json(known["circuit"])
             known["body"] = body_from_json(known["body"])
             known["bodies"] = tuple(body_from_json(body) for body in known.get("bodies", ()))
             reward, options = known.pop("reward", "paper"), known["task_options"]

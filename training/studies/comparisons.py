@@ -17,7 +17,7 @@ from ...errors import InvalidRun, OutputExists
 from ...files import write_text, write_whole
 from ...intervals import bootstrap_iqm, probability_of_improvement
 from ..rollouts.evaluation import check_episodes, evaluate, result_of
-from ..runs.held_graphs import tell_graph
+from ..runs.held_graphs import told_config
 from ..runs.result import TRAINED, Result
 from ..runs.run import Run
 from ..runs.trial_files import TrialFiles, asked_of
@@ -91,10 +91,9 @@ def _groups(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    facts = run.config.to_json()
+    facts = told_config(run.config.to_json())
     del facts["seed"], facts["checkpoint_every"], facts["evaluate_every"]
-    options = tell_graph(run.config.circuit_options)
-    return {**facts, "body": make_body(run.config.body).name, "circuit_options": options}
+    return {**facts, "body": make_body(run.config.body).name}
 
 
 def _evaluation(run: Run, episodes: int, progress: bool) -> Result:

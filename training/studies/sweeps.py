@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import itertools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,13 @@ class Sweep:
         if unknown := values.keys() - {"base", "vary", "episodes"}:
             raise UnknownName("part of a sweep", min(unknown), ["base", "episodes", "vary"])
         return cls(values.get("base", {}), values.get("vary", {}), values.get("episodes", 20))
+
+    def named(self, field: str, name: Callable[[str], str]) -> Sweep:
+        """Return the sweep with other values of a field whose values are texts, each by a function of what it was."""
+        one, many = self.base.get(field), self.vary.get(field)
+        base = {**self.base, field: name(one)} if isinstance(one, str) else self.base
+        others = [name(each) if isinstance(each, str) else each for each in many] if isinstance(many, list) else []
+        return dataclasses.replace(self, base=base, vary={**self.vary, field: others} if others else self.vary)
 
     def configs(self) -> dict[str, RunConfig]:
         """Return every run's config by the name of its folder.
