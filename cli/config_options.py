@@ -21,6 +21,7 @@ _KINDS: dict[str, Any] = {
     "str | None": str | None,
     "int": Steps,
     "int | None": Steps | None,
+    "float | None": float | None,
     "str | Body": str,
     "str | Arena | Mapping[str, Any] | None": str | None,
 }

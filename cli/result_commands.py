@@ -6,13 +6,14 @@ import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from ..errors import OutputExists, UnknownName
+from ..errors import InvalidRun, OutputExists, UnknownName
+from . import listings
 from .run_commands import Command, Intervening, OnAgent, OnRun, OnRunOrModel, OnRuns
 
 _log = logging.getLogger(__name__)
@@ -194,6 +195,10 @@ class Export(OnRun):
     """The folder; never overwritten."""
     film: bool = True
     """Film the agent, if the run has no film yet."""
+    onnx: bool = False
+    """Write the whole policy as policy.onnx too, compared with the agent over an episode by ONNX Runtime."""
+    torch: bool = False
+    """Write the whole policy as policy.pt2 too, which torch runs without nervecord."""
     push: str | None = None
     """Upload it to this repository (OWNER/NAME) of a model hub."""
     private: bool = False
@@ -205,7 +210,7 @@ class Export(OnRun):
         """Export, and return the folder and the address it was uploaded to."""
         from ..sharing.hub import export, push
 
-        folder = export(self.path, self.out, self.film, progress=not self.json)
+        folder = export(self.path, self.out, self.film, self.onnx, self.torch, progress=not self.json)
         uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
         return {"export": str(folder), **uploaded}
 
@@ -293,16 +298,31 @@ class Bench(Command):
 
 @dataclasses.dataclass(frozen=True)
 class Names(Command):
-    """List bodies, tasks, circuits, algorithms or probes."""
+    """List bodies, tasks, circuits and more, the options of one, or the neurons of a run."""
 
     kind: tyro.conf.Positional[str] = tyro.MISSING
-    """What to list."""
+    """bodies, arenas, senses, tasks, circuits, algorithms, probes, environments; options NAME; neurons RUN."""
+    of: tyro.conf.Positional[str | None] = None
+    """Of options: an algorithm, circuit or task. Of neurons: the folder of a run."""
+    trust: bool = False
+    """Run the code of the circuit of that run, if it has one from a file."""
+
+    @property
+    def trusted(self) -> Sequence[Path | str]:
+        """The run."""
+        return (self.of,) if self.trust and self.of and self.kind == "neurons" else ()
 
     def run(self) -> dict[str, Any]:
         """Return names, with what each is."""
-        if self.kind not in _LISTS:
-            raise UnknownName("list", self.kind, _LISTS)
-        return _LISTS[self.kind]()
+        if self.kind not in (*_LISTS, *_LISTS_OF):
+            raise UnknownName("list", self.kind, [*_LISTS, *_LISTS_OF])
+        if self.kind in _LISTS:
+            if self.of is not None:
+                raise InvalidRun(f"list {self.kind} takes no {self.of!r}; leave it out, or give options {self.of}")
+            return _LISTS[self.kind]()
+        if self.of is None:
+            raise InvalidRun(f"list {self.kind} of what? give {_LISTS_OF[self.kind]}")
+        return listings.options_of(self.of) if self.kind == "options" else listings.neurons_of(Path(self.of))
 
 
 def _bodies() -> dict[str, Any]:
@@ -352,8 +372,9 @@ def _probes() -> dict[str, Any]:
 # Each imports what it lists alone.
 _LISTS: dict[str, Callable[[], dict[str, Any]]] = {
     "bodies": _bodies, "arenas": _arenas, "senses": _senses, "tasks": _tasks, "circuits": _circuits,
-    "algorithms": _algorithms, "probes": _probes,
+    "algorithms": _algorithms, "probes": _probes, "environments": listings.environments,
 }  # fmt: skip
+_LISTS_OF = {"options": "an algorithm, circuit or task, such as ppo", "neurons": "the folder of a run"}
 
 
 @dataclasses.dataclass(frozen=True)

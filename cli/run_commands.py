@@ -178,8 +178,9 @@ class OnRuns(Command):
 
     @property
     def trusted(self) -> Sequence[Path | str]:
-        """The runs."""
-        return self.runs if self.trust else ()
+        """The runs, those in folders of sweeps too."""
+        given = self.runs if self.trust else ()
+        return [file.parent for path in given for file in sorted(path.rglob("config.json")) or [path / "config.json"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +188,8 @@ class Intervening(Command):
     """A command that may silence, clamp or drive neurons."""
 
     silence: tuple[str, ...] = ()
-    """Neurons to hold at 0, such as B_d_2, or B_d_2:100:200 (NEURON:START:STOP, control steps)."""
+    """Neurons to hold at 0, such as B_d_2, or B_d_2:100:200 (NEURON:START:STOP, control steps); their names, with what
+    each is: `nervecord list neurons RUN`."""
     clamp: tuple[str, ...] = ()
     """Neurons to hold at a value, such as osc_v=1.0 or osc_v=1.0:100:200."""
     drive: tuple[str, ...] = ()

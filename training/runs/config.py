@@ -22,7 +22,7 @@ from ...envs.choice import PHYSICS_CHOICES
 from ...envs.deficits import Deficit
 from ...envs.tasks.bits import BIT_TASKS
 from ...envs.tasks.registry import check_options
-from ...errors import InvalidRun, UnknownName
+from ...errors import InvalidBody, InvalidRun, UnknownName
 from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, told, wrong_value
 from .held_graphs import hold_graph
 
@@ -33,6 +33,7 @@ _NUMBERS = {
     "checkpoint_every": Number(1, is_whole=True),
     "evaluate_every": Number(1, is_whole=True, also=(None,), none="leave it out"),
 }
+_CONTROL_DT = Number(0, above=True, also=(None,), none="leave it out")
 _BODY = Instance((str, Path, Body), "the name of a body, such as swimmer6, or a path to MuJoCo XML")
 _FOLDER = Instance((str, os.PathLike), "the folder of a run, such as runs/worm")
 _OPTIONS = "values by name, such as {}".format
@@ -54,6 +55,7 @@ _FIELDS: dict[str, Allowed] = {
     "start": Instance((str, os.PathLike, NoneType), f"{_FOLDER}, or leave it out"),
     "protect": ListOf(_FOLDER, '["runs/worm"]'),
     "device": Instance(str, "a device as torch names it, such as cpu or cuda:0"),
+    "control_dt": _CONTROL_DT,
     **_NUMBERS,
 }
 _FACTOR = Number(0)
@@ -73,6 +75,8 @@ class RunConfig:
         bodies: bodies that the environments have in turn, of one number of links, in place of `body`, which is then
             the first of them.
         arena: what is around the body: a name, or an `Arena`; None is open space in the body's own medium.
+        control_dt: seconds per control step, of each body; None is the body's own, which is 0.03 of the swimmers and
+            of XML. It is a whole number of the body's physics steps.
         physics: what steps the bodies: "mujoco", the reference; "lanes", its equations many times as fast for planar
             chains; or "auto", which is lanes where they cover the body, and in one line says why where not.
         task: name of the task.
@@ -112,6 +116,7 @@ class RunConfig:
     arena: str | Arena | Mapping[str, Any] | None = None
     physics: str = "mujoco"
     device: str = "cpu"
+    control_dt: float | None = None
     # Until 0.3: what is an option of the task now.
     reward: dataclasses.InitVar[str | None] = None
 
@@ -137,8 +142,9 @@ class RunConfig:
             if name not in known:
                 raise UnknownName(kind, name, known)
         bodies = tuple(make_body(body) for body in self.bodies)
-        object.__setattr__(self, "bodies", bodies)
-        object.__setattr__(self, "body", bodies[0] if bodies else make_body(self.body))
+        body, *others = (_stepped(each, self.control_dt) for each in bodies or (make_body(self.body),))
+        object.__setattr__(self, "bodies", (body, *others) if bodies else ())
+        object.__setattr__(self, "body", body)
         object.__setattr__(self, "arena", make_arena(self.arena))
         object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
         if self.protect and self.start is None:
@@ -196,6 +202,19 @@ class RunConfig:
             return cls(**known)
         except (TypeError, KeyError, AttributeError) as error:
             raise of_another_version(error) from error
+
+
+def _stepped(body: Body, control_dt: float | None) -> Body:
+    """Return a body of another control step, in seconds; None leaves it as it is.
+
+    Raises:
+        InvalidBody: its class has no such field.
+    """
+    if control_dt is None:
+        return body
+    if not dataclasses.is_dataclass(body):
+        raise InvalidBody(f"{body.name} has its control step from its class; leave control_dt out")
+    return dataclasses.replace(body, control_dt=float(control_dt))
 
 
 def of_another_version(error: Exception) -> InvalidRun:

@@ -61,7 +61,7 @@ class Resolved:
         """
         if body is None:
             return self
-        config = dataclasses.replace(self.config, body=make_body(body), bodies=())
+        config = dataclasses.replace(self.config, body=make_body(body), bodies=(), control_dt=None)
         layout = make_layout(_setting(config, self.noise), self.senses)
         agent = dataclasses.replace(self.agent, layout=layout, n_motors=make_body(body).n_joints)
         return Resolved(config, agent)

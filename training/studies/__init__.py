@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .ablations import ablate
     from .comparisons import Comparison, compare
     from .ncap_paper.reproduction import reproduce
-    from .sweeps import Sweep, sweep
+    from .sweeps import Sweep, sweep, sweep_groups
     from .transfers import transfer, transfer_table
     from .trials import Trial, run_trials
 
@@ -23,6 +23,7 @@ __all__ = [
     "reproduce",
     "run_trials",
     "sweep",
+    "sweep_groups",
     "transfer",
     "transfer_table",
 ]

@@ -18,8 +18,11 @@ from ..learning.engine import Engine
 from ..rollouts.evaluation import check_episodes
 from ..runs.config import RunConfig, check_fields
 from ..runs.held_graphs import tell_graph
+from ..runs.run import Run
 from ..runs.trial_files import TrialFiles, with_checksum
-from .trials import Trial, run_trials
+from .groups import group_table, grouped, printed
+from .trials import Trial, means_of, run_trials
+from .written import write_table
 
 _LONGEST_NAME = 200
 
@@ -118,13 +121,33 @@ def sweep(
     files = TrialFiles(out)
     run_trials(trials, out, files, plan.episodes, workers, engine, address, progress)
     scores = files.table("sweep")
-    means = scores[scores["stage"] == "trained"].pivot_table(index="source", columns="metric", values="value")
+    means = means_of(scores)
     notes = scores.groupby("source")["note"].first()
     return pd.DataFrame([
         {"run": name, **{field: _plain(getattr(config, field)) for field in plan.vary},
          **(means.loc[name].to_dict() if name in means.index else {}), "note": notes[name] or ""}
         for name, config in configs.items()
     ])  # fmt: skip
+
+
+def sweep_groups(plan: Sweep | str | Path, out: str | Path) -> pd.DataFrame:
+    """Return the table of a sweep by groups that differ in more than the seed, and write it as groups.csv, .md, .tex.
+
+    Runs that could not be trained or evaluated are in no group; see `group_table` for the columns.
+
+    Args:
+        plan: what was run.
+        out: where.
+    """
+    plan, out = plan if isinstance(plan, Sweep) else Sweep.read(plan), Path(out)
+    means = means_of(TrialFiles(out).table("sweep"))
+    runs = {name: Run(out / name) for name in plan.configs() if name in means.index}
+    named = {run.path: name for name, run in runs.items()}
+    groups = {label: [named[run.path] for run in members] for label, members in grouped(list(runs.values())).items()}
+    table = group_table(means, groups) if groups else pd.DataFrame()
+    if groups:
+        write_table(table, printed(table), out / "groups")
+    return table
 
 
 def _as_name(value: Any) -> str:
