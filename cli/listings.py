@@ -12,7 +12,7 @@ from ..errors import UnknownName
 
 
 def options_of(name: str) -> dict[str, Any]:
-    """Return the options of an algorithm, a circuit, a task or an arena: default and what each takes.
+    """Return the options of an algorithm, a circuit or a task: default and what each takes.
 
     Raises:
         UnknownName: nothing has that name.

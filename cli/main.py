@@ -11,7 +11,6 @@ from typing import Any
 from ..errors import NervecordError
 from ..files import json_text
 from ..training.learning.stopping import signals_raise
-from ..training.runs.trusted_code import trust
 from ..version import __version__
 from .parsing import parse
 from .result_commands import (
@@ -55,9 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         command = parse(commands, arguments)
         with signals_raise():
-            for folder in command.trusted:
-                trust(folder)
-            result = command.run()
+            result = command.with_trust()
     except NervecordError as error:
         sys.exit(_complain(str(error), 2))
     except OSError as error:

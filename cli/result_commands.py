@@ -44,7 +44,7 @@ class Record(OnRunOrModel):
         if model := self.model():
             held = record_model(*model, self.episodes, progress=not self.json)
         else:
-            with self.opened() as path:
+            with self.opened(self.body) as path:
                 run = path if isinstance(path, Run) else Run(path)
                 held = record(run, self.episodes, self.body, self.interventions, progress=not self.json)
                 if self.history:
@@ -108,7 +108,7 @@ class Render(Intervening, OnAgent):
         """Film, and return the film's path."""
         from ..videos.films import render
 
-        with self.opened() as run:
+        with self.opened(self.body) as run:
             path = render(
                 run,
                 self.out,
@@ -168,7 +168,7 @@ class Play(OnAgent):
         """Serve until interrupted."""
         from ..pages.play_server import play
 
-        with self.opened() as run, contextlib.suppress(KeyboardInterrupt):
+        with self.opened(self.body) as run, contextlib.suppress(KeyboardInterrupt):
             play(run, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
         return {"played": str(self.path or f"untrained {self.circuit or 'ncap'}")}
 

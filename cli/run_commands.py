@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Command:
+class Command(ABC):
     """What every command takes."""
 
     goes_on: ClassVar[bool] = False  # from where it was interrupted, when it is given again
@@ -39,6 +40,19 @@ class Command:
     def trusted(self) -> Sequence[Path | str]:
         """Folders whose circuit's code may be run."""
         return ()
+
+    def with_trust(self) -> Any:
+        """Run the code that is trusted, then the command, and return what it has to show."""
+        if self.trusted:
+            from ..training.runs.trusted_code import trust
+
+            for folder in self.trusted:
+                trust(folder)
+        return self.run()
+
+    @abstractmethod
+    def run(self) -> Any:
+        """Do what the command is for, and return what it has to show."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +88,11 @@ class Configured(Command):
         return with_config_options(cls, arguments)
 
     @property
+    def trusted(self) -> Sequence[Path | str]:
+        """The runs that training starts from."""
+        return [path for path in (self.start, *self.protect) if path and self.trust]  # type: ignore[attr-defined]
+
+    @property
     def run_config(self) -> RunConfig:
         """The config that the options make."""
         made: RunConfig = config_of(self)
@@ -93,11 +112,6 @@ class Train(_Spread, Configured):
 
     out: Path = Path("runs/worm")
     """Folder of the run."""
-
-    @property
-    def trusted(self) -> Sequence[Path | str]:
-        """The runs that training starts from."""
-        return [path for path in (self.start, *self.protect) if path and self.trust]  # type: ignore[attr-defined]
 
     def run(self) -> dict[str, Any]:
         """Train, and return a summary."""
@@ -252,30 +266,45 @@ class OnAgent(Command):
         """The run."""
         return (self.path,) if self.trust and self.path and self.path.is_dir() else ()
 
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Run | Path]:
-        """Open what the command is about: the path that was given, or an untrained agent's run.
+    def check_agent(self) -> None:
+        """Refuse anything but one agent, with its own options.
 
         Raises:
-            InvalidRun: neither is given, or both, or options of the one for the other.
+            InvalidRun: neither a path nor --untrained is given, or both, or options of the one for the other.
         """
-        given = {"--circuit": self.circuit, "--circuit-options": self.circuit_options, "--seed": self.seed}
-        if not self.untrained:
-            if self.path is None:
-                raise InvalidRun("give the folder of a run, or --untrained with --circuit")
-            given["--task"] = self.task if self.path.suffix != ".zip" else None
-            if names := [name for name, value in given.items() if value not in (None, ())]:
-                raise InvalidRun(f"{names[0]} is about --untrained, and {self.path} knows its own; leave it out")
+        if self.untrained:
+            if self.path is not None:
+                raise InvalidRun(f"{self.path} and --untrained are two agents; give one of them")
+            return
+        if self.path is None:
+            raise InvalidRun("give the folder of a run, or --untrained with --circuit")
+        given = {
+            "--circuit": self.circuit, "--circuit-options": self.circuit_options, "--seed": self.seed,
+            "--task": self.task if self.path.suffix != ".zip" else None,
+        }  # fmt: skip
+        if names := [name for name, value in given.items() if value not in (None, ())]:
+            raise InvalidRun(f"{names[0]} is about --untrained, and {self.path} knows its own; leave it out")
+
+    @contextlib.contextmanager
+    def opened(self, body: str | None = None) -> Iterator[Run | Path]:
+        """Open what the command is about: the path that was given, or an untrained agent's run.
+
+        Args:
+            body: of an untrained agent, swimmer6 by default.
+
+        Raises:
+            InvalidRun: see `check_agent`.
+        """
+        self.check_agent()
+        if self.path is not None:
             yield self.path
             return
-        if self.path is not None:
-            raise InvalidRun(f"{self.path} and --untrained are two agents; give one of them")
         from ..training.learning.initial import untrained
         from ..training.runs.config import RunConfig
 
         config = RunConfig(
-            circuit_named(self.circuit or "ncap"), task=self.task or "swim", seed=self.seed or 0,
-            circuit_options=pairs(self.circuit_options),
+            circuit_named(self.circuit or "ncap"), body=body or "swimmer6", task=self.task or "swim",
+            seed=self.seed or 0, circuit_options=pairs(self.circuit_options),
         )  # fmt: skip
         with untrained(config) as run:
             yield run
@@ -302,6 +331,7 @@ class OnRunOrModel(Intervening, OnAgent):
         """Return the model that a zip file holds, with the body, task and reward to try it on; None for a run."""
         from ..agents.sb3.zip_files import load_sb3
 
+        self.check_agent()
         if self.path is None or self.path.suffix != ".zip":
             given = {"--algorithm": self.algorithm, "--reward": self.reward}
             if names := [name for name, value in given.items() if value]:
@@ -330,7 +360,7 @@ class Evaluate(OnRunOrModel):
         if model := self.model():
             result = evaluate_model(*model, self.episodes, progress=not self.json)
         else:
-            with self.opened() as run:
+            with self.opened(self.body) as run:
                 result = evaluate(run, self.episodes, self.body, self.interventions, progress=not self.json)
         return result.to_json() if self.json else {name: str(found) for name, found in result.intervals.items()}
 

@@ -39,8 +39,9 @@ def test_an_untrained_agent_is_recorded_and_filmed(tmp_path, capsys):
     shown(capsys, "record", "--untrained", "--task", "navigate", "--circuit", "navigator", "--episodes", 1,
           "--out", tmp_path / "a.nc")  # fmt: skip
     assert "osc_d" in " ".join(Recording.load(tmp_path / "a.nc").neurons)
-    shown(capsys, "render", "--untrained", "--circuit-options", "period=30", "--body", "swimmer4", "--seconds", 0.2,
-          "--out", tmp_path / "a.gif")  # fmt: skip
+    # A circuit whose size is its body's.
+    shown(capsys, "render", "--untrained", "--circuit", "gru", "--circuit-options", "units=8", "--body", "swimmer4",
+          "--seconds", 0.2, "--out", tmp_path / "a.gif")  # fmt: skip
     assert (tmp_path / "a.gif").stat().st_size
 
 
@@ -52,6 +53,8 @@ def test_an_untrained_agent_is_recorded_and_filmed(tmp_path, capsys):
         (["render", "runs/a", "--untrained"], "runs/a and --untrained are two agents; give one of them"),
         (["record", "runs/a", "--circuit", "ncap"], "--circuit is about --untrained, and runs/a knows its own"),
         (["play", "runs/a", "--task", "swim"], "--task is about --untrained, and runs/a knows its own"),
+        (["evaluate", "model.zip", "--untrained"], "model.zip and --untrained are two agents; give one of them"),
+        (["evaluate", "model.zip", "--circuit", "ncap"], "--circuit is about --untrained, and model.zip knows its own"),
         (["evaluate", "--untrained", "--algorithm", "ppo"], "--algorithm is about a zip file that SB3 saved"),
     ],
 )
