@@ -17,14 +17,16 @@ class UnknownName(NervecordError):
         kind: what was looked up, in words ("body", "circuit").
         name: the name that was asked for.
         known: the names that exist; the nearest are shown first.
+        hint: how one adds a name of one's own.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         ordered = near + [item for item in known if item not in near]
         guess = f"did you mean {near[0]!r}? " if near else ""
-        super().__init__(f"unknown {kind} {name!r}; {guess}known: {', '.join(ordered)}")
+        added = f"; {hint}" if hint else ""
+        super().__init__(f"unknown {kind} {name!r}; {guess}known: {', '.join(ordered)}{added}")
 
 
 class InvalidBody(NervecordError):

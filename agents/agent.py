@@ -165,7 +165,7 @@ class Agent(nn.Module):
         self.sensing = Sensing(self.layout, self.circuit)
         self.normalizer = Normalizer(self.layout.size) if spec.normalize else None
         self.register_buffer("missing", None, persistent=False)
-        self._state_names = self.circuit.initial_state(1).keys()
+        self._state_names = tuple(self.circuit.initial_state(1))
         self._has_motor_units = _are_motor_units(self.action_space)
 
     @property
@@ -314,7 +314,7 @@ class Agent(nn.Module):
                 f"the observation is of shape {observation.shape}, and the agent needs (batch, {self.layout.size})"
             )
         many = len(observation)
-        if state is not None and state.keys() != self._state_names:
+        if state is not None and set(state) != set(self._state_names):
             raise CircuitMismatch(
                 f"the state holds {', '.join(state) or 'nothing'}, and {type(self.circuit).__name__} keeps "
                 f"{', '.join(self._state_names) or 'none'}; pass state=None to start anew"

@@ -1,6 +1,7 @@
 """Neural circuits as torch modules with named neurons and an explicit state."""
 
 from .along import Along
+from .code_files import circuit_from_file
 from .connectome.circuit import Connectome
 from .connectome.files import load_graph
 from .connectome.graph import Cell, Contact, Graph, ladder
@@ -63,6 +64,7 @@ __all__ = [
     "UnitCircuit",
     "Wiring",
     "check_pins",
+    "circuit_from_file",
     "ladder",
     "load_graph",
     "load_weights",

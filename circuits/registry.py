@@ -124,7 +124,7 @@ def make_circuit(
 def _checked(name: str, senses: Mapping[str, int], options: Mapping[str, Any] | None) -> tuple[_Entry, dict[str, Any]]:
     """Return what is registered under a name, and the options given, of which each exists and is of its type."""
     if name not in CIRCUITS:
-        raise UnknownName("circuit", name, CIRCUITS)
+        raise unknown_circuit(name)
     entry = CIRCUITS[name]
     for sense in entry.needs:
         if sense not in senses:
@@ -174,6 +174,12 @@ def facts_of(circuit: Circuit) -> Facts:
     """Return what a built circuit is, as it shows itself."""
     memory: Memory = "recurrent" if circuit.is_recurrent else "clock" if circuit.initial_state(1) else "none"
     return Facts(circuit.is_bounded, memory, dict(circuit.senses).get("noise", 0), circuit.is_scaled)
+
+
+def unknown_circuit(name: str) -> UnknownName:
+    """Return what to raise where no circuit has that name."""
+    own = "of your own: --circuit FILE.py:CLASS (in Python circuit_from_file), or an entry point of nervecord.circuits"
+    return UnknownName("circuit", name, CIRCUITS, own)
 
 
 def circuit_names() -> dict[str, str]:

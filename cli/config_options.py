@@ -21,6 +21,7 @@ _KINDS: dict[str, Any] = {
     "str | None": str | None,
     "int": Steps,
     "int | None": Steps | None,
+    "float | None": float | None,
     "str | Body": str,
     "str | Arena | Mapping[str, Any] | None": str | None,
 }
@@ -33,7 +34,7 @@ _HOW = {
     "body": "See `nervecord list bodies`, or a path to MuJoCo XML.",
     "arena": "See `nervecord list arenas`.",
     "task": "See `nervecord list tasks`.",
-    "circuit": "See `nervecord list circuits`.",
+    "circuit": "See `nervecord list circuits`, or FILE.py:CLASS of your own.",
     "algorithm": "See `nervecord list algorithms`.",
 }
 # Spelled otherwise on a command line, where one is given at a time.
@@ -80,7 +81,29 @@ def config_of(command: Any) -> Any:
             read = _read(field.name, given)
             before = values.get(field.name)
             values[field.name] = {**before, **read} if isinstance(before, Mapping) else read
+    is_in_file = command.circuit == command.held_config.get("circuit")
+    values["circuit"] = circuit_named(command.circuit, command.config if is_in_file and not command.trust else None)
     return RunConfig(**values)
+
+
+def circuit_named(text: str, untrusted: Path | None = None) -> str:
+    """Return the name of a circuit; FILE.py:CLASS is run, for who types it trusts it.
+
+    Args:
+        text: what was typed, or stands in a file of options.
+        untrusted: that file, where its user did not say that they trust what it names.
+
+    Raises:
+        InvalidRun: a file of options names code.
+        CircuitMismatch: the code cannot be run, or has no such circuit.
+    """
+    from ..circuits.code_files import circuit_from_file, names_file
+
+    if not names_file(text):
+        return text
+    if untrusted is not None:
+        raise InvalidRun(f"{untrusted} names circuit {text}, which is code; if you know who made it, give --trust")
+    return circuit_from_file(text)
 
 
 def pairs(texts: Sequence[str]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         command = parse(commands, arguments)
         with signals_raise():
-            result = command.run()
+            result = command.with_trust()
     except NervecordError as error:
         sys.exit(_complain(str(error), 2))
     except OSError as error:

@@ -6,14 +6,15 @@ import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from ..errors import OutputExists, UnknownName
-from .run_commands import Command, Intervening, OnRun, OnRunOrModel
+from ..errors import InvalidRun, OutputExists, UnknownName
+from . import listings
+from .run_commands import Command, Intervening, OnAgent, OnRun, OnRunOrModel, OnRuns
 
 _log = logging.getLogger(__name__)
 
@@ -45,20 +46,26 @@ class Record(OnRunOrModel):
         if model is not None:
             self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
             held = record_model(*model, episodes, progress=not self.json)
-        elif self.history:
-            self.refuse("episodes body silence clamp drive", "--history is of one episode of the run as it was trained")
-            held = history(Run(self.path), record(self.path, 1, progress=not self.json))
         else:
-            held = record(self.path, episodes, self.body, self.interventions, progress=not self.json)
+            if self.history:
+                self.refuse(
+                    "episodes body silence clamp drive", "--history is of one episode of the run as it was trained"
+                )
+            with self.opened(self.body) as path:
+                run = path if isinstance(path, Run) else Run(path)
+                if self.history:
+                    held = history(run, record(run, 1, progress=not self.json))
+                else:
+                    held = record(run, episodes, self.body, self.interventions, progress=not self.json)
         held.save(self.out)
         return {"recording": str(self.out)}
 
 
 @dataclasses.dataclass(frozen=True)
-class Probe(Intervening):
+class Probe(Intervening, OnAgent):
     """Measure what body and neurons do; see `nervecord list probes`."""
 
-    path: tyro.conf.Positional[Path] = tyro.MISSING
+    path: tyro.conf.Positional[Path | None] = None
     """Folder of a run, or the .nc file of a recording."""
     probes: tuple[str, ...] = ("gait",)
     """Names of probes, or all."""
@@ -69,7 +76,8 @@ class Probe(Intervening):
         """Measure, and return the numbers with their units, and the words."""
         from ..training.probes.probing import merged, probe
 
-        found = probe(self.path, self.probes, self.episodes, self.interventions, progress=not self.json)
+        with self.opened() as run:
+            found = probe(run, self.probes, self.episodes, self.interventions, progress=not self.json)
         if self.json:
             return {
                 name: {"numbers": each.result.numbers, "units": each.result.units, "words": each.result.words,
@@ -90,8 +98,8 @@ class Probe(Intervening):
 
 
 @dataclasses.dataclass(frozen=True)
-class Render(Intervening, OnRun):
-    """Film a run's agent: mp4, gif or webp."""
+class Render(Intervening, OnAgent):
+    """Film an agent: mp4, gif or webp."""
 
     out: Path = Path("worm.mp4")
     """The film; never overwritten."""
@@ -110,15 +118,16 @@ class Render(Intervening, OnRun):
 
         if self.neurons:
             self.refuse("view", "--neurons is a view of its own; leave one of them out")
-        path = render(
-            self.path,
-            self.out,
-            self.body,
-            "neurons" if self.neurons else self.view,
-            self.seconds,
-            self.interventions,
-            progress=not self.json,
-        )
+        with self.opened(self.body) as run:
+            path = render(
+                run,
+                self.out,
+                self.body,
+                "neurons" if self.neurons else self.view,
+                self.seconds,
+                self.interventions,
+                progress=not self.json,
+            )
         return {"film": str(path)}
 
 
@@ -143,11 +152,9 @@ class Results(OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Report(Command):
+class Report(OnRuns):
     """Write one self-contained page about a run, or about several side by side."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs."""
     out: Path | None = None
     """The page; report.html in the run by default. Several runs need it."""
 
@@ -159,8 +166,8 @@ class Report(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Play(OnRun):
-    """Watch a run's agent live in a browser: pause, push, silence neurons, change the body. Ctrl-C ends."""
+class Play(OnAgent):
+    """Watch an agent live in a browser: pause, push, silence neurons, change the body. Ctrl-C ends."""
 
     body: str | None = None
     """Body to swim with; the run's own by default."""
@@ -171,17 +178,15 @@ class Play(OnRun):
         """Serve until interrupted."""
         from ..pages.play_server import play
 
-        with contextlib.suppress(KeyboardInterrupt):
-            play(self.path, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
-        return {"played": str(self.path)}
+        with self.opened(self.body) as run, contextlib.suppress(KeyboardInterrupt):
+            play(run, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
+        return {"played": str(self.path or f"untrained {self.circuit or 'ncap'}")}
 
 
 @dataclasses.dataclass(frozen=True)
-class Gallery(Command):
+class Gallery(OnRuns):
     """Write one self-contained page of many runs: curves to compare, films, and wiring that lights up."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs."""
     out: Path = Path("gallery.html")
     """The page."""
 
@@ -200,6 +205,10 @@ class Export(OnRun):
     """The folder; never overwritten."""
     film: bool = True
     """Film the agent, if the run has no film yet."""
+    onnx: bool = False
+    """Write the whole policy as policy.onnx too, compared with the agent over an episode by ONNX Runtime."""
+    torch: bool = False
+    """Write the whole policy as policy.pt2 too, which torch runs without nervecord."""
     push: str | None = None
     """Upload it to this repository (OWNER/NAME) of a model hub."""
     private: bool = False
@@ -213,14 +222,14 @@ class Export(OnRun):
 
         if self.push is None:
             self.refuse("private endpoint", "nothing is uploaded; give --push OWNER/NAME too")
-        folder = export(self.path, self.out, self.film, progress=not self.json)
+        folder = export(self.path, self.out, self.film, self.onnx, self.torch, progress=not self.json)
         uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
         return {"export": str(folder), **uploaded}
 
 
 @dataclasses.dataclass(frozen=True)
-class Import(Command):
-    """Open an exported agent as a run of one's own; runs no code."""
+class Import(OnRun):
+    """Open an exported agent as a run of one's own; runs no code without --trust."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder that `nervecord export` wrote."""
@@ -236,8 +245,11 @@ class Import(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Demo(OnRun):
+class Demo(Command):
     """Train, evaluate, transfer, probe, film and report one worm."""
+
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the run."""
 
     goes_on = True
 
@@ -304,16 +316,31 @@ class Bench(Command):
 
 @dataclasses.dataclass(frozen=True)
 class Names(Command):
-    """List bodies, tasks, circuits, algorithms or probes."""
+    """List bodies, tasks, circuits and more, the options of one, or the neurons of a run."""
 
     kind: tyro.conf.Positional[str] = tyro.MISSING
-    """What to list."""
+    """bodies, arenas, senses, tasks, circuits, algorithms, probes, environments; options NAME; neurons RUN."""
+    of: tyro.conf.Positional[str | None] = None
+    """Of options: an algorithm, circuit or task. Of neurons: the folder of a run."""
+    trust: bool = False
+    """Run the code of the circuit of that run, if it has one from a file."""
+
+    @property
+    def trusted(self) -> Sequence[Path | str]:
+        """The run."""
+        return (self.of,) if self.trust and self.of and self.kind == "neurons" else ()
 
     def run(self) -> dict[str, Any]:
         """Return names, with what each is."""
-        if self.kind not in _LISTS:
-            raise UnknownName("list", self.kind, _LISTS)
-        return _LISTS[self.kind]()
+        if self.kind not in (*_LISTS, *_LISTS_OF):
+            raise UnknownName("list", self.kind, [*_LISTS, *_LISTS_OF])
+        if self.kind in _LISTS:
+            if self.of is not None:
+                raise InvalidRun(f"list {self.kind} takes no {self.of!r}; leave it out, or give options {self.of}")
+            return _LISTS[self.kind]()
+        if self.of is None:
+            raise InvalidRun(f"list {self.kind} of what? give {_LISTS_OF[self.kind]}")
+        return listings.options_of(self.of) if self.kind == "options" else listings.neurons_of(Path(self.of))
 
 
 def _bodies() -> dict[str, Any]:
@@ -363,8 +390,9 @@ def _probes() -> dict[str, Any]:
 # Each imports what it lists alone.
 _LISTS: dict[str, Callable[[], dict[str, Any]]] = {
     "bodies": _bodies, "arenas": _arenas, "senses": _senses, "tasks": _tasks, "circuits": _circuits,
-    "algorithms": _algorithms, "probes": _probes,
+    "algorithms": _algorithms, "probes": _probes, "environments": listings.environments,
 }  # fmt: skip
+_LISTS_OF = {"options": "an algorithm, circuit or task, such as ppo", "neurons": "the folder of a run"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -12,15 +14,16 @@ import tyro
 
 from ..errors import InvalidRun, UnknownName
 from ..training.learning.engine import Engine
-from .config_options import config_of, pairs, with_config_options
+from .config_options import circuit_named, config_of, pairs, with_config_options
 from .parsing import Steps
 
 if TYPE_CHECKING:
     from ..training.runs.config import RunConfig
+    from ..training.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
-class Command:
+class Command(ABC):
     """What every command takes."""
 
     goes_on: ClassVar[bool] = False  # from where it was interrupted, when it is given again
@@ -48,6 +51,24 @@ class Command:
         if given:
             raise InvalidRun(f"{', '.join(given)} would change nothing: {why}")
 
+    @property
+    def trusted(self) -> Sequence[Path | str]:
+        """Folders whose circuit's code may be run."""
+        return ()
+
+    def with_trust(self) -> Any:
+        """Run the code that is trusted, then the command, and return what it has to show."""
+        if self.trusted:
+            from ..training.runs.trusted_code import trust
+
+            for folder in self.trusted:
+                trust(folder)
+        return self.run()
+
+    @abstractmethod
+    def run(self) -> Any:
+        """Do what the command is for, and return what it has to show."""
+
 
 @dataclasses.dataclass(frozen=True)
 class _Spread(Command):
@@ -71,6 +92,8 @@ class Configured(Command):
 
     config: Path | None = None
     """A TOML file with these options, by the names of RunConfig's fields; what is given beside it counts."""
+    trust: bool = False
+    """Run the code that --config names as the circuit, or that the runs of --start and --protect hold."""
     reward: str | None = None
     """The task's option reward, in short: swim's is paper (head speed, at most 1) or com (of the centre of mass)."""
 
@@ -78,6 +101,11 @@ class Configured(Command):
     def prepared(cls, arguments: Sequence[str]) -> type[Any]:
         """Return the command with an option for each field."""
         return with_config_options(cls, arguments)
+
+    @property
+    def trusted(self) -> Sequence[Path | str]:
+        """The runs that training starts from."""
+        return [path for path in (self.start, *self.protect) if path and self.trust]  # type: ignore[attr-defined]
 
     @property
     def run_config(self) -> RunConfig:
@@ -142,7 +170,7 @@ class Curriculum(Command):
             if option not in known:
                 raise UnknownName("option of curriculum", option, sorted(known))
         config = CurriculumConfig(
-            circuit=self.circuit,
+            circuit=circuit_named(self.circuit),
             task=self.task,
             kind=self.kind,
             seed=self.seed,
@@ -159,6 +187,29 @@ class OnRun(Command):
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder of the run."""
+    trust: bool = False
+    """Run the code of the run's circuit, if it has one from a file: say so only of runs whose maker you know."""
+
+    @property
+    def trusted(self) -> Sequence[Path | str]:
+        """The run."""
+        return (self.path,) if self.trust else ()
+
+
+@dataclasses.dataclass(frozen=True)
+class OnRuns(Command):
+    """A command about runs."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
+    """Folders of runs."""
+    trust: bool = False
+    """Run the code of circuits that runs have from files: say so only of runs whose maker you know."""
+
+    @property
+    def trusted(self) -> Sequence[Path | str]:
+        """The runs, those in folders of sweeps too."""
+        given = self.runs if self.trust else ()
+        return [file.parent for path in given for file in sorted(path.rglob("config.json")) or [path / "config.json"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +217,8 @@ class Intervening(Command):
     """A command that may silence, clamp or drive neurons."""
 
     silence: tuple[str, ...] = ()
-    """Neurons to hold at 0, such as B_d_2, or B_d_2:100:200 (NEURON:START:STOP, control steps)."""
+    """Neurons to hold at 0, such as B_d_2, or B_d_2:100:200 (NEURON:START:STOP, control steps); their names, with what
+    each is: `nervecord list neurons RUN`."""
     clamp: tuple[str, ...] = ()
     """Neurons to hold at a value, such as osc_v=1.0 or osc_v=1.0:100:200."""
     drive: tuple[str, ...] = ()
@@ -207,19 +259,87 @@ class Resume(_Spread, OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class OnRunOrModel(Intervening):
-    """A command about a run or about a model that SB3 saved."""
+class OnAgent(Command):
+    """A command about an agent: that of a run, or one that was never trained."""
 
-    path: tyro.conf.Positional[Path] = tyro.MISSING
+    path: tyro.conf.Positional[Path | None] = None
+    """Folder of the run."""
+    trust: bool = False
+    """Run the code of the run's circuit, if it has one from a file: say so only of runs whose maker you know."""
+    untrained: bool = False
+    """Instead of a run, an agent as it is before training: ncap swims from the start."""
+    circuit: str | None = None
+    """Of --untrained, ncap by default; see `nervecord list circuits`, or FILE.py:CLASS of your own."""
+    circuit_options: tuple[str, ...] = ()
+    """Of --untrained: NAME=VALUE, such as period=50."""
+    task: str | None = None
+    """Of --untrained, swim by default; a run knows its own."""
+    seed: int | None = None
+    """Of --untrained, 0 by default: which initial weights."""
+
+    @property
+    def trusted(self) -> Sequence[Path | str]:
+        """The run."""
+        return (self.path,) if self.trust and self.path and self.path.is_dir() else ()
+
+    def check_agent(self) -> None:
+        """Refuse anything but one agent, with its own options.
+
+        Raises:
+            InvalidRun: neither a path nor --untrained is given, or both, or options of the one for the other.
+        """
+        if self.untrained:
+            if self.path is not None:
+                raise InvalidRun(f"{self.path} and --untrained are two agents; give one of them")
+            return
+        if self.path is None:
+            raise InvalidRun("give the folder of a run, or --untrained with --circuit")
+        given = {
+            "--circuit": self.circuit, "--circuit-options": self.circuit_options, "--seed": self.seed,
+            "--task": self.task if self.path.suffix != ".zip" else None,
+        }  # fmt: skip
+        if names := [name for name, value in given.items() if value not in (None, ())]:
+            raise InvalidRun(f"{names[0]} is about --untrained, and {self.path} knows its own; leave it out")
+
+    @contextlib.contextmanager
+    def opened(self, body: str | None = None) -> Iterator[Run | Path]:
+        """Open what the command is about: the path that was given, or an untrained agent's run.
+
+        Args:
+            body: of an untrained agent, swimmer6 by default.
+
+        Raises:
+            InvalidRun: see `check_agent`.
+        """
+        self.check_agent()
+        if self.path is not None:
+            yield self.path
+            return
+        from ..training.learning.initial import untrained
+        from ..training.runs.config import RunConfig
+
+        config = RunConfig(
+            circuit_named(self.circuit or "ncap"), body=body or "swimmer6", task=self.task or "swim",
+            seed=self.seed or 0, circuit_options=pairs(self.circuit_options),
+        )  # fmt: skip
+        with untrained(config) as run:
+            yield run
+
+
+@dataclasses.dataclass(frozen=True)
+class OnRunOrModel(Intervening, OnAgent):
+    """A command about an agent or about a model that SB3 saved."""
+
+    path: tyro.conf.Positional[Path | None] = None
     """Folder of the run, or a zip file that SB3 saved (with --trust)."""
     body: str | None = None
     """Another body than the run's own; the body of a zip file, swimmer6 by default."""
     trust: bool = False
-    """Read a zip file although it can run any code: say so only of files whose maker you know."""
+    """Read a zip file, or run the code of a run's circuit: either can do anything; only for makers whom you know."""
     algorithm: str | None = None
     """Which class saved the zip file: ppo (by default), sac, td3, ddpg, a2c, es, cmaes or circuit-ppo."""
     task: str | None = None
-    """Of a zip file, swim by default; a run knows its own."""
+    """Of a zip file or --untrained, swim by default; a run knows its own."""
     reward: str | None = None
     """Of a zip file, the task's option reward: swim's is paper (by default) or com; a run knows its own."""
 
@@ -227,11 +347,10 @@ class OnRunOrModel(Intervening):
         """Return the model that a zip file holds, with the body, task and reward to try it on; None for a run."""
         from ..agents.sb3.zip_files import load_sb3
 
-        if self.path.suffix != ".zip":
-            self.refuse(
-                "trust algorithm task reward",
-                f"they are about a zip file that SB3 saved, and {self.path} is none; a run knows its own",
-            )
+        self.check_agent()
+        if self.path is None or self.path.suffix != ".zip":
+            about = f"{self.path} is none; a run knows its own" if self.path else "an untrained agent is none"
+            self.refuse("algorithm reward", f"they are about a zip file that SB3 saved, and {about}")
             return None
         self.refuse("silence clamp drive", f"{self.path} is a zip file; give a run, which has neurons")
         model = load_sb3(self.path, self.algorithm or "ppo", self.trust)
@@ -252,7 +371,8 @@ class Evaluate(OnRunOrModel):
         if model := self.model():
             result = evaluate_model(*model, self.episodes, progress=not self.json)
         else:
-            result = evaluate(self.path, self.episodes, self.body, self.interventions, progress=not self.json)
+            with self.opened(self.body) as run:
+                result = evaluate(run, self.episodes, self.body, self.interventions, progress=not self.json)
         return result.to_json() if self.json else {name: str(found) for name, found in result.intervals.items()}
 
 

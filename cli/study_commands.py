@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from ..training.learning.engine import Engine
-from .run_commands import Command, Configured
+from .config_options import circuit_named
+from .run_commands import Command, Configured, OnRuns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,12 +49,22 @@ class Sweep(_Many):
     """The file."""
     out: Path = Path("runs/sweep")
     """Folder of the runs, and of results.sqlite."""
+    trust: bool = False
+    """Run the code that the file names as a circuit, FILE.py:CLASS."""
 
     def run(self) -> Any:
         """Train what is missing, and return the table."""
-        from ..training.studies.sweeps import sweep
+        from ..training.studies.groups import printed
+        from ..training.studies.sweeps import Sweep, sweep, sweep_groups
 
-        return self._shown(sweep(self.plan, self.out, **self._options))
+        untrusted = None if self.trust else self.plan
+        plan = Sweep.read(self.plan).named("circuit", lambda circuit: circuit_named(circuit, untrusted))
+        table = sweep(plan, self.out, **self._options)
+        groups = sweep_groups(plan, self.out)
+        if self.json:
+            return {"runs": self._shown(table), "groups": self._shown(groups)}
+        by_group = f"\n\n{printed(groups).to_string(index=False)}" if len(groups) else ""
+        return f"{self._shown(table)}{by_group}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,20 +110,22 @@ class Reproduce(_Many):
 
 
 @dataclasses.dataclass(frozen=True)
-class Compare(Command):
-    """Compare runs: seeds of one config together, curves with intervals, one table."""
+class Compare(OnRuns):
+    """Compare runs and sweeps: seeds of one config together, curves with intervals, one table."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs."""
     out: Path = Path("comparison")
-    """Folder for table.csv, results.sqlite and curves.svg."""
+    """Folder for table (.csv, .md, .tex), curves (.svg, .pdf, .png) and results.sqlite."""
     episodes: int = 20
     """Episodes of runs that are not evaluated yet."""
+    labels: tuple[str, ...] = ()
+    """Names of the groups, in the order of their first runs; by default what differs between them."""
 
     def run(self) -> Any:
         """Write the comparison, and return its table."""
         from ..training.studies.comparisons import compare
+        from ..training.studies.groups import printed
 
-        found = compare(self.runs, self.out, self.episodes, progress=not self.json)
-        rounded = found.table.round(3)
-        return json.loads(rounded.to_json(orient="records")) if self.json else rounded.to_string(index=False)
+        found = compare(self.runs, self.out, self.episodes, self.labels, progress=not self.json)
+        if self.json:
+            return json.loads(found.table.to_json(orient="records"))
+        return printed(found.table).to_string(index=False)

@@ -81,11 +81,11 @@ class PlayServer:
 
     async def _page(self, request: Any) -> Any:
         self._check(request)
-        config = self.player.run.config
+        run = self.player.run
         text = render_page(
             "play.html.j2", wiring=self._wiring(), links=LINKS, length=LENGTH, speeds=_SPEEDS,
             can_be_pinned=takes_pins(self.player.agent.circuit),
-            about=f"{config.circuit} trained by {config.algorithm} to {config.task}",
+            about=f"{run.description} (task {run.config.task})",
             facts=json.dumps(self._facts()).replace("<", "\\u003c"),
         )  # fmt: skip
         return self._web.Response(text=text, content_type="text/html")

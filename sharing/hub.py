@@ -7,13 +7,14 @@ import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from safetensors.torch import load_file, save
 
+from ..circuits.code_files import circuit_from_json, code_of
 from ..envs import make_body
 from ..envs.tasks.registry import task_class
 from ..errors import InvalidRun, OutputExists
@@ -25,12 +26,13 @@ from ..training.learning.training import summary
 from ..training.rollouts.evaluation import evaluate, result_of
 from ..training.runs.config import RunConfig
 from ..training.runs.folder import FORMAT, READABLE, read_metrics
-from ..training.runs.held_graphs import tell_graph
+from ..training.runs.held_graphs import told_config
 from ..training.runs.old_results import read_evaluation
 from ..training.runs.result import Result, Weights
 from ..training.runs.run import Run
 from ..version import __version__
 from ..videos.films import render
+from .policies import Policy, Step, check_policy, export_onnx, export_torch, onnx_step, torch_step
 
 _FILM_SECONDS = 10.0
 _EPISODES = 20
@@ -44,7 +46,14 @@ _STATS: dict[str, Allowed] = {
 }  # fmt: skip
 
 
-def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: bool = False) -> Path:
+def export(
+    run: Run | str | Path,
+    out: str | Path,
+    film: bool = True,
+    onnx: bool = False,
+    torch_program: bool = False,
+    progress: bool = False,
+) -> Path:
     """Export a run's trained agent as a folder for a model hub; a failed export leaves nothing behind.
 
     It holds model.safetensors (the circuit's weights), config.json (all that the training can be repeated
@@ -55,11 +64,15 @@ def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: 
         run: a run, or its folder; an evaluation of its last weights is made if there is none.
         out: the folder, which must not exist yet.
         film: take the run's film of its last weights, or make one.
+        onnx: write the whole policy as policy.onnx too, compared with the agent over an episode; see `export_onnx`.
+        torch_program: write it as policy.pt2 too, which plain torch runs; see `export_torch`.
         progress: show bars.
 
     Raises:
         OutputExists: `out` exists.
         InvalidRun: there is no such run, or nothing trained in it yet.
+        CircuitMismatch: the circuit cannot be written as it is asked for.
+        MissingDependency: onnx, onnxscript or onnxruntime is not installed.
     """
     run, out = run if isinstance(run, Run) else Run(run), Path(out)
     if out.exists():
@@ -88,7 +101,11 @@ def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: 
                 shutil.copyfile(run.path / name, partial / name)
         if film:
             _add_film(run, partial / "film.mp4", progress)
-        write_text(partial / "README.md", _card(run, found, film))
+        if onnx:
+            _add_policy(run, export_onnx, onnx_step, partial / "policy.onnx")
+        if torch_program:
+            _add_policy(run, export_torch, torch_step, partial / "policy.pt2")
+        write_text(partial / "README.md", _card(run, found, film, onnx, torch_program))
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -116,6 +133,15 @@ def _add_film(run: Run, path: Path, progress: bool) -> None:
         render(run, path, seconds=_FILM_SECONDS, progress=progress)
 
 
+def _add_policy(run: Run, write: Callable[..., Path], step: Callable[[Path], Step], path: Path) -> None:
+    """Write the run's agent as a policy of its own, and compare the two over an episode."""
+    agent, envs = run.agent(), run.resolved.make_envs(1, randomize={})
+    try:
+        check_policy(step(write(agent, path)), agent, envs)
+    finally:
+        envs.close()
+
+
 def import_run(folder: str | Path, out: str | Path) -> Run:
     """Turn an exported folder into a run; reads only safetensors and JSON, so no code of others runs.
 
@@ -135,6 +161,8 @@ def import_run(folder: str | Path, out: str | Path) -> Run:
     partial = whole.with_name(f".{whole.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
+        if isinstance(held["config"].get("circuit"), dict):
+            circuit_from_json(held["config"]["circuit"])  # code is refused by a line of its own
         with _told_of(folder / "config.json"):
             config = RunConfig.from_json(held["config"])
             run = Run.create(partial, config, lambda: {"resolved": check(config).to_json(config)})
@@ -234,12 +262,15 @@ def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bo
         raise InvalidRun(f"{repo} was not uploaded: {' '.join(str(error).split())}") from error
 
 
-def _card(run: Run, evaluation: Result, film: bool) -> str:
-    config = run.config
+def _card(run: Run, evaluation: Result, film: bool, onnx: bool, torch_program: bool) -> str:
+    config, policy = run.config, Policy(run.agent())
     found = {name: dataclasses.asdict(interval) for name, interval in evaluation.intervals.items()}
     loader = jinja2.PackageLoader(__package__, ".")
     return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
         config=config, body=make_body(config.body).name, facts=summary(run), found=found, film=film,
-        model=run.agent(trained=False).circuit.origin, units=task_class(config.task).metric_units, version=__version__,
-        settings=json.dumps({**config.to_json(), "circuit_options": tell_graph(config.circuit_options)}, indent=1),
+        onnx=onnx, torch_program=torch_program, n_observed=policy.agent.layout.size,
+        state=dict(zip(policy.state_names, (list(each.shape) for each in policy.initial_state), strict=True)),
+        senses=policy.agent.layout.sizes, code=code_of(config.circuit),
+        model=policy.agent.circuit.origin, units=task_class(config.task).metric_units, version=__version__,
+        settings=json.dumps(told_config(config.to_json()), indent=1),
     )  # fmt: skip

@@ -60,8 +60,8 @@ def worm(tmp_path_factory) -> Run:
         ("compare WORM WORM --episodes 0 --out x", "episodes is 0; give a whole number, 1 or more"),
         ("ablate --episodes 0 --out x", "episodes is 0; give a whole number, 1 or more"),
         (
-            "evaluate WORM --task navigate --reward com --algorithm sac --trust",
-            "--trust, --algorithm, --task, --reward would change nothing: they are about a zip file that SB3 saved",
+            "evaluate WORM --reward com --algorithm sac",
+            "--algorithm, --reward would change nothing: they are about a zip file that SB3 saved, and WORM is none",
         ),
         ("ablate --circuit mlp --out x", "ablate takes ncap; mlp has no such parts to leave out"),
         ("worm compare WORM hub", "is a folder; nervecord record WORM --out rec.nc records a run"),

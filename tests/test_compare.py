@@ -34,13 +34,13 @@ def runs(tmp_path_factory) -> list[Run]:
 
 def test_seeds_of_one_config_are_one_group_named_by_what_differs(runs, tmp_path):
     found = compare(runs, tmp_path / "out", episodes=2)
-    assert found.table["group"].tolist() == ["circuit_options {}", "circuit_options {'period': 40}"]
+    assert found.table["group"].tolist() == ["period 60", "period 40"]
     assert found.table["seeds"].tolist() == [2, 2]
     each = means_in(tmp_path / "out")
     for row in found.table.itertuples():
         returns = each[each["agent"] == row.group]["return"]
-        assert row._3 == pytest.approx(returns.mean()), "the IQM of two is their mean"
-        assert returns.min() <= row.low <= row.high <= returns.max()
+        assert row.return_iqm == pytest.approx(returns.mean()), "the IQM of two is their mean"
+        assert returns.min() <= row.return_low95 <= row.return_high95 <= returns.max()
     assert (tmp_path / "out" / "curves.svg").read_text().count("(n = 2)") == 2
     measured = runs[0].results.current.where("evaluation", episodes=2).best
     assert each.set_index("source").loc[str(runs[0].path), "return"] == pytest.approx(measured.intervals["return"].mean)
@@ -50,7 +50,26 @@ def test_a_group_beats_the_first_as_often_as_its_seeds_do(runs, tmp_path):
     found = compare(runs, tmp_path / "out", episodes=2).table
     each = means_in(tmp_path / "out")
     first, second = (each[each["agent"] == group]["return"].to_numpy() for group in found["group"])
-    assert found["beats_first"].iloc[1] == (second[:, None] > first).mean()
+    assert found["p_better"].iloc[1] == (second[:, None] > first).mean()
+    assert found["compared_with"].tolist() == ["", "period 60"]
+
+
+def test_a_comparison_is_written_for_papers(runs, tmp_path):
+    compare(runs, tmp_path / "out", episodes=2, labels=["slow & steady", "fast"])
+    files = ["table.csv", "table.md", "table.tex", "curves.svg", "curves.pdf", "curves.png"]
+    assert all((tmp_path / "out" / name).stat().st_size for name in files)
+    head, _, *rows = (tmp_path / "out" / "table.md").read_text().splitlines()
+    assert head == ("| group | seeds | return, IQM [95 % interval] | net speed, mean, m/s "
+                    "| P(return above slow & steady) [95 % interval] |")  # fmt: skip
+    assert [row.split(" | ")[0] for row in rows] == ["| slow & steady", "| fast"]
+    tex = (tmp_path / "out" / "table.tex").read_text()
+    assert r"slow \& steady & 2 &" in tex
+    assert r"[95 \% interval]" in tex
+    again = (tmp_path / "out" / "curves.pdf").read_bytes()
+    compare(runs, tmp_path / "out", episodes=2, labels=["slow & steady", "fast"])
+    assert (tmp_path / "out" / "curves.pdf").read_bytes() == again
+    with pytest.raises(InvalidRun, match=r"1 labels \(slow\) and 2 groups \(period 60; period 40\)"):
+        compare(runs, tmp_path / "out", labels=["slow"])
 
 
 def test_what_cannot_be_compared_is_one_line(runs, tmp_path):

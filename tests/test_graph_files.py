@@ -69,7 +69,9 @@ def expected() -> Graph:
         (CONTACTS.replace("2,1,elec", "2,-1,elec"), CELLS, r"gap junction DB1 - VB1 has sign -1; give 1"),
         (CONTACTS + "DB1,MDL01,1,1,chemical\n", CELLS, r"worm\.csv: contact DB1 -> MDL01 is there twice; give it one"),
         (CONTACTS + "DB1,MDL01,1,-1,chemical\n", CELLS, r"contact DB1 -> MDL01 is there twice; .* one sign"),
-        (CONTACTS + "VB1,DB1,1,1,electrical\n", CELLS, r"gap junction VB1 - DB1 is there twice; .* in one direction"),
+        (CONTACTS + "VB1,DB1,1,1,electrical\n", CELLS, r"gap junction VB1 - DB1 has count 1 in .* and 2 in the other"),
+        (CONTACTS + "VB1,DB1,2,-1,electrical\n", CELLS, r"gap junction VB1 - DB1 has sign -1; give 1"),
+        (CONTACTS + "DB1,VB1,2,1,electrical\n", CELLS, r"gap junction DB1 - VB1 is there twice; .* in this direction"),
         (CONTACTS.replace("DB1", "motor_0"), CELLS.replace("DB1", "motor_0"), r"cell motor_0 has the name of"),
         (CONTACTS.replace("DB1", "joint_pos_1"), CELLS.replace("DB1", "joint_pos_1"), r"cell joint_pos_1 has the name"),
         (CONTACTS, CELLS.replace("DB1,DB,", "DB1,,"), r"cell 'DB1' is of class ''; give each cell a name"),
@@ -111,6 +113,50 @@ def test_graphml_that_is_no_graph_is_one_line_that_names_the_file(tmp_path, old,
     assert str(raised.value).startswith(str(tmp_path / "worm.graphml"))
 
 
+NAME = '<key id="v_name" for="node" attr.name="name" attr.type="string"/><graph '
+LABEL = '<key id="label" for="node" attr.name="label" attr.type="string"/><graph '
+YED = '<key id="d6" for="node" yfiles.type="nodegraphics"/><graph '
+SHAPE = '<y:ShapeNode xmlns:y="http://www.yworks.com/xml/graphml"><y:Geometry x="1" y="2"/>'
+YED_NODE = f'<data key="d6">{SHAPE}<y:NodeLabel>{{}}</y:NodeLabel></y:ShapeNode></data>'
+
+
+def numbered(key: str, name: str) -> str:
+    """Return the graph with ids n0 to n3, and the cells' names where a program writes them."""
+    text = GRAPHML.replace("<graph ", key)
+    for number, cell in enumerate(("DB1", "VB1", "MDL01", "MVL01")):
+        text = text.replace(f'<node id="{cell}">', f'<node id="n{number}">{name.format(cell)}')
+        text = text.replace(f'="{cell}"', f'="n{number}"')
+    return text
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        (NAME, '<data key="v_name">{}</data>'),
+        (LABEL, '<data key="label">{}</data>'),
+        (YED, YED_NODE),
+    ],
+    ids=["igraph", "gephi", "yed"],
+)
+def test_graphml_of_other_programs_keeps_its_names(tmp_path, key, name):
+    (tmp_path / "worm.graphml").write_text(numbered(key, name))
+    graph = load_graph(str(tmp_path / "worm.graphml"))
+    assert (graph.cells, {*graph.contacts}) == (expected().cells, {*expected().contacts})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (">VB1<", "><", "node 'n1' has no name, and others have one; give every node its name, or none"),
+        (">VB1<", ">DB1<", "several nodes have the name 'DB1'; give each its own, or remove"),
+    ],
+)
+def test_graphml_in_which_names_lack_or_repeat_is_one_line(tmp_path, old, new, message):
+    (tmp_path / "worm.graphml").write_text(numbered(NAME, '<data key="v_name">{}</data>').replace(old, new))
+    with pytest.raises(CircuitMismatch, match=message):
+        load_graph(str(tmp_path / "worm.graphml"))
+
+
 def test_a_role_that_is_a_number_is_one_line(tmp_path):
     text = GRAPHML.replace('"role" attr.type="string"/>', '"role" attr.type="int"/>')
     (tmp_path / "worm.graphml").write_text(text.replace(">motor<", ">3<").replace(">muscle<", ">4<"))
@@ -125,6 +171,7 @@ def test_a_role_that_is_a_number_is_one_line(tmp_path):
         (CONTACTS, "OK.CSV"),
         (CONTACTS.replace("\n", ",,\n"), "worm.csv"),
         (CONTACTS.replace("2,1,electrical", "2,,electrical"), "worm.csv"),
+        (CONTACTS + "VB1,DB1,2,,electrical\n", "worm.csv"),
         (CONTACTS.replace("3,1,", "3,1.00,").replace("2,1,c", "2,+1,c"), "worm.csv"),
     ],
 )

@@ -9,6 +9,7 @@ from nervecord.circuits import Facts
 from nervecord.cli.main import main
 from nervecord.errors import InvalidRun
 from nervecord.options import allowed_values, wrong_value
+from nervecord.training.learning import untrained
 from nervecord.training.learning.checks import check
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
@@ -102,3 +103,33 @@ def test_a_run_that_is_done_says_so_and_its_steps_are_those_of_its_checkpoint(tm
     assert "is done already; nothing was trained" in told.err
     main([*arguments, "--json"])
     assert json.loads(capsys.readouterr().out)["steps"] == 16, "fewer than an episode, so that no table says so"
+
+
+def test_lists_say_what_one_thing_takes_and_holds(capsys):
+    def listed(*arguments):
+        main(["list", *map(str, arguments), "--json"])
+        return json.loads(capsys.readouterr().out)
+
+    assert listed("options", "ppo")["learning_rate"].endswith("(a number above 0)")
+    assert listed("options", "ncap")["period"].startswith("60 ")
+    assert listed("options", "swim")["desired_speed"].startswith("0.1 ")
+    assert listed("environments")["nervecord/Swim-v1"].startswith("swim (lanes): ")
+    with untrained(RunConfig()) as run:
+        neurons = listed("neurons", run.path)
+    assert neurons["B_v_4"] == "motor, ventral, at 1.00 of the body from the head"
+    assert neurons["in all"].endswith("10 muscle")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["options", "pppo"], "unknown algorithm, circuit or task 'pppo'; did you mean 'ppo'?"),
+        (["options"], "list options of what? give an algorithm, circuit or task, such as ppo"),
+        (["bodies", "swimmer6"], "list bodies takes no 'swimmer6'; leave it out"),
+        (["neurons", "nowhere"], "nowhere is no run folder"),
+    ],
+)
+def test_lists_that_cannot_be_are_one_line(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        main(["list", *arguments])
+    assert message in capsys.readouterr().err

@@ -14,7 +14,8 @@ from nervecord.training.runs.result import Result, Weights
 from nervecord.training.runs.run import Run
 from nervecord.training.runs.score_table import COLUMNS, read_scores, write_scores
 from nervecord.training.runs.trial_files import TrialFiles
-from nervecord.training.studies.sweeps import Sweep, sweep
+from nervecord.training.studies.comparisons import compare
+from nervecord.training.studies.sweeps import Sweep, sweep, sweep_groups
 from nervecord.training.studies.trials import Trial, measure
 
 BASE = {"body": "swimmer4", "steps": 800, "episode_steps": 50}
@@ -54,6 +55,20 @@ def test_a_swept_run_is_the_run_that_train_makes(swept, tmp_path):
     alone = train(RunConfig("ncap", "es", **BASE), tmp_path / "alone", progress=False).load_checkpoint().weights
     swept_weights = Run(folder / "runs" / "ncap-es").load_checkpoint().weights
     assert all(torch.equal(alone[name], swept_weights[name]) for name in alone)
+
+
+def test_a_sweep_has_a_table_by_groups_and_is_compared_by_its_folder(swept, tmp_path):
+    folder, runs = swept[0] / "runs", swept[1]
+    (tmp_path / "plan.toml").write_text(PLAN)
+    groups = sweep_groups(tmp_path / "plan.toml", folder)
+    assert groups["group"].tolist() == ["ncap, es", "ncap, td3", "gru, es"]
+    assert groups["return_iqm"].tolist() == pytest.approx(runs["return"][:3].tolist())
+    assert (folder / "groups.tex").exists()
+    measured = sorted(folder.glob("*/results/*/*.json"))
+    for name, given in {"whole": [folder], "listed": sorted(folder.iterdir())}.items():
+        found = compare(given, tmp_path / name).table.set_index("group")
+        assert found.loc[groups["group"], "return_iqm"].tolist() == groups["return_iqm"].tolist()
+    assert sorted(folder.glob("*/results/*/*.json")) == measured
 
 
 def test_a_second_start_trains_nothing_again(swept):
@@ -169,7 +184,9 @@ def test_a_wrong_plan_is_one_line_and_runs_nothing(text, error, message, tmp_pat
 def test_the_command_line_sweeps(tmp_path, capsys):
     (tmp_path / "plan.toml").write_text(PLAN.replace('"ncap", "gru"', '"ncap"').replace('"es", "td3"', '"es"'))
     main(["sweep", str(tmp_path / "plan.toml"), "--out", str(tmp_path / "runs"), "--json"])
-    assert json.loads(capsys.readouterr().out)[0]["run"] == "ncap-es"
+    found = json.loads(capsys.readouterr().out)
+    assert [run["run"] for run in found["runs"]] == ["ncap-es"]
+    assert [(group["group"], group["seeds"]) for group in found["groups"]] == [("all runs", 1)]
 
 
 def test_names_of_runs_are_names_of_folders():

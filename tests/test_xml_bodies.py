@@ -18,7 +18,8 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervecord.envs import MujocoBatch, SwimmerEnv, SwimmerVectorEnv, XmlBody
-from nervecord.errors import InvalidBody
+from nervecord.errors import InvalidBody, InvalidRun
+from nervecord.training.runs import RunConfig, resolve
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
@@ -404,6 +405,23 @@ def test_what_is_no_planar_body_is_refused_in_one_line(text, words, tmp_path, mo
 def test_a_control_step_must_be_a_number_above_0(control_dt):
     with pytest.raises(InvalidBody, match="control_dt is"):
         XmlBody("x", chain(), control_dt)
+
+
+def test_a_run_takes_another_control_step_and_a_wrong_one_names_the_way_out(tmp_path):
+    path = tmp_path / "eel.xml"
+    path.write_text(chain(option='<option timestep="0.0125" density="2500"/>'))
+    with pytest.raises(InvalidBody, match=r"of the physics step, 0\.0125 s; give one, such as .*dt 0\.025,"):
+        SwimmerEnv(body=path)
+    resolved = resolve(RunConfig(body=path, control_dt=0.025, physics="mujoco"))
+    assert RunConfig.from_json(resolved.config.to_json()) == resolved.config
+    assert (resolved.agent.layout.dt, resolved.on("swimmer6").agent.layout.dt) == (0.025, 0.03)
+    envs = resolved.make_envs(1)
+    assert envs.dt == 0.025
+    envs.close()
+    several = RunConfig(bodies=["swimmer6", "swimmer6-eel"], control_dt=0.06)
+    assert [body.control_dt for body in several.bodies] == [0.06, 0.06]
+    with pytest.raises(InvalidRun, match="control_dt is 0; give a number above 0, or leave it out"):
+        RunConfig(control_dt=0)
 
 
 @pytest.mark.parametrize("suffix", [".xml", ".XML", ".mjcf", ""])

@@ -40,7 +40,7 @@ def render(
     if seconds is not None and not seconds > 0:
         raise InvalidRun(f"seconds is {seconds:g}; give a number above 0")
     recording = record(run, 1, body, interventions, progress)
-    caption = "; ".join([f"{run.config.circuit}, trained by {run.config.algorithm}", *map(str, interventions)])
+    caption = "; ".join([run.description, *map(str, interventions)])
     wiring = run.agent(body).circuit.wiring() if view == "neurons" else None
     path = render_recording(
         recording,

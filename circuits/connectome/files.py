@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -66,7 +67,8 @@ def read_csv(contacts: str | Path, cells: str | Path) -> Graph:
 
     Args:
         contacts: columns pre, post, count, sign (1 or -1; a gap junction needs none) and kind (chemical or
-            electrical); each contact in one row, a gap junction in one direction.
+            electrical); each contact in one row, a gap junction in one direction or, as the published tables have it,
+            in both with the same count.
         cells: columns name, class, role, position (0 nose to 1 tail) and side (d, v or empty).
 
     Raises:
@@ -84,9 +86,12 @@ def read_csv(contacts: str | Path, cells: str | Path) -> Graph:
 def read_graphml(path: str | Path) -> Graph:
     """Read a graph from GraphML, whose nodes and edges have the columns of `read_csv` as attributes.
 
+    A cell's name is the attribute `name` (igraph), or else `label` (Gephi, and yEd's label of the node), or else the
+    node's id.
+
     Raises:
-        CircuitMismatch: the file cannot be read, an attribute is missing, a node is there twice, chemical contacts
-            have no direction, or what `read_csv` refuses.
+        CircuitMismatch: the file cannot be read, an attribute is missing, two nodes have one id or name, some have a
+            name and others none, chemical contacts have no direction, or what `read_csv` refuses.
     """
     try:
         nodes = [str(node.get("id")) for node in ElementTree.parse(path).getroot().findall("{*}graph/{*}node")]
@@ -94,10 +99,12 @@ def read_graphml(path: str | Path) -> Graph:
             twice = next(name for name in nodes if nodes.count(name) > 1)
             raise CircuitMismatch(f"{path}: node {twice!r} is there {nodes.count(twice)} times; give each its own id")
         held = nx.read_graphml(path)
-        cells = [{**of, "name": name, "class": of["class"], "role": of["role"], "position": of["position"]}
-                 for name, of in held.nodes(data=True)]  # fmt: skip
-        contacts = [{"sign": "", **of, "pre": pre, "post": post, "count": of["count"], "kind": of["kind"]}
-                    for pre, post, of in held.edges(data=True)]  # fmt: skip
+        with _naming(path):
+            names = _node_names(held)
+        cells = [{**of, "name": names[node], "class": of["class"], "role": of["role"], "position": of["position"]}
+                 for node, of in held.nodes(data=True)]  # fmt: skip
+        contacts = [{"sign": "", **of, "pre": names[a], "post": names[b], "count": of["count"], "kind": of["kind"]}
+                    for a, b, of in held.edges(data=True)]  # fmt: skip
     except (OSError, ValueError, TypeError, ArithmeticError, LookupError, nx.NetworkXError, SyntaxError) as error:
         raise CircuitMismatch(
             f"{path} cannot be read as GraphML ({type(error).__name__}: {error}); nodes need class, role, position and "
@@ -112,6 +119,26 @@ def read_graphml(path: str | Path) -> Graph:
                 f'the graph is undirected, and chemical contact {one} needs a direction; write edgedefault="directed"'
             )
         return graph
+
+
+def _node_names(graph: nx.Graph) -> dict[str, str]:
+    """Return each node's name by its id, which programs that draw or analyse graphs number as n0, n1 and so on."""
+    for attribute in ("name", "label"):
+        names = {node: str(of.get(attribute, "")).strip() for node, of in graph.nodes(data=True)}
+        if not any(names.values()):
+            continue
+        if unnamed := [node for node, name in names.items() if not name]:
+            raise CircuitMismatch(
+                f"node {unnamed[0]!r} has no {attribute}, and others have one; give every node its {attribute}, or "
+                "none, which takes the ids"
+            )
+        if repeated := [name for name, count in Counter(names.values()).items() if count > 1]:
+            raise CircuitMismatch(
+                f"several nodes have the {attribute} {repeated[0]!r}; give each its own, or remove the attribute, "
+                "which takes the ids"
+            )
+        return names
+    return {node: str(node) for node in graph.nodes}
 
 
 def _from_json(held: Mapping[str, Any]) -> Graph:
@@ -148,17 +175,23 @@ def _contact(row: Mapping[str, Any]) -> Contact:
 
 def _graph(cells: Iterable[Cell], contacts: Iterable[Contact]) -> Graph:
     """Return the graph of what was read; what is written twice is a mistake, where a rewired graph may have it."""
-    graph = Graph(tuple(cells), tuple(contacts))
-    seen = set()
-    for contact in graph.contacts:
-        ends = (contact.pre, contact.post)
-        pair = (tuple(sorted(ends)) if contact.is_electrical else ends, contact.is_electrical)
-        if pair in seen:
-            what = "gap junction {} - {}" if contact.is_electrical else "contact {} -> {}"
-            advice = "one row, in one direction" if contact.is_electrical else "one row, with all synapses and one sign"
-            raise CircuitMismatch(f"{what.format(*ends)} is there twice; give it {advice}")
-        seen.add(pair)
-    return graph
+    found: dict[tuple[str, str, bool], Contact] = {}
+    for contact in contacts:
+        pre, post, is_electrical = key = (contact.pre, contact.post, contact.is_electrical)
+        if key in found:
+            what = f"gap junction {pre} - {post}" if is_electrical else f"contact {pre} -> {post}"
+            advice = "in this direction" if is_electrical else "with all synapses and one sign"
+            raise CircuitMismatch(f"{what} is there twice; give it one row {advice}")
+        # Published tables list a gap junction from both of its cells; it is one junction all the same.
+        back = found.get((post, pre, True)) if is_electrical else None
+        if back is None or contact.sign != back.sign:  # the one that is not 1 is `Graph`'s to refuse
+            found[key] = contact
+        elif contact.count != back.count:
+            raise CircuitMismatch(
+                f"gap junction {pre} - {post} has count {contact.count:g} in this direction and {back.count:g} in the "
+                "other; give one count, which is of the junction and not of each side"
+            )
+    return Graph(tuple(cells), tuple(found.values()))
 
 
 def _whole(graph: Graph, path: Path) -> Graph:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .checks import check
     from .curricula import CurriculumConfig, CurriculumRun, curriculum
     from .engine import run_tasks
+    from .initial import untrained
     from .protection import protect
     from .training import Moment, resume, summary, train
 
@@ -24,5 +25,6 @@ __all__ = [
     "run_tasks",
     "summary",
     "train",
+    "untrained",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

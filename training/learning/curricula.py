@@ -17,13 +17,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...circuits import CIRCUITS, Circuit, RecurrentCircuit, make_circuit
+from ...circuits.code_files import circuit_from_json, circuit_json
+from ...circuits.registry import unknown_circuit
 from ...envs.tasks.bits import BIT_TASKS, answers, draw_bits, draw_length
 from ...errors import CircuitMismatch, InvalidRun, TrainingDiverged, UnknownName
 from ...options import Number, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.folder import Folder
-from ..runs.held_graphs import hold_graph, tell_graph
+from ..runs.held_graphs import hold_graph, told_config
 from ..runs.metrics_log import make_logger
 from .stopping import Stop, stopping
 
@@ -82,8 +84,9 @@ class CurriculumConfig:
     circuit_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.circuit not in CIRCUITS:
+            raise unknown_circuit(self.circuit)
         for what, name, known in (
-            ("circuit", self.circuit, CIRCUITS),
             ("bit task", self.task, BIT_TASKS),
             ("curriculum", self.kind, KINDS),
         ):
@@ -110,14 +113,14 @@ class CurriculumConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON types."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "circuit": circuit_json(self.circuit)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CurriculumConfig:
         """Read what `to_json` returned."""
         try:
-            return cls(**values)
-        except TypeError as error:
+            return cls(**{**values, "circuit": circuit_from_json(values["circuit"])})
+        except (TypeError, KeyError) as error:
             raise InvalidRun(f"the config is of another version of nervecord: {error}") from error
 
     def check(self) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def curriculum_summary(run: CurriculumRun) -> dict[str, Any]:
         "updates": state["step"],
         "largest N solved": state["largest_solved"],
         "mean tau (steps)": float(taus.iloc[-1]) if len(taus) else None,
-        "config": {**run.config.to_json(), "circuit_options": tell_graph(run.config.circuit_options)},
+        "config": told_config(run.config.to_json()),
     }
 
 

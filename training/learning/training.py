@@ -22,7 +22,7 @@ from ...progress import progress_bar
 from ...threads import one_thread
 from ..rollouts.evaluation import evaluate_agent
 from ..runs.config import RunConfig
-from ..runs.held_graphs import tell_graph
+from ..runs.held_graphs import told_config
 from ..runs.metrics_log import make_logger
 from ..runs.nested import join, part
 from ..runs.resolution import Resolved
@@ -273,9 +273,5 @@ def summary(run: Run) -> dict[str, Any]:
         "steps": checkpoint.step if checkpoint else 0,
         "return": float(returns["value"].iloc[-1]) if len(returns) else None,
         "weights": run.agent(trained=False).n_weights,
-        "config": {
-            **config.to_json(),
-            "body": make_body(config.body).name,
-            "circuit_options": tell_graph(config.circuit_options),
-        },
+        "config": {**told_config(config.to_json()), "body": make_body(config.body).name},
     }

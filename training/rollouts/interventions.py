@@ -110,7 +110,7 @@ def check(interventions: Sequence[Intervention], circuit: Circuit) -> None:
     names = [neuron.name for neuron in circuit.neurons]
     for each in interventions:
         if each.neuron not in names:
-            raise UnknownName("neuron", each.neuron, names)
+            raise UnknownName("neuron", each.neuron, names, "what each is: nervecord list neurons RUN")
     check_pins(circuit)
 
 

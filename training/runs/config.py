@@ -13,6 +13,8 @@ from typing import Any
 
 from ...agents.algorithms.registry import ALGORITHMS, algorithm_named
 from ...circuits import CIRCUITS
+from ...circuits.code_files import circuit_from_json, circuit_json, code_of, load_code
+from ...circuits.registry import unknown_circuit
 from ...envs import TASKS, Arena, Body, make_arena, make_body
 from ...envs.arenas import arena_json
 from ...envs.bodies import body_from_json
@@ -20,7 +22,7 @@ from ...envs.choice import PHYSICS_CHOICES
 from ...envs.deficits import Deficit
 from ...envs.tasks.bits import BIT_TASKS
 from ...envs.tasks.registry import check_options
-from ...errors import InvalidRun, UnknownName
+from ...errors import InvalidBody, InvalidRun, UnknownName
 from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, told, wrong_value
 from .held_graphs import hold_graph
 
@@ -31,6 +33,7 @@ _NUMBERS = {
     "checkpoint_every": Number(1, is_whole=True),
     "evaluate_every": Number(1, is_whole=True, also=(None,), none="leave it out"),
 }
+_CONTROL_DT = Number(0, above=True, also=(None,), none="leave it out")
 _BODY = Instance((str, Path, Body), "the name of a body, such as swimmer6, or a path to MuJoCo XML")
 _FOLDER = Instance((str, os.PathLike), "the folder of a run, such as runs/worm")
 _OPTIONS = "values by name, such as {}".format
@@ -52,6 +55,7 @@ _FIELDS: dict[str, Allowed] = {
     "start": Instance((str, os.PathLike, NoneType), f"{_FOLDER}, or leave it out"),
     "protect": ListOf(_FOLDER, '["runs/worm"]'),
     "device": Instance(str, "a device as torch names it, such as cpu or cuda:0"),
+    "control_dt": _CONTROL_DT,
     **_NUMBERS,
 }
 _FACTOR = Number(0)
@@ -65,12 +69,14 @@ class RunConfig:
     """Everything that a run depends on.
 
     Attributes:
-        circuit: name of the circuit.
+        circuit: name of the circuit; `circuit_from_file` makes one of a file of code, whose text the run then holds.
         algorithm: name of the algorithm.
         body: name of the body, a path to MuJoCo XML, or a `Body`.
         bodies: bodies that the environments have in turn, of one number of links, in place of `body`, which is then
             the first of them.
         arena: what is around the body: a name, or an `Arena`; None is open space in the body's own medium.
+        control_dt: seconds per control step, of each body; None is the body's own, which is 0.03 of the swimmers and
+            of XML. It is a whole number of the body's physics steps.
         physics: what steps the bodies: "auto" takes "lanes" where they cover the body, and otherwise "mujoco", with one
             line that says why. "mujoco" is the reference; "lanes" are its equations, many times as fast, for planar
             chains. The run's folder names the one that was taken.
@@ -111,6 +117,7 @@ class RunConfig:
     arena: str | Arena | Mapping[str, Any] | None = None
     physics: str = "auto"
     device: str = "cpu"
+    control_dt: float | None = None
     # Until 0.3: what is an option of the task now.
     reward: dataclasses.InitVar[str | None] = None
 
@@ -126,8 +133,9 @@ class RunConfig:
         object.__setattr__(self, "randomize", {name: tuple(bounds) for name, bounds in self.randomize.items()})
         if self.task in BIT_TASKS:
             raise InvalidRun(f"{self.task} is a task without a body: nervecord curriculum --task {self.task}")
+        if self.circuit not in CIRCUITS:
+            raise unknown_circuit(self.circuit)
         for kind, name, known in (
-            ("circuit", self.circuit, CIRCUITS),
             ("algorithm", self.algorithm, ALGORITHMS),
             ("task", self.task, TASKS),
             ("physics", self.physics, PHYSICS_CHOICES),
@@ -138,8 +146,9 @@ class RunConfig:
         body = make_body(self.body)
         if bodies and body not in (bodies[0], make_body(RunConfig.body)):
             raise InvalidRun(f"body is {body.name} and bodies begin with {bodies[0].name}; leave body out")
-        object.__setattr__(self, "bodies", bodies)
-        object.__setattr__(self, "body", bodies[0] if bodies else body)
+        body, *others = (_stepped(each, self.control_dt) for each in bodies or (body,))
+        object.__setattr__(self, "bodies", (body, *others) if bodies else ())
+        object.__setattr__(self, "body", body)
         object.__setattr__(self, "arena", make_arena(self.arena))
         object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
         if self.protect and self.start is None:
@@ -151,6 +160,15 @@ class RunConfig:
         algorithm_named(self.algorithm).validate(self.algorithm, self.algorithm_options)
         check_options(self.task, self.task_options)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields, and the code of the circuit, for workers, which are started fresh."""
+        return {**vars(self), "code": code_of(self.circuit)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if (code := state.pop("code")) is not None:
+            load_code(code)
+        vars(self).update(state)
+
     @property
     def n_links(self) -> int:
         """The number of links of the body."""
@@ -161,6 +179,7 @@ class RunConfig:
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {
             **plain,
+            "circuit": circuit_json(self.circuit),
             "body": make_body(self.body).to_json(),
             "bodies": [make_body(body).to_json() for body in self.bodies],
             "arena": arena_json(make_arena(self.arena)),
@@ -172,10 +191,11 @@ class RunConfig:
         """Read what `to_json` returned, or a config of format 2, which has a reward, and no arena, bodies or physics.
 
         Raises:
-            InvalidRun: fields are missing or unknown.
+            InvalidRun: fields are missing or unknown, or the circuit is code that was not loaded.
         """
         try:
             known = dict(values)
+            known["circuit"] = circuit_from_json(known["circuit"])
             known["body"] = body_from_json(known["body"])
             known["bodies"] = tuple(body_from_json(body) for body in known.get("bodies", ()))
             reward, options = known.pop("reward", "paper"), known["task_options"]
@@ -186,6 +206,19 @@ class RunConfig:
             return cls(**known)
         except (TypeError, KeyError, AttributeError) as error:
             raise of_another_version(error) from error
+
+
+def _stepped(body: Body, control_dt: float | None) -> Body:
+    """Return a body of another control step, in seconds; None leaves it as it is.
+
+    Raises:
+        InvalidBody: its class has no such field.
+    """
+    if control_dt is None:
+        return body
+    if not dataclasses.is_dataclass(body):
+        raise InvalidBody(f"{body.name} has its control step from its class; leave control_dt out")
+    return dataclasses.replace(body, control_dt=float(control_dt))
 
 
 def of_another_version(error: Exception) -> InvalidRun:

@@ -21,7 +21,7 @@ from jaxtyping import Shaped
 from ...errors import InvalidRun, OutputExists
 from ...files import read_json, sync, write_json
 from .checkpoints import Checkpoint, read_checkpoint, read_progress, write_checkpoint
-from .held_graphs import tell_graph
+from .held_graphs import told_config
 from .lock import LOCK, hold
 
 FORMAT = 3
@@ -108,8 +108,8 @@ class Folder(Generic[ConfigT]):
             changed -= {"device"}  # where it computes is no part of what is computed
             if changed == {"steps"} and asked["steps"] > there["steps"]:
                 return found
-            if said := [f"{name}: {tell_graph(there[name])!r} there, {tell_graph(asked[name])!r} asked"
-                        for name in asked if name in changed]:  # fmt: skip
+            there, asked = told_config(there), told_config(asked)
+            if said := [f"{name}: {there[name]!r} there, {asked[name]!r} asked" for name in asked if name in changed]:
                 raise InvalidRun(f"{path} holds another {cls.kind} ({'; '.join(said)}); give another --out")
             return found
         if path.exists() and (not path.is_dir() or {item.name for item in path.iterdir()} - _BEGINNINGS):

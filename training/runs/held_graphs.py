@@ -1,4 +1,4 @@
-"""Graphs that configs hold: a file's content in place of its path, so that the run can be repeated from it alone."""
+"""Files that configs hold as their content, in place of a path, so that a run can be repeated from its config alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...circuits.code_files import code_from_json
 from ...circuits.connectome.files import SUFFIXES, graph_json, load_graph
 
 
@@ -32,6 +33,13 @@ def tell_graph(options: Any) -> Any:
     checksum = hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()[:8]
     sizes = ", ".join(f"{len(table)} {name}" for name, table in tables.items())
     return {**options, "graph": f"{graph.get('file', 'a graph')} ({sizes}, checksum {checksum})"}
+
+
+def told_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config as JSON types to be read by people: code by its name, a graph by its file and size."""
+    code = config["circuit"]
+    circuit = code_from_json(code).name if isinstance(code, Mapping) else code
+    return {**config, "circuit": circuit, "circuit_options": tell_graph(config["circuit_options"])}
 
 
 def _graph_of(options: Any) -> Any:

@@ -168,7 +168,7 @@ def on_body(config: RunConfig, body: str | Body) -> RunConfig:
     Raises:
         UnknownName, InvalidBody: there is no such body.
     """
-    there = dataclasses.replace(config, body=make_body(body), bodies=())
+    there = dataclasses.replace(config, body=make_body(body), bodies=(), control_dt=None)
     physics, _ = choose_physics("auto" if config.physics == "lanes" else config.physics, _setting(there))
     return dataclasses.replace(there, physics=physics)
 

@@ -57,7 +57,14 @@ class Run(Folder[RunConfig]):
     def done(self) -> bool:
         """Whether training has reached the last step that was asked for."""
         step, done = self.progress
-        return done and step >= self.config.steps
+        # Of an agent that is shown as it is before training there is no more to come.
+        return done and (step >= self.config.steps or step == 0)
+
+    @property
+    def description(self) -> str:
+        """The circuit and who trained it, for captions."""
+        how = f"trained by {self.config.algorithm}" if self.progress[0] else "untrained"
+        return f"{self.config.circuit}, {how}"
 
     @property
     def results(self) -> Results:

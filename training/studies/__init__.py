@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .ablations import ablate
     from .comparisons import Comparison, compare
     from .ncap_paper.reproduction import reproduce
-    from .sweeps import Sweep, sweep
+    from .sweeps import Sweep, sweep, sweep_groups
     from .transfers import transfer, transfer_table
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "compare",
     "reproduce",
     "sweep",
+    "sweep_groups",
     "transfer",
     "transfer_table",
 ]

@@ -11,9 +11,8 @@ from typing import Any
 import pandas as pd
 
 from ...circuits import CIRCUITS
-from ...drawing.figures import ablation_bars, figure_svg
+from ...drawing.figures import ablation_bars
 from ...errors import CircuitMismatch, InvalidRun, OutputExists
-from ...files import write_text, write_whole
 from ...intervals import bootstrap_iqm
 from ..learning.checks import check
 from ..learning.engine import Engine
@@ -21,6 +20,7 @@ from ..rollouts.evaluation import check_episodes
 from ..runs.config import RunConfig
 from ..runs.trial_files import TrialFiles
 from .trials import Trial, run_trials
+from .written import FIGURES, TABLES, estimates, write_figure, write_table
 
 _STUDY = "ablation"
 # Name of each choice: with the prior, without it, and the circuit's option with both values.
@@ -83,7 +83,7 @@ def ablate(
 ) -> pd.DataFrame:
     """Train a circuit without each part of its prior, and write all scores to `out`/results.sqlite.
 
-    The table and its figure are written as ablation.csv and ablation.svg. Started again, it does what is
+    The table and its figure are written as ablation.csv, .md, .tex, .svg, .pdf and .png. Started again, it does what is
     left.
 
     Returns:
@@ -98,11 +98,11 @@ def ablate(
         OutputExists: a table or figure stands in `out` that no ablation wrote.
     """
     out = Path(out)
-    files, csv, svg = TrialFiles(out), out / "ablation.csv", out / "ablation.svg"
+    files = TrialFiles(out)
     check_episodes(episodes)
     trials = ablation_trials(config, seeds)
     if files.table(_STUDY).empty:
-        for path in (csv, svg):
+        for path in (out / f"ablation{suffix}" for suffix in (*TABLES, *FIGURES)):
             if path.exists():
                 raise OutputExists(f"{path} exists and no ablation wrote it; give another --out")
     run_trials(trials, out / "runs", files, episodes, workers, engine, address, progress)
@@ -111,9 +111,18 @@ def ablate(
     table = ablation_table(scores)
     if table.empty:
         raise InvalidRun(f"no ablation could be trained and measured; the first: {scores['note'].dropna().iloc[0]}")
-    write_whole(csv, lambda partial: table.to_csv(partial, index=False))
-    write_text(svg, figure_svg(ablation_bars(table)))
+    write_table(table, _printed(table), out / "ablation")
+    write_figure(ablation_bars(table), out / "ablation")
     return table
+
+
+def _printed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table as it is read."""
+    shown = table[["agent", "weights", "seeds"]].astype(str)
+    for stage in ("untrained", "trained"):
+        low, high = table[f"{stage}_low"], table[f"{stage}_high"]
+        shown[f"{stage}: return, IQM [95 % interval]"] = estimates(table[stage], low, high)
+    return shown
 
 
 def ablation_table(scores: pd.DataFrame) -> pd.DataFrame:

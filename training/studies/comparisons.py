@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from ...drawing.figures import figure_svg, interval_curves
-from ...envs import make_body
+from ...drawing.figures import interval_curves
 from ...errors import InvalidRun, OutputExists
-from ...files import write_text, write_whole
-from ...intervals import bootstrap_iqm, probability_of_improvement
 from ..rollouts.evaluation import check_episodes, evaluate, result_of
-from ..runs.held_graphs import tell_graph
+from ..runs.folder import holds
 from ..runs.result import TRAINED, Result
 from ..runs.run import Run
 from ..runs.trial_files import TrialFiles, asked_of
-from .trials import curve, run_facts
+from .groups import group_table, grouped, printed
+from .trials import curve, means_of, run_facts
+from .written import write_figure, write_table
 
 _STUDY = "comparison"
 
@@ -31,10 +27,9 @@ class Comparison:
     """The outcome of a comparison.
 
     Attributes:
-        table: one row per group of runs that differ in their seed alone: IQM of the mean return over
-            seeds with its 95 % interval (no unit), the net speed, m/s, and the probability that a seed beats
-            one of the first group.
-        path: the folder with table.csv, results.sqlite (every score; see `read_scores`) and curves.svg.
+        table: one row per group of runs that differ in their seed alone; see `group_table`.
+        path: the folder with table.csv, .md and .tex, curves.svg, .pdf and .png (of the interquartile mean over seeds,
+            in a band of its 95 % interval), and results.sqlite (every score; see `read_scores`).
     """
 
     table: pd.DataFrame
@@ -42,16 +37,27 @@ class Comparison:
 
 
 def compare(
-    runs: Sequence[Run | str | Path], out: str | Path, episodes: int = 20, progress: bool = False
+    runs: Sequence[Run | str | Path],
+    out: str | Path,
+    episodes: int = 20,
+    labels: Sequence[str] = (),
+    progress: bool = False,
 ) -> Comparison:
     """Compare groups of runs: evaluate those that need it, and write table and curves to `out`.
 
+    Args:
+        runs: runs, or folders of sweeps, which stand for all of their runs; their evaluations are taken as they are.
+        out: the folder.
+        episodes: of runs that are not evaluated yet.
+        labels: names of the groups, in the order of their first runs; by default what differs between them.
+        progress: show bars.
+
     Raises:
-        InvalidRun: fewer than two runs, no episodes, one that is no run or not trained, or the same seed
-            twice in a group.
+        InvalidRun: fewer than two runs, no episodes, one that is no run or not trained, the same seed twice in a group,
+            or another number of labels than of groups.
         OutputExists: something stands in `out` that no comparison wrote.
     """
-    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    opened = _expanded(runs)
     out = Path(out)
     if len(opened) < 2:
         raise InvalidRun(f"{len(opened)} run to compare; give two or more")
@@ -59,7 +65,7 @@ def compare(
     files = TrialFiles(out)
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or len(files.table(_STUDY)))):
         raise OutputExists(f"{out} exists and holds no comparison; give another --out")
-    groups = _groups(opened)
+    groups = grouped(opened, labels)
     for label, members in groups.items():
         for run in members:
             found = _evaluation(run, episodes, progress)
@@ -68,33 +74,34 @@ def compare(
             files.put(str(run.path), asked, about, [(TRAINED, found)], curve(run))
     scores = files.table(_STUDY)
     files.write_table()
-    table = _table(scores, {label: [str(run.path) for run in runs] for label, runs in groups.items()})
-    write_whole(out / "table.csv", lambda partial: table.to_csv(partial, index=False))
+    table = group_table(means_of(scores), {label: [str(run.path) for run in runs] for label, runs in groups.items()})
+    write_table(table, printed(table), out / "table")
     curves = {label: [_learning(run) for run in members] for label, members in groups.items()}
     figure = interval_curves({label: seeds for label, seeds in curves.items() if all(len(s) for s, _ in seeds)})
-    write_text(out / "curves.svg", figure_svg(figure))
+    write_figure(figure, out / "curves")
     return Comparison(table, out)
 
 
-def _groups(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Group runs whose configs differ in the seed alone; name groups by what differs between them."""
-    facts = [_facts(run) for run in runs]
-    names = [name for name in facts[0] if len({json.dumps(fact[name], sort_keys=True) for fact in facts}) > 1]
-    groups: dict[str, list[Run]] = {}
-    for run, fact in zip(runs, facts, strict=True):
-        label = ", ".join(str(fact[name]) if isinstance(fact[name], str) else f"{name} {fact[name]}" for name in names)
-        members = groups.setdefault(label or "all", [])
-        if any(other.config.seed == run.config.seed for other in members):
-            raise InvalidRun(f"seed {run.config.seed} of {label or 'this config'} is there twice; give each run once")
-        members.append(run)
-    return groups
+def _expanded(paths: Sequence[Run | str | Path]) -> list[Run]:
+    """Open runs, and all runs of a study's folder; what else a study keeps beside its runs is passed over.
+
+    Raises:
+        InvalidRun: one is neither.
+    """
+    runs: list[Run] = []
+    for path in paths:
+        if isinstance(path, Run):
+            runs.append(path)
+        elif _is_study(Path(path)):
+            inside = sorted(file.parent for file in Path(path).rglob("config.json"))
+            runs += [Run(folder) for folder in inside if holds(folder) == Run.kind]
+        elif not (_is_study(Path(path).parent) and not (Path(path) / "config.json").exists()):
+            runs.append(Run(path))
+    return runs
 
 
-def _facts(run: Run) -> dict[str, Any]:
-    facts = run.config.to_json()
-    del facts["seed"], facts["checkpoint_every"], facts["evaluate_every"]
-    options = tell_graph(run.config.circuit_options)
-    return {**facts, "body": make_body(run.config.body).name, "circuit_options": options}
+def _is_study(path: Path) -> bool:
+    return (path / "trials").is_dir() and not (path / "config.json").exists()
 
 
 def _evaluation(run: Run, episodes: int, progress: bool) -> Result:
@@ -107,29 +114,6 @@ def _evaluation(run: Run, episodes: int, progress: bool) -> Result:
         # Not read back: a run in a folder that cannot be written is compared all the same.
         found = result_of(run.resolved.config, weights, episodes, values)
     return found
-
-
-def _table(scores: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    trained = scores[scores["stage"] == "trained"]
-    means = trained.pivot_table(index="source", columns="metric", values="value")
-    first = means.loc[list(next(iter(groups.values())))]["return"]
-    rows = []
-    for number, (label, sources) in enumerate(groups.items()):
-        members = means.loc[list(sources)]
-        found = bootstrap_iqm(members["return"])
-        better = probability_of_improvement(members["return"], first)
-        rows.append(
-            {
-                "group": label,
-                "seeds": len(members),
-                "return": found.mean,
-                "low": found.low,
-                "high": found.high,
-                "net_speed": float(members["net_speed"].mean()) if "net_speed" in members else np.nan,
-                "beats_first": better.mean if number else np.nan,
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def _learning(run: Run) -> tuple[list[float], list[float]]:

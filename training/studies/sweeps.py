@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import itertools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ from ..learning.engine import Engine
 from ..rollouts.evaluation import check_episodes
 from ..runs.config import RunConfig, check_fields
 from ..runs.held_graphs import tell_graph
+from ..runs.run import Run
 from ..runs.trial_files import TrialFiles, with_checksum
-from .trials import Trial, run_trials
+from .groups import group_table, grouped, printed
+from .trials import Trial, means_of, run_trials
+from .written import write_table
 
 _LONGEST_NAME = 200
 
@@ -64,6 +67,13 @@ class Sweep:
         if unknown := values.keys() - {"base", "vary", "episodes"}:
             raise UnknownName("part of a sweep", min(unknown), ["base", "episodes", "vary"])
         return cls(values.get("base", {}), values.get("vary", {}), values.get("episodes", 20))
+
+    def named(self, field: str, name: Callable[[str], str]) -> Sweep:
+        """Return the sweep with other values of a field whose values are texts, each by a function of what it was."""
+        one, many = self.base.get(field), self.vary.get(field)
+        base = {**self.base, field: name(one)} if isinstance(one, str) else self.base
+        others = [name(each) if isinstance(each, str) else each for each in many] if isinstance(many, list) else []
+        return dataclasses.replace(self, base=base, vary={**self.vary, field: others} if others else self.vary)
 
     def configs(self) -> dict[str, RunConfig]:
         """Return every run's config by the name of its folder.
@@ -111,13 +121,33 @@ def sweep(
     files = TrialFiles(out)
     run_trials(trials, out, files, plan.episodes, workers, engine, address, progress)
     scores = files.table("sweep")
-    means = scores[scores["stage"] == "trained"].pivot_table(index="source", columns="metric", values="value")
+    means = means_of(scores)
     notes = scores.groupby("source")["note"].first()
     return pd.DataFrame([
         {"run": name, **{field: _plain(getattr(config, field)) for field in plan.vary},
          **(means.loc[name].to_dict() if name in means.index else {}), "note": notes[name] or ""}
         for name, config in configs.items()
     ])  # fmt: skip
+
+
+def sweep_groups(plan: Sweep | str | Path, out: str | Path) -> pd.DataFrame:
+    """Return the table of a sweep by groups that differ in more than the seed, and write it as groups.csv, .md, .tex.
+
+    Runs that could not be trained or evaluated are in no group; see `group_table` for the columns.
+
+    Args:
+        plan: what was run.
+        out: where.
+    """
+    plan, out = plan if isinstance(plan, Sweep) else Sweep.read(plan), Path(out)
+    means = means_of(TrialFiles(out).table("sweep"))
+    runs = {name: Run(out / name) for name in plan.configs() if name in means.index}
+    named = {run.path: name for name, run in runs.items()}
+    groups = {label: [named[run.path] for run in members] for label, members in grouped(list(runs.values())).items()}
+    table = group_table(means, groups) if groups else pd.DataFrame()
+    if groups:
+        write_table(table, printed(table), out / "groups")
+    return table
 
 
 def _as_name(value: Any) -> str:

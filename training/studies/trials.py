@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ...agents import Agent
 from ...circuits import Wiring
 from ...envs import Body, make_body
@@ -207,6 +209,12 @@ def run_facts(config: RunConfig) -> dict[str, Any]:
         "trained_on": make_body(config.body).name,
         "seed": config.seed,
     }
+
+
+def means_of(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over episodes of each metric of the trained agents, in its own unit; a row for each trial."""
+    trained = scores[scores["stage"] == TRAINED]
+    return trained.pivot_table(index="source", columns="metric", values="value")
 
 
 def curve(run: Run) -> list[tuple[int, str, float]]:

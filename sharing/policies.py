@@ -1,0 +1,219 @@
+"""Agents without nervecord: the whole policy as one graph, for ONNX's runtimes and for plain torch."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+
+from ..agents import Agent, Rollout
+from ..envs import EnvBatch
+from ..errors import CircuitMismatch
+from ..extras import require
+from ..files import write_whole
+from ..threads import one_thread
+from ..training.rollouts.evaluation import EVALUATION_SEED
+
+# By how much an action may differ from the agent's, in units of the motor's range.
+_TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
+_INPUTS = ("observation", "episode_start")
+
+Step = Callable[..., Sequence[np.ndarray]]
+
+
+class Policy(nn.Module):
+    """An agent as one pure function: observation, episode start and state in, action and next state out.
+
+    What it normalises, scales, resets and squashes is inside. Where an episode starts the state that is given does not
+    count, so that zeros will do.
+
+    Args:
+        agent: whose it is; it is copied.
+        dtype: of observations, state and actions: torch.float32 or torch.float64.
+
+    Attributes:
+        state_names: of the tensors of the state, in order; none of a circuit without memory.
+    """
+
+    def __init__(self, agent: Agent, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.agent = copy.deepcopy(agent).cpu().to(dtype).eval().requires_grad_(False)
+        initial = self.agent.circuit.initial_state(1)
+        self.state_names = tuple(initial)
+        for name, value in initial.items():
+            self.register_buffer(f"initial_{name}", value.to(dtype) if value.is_floating_point() else value)
+        self.dtype = dtype
+
+    @property
+    def initial_state(self) -> tuple[Shaped[Tensor, "1 ..."], ...]:
+        """The state at an episode's start, of one environment; each tensor in its own unit."""
+        return tuple(getattr(self, f"initial_{name}") for name in self.state_names)
+
+    def forward(
+        self,
+        observation: Float[Tensor, "batch obs"],
+        episode_start: Bool[Tensor, " batch"],
+        *state: Shaped[Tensor, "batch ..."],
+    ) -> tuple[Shaped[Tensor, "batch ..."], ...]:
+        """Return actions and the next state; observations and actions are in the environment's units."""
+        agent = self.agent
+        shown = observation if agent.normalizer is None else agent.normalizer(observation).to(self.dtype)
+        begun = {
+            name: torch.where(episode_start.reshape(-1, *[1] * (value.dim() - 1)), start, value)
+            for name, start, value in zip(self.state_names, self.initial_state, state, strict=True)
+        }
+        motor, after = agent.circuit(agent.sensing(shown), begun)
+        return agent.to_actions(motor), *(after[name] for name in self.state_names)
+
+
+def export_torch(agent: Agent, path: str | Path, dtype: torch.dtype = torch.float32) -> Path:
+    """Write an agent's policy as a program that `torch.export.load` reads without nervecord.
+
+    Raises:
+        CircuitMismatch: torch cannot export this circuit.
+    """
+    program = _program(Policy(agent, dtype))
+    write_whole(Path(path), lambda partial: _save_program(program, partial))
+    return Path(path)
+
+
+def export_onnx(agent: Agent, path: str | Path, dtype: torch.dtype = torch.float32) -> Path:
+    """Write an agent's policy as an ONNX model.
+
+    Inputs are observation, episode_start and state_NAME for each tensor of the state; outputs action and
+    next_state_NAME. The size of the batch is free.
+
+    Raises:
+        MissingDependency: onnx, onnxscript or onnxruntime is not installed.
+        CircuitMismatch: ONNX, or its runtime, cannot do what this circuit does.
+    """
+    require("onnx", "onnx", "onnxscript", "onnxruntime")
+    policy = Policy(agent, dtype)
+    names = [f"state_{name}" for name in policy.state_names]
+    program = _program(policy)
+    try:
+        with _quiet():
+            made = torch.onnx.export(
+                program, input_names=[*_INPUTS, *names], output_names=["action", *(f"next_{name}" for name in names)],
+                dynamo=True, verbose=False,
+            )  # fmt: skip
+        assert made is not None
+        write_whole(Path(path), lambda partial: made.save(str(partial), external_data=False))
+    except OSError:
+        raise
+    except Exception as error:  # of any kind: what an exporter cannot do shows in its depths
+        raise CircuitMismatch(f"circuit {agent.spec.circuit!r} cannot be exported to ONNX: {_line(error)}") from error
+    return Path(path)
+
+
+def onnx_step(path: str | Path) -> Step:
+    """Return a function that runs one control step of an ONNX model, as `Policy` does, on NumPy arrays.
+
+    Raises:
+        MissingDependency: onnxruntime is not installed.
+        CircuitMismatch: the runtime lacks an operator.
+    """
+    runtime: Any = require("onnxruntime", "onnx")
+    try:
+        session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's errors are of no public class
+        raise CircuitMismatch(f"{path} cannot be run by onnxruntime: {_line(error)}") from error
+    names = [each.name for each in session.get_inputs()]
+    return lambda *arrays: session.run(None, dict(zip(names, arrays, strict=True)))
+
+
+def torch_step(path: str | Path) -> Step:
+    """Return a function that runs one control step of what `export_torch` wrote, on NumPy arrays."""
+    module = torch.export.load(str(path)).module()
+    return lambda *arrays: [value.numpy() for value in module(*map(torch.as_tensor, arrays))]
+
+
+def check_policy(step: Step, agent: Agent, envs: EnvBatch, dtype: torch.dtype = torch.float32) -> float:
+    """Run an episode in every environment, and compare an exported policy's actions with the agent's at each step.
+
+    Each keeps its own state, so that what differs adds up as it would in use.
+
+    Args:
+        step: what `onnx_step` or `torch_step` returned.
+        agent: who acts.
+        envs: where.
+        dtype: of the exported policy.
+
+    Returns:
+        The largest difference, in units of the motor's range.
+
+    Raises:
+        CircuitMismatch: it is above 1e-5 in single precision, or 1e-9 in double.
+    """
+    policy, off = Policy(agent, dtype), 0.0
+    kind = np.dtype(str(dtype).removeprefix("torch."))
+    states = {"mine": [np.zeros((envs.n_envs, *each.shape[1:]), each.numpy().dtype) for each in policy.initial_state]}
+    states["theirs"] = states["mine"]
+
+    def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:
+        nonlocal off
+        seen, starts = np.asarray(observation, kind), np.asarray(episode_start, bool)
+        mine = [value.numpy() for value in policy(*map(torch.as_tensor, (seen, starts, *states["mine"])))]
+        theirs = step(seen, starts, *states["theirs"])
+        states["mine"], states["theirs"] = mine[1:], list(theirs[1:])
+        off = max(off, float(np.abs(mine[0].astype(float) - theirs[0]).max()))
+        return mine[0], state, None
+
+    with one_thread(), torch.inference_mode():
+        rollout = Rollout(envs, act)
+        rollout.start([EVALUATION_SEED + index for index in range(envs.n_envs)])
+        while rollout.is_running:
+            rollout.step()
+    if not off <= _TOLERANCE[dtype]:
+        raise CircuitMismatch(
+            f"the exported policy of circuit {agent.spec.circuit!r} differs from the agent by {off:.2g} of a motor's "
+            f"range, which is more than {_TOLERANCE[dtype]:g}"
+        )
+    return off
+
+
+def _program(policy: Policy) -> torch.export.ExportedProgram:
+    """Return the policy's graph, for batches of any size."""
+    # Of two: a batch of one would be taken for a constant.
+    arguments = (
+        torch.zeros(2, policy.agent.layout.size, dtype=policy.dtype), torch.ones(2, dtype=torch.bool),
+        *(value.expand(2, *value.shape[1:]).clone() for value in policy.initial_state),
+    )  # fmt: skip
+    batch = {0: torch.export.Dim("batch")}
+    try:
+        with torch.no_grad():
+            return torch.export.export(
+                policy, arguments, dynamic_shapes=(batch, batch, tuple(batch for _ in policy.state_names))
+            )
+    except Exception as error:  # of any kind: what cannot be traced shows in torch's depths
+        name = policy.agent.spec.circuit
+        raise CircuitMismatch(f"circuit {name!r} cannot be exported by torch: {_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what the exporter says of libraries that it could use, such as torchvision."""
+    exporter = logging.getLogger("torch.onnx")
+    before, exporter.level = exporter.level, logging.ERROR
+    try:
+        yield
+    finally:
+        exporter.level = before
+
+
+def _save_program(program: torch.export.ExportedProgram, path: Path) -> None:
+    # torch looks at a file's name, which ends in .partial here.
+    with path.open("wb") as file:
+        torch.export.save(program, file)
+
+
+def _line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]

@@ -1,0 +1,31 @@
+"""Agents as they are before any training, to be looked at as a run's agent is: swimming is there from the start."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...agents import Agent
+from ..runs.config import RunConfig
+from ..runs.run import Run
+from .checks import check
+
+
+@contextlib.contextmanager
+def untrained(config: RunConfig) -> Iterator[Run]:
+    """Open a run of a config whose agent has its initial weights; its folder goes when it is closed.
+
+    Everything that takes a run takes it: `evaluate`, `record`, `render`, `probe`, `play`.
+
+    Raises:
+        NervecordError: the config cannot be trained.
+    """
+    with tempfile.TemporaryDirectory(prefix="nervecord-") as folder:
+        resolved = check(config)
+        run = Run.create(Path(folder) / "untrained", config, lambda: {"resolved": resolved.to_json(config)})
+        agent = Agent(resolved.agent)
+        state = {"done": True, "observation_stats": agent.observation_stats}
+        run.save_checkpoint(0, agent.circuit.state_dict(), {}, state)
+        yield run
