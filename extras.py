@@ -1,4 +1,4 @@
-"""Libraries that only some users need."""
+"""Optional libraries, installed by extras."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NO_WHEELS = {
 
 
 def require(module: str, extra: str, *others: str) -> Any:
-    """Import a module of an optional extra; `others` are named with it where they are missing too.
+    """Import a module of an optional extra; the error also names those of `others` that are missing.
 
     Raises:
-        MissingDependency: it is not installed; names the install command.
+        MissingDependency: it is not installed; the message has the install command.
     """
     try:
         found = importlib.import_module(module)
@@ -38,14 +38,14 @@ def require(module: str, extra: str, *others: str) -> Any:
 
 
 def absence(extra: str, *modules: str) -> str:
-    """Say in one line which of these modules of an extra are not installed, and why; nothing where all are."""
+    """Return one line on which of these modules of an extra are not installed, and why; empty where all are."""
     packages = list(dict.fromkeys(module.split(".")[0] for module in modules))
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     for package in missing:
         where, applies = _NO_WHEELS.get(package, ("", False))
         if applies:
             return f"{package} is not installed: it has no wheels for {where}"
-    # A checkout is not on the package index under its own version.
+    # The version of a checkout is not on the package index.
     source = f'-e "{_ROOT}[{extra}]"' if (_ROOT / "pyproject.toml").exists() else f'"nervecord[{extra}]"'
     verb = "is" if len(missing) == 1 else "are"
     return f"{' and '.join(missing)} {verb} not installed: pip install {source}" if missing else ""

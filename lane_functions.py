@@ -1,7 +1,7 @@
-"""Functions of lanes that come from no library, so that every machine gives the same bits.
+"""Functions over lanes, written without a math library so that every machine gives the same bits.
 
-For the physics of lanes and for the steps that circuits bring to it; see `vectors`. Imports numba, so nothing that must
-be light imports this file.
+Used by the physics of lanes and by circuits' compiled steps; see `vectors`. Imports numba, so modules that must
+import quickly do not import this file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numba
 
 from .vectors import floor, ldexp, maximum, minimum, select
 
-# The type of `vectors`, which numba infers; named here for readers, since type checkers cannot see into it.
+# The type of `vectors`, which numba infers and type checkers cannot see; named here for readers.
 Lanes: TypeAlias = Any
 _compiled = numba.njit(error_model="numpy")
 _PER_LN_2, _LN_2_HIGH, _LN_2_LOW = 1.4426950408889634, 0.6931471803691238, 1.9082149292705877e-10
@@ -21,13 +21,13 @@ _PER_LN_2, _LN_2_HIGH, _LN_2_LOW = 1.4426950408889634, 0.6931471803691238, 1.908
 
 @_compiled
 def clip(x: Lanes, low: Lanes, high: Lanes) -> Lanes:
-    """Return x within bounds, lanes or numbers; the lower bound where x is not a number."""
+    """Return x clipped to bounds, which are lanes or numbers; the lower bound where x is NaN."""
     return minimum(maximum(x, low), high)
 
 
 @_compiled
 def sincos(x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return sine and cosine, within 1 unit in the last place or so, from no library: alike everywhere.
+    """Return sine and cosine, to about 1 unit in the last place, with the same bits on every machine.
 
     Cody and Waite's reduction to a quarter turn, then fdlibm's polynomials (Sun Microsystems 1993).
     """
@@ -54,7 +54,7 @@ def sincos(x: Lanes) -> tuple[Lanes, Lanes]:
 def _reduced(x: Lanes) -> tuple[Lanes, Lanes]:
     """Return exp(r) - 1 and k of x = r + k ln 2, for x from -700 to 700.
 
-    Cody and Waite's reduction to half a ln 2, where 13 terms of the series are exact enough.
+    Cody and Waite's reduction to half of ln 2, where 13 terms of the series are accurate enough.
     """
     x = clip(x, -700.0, 700.0)
     power = floor(x * _PER_LN_2 + 0.5)
@@ -67,15 +67,15 @@ def _reduced(x: Lanes) -> tuple[Lanes, Lanes]:
 
 @_compiled
 def exp(x: Lanes) -> Lanes:
-    """Return exp(x), within 2 units in the last place, for x from -700 to 700; beyond, what it is at the end."""
+    """Return exp(x), to 2 units in the last place, for x from -700 to 700; beyond, its value at the nearer end."""
     grown, power = _reduced(x)
     return ldexp(grown + 1.0, power)
 
 
 @_compiled
 def tanh(x: Lanes) -> Lanes:
-    """Return tanh(x), within 4 units in the last place."""
+    """Return tanh(x), to 4 units in the last place."""
     grown, power = _reduced(2.0 * clip(x, -20.0, 20.0))
-    # Near 0 nothing is added and taken away again, which would lose digits.
+    # Near 0, adding a constant and subtracting it again would lose digits.
     grown = select(abs(power) < 0.5, grown, ldexp(grown + 1.0, power) - 1.0)
     return grown / (grown + 2.0)

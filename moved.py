@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-# Old module to the new ones that hold what was in it, first found first taken. Below "nervecord.", both sides.
+# Old module -> the new modules with its contents, searched in this order; both below "nervecord.".
 MOVED: dict[str, tuple[str, ...]] = {
     "agents.es": ("agents.sb3.algorithms",),
     "agents.cmaes": ("agents.sb3.algorithms",),
@@ -51,19 +51,19 @@ MOVED: dict[str, tuple[str, ...]] = {
     "training.worm_compare": ("worm.compare",),
     "training.worm_data": ("worm.data",),
 }
-# Names that a package exported, and what they are now.
+# Names that a package exported -> their present names.
 RENAMED = {"envs": {"World": "EnvBatch", "Simulation": "MujocoBatch"}}
 _PACKAGE = __name__.rpartition(".")[0]
 
 
 def forward_moved_modules() -> None:
-    """Let `import` find the old names too."""
+    """Make `import` find the old names too."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Make, for an old name, an empty module whose attributes are looked up in the new ones."""
+    """Creates, for an old name, an empty module whose attributes are looked up in the new modules."""
 
     def find_spec(
         self,
@@ -77,7 +77,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         places = [f"{_PACKAGE}.{name}" for name in MOVED[module.__name__.removeprefix(f"{_PACKAGE}.")]]
-        # The machinery of imports is left out of the count of levels: this is the line that imports.
+        # Python does not count the import system's frames, so level 2 is the line with the import.
         warnings.warn(f"{module.__name__} is now {' and '.join(places)}", DeprecationWarning, stacklevel=2)
         homes = [importlib.import_module(place) for place in places]
 

@@ -1,4 +1,4 @@
-"""What values an option may take, said once where the option is declared and checked before anything is done."""
+"""The values that an option may take: declared beside the option, and checked before any work starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 _MOST_BITS = 63
-_MOST_SINGLE = 3.4e38  # what weights, rewards and observations are computed in
+_MOST_SINGLE = 3.4e38  # largest value in single precision, which weights, rewards and observations have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Number:
         low, high: the least and the greatest value.
         is_whole: no fractions.
         above: `low` itself is not in the range.
-        also: values that are taken beside numbers, such as None.
-        none: how None is asked for.
+        also: allowed values other than numbers, such as None.
+        none: how a user writes None.
     """
 
     low: float
@@ -73,8 +73,8 @@ class Instance:
     """A value of one of a few types.
 
     Attributes:
-        types: of Python.
-        words: what it is, in a user's words, with an example.
+        types: the Python types.
+        words: a description of the value for users, with an example.
     """
 
     types: type | tuple[type, ...]
@@ -90,7 +90,7 @@ class Instance:
 
 @dataclasses.dataclass(frozen=True)
 class OfType:
-    """What an argument's annotation says: numbers, text, choices and lists of them; others take anything."""
+    """A value of an annotated type: numbers, text, choices, and lists of them; other annotations allow any value."""
 
     annotation: Any
 
@@ -107,8 +107,8 @@ class ListOf:
     """Any number of values of one sort.
 
     Attributes:
-        item: what each is.
-        example: as a user writes it.
+        item: the values allowed in the list.
+        example: an example, as a user writes it.
     """
 
     item: Number | Instance
@@ -126,17 +126,17 @@ Allowed = Number | OneOf | Instance | OfType | ListOf
 
 
 def option(default: Any, allowed: Allowed) -> Any:
-    """Return a dataclass field with a default and the values that it may take; `allowed_values` reads them."""
+    """Return a dataclass field with a default and its allowed values, which `allowed_values` reads."""
     return dataclasses.field(default=default, metadata={"allowed": allowed})
 
 
 def allowed_values(kind: Any) -> dict[str, Allowed]:
-    """Return what each `option` of a dataclass may be, by name."""
+    """Return the allowed values of each `option` of a dataclass, by name."""
     return {each.name: each.metadata["allowed"] for each in dataclasses.fields(kind) if "allowed" in each.metadata}
 
 
 def wrong_value(values: Mapping[str, Any], allowed: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the first value that is not allowed, and what would be right; None if all are."""
+    """Return an error message for the first value that is not allowed, with the right values; None if all are."""
     for name, value in values.items():
         if name in allowed and not allowed[name].takes(value):
             return f"{name} is {told(value)}{_too_large(value)}; give {allowed[name]}"
@@ -144,11 +144,11 @@ def wrong_value(values: Mapping[str, Any], allowed: Mapping[str, Any]) -> str | 
 
 
 def not_plain(name: str, value: Any) -> str | None:
-    """Return what is wrong with the first part of a value that JSON or single precision cannot hold; None if all is."""
+    """Return an error message for the first part of a value that JSON or single precision cannot represent, or None."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
-                return f"{name} has the name {told(key)}; give names that are text"
+                return f"{name} has the key {told(key)}; give keys that are text"
             if wrong := not_plain(f"{name} {key}", item):
                 return wrong
         return None
@@ -173,7 +173,7 @@ def plain(value: Any) -> Any:
 
 
 def told(value: Any) -> str:
-    """Return a value as one line that is not long."""
+    """Return a value as one short line for error messages."""
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # Python writes no whole number of more than 4300 digits
@@ -182,12 +182,12 @@ def told(value: Any) -> str:
 
 
 def up_to(most: int) -> str:
-    """Return the whole numbers from 1 as an error says them: "1", or "1 to 8"."""
+    """Return the range of whole numbers from 1 for error messages: "1", or "1 to 8"."""
     return "1" if most <= 1 else f"1 to {most}"
 
 
 def _is_held(number: Any) -> bool:
-    """Return whether 64 bits hold a whole number, or single precision another; NaN and infinity are held by none."""
+    """Return whether an integer fits 64 bits, or another number single precision; False for NaN and infinity."""
     if isinstance(number, numbers.Integral):
         return -(2**_MOST_BITS) <= number < 2**_MOST_BITS
     return bool(abs(number) <= _MOST_SINGLE)
@@ -197,8 +197,8 @@ def _too_large(value: Any) -> str:
     if not isinstance(value, numbers.Real) or _is_held(value):
         return ""
     if isinstance(value, numbers.Integral):
-        return ", more than 64 bits hold"
-    return ", more than single precision holds" if math.isfinite(value) else ""
+        return ", too large for 64 bits"
+    return ", too large for single precision" if math.isfinite(value) else ""
 
 
 def _is_of(value: Any, annotation: Any) -> bool:

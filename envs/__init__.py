@@ -1,4 +1,4 @@
-"""Bodies, tasks, and the environments over them, for each API."""
+"""Bodies, tasks and the environments made of them, for each API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which physics steps the bodies of a setting."""
+"""Choose the physics of a setting."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PHYSICS_CHOICES = ("auto", *PHYSICS)
 def choose_physics(asked: str, setting: Setting) -> tuple[str, str]:
     """Return the physics' name for a setting and, where "auto" did not give lanes, the reason in one line.
 
-    The same on every machine that has numba: it depends on bodies, arena and whether numba can compile, never on what
-    has been compiled before. Nothing is built but a model of the body.
+    The choice is the same on every machine with numba: it depends on bodies, arena and whether numba can compile, not
+    on earlier compilations. Only a model of the body is built.
 
     Raises:
         UnknownName: neither "auto" nor a physics.
-        InvalidBody: lanes were asked for by name, and do not cover the body; says why.
-        MissingDependency: lanes were asked for by name, and cannot be compiled here; says why.
+        InvalidBody: lanes were asked for by name and do not cover the body; the message has the reason.
+        MissingDependency: lanes were asked for by name and cannot be compiled here; the message has the reason.
     """
     if asked not in PHYSICS_CHOICES:
         raise UnknownName("physics", asked, PHYSICS_CHOICES)

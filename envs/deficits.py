@@ -25,12 +25,12 @@ _FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Deficit:
-    """A sense that reads zero from environment step `start` until before step `stop`, all environments counted.
+    """A sense that reads zero from environment step `start` up to and without `stop`, summed over environments.
 
     Attributes:
-        sense: its name.
+        sense: name of the sense.
         start, stop: environment steps.
-        index: which of its values is missing, from 0; None is all of them.
+        index: which of its values reads zero, from 0; None means all of them.
     """
 
     sense: str
@@ -42,7 +42,7 @@ class Deficit:
         if wrong := wrong_value(vars(self), _FIELDS):
             raise InvalidTask(f"deficit: {wrong}")
         for name in ("start", "stop", "index"):
-            # NumPy's whole numbers are none to JSON.
+            # JSON cannot write NumPy's integers.
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, int(value))
         if not 0 <= self.start < self.stop:
@@ -57,10 +57,10 @@ class Deficit:
 
     @classmethod
     def of(cls, given: str | Mapping[str, Any] | Deficit) -> Deficit:
-        """Return a deficit that is one already, or is written as `parse` reads it, or is a table of its fields.
+        """Return a deficit from a `Deficit`, from text in the form of `parse`, or from a table of its fields.
 
         Raises:
-            InvalidTask, UnknownName: it is none.
+            InvalidTask, UnknownName: the text or table is not a deficit.
         """
         if isinstance(given, Deficit):
             return given
@@ -81,7 +81,7 @@ class Deficit:
         """Read `SENSE:START:STOP` or `SENSE[INDEX]:START:STOP`.
 
         Raises:
-            InvalidTask: it is not of that form.
+            InvalidTask: the text does not have that form.
         """
         found = _FORM.fullmatch(text)
         if found is None:
@@ -93,7 +93,7 @@ class Deficit:
 
 
 class Deficits:
-    """What is missing of an observation as training goes on.
+    """The senses missing from an observation over the course of training.
 
     Args:
         layout: names of the observation's parts.
@@ -119,7 +119,7 @@ class Deficits:
         self._size = layout.size
 
     def missing(self, step: int) -> Bool[np.ndarray, " obs"] | None:
-        """Return which columns of the observation are missing at an environment step; None where none is."""
+        """Return a mask of the columns missing at an environment step; None where no column is missing."""
         now = [columns for columns, deficit in self._windows if deficit.start <= step < deficit.stop]
         if not now:
             return None

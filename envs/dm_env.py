@@ -15,11 +15,11 @@ from .gymnasium_env import SwimmerEnv
 class DmSwimmer(dm_env.Environment):
     """One body and its task as a dm_env environment, with the physics and numbers of `SwimmerEnv`.
 
-    An episode that is cut by time keeps a discount of 1; one that ends for good has 0.
+    An episode that ends by its time limit (truncation) has a final discount of 1; one that terminates has 0.
 
     Args:
-        task: its name; see `TASKS`.
-        seed: of every draw from the first reset on; None takes one from the system.
+        task: name of the task; see `TASKS`.
+        seed: seed of every random draw from the first reset on; None takes one from the system.
         options: arguments of `EnvBatch` and of the task.
     """
 

@@ -1,4 +1,4 @@
-"""Whole steps of environments in one compiled call, where senses and reward are readings of the physics."""
+"""Whole environment steps in one compiled call, where senses and reward are readings of the physics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .tasks.task import Task
 
 
 class Shown(NamedTuple):
-    """What a step came to, as in `Step`: arrays of the caller's own."""
+    """The result of a step, as in `Step`: arrays that belong to the caller."""
 
     observation: Float[np.ndarray, "envs obs"]
     reward: Float[np.ndarray, " envs"]
@@ -27,10 +27,11 @@ class Shown(NamedTuple):
 
 
 def face_of(envs: Envs, layout: Layout, space: spaces.Box, observation: Float[np.ndarray, "envs obs"]) -> Face | None:
-    """Let the physics write observations, rewards and ends of these environments by itself, in units of the layout.
+    """Let the compiled physics write observations, rewards and episode ends of these environments.
 
-    None where it cannot: MuJoCo, senses or rewards that are more than a reading, a task with measures or ends of its
-    own. `observation` is where observations are written, a row for each environment.
+    Return None where it cannot: on MuJoCo, with senses or rewards that are more than a reading, and for tasks with
+    their own metrics or ends. Observations are written to `observation`, in units of the layout, a row for each
+    environment.
     """
     physics, task = envs.physics, envs.task
     pay = task.pay() if _declares(type(task), "reward", "pay") else None
@@ -68,13 +69,13 @@ def face_of(envs: Envs, layout: Layout, space: spaces.Box, observation: Float[np
 
 
 def shown(face: Face) -> Shown:
-    """Return what the last step came to: rewards without a unit, net speed in m/s."""
+    """Return the result of the last step: rewards without a unit, net speed in m/s."""
     numbers, flags = face.numbers.copy(), face.flags.copy()
     metrics = {"net_speed": numbers[NET_SPEED], "diverged": face.flags[DIVERGED].copy()}
     return Shown(face.observation.copy(), numbers[REWARD], flags[DIVERGED], flags[TRUNCATED], metrics)
 
 
 def _declares(kind: type, method: str, declaration: str) -> bool:
-    """Say whether a class, or the one that it has the method from, says what the method returns."""
+    """Return whether the class that defines `method` also has the attribute `declaration`, which describes it."""
     owner = next(each for each in kind.__mro__ if method in vars(each))
     return declaration in vars(owner)

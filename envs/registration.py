@@ -1,6 +1,6 @@
-"""Gymnasium ids: `nervecord/Swim-v0` and the others, and one for each task that another package adds.
+"""Register gymnasium ids: `nervecord/Swim-v0` and the others, and one for each task that another package adds.
 
-Those of version 0 are on MuJoCo, those of version 1 on lanes where the body allows it; see docs/versions.md.
+Version 0 runs on MuJoCo, version 1 on lanes where these cover the body; see docs/versions.md.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ BIT_IDS = {"nervecord/Parity-v0": "parity", "nervecord/DelayedMatch-v0": "delaye
 def register_environments() -> None:
     """Register every task with gymnasium; calling it again changes nothing.
 
-    A task `sprint` of another package is `nervecord/Sprint-v0`. Entry points are strings, so that registering imports
-    neither MuJoCo nor the environments, and episodes end by themselves after `episode_steps`, so that no TimeLimit is
-    wrapped around.
+    A task `sprint` of another package is `nervecord/Sprint-v0`. Entry points are strings, so registering imports
+    neither MuJoCo nor the environments. Environments end their episodes themselves after `episode_steps`, so gymnasium
+    adds no TimeLimit wrapper.
     """
     others = {env_id(point.name): point.name for point in metadata.entry_points(group=_GROUP)} if _is_extended() else {}
     for ids, single, vector in (
@@ -46,7 +46,7 @@ def env_id(task: str) -> str:
 
 
 def _is_extended() -> bool:
-    """Say whether an installed package adds a task, in a quarter of the time that reading all entry points takes."""
+    """Return whether an installed package adds a task, in a quarter of the time that reading all entry points takes."""
     heading = f"[{_GROUP}]".encode()
     for folder in sys.path:
         try:

@@ -1,4 +1,4 @@
-"""What agents observe: senses by name, and what stands where in a flat observation."""
+"""Senses by name, and the layout of a flat observation."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..registry import Registry
 from .bodies.body import joint_limit
 from .setting import Envs, Setting
 
-# Bounds of the observation space. No body here reaches them; they are finite because learners that
-# scale observations by their bounds, and gymnasium's checker, want them so.
+# Bounds of the observation space. No body here reaches them; they are finite because gymnasium's checker,
+# and learners that scale observations by their bounds, need finite bounds.
 MAX_ANGLE, MAX_VELOCITY, MAX_DISTANCE = 2 * np.pi, 1e3, 1e3
 _MAX_NOISE = 10.0  # standard deviations; one draw in 1e23 is beyond
 
@@ -27,13 +27,12 @@ class Sense:
     """One named part of an observation.
 
     Attributes:
-        name: how circuits and tasks call it.
+        name: its name in circuits and tasks.
         size: the number of values.
-        low: what no value falls below, in `unit`.
-        high: what no value exceeds, in `unit`.
-        unit: of bounds and values.
-        scale: what circuits take for 1, in `unit`, for each value or for all; they sense the value divided by it.
-            Empty for 1.
+        low: lower bound of the values, in `unit`.
+        high: upper bound of the values, in `unit`.
+        unit: unit of bounds and values.
+        scale: circuits receive the value divided by this, in `unit`; one for each value, or one for all. Empty for 1.
     """
 
     name: str
@@ -48,7 +47,7 @@ class SenseKind(ABC):
     """A registered kind of sense: its description in a setting, and how it is read from the physics.
 
     Attributes:
-        quantity: what `read` returns is this quantity of the physics, row by row as it stands; empty where it is more.
+        quantity: the physics' quantity that `read` returns unchanged; empty where `read` computes something else.
     """
 
     quantity: ClassVar[str] = ""
@@ -58,7 +57,7 @@ class SenseKind(ABC):
         """Return name, size, bounds, unit and scale.
 
         Raises:
-            InvalidTask: the body, the arena or the task lacks what is sensed.
+            InvalidTask: the body, the arena or the task lacks something that the sense needs.
         """
 
     @abstractmethod
@@ -109,7 +108,7 @@ class Time(SenseKind):
 
 
 class Context(SenseKind):
-    """Which of several bodies an environment has: 1 in its place, 0 elsewhere."""
+    """The body of an environment among several, one-hot: 1 at the body's index, 0 elsewhere."""
 
     def describe(self, setting: Setting) -> Sense:
         """Return what it is; see `SenseKind`."""
@@ -121,12 +120,12 @@ class Context(SenseKind):
 
 
 class Noise(SenseKind):
-    """Values drawn anew for every observation: a circuit's own randomness, which the episode's seed repeats."""
+    """Random values, new in every observation: a source of randomness for circuits, repeated by the episode's seed."""
 
     def describe(self, setting: Setting) -> Sense:
         """Return what it is; see `SenseKind`."""
         if setting.noise < 1:
-            raise InvalidTask(f"noise is sensed and has {setting.noise} values; give EnvBatch noise=1 or more")
+            raise InvalidTask(f"the sense noise has {setting.noise} values; give EnvBatch noise=1 or more")
         return Sense("noise", setting.noise, -_MAX_NOISE, _MAX_NOISE, "1")
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs noise"]:
@@ -172,11 +171,11 @@ class Layout:
 
     @classmethod
     def of(cls, names: Iterable[str], setting: Setting) -> Layout:
-        """Describe an observation of these senses in a setting; nothing is built.
+        """Describe an observation of these senses in a setting, without building anything.
 
         Raises:
             UnknownName: no such sense.
-            InvalidTask: a sense for which body, arena or task lack something.
+            InvalidTask: the body, the arena or the task lacks something that a sense needs.
         """
         senses = []
         for name in names:
@@ -187,12 +186,12 @@ class Layout:
         return cls(tuple(senses), tuple(float(limit) for limit in joint_limit(body)), body.control_dt)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the layout as JSON types; `from_json` takes it back."""
+        """Return the layout as JSON types, for `from_json`."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Layout:
-        """Read what `to_json` returned."""
+        """Return the layout that `to_json` described."""
         senses = tuple(Sense(**{**sense, "scale": tuple(sense["scale"])}) for sense in values["senses"])
         return cls(senses, tuple(values["joint_limit"]), values["dt"])
 
@@ -224,7 +223,7 @@ class Layout:
 
     @property
     def space(self) -> spaces.Box:
-        """The observation space: finite bounds, which hold for any motion the bodies can make."""
+        """The observation space, with finite bounds that no motion of the bodies exceeds."""
         low = np.concatenate([np.full(sense.size, sense.low) for sense in self.senses])
         high = np.concatenate([np.full(sense.size, sense.high) for sense in self.senses])
         return spaces.Box(low, high, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What senses and tasks are made for, and what they see of the environments that they are part of."""
+"""`Setting`, the facts that senses and tasks depend on, and `Envs`, their view of the environments."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .physics.physics import Physics
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What senses may depend on, known before anything is built.
+    """The facts that senses may depend on, known before anything is built.
 
     Attributes:
-        bodies: the bodies in turn of the environments, often one; all of the same number of links.
-        arena: what is around them.
+        bodies: the environments' bodies, assigned in turn; often one. All have the same number of links.
+        arena: the bodies' surroundings.
         task: the task's class.
         episode_steps: control steps per episode.
-        noise: how many values of noise are drawn for each observation.
+        noise: number of random values drawn for each observation.
     """
 
     bodies: tuple[Body, ...]
@@ -42,15 +42,15 @@ class Envs(Protocol):
     """A batch of environments, as a sense or a task sees it.
 
     Attributes:
-        n_envs: how many.
+        n_envs: number of environments.
         body: the first body.
-        bodies: all bodies, which the environments have in turn.
-        body_index: which of them each environment has, numbers of bodies from 0.
-        physics: what steps them.
-        task: what they are asked to do.
-        elapsed: since the reset, in control steps.
-        noise: drawn for the observation that is shown now, standard normal and without a unit.
-        episode_steps: of a whole episode, in control steps.
+        bodies: all bodies, assigned to the environments in turn.
+        body_index: index in `bodies` of each environment's body.
+        physics: simulates the bodies.
+        task: the environments' task.
+        elapsed: time since the reset, in control steps.
+        noise: random values for the present observation, standard normal and without a unit.
+        episode_steps: length of a whole episode, in control steps.
         dt: seconds per control step.
     """
 
@@ -66,5 +66,5 @@ class Envs(Protocol):
     dt: float
 
     def draw_bodies(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Draw what is randomised of some bodies; a task does so before it places them."""
+        """Draw the randomised parameters of some bodies; a task does so before it places them."""
         ...

@@ -1,4 +1,4 @@
-"""PPO in one file, in the style of CleanRL: everything there is to see, on gymnasium's vector interface."""
+"""PPO in one file, in the style of CleanRL, on gymnasium's vector interface."""
 
 import gymnasium
 import numpy as np
@@ -35,7 +35,7 @@ def main(
     optimizer = torch.optim.Adam(agent.parameters(), lr=learning_rate)
     returns: list[float] = []
     seen, _ = envs.reset(seed=seed)
-    # An episode that ended is reset by the next step, whose action is ignored: it is masked out below.
+    # The step after an episode's end resets it and ignores the action; such steps are masked out below.
     is_reset = torch.zeros(num_envs, dtype=torch.bool)
     for _ in range(max(1, steps // (rollout * num_envs))):
         observations = torch.zeros(rollout, num_envs, n_inputs)
@@ -58,7 +58,7 @@ def main(
             following = agent.critic(torch.as_tensor(seen, dtype=torch.float32)).squeeze(-1)
             advantages, carried = torch.zeros_like(rewards), torch.zeros(num_envs)
             for t in reversed(range(rollout)):
-                # Time ran out, the swimmer did not: the value of the state after it still counts.
+                # A truncated episode (time limit) is not a terminated one: the value of its last state still counts.
                 delta = rewards[t] + gamma * following - values[t]
                 carried = delta + gamma * gae_lambda * carried * ~ended[t]
                 advantages[t], following = carried, values[t]

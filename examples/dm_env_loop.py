@@ -1,4 +1,4 @@
-"""The agent loop of dm_env, which Acme and others speak."""
+"""The agent loop of dm_env, the interface of Acme and other libraries."""
 
 import numpy as np
 import tyro

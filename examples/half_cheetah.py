@@ -1,4 +1,4 @@
-"""Another animal: gymnasium's half-cheetah as a body, trained by PPO, recorded, filmed, and moved to a heavier one."""
+"""Another animal: gymnasium's half-cheetah as a body; train by PPO, record, film, and test on a heavier body."""
 
 import tempfile
 from pathlib import Path
@@ -27,7 +27,7 @@ class Run(Task):
 
 
 class Quantity(SenseKind):
-    """A quantity of the physics, as it is."""
+    """A quantity of the physics, unchanged."""
 
     def __init__(self, name, unit, scale):
         self.name, self.unit, self.scale = name, unit, scale

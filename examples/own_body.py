@@ -1,4 +1,4 @@
-"""A body in ten lines: registered, trained on, and swum by the same circuit as all others."""
+"""A new body in ten lines: register it, and train the same circuit on it as on all others."""
 
 import tyro
 from nervecord import RunConfig, evaluate, train

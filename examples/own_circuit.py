@@ -12,12 +12,12 @@ class Follower(Circuit):
     """Each joint follows the bend of the joint before it; the first follows a clock."""
 
     is_bounded = True
-    memory = "clock"  # it counts steps, but nothing learned goes through the count
+    memory = "clock"  # it counts steps; training needs no gradient through the count
 
     def __init__(self, senses, n_motors, *, period=60, dt=None, dt_ref=None, rng=None):
         super().__init__()
         self.senses, self.n_motors = (("joint_pos", n_motors),), n_motors
-        # The same seconds on a body of another control step than the one it was trained on.
+        # Keeps the clock's period in seconds on bodies with another control step.
         self.period = period / step_length(dt, dt_ref)
         joints = [Neuron(f"joint_{i}", "motor", i / max(n_motors - 1, 1)) for i in range(n_motors)]
         self.neurons, self.groups = named_groups({"joints": joints})
@@ -30,7 +30,7 @@ class Follower(Circuit):
         # Half a step after each, so that rounding never decides on which side of 0 the clock is.
         clock = torch.sin(2 * torch.pi * (state["step"] + 0.5) / self.period).sign()
         motor = (self.gain * torch.cat([clock, sensors[:, :-1]], 1)).clamp(-1, 1)
-        # What --silence and its like do to these neurons.
+        # Applies --silence, --clamp and --drive to these neurons.
         motor = self.pinned(motor, "joints", pins)
         return motor, {"step": state["step"] + 1}, motor
 

@@ -1,4 +1,4 @@
-"""Stable-Baselines3's own PPO, with its own network, on many swimmers at once."""
+"""Stable-Baselines3's PPO with its default network, on many swimmers at once."""
 
 import tyro
 from nervecord.envs import SwimmerVecEnv

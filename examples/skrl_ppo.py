@@ -38,7 +38,7 @@ class Value(DeterministicMixin, Model):
 
 
 class TimeLimitPPO(PPO):
-    """Values what follows a time limit by the episode's last observation, which gymnasium hands over apart."""
+    """Bootstraps after a time limit from the episode's last observation, which gymnasium returns in `infos`."""
 
     def record_transition(self, *, next_observations, infos, **transition):
         if "final_obs" in infos:
@@ -53,7 +53,7 @@ def main(
     rollout: int = 256, folder: str = "runs/skrl",
 ) -> PPO:  # fmt: skip
     set_seed(seed)
-    # SameStep: an episode that ends is reset in the same step, so that no step's action is ignored.
+    # SameStep: the step that ends an episode also resets it, so that no action is ignored.
     envs = gymnasium.make_vec(
         "nervecord:nervecord/Swim-v0", num_envs, body=body, episode_steps=episode_steps, autoreset_mode="SameStep"
     )

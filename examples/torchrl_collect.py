@@ -1,4 +1,4 @@
-"""TorchRL: the environment speaks tensordicts, and a collector drives it with a module."""
+"""TorchRL: the environment as tensordicts, and a collector that steps it with a module."""
 
 import gymnasium
 import torch

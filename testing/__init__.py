@@ -1,7 +1,7 @@
-"""Checks for authors of plug-ins: each takes a thing and raises `ContractBroken` where it breaks a law of its contract.
+"""Checks for authors of plug-ins: each takes an object and raises `ContractBroken` if it breaks a law of its contract.
 
-A check returns None where every law holds. The message of what it raises is one line: whose law, which law, what was
-found, and what would be right. `docs/guides/testing.md` shows a package that uses them.
+A check returns None where every law holds. The error's message is one line: the object, the law, the fault found, and
+the remedy. `docs/guides/testing.md` shows a package that uses the checks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The laws of algorithms: options with bounds, learners that advance, stop, go on and are watched."""
+"""The laws of algorithms: options with bounds; learners that advance, stop, resume and call their hooks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .laws import Laws, difference, named
 
 _EPISODE_STEPS = 12
 _MOST_ADVANCES = 40
-_MORE = 2  # advances after the weights have moved, over which a resumed learner is compared
+_MORE = 2  # advances after the weights have moved; a resumed learner must repeat them
 _GROUPS = ("rollout", "train", "time")
 
 
@@ -36,13 +36,13 @@ def check_algorithm(
     circuit: str = "ncap",
     body: str = "swimmer3",
 ) -> None:
-    """Check an algorithm: its options, and a learner that starts, advances, is stopped and goes on.
+    """Check an algorithm: its options, and a learner that starts, advances, stops and resumes.
 
     Args:
-        algorithm: a registered name, or what an entry point of nervecord.algorithms would name: an `Algorithm` or a
-            class of them.
-        options: small ones, by which weights move within 40 advances of short episodes; None is its defaults.
-        circuit, body: what it trains.
+        algorithm: a registered name, or the object of an entry point of nervecord.algorithms: an `Algorithm` or a
+            subclass.
+        options: options with which the weights change within 40 advances of short episodes; None takes the defaults.
+        circuit, body: the circuit to train, and its body.
 
     Raises:
         ContractBroken: a law does not hold; names it.
@@ -95,7 +95,7 @@ def _options(laws: Laws, name: str, kind: Algorithm) -> None:
 
 
 class _Refused(Exception):
-    """Options and a kind of circuit do not go together, as the algorithm says in one line."""
+    """The algorithm refuses its options for a kind of circuit; has the algorithm's message."""
 
 
 def _resolved_or_refused(kind: Algorithm, name: str, facts: Facts) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _resolved_or_refused(kind: Algorithm, name: str, facts: Facts) -> dict[str, 
 
 @dataclasses.dataclass
 class _Sitting:
-    """A learner with its environments, and what it logged."""
+    """A learner with its environments and its log."""
 
     agent: Agent
     learner: Learner
@@ -124,7 +124,7 @@ class _Sitting:
 
 @contextlib.contextmanager
 def _sitting(laws: Laws, resolved: Resolved, seed: int = 0) -> Iterator[_Sitting]:
-    # What others drew before must not matter.
+    # Earlier draws of other code must not matter.
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     agent, envs = Agent(resolved.agent), resolved.make_envs(resolved.options["n_envs"])
@@ -186,7 +186,7 @@ def _learning(laws: Laws, resolved: Resolved) -> None:
             later.advance()
         laws.alike(law, later.weights, first.weights, right, what="weight")
         laws.alike(law, float(later.learner.steps), float(first.learner.steps), right, what="steps")
-        # Returns are sums in single precision, whose last bit can depend on where in memory weights lie.
+        # Returns are sums in single precision, whose last bit can depend on the weights' memory alignment.
         laws.alike(law, later.logged, first.logged[-_MORE:], right, 1e-4, "what is logged:")
     with _sitting(laws, resolved) as blind:
         everything = [Deficit(name, 0, 10**9) for name in blind.agent.layout.sizes]
@@ -199,7 +199,7 @@ def _learning(laws: Laws, resolved: Resolved) -> None:
 
 
 def _watched(sitting: _Sitting) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-    """Note the weights before and after each change that a learner tells of."""
+    """Record the weights in the learner's `before_update` and `after_update`."""
     changes: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
     before: list[dict[str, Tensor]] = []
     sitting.learner.before_update.append(lambda: before.append(sitting.weights))
@@ -234,10 +234,10 @@ def _logs(laws: Laws, logged: list[dict[str, float]]) -> None:
 
 
 class _Rewired(NCAP):
-    """NCAP that feels nothing after any update."""
+    """NCAP without proprioception after its first update."""
 
     def after_update(self, sensors: Tensor, activity: Tensor) -> None:
-        """Cut proprioception, and look whether what is told is of the same steps."""
+        """Cut proprioception, and check that sensors and activity are of the same steps."""
         assert sensors.shape[:2] == activity.shape[:2], f"sensors are {sensors.shape} and activity {activity.shape}"
         assert activity.shape[-1] == len(self.neurons), f"activity is of {activity.shape[-1]} neurons"
         self.prop.zero_()
@@ -248,7 +248,7 @@ def _rewired(senses: Mapping[str, int], n_motors: int, *, rng: torch.Generator |
 
 
 def _rewiring(laws: Laws, config: RunConfig) -> None:
-    """Train a circuit that changes itself after every update."""
+    """Train a circuit that rewires itself after every update."""
     law = "the circuit's after_update is called after each update"
     right = "call it where rewires is True, without gradients"
     with CIRCUITS.holding("rewired", _rewired):
@@ -268,7 +268,7 @@ def _differ(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 
 @contextlib.contextmanager
 def _global_draws_kept() -> Iterator[None]:
-    """Put torch's and NumPy's global generators back to where they were."""
+    """Restore the state of torch's and NumPy's global generators."""
     held = np.random.get_state(legacy=False)  # noqa: NPY002
     try:
         with torch.random.fork_rng(devices=[]):

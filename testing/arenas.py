@@ -1,4 +1,4 @@
-"""The laws of arenas: what is around a body leaves the body as it is."""
+"""The laws of arenas: an arena does not change the body in it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def check_arena(arena: str | type[Arena] | Arena | Mapping[str, Any], body: str 
     """Check an arena: it adds itself to a world with a body, and survives a round trip through JSON.
 
     Args:
-        arena: a registered name, a class as an entry point of nervecord.arenas names it, an `Arena`, or one as JSON.
-        body: what swims in it.
+        arena: a registered name, a class as in an entry point of nervecord.arenas, an `Arena`, or one as JSON.
+        body: the body in it.
 
     Raises:
         ContractBroken: a law does not hold; names it.

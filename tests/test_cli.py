@@ -48,7 +48,7 @@ def worm(tmp_path_factory) -> Run:
         ("train --out FILE/x", "cannot use FILE/x: Not a directory"),
         ("train --body empty.xml", "empty: the XML is empty; give a planar body"),
         ("train --body corrupt.xml", "MuJoCo cannot compile the XML: XML parse error 14: Error=XML_ERROR_MISMATCHED"),
-        ("train --body free.xml", "joint 'bend' has no limit, which is the unit of what circuits sense"),
+        ("train --body free.xml", "joint 'bend' has no limits; circuits sense angles relative to these"),
         ("render WORM --seconds 0", "seconds is 0; give a number above 0"),
         ("render WORM --seconds -3", "seconds is -3; give a number above 0"),
         ("record WORM --out rec.txt", "unknown recording format '.txt'; known: .nc"),

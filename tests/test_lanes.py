@@ -496,7 +496,7 @@ def test_compiled_code_is_kept_and_found_again(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     compiling._load("weigh", 2)
     before, after = caplog.messages
-    assert before == "compiling weigh of the physics of lanes, once for this machine: some seconds"
+    assert before == "compiling weigh of the physics of lanes, once on this machine; takes some seconds"
     assert re.fullmatch(r"compiled weigh of the physics of lanes in [\d.]+ s; kept in .+", after)
     assert str(tmp_path) in after
     caplog.clear()
@@ -522,7 +522,7 @@ def test_a_folder_that_cannot_be_written_or_is_damaged_costs_a_compilation_and_a
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
     assert callable(compiling._load("weigh", 2))
-    assert "cannot keep it" in caplog.text
+    assert "cannot cache it" in caplog.text
     assert "NUMBA_CACHE_DIR" in caplog.text
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "damaged"))
     compiling._load("weigh", 2)
@@ -591,8 +591,8 @@ def test_without_numba_one_line_says_so(monkeypatch, tmp_path):
         ({"slide": ' armature="1"'}, "armature"),
         ({"actuator": ' forcerange="-1 1"'}, "limits its force"),
         ({"head": '<geom size=".01" pos="0 .03 0"/>'}, "off the line"),
-        ({"off": ".01"}, "askew"),
-        ({"askew": "20"}, "askew"),
+        ({"off": ".01"}, "oblique"),
+        ({"askew": "20"}, "oblique"),
         ({"head": '<geom fluidshape="ellipsoid" size=".01" mass="0"/>'}, "ellipsoid"),
     ],
 )  # fmt: skip
@@ -783,7 +783,7 @@ def test_mujocos_own_view_of_a_body_on_lanes():
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (["swimmer6", "swimmer6-heavy"], "steps no batch of several bodies"),
+        (["swimmer6", "swimmer6-heavy"], "does not step batches of several bodies"),
         (
             XmlBody.from_text("wide", CHAIN_OF_TWO.replace('ctrlrange="-1 1"', 'ctrlrange="-2 2"')),
             "range is not -1 to 1",

@@ -1,4 +1,4 @@
-"""What is around a body: medium, obstacles, fields, food."""
+"""The surroundings of a body: medium, obstacles, fields, food."""
 
 from .arena import Arena, Fluid
 from .registry import ARENAS, arena_json, make_arena

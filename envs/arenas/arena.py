@@ -1,4 +1,4 @@
-"""What is around a body: a medium that fills space, and a floor to look at."""
+"""The surroundings of a body: a medium that fills space, and a visible floor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Fluid:
         viscosity: dynamic viscosity, Pa s.
 
     Raises:
-        InvalidArena: a value below 0, or no finite number.
+        InvalidArena: a value is below 0 or not finite.
     """
 
     density: float = 3000.0
@@ -39,7 +39,7 @@ class Fluid:
 
 
 _MEDIUM = {"medium": Instance((Fluid, NoneType), "a Fluid, or a table of its density and viscosity")}
-# dm_control's: the density of water thrice, and no viscosity.
+# dm_control's fluid: three times the density of water, and no viscosity.
 WATER = Fluid()
 
 
@@ -48,10 +48,10 @@ class Arena:
     """The surroundings of a body; subclasses add obstacles, fields or food.
 
     Attributes:
-        medium: fills the arena; None is the medium that each body is at home in, `Body.habitat`.
+        medium: the fluid that fills the arena; None takes each body's own medium, `Body.habitat`.
 
     Raises:
-        InvalidArena: the medium is none.
+        InvalidArena: the medium is not a `Fluid`.
     """
 
     medium: Fluid | None = None
@@ -61,11 +61,11 @@ class Arena:
             raise InvalidArena(f"the arena's {wrong}")
 
     def add_to(self, spec: mujoco.MjSpec, habitat: Fluid, visual: bool = False) -> None:
-        """Add the arena to a world that holds a body already.
+        """Add the arena to a world that contains a body.
 
         Args:
             spec: the world.
-            habitat: the body's own medium, for an arena that names none.
+            habitat: the body's own medium, used where the arena has none.
             visual: add light and a floor for rendering; the physics does not change.
         """
         (self.medium or habitat).add_to(spec)
@@ -78,7 +78,7 @@ class Arena:
 
 
 def add_floor(spec: mujoco.MjSpec) -> None:
-    """Add a lit, chequered floor that shows motion and touches nothing."""
+    """Add light and a chequered floor, against which motion is visible; the floor touches nothing."""
     spec.visual.headlight.ambient = [0.5, 0.5, 0.5]
     spec.add_texture(
         name="floor_texture",

@@ -21,13 +21,13 @@ ARENAS: Registry[type[Arena]] = Registry("nervecord.arenas", {"open": Arena}, _a
 
 
 def make_arena(arena: str | Arena | Mapping[str, Any] | None) -> Arena:
-    """Return an arena of that name, the arena itself, or one read from JSON.
+    """Return the arena of a name, an arena as it is, or one read from JSON.
 
-    None is open space in the medium that a body is at home in.
+    None is open space in each body's own medium.
 
     Raises:
         UnknownName: no such arena.
-        InvalidArena: an argument that the arena does not take, or out of range.
+        InvalidArena: an argument is unknown or out of range.
     """
     if isinstance(arena, Arena):
         return arena
@@ -44,8 +44,8 @@ def make_arena(arena: str | Arena | Mapping[str, Any] | None) -> Arena:
 
 
 def arena_json(arena: Arena) -> dict[str, Any]:
-    """Return an arena as JSON types, with the name under which `make_arena` finds it again."""
+    """Return an arena as JSON types, with its registered name, from which `make_arena` makes it again."""
     name = next((name for name in ARENAS if ARENAS[name] is type(arena)), None)
     if name is None:
-        raise InvalidArena(f"{type(arena).__name__} is no registered arena; register it, so that a run can name it")
+        raise InvalidArena(f"{type(arena).__name__} is not a registered arena; register it, so that a run can name it")
     return {"name": name, **arena.to_json()}

@@ -1,4 +1,4 @@
-"""What a body is: named parts, added to a MuJoCo world."""
+"""`Body`, the base of all bodies: named parts, added to a MuJoCo world."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Parts:
         links: bodies, the root first.
         frames: a site at each link's centre of mass; its -y axis points towards the head, its z axis is the
             plane's normal.
-        nose: what reaches for a target.
+        nose: the geom or site that reaches for a target.
         motors: actuators, one for each joint, in the order of `joints`.
-        plane: the world axes of the plane, first and second.
+        plane: the plane's first and second axis, as world axes.
         turn_sign: +1 where a positive angle of the root's hinge turns from the plane's first axis to its second.
-        slide_signs: of each slide, +1 where it runs along its axis.
-        joint_signs: of each joint; its reported angle is this times MuJoCo's. Empty where all are 1.
-        action_scale: what an action is multiplied by to give the actuator's control, so that +1 pushes the
-            reported angle up with the motor's full range. Empty where all are 1.
-        action_offset: what is then added. Empty where all are 0.
+        slide_signs: for each slide, +1 where it runs along its axis, else -1.
+        joint_signs: for each joint, +1 or -1: its reported angle is this times MuJoCo's. Empty where all are 1.
+        action_scale: factor from an action to the actuator's control; an action of +1 drives the reported angle up
+            with the motor's full range. Empty where all are 1.
+        action_offset: added to the scaled action. Empty where all are 0.
         is_chain: whether each link has one child at most.
         is_upright: whether gravity acts in the plane, so that episodes start near the reference pose.
     """
@@ -66,7 +66,7 @@ class Body(ABC):
     Links are numbered from the head (0); joint i carries link i + 1.
 
     Attributes:
-        name: how the command line and the tables call it.
+        name: its name on the command line and in tables.
         control_dt: seconds per control step.
     """
 
@@ -74,10 +74,10 @@ class Body(ABC):
     control_dt: float
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004
-        """Make a body of a kind; there is none of `Body` itself."""
+        """Refuse `Body` itself: only its subclasses have instances."""
         if cls is Body:
             raise InvalidBody(
-                "Body is what all bodies are; make a Swimmer(name=..., n_links=..., habitat=Fluid(density=..., "
+                "Body is the base of all bodies; make a Swimmer(name=..., n_links=..., habitat=Fluid(density=..., "
                 "viscosity=...)) or XmlBody.from_file(path)"
             )
         return super().__new__(cls)
@@ -90,15 +90,15 @@ class Body(ABC):
     @property
     @abstractmethod
     def habitat(self) -> Fluid:
-        """The medium around the body where an arena names none."""
+        """The medium around the body in an arena without a medium."""
 
     @abstractmethod
     def add_to(self, spec: mujoco.MjSpec, prefix: str = "") -> None:
         """Add links, joints, motors, frames and sensors to a world, each name under a prefix.
 
-        Also sets the world's integrator, time step and contacts as the body needs them. Sensors are
-        `nose_pos`, the head's axes `head_x` and `head_y`, then `velocity_i` and `gyro_i` of every frame, in this
-        order and first in the model.
+        Also set the world's integrator, time step and contacts as the body needs them. The sensors must be the first
+        in the model and in this order: `nose_pos`, the head's axes `head_x` and `head_y`, then `velocity_i` and
+        `gyro_i` of every frame.
         """
 
     @abstractmethod
@@ -117,7 +117,7 @@ class Body(ABC):
 
     @property
     def link_sizes(self) -> Float[np.ndarray, "2 links"]:
-        """Length and width of each link, m, for drawings and for gaits: from joints and geoms of the model."""
+        """Length and width of each link, m, from the model's joints and geoms; for drawings and gait analysis."""
         return _link_sizes(self)
 
     def compile(self, visual: bool = False, arena: Arena | None = None) -> mujoco.MjModel:
@@ -125,7 +125,7 @@ class Body(ABC):
 
         Args:
             visual: add light, colours and a floor for rendering; the physics does not change.
-            arena: what is around it; by default open space in its own medium.
+            arena: the surroundings; by default open space in the body's own medium.
         """
         spec = mujoco.MjSpec()
         self.add_to(spec)
@@ -135,7 +135,7 @@ class Body(ABC):
 
 @functools.lru_cache(maxsize=256)
 def reference_model(body: Body) -> mujoco.MjModel:
-    """Return the compiled model of a body in its own medium, shared by all who only read facts from it."""
+    """Return the compiled model of a body in its own medium; shared, so read it only."""
     return body.compile()
 
 
@@ -144,7 +144,7 @@ def joint_range(body: Body) -> Float[np.ndarray, "joints 2"]:
     model, parts = reference_model(body), body.parts
     limits = np.array([model.joint(name).range for name in parts.joints])
     is_free = np.array([not model.joint(name).limited[0] for name in parts.joints])
-    # An unlimited hinge turns freely; its unit is half a turn.
+    # An unlimited hinge turns freely; the unit of its angle is half a turn.
     limits[is_free] = (-np.pi, np.pi)
     signs = np.array(parts.joint_signs or (1,) * len(parts.joints))
     limits[signs < 0] = -limits[signs < 0, ::-1]
@@ -172,7 +172,7 @@ def _link_sizes(body: Body) -> Float[np.ndarray, "2 links"]:
     for index, name in enumerate(parts.links):
         link = model.body(name)
         sizes = [model.geom_size[geom] for geom in range(link.geomadr[0], link.geomadr[0] + link.geomnum[0])]
-        # A capsule's radius comes first, and so does the shorter side of a box seen from above.
+        # The first size is a capsule's radius or, for a box seen from above, the shorter side.
         radii = [size[0] for size in sizes if size[0] > 0.002]
         widths[index] = 2 * max(radii) if radii else 0.2 * lengths[index]
     return np.stack([lengths, np.minimum(widths, lengths)])

@@ -35,20 +35,20 @@ def register_body(name: str, make: Callable[[], Body]) -> None:
 
 
 def body_names() -> Iterator[str]:
-    """Return names of bodies for lists; `swimmerN` takes any N to 100, and so does every variant."""
+    """Return the names of bodies to list; in `swimmerN` and its variants, N may be any number up to 100."""
     yield from (f"swimmer{n}" for n in _LISTED_SIZES)
     yield from (f"swimmer6-{variant}" for variant in VARIANTS)
     yield from _registered
 
 
 def make_body(body: str | Path | Body) -> Body:
-    """Return the body of that name: `swimmerN`, `swimmerN-VARIANT`, a registered one, or an XML file.
+    """Return the body of a name: `swimmerN`, `swimmerN-VARIANT`, a registered one, or an XML file.
 
     A `Path`, and a string that names a file that exists or ends in .xml, is MuJoCo XML; see `XmlBody`.
 
     Raises:
         UnknownName: no such body.
-        InvalidBody: a number of links that no swimmer has, or XML that is no planar body of motorised hinges.
+        InvalidBody: the number of links is out of range, or the XML is not a planar body of motorised hinges.
     """
     if isinstance(body, Body):
         return body
@@ -68,15 +68,15 @@ def make_body(body: str | Path | Body) -> Body:
 
 
 def body_from_json(values: Mapping[str, Any]) -> Body:
-    """Return the body that `to_json` described, or that a run of format 2 holds.
+    """Return the body that `to_json` described, or that a run of format 2 has.
 
     Raises:
-        InvalidBody: a field is out of range or of another kind of body.
+        InvalidBody: a field is out of range or belongs to another kind of body.
     """
     fields = dict(values)
     kind = fields.pop("kind", None)
     if kind is None:
-        # Until format 3 one class stood for all bodies, and the fluid lay in the body.
+        # Before format 3, one class served all bodies, and the fluid was a field of the body.
         if fields.get("xml") is not None:
             kind, fields = "xml", {name: fields[name] for name in ("name", "xml", "control_dt")}
         else:

@@ -1,4 +1,4 @@
-"""The sensors that every body has, in the order in which physics reads them."""
+"""The sensors that every body needs, in the order in which physics reads them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def add_sensors(spec: mujoco.MjSpec, nose: Target, head: Target, frames: Sequenc
 
     Args:
         spec: the world.
-        nose: kind and full name of what is the nose.
-        head: kind and full name of what has the head's axes.
+        nose: kind and full name of the object at the nose.
+        head: kind and full name of the object with the head's axes.
         frames: sites of the links, without the prefix.
-        prefix: of every name.
+        prefix: prefix of the sensors' and the sites' names.
     """
     kinds = mujoco.mjtSensor
     spec.add_sensor(name=f"{prefix}nose_pos", type=kinds.mjSENS_FRAMEPOS, objtype=nose[0], objname=nose[1])

@@ -44,16 +44,16 @@ class Swimmer(Body):
     Links are numbered from the head (0) to the tail; joint i sits between links i and i + 1.
 
     Attributes:
-        name: how the command line and the tables call it.
+        name: its name on the command line and in tables.
         n_links: number of links; n_links - 1 joints.
         link_length: length of each link, m.
-        link_mass: mass of the head's link, kg (the others follow the taper).
+        link_mass: mass of the head link, kg; the other links taper from it.
         gear: torque of a motor at full command, N m.
-        joint_range: how far a joint bends either way, rad; None is dm_control's 2 pi / n_links.
-        range_bias: shifts the joint range: joints bend to -(1 - bias) and +(1 + bias) of it.
-        habitat: the medium around it where an arena names none.
+        joint_range: largest joint angle to either side, rad; None is dm_control's 2 pi / n_links.
+        range_bias: shifts the joint range to -(1 - bias) .. +(1 + bias) times `joint_range`.
+        habitat: the medium around it in an arena without a medium.
         taper: mass and height of the links fall linearly to (1 - taper) of the head's at the tail.
-        lesioned: joints whose motor is cut.
+        lesioned: joints without a working motor.
         control_dt: seconds per control step.
 
     Raises:
@@ -128,7 +128,7 @@ class Swimmer(Body):
         ):
             parent.add_joint(name=f"{prefix}{name}", type=kind, axis=axis, pos=front)
         _add_head(parent, half, prefix)
-        # dm_control writes the range in degrees; converting as its compiler does keeps every bit.
+        # dm_control writes the range in degrees; converting as its compiler does gives the same bits.
         limit = 360.0 / self.n_links if self.joint_range is None else math.degrees(self.joint_range)
         for link in range(self.n_links):
             self._add_link(parent, link, half, prefix)
@@ -178,7 +178,7 @@ class Swimmer(Body):
 
 
 def _add_head(body: mujoco.MjsBody, half: float, prefix: str) -> None:
-    """Add the massless head and nose; the nose is what reaches for a target."""
+    """Add the massless head and nose; the nose reaches for targets."""
     scale = half / 0.05
     body.add_geom(
         name=f"{prefix}head",

@@ -1,4 +1,4 @@
-"""Bodies from a user's MuJoCo XML: planar trees of hinges with a motor at each."""
+"""Bodies from a user's MuJoCo XML: planar trees of hinges, each with a motor."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _ALIGNED = 1 - 1e-9
 class XmlBody(Body):
     """A body read from a user's MuJoCo XML.
 
-    One tree moves: its root has two slides along axes of the world and then a hinge about the third;
-    every other body has one limited hinge parallel to it, with one motor, or none and is welded on.
-    What does not move (floors, obstacles, mocap markers) may stand anywhere.
+    The XML must have one moving tree. Its root has two slides along axes of the world and then a hinge about the
+    third. Every other body has one limited hinge parallel to the root's, with one motor, or no joint.
+    Objects that do not move (floors, obstacles, mocap markers) may be anywhere.
 
     Angles are reported counter-clockwise as seen in the plane and actions in units of the motor's range,
     whatever the signs of axes and gears; a servo's range is that of its set-points.
 
     Attributes:
-        name: how the command line and the tables call it.
-        xml: MuJoCo XML that names no file; `from_file` and `from_text` write files into it.
+        name: its name on the command line and in tables.
+        xml: MuJoCo XML without references to files; `from_file` and `from_text` write the files' content into it.
         control_dt: seconds per control step.
 
     Raises:
-        InvalidBody: `control_dt` is no number above 0; on first use, the XML is no such body.
+        InvalidBody: `control_dt` is not a number above 0; on first use, the XML is not such a body.
     """
 
     name: str
@@ -60,7 +60,7 @@ class XmlBody(Body):
         """Read a body from a file of any suffix, in the encoding that it declares.
 
         Raises:
-            InvalidBody: the file, or one that it names, cannot be read; or it is no planar body.
+            InvalidBody: the file, or one that it refers to, cannot be read; or the XML is not a planar body.
         """
         try:
             path = Path(path).expanduser()
@@ -70,10 +70,10 @@ class XmlBody(Body):
 
     @classmethod
     def from_text(cls, name: str, text: str, control_dt: float = 0.03, folder: Path | None = None) -> XmlBody:
-        """Take a body from a string of XML; files that it names are sought in `folder`.
+        """Make a body from a string of XML; files that it refers to are read from `folder`.
 
         Raises:
-            InvalidBody: see `from_file`; without a `folder`, the XML names a file.
+            InvalidBody: see `from_file`; or the XML refers to a file and there is no `folder`.
         """
         body = cls(name, text if folder is None else flatten(name, text, Path(folder)), control_dt)
         _ = body.parts
@@ -81,7 +81,7 @@ class XmlBody(Body):
 
     @property
     def parts(self) -> Parts:
-        """The names, signs and ranges of what the body is made of."""
+        """The names, signs and ranges of the body's parts."""
         return self._facts[0]
 
     @property
@@ -106,15 +106,15 @@ class XmlBody(Body):
     def add_to(self, spec: mujoco.MjSpec, prefix: str = "") -> None:
         """Add the body and its surroundings to a spec, with the sensors that senses read.
 
-        The options of the XML become those of the spec. Its own sensors and keyframes stay behind.
+        The options of the XML become those of the spec. The XML's own sensors and keyframes are not copied.
 
         Raises:
-            InvalidBody: the XML is no planar body.
+            InvalidBody: the XML is not a planar body.
         """
         child, _, _ = _build(self.name, self.xml)
         copy_settings(spec, child)
         with quiet():
-            # Paths of tendons cannot be renamed: those keep MuJoCo's warning of an empty prefix.
+            # Paths of tendons cannot be renamed, so bodies with tendons keep MuJoCo's warning of an empty prefix.
             if prefix or child.tendons:
                 spec.attach(child, prefix=prefix, frame=spec.worldbody.add_frame())
             else:
@@ -127,7 +127,7 @@ class XmlBody(Body):
 
 
 def _build(name: str, xml: str) -> tuple[mujoco.MjSpec, Parts, mujoco.MjModel]:
-    """Return the spec with frames, nose and sensors, what it is made of, and the model without them."""
+    """Return the spec with frames, nose and sensors, the body's parts, and the model compiled without these."""
     spec = parse(name, xml)
     strip(spec)
     give_names(spec)
@@ -140,7 +140,7 @@ def _build(name: str, xml: str) -> tuple[mujoco.MjSpec, Parts, mujoco.MjModel]:
     mujoco.mj_kinematics(model, data)
     slides, turn, plane = _root_joints(name, model, data, root)
     joints = [int(model.body_jntadr[link]) for link in links[1:]]
-    # Counter-clockwise is from the plane's first axis to its second; in xz that is about -y.
+    # Counter-clockwise means from the plane's first axis to its second; in the xz plane, that is a turn about -y.
     normal = np.cross(np.eye(3)[plane[0]], np.eye(3)[plane[1]])
     turns = [float(data.xaxis[joint] @ normal) for joint in [turn, *joints]]
     for joint, turned in zip(joints, turns[1:], strict=True):
@@ -151,7 +151,7 @@ def _build(name: str, xml: str) -> tuple[mujoco.MjSpec, Parts, mujoco.MjModel]:
             )
         if not model.jnt_limited[joint]:
             raise InvalidBody(
-                f"{name}: joint {model.joint(joint).name!r} has no limit, which is the unit of what circuits sense; "
+                f"{name}: joint {model.joint(joint).name!r} has no limits; circuits sense angles relative to these; "
                 'give each hinge a range, such as range="-60 60" limited="true"'
             )
     signs = [1 if turned > 0 else -1 for turned in turns]
@@ -191,7 +191,7 @@ def _check_numbers(name: str, model: mujoco.MjModel) -> None:
     step = float(model.opt.timestep)
     if not 0 < step < math.inf:
         raise InvalidBody(f'{name}: timestep is {step:g} s; give <option timestep="0.002"/> or another above 0')
-    # The gears and masses that a user writes come before the constants that they spoil.
+    # Fields that a user writes (gears, masses) are checked before the constants that MuJoCo derives from them.
     fields = sorted(public_fields(model), key=lambda field: field not in ("actuator_gear", "geom_size", "body_mass"))
     for holder, names in ((model.opt, public_fields(model.opt)), (model, fields)):
         for field in names:

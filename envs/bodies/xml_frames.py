@@ -20,8 +20,8 @@ def add_frames(
 ) -> None:
     """Add a site at each link's centre of mass, its -y axis forward and z off the plane, and one at the nose.
 
-    Forward of a link is towards the joint that carries it; of the root, away from its neck in a chain, and along the
-    plane's first axis in a tree.
+    A link's forward direction is towards the joint that carries it. The root's is away from its neck in a chain, and
+    along the plane's first axis in a tree.
     """
     axes = np.eye(3)[list(plane)]
     normal = np.cross(*axes)
@@ -52,7 +52,7 @@ def add_frames(
 
 
 def _centre(model: mujoco.MjModel, data: mujoco.MjData, link: int) -> np.ndarray:
-    """Return the centre of mass of a link, with what is welded to it, in the link's frame."""
+    """Return the centre of mass of a link and the bodies welded to it, in the link's frame."""
     bodies = _welded(model, link)
     if len(bodies) == 1:
         return model.body_ipos[link]
@@ -64,14 +64,14 @@ def _centre(model: mujoco.MjModel, data: mujoco.MjData, link: int) -> np.ndarray
 
 
 def _place(model: mujoco.MjModel, data: mujoco.MjData, body: int, link: int) -> np.ndarray:
-    """Return the place of a body in the frame of the link before it."""
+    """Return the position of a body in the frame of `link`."""
     if model.body_parentid[body] == link:
         return model.body_pos[body]
     return data.xmat[link].reshape(3, 3).T @ (data.xpos[body] - data.xpos[link])
 
 
 def _reach(model: mujoco.MjModel, data: mujoco.MjData, link: int, forward: np.ndarray) -> float:
-    """Return how far the shapes of a link reach forward of its centre, m."""
+    """Return how far the geoms of a link reach forward of its centre, m."""
     centre = data.xpos[link] + data.xmat[link].reshape(3, 3) @ _centre(model, data, link)
     reach = 0.0
     for geom in np.flatnonzero(np.isin(model.geom_bodyid, _welded(model, link))):

@@ -1,4 +1,4 @@
-"""What command drives a user's motor to the ends of its range."""
+"""The commands that drive a user's motors to the ends of their range."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _GAIN, _BIAS, _DYN, _TRN = mujoco.mjtGain, mujoco.mjtBias, mujoco.mjtDyn, mujoco
 
 
 def find_motors(name: str, model: mujoco.MjModel, joints: list[int]) -> list[int]:
-    """Return the actuator of each joint, whatever the order in the XML.
+    """Return the actuator of each joint, in the order of the joints.
 
     Raises:
         InvalidBody: a joint has none or two, or an actuator acts on something else.
@@ -29,7 +29,7 @@ def find_motors(name: str, model: mujoco.MjModel, joints: list[int]) -> list[int
         if joint not in joints:
             raise InvalidBody(
                 f"{name}: actuator {label!r} acts on the root joint {model.joint(joint).name!r}; "
-                "a body is moved by its hinges alone: give one motor per hinge"
+                "the root moves freely: give motors only to the other hinges, one each"
             )
         if joint in motors:
             other = model.actuator(motors[joint]).name
@@ -46,12 +46,12 @@ def find_motors(name: str, model: mujoco.MjModel, joints: list[int]) -> list[int
 def command_of_action(name: str, model: mujoco.MjModel, motor: int, joint: int) -> tuple[float, float]:
     """Return (offset, scale): ctrl = offset + scale * action drives the motor over its whole range.
 
-    Action +1 pushes qpos up. The range of a motor is ctrlrange, cut to what forcerange (its own, or the
-    joint's actuatorfrcrange) lets through; without ctrlrange that alone. The range of a servo is its
-    ctrlrange; a position servo without takes the angles that its joint may have.
+    An action of +1 drives qpos up. The range of a motor is its ctrlrange, limited by forcerange (its own, or the
+    joint's actuatorfrcrange); without a ctrlrange, it is that of the force alone. The range of a servo is its
+    ctrlrange; a position servo without one takes its joint's range of angles.
 
     Raises:
-        InvalidBody: the actuator has no such range, or its force is not one that grows with the command.
+        InvalidBody: the actuator has no such range, or its force is not proportional to the command.
     """
     label = model.actuator(motor).name
     if (
@@ -61,7 +61,7 @@ def command_of_action(name: str, model: mujoco.MjModel, motor: int, joint: int) 
         or model.actuator_ctrlnum[motor] != 1
     ):
         raise InvalidBody(
-            f"{name}: actuator {label!r} is no motor or servo (its force is not in proportion to a command); "
+            f"{name}: actuator {label!r} is not a motor or servo (its force is not proportional to the command); "
             "give <motor>, <position> or <velocity>"
         )
     if model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_ACTUATION or (
@@ -88,7 +88,7 @@ def command_of_action(name: str, model: mujoco.MjModel, motor: int, joint: int) 
         low, high = sorted(float(bound) * gear for bound in model.jnt_range[joint])
     if not -math.inf < low < high < math.inf:
         raise InvalidBody(
-            f"{name}: actuator {label!r} has no range, which is the unit of actions "
+            f"{name}: actuator {label!r} has no finite range, and actions are relative to it "
             f'(its commands go from {low:g} to {high:g}); give it one, such as ctrlrange="-1 1" ctrllimited="true"'
         )
     upward = -1.0 if gain * gear < 0 else 1.0

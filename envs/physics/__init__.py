@@ -1,4 +1,4 @@
-"""What steps bodies in time."""
+"""Physics: simulate bodies in time."""
 
 from .lane_physics import LanePhysics
 from .mujoco_batch import MujocoBatch

@@ -23,17 +23,17 @@ class LanePhysics(Physics):
     """`n_envs` copies of a planar chain, stepped side by side in vector instructions; see `Physics` and `Lanes`.
 
     Args:
-        bodies: a body; lanes do not step several in turn.
-        n_envs: how many environments.
-        arena: what is around them.
-        n_threads: threads for 64 environments and more; 0 chooses.
+        bodies: one body; lanes do not support batches of several bodies.
+        n_envs: number of environments.
+        arena: the bodies' surroundings.
+        n_threads: threads for 64 environments and more; 0 chooses automatically.
 
     Raises:
         InvalidBody: lanes do not cover the body; says why.
         MissingDependency: numba is missing or broken.
     """
 
-    dtype = np.float32  # torch's, so that nothing is converted on the way
+    dtype = np.float32  # torch's default, so that no step converts arrays
 
     def __init__(
         self, bodies: Body | Sequence[Body], n_envs: int, arena: Arena | None = None, n_threads: int = 0
@@ -95,7 +95,7 @@ class LanePhysics(Physics):
 
     @property
     def width(self) -> int:
-        """How many environments share a vector."""
+        """Number of environments that share a vector."""
         return self._lanes.width
 
     def steer(self, controller: Controller, n_steps: int) -> None:
@@ -103,17 +103,17 @@ class LanePhysics(Physics):
         self._lanes.steer(controller, n_steps, self.n_substeps)
 
     def columns(self, name: str) -> Int[np.ndarray, " numbers"] | None:
-        """Return the numbers of the kernel's readings that a quantity is as it stands; None where it is computed."""
+        """Return the columns of the kernel's readings that equal a quantity; None where it must be computed."""
         readings = reading_slices(self.body.n_links)
         places = {"joint_pos": slice(3, readings["qpos"].stop), "link_vel": readings["link_velocity"]}
         return np.arange(places[name].start, places[name].stop) if name in places else None
 
     def show(self, face: Face) -> None:
-        """Let the kernel write a face from now on; see `Lanes.show`."""
+        """Make the kernel write a face after every step; see `Lanes.show`."""
         self._lanes.show(face)
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
-        """Give some environments parameters of their own; see `Physics.set`."""
+        """Set the parameters of some environments; see `Physics.set`."""
         self._remember(ids, values, np.full(self.n_envs, self.model.opt.viscosity))
         self._lanes.set(ids, **{name: column[ids] for name, column in self._set.items()})
 
@@ -131,11 +131,11 @@ class LanePhysics(Physics):
         """Continue from a state that `get_state` returned, bit for bit.
 
         Raises:
-            InvalidBody: the state is of another physics.
+            InvalidBody: the state belongs to another physics.
         """
         if "state" not in state:
             raise InvalidBody(
-                "the state is of the physics of MuJoCo, and lanes cannot go on from it; choose physics mujoco"
+                "the state belongs to the physics of MuJoCo, and lanes cannot continue from it; choose physics mujoco"
             )
         self._lanes.set_state(state)
         self._set = {name: np.array(state[name]) for name in PARAMETERS}
@@ -143,7 +143,7 @@ class LanePhysics(Physics):
         self.diverged[:] = state["has_diverged"]
 
     def mujoco(self, index: int) -> tuple[MjModel, MjData]:
-        """Return the model and the data that MuJoCo has for one environment; see `Physics.mujoco`."""
+        """Return MuJoCo's model and data for one environment; see `Physics.mujoco`."""
         model = self._scaled(**{name: float(column[index]) for name, column in self._set.items()})
         data = MjData(model)
         data.qpos[:], data.qvel[:] = self._lanes.qpos[index], self._lanes.qvel[index]
@@ -163,10 +163,10 @@ class LanePhysics(Physics):
 
 
 def reason_no_lanes(bodies: Sequence[Body], arena: Arena) -> str | None:
-    """Say in one line why lanes cannot step these bodies there; None where they can."""
+    """Return the reason, in one line, why lanes cannot step these bodies in this arena; None where they can."""
     body, parts = bodies[0], bodies[0].parts
     if len(bodies) > 1:
-        return "the physics of lanes steps no batch of several bodies"
+        return "the physics of lanes does not step batches of several bodies"
     if parts.plane != (0, 1):
         reason: str | None = "its plane is not that of x and y"
     elif {parts.turn_sign, *parts.slide_signs, *parts.joint_signs} != {1}:

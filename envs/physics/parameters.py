@@ -1,4 +1,4 @@
-"""From factors on a body's parameters to the fields of MuJoCo models that follow from them, many draws at once."""
+"""Convert factors on a body's parameters into the fields of MuJoCo models, many draws at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..bodies.body import Body
 from .physics import PARAMETERS
 
 _TYPES = mujoco.mjtGeom
-# Which sizes of a geom a longer link stretches: a capsule's and a cylinder's length; the longest side of these.
+# The sizes of a geom that a longer link stretches: a capsule's and a cylinder's length; the longest side of others.
 _LONG = {int(_TYPES.mjGEOM_CAPSULE): 1, int(_TYPES.mjGEOM_CYLINDER): 1}
 _LONGEST = (int(_TYPES.mjGEOM_BOX), int(_TYPES.mjGEOM_ELLIPSOID))
 _KNOWN = (*_LONG, *_LONGEST, int(_TYPES.mjGEOM_SPHERE))
@@ -23,14 +23,14 @@ Fields = dict[str, np.ndarray]
 
 
 class Parameters:
-    """What can be set of a body for each environment, and what MuJoCo's model is then.
+    """Parameters of a body that can be set for each environment, and the MuJoCo model that results.
 
-    Gives what compiling the body with these values would give, to rounding: masses, inertias and places are computed
+    The result equals compiling the body with these values, to rounding: masses, inertias and positions are computed
     here, and `mj_setConst` derives the rest.
 
     Args:
         body: the body.
-        model: it, compiled.
+        model: the compiled body.
     """
 
     def __init__(self, body: Body, model: mujoco.MjModel) -> None:
@@ -42,11 +42,11 @@ class Parameters:
         self._stretch: _Stretch | None = None
 
     def fields(self, draws: Draws) -> tuple[Fields, bool]:
-        """Return values for fields of MjModel, a row for each draw, and whether constants must be derived anew.
+        """Return values for fields of MjModel, a row for each draw, and whether constants must be derived again.
 
         Raises:
             UnknownName: no such parameter.
-            InvalidBody: links that cannot be stretched.
+            InvalidBody: the links cannot be stretched.
         """
         for name in draws:
             if name not in PARAMETERS:
@@ -75,10 +75,10 @@ class Parameters:
 
 
 class _Stretch:
-    """Links made longer: places and long sides grow, at the mass that a geom states or at its density.
+    """Lengthen links: positions and long sides grow, at the mass that a geom states or at its density.
 
     Raises:
-        InvalidBody: inertias are not those of the geoms, so that what a longer link weighs is not known.
+        InvalidBody: inertias do not follow from the geoms, so the mass of a longer link is unknown.
     """
 
     def __init__(self, body: Body, model: mujoco.MjModel, links: np.ndarray, geoms: np.ndarray) -> None:
@@ -122,7 +122,7 @@ class _Stretch:
         found["geom_aabb"] = found["geom_aabb"].reshape(n_draws, *model.geom_aabb.shape)
         total, centre, inertia = self._inertias(length, mass)
         frames = _matrices(model.body_iquat[links])
-        # In the frame of the link's own principal axes, which stretching along one of them leaves alone.
+        # In the frame of the link's principal axes, which do not change when stretched along one of them.
         turned = np.einsum("lji,nljk,lkm->nlim", frames, inertia, frames)
         diagonal = np.einsum("nlii->nli", turned)
         askew = np.abs(turned - np.einsum("nli,ij->nlij", diagonal, np.eye(3))).max((2, 3)) > 1e-9 * diagonal.max(2)
@@ -179,7 +179,7 @@ class _Stretch:
 def _stated_masses(
     body: Body, model: mujoco.MjModel, geoms: np.ndarray
 ) -> tuple[Float[np.ndarray, " geoms"], list[bool]]:
-    """Return each geom's mass, kg, and whether it follows from a density."""
+    """Return each geom's mass, kg, and whether it is computed from a density."""
     spec = mujoco.MjSpec()
     body.add_to(spec)
     states = {geom.id: not np.isnan(geom.mass) for geom in spec.geoms} if spec.compile() else {}
@@ -252,6 +252,6 @@ def _matrices(quats: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 3 3"]:
 
 
 def _steiner(place: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3 3"]:
-    """Return the inertia of a unit mass at a place."""
+    """Return the inertia of a unit mass at a position."""
     square = (place * place).sum(-1)[..., None, None]
     return square * np.eye(3) - place[..., :, None] * place[..., None, :]

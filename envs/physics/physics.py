@@ -1,4 +1,4 @@
-"""What steps bodies in time: one interface for every kind of physics."""
+"""`Physics`: one interface to every simulator of bodies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...errors import UnknownName
 from ..arenas.arena import Arena
 from ..bodies.body import Body
 
-# What can be read, with its shape for each environment, and its unit.
+# Quantities that can be read, with their shape for each environment and their unit.
 QUANTITIES = {
     "joint_pos": ("joints", "rad, head to tail"),
     "joint_vel": ("joints", "rad/s"),
@@ -26,25 +26,25 @@ QUANTITIES = {
     "com_pos": ("2", "m: the body's centre of mass in the plane"),
     "nose_pos": ("2", "m, in the plane"),
     "head_axes": ("2 2", "the head's x and y axis in the plane, no unit"),
-    "motor_torque": ("joints", "N m: what the motors applied in the last physics step"),
+    "motor_torque": ("joints", "N m: the motors' torques in the last physics step"),
 }
-# What can be set for each environment: factors on what the body was built with, and one absolute value.
+# Parameters that can be set for each environment: factors on the body's own values, and the absolute viscosity.
 PARAMETERS = ("link_mass", "link_length", "gear", "density", "viscosity")
 
 
 class Physics(ABC):
     """`n_envs` copies of one body in one arena, stepped together.
 
-    Everything is read and set by name. `ids` are numbers of environments, from 0; None means all.
+    Quantities and parameters are read and set by name. `ids` are indices of environments; None means all.
 
     Attributes:
-        dtype: of the observations and rewards of environments on it.
-        body: the body of every environment, the first of `bodies`.
-        bodies: what the environments have in turn.
-        n_envs: how many environments.
-        n_threads: as asked for.
-        arena: what is around the bodies.
-        diverged: which environments became unstable since their last reset; what is read of them means nothing.
+        dtype: dtype of observations and rewards.
+        body: the first of `bodies`.
+        bodies: the environments' bodies: environment i has body i modulo their number.
+        n_envs: number of environments.
+        n_threads: number of threads, as given; 0 chooses automatically.
+        arena: the bodies' surroundings.
+        diverged: which environments became unstable since their last reset; their readings are meaningless.
     """
 
     dtype: ClassVar[type[np.floating[Any]]] = np.float64
@@ -77,7 +77,7 @@ class Physics(ABC):
     def read(self, name: str) -> Float[np.ndarray, "envs ..."]:
         """Return a quantity of every environment, in the unit of `QUANTITIES`; current after reset, step, set_state.
 
-        The array is not to be written to, and holds its values only until the next step.
+        Do not write to the array; its values are valid only until the next step.
 
         Raises:
             UnknownName: no such quantity.
@@ -85,13 +85,13 @@ class Physics(ABC):
 
     @abstractmethod
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
-        """Give some environments parameters of their own: factors, and viscosity in Pa s; see `PARAMETERS`.
+        """Set the parameters of some environments: factors, and viscosity in Pa s; see `PARAMETERS`.
 
-        A reset must follow. Parameters that are not named go back to what the body was built with.
+        A reset must follow. Parameters that are not named return to the values that the body was built with.
 
         Raises:
             UnknownName: no such parameter.
-            InvalidBody: a parameter that this body does not have.
+            InvalidBody: this body does not have the parameter.
         """
 
     def _remember(
@@ -100,7 +100,7 @@ class Physics(ABC):
         values: Mapping[str, Float[np.ndarray, " some"]],
         viscosity: Float[np.ndarray, " envs"],
     ) -> None:
-        """Put parameters into `_set`, a column each; what is not named goes back to what the bodies were built with.
+        """Store parameters in `_set`, a column each; those not named return to the bodies' own values.
 
         Raises:
             UnknownName: no such parameter.
@@ -126,7 +126,7 @@ class Physics(ABC):
 
     @abstractmethod
     def mujoco(self, index: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """Return copies of the model and the data of one environment, for viewers and sensors of one's own."""
+        """Return copies of the model and the data of one environment, for viewers and a user's own sensors."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""Tasks by name: what is rewarded, and where episodes begin and end."""
+"""Tasks by name: rewards, and the start and end of episodes."""

@@ -1,5 +1,5 @@
 # my_worm.py
-"""A body and a circuit of another package than nervecord."""
+"""A body and a circuit in a package of their own."""
 
 import itertools
 import math

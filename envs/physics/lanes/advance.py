@@ -1,7 +1,7 @@
-"""The loop around the chain, compiled with it: commands, senses, tallies of episodes, and what environments show.
+"""The loop around the chain, compiled with it: commands, senses, tallies of episodes, and environments' outputs.
 
-Blocks of W environments are loaded, advanced by `kernel` and written back; a circuit compiled to a step over vectors
-may steer whole episodes of them (`controller.py`).
+Blocks of W environments are loaded, advanced by `kernel` and written back. A circuit compiled to a step over vectors
+may control them for whole episodes (`controller.py`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LARGEST = 1e10  # beyond it MuJoCo calls a simulation unstable
 
 @_compiled
 def net_speed(x: float, y: float, seconds: float, rule: np.ndarray) -> float:
-    """Return the speed of a displacement in some time, m/s."""
+    """Return the speed of a displacement (x, y) over `seconds`, m/s."""
     return math.sqrt(x * x + y * y) / max(seconds, rule[DT])
 
 
@@ -45,7 +45,7 @@ def command_motors(
         command = z[k + MOTOR]
         if is_steered:
             command = tanh(motors[i - 1]) if squash else motors[i - 1]
-            # A circuit that has run away to no number leaves its motors alone.
+            # A circuit that has diverged to NaN commands 0.
             command = select(command == command, command, 0.0)
         command = clip(command, ctrl_range[i - 1, 0], ctrl_range[i - 1, 1])
         z[k + MOTOR] = t[q + GEAR] * command + t[q + TORQUE_0]
@@ -56,7 +56,7 @@ def sense(
     read: Rows, sensors: Rows, elapsed: float, rule: np.ndarray, columns: np.ndarray, bounds: np.ndarray,
     chosen: np.ndarray, senses: np.ndarray,
 ) -> None:  # fmt: skip
-    """Write what a controller senses of the readings."""
+    """Write a controller's sensors from the readings."""
     for i in range(chosen.shape[0]):
         j = chosen[i]
         value = full(read, elapsed * rule[DT]) if columns[j] < 0 else read[columns[j]]
@@ -68,7 +68,7 @@ def sense(
 def tally(
     n_links: int, z: Rows, read: Rows, rule: np.ndarray, columns: np.ndarray, bounds: np.ndarray, tallies: Rows
 ) -> bool:  # fmt: skip
-    """Count a control step in and end the episodes that have diverged; tell if any has."""
+    """Add a control step to the tallies and end diverged episodes; return whether any diverged."""
     is_sound = full(z, 0.0) < 1.0
     for i in range(n_links + 2):
         for j in range(3):
@@ -90,12 +90,12 @@ def show(
     bounds: np.ndarray, elapsed: np.ndarray, com_start: np.ndarray, observation: np.ndarray, numbers: np.ndarray,
     flags: np.ndarray,
 ) -> None:  # fmt: skip
-    """Write what one environment shows: see `Face`. A step that diverges leaves the last observation and earns 0."""
+    """Write one environment's outputs: see `Face`. A diverging step keeps the last observation and a reward of 0."""
     is_lost = diverged[env]
     seconds = elapsed[env] * rule[DT]
     for j in range(int(rule[FIRST_VELOCITY]), int(rule[LAST_VELOCITY])):
         value = readings[env, columns[j]]
-        # A velocity out of bounds, or not a number: the integration has run away.
+        # A velocity out of bounds or NaN: the integration has diverged.
         is_lost = is_lost or not bounds[0, j] <= value <= bounds[1, j]
     if not (is_stepped and is_lost):
         for j in range(columns.shape[0]):
@@ -107,7 +107,7 @@ def show(
     earned = readings[env, int(rule[PAID])] / rule[PRICE]
     earned = rule[LEAST] if earned < rule[LEAST] else earned
     earned = rule[MOST] if earned > rule[MOST] else earned
-    com = readings.shape[1] - 8  # as `rows.reading_slices` has it
+    com = readings.shape[1] - 8  # see `rows.reading_slices`
     x, y = readings[env, com] - com_start[env, 0], readings[env, com + 1] - com_start[env, 1]
     speed = net_speed(x, y, seconds, rule)
     numbers[REWARD, env] = 0.0 if is_lost else earned
@@ -117,7 +117,7 @@ def show(
 
 
 def advance_in(width: int) -> Callable[..., Any]:
-    """Return the function, yet to be compiled, that advances environments in blocks of `width`.
+    """Return the uncompiled function that advances environments in blocks of `width`.
 
     A variable of a closure is part of numba's key to its cache; a constant of the module is not.
     """
@@ -128,13 +128,13 @@ def advance_in(width: int) -> Callable[..., Any]:
         bounds: Any, elapsed: Any, com_start: Any, observation: Any, numbers: Any, flags: Any, address: int,
         told: Any, weights: Any, memory: Any, chosen: Any, senses: Any, squash: int, tallies: Any,
     ) -> None:  # fmt: skip
-        """Advance the blocks `first` to `last`, without it, of the environments `ids`; read and show them afterwards.
+        """Advance the blocks from `first` up to and without `last` of the environments `ids`, and write their outputs.
 
-        Either one control step under `ctrl`, or `n_steps` under the controller at `address`, where that is not 0.
+        Take one control step under `ctrl` or, if `address` is not 0, `n_steps` under the controller there.
 
-        space [rows, width] is what it works in, state [envs, links + 2, 3], ctrl [envs, joints], ctrl_range
+        space [rows, width] is the workspace, state [envs, links + 2, 3], ctrl [envs, joints], ctrl_range
         [joints, 2], parameters [blocks of ids or 1, numbers, width], readings [envs, numbers], diverged [envs], then
-        as in `Face`, empty where nothing is shown, and as in `Controller`; rows of other environments are left alone.
+        as in `Face` (empty without a face), and as in `Controller`; rows of other environments do not change.
         """
         n_links = state.shape[1] - 2
         n_out, n_rows = readings.shape[1], (n_links + 2) * ROWS
@@ -147,7 +147,7 @@ def advance_in(width: int) -> Callable[..., Any]:
             t = parameters[block if parameters.shape[0] > 1 else 0]
             rows_t = as_rows(t, width)
             for lane in range(width):
-                # The last environment fills what is left of the last block.
+                # The last environment pads the last block.
                 number = block * width + lane
                 env = ids[number if number < ids.shape[0] else ids.shape[0] - 1]
                 for i in range(n_links + 2):
@@ -202,7 +202,7 @@ def advance_in(width: int) -> Callable[..., Any]:
                         is_sound = is_sound and abs(value) <= _LARGEST
                 for j in range(n_out):
                     readings[env, j] = space[n_rows + j, lane]
-                # What has diverged stays so until it is placed anew.
+                # A diverged environment stays so until its reset.
                 diverged[env] = not is_sound or (n_substeps > 0 and diverged[env])
                 if address != 0:
                     elapsed[env] = n_before + n_steps

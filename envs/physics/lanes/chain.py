@@ -1,4 +1,4 @@
-"""What lanes need to know of a body, read from a compiled MuJoCo model."""
+"""A body as the arrays that lanes need, read from a compiled MuJoCo model."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Chain:
 
     Attributes:
         n_links: number of links.
-        parameters: [numbers], of each link, then of the body; order and units (m, kg, rad) as `rows.py` says.
-        constants: [constants], alike in all environments; order and units (s, rad) as `rows.py` says.
-        kind: how it integrates, rows.EULER to rows.RK4.
+        parameters: [numbers], for each link, then for the body; order and units (m, kg, rad) as in `rows.py`.
+        constants: [constants], the same in all environments; order and units (s, rad) as in `rows.py`.
+        kind: the integrator, rows.EULER to rows.RK4.
         box: [links, 3], sides of each link's inertia box along it, across it and upwards, m.
-        density: of the fluid, kg/m^3.
-        viscosity: of the fluid, Pa s.
+        density: density of the fluid, kg/m^3.
+        viscosity: viscosity of the fluid, Pa s.
         drag: [links, 3], linear drag by actuators without control: along and across, N s/m, in rotation, N m s/rad.
-        ctrl_range: [joints, 2], what commands are clipped to, in units of the command.
-        root: [2], where the head's body lies at joint angles 0, m; lengths scale about it.
+        ctrl_range: [joints, 2], the range that commands are clipped to, in units of the command.
+        root: [2], position of the head's body at joint angles 0, m; lengths scale about it.
     """
 
     n_links: int
@@ -46,7 +46,7 @@ class Chain:
     root: Float[np.ndarray, " 2"]
 
     def links(self, parameters: Float[np.ndarray, "*some numbers"]) -> Float[np.ndarray, "*some links parameters"]:
-        """View the part of parameters that belongs to links."""
+        """Return a view of the links' part of `parameters`."""
         return parameters[..., : self.n_links * rows.PARAMETERS].reshape(
             *parameters.shape[:-1], self.n_links, rows.PARAMETERS
         )
@@ -60,10 +60,10 @@ class Chain:
         viscosity: Float[np.ndarray, " bodies"],
         drag: Float[np.ndarray, "bodies links 3"],
     ) -> Float[np.ndarray, "bodies numbers"]:
-        """Return parameters of bodies whose links are boxes of this one's, scaled.
+        """Return parameters of bodies whose links are this body's boxes, scaled.
 
         Masses, lengths, gears and density are factors, viscosity is in Pa s, drag is added to this chain's. Inverse
-        weights of limits stay as they are here; `kernel.weigh_in` finds them anew.
+        weights of limits are copied unchanged; `kernel.weigh_in` recomputes them.
         """
         found = np.tile(self.parameters, (len(link_mass), 1))
         links, body = self.links(found), found[:, self.n_links * rows.PARAMETERS :]
@@ -88,7 +88,7 @@ class Chain:
 def fluid_drag(
     box: Float[np.ndarray, "*links 3"], density: Float[np.ndarray, "*links"], viscosity: Float[np.ndarray, "*links"]
 ) -> Float[np.ndarray, "*links 6"]:
-    """Return drag along, across and in rotation, quadratic then linear, as MuJoCo's inertia-box model has it."""
+    """Return drag along, across and in rotation, quadratic then linear, by MuJoCo's inertia-box model."""
     along, across, up = box[..., 0], box[..., 1], box[..., 2]
     mean = box.mean(-1)
     linear = 3 * math.pi * mean * viscosity
@@ -109,7 +109,7 @@ def read_chain(model: mujoco.MjModel) -> Chain:
     """Read a chain from a compiled model.
 
     Raises:
-        InvalidBody: lanes do not cover it; says why.
+        InvalidBody: lanes do not cover it; the message has the reason.
     """
     if reason := reason_not_covered(model):
         raise InvalidBody(f"the physics of lanes does not cover this body: {reason}")
@@ -137,9 +137,10 @@ def _read(model: mujoco.MjModel) -> Chain:
         box, np.full(n_links, density), np.full(n_links, viscosity)
     )
     drag = site_drag(model)
-    assert drag is not None  # else reason_not_covered had said so
+    assert drag is not None  # checked by reason_not_covered
     links[:, rows.LINEAR_ALONG : rows.LINEAR_TURN + 1] += drag
-    # The frame of readings points its -y axis away from the next joint (the head) or towards the last one (the rest).
+    # The -y axis of the readings' frame points away from the next joint in the head, and towards the joint before in
+    # all other links.
     links[:, rows.FACING] = np.sign(links[:, rows.CENTRE])
     links[0, rows.FACING] = np.sign(links[0, rows.LENGTH] - links[0, rows.CENTRE])
     turn = np.arctan2(axis[:, 1], axis[:, 0])
@@ -170,7 +171,7 @@ def _read(model: mujoco.MjModel) -> Chain:
 
 
 def _read_joints(model: mujoco.MjModel, links: Float[np.ndarray, "links parameters"]) -> int:
-    """Fill in what belongs to joints; return how to integrate."""
+    """Fill in the joints' parameters; return the integrator."""
     bend, motors = links[1:, rows.BEND], find_motors(model)
     links[:, rows.ARMATURE], links[1:, rows.DAMPING] = model.dof_armature[2:], model.dof_damping[3:]
     links[1:, rows.STIFFNESS] = model.jnt_stiffness[3:]
@@ -185,7 +186,7 @@ def _read_joints(model: mujoco.MjModel, links: Float[np.ndarray, "links paramete
     kind = INTEGRATORS[int(model.opt.integrator)]
     if kind == rows.EULER and links[:, rows.DAMPING].any() and not model.opt.disableflags & _OFF.mjDSBL_EULERDAMP:
         kind = rows.EULER_DAMPED
-    # A servo is a spring and a damper, whose damping only implicitfast takes into its matrix.
+    # A servo is a spring and a damper; only implicitfast includes its damping in the matrix.
     is_affine = model.actuator_biastype[motors] == mujoco.mjtBias.mjBIAS_AFFINE
     constant, position, velocity = model.actuator_biasprm[motors, :3].T * is_affine
     links[1:, rows.TORQUE_0] += gear * constant

@@ -1,4 +1,4 @@
-"""Compile the kernel when it is first needed, and keep what was compiled where the user may write."""
+"""Compile the kernel on first use, and cache the compiled code in a folder that the user may write."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ....version import __version__
 
 _log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
-# An edit in any of these makes compiled code stale; numba itself looks at the stamp of one file.
+# An edit in any of these files makes compiled code stale; numba itself checks the time stamp of only one file.
 _SOURCES = (
     *(_HERE / f"{name}.py" for name in ("advance", "kernel", "rows")),
     *(_HERE.parents[2] / f"{name}.py" for name in ("vectors", "lane_functions")),
 )
 _OLDEST = (0, 63)
-_KEPT_UNUSED = 30 * 86_400  # seconds: compiled code of other versions that nobody loaded for so long is removed
-# Vector instructions by the names that LLVM has for them; every 64-bit ARM has them.
+_KEPT_UNUSED = 30 * 86_400  # seconds after which unused compiled code of other versions is removed
+# Vector instructions by LLVM's names; every 64-bit ARM has them.
 _VECTORS = ("sse2", "neon", "altivec", "vsx", "vector", "v", "lsx")
 _compiled: dict[tuple[str, int], Callable[..., None]] = {}
 _steps: dict[tuple[Callable[..., None], int], Any] = {}
@@ -38,7 +38,7 @@ _lock = threading.Lock()
 
 
 def reason_not_compiled() -> str | None:
-    """Say in one line why lanes cannot be compiled here; None where they can. Imports numba where it is installed."""
+    """Return the reason, in one line, why lanes cannot be compiled here, or None. Imports numba where installed."""
     other = "or take physics mujoco"
     if importlib.util.find_spec("numba") is None:
         return f"the physics of lanes needs numba, which is not installed: pip install numba, {other}"
@@ -59,12 +59,12 @@ def reason_not_compiled() -> str | None:
 
 
 def has_wide_registers() -> bool:
-    """Say whether this CPU has vector registers of eight doubles."""
+    """Return whether this CPU has vector registers of eight doubles."""
     return bool(_cpu_features().get("avx512f"))
 
 
 def compiled(name: Literal["advance", "weigh"], width: int) -> Callable[..., None]:
-    """Return a function of the kernel for blocks of `width`, compiled or from the cache; says so if it compiles.
+    """Return a function of the kernel for blocks of `width`, from the cache or compiled now, which is logged.
 
     Raises:
         MissingDependency: numba is missing, too old, cannot be imported, or cannot compile the kernel.
@@ -76,10 +76,10 @@ def compiled(name: Literal["advance", "weigh"], width: int) -> Callable[..., Non
 
 
 def compiled_step(function: Callable[..., None], width: int) -> int:
-    """Return the address of a circuit's step for blocks of `width`, compiled or from the cache; says so if it compiles.
+    """Return the address of a circuit's step for blocks of `width`, from the cache or compiled now, which is logged.
 
     Args:
-        function: of numbers, an array, and rows: weights, sensors, memory, motors and room; see `LaneStep`.
+        function: takes numbers (an array), then the rows weights, sensors, memory, motors and room; see `LaneStep`.
         width: environments in a vector.
 
     Raises:
@@ -92,7 +92,7 @@ def compiled_step(function: Callable[..., None], width: int) -> int:
 
 
 def cache_folder() -> Path:
-    """Return where compiled code is kept: below NUMBA_CACHE_DIR, or below the user's folder of caches."""
+    """Return the folder of compiled code: below NUMBA_CACHE_DIR, or below the user's cache folder."""
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         base = Path(chosen)
     elif sys.platform == "win32":
@@ -130,7 +130,7 @@ def _load_step(function: Callable[..., None], width: int) -> Any:
 
 
 def _compile(compile_it: Callable[[Any, dict[str, Any]], Any], name: str, way_out: str) -> Any:
-    """Compile, or load what is in the cache; without a cache where none can be written."""
+    """Compile, or load from the cache; work without a cache where none can be written."""
     if reason := reason_not_compiled():
         raise MissingDependency(reason)
     import numba
@@ -143,8 +143,8 @@ def _compile(compile_it: Callable[[Any, dict[str, Any]], Any], name: str, way_ou
         _remove_unused(folder)
         return made
     except Exception as error:
-        # A folder that cannot be written, a full disk, a damaged cache, a function of no file, such as a notebook's.
-        unkept = f"cannot keep it ({type(error).__name__}: {_first_line(error)})"
+        # A folder that cannot be written, a full disk, a damaged cache, or a function without a file, as in a notebook.
+        unkept = f"cannot cache it ({type(error).__name__}: {_first_line(error)})"
     unkept += "; set NUMBA_CACHE_DIR to a folder that can be written"
     try:
         with _telling(name, unkept):
@@ -157,7 +157,7 @@ def _compile(compile_it: Callable[[Any, dict[str, Any]], Any], name: str, way_ou
 
 @contextlib.contextmanager
 def _telling(name: str, where: str) -> Iterator[None]:
-    """Say what is compiled before it is, and its time afterwards; say nothing where it comes from the cache."""
+    """Log the start and the duration of a compilation; log nothing where the code comes from the cache."""
     from numba.core import event
 
     began: list[float] = []
@@ -166,12 +166,12 @@ def _telling(name: str, where: str) -> Iterator[None]:
         def on_start(self, _event: Any) -> None:
             if not began:
                 began.append(time.perf_counter())
-                _log.warning("compiling %s, once for this machine: some seconds", name)
+                _log.warning("compiling %s, once on this machine; takes some seconds", name)
 
         def on_end(self, _event: Any) -> None:
-            """Leave alone what ends: the block does so after all passes."""
+            """Ignore the end of a single pass: the block logs after all of them."""
 
-    # Passes of the compiler run only if there is something to compile, after numba has looked into its cache.
+    # Passes of the compiler run only if something has to be compiled, after numba has looked into its cache.
     with event.install_listener("numba:run_pass", Listener()):
         yield
     if began:
@@ -179,7 +179,7 @@ def _telling(name: str, where: str) -> Iterator[None]:
 
 
 def _cpu_features() -> dict[str, bool]:
-    """Return what LLVM says of this CPU; empty where it says nothing, or where nobody needs to ask."""
+    """Return this CPU's features by LLVM's names; empty where LLVM does not know them, or none has to be checked."""
     if platform.machine().lower() in ("arm64", "aarch64"):
         return {}
     try:
@@ -191,23 +191,23 @@ def _cpu_features() -> dict[str, bool]:
 
 
 def _first_line(error: Exception) -> str:
-    """Return the line of an error that says most; numba's have colours, and begin with where it was in its work."""
+    """Return the most informative line of an error; numba's have colours, and begin with the compiler's pass."""
     lines = re.sub(r"\x1b\[\d+m", "", str(error)).strip().splitlines() or [type(error).__name__]
     return lines[1 if lines[0].startswith("Failed in") and len(lines) > 1 else 0].strip()
 
 
 def _remove_unused(folder: Path) -> None:
-    """Note that this folder is in use, and remove those of other versions that have not been for a month."""
+    """Mark this folder as in use, and remove folders of other versions unused for a month."""
     with contextlib.suppress(OSError):  # another user's
         os.utime(folder)
     for other in folder.parent.glob("lanes-*"):
-        with contextlib.suppress(OSError):  # another process is faster, or owns it
+        with contextlib.suppress(OSError):  # another process removed it first, or it belongs to another user
             if other != folder and time.time() - other.stat().st_mtime > _KEPT_UNUSED:
                 shutil.rmtree(other)
 
 
 def _check_writable(folder: Path) -> None:
-    # numba passes over a folder that it cannot write, without a word.
+    # numba silently ignores a folder that it cannot write.
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass
@@ -215,7 +215,7 @@ def _check_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _cache_in(folder: Path, numba: Any) -> Iterator[None]:
-    """Let numba keep its cache in `folder`, which it takes from its configuration and nowhere else."""
+    """Make numba cache in `folder`; numba takes the folder only from its global configuration."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder)
     try:

@@ -1,4 +1,4 @@
-"""A circuit as the kernel runs it: between what bodies feel and what their motors do, without leaving compiled code."""
+"""A circuit inside the kernel: from bodies' readings to motor commands without leaving compiled code."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from . import rows
 
 @dataclasses.dataclass
 class Controller:
-    """What commands the motors of `Lanes` by itself, each environment with its own weights and memory.
+    """A compiled circuit that commands the motors of `Lanes`, each environment with its own weights and memory.
 
-    Episodes end when their time is up or their physics diverges; an environment whose episode has ended is left alone
-    in all that is tallied.
+    An episode ends at its time limit or when its physics diverges; from then on, the environment's tallies do not
+    change.
 
     Attributes:
-        address: of the compiled step; see `compiling.compiled_step`.
-        numbers: [numbers], what the step is told of the circuit, each in its own unit.
+        address: address of the compiled step; see `compiling.compiled_step`.
+        numbers: [numbers], facts about the circuit for the step, each in its own unit.
         weights: [blocks or 1, weights, width], in the circuit's units; a lane for each environment, or one block for
             all.
-        memory: [blocks, memory, width], what the step keeps from one control step to the next, in the circuit's units.
-        n_room: rows that the step works in.
-        columns: [sensors], numbers of a face's values, one for each sensor.
-        senses: [sensors, rows.SENSE], how a value becomes what is sensed, in the units of `Circuit`.
+        memory: [blocks, memory, width], the circuit's state between control steps, in the circuit's units.
+        n_room: rows of scratch space for the step.
+        columns: [sensors], the column of a face's observation for each sensor.
+        senses: [sensors, rows.SENSE], normalisation and scale of each sensor, in the units of `Circuit`.
         squash: 1 where motors go through a tanh, else 0.
-        tallies: [blocks, rows.TALLY, width], what the episodes came to so far, in the units that `rows` gives.
+        tallies: [blocks, rows.TALLY, width], totals of the episodes so far, in the units that `rows` gives.
     """
 
     address: int
@@ -47,11 +47,11 @@ class Controller:
         self.tallies[:, rows.RUNS] = 1.0
 
     def tally(self, which: int, n_envs: int) -> Float[np.ndarray, " envs"]:
-        """Return one of `rows`' tallies of every environment, in its unit."""
+        """Return one tally (a row number from `rows`) of every environment, in its unit."""
         return self.tallies[:, which].reshape(-1)[:n_envs].copy()
 
     def in_order(self) -> Sequence[Any]:
-        """Return what the kernel takes, in its order."""
+        """Return the kernel's arguments, in its order."""
         return (
             self.address, self.numbers, self.weights, self.memory, self.columns, self.senses, self.squash, self.tallies,
         )  # fmt: skip

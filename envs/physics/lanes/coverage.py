@@ -1,4 +1,4 @@
-"""Which MuJoCo models lanes do not cover, each with its reason in one line; and the shape of those that they do."""
+"""Find why lanes do not cover a MuJoCo model, in one line; and read the geometry of models that they cover."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import rows
 
 _HINGE, _SLIDE = mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE
 _OFF, _ON = mujoco.mjtDisableBit, mujoco.mjtEnableBit
-# Flags that change nothing for a chain in the plane without contacts.
+# Flags that have no effect on a chain in the plane without contacts.
 _HARMLESS_OFF = (
     _OFF.mjDSBL_CONTACT | _OFF.mjDSBL_GRAVITY | _OFF.mjDSBL_EQUALITY | _OFF.mjDSBL_FRICTIONLOSS | _OFF.mjDSBL_WARMSTART
     | _OFF.mjDSBL_FILTERPARENT | _OFF.mjDSBL_MIDPHASE | _OFF.mjDSBL_NATIVECCD | _OFF.mjDSBL_ISLAND
@@ -28,12 +28,12 @@ _ROUNDING = 1e-9  # relative; a compiled model's directions are not exact
 
 
 def reason_not_covered(model: mujoco.MjModel) -> str | None:
-    """Say in one line what of a model lanes do not cover; None where they cover it."""
+    """Return the first feature of a model that lanes do not cover, in one line; None where they cover it."""
     return next(_obstacles(model), None)
 
 
 def _obstacles(model: mujoco.MjModel) -> Iterator[str]:
-    """Go through what a model has that the equations have not; later checks rely on earlier ones."""
+    """Yield the features of a model that the equations lack; later checks rely on earlier ones."""
     n_links = model.njnt - 2
     bodies = model.jnt_bodyid[2:]
     if n_links < 2 or list(model.jnt_type) != [_SLIDE, _SLIDE] + [_HINGE] * n_links:
@@ -47,7 +47,7 @@ def _obstacles(model: mujoco.MjModel) -> Iterator[str]:
     ):
         yield "it is a tree, not one chain of links from head to tail"
     elif np.isin(np.setdiff1d(np.arange(model.nbody), bodies), np.flatnonzero(model.body_weldid)).any():
-        yield "a body without a joint hangs on a link"
+        yield "a body without a joint is attached to a link"
     for count, what in (
         (model.ntendon, "tendons"), (model.neq, "equality constraints"), (model.nflex, "flexes"),
         (model.na, "actuators with activation"), (model.nplugin, "plugins"), (model.nhistory, "delays"),
@@ -66,7 +66,7 @@ def _obstacles(model: mujoco.MjModel) -> Iterator[str]:
 
 def _odd_options(model: mujoco.MjModel) -> Iterator[str]:
     if int(model.opt.integrator) not in INTEGRATORS:
-        yield "its integrator is none of Euler, implicitfast and RK4"
+        yield "its integrator is not Euler, implicitfast or RK4"
     for flags, harmless, bits in (
         (model.opt.disableflags, _HARMLESS_OFF, _OFF),
         (model.opt.enableflags, _HARMLESS_ON, _ON),
@@ -113,7 +113,7 @@ def _odd_joints(model: mujoco.MjModel) -> Iterator[str]:
 def _odd_actuators(model: mujoco.MjModel) -> Iterator[str]:
     motors = find_motors(model)
     if list(model.actuator_trnid[motors, 0]) != list(range(3, model.njnt)):
-        yield "it has not one motor for each hinge, from head to tail"
+        yield "it does not have one motor for each hinge, from head to tail"
     biases = (mujoco.mjtBias.mjBIAS_NONE, mujoco.mjtBias.mjBIAS_AFFINE)
     if (
         (model.actuator_gaintype != mujoco.mjtGain.mjGAIN_FIXED).any()
@@ -159,11 +159,11 @@ def _odd_shape(model: mujoco.MjModel) -> Iterator[str]:
         yield "a link's centre of mass is off the line between its hinges"
     along = share_along(axis, data, bodies)
     if np.abs(along - np.round(along)).max() > _ROUNDING:
-        yield "a link's inertia stands askew to the line between its hinges"
+        yield "a link's axes of inertia are oblique to the line between its hinges"
 
 
 def at_zero(model: mujoco.MjModel) -> mujoco.MjData:
-    """Return the places of everything at joint angles 0."""
+    """Return the data of the model at joint angles 0."""
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
     mujoco.mj_comPos(model, data)
@@ -173,7 +173,7 @@ def at_zero(model: mujoco.MjModel) -> mujoco.MjData:
 def reach_of(
     model: mujoco.MjModel, data: mujoco.MjData
 ) -> tuple[Float[np.ndarray, "links 2"], Float[np.ndarray, "links 2"]]:
-    """Return the vectors from each link's front hinge to the next (the tail's: to its centre), and to its centre."""
+    """Return vectors from each link's front hinge to the next hinge (in the tail: to its centre), and to its centre."""
     front, centre = data.xanchor[2:, :2], data.xipos[model.jnt_bodyid[2:], :2]
     return np.vstack([front[1:] - front[:-1], centre[-1:] - front[-1:]]), centre - front
 
@@ -181,7 +181,7 @@ def reach_of(
 def share_along(
     axis: Float[np.ndarray, "links 2"], data: mujoco.MjData, bodies: np.ndarray
 ) -> Float[np.ndarray, "links 3"]:
-    """Return the squared cosine between each link's line and each axis of its inertia: 0 or 1 where not askew."""
+    """Return the squared cosine between each link's line and each axis of its inertia: 0 or 1 where not oblique."""
     frames = data.ximat[bodies].reshape(-1, 3, 3)
     return np.einsum("ni,nij->nj", np.c_[axis, np.zeros(len(axis))], frames) ** 2
 
@@ -193,7 +193,7 @@ def find_motors(model: mujoco.MjModel) -> Int[np.ndarray, " motors"]:
 
 
 def site_drag(model: mujoco.MjModel) -> Float[np.ndarray, "links 3"] | None:
-    """Return each link's linear drag by actuators without control on sites; None if one does anything else."""
+    """Return each link's linear drag from uncontrolled actuators on sites; None if any has another effect."""
     bodies = list(model.jnt_bodyid[2:])
     drag = np.zeros((len(bodies), 3))
     data = at_zero(model)

@@ -1,4 +1,4 @@
-"""What environments show of a step, written by the kernel in the call that takes it."""
+"""Environments' outputs, written by the kernel in the call that takes the step."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from . import rows
 
 @dataclasses.dataclass
 class Face:
-    """Observations, rewards and ends of `Lanes`, as rows in the dtype that torch reads; current after every step.
+    """Observations, rewards and episode ends of `Lanes`, in torch's default dtype; current after every step.
 
-    What diverged, and what moves faster than its bounds, keeps its last observation and earns 0. After a reset only the
-    observation is current. Rows of environments that were not stepped stay.
+    An environment that diverged or moves faster than its bounds keeps its last observation and gets a reward of 0.
+    After a reset, only the observation is current. Rows of environments that were not stepped do not change.
 
     Attributes:
-        rule: [rows.RULE], how episodes are paid and end; order and units (s, m/s) as `rows.py` says.
-        columns: [obs], the reading that each value of an observation is; -1 for the time since the reset, s.
-        bounds: [2, obs], what observations are kept within, in their units.
+        rule: [rows.RULE], the numbers of reward and episode end; order and units (s, m/s) as in `rows.py`.
+        columns: [obs], the reading for each value of an observation; -1 for the time since the reset, s.
+        bounds: [2, obs], lower and upper bounds of observations, in their units.
         elapsed: [envs], control steps since the reset; read, never written.
         com_start: [envs, 2], centre of mass at the reset, m; read, never written.
         observation: [envs, obs], in the units of the readings.
         numbers: [2, envs], rewards (no unit) and net speed since the reset (m/s).
-        flags: [2, envs], whether it diverged, and whether its time was up.
+        flags: [2, envs], whether it diverged, and whether its time limit was reached.
     """
 
     rule: Float[np.ndarray, " rule"]
@@ -44,7 +44,7 @@ class Face:
         self.flags = np.zeros((2, len(self.elapsed)), bool)
 
     def in_order(self) -> Sequence[Any]:
-        """Return what the kernel takes, in its order."""
+        """Return the kernel's arguments, in its order."""
         return (
             self.rule, self.columns, self.bounds, self.elapsed, self.com_start, self.observation, self.numbers,
             self.flags,

@@ -1,11 +1,11 @@
-"""Physics of planar chains, W environments at a time: an articulated-body sweep in O(links), in vectors.
+"""Physics of planar chains, W environments at a time: the articulated-body algorithm in O(links), in vectors.
 
 The equations are MuJoCo's: fluid forces on inertia boxes, soft joint limits, Euler, implicitfast, RK4. A link has the
-world angle p of its axis t = (cos p, sin p), from its front end to the next joint; n is t turned left. Everything turns
-about a link's front end, in world axes. `rows.py` says what lies in which row.
+world angle p of its axis t = (cos p, sin p), from its front end to the next joint; n is t turned left. Moments are
+taken about a link's front end, in world axes. `rows.py` lists the rows.
 
-Strict floating point, in one order of operations: the same bits for every W, machine and place in a batch. Only the
-functions that `advance_in` (advance.py) and `weigh_in` return are cached, in a folder whose name has their files' hash.
+Strict floating point in a fixed order of operations gives the same bits for every W, machine and place in a batch. Only
+the functions that `advance_in` (advance.py) and `weigh_in` return are cached, in a folder named by their files' hash.
 
 Source: Featherstone 2008, Rigid Body Dynamics Algorithms, ch. 7; MuJoCo's documentation, Computation.
 """
@@ -32,16 +32,16 @@ from .rows import (
 )  # fmt: skip
 # isort: on
 
-# A type of `vectors`, which numba infers; named here for readers, since type checkers cannot see into it.
+# A type of `vectors`, which numba infers and type checkers cannot see; named here for readers.
 Rows: TypeAlias = Any
 _compiled = numba.njit(error_model="numpy")
-# An active set settles in 1 or 2 sweeps, in 5 at 100 links; a lane that has diverged may never.
+# The active set converges in 1 or 2 sweeps, in 5 at 100 links; in a diverged lane it may never.
 _MOST_SWEEPS = 12
 
 
 @_compiled
 def find_forces(n_links: int, z: Rows, t: Rows, is_implicit: bool, is_pushed: bool) -> bool:
-    """Go down the chain for velocities, drag, centripetal terms and torques; tell if any joint is past a limit."""
+    """Compute velocities, drag, centripetal terms and torques down the chain; return if any joint is past a limit."""
     zero = full(z, 0.0)
     vx, vy = z[n_links * ROWS + SPEED], z[(n_links + 1) * ROWS + SPEED]
     gx, gy, parent_angle, parent_rate = zero, zero, zero, zero
@@ -62,7 +62,7 @@ def find_forces(n_links: int, z: Rows, t: Rows, is_implicit: bool, is_pushed: bo
             z[k + DRAG_ALONG] = t[q + LINEAR_ALONG] + 2.0 * drag_along
             z[k + DRAG_ACROSS] = t[q + LINEAR_ACROSS] + 2.0 * drag_across
             z[k + DRAG_TURN] = t[q + LINEAR_TURN] + 2.0 * drag_turn
-        # What has to be cancelled: mass times acceleration at constant speeds, less drag.
+        # The force to cancel: mass times acceleration at constant speeds, minus drag.
         mass = t[q + MASS]
         force_along = (drag_along + t[q + LINEAR_ALONG]) * along - mass * centre_speed * rate
         force_across = (drag_across + t[q + LINEAR_ACROSS]) * across
@@ -88,7 +88,7 @@ def find_forces(n_links: int, z: Rows, t: Rows, is_implicit: bool, is_pushed: bo
 
 @_compiled
 def find_limits(n_links: int, z: Rows, t: Rows, constants: np.ndarray) -> None:
-    """Find stiffness and reference of each joint's limit; what pushed at the last accelerations is guessed to push."""
+    """Compute stiffness and reference of each joint's limit; the first guess of the active limits is the last one."""
     for i in range(1, n_links):
         k, q = i * ROWS, i * PARAMETERS
         bend = z[k + PLACE] - z[k - ROWS + PLACE]
@@ -109,10 +109,10 @@ def find_limits(n_links: int, z: Rows, t: Rows, constants: np.ndarray) -> None:
 
 @_compiled
 def sweep(n_links: int, z: Rows, t: Rows, root_armature: float, with_limits: bool, h: float, kind: int) -> None:
-    """Go up the chain with articulated inertias, down it with accelerations.
+    """Compute articulated inertias up the chain, then accelerations down it.
 
     `h` above 0 is an implicit step: the joints' damping times h, and in implicitfast the drag's derivative times h,
-    join the inertia. What a joint hands on is multiplied by e / D rather than less U U^T / D, which would cancel.
+    join the inertia. A joint passes on its inertia times e / D; subtracting U U^T / D would cancel and lose digits.
     """
     zero = full(z, 0.0)
     xx, xy, yy, ex, ey, et = zero, zero, zero, zero, zero, zero
@@ -128,7 +128,7 @@ def sweep(n_links: int, z: Rows, t: Rows, root_armature: float, with_limits: boo
         hy = ey + (dx * yy - dy * xy)
         turn = et + (dx * (ey + hy) - dy * (ex + hx)) + t[q + INERTIA]
         mass_across = mass
-        own = t[q + ARMATURE]  # what multiplies the joint's own acceleration
+        own = t[q + ARMATURE]  # the coefficient of the joint's own acceleration
         torque = z[k + TORQUE]
         if with_limits:
             pushing = z[k + STIFF] * z[k + PUSHES]
@@ -169,7 +169,7 @@ def sweep(n_links: int, z: Rows, t: Rows, root_armature: float, with_limits: boo
 
 @_compiled
 def update_pushes(n_links: int, z: Rows) -> bool:
-    """Decide which limits push under these accelerations; tell if that differs from what the sweep assumed."""
+    """Find which limits push under these accelerations; return whether that differs from the sweep's assumption."""
     is_changed = full(z, 0.0) > 1.0
     for i in range(1, n_links):
         k = i * ROWS
@@ -182,7 +182,7 @@ def update_pushes(n_links: int, z: Rows) -> bool:
 
 @_compiled
 def hold_limits(n_links: int, z: Rows) -> None:
-    """Hold each limit's force fixed at what the last sweep came to."""
+    """Fix each limit's force at its value in the last sweep."""
     for i in range(1, n_links):
         k = i * ROWS
         missing = z[k + SIDE] * z[k + WANTED] - (z[k + ACCEL] - z[k - ROWS + ACCEL])
@@ -191,19 +191,19 @@ def hold_limits(n_links: int, z: Rows) -> None:
 
 @_compiled
 def accelerate(n_links: int, z: Rows, t: Rows, constants: np.ndarray, kind: int) -> None:
-    """Find every acceleration from places, speeds and motors.
+    """Compute all accelerations from positions, speeds and motors.
 
-    Sweeps until the limits settle. MuJoCo finds their forces with M; an implicit step then moves by M + h D under the
-    forces found, which is one sweep more.
+    Sweep until the active limits converge. MuJoCo computes their forces with M; an implicit step then moves with
+    M + h D under these forces, which takes one more sweep.
     """
     is_past = find_forces(n_links, z, t, kind == IMPLICITFAST, constants[IS_PUSHED] > 0.0)
     is_implicit = kind in (EULER_DAMPED, IMPLICITFAST)
     root = constants[ROOT_ARMATURE]
     if is_past:
         find_limits(n_links, z, t, constants)
-    # A lane that has settled gets the same bits again while others of the block go on.
+    # A lane that has converged computes the same bits again while other lanes of the block continue.
     left = _MOST_SWEEPS if is_past else 0
-    # `left > 0` and not True and False: numba would compile the sweep twice for these, and LLVM sees through it.
+    # `left > 0` instead of True and False: numba would compile the sweep once for each of those.
     while left > 0:
         sweep(n_links, z, t, root, left > 0, 0.0, kind)
         left = left - 1 if update_pushes(n_links, z) else 0
@@ -215,9 +215,9 @@ def accelerate(n_links: int, z: Rows, t: Rows, constants: np.ndarray, kind: int)
 
 @_compiled
 def integrate(n_links: int, z: Rows, t: Rows, constants: np.ndarray, kind: int) -> None:
-    """Take a physics step: speeds by h times accelerations, then places by h times the new speeds.
+    """Take a physics step: speeds change by h times accelerations, then positions by h times the new speeds.
 
-    RK4 takes the classical four evaluations; limits are in each, angles are linear in the joints.
+    RK4 makes the classical four evaluations, each with limits; angles are linear in the joints.
     """
     h = constants[STEP]
     for stage in range(4 if kind == RK4 else 1):
@@ -243,7 +243,7 @@ def integrate(n_links: int, z: Rows, t: Rows, constants: np.ndarray, kind: int) 
 
 @_compiled
 def read(n_links: int, z: Rows, t: Rows, out: Rows, turn: float) -> None:
-    """Find what senses read, in the order of `rows.reading_slices`."""
+    """Compute the readings, in the order of `rows.reading_slices`."""
     body = n_links * PARAMETERS
     x, y = z[n_links * ROWS + PLACE], z[(n_links + 1) * ROWS + PLACE]
     vx, vy = z[n_links * ROWS + SPEED], z[(n_links + 1) * ROWS + SPEED]
@@ -277,12 +277,12 @@ def read(n_links: int, z: Rows, t: Rows, out: Rows, turn: float) -> None:
 
 
 def weigh_in(width: int) -> Callable[..., Any]:
-    """Return the function, yet to be compiled, that finds inverse weights in blocks of `width`."""
+    """Return the uncompiled function that computes inverse weights in blocks of `width`."""
 
     def weigh(parameters: Any, constants: Any, space: Any) -> None:
         """Write each hinge's acceleration under a unit torque at angles 0 into parameters [blocks, numbers, width].
 
-        space [rows, width] is what it works in, zeros.
+        space [rows, width] is the workspace, zeros.
         """
         n_links = (parameters.shape[1] - BODY_PARAMETERS) // PARAMETERS
         z = as_rows(space, width)

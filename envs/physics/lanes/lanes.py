@@ -21,43 +21,43 @@ from .compiling import compiled, has_wide_registers
 from .controller import NOBODY, Controller
 from .face import NOTHING, Face
 
-# Two registers of AVX-512, which hides latency, or of the narrower ones as many as there is room for; up to 4
-# environments, blocks of 2 take less time. Bits are the same for every width.
+# Two registers of AVX-512, which hides latency, or as many narrower ones as fit; for up to 4 environments, blocks of 2
+# are faster. Bits are the same for every width.
 _WIDEST, _WIDE, _NARROW, _FEW = 16, 8, 2, 4
 _SERIAL_BELOW = 64  # environments: waking a thread costs more than stepping these
-_WORTH_A_THREAD = 10_000  # links times physics steps: 100 microseconds, and waking a thread takes 40
+_WORTH_A_THREAD = 10_000  # links times physics steps: takes 100 microseconds; waking a thread takes 40
 SCALES = ("link_mass", "link_length", "gear", "density", "viscosity")
 SETTINGS = (*SCALES, "drag", "force")
 
 
 class Lanes:
-    """`n_envs` copies of a planar chain; readings are views, current after reset, step, set and set_state.
+    """`n_envs` copies of a planar chain; readings are views, updated by reset, step, set and set_state.
 
-    Outside, arrays are in the order of environments; inside, `width` of them share a vector. An environment's numbers
-    depend on nothing but its own state, parameters and commands: not on `n_envs`, its place, its neighbours, `width`,
-    `n_threads` or the machine, bit for bit.
+    Public arrays are in the order of environments; inside, `width` environments share a vector. An environment's
+    numbers depend, bit for bit, only on its own state, parameters and commands: not on `n_envs`, its place, its
+    neighbours, `width`, `n_threads` or the machine.
 
     Args:
         model: the body, compiled.
-        n_envs: how many.
-        n_threads: threads for batches of 64 and more, smaller ones are stepped by the caller's own; 0 takes as many
-            as have enough to do, up to one per core and to OMP_NUM_THREADS.
-        scaled: compiles the body scaled, as `Body.compile` does; what `set` of lengths and masses is checked against,
-            and done by where links are not boxes. Without it links are taken for boxes.
-        width: environments in a vector; by default what is fastest.
+        n_envs: number of environments.
+        n_threads: threads for batches of 64 and more; the caller's thread steps smaller ones. 0 takes as many as the
+            work is worth, up to one per core and to OMP_NUM_THREADS.
+        scaled: compiles the scaled body, as `Body.compile` does: `set` checks its lengths and masses against it, and
+            uses it where links are not boxes. Without it, links are assumed to be boxes.
+        width: environments in a vector; by default the fastest.
 
     Raises:
         InvalidBody: lanes do not cover the model; says why.
         MissingDependency: numba is missing or broken.
 
     Attributes:
-        chain: what is read of the model.
+        chain: the model as arrays.
         ctrl: [n_envs, n_joints]: commands for the next step, in units of the motor's range.
-        diverged: [n_envs], whether a state was not finite, or beyond 1e10, since it was last placed.
-        qpos: [n_envs, 3 + n_joints]: place of the head's front, m, heading and joint angles, rad.
+        diverged: [n_envs], whether a state was not finite, or beyond 1e10, since its last reset.
+        qpos: [n_envs, 3 + n_joints]: position of the head's front, m, heading and joint angles, rad.
         qvel: [n_envs, 3 + n_joints]: their velocities, m/s and rad/s.
-        link_velocity: [n_envs, n_links, 3]: of each link's centre in the link's frame, whose -y axis points to the
-            head: x and y in m/s, rotation in rad/s.
+        link_velocity: [n_envs, n_links, 3]: velocity of each link's centre in the link's frame, whose -y axis points to
+            the head: x and y in m/s, rotation in rad/s.
         com: [n_envs, 2]: centre of mass, m.
         nose_pos: [n_envs, 2], m.
         head_x: [n_envs, 2]: the x axis of the head's frame, whose -y axis points forward.
@@ -106,10 +106,10 @@ class Lanes:
 
     def _open(self) -> None:
         self._advance = compiled("advance", self.width)
-        self._n_extra = 0  # rows that a controller takes
+        self._n_extra = 0  # rows that a controller needs
         self._spaces = [self._space()]
         self._pool: ThreadPoolExecutor | None = None
-        self._pool_of = 0  # the process that its threads are in; a fork has none of them
+        self._pool_of = 0  # id of the process that owns its threads; a forked process has none of them
         for name, place in rows.reading_slices(self.n_links).items():
             setattr(self, name, self._readings[:, place])
             getattr(self, name).flags.writeable = False
@@ -138,7 +138,7 @@ class Lanes:
         return front + links[..., rows.CENTRE, None] * axis
 
     def show(self, face: Face) -> None:
-        """Write a face from now on, at every step and whenever environments are placed; it is current at once."""
+        """Write a face now, and after every step, reset and change of state."""
         self._face = face.in_order()
         self._run(self._all, 0)
 
@@ -148,7 +148,7 @@ class Lanes:
         qpos: Float[np.ndarray, "some coordinates"],
         qvel: Float[np.ndarray, "some coordinates"] | None = None,
     ) -> None:
-        """Put environments where `qpos` and `qvel` (at rest by default) say, m and rad."""
+        """Set the positions `qpos` and velocities `qvel` (0 by default) of environments, m and rad."""
         ids = np.ascontiguousarray(ids, np.int64)
         parameters = self._parameters if len(self._parameters) == 1 else self._parameters[ids]
         state = np.zeros((len(ids), self.n_links + 2, 3))
@@ -169,22 +169,22 @@ class Lanes:
     ) -> None:
         """Advance by `n_substeps` physics steps under the commands `ctrl`; only `ids`, if they are given.
 
-        Commands are in units of the motor's range and clipped to it, as the model says.
+        Commands are in units of the motor's range, and clipped to it where the model does so.
         """
         self.ctrl[slice(None) if ids is None else ids] = ctrl
         self.advance(n_substeps, ids)
 
     def advance(self, n_substeps: int, ids: Int[np.ndarray, " some"] | None = None) -> None:
-        """Advance by `n_substeps` physics steps under `ctrl`; `ids` are numbers of environments, None means all."""
+        """Advance by `n_substeps` physics steps under `ctrl`; `ids` are indices of environments, None means all."""
         self._run(self._all if ids is None else np.ascontiguousarray(ids, np.int64), n_substeps)
 
     def steer(self, controller: Controller, n_steps: int, n_substeps: int) -> None:
-        """Advance all environments by control steps that a controller commands, in one call; a face has to be shown.
+        """Advance all environments by control steps under a controller, in one call; `show` must have set a face.
 
-        Environments are in step with one another: all of them were placed at once.
+        All environments must have been reset at the same time.
 
         Args:
-            controller: what commands the motors; its memory and tallies go on.
+            controller: commands the motors; its memory and tallies are updated.
             n_steps: control steps.
             n_substeps: physics steps of each.
         """
@@ -195,13 +195,13 @@ class Lanes:
         self._run(self._all, n_substeps, n_steps, controller)
 
     def set(self, ids: Int[np.ndarray, " some"], **settings: Float[np.ndarray, "some ..."]) -> None:
-        """Change bodies and fluid of some environments; what is not named stays.
+        """Change bodies and fluid of some environments; settings that are not named do not change.
 
-        `link_mass`, `link_length`, `gear` and `density` are factors on the model's, `viscosity` is in Pa s, each
-        [some]; what compiling the scaled model gives. `drag` [some, n_links, 3] is linear drag along and across each
-        link, N s/m, and in rotation, N m s/rad, beside the model's. `force` [some, n_links, 3] pushes each link's
-        centre along the world's x and y, N, and turns it, N m, until it is set anew; a force at another point adds its
-        moment about the centre. Positions and velocities in joint coordinates are kept.
+        `link_mass`, `link_length`, `gear` and `density` are factors on the model's values, `viscosity` is in Pa s, each
+        [some]; the result equals compiling the scaled model. `drag` [some, n_links, 3] is linear drag along and across
+        each link, N s/m, and in rotation, N m s/rad, added to the model's. `force` [some, n_links, 3] pushes each
+        link's centre along the world's x and y, N, and turns it, N m, until it is set again; for a force at another
+        point, add its moment about the centre. Positions and velocities in joint coordinates do not change.
 
         Raises:
             UnknownName: no such setting.
@@ -229,7 +229,8 @@ class Lanes:
         """Return copies of everything that the future depends on, a row for each environment, SI units and radians.
 
         `state` is [some, n_links + 2, 3]: world angle of each link's axis, then x and y of the head's front; each with
-        its velocity and its last acceleration, which is the solver's first guess. The rest is what `set` takes.
+        its velocity and its last acceleration, which is the solver's first guess. The other keys are the settings of
+        `set`.
         """
         ids = self._all if ids is None else ids
         settings = self._settings or self._unchanged(self.n_envs)
@@ -238,7 +239,7 @@ class Lanes:
     def set_state(
         self, state: Mapping[str, Float[np.ndarray, "some ..."]], ids: Int[np.ndarray, " some"] | None = None
     ) -> None:
-        """Continue from what `get_state` returned, of as many environments and in its units, bit for bit."""
+        """Continue from a state that `get_state` returned, for as many environments and in its units, bit for bit."""
         ids = self._all if ids is None else np.ascontiguousarray(ids, np.int64)
         settings = {name: np.asarray(state[name]) for name in SETTINGS}
         unchanged = self._unchanged(len(ids))
@@ -264,7 +265,7 @@ class Lanes:
     def _run(
         self, ids: Int[np.ndarray, " some"], n_substeps: int, n_steps: int = 1, controller: Controller = NOBODY
     ) -> None:
-        """Advance and read; `ids` are contiguous 64-bit numbers."""
+        """Advance and read; `ids` are contiguous 64-bit integers."""
         if ids is self._all or len(self._parameters) == 1:
             blocks = self._blocks
         else:
@@ -298,7 +299,7 @@ class Lanes:
         return min(available_threads(), n_blocks, n_envs * self.n_links * n_substeps // _WORTH_A_THREAD)
 
     def _space(self) -> Float[np.ndarray, "rows width"]:
-        """Return room for one block, from a line of the cache on: a row that crosses one takes twice as long."""
+        """Return the workspace of one block, aligned to a cache line: a row that crosses one takes twice as long."""
         n_rows = (self.n_links + 2) * rows.ROWS + self._readings.shape[1] + self._n_extra
         raw = np.zeros(n_rows * self.width + 8)
         start = -raw.ctypes.data % 64 // 8
@@ -310,7 +311,7 @@ class Lanes:
         return factors | {"viscosity": np.full(n, self.chain.viscosity), "drag": none, "force": none.copy()}
 
     def _drawn(self, ids: Int[np.ndarray, " some"], changed: Mapping[str, Any]) -> Float[np.ndarray, "some numbers"]:
-        """Return the parameters that the settings of these environments give."""
+        """Return the parameters of these environments under their settings."""
         if changed.keys() <= {"force"}:
             return self._parameters[ids]
         settings = {name: values[ids] for name, values in self._settings.items() if name != "force"}
@@ -331,7 +332,7 @@ class Lanes:
         return found
 
     def _scales_as_boxes(self, scaled: Callable[..., mujoco.MjModel]) -> bool:
-        """Compile one body of other lengths and masses, and see whether arithmetic gives the same."""
+        """Compile one body of other lengths and masses, and return whether scaling boxes gives the same."""
         factors = {"link_mass": 1.25, "link_length": 1.5}
         try:
             theirs = read_chain(scaled(**factors)).parameters
@@ -340,7 +341,7 @@ class Lanes:
         settings = self._unchanged(1) | {name: np.array([factor]) for name, factor in factors.items()}
         ours = self.chain.drawn(**{name: settings[name] for name in (*SCALES, "drag")})[0]
         for parameters in (ours, theirs):
-            self.chain.links(parameters)[:, rows.INVERSE_WEIGHT] = 0.0  # found by another way, and checked by tests
+            self.chain.links(parameters)[:, rows.INVERSE_WEIGHT] = 0.0  # computed in another way, and checked by tests
         return bool(np.allclose(ours, theirs, rtol=1e-9, atol=1e-15))
 
     def _compiled(
@@ -353,7 +354,7 @@ class Lanes:
         return found
 
     def _in_blocks(self, parameters: Float[np.ndarray, "some numbers"]) -> Float[np.ndarray, "blocks numbers width"]:
-        """Lay rows side by side; the last one fills what is left of the last block."""
+        """Lay rows side by side in blocks; the last row pads the last block."""
         padded = np.arange(-(-len(parameters) // self.width) * self.width).clip(max=len(parameters) - 1)
         found = parameters[padded].reshape(-1, self.width, parameters.shape[1])
         return np.ascontiguousarray(found.transpose(0, 2, 1))

@@ -1,25 +1,26 @@
-"""What lies in which row: of the workspace, of a body's parameters, of the constants and of the readings.
+"""Row numbers of the workspace, of a body's parameters, of the constants and of the readings.
 
-The kernel sees W environments at once, each number of theirs a row of W lanes; outside it, an environment's numbers lie
-side by side. Literals, because numba compiles them in; an edit here renames the folder of compiled code.
+The kernel works on W environments at once: each of their numbers is a row of W lanes. Outside the kernel, an
+environment's numbers are side by side. These are literals, because numba compiles them in; an edit here renames the
+folder of compiled code.
 """
 
 from __future__ import annotations
 
 # --- the workspace: rows of each link, then of the front's x and y, coordinates like a link's angle ---
-# World angle of the link (or place), its rate, its acceleration: what the state is made of.
+# The state: world angle of the link (or position of the front), its rate, its acceleration.
 PLACE, SPEED, ACCEL = range(3)
 # Cosine, sine, and the force to cancel: moment about the link's front end, then along x and y.
 COS, SIN, BIAS_TURN, BIAS_X, BIAS_Y = range(3, 8)
-# What the sweep up leaves for the sweep down: share of the parent's acceleration, of the front's, and the rest.
+# From the sweep up for the sweep down: factors of the parent's and of the front's acceleration, and a constant term.
 SHARE, BACK_X, BACK_Y, REST = range(8, 12)
 # The joint's limit: stiffness, reference acceleration, which side (+1 low, -1 high, 0 inside), whether it pushes.
 STIFF, WANTED, SIDE, PUSHES = range(12, 16)
-# Torque of the motor, of motor with spring and damping, and of the limit where it is held fixed.
+# Torque of the motor, of motor with spring and damping, and of the limit where it is fixed.
 MOTOR, TORQUE, HELD = range(16, 19)
 # Derivatives of drag along, across and in rotation.
 DRAG_ALONG, DRAG_ACROSS, DRAG_TURN = range(19, 22)
-# RK4: place and speed at the start of the step, and their sums.
+# RK4: position and speed at the start of the step, and their sums.
 PLACE_0, SPEED_0, PLACE_SUM, SPEED_SUM = range(22, 26)
 ROWS = 26
 
@@ -31,52 +32,52 @@ SQUARE_ALONG, SQUARE_ACROSS, SQUARE_TURN, LINEAR_ALONG, LINEAR_ACROSS, LINEAR_TU
 # Armature, kg m^2; limits between links, rad; a limit's inverse inertia, 1/(kg m^2); torque at full command, N m.
 ARMATURE, LOW, HIGH, INVERSE_WEIGHT, GEAR = range(10, 15)
 # Spring, N m/rad; angle between links where the joint's own is 0, rad; damping, N m s/rad; its implicit part; a torque
-# that is always there, N m; +1 where the frame of readings has its y axis along the link, -1 where against it.
+# that always acts, N m; +1 where the y axis of the readings' frame is along the link, -1 where against it.
 STIFFNESS, BEND, DAMPING, IMPLICIT_DAMPING, TORQUE_0, FACING = range(15, 21)
-# A force from outside on its centre, along the world's x and y, N, and a moment, N m.
+# An external force on its centre, along the world's x and y, N, and a moment, N m.
 PUSH_X, PUSH_Y, PUSH_TURN = range(21, 24)
 PARAMETERS = 24
-# Of the whole body, after its links, m: the nose from the front, along and across the head; the front at angles 0.
+# For the whole body, after its links, m: the nose from the front, along and across the head; the front at angles 0.
 NOSE_ALONG, NOSE_ACROSS, ORIGIN_X, ORIGIN_Y = range(4)
 BODY_PARAMETERS = 4
 
-# --- constants, alike in every environment ---
+# --- constants, the same in every environment ---
 # Physics step, s; the head's world angle at heading 0, rad; armature of the root's slides, kg.
 STEP, TURN, ROOT_ARMATURE = range(3)
 # Limits: damping 1/s and stiffness 1/s^2 of the reference; impedance at the limit and at full width; 1 / width, 1/rad.
 REF_DAMPING, REF_STIFFNESS, IMPEDANCE_0, IMPEDANCE_1, PER_WIDTH = range(3, 8)
-# 1 where there may be forces from outside, else 0.
+# 1 where there may be external forces, else 0.
 IS_PUSHED = 8
 CONSTANTS = 9
 
-# --- the rule of what is shown; see `Face` ---
-# Control step, s; episode, control steps; the reward: which reading, what earns 1, its least and most; where velocities
-# lie in an observation, from and to.
+# --- the rule of reward and episode end; see `Face` ---
+# Control step, s; episode, control steps; the reward: number of its reading, the reading's value for a reward of 1,
+# least and most reward; first and last column of the velocities in an observation.
 DT, EPISODE, PAID, PRICE, LEAST, MOST, FIRST_VELOCITY, LAST_VELOCITY = range(8)
 RULE = 8
-# Rows of what is shown as numbers and as truths.
+# Rows of `Face.numbers` and of `Face.flags`.
 REWARD, NET_SPEED = range(2)
 DIVERGED, TRUNCATED = range(2)
 
-# --- how a controller senses a value, and what it tallies; see `Controller` ---
-# Less the shift, times the factor, within bounds, times the scale.
+# --- a controller's sensors and tallies; see `Controller` ---
+# A sensor is the value minus the shift, times the factor, clipped to bounds, times the scale.
 SHIFT, FACTOR, SENSE_LOW, SENSE_HIGH, SCALE = range(5)
 SENSE = 5
-# 1 while the episode goes on, else 0; its rewards so far; its control steps so far; net speed at its end, m/s.
+# 1 while the episode runs, else 0; its rewards so far; its control steps so far; net speed at its end, m/s.
 RUNS, RETURN, COUNTED, END_SPEED = range(4)
 TALLY = 4
 
-# --- ways to integrate ---
+# --- integrators ---
 EULER, EULER_DAMPED, IMPLICITFAST, RK4 = range(4)
 
 
 def n_readings(n_links: int) -> int:
-    """Return how many numbers are read of each environment; see `reading_slices`."""
+    """Return the number of readings of each environment; see `reading_slices`."""
     return 2 * (n_links + 2) + 3 * n_links + 8
 
 
 def reading_slices(n_links: int) -> dict[str, slice]:
-    """Return where each reading lies in a row of readings."""
+    """Return the slice of each reading in a row of readings."""
     sizes = {
         "qpos": n_links + 2,
         "qvel": n_links + 2,
