@@ -294,12 +294,11 @@ class OnAgent(Command):
             return
         if self.path is None:
             raise InvalidRun("give the folder of a run, or --untrained with --circuit")
-        given = {
-            "--circuit": self.circuit, "--circuit-options": self.circuit_options, "--seed": self.seed,
-            "--task": self.task if self.path.suffix != ".zip" else None,
-        }  # fmt: skip
-        if names := [name for name, value in given.items() if value not in (None, ())]:
-            raise InvalidRun(f"{names[0]} is about --untrained, and {self.path} knows its own; leave it out")
+        of_zip = self.path.suffix == ".zip"
+        self.refuse(
+            f"circuit circuit_options seed{'' if of_zip else ' task'}",
+            f"they are about --untrained, and {self.path} knows its own",
+        )
 
     @contextlib.contextmanager
     def opened(self, body: str | None = None) -> Iterator[Run | Path]:

@@ -1,6 +1,6 @@
 """The registered circuits, each with its defaults and with options that change how it computes."""
 
-from nervecord.circuits import circuit_names
+from nervecord.circuits.registry import circuit_names
 
 JOINTS, BATCH = 5, 7
 SENSES = {"joint_pos": JOINTS, "body_velocities": 18, "to_target": 2}

@@ -9,13 +9,12 @@ from nervecord.circuits import (
     Connectome,
     Navigator,
     NCAPPlus,
-    circuit_facts,
-    circuit_names,
     make_circuit,
     register_circuit,
 )
 from nervecord.circuits import load_weights as load
 from nervecord.circuits.contract import Neuron, Pins, Wiring
+from nervecord.circuits.registry import circuit_facts, circuit_names
 from nervecord.errors import CircuitMismatch, UnknownName
 from nervecord.registry import Registry
 

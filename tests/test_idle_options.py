@@ -21,25 +21,25 @@ from nervecord.training.runs.run import Run
 ALWAYS = {
     "Train": "out workers engine config reward",
     "Resume": "path",
-    "Evaluate": "path body episodes",
+    "Evaluate": "path untrained body episodes",
     "Transfer": "path bodies episodes finetune",
     "Ablate": "out seeds episodes workers engine config reward",
     "Sweep": "plan out workers engine",
-    "Compare": "runs out episodes",
+    "Compare": "runs out episodes labels",
     "Reproduce": "paper scale out workers engine",
     "Curriculum": "out circuit task kind seed updates circuit_options options",
-    "Record": "path out",
-    "Probe": "path probes",
-    "Render": "path out body seconds silence clamp drive neurons",
-    "Play": "path body port",
+    "Record": "path untrained out",
+    "Probe": "path untrained probes",
+    "Render": "path untrained out body seconds silence clamp drive neurons",
+    "Play": "path untrained body port",
     "Results": "path out",
     "Report": "runs out",
     "Gallery": "runs out",
-    "Export": "path out film push",
+    "Export": "path out film onnx torch push",
     "Import": "path out",
     "Demo": "path",
     "Bench": "repeats learn",
-    "Names": "kind",
+    "Names": "kind of",
     "Doctor": "",
     "ShowConnectome": "graph",
     "CompareWorms": "recording data source out",
@@ -60,7 +60,12 @@ IDLE = [
     *(
         (f"{command} run {option}", f"{option.split()[0]} would change nothing: they are about a zip file that SB3")
         for command in ("evaluate", "record")
-        for option in ("--trust", "--algorithm sac", "--task navigate", "--reward com")
+        for option in ("--algorithm sac", "--reward com")
+    ),
+    *(
+        (f"{command} run {option}", f"{option.split()[0]} would change nothing: they are about --untrained, and run")
+        for command in ("evaluate", "record", "probe", "render", "play")
+        for option in ("--circuit mlp", "--circuit-options period=50", "--seed 1", "--task navigate")
     ),
     *(
         (f"{command} model.zip {option}", f"{option.split()[0]} would change nothing: model.zip is a zip file")
@@ -94,7 +99,8 @@ def _commands():
 
 @pytest.mark.parametrize("kind", _commands(), ids=lambda kind: kind.__name__)
 def test_every_option_is_known_to_act_or_to_be_refused_where_it_would_not(kind):
-    options = {field.name for field in dataclasses.fields(kind)} - {"json"}
+    # To trust is to consent, whatever comes of it.
+    options = {field.name for field in dataclasses.fields(kind)} - {"json", "trust"}
     lines = [line.split() for line, _ in IDLE]
     refused = {
         word[2:].replace("-", "_") for line in lines if line[0] == kind.__name__.lower() for word in line[1:]

@@ -51,11 +51,23 @@ def test_an_untrained_agent_is_recorded_and_filmed(tmp_path, capsys):
         (["evaluate"], "give the folder of a run, or --untrained with --circuit"),
         (["probe", "--circuit", "ncap"], "give the folder of a run, or --untrained with --circuit"),
         (["render", "runs/a", "--untrained"], "runs/a and --untrained are two agents; give one of them"),
-        (["record", "runs/a", "--circuit", "ncap"], "--circuit is about --untrained, and runs/a knows its own"),
-        (["play", "runs/a", "--task", "swim"], "--task is about --untrained, and runs/a knows its own"),
+        (
+            ["record", "runs/a", "--circuit", "ncap"],
+            "--circuit would change nothing: they are about --untrained, and runs/a knows",
+        ),
+        (
+            ["play", "runs/a", "--task", "swim"],
+            "--task would change nothing: they are about --untrained, and runs/a knows",
+        ),
         (["evaluate", "model.zip", "--untrained"], "model.zip and --untrained are two agents; give one of them"),
-        (["evaluate", "model.zip", "--circuit", "ncap"], "--circuit is about --untrained, and model.zip knows its own"),
-        (["evaluate", "--untrained", "--algorithm", "ppo"], "--algorithm is about a zip file that SB3 saved"),
+        (
+            ["evaluate", "model.zip", "--circuit", "ncap"],
+            "--circuit would change nothing: they are about --untrained, and model.zip knows",
+        ),
+        (
+            ["evaluate", "--untrained", "--algorithm", "ppo"],
+            "--algorithm would change nothing: they are about a zip file that SB3 saved",
+        ),
     ],
 )
 def test_options_of_the_other_kind_are_one_line(arguments, message, capsys):
