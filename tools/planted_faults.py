@@ -125,7 +125,7 @@ FAULTS = (
         "own-synapse", "units of a CTRNN hear themselves", "circuits/ctrnn.py",
         '        leak, recurrent = self._leak(), (self.weight_rec * self.others).t()\n        h = self._update(',
         '        leak, recurrent = self._leak(), self.weight_rec.t()\n        h = self._update(',
-        ("test_recurrent.py::test_ctrnn_matches_the_authors_implementation",),
+        ("test_testing.py::test_circuits_keep_their_laws[ctrnn-{}]",),
     ),
     # agents and learners
     Fault(
