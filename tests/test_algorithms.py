@@ -382,6 +382,7 @@ def test_learners_of_sb3_have_draws_of_their_own(algorithm, tmp_path):
     assert before == np.random.get_state()[1].tolist()  # noqa: NPY002
 
 
+@pytest.mark.slow
 def test_learners_of_sb3_in_threads_end_as_each_does_alone(tmp_path):
     configs = {seed: small("sac", seed=seed) for seed in (0, 1)}
     alone = {seed: train(config, tmp_path / f"alone{seed}", progress=False) for seed, config in configs.items()}

@@ -365,6 +365,7 @@ def test_a_saved_model_acts_alike_and_goes_on(circuit, tmp_path):
     assert loaded.num_timesteps == 3 * N_ENVS * N_STEPS
 
 
+@pytest.mark.slow
 def test_discrete_actions_on_any_gymnasium_environment():
     env = make_vec_env("CartPole-v1", 4, seed=0)
     learner = CircuitPPO(

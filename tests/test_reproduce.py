@@ -33,7 +33,7 @@ def test_the_lattice_is_every_choice_and_every_part():
 def ablated(tmp_path_factory):
     out = tmp_path_factory.mktemp("ablation")
     config = RunConfig(steps=1600, episode_steps=100, algorithm_options={"n_envs": 8})
-    return config, out, ablate(config, out, seeds=2, episodes=2, workers=2, progress=False)
+    return config, out, ablate(config, out, seeds=2, episodes=2, workers=1, progress=False)
 
 
 def test_ablations_tell_what_each_part_is_worth(ablated):
@@ -53,7 +53,7 @@ def test_ablations_go_on_where_they_stopped(ablated):
     config, out, table = ablated
     before = {path: path.stat().st_mtime_ns for path in out.glob("**/*.safetensors")}
     assert before
-    pd.testing.assert_frame_equal(ablate(config, out, seeds=2, episodes=2, workers=2, progress=False), table)
+    pd.testing.assert_frame_equal(ablate(config, out, seeds=2, episodes=2, workers=1, progress=False), table)
     assert before == {path: path.stat().st_mtime_ns for path in before}
     with pytest.raises(InvalidRun, match="holds another run"):
         ablate(dataclasses.replace(config, steps=800), out, seeds=2, progress=False)

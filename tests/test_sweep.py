@@ -37,7 +37,7 @@ algorithm = ["es", "td3"]
 def swept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "plan.toml").write_text(PLAN)
-    return folder, sweep(folder / "plan.toml", folder / "runs", workers=2, progress=False)
+    return folder, sweep(folder / "plan.toml", folder / "runs", workers=1, progress=False)
 
 
 def test_the_product_is_run_and_what_cannot_be_says_why(swept):

@@ -125,7 +125,7 @@ FAULTS = (
         "own-synapse", "units of a CTRNN hear themselves", "circuits/ctrnn.py",
         '        leak, recurrent = self._leak(), (self.weight_rec * self.others).t()\n        h = self._update(',
         '        leak, recurrent = self._leak(), self.weight_rec.t()\n        h = self._update(',
-        ("test_recurrent.py::test_ctrnn_matches_the_authors_implementation",),
+        ("test_testing.py::test_circuits_keep_their_laws[ctrnn-{}]",),
     ),
     # agents and learners
     Fault(
@@ -179,11 +179,11 @@ FAULTS = (
         ("test_survival.py::test_a_damaged_checkpoint_is_named_and_the_one_before_it_used",),
     ),
     Fault(
-        "results-of-any-weights", "what was measured of earlier weights is shown as of the last",
+        "results-of-any-weights", "weights of another step pass for the same",
         "training/runs/result.py",
         'if other is None or self.step is None or self.step != other.step:',
         'if other is None or self.step is None:',
-        ("test_results.py::test_what_training_has_left_behind_is_shown_as_stale",),
+        ("test_results.py::test_weights_are_told_by_their_tensors",),
     ),
     Fault(
         "lesions-are-own", "what was measured of a lesioned agent counts as its own", "training/runs/results.py",
