@@ -139,7 +139,7 @@ def circuit_from_json(value: Any) -> str:
         InvalidRun: it is code that was not loaded in this process.
     """
     if not isinstance(value, Mapping):
-        return value  # type: ignore[no-any-return]  # what no name is, the config refuses
+        return value  # what no name is, the config refuses
     code = code_from_json(value)
     if code.name not in CIRCUITS:
         raise InvalidRun(
