@@ -26,7 +26,12 @@ from ..training.rollouts.evaluation import EVALUATION_SEED
 _TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 _INPUTS = ("observation", "episode_start")
 
-Step = Callable[..., Sequence[np.ndarray]]
+# What ONNX's runtime has in single precision alone, in parts that it has in double too.
+_IN_PARTS = {
+    torch.ops.aten.leaky_relu.default: lambda x, slope=0.01: torch.where(x > 0, x, slope * x),
+}
+
+Step = Callable[..., Sequence[Shaped[np.ndarray, "batch ..."]]]
 
 
 class Policy(nn.Module):
@@ -98,7 +103,7 @@ def export_onnx(agent: Agent, path: str | Path, dtype: torch.dtype = torch.float
     require("onnx", "onnx", "onnxscript", "onnxruntime")
     policy = Policy(agent, dtype)
     names = [f"state_{name}" for name in policy.state_names]
-    program = _program(policy)
+    program = _program(policy).run_decompositions(_IN_PARTS)
     try:
         with _quiet():
             made = torch.onnx.export(
@@ -117,6 +122,8 @@ def export_onnx(agent: Agent, path: str | Path, dtype: torch.dtype = torch.float
 def onnx_step(path: str | Path) -> Step:
     """Return a function that runs one control step of an ONNX model, as `Policy` does, on NumPy arrays.
 
+    Observations and actions are in the environment's units.
+
     Raises:
         MissingDependency: onnxruntime is not installed.
         CircuitMismatch: the runtime lacks an operator.
@@ -131,7 +138,10 @@ def onnx_step(path: str | Path) -> Step:
 
 
 def torch_step(path: str | Path) -> Step:
-    """Return a function that runs one control step of what `export_torch` wrote, on NumPy arrays."""
+    """Return a function that runs one control step of what `export_torch` wrote, on NumPy arrays.
+
+    Observations and actions are in the environment's units.
+    """
     module = torch.export.load(str(path)).module()
     return lambda *arrays: [value.numpy() for value in module(*map(torch.as_tensor, arrays))]
 
@@ -188,11 +198,10 @@ def _program(policy: Policy) -> torch.export.ExportedProgram:
         *(value.expand(2, *value.shape[1:]).clone() for value in policy.initial_state),
     )  # fmt: skip
     batch = {0: torch.export.Dim("batch")}
+    state = [tuple(batch for _ in policy.state_names)] if policy.state_names else []
     try:
         with torch.no_grad():
-            return torch.export.export(
-                policy, arguments, dynamic_shapes=(batch, batch, tuple(batch for _ in policy.state_names))
-            )
+            return torch.export.export(policy, arguments, dynamic_shapes=(batch, batch, *state))
     except Exception as error:  # of any kind: what cannot be traced shows in torch's depths
         name = policy.agent.spec.circuit
         raise CircuitMismatch(f"circuit {name!r} cannot be exported by torch: {_line(error)}") from error

@@ -27,7 +27,8 @@ class Comparison:
     """The outcome of a comparison.
 
     Attributes:
-        table: one row per group of runs that differ in their seed alone; see `group_table`.
+        table: one row per group of runs that differ in their seed alone, with the columns of `group_table`: returns,
+            which have no unit, and speeds in m/s.
         path: the folder with table.csv, .md and .tex, curves.svg, .pdf and .png (of the interquartile mean over seeds,
             in a band of its 95 % interval), and results.sqlite (every score; see `read_scores`).
     """

@@ -133,11 +133,14 @@ def sweep(
 def sweep_groups(plan: Sweep | str | Path, out: str | Path) -> pd.DataFrame:
     """Return the table of a sweep by groups that differ in more than the seed, and write it as groups.csv, .md, .tex.
 
-    Runs that could not be trained or evaluated are in no group; see `group_table` for the columns.
+    Runs that could not be trained or evaluated are in no group.
 
     Args:
         plan: what was run.
         out: where.
+
+    Returns:
+        One row per group, with the columns of `group_table`: returns, which have no unit, and speeds in m/s.
     """
     plan, out = plan if isinstance(plan, Sweep) else Sweep.read(plan), Path(out)
     means = means_of(TrialFiles(out).table("sweep"))

@@ -57,16 +57,14 @@ def estimates(
 
 def markdown(table: pd.DataFrame) -> str:
     """Return a table of text in Markdown."""
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.itertuples(index=False)]
     return "".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
 
 
 def latex(table: pd.DataFrame) -> str:
     """Return a table of text in LaTeX, with the rules of the package booktabs."""
-    head, *rows = (
-        " & ".join(_escaped(str(cell)) for cell in row) + r" \\"
-        for row in [list(table.columns), *table.to_numpy().tolist()]
-    )
+    cells = [list(table.columns), *table.itertuples(index=False)]
+    head, *rows = (" & ".join(_escaped(str(cell)) for cell in row) + r" \\" for row in cells)
     columns = "l" + "r" * (len(table.columns) - 1)
     begin = f"\\begin{{tabular}}{{{columns}}}"
     return "\n".join([begin, r"\toprule", head, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}", ""])
