@@ -31,7 +31,8 @@ _IN_PARTS = {
     torch.ops.aten.leaky_relu.default: lambda x, slope=0.01: torch.where(x > 0, x, slope * x),
 }
 
-Step = Callable[..., Sequence[Shaped[np.ndarray, "batch ..."]]]
+# Takes and returns arrays [batch, ...], in the order of `Policy`.
+Step = Callable[..., Sequence[Any]]
 
 
 class Policy(nn.Module):

@@ -22,6 +22,7 @@ WAITS = {
     "cli": "a command loads what it alone needs, so that --help and the others stay light",
     "agents/algorithms/registry.py": "a list of the algorithms needs no torch",
     "envs/physics/lanes/compiling.py": "numba, which only the physics of lanes needs, and which may be missing",
+    "circuits/along.py": "numba, which a circuit's step over vectors needs",
     "circuits/mlp.py": "numba, which a circuit's step over vectors needs",
     "circuits/ncap": "numba, which a circuit's step over vectors needs",
     "benchmarks/learn.py": "peers that may not be installed",

@@ -117,7 +117,7 @@ def test_what_was_measured_under_an_intervention_is_never_the_agents_own(run, tm
     assert json.loads((folder / "evaluation.json").read_text())["conditions"]["interventions"] == []
     other = train(RunConfig(steps=800, episode_steps=100, algorithm_options={"n_envs": 8}), tmp_path / "b", False)
     table = compare([run, other], tmp_path / "both", 4).table
-    assert own.returns.mean() == pytest.approx(table["return"].iloc[0])
+    assert own.returns.mean() == pytest.approx(table["return_iqm"].iloc[0])
 
 
 def test_probes_and_recordings_of_each_condition_have_a_folder_that_says_so(run):
@@ -165,7 +165,7 @@ def test_compare_and_export_measure_what_is_stale_anew(run, tmp_path):
     go_on(run)
     other = train(RunConfig(steps=800, episode_steps=100, algorithm_options={"n_envs": 8}), tmp_path / "b", False)
     table = compare([run, other], tmp_path / "both", 3).table
-    assert measured(run, episodes=3) == pytest.approx(table["return"].iloc[0])
+    assert measured(run, episodes=3) == pytest.approx(table["return_iqm"].iloc[0])
     scores = read_scores(tmp_path / "both" / "results.sqlite")
     assert set(scores[(scores["source"] == str(run.path)) & (scores["stage"] == "trained")]["step"]) == {63_040}
     folder = export(run, tmp_path / "agent")
