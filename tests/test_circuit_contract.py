@@ -19,12 +19,11 @@ from nervecord.circuits import (
     Synapse,
     Wiring,
     check_pins,
-    circuit_facts,
     make_circuit,
     register_circuit,
-    wiring_at,
 )
-from nervecord.circuits.registry import CIRCUITS
+from nervecord.circuits.contract import wiring_at
+from nervecord.circuits.registry import CIRCUITS, circuit_facts
 from nervecord.envs import make_body
 from nervecord.errors import CircuitMismatch
 
