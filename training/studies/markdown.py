@@ -7,6 +7,7 @@ from typing import Any
 
 
 def markdown_table(titles: Iterable[Any], *rows: Iterable[Any]) -> str:
-    """Return a table with a title for each column."""
+    """Return a table with a title for each column; a | in a cell is escaped."""
     titles = list(titles)
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in (titles, ["---"] * len(titles), *rows))
+    lines = (titles, ["---"] * len(titles), *rows)
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines)

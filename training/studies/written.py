@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from ...drawing.figures import figure_svg
 from ...files import write_text, write_whole
+from .markdown import markdown_table
 
 TABLES, FIGURES = (".csv", ".md", ".tex"), (".svg", ".pdf", ".png")
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -28,7 +29,7 @@ def write_table(table: pd.DataFrame, shown: pd.DataFrame, path: Path) -> None:
         path: without a suffix.
     """
     write_whole(path.with_suffix(".csv"), lambda partial: table.to_csv(partial, index=False))
-    write_text(path.with_suffix(".md"), markdown(shown))
+    write_text(path.with_suffix(".md"), markdown_table(shown.columns, *shown.itertuples(index=False)) + "\n")
     write_text(path.with_suffix(".tex"), latex(shown))
 
 
@@ -53,12 +54,6 @@ def estimates(
         interval = "" if np.isnan(ends).any() else f" [{ends[0]:.4g}, {ends[1]:.4g}]"
         cells.append("" if np.isnan(value) else f"{value:.4g}{interval}")
     return cells
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """Return a table of text in Markdown."""
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.itertuples(index=False)]
-    return "".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
 
 
 def latex(table: pd.DataFrame) -> str:
