@@ -9,8 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, named_groups
+from .contract import Neuron, Pins, State, Synapse, Wiring, named_groups
 from .lane_step import LaneStep
+from .layered import LayeredCircuit
+from .neurons import neuron_row
 from .tanh import tanh
 
 # Velocities of one on these bodies, m/s and rad/s: running statistics would tie the weights to one length.
@@ -18,7 +20,7 @@ _SPEED, _SPIN, _LIMIT = 0.1, 5.0, 5.0
 _INPUTS = ("q", "before_x", "before_y", "before_spin", "behind_x", "behind_y", "behind_spin")
 
 
-class Along(Circuit):
+class Along(LayeredCircuit):
     """Drive a chain of joints by small convolutions along it, of the same weights at every joint.
 
     Joint i senses its angle q_i (joint limits) and the velocities of the two links that it joins, over 0.1 m/s and
@@ -47,7 +49,6 @@ class Along(Circuit):
     weights at one level: 89 by default.
     """
 
-    memory = "none"
     is_scaled = True
 
     def __init__(
@@ -70,40 +71,25 @@ class Along(Circuit):
         self.cycles = nn.ModuleList(_Cycle(channels, levels, n_joints, rng) for _ in range(layers))
         self.output = nn.Parameter(_orthogonal(1, channels, 0.01, rng).detach()[0])
         self.output_bias = nn.Parameter(torch.zeros(()))
-        places = [joint / max(n_joints - 1, 1) for joint in range(n_joints)]
+        motors = neuron_row("motor", "motor", n_joints)
         self.neurons, self.groups = named_groups(
             {
                 "sensors": [
-                    Neuron(f"{kind}_{joint}", "sensor", place) for joint, place in enumerate(places) for kind in _INPUTS
+                    Neuron(f"{kind}_{joint}", "sensor", motor.position)
+                    for joint, motor in enumerate(motors)
+                    for kind in _INPUTS
                 ],
                 **{
                     f"along_{layer}": [
-                        Neuron(f"along_{layer}_{channel}_{joint}", "inter", place)
-                        for joint, place in enumerate(places)
+                        Neuron(f"along_{layer}_{channel}_{joint}", "inter", motor.position)
+                        for joint, motor in enumerate(motors)
                         for channel in range(channels)
                     ]
                     for layer in range(layers + 1)
                 },
-                "motors": [Neuron(f"motor_{joint}", "motor", place) for joint, place in enumerate(places)],
+                "motors": motors,
             }
         )
-
-    def initial_state(self, batch_size: int) -> State:  # noqa: ARG002
-        """Return nothing: there is no state."""
-        return {}
-
-    def forward(
-        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
-    ) -> tuple[Float[Tensor, "batch motors"], State]:
-        """Run one control step."""
-        return self._values(sensors, pins)[-1], state
-
-    def forward_with_activity(
-        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
-    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return scaled sensors, units in [-1, 1], and motors."""
-        values = self._values(sensors, pins)
-        return values[-1], state, torch.cat(values, -1)
 
     def lane_step(self) -> LaneStep | None:
         """Return the step over vectors; None with V-cycles."""
@@ -141,7 +127,9 @@ class Along(Circuit):
             synapses.append(Synapse(pre.name, motors[joint].name, float(self.output[channel].detach()), "output"))
         return Wiring(self.neurons, tuple(synapses))
 
-    def _values(self, sensors: Float[Tensor, "batch sensors"], pins: Pins | None) -> list[Float[Tensor, "batch units"]]:
+    def layer_values(
+        self, sensors: Float[Tensor, "batch sensors"], pins: Pins | None
+    ) -> list[Float[Tensor, "batch units"]]:
         """Return scaled sensors, the units of each layer, and the motors."""
         joints = self.n_motors
         scale = sensors.new_tensor((_SPEED, _SPEED, _SPIN))

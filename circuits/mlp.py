@@ -11,13 +11,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, named_groups
+from .contract import Neuron, Pins, State, Synapse, Wiring, named_groups
 from .lane_step import LaneStep, steps_as
+from .layered import LayeredCircuit
 from .neurons import neuron_row, sensor_neurons
 from .tanh import tanh, tanh_layers
 
 
-class MLP(Circuit):
+class MLP(LayeredCircuit):
     """A multilayer perceptron: tanh layers from all senses to the motors.
 
     Args:
@@ -27,8 +28,6 @@ class MLP(Circuit):
         rng: where the initial weights come from: orthogonal with gain sqrt 2, and 0.01 at the motors,
             as in SB3.
     """
-
-    memory = "none"
 
     def __init__(
         self,
@@ -60,36 +59,21 @@ class MLP(Circuit):
             }
         )
 
-    def initial_state(self, batch_size: int) -> State:  # noqa: ARG002
-        """Return nothing: an MLP has no state."""
-        return {}
-
-    def forward(
-        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
-    ) -> tuple[Float[Tensor, "batch motors"], State]:
-        """Run one control step."""
-        return self._values(sensors, pins)[-1], state
-
-    def forward_with_activity(
-        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
-    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return sensors, hidden units, each in [-1, 1], and motors."""
-        values = self._values(sensors, pins)
-        return values[-1], state, torch.cat(values, -1)
-
     def unroll(
         self,
         sensors: Float[Tensor, "time batch sensors"],
         state: State,
-        episode_start: Bool[Tensor, "time batch"],  # noqa: ARG002
+        episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch motors"], State]:
         """Run the circuit over a sequence at once: no step is linked to the next."""
         if steps_as(self, MLP) and isinstance(self.layers[0].weight, nn.Parameter):
             return tanh_layers(sensors, self.layers), state  # type: ignore[arg-type]
         # A subclass with steps of its own, or weights that are handed in, for one of torch.func's transforms.
-        return self(sensors.flatten(0, 1), {})[0].unflatten(0, sensors.shape[:2]), state
+        return super().unroll(sensors, state, episode_start)
 
-    def _values(self, sensors: Float[Tensor, "batch sensors"], pins: Pins | None) -> list[Float[Tensor, "batch units"]]:
+    def layer_values(
+        self, sensors: Float[Tensor, "batch sensors"], pins: Pins | None
+    ) -> list[Float[Tensor, "batch units"]]:
         """Return sensors, hidden layers and motors."""
         first, *groups = self.groups
         values = [self.pinned(sensors, first, pins)]
