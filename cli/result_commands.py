@@ -97,6 +97,16 @@ class Render(Intervening, OnRun):
     """2d (drawn without OpenGL) or 3d (MuJoCo's renderer)."""
     neurons: bool = False
     """Draw the wiring with every neuron lit by its activity beside the body (instead of a view)."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels; 640 480 by default, and 1280 720 with neurons."""
+    fps: float | None = None
+    """Frames per second; one a control step by default, every second one in a gif or webp."""
+    speed: float = 1.0
+    """Of what is shown, in units of real time: 0.5 is slow motion."""
+    camera: str = "follow"
+    """follow (goes with the body) or fixed (sees all of its path)."""
+    zoom: float = 1.0
+    """How many times closer the camera is."""
     seconds: float | None = None
     """How much of the episode; all of it by default."""
 
@@ -108,10 +118,15 @@ class Render(Intervening, OnRun):
             self.path,
             self.out,
             self.body,
-            "neurons" if self.neurons else self.view,
             self.seconds,
             self.interventions,
             progress=not self.json,
+            view="neurons" if self.neurons else self.view,
+            size=self.size,
+            fps=self.fps,
+            speed=self.speed,
+            camera=self.camera,
+            zoom=self.zoom,
         )
         return {"film": str(path)}
 
