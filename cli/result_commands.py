@@ -169,7 +169,7 @@ class Report(Command):
 
 @dataclasses.dataclass(frozen=True)
 class Play(OnRun):
-    """Watch a run's agent live in a browser: pause, push, silence neurons, change the body. Ctrl-C ends."""
+    """Watch a run's agent live in a browser: pause, push, pin neurons, change the body. Ctrl-C ends."""
 
     body: str | None = None
     """Body to swim with; the run's own by default."""
@@ -178,10 +178,13 @@ class Play(OnRun):
 
     def run(self) -> dict[str, Any]:
         """Serve until interrupted."""
-        from ..pages.play_server import play
+        from ..pages.play_server import from_elsewhere, play
+
+        def ready(url: str) -> None:
+            print(f"open {url} (Ctrl-C ends)\nfrom another machine, first: {from_elsewhere(url)}", flush=True)
 
         with contextlib.suppress(KeyboardInterrupt):
-            play(self.path, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
+            play(self.path, self.body, self.port, ready)
         return {"played": str(self.path)}
 
 
