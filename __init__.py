@@ -13,15 +13,51 @@ from .moved import forward_moved_modules
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .pages.reports import report
-    from .training.learning.training import train
+    from .pages.play_server import play
+    from .pages.reports import gallery, report
+    from .sharing.hub import export, import_run
+    from .training.learning.checks import check
+    from .training.learning.curricula import CurriculumConfig, curriculum
+    from .training.learning.training import resume, train
     from .training.probes.probing import probe
     from .training.rollouts.evaluation import evaluate
+    from .training.rollouts.interventions import Intervention
+    from .training.rollouts.recorder import record
     from .training.runs.config import RunConfig
+    from .training.runs.run import Run, load_agent
+    from .training.studies.ablations import ablate
+    from .training.studies.comparisons import compare
+    from .training.studies.ncap_paper.reproduction import reproduce
+    from .training.studies.sweeps import Sweep, sweep
     from .training.studies.transfers import transfer
     from .videos.films import render
 
-__all__ = ["RunConfig", "evaluate", "probe", "render", "report", "train", "transfer"]
+__all__ = [
+    "CurriculumConfig",
+    "Intervention",
+    "Run",
+    "RunConfig",
+    "Sweep",
+    "ablate",
+    "check",
+    "compare",
+    "curriculum",
+    "evaluate",
+    "export",
+    "gallery",
+    "import_run",
+    "load_agent",
+    "play",
+    "probe",
+    "record",
+    "render",
+    "report",
+    "reproduce",
+    "resume",
+    "sweep",
+    "train",
+    "transfer",
+]
 __getattr__ = lazy_exports(__name__, __file__)
 
 register_environments()

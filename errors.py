@@ -11,7 +11,7 @@ class NervecordError(Exception):
 
 
 class UnknownName(NervecordError):
-    """A name that no registry holds.
+    """An unknown name, with the closest known ones.
 
     Args:
         kind: what was looked up, in words ("body", "circuit").
@@ -32,7 +32,7 @@ class InvalidBody(NervecordError):
 
 
 class InvalidArena(NervecordError):
-    """Surroundings that cannot be: a medium of negative density, an argument that the arena does not take."""
+    """An impossible arena, such as a medium of negative density, or an argument that it does not take."""
 
 
 class InvalidTask(NervecordError):
@@ -68,11 +68,11 @@ class OutputExists(NervecordError):
 
 
 class BrokenPlugin(NervecordError):
-    """An entry point of another package that cannot be imported or does not hold what it should."""
+    """A plug-in's entry point that cannot be imported or is of the wrong type."""
 
 
 class MissingDependency(NervecordError):
-    """A library, a system package or an encoder that is not installed; names the install command."""
+    """A missing library, system package or encoder; the message has the install command."""
 
 
 class ContractBroken(NervecordError, AssertionError):

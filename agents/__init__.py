@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from .actor_critic import ActorCritic
     from .agent import Agent, AgentSpec, Normalizer
     from .algorithms.registry import ALGORITHMS
-    from .fused import Fused, reason_not_fused, say_not_fused
     from .loop import Rollout, replay
     from .sb3.algorithms import CMAES, ES, CircuitPPO
     from .sb3.off_policy import CircuitSACPolicy, CircuitTD3Policy
@@ -29,12 +28,9 @@ __all__ = [
     "CircuitPolicy",
     "CircuitSACPolicy",
     "CircuitTD3Policy",
-    "Fused",
     "Normalizer",
     "Rollout",
     "Sensing",
-    "reason_not_fused",
     "replay",
-    "say_not_fused",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

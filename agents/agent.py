@@ -20,7 +20,7 @@ from .sensing import Sensing
 
 @dataclasses.dataclass(frozen=True)
 class AgentSpec:
-    """What an agent is made of: enough to build it anywhere.
+    """A description of an agent that is enough to build it anywhere.
 
     Attributes:
         circuit: name of the circuit.
@@ -65,7 +65,7 @@ class AgentSpec:
 
 
 class Normalizer(nn.Module):
-    """Observations less their mean, over their standard deviation, clipped; the statistics are of all that was seen.
+    """Observations standardised by running statistics and clipped.
 
     Chan, Golub and LeVeque 1983, eq. 2.1, by which a batch joins what was seen before; as SB3's VecNormalize.
 

@@ -48,7 +48,7 @@ class Batch(Protocol):
 
 
 class Rollout:
-    """Environments in which something acts, one control step at a time.
+    """An agent acting in a batch of environments, one control step at a time.
 
         rollout = Rollout(envs, act)
         rollout.start(seeds)
@@ -160,7 +160,7 @@ def replay(
     state: State | None = None,
     episode_start: Bool[Tensor, "time batch"] | None = None,
 ) -> Iterator[Replayed]:
-    """Let a circuit sense sequences without environments; yield each control step.
+    """Run an agent's circuit on recorded observations, without environments; yield each control step.
 
     Args:
         circuit: the circuit.

@@ -12,12 +12,10 @@ from .contract import (
     Synapse,
     Wiring,
     check_pins,
-    device_of,
     load_weights,
     named_groups,
     step_length,
     takes_pins,
-    wiring_at,
 )
 from .ctm.circuit import CTM
 from .ctrnn import CTRNN
@@ -31,8 +29,8 @@ from .ncap.ncap import NCAP
 from .ncap.plus import NCAPPlus
 from .ncp.cfc import CfC
 from .ncp.ltc import LTC
-from .recurrent import RecurrentCircuit, UnitCircuit, with_rank
-from .registry import CIRCUITS, circuit_facts, circuit_names, make_circuit, register_circuit
+from .recurrent import RecurrentCircuit, UnitCircuit
+from .registry import CIRCUITS, make_circuit, register_circuit
 
 __all__ = [
     "CIRCUITS",
@@ -62,9 +60,6 @@ __all__ = [
     "UnitCircuit",
     "Wiring",
     "check_pins",
-    "circuit_facts",
-    "circuit_names",
-    "device_of",
     "ladder",
     "load_graph",
     "load_weights",
@@ -73,6 +68,4 @@ __all__ = [
     "register_circuit",
     "step_length",
     "takes_pins",
-    "wiring_at",
-    "with_rank",
 ]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..errors import CircuitMismatch
 from .lane_step import LaneStep
 
+# A circuit's memory: tensors by name, batch first.
 State = dict[str, Shaped[Tensor, "batch ..."]]
 Role = Literal["sensor", "inter", "motor", "oscillator", "muscle"]
 Side = Literal["d", "v"]
@@ -24,7 +25,7 @@ Memory = Literal["none", "clock", "recurrent"]
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a circuit is, known before an agent is built around it.
+    """Properties of a circuit class that are known before a circuit is built.
 
     Attributes:
         is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
@@ -83,7 +84,7 @@ class Wiring:
 
 @dataclasses.dataclass(frozen=True)
 class Pins:
-    """What is done to neurons while a circuit runs: each value v becomes `scale` v + `shift`.
+    """Interventions on neurons: each value v becomes `scale` v + `shift`.
 
     Scale 0 and shift 0 silence a neuron, scale 0 clamps it to `shift`, scale 1 drives it by `shift`;
     everything downstream hears the new value.
@@ -242,7 +243,7 @@ class Circuit(nn.Module, ABC):
 
 
 def named_groups(groups: Mapping[str, Iterable[Neuron]]) -> tuple[tuple[Neuron, ...], dict[str, slice]]:
-    """Return the neurons of all groups in one row, and the slice of each group, counted from 0."""
+    """Return the neurons of all groups in one list, and each group's slice of it."""
     neurons: list[Neuron] = []
     slices = {}
     for name, members in groups.items():
@@ -253,7 +254,7 @@ def named_groups(groups: Mapping[str, Iterable[Neuron]]) -> tuple[tuple[Neuron, 
 
 
 def takes_pins(circuit: Circuit) -> bool:
-    """Return whether a circuit's neurons can be pinned: whether its steps have the argument `pins`."""
+    """Return whether a circuit's neurons can be pinned: whether `forward` takes `pins`."""
     return not _steps_without_pins(circuit)
 
 
@@ -284,7 +285,7 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 def step_length(dt: float | None, dt_ref: float | None) -> float:
-    """Return how long a control step is in the steps that constants are in: dt over dt_ref, 1 where either is None.
+    """Return dt / dt_ref, the control step in units of the step that constants refer to; 1 where either is None.
 
     Args:
         dt: seconds of a control step.
@@ -307,7 +308,7 @@ def _steps_without_pins(circuit: Circuit) -> list[str]:
 
 
 def load_weights(circuit: Circuit, weights: Mapping[str, Float[Tensor, "*shape"]]) -> None:
-    """Give a circuit the weights of another of its kind, as they are: in the same units.
+    """Copy weights into a circuit of the same kind, in the same units.
 
     Raises:
         CircuitMismatch: names or sizes differ; nothing is loaded.

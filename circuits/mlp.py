@@ -17,7 +17,7 @@ from .tanh import tanh, tanh_layers
 
 
 class MLP(Circuit):
-    """Hidden layers of tanh units between everything that is sensed and the motors.
+    """A multilayer perceptron: tanh layers from all senses to the motors.
 
     Args:
         senses: name and size of each sense.

@@ -16,7 +16,7 @@ from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring
 
 
 class RecurrentCircuit(Circuit):
-    """A circuit whose motors are a linear readout of features that carry its memory.
+    """A circuit with a memory whose motors are a linear readout of its features.
 
     A subclass writes `step_features`, `initial_state` and `wiring`, and sets `readout`; it may write a
     faster `unroll_features`. One whose features are not its neurons writes `forward_with_activity` and
@@ -105,7 +105,7 @@ class RecurrentCircuit(Circuit):
 
 
 class UnitCircuit(RecurrentCircuit):
-    """A recurrent circuit of units that all hear the sensors and one another, and are all read out.
+    """A recurrent circuit of fully connected units that all receive the senses and all reach the readout.
 
     A subclass gives `drawn_weights` and, as everywhere, `initial_state` and `step_features`, whose
     features are the units' values.

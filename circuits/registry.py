@@ -60,11 +60,12 @@ def _adopted(build: Callable[..., Circuit] | _Entry, name: str) -> _Entry:
     return _entry(build, doc, tuple(getattr(build, "needs", ())))
 
 
+# Every circuit by name, with those of other packages.
 CIRCUITS: Registry[_Entry] = Registry("nervecord.circuits", adopt=_adopted)
 
 
 def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: tuple[str, ...] = ()) -> None:
-    """Add a circuit for every command and agent to find.
+    """Register a circuit under a name, for all commands and agents.
 
     Args:
         name: what it is called.
@@ -87,7 +88,7 @@ def make_circuit(
     dt: float | None = None,
     dt_ref: float | None = None,
 ) -> Circuit:
-    """Build the circuit of that name for what there is to sense and to move.
+    """Build a registered circuit for a body's senses and motors.
 
     Args:
         name: of the circuit.

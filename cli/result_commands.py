@@ -347,7 +347,7 @@ def _tasks() -> dict[str, Any]:
 
 
 def _circuits() -> dict[str, Any]:
-    from ..circuits import circuit_names
+    from ..circuits.registry import circuit_names
 
     return circuit_names()
 

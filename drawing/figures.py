@@ -80,7 +80,7 @@ def ablation_bars(table: pd.DataFrame) -> Figure:
 
 
 def figure_svg(figure: Figure) -> str:
-    """Return a figure as an SVG element to put in a page; the same figure, the same text."""
+    """Return a figure as an SVG element; equal figures give equal text."""
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nervecord", "font.family": "sans-serif"}):
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})

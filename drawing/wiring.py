@@ -48,7 +48,7 @@ def to_dot(wiring: Wiring) -> str:
 
 
 def draw_wiring(wiring: Wiring) -> Figure:
-    """Draw the wiring; of very many synapses only the strongest, as the title then says."""
+    """Draw the wiring; where there are very many synapses only the strongest, and the title says so."""
     places = neuron_places(wiring.neurons)
     columns = len({round(x, 6) for x, _ in places.values()})
     figure = Figure(figsize=(float(np.clip(1.5 * columns, 7, 16)), 6.0), layout="constrained")
@@ -108,7 +108,7 @@ def draw_wiring(wiring: Wiring) -> Figure:
 
 
 def neuron_places(neurons: tuple[Neuron, ...]) -> dict[str, tuple[float, float]]:
-    """Return where neurons are drawn: x along the body (or evenly, where a layer has no place), y by layer and side."""
+    """Return where each neuron is drawn: x along the body, evenly if it has no position; y by layer and side."""
     sided = any(neuron.side for neuron in neurons)
     # What is sensed at the same place in several ways stands in as many rows.
     sensed = list(dict.fromkeys(_kind(neuron) for neuron in neurons if neuron.role == "sensor"))

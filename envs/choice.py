@@ -16,7 +16,7 @@ PHYSICS_CHOICES = ("auto", *PHYSICS)
 
 
 def choose_physics(asked: str, setting: Setting) -> tuple[str, str]:
-    """Return the name of the physics for a setting, and in one line why it is not lanes where "auto" was asked.
+    """Return the physics' name for a setting and, where "auto" did not give lanes, the reason in one line.
 
     The same on every machine that has numba: it depends on bodies, arena and whether numba can compile, never on what
     has been compiled before. Nothing is built but a model of the body.

@@ -13,7 +13,7 @@ from .gymnasium_env import SwimmerEnv
 
 
 class DmSwimmer(dm_env.Environment):
-    """One body and its task for libraries that speak dm_env: the physics and numbers of `SwimmerEnv`.
+    """One body and its task as a dm_env environment, with the physics and numbers of `SwimmerEnv`.
 
     An episode that is cut by time keeps a discount of 1; one that ends for good has 0.
 

@@ -52,7 +52,7 @@ class Step(NamedTuple):
 
 
 class EnvBatch:
-    """Bodies in an arena with a task, and a random generator for each environment.
+    """A batch of environments: bodies in an arena with a task, each with its own random generator.
 
     Actions are in units of the motor's range. Rewards have no unit. `ids` are numbers of environments, from 0.
 

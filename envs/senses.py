@@ -45,7 +45,7 @@ class Sense:
 
 
 class SenseKind(ABC):
-    """A sense as it is registered: what it is in a setting, and how it is read.
+    """A registered kind of sense: its description in a setting, and how it is read from the physics.
 
     Attributes:
         quantity: what `read` returns is this quantity of the physics, row by row as it stands; empty where it is more.
@@ -142,6 +142,7 @@ def _adopted(sense: Any, name: str) -> SenseKind:
     return sense
 
 
+# Every kind of sense by name, with those of other packages.
 SENSES: Registry[SenseKind] = Registry(
     "nervecord.senses",
     {
@@ -157,7 +158,7 @@ SENSES: Registry[SenseKind] = Registry(
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What stands where in a flat observation.
+    """Names and slices of the senses in a flat observation.
 
     Attributes:
         senses: the parts, in order.

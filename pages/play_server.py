@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import torch
 
 from ..circuits import takes_pins
+from ..drawing import draw_wiring
 from ..drawing.figures import figure_svg
 from ..envs import Body
 from ..errors import NervecordError
 from ..extras import require
 from ..options import Number
-from ..training.probes import draw_wiring
 from ..training.rollouts.interventions import Intervention, Kind
 from ..training.runs.run import Run
 from .page_data import embedded_svg, render_page
@@ -33,7 +33,7 @@ _TRACE = 12  # seconds of activity that a page shows
 
 
 class PlayServer:
-    """Serve one player to any number of pages of this machine.
+    """The web server behind `play`: one player, any number of local pages.
 
     Args:
         player: what is watched.

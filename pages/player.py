@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ..agents import Agent, Rollout
-from ..circuits import Wiring, wiring_at
+from ..circuits import Wiring
+from ..circuits.contract import wiring_at
 from ..envs import Body, EnvBatch, Swimmer, make_body
 from ..errors import InvalidBody, UnknownName
 from ..training.rollouts.interventions import Intervention, check, pins_at

@@ -10,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+from ..drawing import draw_wiring
 from ..drawing.figures import figure_svg, learning_curve, transfer_bars
 from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..files import read_json, write_text
 from ..intervals import Interval
 from ..training.learning.training import summary
-from ..training.probes import PROBES, draw_wiring
+from ..training.probes import PROBES
 from ..training.probes.probing import chosen, merged, probed
 from ..training.rollouts.recorder import record
 from ..training.rollouts.recording import Recording
@@ -32,7 +33,7 @@ _LONG = 8  # sentences that are shown at once; more are folded away
 
 
 def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
-    """Write a page from what the runs hold; what is missing is named with its command.
+    """Write one HTML page about runs; a missing part is named with the command that makes it.
 
     Args:
         runs: one, or several to be set side by side.

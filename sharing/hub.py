@@ -52,7 +52,7 @@ _UNITS = {"net_speed": "m/s", "target_distance": "m", "turn": "rad"}
 
 
 def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: bool = False) -> Path:
-    """Write a run's trained agent as a folder for a model hub, whole or not at all.
+    """Export a run's trained agent as a folder for a model hub; a failed export leaves nothing behind.
 
     It holds model.safetensors (the circuit's weights), config.json (all that the training can be repeated
     from, and the statistics that observations are normalised by), evaluation.json, metrics.csv, film.mp4,
@@ -124,7 +124,7 @@ def _add_film(run: Run, path: Path, progress: bool) -> None:
 
 
 def import_run(folder: str | Path, out: str | Path) -> Run:
-    """Open what `export` wrote as a run of one's own, whole or not at all; only safetensors and JSON are read.
+    """Turn an exported folder into a run; reads only safetensors and JSON, so no code of others runs.
 
     Args:
         folder: what `export` wrote; its files must be plain ones, for what a link points to could be private.

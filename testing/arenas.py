@@ -17,7 +17,7 @@ _OF_THE_BODY = ("nq", "nv", "nu")
 
 
 def check_arena(arena: str | type[Arena] | Arena | Mapping[str, Any], body: str | Path | Body = "swimmer6") -> None:
-    """Check an arena: it adds itself to a world that holds a body, and a run can hold it as JSON.
+    """Check an arena: it adds itself to a world with a body, and survives a round trip through JSON.
 
     Args:
         arena: a registered name, a class as an entry point of nervecord.arenas names it, an `Arena`, or one as JSON.

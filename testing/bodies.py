@@ -21,7 +21,7 @@ _SAME_PHYSICS = ("body_mass", "body_inertia", "body_pos", "jnt_range", "dof_damp
 
 
 def check_body(body: str | Path | Body | Callable[[], Body]) -> None:
-    """Check a body: its parts are in the world that it adds itself to, and it moves as actions say.
+    """Check a body: its parts exist in the compiled world, and it moves as actions say.
 
     Args:
         body: a name, an XML file, a `Body`, or what an entry point of nervecord.bodies would name: a function that

@@ -9,10 +9,10 @@ from typing import Any, get_args
 
 import torch
 
-from ..circuits import CIRCUITS, Circuit, circuit_facts, takes_pins
+from ..circuits import CIRCUITS, Circuit, takes_pins
 from ..circuits.contract import Role, wiring_at
 from ..circuits.lane_step import lane_step_of
-from ..circuits.registry import facts_of
+from ..circuits.registry import circuit_facts, facts_of
 from ..envs.physics.lanes import reason_not_compiled
 from . import circuit_steps as steps
 from .circuit_steps import Built
@@ -30,7 +30,7 @@ def check_circuit(
     no_gradient: Collection[str] = (),
     one_by_one: bool = False,
 ) -> None:
-    """Check a circuit: built as the registry builds it, stepped, unrolled, mapped, pinned, saved.
+    """Check a circuit as built from the registry: stepping, unrolling, vmap, pins, and saved weights.
 
     A circuit with a clock is checked twice, the second time with the time to read. Where it brings a `lane_step`, its
     motors are compared with torch's in double precision; where lanes cannot be compiled, a warning says so.

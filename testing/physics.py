@@ -24,7 +24,7 @@ _FAST = 1e13  # m/s: beyond what MuJoCo takes for a body that moves
 
 
 def check_physics(physics: str | Callable[..., Physics], body: str | Path | Body = "swimmer4") -> None:
-    """Check a kind of physics against MuJoCo's own steps, and against itself in other company.
+    """Check a kind of physics against MuJoCo's own steps, and that environments do not depend on one another.
 
     Args:
         physics: its name, or a class, called as `physics(bodies, n_envs, arena, n_threads)`.

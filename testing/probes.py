@@ -26,7 +26,7 @@ _SMALL = RunConfig("ncap", "es", "swimmer4", steps=960, episode_steps=120, algor
 
 
 def check_probe(probe: str | Probe, run: Run | str | Path | None = None, episodes: int = 1) -> None:
-    """Check a probe: on a run's agent, again, and on recordings in which there is nothing to find.
+    """Check a probe: on a run's agent, for repeatability, and on recordings with nothing to find.
 
     Args:
         probe: a registered name, or a `Probe` as an entry point of nervecord.probes names it.

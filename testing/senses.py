@@ -24,7 +24,7 @@ def check_sense(
     body: str | Path | Body = "swimmer4",
     arena: str | Arena | Mapping[str, Any] | None = None,
 ) -> None:
-    """Check a sense: it describes itself without anything being built, and reads what it said.
+    """Check a sense: its description without building anything agrees with what it reads.
 
     Args:
         sense: a registered name, or what an entry point of nervecord.senses would name: a `SenseKind` or a class of

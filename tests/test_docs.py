@@ -1,5 +1,6 @@
 """Every block of code in the README and on the pages runs, small."""
 
+import importlib
 import importlib.util
 import re
 import shlex
@@ -177,3 +178,19 @@ def test_blocks_are_found_and_what_is_no_command_of_ours_is_refused(tmp_path):
         run_shell("pip install nervecord")
     with pytest.raises(SystemExit):
         run_shell("nervecord evaluate runs/none")
+
+
+def test_one_page_lists_every_public_name():
+    spec = importlib.util.spec_from_file_location("public_names", ROOT / "tools" / "public_names.py")
+    assert spec is not None
+    assert spec.loader is not None
+    public_names = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(public_names)
+    page = public_names.PAGE.read_text(encoding="utf-8")
+    assert page == public_names.page(), "run python tools/public_names.py"
+    rows = [line for line in page.splitlines() if line.startswith("| [")]
+    assert all(line.split(" | ")[1].rstrip(" |") for line in rows)
+    # A package's own list is what `from ... import *` brings, so the page names what a user can import.
+    for room in public_names.ROOMS:
+        module = importlib.import_module(f"nervecord.{room}".rstrip("."))
+        assert all(hasattr(module, name) for name in public_names.exports(room)), room

@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from nervecord.agents import Agent, AgentSpec, Fused, reason_not_fused
+from nervecord.agents import Agent, AgentSpec
 from nervecord.agents.algorithms.members import Members, Round
+from nervecord.agents.fused import Fused, reason_not_fused
 from nervecord.circuits import MLP, NCAP, LaneStep
 from nervecord.circuits.lane_step import lane_step_of
 from nervecord.envs import EnvBatch
@@ -229,6 +230,8 @@ def unknown_name(numbers, weights, sensors, memory, motors, room):  # noqa: ARG0
 
 
 def test_a_step_that_numba_cannot_compile_is_refused_in_one_line():
-    with pytest.raises(MissingDependency, match=r"cannot compile test_fused\.unknown_name: NameError") as refused:
+    with pytest.raises(
+        MissingDependency, match=r"cannot compile test_fused\.unknown_name for lanes: NameError"
+    ) as refused:
         compiled_step(unknown_name, WIDTH)
     assert "\n" not in str(refused.value)

@@ -553,7 +553,7 @@ def test_without_numba_one_line_says_so(monkeypatch, tmp_path):
             compiling._load("weigh", 2)
     with monkeypatch.context() as patch:
         patch.setattr(kernel, "WEIGH", "void(float64)")
-        with pytest.raises(MissingDependency, match=r"numba [\d.]+ cannot compile the physics of lanes \(.+\); take"):
+        with pytest.raises(MissingDependency, match=r"numba [\d.]+ cannot compile weigh of the physics of lanes: .+"):
             compiling._load("weigh", 2)
     with monkeypatch.context() as patch:
         (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.3 or less')")

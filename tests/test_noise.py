@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from nervecord.agents import ES
-from nervecord.circuits import Circuit, Facts, Neuron, Wiring, circuit_facts, register_circuit
-from nervecord.circuits.registry import CIRCUITS
+from nervecord.circuits import Circuit, Facts, Neuron, Wiring, register_circuit
+from nervecord.circuits.registry import CIRCUITS, circuit_facts
 from nervecord.envs.env_batch import EnvBatch
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidTask

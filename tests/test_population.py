@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from nervecord.agents.algorithms.population import Population
-from nervecord.circuits import NCAP, Circuit, Neuron, Wiring, circuit_names, make_circuit
+from nervecord.circuits import NCAP, Circuit, Neuron, Wiring, make_circuit
+from nervecord.circuits.registry import circuit_names
 from test_es import flat_weights, small_es
 
 MEMBERS = 6

@@ -7,8 +7,9 @@ from gymnasium import spaces
 from nervecord.agents import CircuitPPO
 from nervecord.agents.algorithms.sequence_buffer import SequenceBuffer
 from nervecord.agents.sensing import plain_layout
-from nervecord.circuits import Circuit, circuit_names, make_circuit, register_circuit
+from nervecord.circuits import Circuit, make_circuit, register_circuit
 from nervecord.circuits.contract import Neuron, Wiring
+from nervecord.circuits.registry import circuit_names
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, TrainingDiverged
 from stable_baselines3 import PPO

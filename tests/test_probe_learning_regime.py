@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from nervecord.circuits import CTRNN, GRU, MLP, NCAP, with_rank
+from nervecord.circuits import CTRNN, GRU, MLP, NCAP
+from nervecord.circuits.recurrent import with_rank
 from nervecord.errors import CircuitMismatch, InvalidRecording
 from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe

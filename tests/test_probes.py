@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import xarray
 from nervecord.circuits import NCAP
+from nervecord.drawing import draw_wiring, to_dot, to_networkx
 from nervecord.errors import InvalidRecording
-from nervecord.training.probes import Subject, draw_wiring, run_probe, to_dot, to_networkx
+from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.gait import travelling_index, undulation_frequency
 from nervecord.training.rollouts.recording import Recording
 

@@ -6,7 +6,8 @@ import ncps.torch
 import numpy as np
 import pytest
 import torch
-from nervecord.circuits import CTRNN, ELM, GRU, LSTM, LTC, CfC, with_rank
+from nervecord.circuits import CTRNN, ELM, GRU, LSTM, LTC, CfC
+from nervecord.circuits.recurrent import with_rank
 from nervecord.errors import CircuitMismatch
 from torch import nn
 

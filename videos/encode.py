@@ -34,7 +34,7 @@ def check_output(path: Path, overwrite: bool = False) -> None:
 
 
 def write_film(frames: Iterable[Frame], path: str | Path, fps: float, overwrite: bool = False) -> None:
-    """Write frames, RGB from 0 to 255, as the film that the suffix names; an interrupted film leaves nothing behind.
+    """Write RGB frames (0 to 255) as mp4, gif or webp by the suffix; an interrupted film leaves nothing behind.
 
     `fps` is in frames per second.
     """

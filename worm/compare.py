@@ -31,7 +31,7 @@ _FLAT = 1e-9
 
 @dataclasses.dataclass(frozen=True)
 class WormComparison:
-    """What a circuit and worms have in common.
+    """How a circuit's activity compares with that of recorded worms.
 
     Attributes:
         numbers: name to value.
@@ -61,7 +61,7 @@ class _Pair:
 def compare_worms(
     recording: Recording, worms: Iterable[CalciumRecording], shuffles: int = 1000, progress: bool = False
 ) -> WormComparison:
-    """Set a recording of a circuit beside worms, over the neurons whose names both have.
+    """Compare a recording of a circuit with recorded worms over the neurons that both have.
 
     The circuit's activity is averaged within the worms' frames. Of each worm:
 

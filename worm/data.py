@@ -41,7 +41,7 @@ class CalciumRecording:
 
 
 def read_worms(data: str | Path = "hub", source: str | None = None) -> Iterator[CalciumRecording]:
-    """Yield worms one after another from homogenised calcium recordings, of which only a few rows are held.
+    """Yield worms from homogenised calcium recordings, reading few rows at a time.
 
     A row is one neuron of one worm, with the columns of Simeon et al. 2024 (https://arxiv.org/abs/2411.12091):
     source_dataset, worm, neuron, is_labeled_neuron, calcium_data [T] and time_in_seconds [T]. Neurons that

@@ -28,7 +28,7 @@ Evaluate = Callable[[Iterable[Round]], Iterator[Outcome]]
 
 
 class Learner(ABC):
-    """An agent that learns in environments.
+    """One training in progress: an agent, its environments and the optimiser's state.
 
     Attributes:
         agent: what learns; it acts as it has learned so far.
@@ -78,7 +78,7 @@ class Learner(ABC):
 
 
 class Algorithm(ABC):
-    """One way to train an agent; a subclass is its file, and a line in the registry.
+    """A way to train agents. A new one is a subclass in one file and one line in the registry.
 
     Attributes:
         Options: a frozen dataclass of what a user may set, each field an `option` with default and bounds; the number

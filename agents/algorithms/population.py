@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ...circuits import Circuit, State, device_of
+from ...circuits import Circuit, State
+from ...circuits.contract import device_of
 from .tracing import Traced, traced
 
 _log = logging.getLogger(__name__)

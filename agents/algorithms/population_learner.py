@@ -59,7 +59,7 @@ class PopulationMethod(ABC):
 
 
 class PopulationAlgorithm(Algorithm):
-    """An algorithm that a `PopulationMethod` makes; a subclass names the method and its options.
+    """An algorithm built around a `PopulationMethod`; a subclass names the method and its options.
 
     Attributes:
         Method: the search.

@@ -47,12 +47,12 @@ class Options:
         normalize_observation, normalize_reward: by running statistics, as SB3's VecNormalize.
     """
 
-    n_envs: int = option(4, COUNT)
-    n_steps: int = option(1024, COUNT)
-    batch_size: int = option(64, COUNT)
+    n_envs: int = option(64, COUNT)
+    n_steps: int = option(64, COUNT)
+    batch_size: int = option(512, COUNT)
     sequence_length: int = option(32, COUNT)
-    n_epochs: int = option(10, COUNT)
-    learning_rate: float = option(3e-4, POSITIVE)
+    n_epochs: int = option(5, COUNT)
+    learning_rate: float = option(1e-3, POSITIVE)
     gamma: float = option(0.99, SHARE)
     gae_lambda: float = option(0.95, SHARE)
     clip_range: float = option(0.2, POSITIVE)
@@ -74,11 +74,12 @@ class ProximalPolicyOptimization(Algorithm):
     Options = Options
 
     def defaults(self, facts: Facts) -> dict[str, Any]:
-        """Return what keeps circuits that work before training near what they do, and what suits a memory."""
+        """Return what suits circuits that work before training: little noise, senses as they are, large steps.
+
+        Their weights are few and of the order of 1.
+        """
         if facts.is_bounded:
-            return {"action_std": 0.1, "normalize_observation": False}
-        if facts.memory == "recurrent":
-            return {"n_envs": 16, "n_steps": 256, "batch_size": 512, "n_epochs": 5, "learning_rate": 1e-3}
+            return {"action_std": 0.1, "normalize_observation": False, "learning_rate": 1e-2}
         return {}
 
     def normalizes(self, options: Mapping[str, Any]) -> bool:

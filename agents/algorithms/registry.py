@@ -19,7 +19,7 @@ def _adopted(found: Any, name: str) -> Algorithm:
     return make_algorithm(found, name)
 
 
-# docs/results/ has what these reach on swimmer6.
+# Every algorithm by name, with those of other packages; docs/results/ has their returns on swimmer6.
 ALGORITHMS: Registry[Algorithm] = Registry(
     "nervecord.algorithms",
     adopt=_adopted,

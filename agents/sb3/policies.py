@@ -21,7 +21,7 @@ from ..sensing import plain_layout
 
 
 class CircuitPolicy(BasePolicy):
-    """An agent as SB3's policy; deterministic. What our `ES` trains.
+    """A deterministic agent as SB3's policy, for `ES` and `CMAES`.
 
     Observations and actions are in the environment's units.
 
@@ -105,7 +105,7 @@ class CircuitPolicy(BasePolicy):
 
 
 class CircuitActorCriticPolicy(CircuitPolicy):
-    """An agent with a critic beside it as SB3's policy: what `CircuitPPO` trains.
+    """An agent and a critic as SB3's policy, for `CircuitPPO`.
 
     Args:
         observation_space, action_space, lr_schedule, circuit, circuit_options, layout, seed: as in `CircuitPolicy`.

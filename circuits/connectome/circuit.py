@@ -29,7 +29,7 @@ _GAINS = {("DB", "MD"): 3.0, ("VB", "MV"): 3.0, ("DB", "VD"): 2.0, ("VB", "DD"):
 
 
 class Connectome(RecurrentCircuit):
-    """Drive a body by a graph of cells.
+    """A body driven by a graph of cells, such as the worm's connectome.
 
     Every cell is a rate r from 0 to 1, with a time constant in control steps of `dt_ref`:
 

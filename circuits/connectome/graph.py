@@ -242,7 +242,7 @@ class Graph:
 
 
 def ladder() -> Graph:
-    """Return the motor circuit of the ventral cord built by rule: not data, but what data are like.
+    """Return a ventral cord's motor circuit built by rule: synthetic, in the form of the data.
 
     7 DB, 11 VB, 6 DD, 13 VD, 2 AVB and 95 body-wall muscles, evenly spaced. B-neurons excite the muscles of
     their side and the D-neurons that inhibit the other side (White et al. 1986); each reaches what lies

@@ -45,7 +45,7 @@ WATER = Fluid()
 
 @dataclasses.dataclass(frozen=True)
 class Arena:
-    """Surroundings that add themselves to a world; subclasses add obstacles, fields or food.
+    """The surroundings of a body; subclasses add obstacles, fields or food.
 
     Attributes:
         medium: fills the arena; None is the medium that each body is at home in, `Body.habitat`.

@@ -16,6 +16,7 @@ def _adopted(arena: Any, name: str) -> type[Arena]:
     return arena
 
 
+# Every arena by name, with those of other packages.
 ARENAS: Registry[type[Arena]] = Registry("nervecord.arenas", {"open": Arena}, _adopted)
 
 

@@ -35,7 +35,7 @@ def register_body(name: str, make: Callable[[], Body]) -> None:
 
 
 def body_names() -> Iterator[str]:
-    """Name the bodies worth listing; `swimmerN` goes to 100 and every variant takes any N."""
+    """Return names of bodies for lists; `swimmerN` takes any N to 100, and so does every variant."""
     yield from (f"swimmer{n}" for n in _LISTED_SIZES)
     yield from (f"swimmer6-{variant}" for variant in VARIANTS)
     yield from _registered

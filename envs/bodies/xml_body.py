@@ -27,7 +27,7 @@ _ALIGNED = 1 - 1e-9
 
 @dataclasses.dataclass(frozen=True)
 class XmlBody(Body):
-    """A body as a user's MuJoCo XML says it.
+    """A body read from a user's MuJoCo XML.
 
     One tree moves: its root has two slides along axes of the world and then a hinge about the third;
     every other body has one limited hinge parallel to it, with one motor, or none and is welded on.

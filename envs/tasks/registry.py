@@ -24,6 +24,7 @@ def _adopted(task: Any, name: str) -> type[Task]:
     return task
 
 
+# Every task by name, with those of other packages.
 TASKS: Registry[type[Task]] = Registry(
     "nervecord.tasks", {"swim": Swim, "navigate": Navigate, "cueturn": CueTurn}, _adopted
 )

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def check(config: RunConfig) -> Resolved:
-    """Resolve a config and raise what its training would break on, as far as can be seen without building anything.
+    """Resolve a config, and raise every error of its training that can be found without building anything.
 
     Raises:
         NervecordError: what would go wrong, of the kind that training would raise.

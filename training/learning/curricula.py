@@ -47,7 +47,7 @@ _NUMBERS = {
 
 @dataclasses.dataclass(frozen=True)
 class CurriculumConfig:
-    """Everything that a curriculum depends on.
+    """Everything that a curriculum depends on; frozen.
 
     Attributes:
         circuit: a circuit with memory; it senses one `bit`, -1 or 1.
@@ -147,7 +147,7 @@ class CurriculumRun(Folder[CurriculumConfig]):
 
 
 def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True) -> CurriculumRun:
-    """Train what the config says, in the folder `out`; one that stands there goes on or is done.
+    """Train a curriculum in the folder `out`, or continue the one that is there.
 
     Raises:
         InvalidRun: another curriculum stands in `out`, or is trained there now.

@@ -39,7 +39,7 @@ _ELEMENTWISE = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, Tensor.c
 
 
 def protect(learner: Learner, config: RunConfig) -> tuple[str, ...]:
-    """Let the learner's steps leave alone what the runs `config.protect` have for inputs of each linear map.
+    """Project the learner's updates off the input subspaces of the runs in `config.protect`.
 
     Each step of the optimiser moves a weight W by D; it is made D (1 - P), where P projects on the principal
     subspaces of W's inputs in those runs. A bias is a weight whose input is always 1. Statistics by which

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """What a callback is told of training.
+    """The state of training that a callback receives.
 
     Attributes:
         step: environment steps so far.
@@ -65,7 +65,7 @@ def train(
     address: str | None = None,
     callback: Callback | None = None,
 ) -> Run:
-    """Train what the config says, in the folder `out`; a run that stands there goes on or is done.
+    """Train a run in the folder `out`, or continue the one that is there.
 
     Ctrl-C, SIGTERM and SIGHUP have it write a checkpoint and stop; killed at any moment, it goes on from its last
     checkpoint when called again. A run of the same config with fewer steps is trained longer.
@@ -110,7 +110,7 @@ def train(
 
 
 def resume(path: str | Path, progress: bool = True, device: str | None = None, **options: Any) -> Run:
-    """Go on with the run in a folder.
+    """Continue the run in a folder.
 
     Args:
         path: the folder.
@@ -263,7 +263,7 @@ class _Sitting:
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """Return what a run has reached: steps, and its last mean return in training."""
+    """Return a run's steps so far and its last mean return in training."""
     table = run.metrics()
     returns = table[table["metric"] == "rollout/ep_rew_mean"]
     config, checkpoint = run.config, run.load_checkpoint(with_training=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...drawing.wiring import draw_wiring, neuron_places, to_dot, to_networkx
 from ...errors import UnknownName
 from ...registry import Registry
 from .biclusters import biclusters
@@ -55,6 +54,7 @@ def _adopted(probe: Any, name: str) -> Probe:
     return probe
 
 
+# Every probe by name, with those of other packages.
 PROBES: Registry[Probe] = Registry("nervecord.probes", _OWN, _adopted)
 
 
@@ -75,9 +75,5 @@ __all__ = [
     "Probe",
     "ProbeResult",
     "Subject",
-    "draw_wiring",
-    "neuron_places",
     "run_probe",
-    "to_dot",
-    "to_networkx",
 ]

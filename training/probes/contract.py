@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What a probe looks at.
+    """The input of a probe: a recording and, where it has one, the run.
 
     Attributes:
         recording: episodes of the agent.
@@ -46,7 +46,7 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True)
 class ProbeResult:
-    """What a probe found.
+    """The findings of a probe: numbers, and a figure.
 
     Attributes:
         numbers: the findings, by name.

@@ -49,7 +49,7 @@ def probe(
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
 ) -> dict[str, Probed]:
-    """Run probes on a run's agent, recorded anew, or on a recording.
+    """Run probes on a new recording of a run's agent, or on a given recording.
 
     Each probe leaves NAME.json (numbers and words, or the reason why there are none), NAME.svg and NAME.npz beside the
     recording, among the run's results: in a folder of results/ for these weights, episodes and interventions. Those of

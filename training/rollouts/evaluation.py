@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from ...agents import Agent, Fused, Rollout, reason_not_fused, say_not_fused
+from ...agents import Agent, Rollout
+from ...agents.fused import Fused, reason_not_fused, say_not_fused
 from ...circuits import Pins
 from ...envs import Body, EnvBatch, make_body
 from ...errors import CircuitMismatch, InvalidRun
@@ -48,7 +49,7 @@ class Predictor(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What whole episodes came to.
+    """Scores of whole episodes.
 
     Attributes:
         metrics: one value per episode of "return" (the sum of rewards) and of everything that the task
@@ -230,7 +231,7 @@ def evaluate(
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
 ) -> Evaluation:
-    """Evaluate a run's agent, on its own body or on another, and add what it came to to the run's results.
+    """Evaluate a run's agent on its own body or another, and add the scores to the run's results.
 
     Raises:
         CircuitMismatch: the weights do not fit the other body.

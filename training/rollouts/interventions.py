@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import torch
 
-from ...circuits import Circuit, Pins, check_pins, device_of
+from ...circuits import Circuit, Pins, check_pins
+from ...circuits.contract import device_of
 from ...errors import CircuitMismatch, InvalidRun, UnknownName
 from ...options import Number, wrong_value
 
@@ -18,7 +19,7 @@ Kind = Literal["silence", "clamp", "drive"]
 
 @dataclasses.dataclass(frozen=True)
 class Intervention:
-    """What is done to one neuron, from control step `start` of every episode up to `stop`.
+    """An intervention on one neuron from control step `start` of every episode up to, and without, `stop`.
 
     Attributes:
         neuron: its name.

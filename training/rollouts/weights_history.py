@@ -58,7 +58,7 @@ class History:
 
 
 def history(run: Run, recording: Recording) -> History:
-    """Return what training did to a run's circuit, on the input of the recording's first episode.
+    """Return a circuit's activity at every checkpoint of its training, on the recording's first episode.
 
     The sensors are what the trained agent made of the observations, so that only the circuit differs.
 

@@ -8,25 +8,21 @@ from ...lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .config import RunConfig
-    from .folder import Folder
-    from .resolution import Resolved, resolve, trainable
+    from .resolution import Resolved, resolve
     from .result import Result, Weights
     from .results import Results
-    from .run import Run
+    from .run import Run, load_agent
     from .score_table import read_scores
-    from .trial_files import TrialFiles
 
 __all__ = [
-    "Folder",
     "Resolved",
     "Result",
     "Results",
     "Run",
     "RunConfig",
-    "TrialFiles",
     "Weights",
+    "load_agent",
     "read_scores",
     "resolve",
-    "trainable",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

@@ -10,7 +10,8 @@ from typing import Any
 
 from ...agents import AgentSpec
 from ...agents.algorithms.registry import ALGORITHMS, algorithm_named
-from ...circuits import CIRCUITS, circuit_facts
+from ...circuits import CIRCUITS
+from ...circuits.registry import circuit_facts
 from ...envs import Body, make_arena, make_body
 from ...envs.choice import choose_physics
 from ...envs.env_batch import EnvBatch, make_layout, make_setting
@@ -27,7 +28,7 @@ _MAPPINGS = ("task_options", "circuit_options", "algorithm_options")
 
 @dataclasses.dataclass(frozen=True)
 class Resolved:
-    """A config with nothing left open, and the agent that it asks for.
+    """A config with every default filled in, and the specification of its agent.
 
     Attributes:
         config: every field and every option has its value.
@@ -117,7 +118,7 @@ class Resolved:
 
 
 def resolve(config: RunConfig) -> Resolved:
-    """Fill in every default of a config; neither environments nor, as far as circuits tell, circuits are built.
+    """Fill in every default of a config, without building environments or, where its class declares facts, the circuit.
 
     Raises:
         UnknownName, InvalidTask, InvalidRun, CircuitMismatch: what does not go together.

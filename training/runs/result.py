@@ -31,7 +31,7 @@ TRAINED, FINETUNED, UNTRAINED = "trained", "finetuned", "untrained"
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Which weights an agent had.
+    """The identity of an agent's weights: training step and checksum.
 
     Attributes:
         step: environment steps that they were trained for; None where an earlier version did not note it.
@@ -98,7 +98,7 @@ def conditions_of(
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """Something that was measured.
+    """One measurement of a run: values, and the weights and conditions they belong to.
 
     Attributes:
         what: evaluation (whole episodes on the run's own body), transfer (on another), probe, recording or film.

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class Results(Sequence[Result]):
-    """What was measured of a run, oldest first.
+    """All measurements of a run, oldest first.
 
     Each result is one JSON file, in a folder of results/ for each weights and conditions, which is named readably:
     results/swimmer6-step-320000-20-episodes-KEY/evaluation.json. Files are only added. The same measured again is

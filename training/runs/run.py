@@ -109,6 +109,20 @@ class Run(Folder[RunConfig]):
         return self.agent(body, trained=trained)
 
 
+def load_agent(run: Run | str | Path, body: str | Body | None = None) -> Agent:
+    """Return the agent of a run as trained so far, on the run's own body or on another.
+
+    Args:
+        run: the run or its folder.
+        body: another body than the run's own, by name or as a `Body`.
+
+    Raises:
+        CircuitMismatch: the weights do not fit the other body.
+        InvalidRun: there is no such run, or nothing trained in it yet.
+    """
+    return (run if isinstance(run, Run) else Run(run)).agent(body)
+
+
 def hint_unfinished(run: Run, steps: int) -> None:
     """Say in one line that a run has not reached its last step, if it has not."""
     if not run.done:

@@ -12,16 +12,13 @@ if TYPE_CHECKING:
     from .ncap_paper.reproduction import reproduce
     from .sweeps import Sweep, sweep
     from .transfers import transfer, transfer_table
-    from .trials import Trial, run_trials
 
 __all__ = [
     "Comparison",
     "Sweep",
-    "Trial",
     "ablate",
     "compare",
     "reproduce",
-    "run_trials",
     "sweep",
     "transfer",
     "transfer_table",

@@ -81,7 +81,7 @@ def ablate(
     address: str | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Train a circuit without each part of its prior; write every score to `out`/results.sqlite.
+    """Train a circuit without each part of its prior, and write all scores to `out`/results.sqlite.
 
     The table and its figure are written as ablation.csv and ablation.svg. Started again, it does what is
     left.

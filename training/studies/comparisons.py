@@ -28,7 +28,7 @@ _STUDY = "comparison"
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What a comparison came to.
+    """The outcome of a comparison.
 
     Attributes:
         table: one row per group of runs that differ in their seed alone: IQM of the mean return over
@@ -44,7 +44,7 @@ class Comparison:
 def compare(
     runs: Sequence[Run | str | Path], out: str | Path, episodes: int = 20, progress: bool = False
 ) -> Comparison:
-    """Evaluate runs whose last weights were not yet, group them by config, and write table and curves to `out`.
+    """Compare groups of runs: evaluate those that need it, and write table and curves to `out`.
 
     Raises:
         InvalidRun: fewer than two runs, no episodes, one that is no run or not trained, or the same seed

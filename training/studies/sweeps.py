@@ -26,7 +26,7 @@ _LONGEST_NAME = 200
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """What a sweep is.
+    """A grid of configs to train and evaluate.
 
     Attributes:
         base: fields of every run's `RunConfig`, over its defaults.
@@ -91,7 +91,7 @@ def sweep(
     address: str | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Run what is not done yet, each run a folder in `out`, and write every score to `out`/results.sqlite.
+    """Train and evaluate every config of a sweep that is not done yet; scores go to `out`/results.sqlite.
 
     A run that cannot be (an algorithm without memory for a circuit that has one) keeps its reason in the
     table; the others go on. Started again, it does what is left, what could not be, and what is asked otherwise, such

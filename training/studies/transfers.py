@@ -29,7 +29,7 @@ def transfer(
     finetune: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Evaluate a run's agent on its own and other bodies, with untrained NCAP as the control.
+    """Evaluate a run's agent on its own and other bodies, beside untrained NCAP as a control.
 
     All are tested on the same episodes. A body that the circuit does not fit gets a row that says so; an
     MLP is resampled along bodies of other sizes. Every score is added to the run's results.
@@ -97,7 +97,7 @@ def transfer(
 
 
 def transfer_table(run: Run) -> pd.DataFrame:
-    """Return what `transfer` and `evaluate` of a run came to on each body, with the columns of `transfer`'s table.
+    """Return a table of a run's scores on each body, with the columns of `transfer`'s table.
 
     Each is the measurement on most episodes, in its own unit. Where the last weights were not measured, those before
     are there, and the note says so.

@@ -25,8 +25,7 @@ _log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 # An edit in any of these makes compiled code stale; numba itself looks at the stamp of one file.
 _SOURCES = (
-    _HERE / "kernel.py",
-    _HERE / "rows.py",
+    *(_HERE / f"{name}.py" for name in ("advance", "kernel", "rows")),
     *(_HERE.parents[2] / f"{name}.py" for name in ("vectors", "lane_functions")),
 )
 _OLDEST = (0, 63)
@@ -107,61 +106,53 @@ def cache_folder() -> Path:
 
 
 def _load(name: str, width: int) -> Callable[..., None]:
+    def compile_it(numba: Any, options: dict[str, Any]) -> Any:
+        from . import advance, kernel
+
+        make, signature = {
+            "advance": (advance.advance_in, advance.ADVANCE),
+            "weigh": (kernel.weigh_in, kernel.WEIGH),
+        }[name]
+        return numba.njit(signature, nogil=True, **options)(make(width))
+
+    return _compile(compile_it, f"{name} of the physics of lanes", "take another numba, or physics mujoco")
+
+
+def _load_step(function: Callable[..., None], width: int) -> Any:
+    def compile_it(numba: Any, options: dict[str, Any]) -> Any:
+        from ....vectors import Rows
+
+        signature = numba.types.void(numba.types.CPointer(numba.types.float64), *[Rows(width)] * 5)
+        return numba.cfunc(signature, locals={}, **options)(function)
+
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+    return _compile(compile_it, f"{name} for lanes", "mend it or leave lane_step out")
+
+
+def _compile(compile_it: Callable[[Any, dict[str, Any]], Any], name: str, way_out: str) -> Any:
+    """Compile, or load what is in the cache; without a cache where none can be written."""
     if reason := reason_not_compiled():
         raise MissingDependency(reason)
     import numba
 
-    from . import kernel
-
-    make, signature = {"advance": (kernel.advance_in, kernel.ADVANCE), "weigh": (kernel.weigh_in, kernel.WEIGH)}[name]
-    options = {"error_model": "numpy", "nogil": True}
-    folder = cache_folder()
+    options, folder = {"error_model": "numpy"}, cache_folder()
     try:
         _check_writable(folder)
-        with _telling(name, f"kept in {folder}"):
-            function = _with_cache_in(folder, numba, lambda: numba.njit(signature, cache=True, **options)(make(width)))
+        with _telling(name, f"kept in {folder}"), _cache_in(folder, numba):
+            made = compile_it(numba, {**options, "cache": True})
         _remove_unused(folder)
-        return function
-    except Exception as error:  # a folder that cannot be written, a full disk, a damaged cache: numba names none
+        return made
+    except Exception as error:
+        # A folder that cannot be written, a full disk, a damaged cache, a function of no file, such as a notebook's.
         unkept = f"cannot keep it ({type(error).__name__}: {_first_line(error)})"
     unkept += "; set NUMBA_CACHE_DIR to a folder that can be written"
     try:
         with _telling(name, unkept):
-            return numba.njit(signature, **options)(make(width))
+            return compile_it(numba, options)
     except Exception as error:
         raise MissingDependency(
-            f"numba {numba.__version__} cannot compile the physics of lanes ({_first_line(error)}); "
-            "take another numba, or physics mujoco"
+            f"numba {numba.__version__} cannot compile {name}: {_first_line(error)}; {way_out}"
         ) from error
-
-
-def _load_step(function: Callable[..., None], width: int) -> Any:
-    if reason := reason_not_compiled():
-        raise MissingDependency(reason)
-    import numba
-
-    from ....vectors import Rows
-
-    numbers = numba.types.CPointer(numba.types.float64)
-    signature = numba.types.void(numbers, *[Rows(width)] * 5)
-    options = {"error_model": "numpy", "locals": {}}
-    name, began = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}", time.perf_counter()
-    folder = cache_folder()
-    try:
-        _check_writable(folder)
-        made = _with_cache_in(folder, numba, lambda: numba.cfunc(signature, cache=True, **options)(function))
-        where = f"kept in {folder}"
-    except Exception as error:  # a folder that cannot be written, a function of no file, such as a notebook's
-        where = f"cannot keep it ({type(error).__name__}: {_first_line(error)})"
-        try:
-            made = numba.cfunc(signature, **options)(function)
-        except Exception as error:
-            raise MissingDependency(
-                f"numba {numba.__version__} cannot compile {name}: {_first_line(error)}; mend it or leave lane_step out"
-            ) from error
-    if not made.cache_hits:
-        _log.warning("compiled %s for lanes in %.1f s; %s", name, time.perf_counter() - began, where)
-    return made
 
 
 @contextlib.contextmanager
@@ -175,16 +166,16 @@ def _telling(name: str, where: str) -> Iterator[None]:
         def on_start(self, _event: Any) -> None:
             if not began:
                 began.append(time.perf_counter())
-                _log.warning("compiling %s of the physics of lanes, once for this machine: some seconds", name)
+                _log.warning("compiling %s, once for this machine: some seconds", name)
 
         def on_end(self, _event: Any) -> None:
-            """Leave alone what ends: the outermost does so when the block does."""
+            """Leave alone what ends: the block does so after all passes."""
 
-    # Numba tells of a compilation only if there is one, after it has looked into its cache.
-    with event.install_listener("numba:compile", Listener()):
+    # Passes of the compiler run only if there is something to compile, after numba has looked into its cache.
+    with event.install_listener("numba:run_pass", Listener()):
         yield
     if began:
-        _log.warning("compiled %s of the physics of lanes in %.1f s; %s", name, time.perf_counter() - began[0], where)
+        _log.warning("compiled %s in %.1f s; %s", name, time.perf_counter() - began[0], where)
 
 
 def _cpu_features() -> dict[str, bool]:
@@ -222,11 +213,12 @@ def _check_writable(folder: Path) -> None:
         pass
 
 
-def _with_cache_in(folder: Path, numba: Any, compile_it: Callable[[], Any]) -> Any:
-    """Compile with numba's cache in `folder`, which numba takes from its configuration and nowhere else."""
+@contextlib.contextmanager
+def _cache_in(folder: Path, numba: Any) -> Iterator[None]:
+    """Let numba keep its cache in `folder`, which it takes from its configuration and nowhere else."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder)
     try:
-        return compile_it()
+        yield
     finally:
         numba.config.CACHE_DIR = before

@@ -89,7 +89,7 @@ def reproduce(
     address: str | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Run what is left of the reproduction in the folder `out`, and write its report.
+    """Reproduce the paper's experiments in the folder `out`, or continue there, and write a report.
 
     Every run is a folder in `out`/runs, every score in a file of `out`/trials and a row of
     `out`/results.sqlite; report.md has the
