@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from nervecord.circuits import NCAP
+from nervecord.circuits import NCAP, Neuron, Wiring
 from nervecord.drawing import Poses
 from nervecord.drawing.palette import ABOVE
 from nervecord.errors import InvalidFilm, OutputExists, UnknownName
@@ -205,6 +205,14 @@ def test_nothing_of_a_wiring_is_left_out_unsaid(monkeypatch):
     monkeypatch.setattr(panel, "_MOST_EDGES", 100)
     said = NeuronView(recording, wiring)
     assert said._panel.note == f"the strongest 100 of {len(wiring.synapses)} synapses"
+
+
+def test_names_that_stand_too_close_are_left_out_and_said():
+    cells = [Neuron(name, "inter", 0.5, "d") for name in ("AVAL", "AVBL", "AVDL")]
+    recording = dataclasses.replace(
+        planted(n_links=6, steps=4), activity=np.zeros((1, 4, 3), np.float32), neurons=("AVAL", "AVBL", "AVDL")
+    )
+    assert NeuronView(recording, Wiring(tuple(cells), ()))._panel.note == "names where there is room"
 
 
 def test_no_part_of_the_activity_is_blank_however_short_the_film(tmp_path):

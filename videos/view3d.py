@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -95,7 +96,8 @@ def frames_3d(
     chosen = np.arange(len(poses.link_pos)) if instants is None else np.asarray(instants)
     with tempfile.TemporaryDirectory() as folder:
         Path(f"{folder}/scene.xml").write_text(_scene(poses, size), encoding="utf-8")
-        np.savez(f"{folder}/motion.npz", **_motion(poses, chosen, size, camera, zoom))
+        motion: dict[str, Any] = _motion(poses, chosen, size, camera, zoom)
+        np.savez(f"{folder}/motion.npz", **motion)
         child = subprocess.Popen(
             # A file by itself, which imports nothing of this package: it starts in a second.
             [sys.executable, "-P", str(_CHILD), folder, str(size[0]), str(size[1])],

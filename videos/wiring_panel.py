@@ -16,7 +16,7 @@ from ..drawing.wiring import neuron_places
 PAPER, INK, FAINT, EDGE = (255, 255, 255), (36, 41, 47), (87, 96, 106), (208, 215, 222)
 _SMOOTH = 2  # drawn this much larger, then reduced: anti-aliasing
 _MOST_EDGES = 3000
-_STRIDES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000)
+_STRIDES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 _BOW = 0.18  # of a line that crosses the midline, in its length: it bows around the muscle that it passes
 
 
@@ -56,11 +56,12 @@ class WiringPanel:
         self._radius = float(np.clip(0.32 * nearest, 2 * _SMOOTH, 0.75 * self._letters))
         strongest = sorted(wiring.synapses, key=lambda synapse: abs(synapse.weight))[-_MOST_EDGES:]
         dropped = len(wiring.synapses) - len(strongest)
-        self.note = f"the strongest {len(strongest):,} of {len(wiring.synapses):,} synapses" if dropped else ""
         self._drawn = Image.new("RGB", (size[0] * _SMOOTH, size[1] * _SMOOTH), PAPER)
         draw = ImageDraw.Draw(self._drawn)
         self._draw_wires(draw, strongest)
-        self._draw_names(draw, rows)
+        notes = [f"the strongest {len(strongest):,} of {len(wiring.synapses):,} synapses"] if dropped else []
+        notes += [] if self._draw_names(draw, rows) else ["names where there is room"]
+        self.note = "; ".join(notes)
 
     def frame(self, level: Float[np.ndarray, " neurons"]) -> Image.Image:
         """Draw the neurons at values in units of their greatest, from -1 to 1."""
@@ -106,32 +107,35 @@ class WiringPanel:
     def _draw_wires(self, draw: ImageDraw.ImageDraw, synapses: list[Synapse]) -> None:
         heaviest = max((abs(synapse.weight) for synapse in synapses), default=1.0) or 1.0
         middle = np.mean([y for _, y in self._places.values()])
+        is_sided = any(neuron.side for neuron in self._neurons)
         share = np.linspace(0, 1, 13)[:, None]
         for synapse in synapses:
             ends = np.array([self._places[synapse.pre], self._places[synapse.post]])
             across = (ends[1] - ends[0])[::-1] * (1, -1)
-            crosses = (ends[0, 1] - middle) * (ends[1, 1] - middle) < 0
+            crosses = is_sided and (ends[0, 1] - middle) * (ends[1, 1] - middle) < 0
             bow = ends.mean(0) + (2 * _BOW * across if crosses else 0)
             line = (1 - share) ** 2 * ends[0] + 2 * share * (1 - share) * bow + share**2 * ends[1]
             thick = max(1, round((1 + 1.5 * abs(synapse.weight) / heaviest) * _SMOOTH / 2))
             colour = EXCITES if synapse.weight >= 0 else INHIBITS
             draw.line([tuple(point) for point in line.tolist()], fill=_paler(colour), width=thick)
 
-    def _draw_names(self, draw: ImageDraw.ImageDraw, rows: list[tuple[str, list[Neuron]]]) -> None:
+    def _draw_names(self, draw: ImageDraw.ImageDraw, rows: list[tuple[str, list[Neuron]]]) -> bool:
+        """Name the neurons, and return whether there was room for all names."""
         # Paper around letters keeps lines from running through them.
         look: dict[str, Any] = {"font": self._font, "fill": INK, "stroke_width": 2 * _SMOOTH, "stroke_fill": PAPER}
-        gap = self._radius + 0.25 * self._letters
+        gap, has_all = self._radius + 0.25 * self._letters, True
         for kind, row in rows:
             own = [neuron for neuron in row if kind_of(neuron) == kind]
             room = self._spacing(row) - self._radius - 1.5 * gap
             is_named = room >= max(self._width(neuron.name) for neuron in row)
             texts = {neuron: neuron.name if is_named or neuron not in own else number_of(neuron) for neuron in row}
-            if not is_named:
+            if not is_named and len(own) > 1:
                 draw.text((0.5 * self._letters, self._places[row[0].name][1]), kind, anchor="lm", **look)
             widest = max(self._width(texts[neuron]) for neuron in own)
             # Where they do not fit between neurons, numbers stand above, as those of an axis.
             beside = room >= widest
-            every = 1 if beside else next(k for k in _STRIDES if k * self._spacing(own) >= 1.6 * widest)
+            steps = (k for k in _STRIDES if k * self._spacing(own) >= 1.6 * widest)
+            every = 1 if beside else next(steps, len(own))
             free_from = 0.0
             for neuron in row:
                 x, y = self._places[neuron.name]
@@ -143,6 +147,9 @@ class WiringPanel:
                 if left >= free_from:
                     draw.text(at, texts[neuron], anchor=anchor, **look)
                     free_from = left + self._width(texts[neuron])
+                else:
+                    has_all = False
+        return has_all
 
 
 def kind_of(neuron: Neuron) -> str:
