@@ -84,11 +84,6 @@ class Player:
         self._take(*fitted)
         self._links, self._length = links, length
 
-    @property
-    def silenced(self) -> tuple[str, ...]:
-        """The names of the neurons that are held at 0."""
-        return tuple(each.neuron for each in self.interventions if each.kind == "silence")
-
     def toggle(self, neuron: str) -> None:
         """Silence a neuron, or let it go again whatever was done to it.
 

@@ -102,7 +102,7 @@ def test_a_silenced_neuron_is_silent_and_comes_back(player):
         held.append(player._activity[index])
     assert not np.any(held)
     player.toggle("B_d_1")
-    assert player.silenced == ()
+    assert player.interventions == ()
     for _ in range(60):
         player.step()
         held.append(player._activity[index])
@@ -311,7 +311,7 @@ def test_an_agent_is_played_with_in_a_browser(served):
 
         page.locator("[data-neuron=B_d_1] use").click()
         page.wait_for_function("document.querySelector('#done li')?.firstChild.textContent === 'silence B_d_1'")
-        assert server.player.silenced == ("B_d_1",)
+        assert server.player.interventions == (Intervention("B_d_1"),)
         page.locator("[data-neuron=B_d_1]").focus()
         page.keyboard.press("Enter")
         page.wait_for_function("!document.querySelector('#done li')")
