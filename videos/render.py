@@ -59,7 +59,7 @@ def render_recording(
     last = whole if seconds is None else min(whole, max(1, round(seconds / recording.dt)))
     instants = looks.instants(last, recording.dt, fps)
     poses = recording.poses(episode).between(0, last)
-    where = {"camera": looks.camera, "zoom": looks.zoom}
+    where: dict[str, Any] = {"camera": looks.camera, "zoom": looks.zoom}
     frames: Iterable[np.ndarray]
     if looks.view == "3d":
         frames = frames_3d(poses, looks.pixels, instants, **where)
