@@ -62,7 +62,7 @@ def render_recording(
     where: dict[str, Any] = {"camera": looks.camera, "zoom": looks.zoom}
     frames: Iterable[np.ndarray]
     if looks.view == "3d":
-        frames = frames_3d(poses, looks.pixels, instants, **where)
+        frames = frames_3d(poses, looks.pixels, instants.tolist(), **where)
     elif looks.view == "neurons":
         if wiring is None or {neuron.name for neuron in wiring.neurons} != set(recording.neurons):
             raise InvalidFilm("view is neurons, which draws the wiring of the circuit that was recorded; give it, as "
