@@ -61,6 +61,10 @@ class InvalidRecording(NervecordError):
     """A recording that is too short, constant or not finite for what a probe needs."""
 
 
+class InvalidFilm(NervecordError):
+    """A film that cannot be made as it is asked for: a size, a rate or a speed out of range, or nothing to draw."""
+
+
 class OutputExists(NervecordError):
     """A file that would be overwritten; nothing is."""
 

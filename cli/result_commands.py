@@ -109,6 +109,16 @@ class Render(Intervening, OnAgent):
     """2d (drawn without OpenGL) or 3d (MuJoCo's renderer)."""
     neurons: bool = False
     """Draw the wiring with every neuron lit by its activity beside the body (instead of a view)."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels; 640 480 by default, and 1280 720 with neurons."""
+    fps: float | None = None
+    """Frames per second; one a control step by default, every second one in a gif or webp."""
+    speed: float = 1.0
+    """Of what is shown, in units of real time: 0.5 is slow motion."""
+    camera: str = "follow"
+    """follow (goes with the body) or fixed (sees all of its path)."""
+    zoom: float = 1.0
+    """How many times closer the camera is."""
     seconds: float | None = None
     """How much of the episode; all of it by default."""
 
@@ -123,10 +133,15 @@ class Render(Intervening, OnAgent):
                 run,
                 self.out,
                 self.body,
-                "neurons" if self.neurons else self.view,
                 self.seconds,
                 self.interventions,
                 progress=not self.json,
+                view="neurons" if self.neurons else self.view,
+                size=self.size,
+                fps=self.fps,
+                speed=self.speed,
+                camera=self.camera,
+                zoom=self.zoom,
             )
         return {"film": str(path)}
 
@@ -167,7 +182,7 @@ class Report(OnRuns):
 
 @dataclasses.dataclass(frozen=True)
 class Play(OnAgent):
-    """Watch an agent live in a browser: pause, push, silence neurons, change the body. Ctrl-C ends."""
+    """Watch an agent live in a browser: pause, push, pin neurons, change the body. Ctrl-C ends."""
 
     body: str | None = None
     """Body to swim with; the run's own by default."""
@@ -176,10 +191,13 @@ class Play(OnAgent):
 
     def run(self) -> dict[str, Any]:
         """Serve until interrupted."""
-        from ..pages.play_server import play
+        from ..pages.play_server import from_elsewhere, play
+
+        def ready(url: str) -> None:
+            print(f"open {url} (Ctrl-C ends)\nfrom another machine, first: {from_elsewhere(url)}", flush=True)
 
         with self.opened(self.body) as run, contextlib.suppress(KeyboardInterrupt):
-            play(run, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
+            play(run, self.body, self.port, ready)
         return {"played": str(self.path or f"untrained {self.circuit or 'ncap'}")}
 
 

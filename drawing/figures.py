@@ -10,11 +10,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from ..intervals import bootstrap_iqm
+from .palette import ABOVE, BELOW, REST
 
 COLOURS = ("#1f6feb", "#8b949e", "#d4a72c", "#2da44e", "#cf222e", "#8250df")
+ACTIVITY_MAP = LinearSegmentedColormap.from_list("activity", [BELOW, REST, ABOVE])
 
 
 def learning_curve(metrics: pd.DataFrame) -> Figure:

@@ -40,3 +40,9 @@ class Poses:
     link_width: Float[np.ndarray, " L"]
     joint_limit: Float[np.ndarray, " J"]
     is_chain: bool = True
+
+    def between(self, start: int, stop: int) -> Poses:
+        """Return the instants from `start` up to `stop`."""
+        moving = {name: getattr(self, name)[start:stop] for name in MOTION}
+        target = None if self.target_pos is None else self.target_pos[start:stop]
+        return dataclasses.replace(self, target_pos=target, **moving)

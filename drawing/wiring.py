@@ -9,14 +9,14 @@ from matplotlib.patches import FancyArrowPatch
 from scipy.spatial import cKDTree
 
 from ..circuits.contract import Neuron, Synapse, Wiring
+from .palette import EXCITES, INHIBITS, LETTERS, REST
 
-_EXCITATORY, _INHIBITORY = "#1f6feb", "#cf222e"
 # Height of each layer for the dorsal half; the ventral half is its mirror image.
 _LAYER = {"sensor": 3.0, "oscillator": 3.0, "inter": 2.0, "motor": 2.0, "muscle": 1.0}
 _FILL = {
     "sensor": "#ddf4ff",
     "oscillator": "#fff8c5",
-    "inter": "#f6f8fa",
+    "inter": REST,
     "motor": "#dafbe1",
     "muscle": "#ffebe9",
 }
@@ -57,7 +57,7 @@ def draw_wiring(wiring: Wiring) -> Figure:
                 shrinkA=circle / 2 + 1,
                 shrinkB=circle / 2 + 1,
                 linewidth=0.3 + 1.7 * abs(synapse.weight) / heaviest,
-                color=_EXCITATORY if excites else _INHIBITORY,
+                color=EXCITES if excites else INHIBITS,
                 alpha=0.35 if many else 0.85,
                 # Synapses that cross the midline bow around the muscle that they pass.
                 connectionstyle=f"arc3,rad={0.35 if _crosses(places, synapse) else 0.04}",
@@ -80,8 +80,8 @@ def draw_wiring(wiring: Wiring) -> Figure:
         if not many:
             label = _broken(neuron.name)
             # A letter is about 0.6 of its size wide.
-            size = min(0.25, 1.4 / max(map(len, label.split("\n")))) * circle
-            axes.text(x, y, label, ha="center", va="center", fontsize=size, linespacing=1.0, zorder=3)
+            size = min(0.28, 1.5 / max(map(len, label.split("\n")))) * circle
+            axes.text(x, y, label, color=LETTERS, ha="center", va="center", fontsize=size, linespacing=1.0, zorder=3)
     xs, ys = zip(*places.values(), strict=True)
     axes.set_xlim(min(xs) - _ASIDE, max(xs) + _ASIDE)
     axes.set_ylim(min(ys) - _ABOVE, max(ys) + _ABOVE)

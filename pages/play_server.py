@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from ..circuits import takes_pins
 from ..drawing import draw_wiring
@@ -17,12 +20,15 @@ from ..errors import NervecordError
 from ..extras import require
 from ..options import Number
 from ..threads import one_thread
+from ..training.rollouts.interventions import Intervention, Kind
 from ..training.runs.run import Run
 from .page_data import embedded_svg, render_page
 from .player import LENGTH, LINKS, Player
 
 HOST = "127.0.0.1"
 _SPEEDS = (0.1, 4.0)
+_DREW = "drew"  # what a page says when it has drawn what it was sent
+_TRACE = 12  # seconds of activity that a page shows
 
 
 class PlayServer:
@@ -37,7 +43,7 @@ class PlayServer:
         self.is_paused = False
         self.speed = 1.0
         self._web = require("aiohttp.web", "play")
-        self._pages: set[Any] = set()
+        self._watchers: set[_Watcher] = set()
 
     async def serve(self, port: int = 0, ready: Callable[[str], None] = lambda _: None) -> None:
         """Serve until cancelled.
@@ -75,9 +81,9 @@ class PlayServer:
             due = max(due + self.player.body.control_dt / self.speed, loop.time() - 0.2)
             await asyncio.sleep(max(0.0, due - loop.time()))
             # Nobody watches: nothing moves, and no core is kept busy.
-            if self._pages and not self.is_paused:
+            if self._watchers and not self.is_paused:
                 self.player.step()
-                await self._show(self.player.moment())
+                self._show(self.player.moment())
 
     async def _page(self, request: Any) -> Any:
         self._check(request)
@@ -86,6 +92,7 @@ class PlayServer:
             "play.html.j2", wiring=self._wiring(), links=LINKS, length=LENGTH, speeds=_SPEEDS,
             can_be_pinned=takes_pins(self.player.agent.circuit),
             about=f"{run.description} (task {run.config.task})",
+            kinds=get_args(Kind), seconds=_TRACE,
             facts=json.dumps(self._facts()).replace("<", "\\u003c"),
         )  # fmt: skip
         return self._web.Response(text=text, content_type="text/html")
@@ -94,31 +101,40 @@ class PlayServer:
         self._check(request)
         page = self._web.WebSocketResponse(heartbeat=20)
         await page.prepare(request)
-        self._pages.add(page)
+        watcher = _Watcher(page)
+        sending = asyncio.ensure_future(watcher.send())
+        self._watchers.add(watcher)
+        self._show(self._present())
         try:
-            await page.send_json({"facts": self._facts(), **self.player.moment()})
             async for message in page:
-                await self._answer(page, message.data)
+                if message.data == _DREW:
+                    watcher.drew()
+                else:
+                    self._answer(watcher, message.data)
         finally:
-            self._pages.discard(page)
+            self._watchers.discard(watcher)
+            sending.cancel()
+            self._show(self._present())
         return page
 
-    async def _answer(self, page: Any, text: str) -> None:
+    def _answer(self, watcher: _Watcher, text: str) -> None:
         before = self.player.n_links
         answer: dict[str, Any] = {"answered": True}
         try:
             self.obey(json.loads(text))
         except (NervecordError, ValueError, TypeError, AttributeError, RecursionError) as error:
             answer["error"] = str(error)
-        await page.send_json(answer)
-        told = {"facts": self._facts(), **self.player.moment()}
+        watcher.answer(answer)
+        now = self._present()
         if self.player.n_links != before:
             # Other neurons, another drawing.
-            told["wiring"] = self._wiring()
-        await self._show(told)
+            now["wiring"] = self._wiring()
+        self._show(now)
 
     def obey(self, order: dict[str, Any]) -> None:
-        """Do what a page asks for: one of pause, speed, push, silence, links, length and restart.
+        """Do what a page asks for: one of pause, speed, push, toggle, do, links, length and restart.
+
+        `toggle` silences a neuron or lets it go; `do` is an intervention: its kind, neuron and value.
 
         Raises:
             NervecordError: it cannot be done; everything stays as it was.
@@ -130,8 +146,10 @@ class PlayServer:
                 self.speed = float(speed)
             case {"push": str(direction)}:
                 self.player.push(direction)
-            case {"silence": str(neuron)}:
-                self.player.silence(neuron)
+            case {"toggle": str(neuron)}:
+                self.player.toggle(neuron)
+            case {"do": {"kind": "silence" | "clamp" | "drive" as kind, "neuron": str(neuron), "value": value}}:
+                self.player.intervene(Intervention(neuron, kind, value))
             case {"links": int(links)} if not isinstance(links, bool):
                 self.player.resize(links=links)
             case {"length": int() | float() as length} if not isinstance(length, bool):
@@ -140,7 +158,7 @@ class PlayServer:
                 self.player.restart()
             case _:
                 raise NervecordError(f"{order} is no order; give pause, speed ({_SPEEDS[0]} to {_SPEEDS[1]}), push, "
-                                     "silence, links, length or restart")  # fmt: skip
+                                     "toggle, do, links, length or restart")  # fmt: skip
 
     def _wiring(self) -> str:
         return embedded_svg(figure_svg(draw_wiring(self.player.wiring())), "wiring", "wiring")
@@ -150,13 +168,16 @@ class PlayServer:
         return {
             "names": list(player.neurons), "links": player.n_links, "length": player.length,
             "link_length": float(player.body.link_sizes[0].mean()), "body": player.body.name, "paused": self.is_paused,
-            "speed": self.speed,
+            "speed": self.speed, "watching": len(self._watchers),
+            "columns": round(_TRACE / player.body.control_dt), "dt": player.body.control_dt,
         }  # fmt: skip
 
-    async def _show(self, told: dict[str, Any]) -> None:
-        for page in list(self._pages):
-            with contextlib.suppress(ConnectionError):
-                await page.send_json(told)
+    def _present(self) -> dict[str, Any]:
+        return {"facts": self._facts(), **self.player.moment()}
+
+    def _show(self, news: dict[str, Any]) -> None:
+        for watcher in self._watchers:
+            watcher.show(news)
 
     def _check(self, request: Any) -> None:
         """Refuse pages of other origins, which a browser would let ask this machine."""
@@ -164,6 +185,49 @@ class PlayServer:
         origin = request.headers.get("Origin")
         if request.host not in own or (origin is not None and origin.removeprefix("http://") not in own):
             raise self._web.HTTPForbidden(text="this page is for this machine alone")
+
+
+class _Watcher:
+    """One page that watches.
+
+    It gets what is new when it has drawn what it got before: a slow page misses moments, neither lagging behind nor
+    making others wait, and a hidden one gets none.
+    """
+
+    def __init__(self, page: Any) -> None:
+        self._page, self._wakes, self._is_ready = page, asyncio.Event(), True
+        self._answers: list[dict[str, Any]] = []
+        self._news: dict[str, Any] = {}
+
+    def answer(self, answer: dict[str, Any]) -> None:
+        self._answers.append(answer)
+        self._wakes.set()
+
+    def show(self, news: dict[str, Any]) -> None:
+        # What is newer takes the place of what was not sent yet.
+        self._news |= news
+        self._wakes.set()
+
+    def drew(self) -> None:
+        self._is_ready = True
+        self._wakes.set()
+
+    async def send(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await self._wakes.wait()
+                self._wakes.clear()
+                waiting, self._answers = self._answers, []
+                if self._news and self._is_ready:
+                    waiting, self._news, self._is_ready = [*waiting, self._news], {}, False
+                for message in waiting:
+                    await self._page.send_json(message)
+
+
+def from_elsewhere(url: str) -> str:
+    """Return how a page of this machine is reached from another, through SSH."""
+    port = urlsplit(url).port
+    return f"ssh -L {port}:{HOST}:{port} {getpass.getuser()}@{socket.gethostname()}"
 
 
 def play(

@@ -1,4 +1,4 @@
-"""An agent that swims while it is watched: stepped, pushed, silenced and lengthened by hand."""
+"""An agent that swims while it is watched: stepped, pushed and lengthened by hand, its neurons pinned."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Player:
     Attributes:
         body: as it is now.
         neurons: names, in the order of `moment()["activity"]`.
-        silenced: names of the neurons that are held at 0.
+        interventions: what is done to neurons now, one at most to each.
 
     Raises:
         InvalidRun: nothing trained in the run yet.
@@ -48,7 +48,7 @@ class Player:
     def __init__(self, run: Run, body: str | Body | None = None) -> None:
         self.run = run
         self._own = make_body(run.config.body if body is None else body)
-        self.silenced: tuple[str, ...] = ()
+        self.interventions: tuple[Intervention, ...] = ()
         self._links, self._length = self._own.n_links, 1.0
         self._take(*self._fitted(self._own))
 
@@ -84,19 +84,40 @@ class Player:
         self._take(*fitted)
         self._links, self._length = links, length
 
-    def silence(self, neuron: str) -> None:
-        """Hold a neuron at 0, or let it go again.
+    def toggle(self, neuron: str) -> None:
+        """Silence a neuron, or let it go again whatever was done to it.
 
         Raises:
             UnknownName: no such neuron.
             CircuitMismatch: the circuit's neurons cannot be reached.
         """
+        if any(each.neuron == neuron for each in self.interventions):
+            self.release(neuron)
+        else:
+            self.intervene(Intervention(neuron))
+
+    def intervene(self, intervention: Intervention) -> None:
+        """Silence, clamp or drive a neuron, in place of what was done to it.
+
+        Raises:
+            UnknownName: no such neuron.
+            CircuitMismatch: the circuit's neurons cannot be reached.
+        """
+        check([intervention], self.agent.circuit)
+        self.interventions = (*self._others(intervention.neuron), intervention)
+
+    def release(self, neuron: str) -> None:
+        """Let a neuron go.
+
+        Raises:
+            UnknownName: no such neuron.
+        """
         if neuron not in self.neurons:
             raise UnknownName("neuron", neuron, self.neurons)
-        kept = tuple(name for name in self.silenced if name != neuron)
-        wanted = kept if neuron in self.silenced else (*kept, neuron)
-        check([Intervention(name) for name in wanted], self.agent.circuit)
-        self.silenced = wanted
+        self.interventions = self._others(neuron)
+
+    def _others(self, neuron: str) -> tuple[Intervention, ...]:
+        return tuple(each for each in self.interventions if each.neuron != neuron)
 
     def push(self, direction: str) -> None:
         """Give the whole body 0.5 m/s to the left, right, up or down, as far as it gets no faster than 1 m/s.
@@ -116,18 +137,20 @@ class Player:
     def restart(self) -> None:
         """Start a new episode."""
         self._rollout.start()
-        self._activity = np.zeros(len(self.neurons))
+        self._activity, self._return = np.zeros(len(self.neurons)), 0.0
 
     def step(self) -> None:
         """Advance by one control step; an episode that ends is followed by another."""
         stepped = self._rollout.step()
         self._activity = self._rollout.extra[0].cpu().numpy()
         self._speed = float(stepped.metrics.get("net_speed", _UNKNOWN)[0])
+        self._return += float(stepped.reward[0])
         if not self._rollout.is_running:
             self._rollout.start()
+            self._return = 0.0
 
     def _act(self, observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, Any]:
-        pins = pins_at([Intervention(name) for name in self.silenced], self.agent.circuit, self._rollout.elapsed)
+        pins = pins_at(self.interventions, self.agent.circuit, self._rollout.elapsed)
         return self.agent.predict_with_activity(observation, state, episode_start, pins=pins)
 
     def wiring(self) -> Wiring:
@@ -135,7 +158,10 @@ class Player:
         return wiring_at(self.agent.circuit, self._rollout.state)
 
     def moment(self) -> dict[str, Any]:
-        """Return the present for a page: body as a line of points (m), neurons in -1 to 1, time and speed."""
+        """Return the present for a page: body as a line of points (m), neurons in -1 to 1, time and speed.
+
+        `return` is that of the episode so far, which has no unit.
+        """
         physics = self.envs.physics
         centres, angles = physics.read("link_pos")[0], physics.read("link_angle")[0]
         half = 0.5 * self.body.link_sizes[0][:, None] * np.stack([np.cos(angles), np.sin(angles)], -1)
@@ -148,7 +174,8 @@ class Player:
             "line": np.round(line, 4).tolist(),
             "target": np.round(target, 4).tolist(),
             "activity": np.round(self._activity / self._greatest, 2).tolist(),
-            "silenced": list(self.silenced),
+            "return": round(self._return, 1),
+            "done": {each.neuron: str(each) for each in self.interventions},
         }
 
     def close(self) -> None:
@@ -163,7 +190,7 @@ class Player:
     def _take(self, body: Body, agent: Agent, envs: EnvBatch) -> None:
         self.body, self.agent, self.envs = body, agent, envs
         self.neurons = tuple(neuron.name for neuron in agent.neurons)
-        self.silenced = tuple(name for name in self.silenced if name in self.neurons)
+        self.interventions = tuple(each for each in self.interventions if each.neuron in self.neurons)
         self._greatest = np.full(len(self.neurons), 1e-9)
         self._speed = float("nan")
         self._rollout = Rollout(envs, self._act)

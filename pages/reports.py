@@ -22,11 +22,13 @@ from ..training.probes.probing import chosen, merged, probed
 from ..training.rollouts.recorder import record
 from ..training.rollouts.recording import Recording
 from ..training.runs.result import Result
+from ..training.runs.results import interventions_told
 from ..training.runs.run import Run, hint_unfinished
 from ..training.studies.transfers import transfer_table
 from ..version import __version__
 from .page_data import learning_data, moments_data, render_page
 
+_VIEWS = {"2d": "seen from above", "3d": "in three dimensions", "neurons": "with its neurons"}
 _LONG = 8  # sentences that are shown at once; more are folded away
 
 
@@ -56,7 +58,7 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     found = [probed(run) for run in opened]
     both = list(zip(opened, found, strict=True))
     sections = [
-        _side_by_side("Film", [_film(run) for run in opened], names),
+        _side_by_side("Film", [_films(run) for run in opened], names),
         _side_by_side("Learning", [_learning(names, opened)]),
         _side_by_side("Transfer to bodies never seen in training", [_transfer(run) for run in opened], names),
         _side_by_side("Wiring", [_wiring(run) for run in opened], names),
@@ -108,7 +110,7 @@ def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
     cards = []
     for name, run in zip(names, opened, strict=True):
         facts = summary(run)
-        cards.append({"name": name, "lead": _lead(run, facts), "tiles": _tiles(run, facts), "film": _film(run),
+        cards.append({"name": name, "lead": _lead(run, facts), "tiles": _tiles(run, facts), "film": _films(run),
                       "wiring": _wiring(run)})  # fmt: skip
     chart = learning_data({name: run.metrics() for name, run in zip(names, opened, strict=True)})
     write_text(path, render_page("gallery.html.j2", cards=cards, chart=chart) + _mark("gallery"))
@@ -182,22 +184,31 @@ def _side_by_side(title: str, cells: list[dict[str, Any]], names: Sequence[str] 
     return {"title": title, "id": title.lower().replace(" ", "-"), "cells": named}
 
 
-def _film(run: Run) -> dict[str, Any]:
-    """Return the film of the agent as it is, on its own body; one of another body, or of a lesion, is not it."""
+def _films(run: Run) -> dict[str, Any]:
+    """Return the film of the agent as it is, on its own body, and then all others: other views, bodies and lesions."""
     results = run.results
-    path, caption = None, ""
-    if (found := results.films(make_body(run.config.body).name).shown) is not None:
-        path, caption = results.file(found, ".mp4"), results.told(found)
-    else:
-        # Earlier versions, and exports, have no other than this name to tell what a film shows.
-        named = run.path / "film.mp4"
-        if named.is_file() and not named.is_symlink() and not any(named.name in each.files for each in results):
-            path, caption = named, "film.mp4, which does not say of which weights it is"
-    again = f"nervecord render {run.path} --out {run.path}/film.mp4"
-    if path is None:
-        return {"missing": f"No film yet: {again}"}
+    main = results.films(make_body(run.config.body).name).shown
+    films = [] if main is None else [_film(run, main)]
+    # Earlier versions, and exports, have no other than this name to tell what a film shows.
+    named = run.path / "film.mp4"
+    is_known = any(named.name in each.files for each in results)
+    if main is None and not is_known and named.is_file() and not named.is_symlink():
+        films = [_embedded(named, "film.mp4, which does not say of which weights it is")]
+    missing = "" if films else f"No film yet: nervecord render {run.path} --out {run.path}/film.mp4"
+    others = [_film(run, each) for each in results.films() if each is not main]
+    return {"films": films, "more_films": others, "missing": missing}
+
+
+def _film(run: Run, film: Result) -> dict[str, str]:
+    path = run.results.file(film, ".mp4")
+    assert path is not None
+    said = [f"{film.body}, {_VIEWS.get(film.name, film.name)}", interventions_told(film), run.results.told(film)]
+    return _embedded(path, "; ".join(filter(None, said)))
+
+
+def _embedded(path: Path, caption: str) -> dict[str, str]:
     data = base64.b64encode(path.read_bytes()).decode()
-    return {"video": f"data:video/mp4;base64,{data}", "words": [caption] if caption else []}
+    return {"video": f"data:video/mp4;base64,{data}", "caption": caption}
 
 
 def _learning(names: list[str], runs: Sequence[Run]) -> dict[str, Any]:

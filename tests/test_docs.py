@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from browser import look_over
 from nervecord.agents import ALGORITHMS
 from nervecord.circuits import CIRCUITS
 from nervecord.cli.main import main
@@ -112,14 +113,39 @@ def test_no_page_is_a_heading_alone(page):
     assert len([line for line in lines if line.strip() and not line.startswith("#")]) >= 1
 
 
-def test_the_built_concepts_page_defines_its_nouns(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Build the pages without the reference of Python, which takes long and is built by `make docs`."""
     pytest.importorskip("mkdocs", reason='pip install "nervecord[docs]"')
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
-    # Without the reference, which takes long and is built by `make docs`.
-    build(load_config(str(ROOT / "mkdocs.yml"), plugins=[], strict=False, site_dir=str(tmp_path)))
-    page = (tmp_path / "concepts" / "index.html").read_text()
+    folder = tmp_path_factory.mktemp("site")
+    build(load_config(str(ROOT / "mkdocs.yml"), plugins=[], strict=False, site_dir=str(folder)))
+    return folder
+
+
+def test_the_page_of_commands_has_what_help_prints(site):
+    page = (site / "reference" / "commands" / "index.html").read_text()
+    titles = re.findall(r"<h3[^>]*>([\w ]+)", page)
+    assert {"train", "render", "play", "list"} <= set(titles)
+    assert len(titles) >= 20
+    render = page.split('id="render"')[1].split("<h3")[0]
+    assert "<code>--camera STR</code>" in render
+    assert "follow (goes with the body) or fixed" in render
+    # Nothing of the classes that commands are in Python.
+    assert not any(word in page for word in ("dataclass", "instance-attribute", "Bases:"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_of_the_docs_fits_its_window_and_its_text_can_be_read(site, tmp_path, scheme, opened):
+    # The theme chooses its colours as it loads.
+    with opened((site / "reference" / "commands" / "index.html").as_uri(), scheme=scheme) as page:
+        assert look_over(page, tmp_path, "docs", [scheme]) == []
+
+
+def test_the_built_concepts_page_defines_its_nouns(site):
+    page = (site / "concepts" / "index.html").read_text()
     nouns = re.findall(r"<dt><strong>(\w+)</strong></dt>", page)
     assert nouns == [
         "Body", "Arena", "Task", "Layout", "Circuit", "Agent", "Rollout", "Algorithm", "Learner", "Run", "Result",

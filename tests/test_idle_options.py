@@ -30,7 +30,7 @@ ALWAYS = {
     "Curriculum": "out circuit task kind seed updates circuit_options options",
     "Record": "path untrained out",
     "Probe": "path untrained probes",
-    "Render": "path untrained out body seconds silence clamp drive neurons",
+    "Render": "size fps speed camera zoom path untrained out body seconds silence clamp drive neurons",
     "Play": "path untrained body port",
     "Results": "path out",
     "Report": "runs out",

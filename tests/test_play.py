@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import threading
 import urllib.error
@@ -10,14 +11,18 @@ import urllib.request
 
 import numpy as np
 import pytest
+from browser import look_over
 from nervecord.cli.main import main
+from nervecord.drawing.palette import REST
 from nervecord.errors import CircuitMismatch, InvalidBody, NervecordError, UnknownName
 from nervecord.pages.player import Player
 from nervecord.training.learning.training import train
+from nervecord.training.rollouts.interventions import Intervention
 from nervecord.training.runs.config import RunConfig
+from PIL.ImageColor import getrgb
 
 pytest.importorskip("aiohttp", reason="the server is an extra: pip install 'nervecord[play]'")
-from nervecord.pages.play_server import PlayServer
+from nervecord.pages.play_server import PlayServer, _Watcher, from_elsewhere
 
 
 @pytest.fixture(scope="module")
@@ -90,20 +95,20 @@ def test_a_player_is_the_agent_of_its_run(player):
 
 def test_a_silenced_neuron_is_silent_and_comes_back(player):
     index = player.neurons.index("B_d_1")
-    player.silence("B_d_1")
+    player.toggle("B_d_1")
     held = []
     for _ in range(60):
         player.step()
         held.append(player._activity[index])
     assert not np.any(held)
-    player.silence("B_d_1")
-    assert player.silenced == ()
+    player.toggle("B_d_1")
+    assert player.interventions == ()
     for _ in range(60):
         player.step()
         held.append(player._activity[index])
     assert np.any(held)
     with pytest.raises(UnknownName, match="unknown neuron 'B_d_9'"):
-        player.silence("B_d_9")
+        player.toggle("B_d_9")
 
 
 def test_a_push_moves_the_body_where_it_should(player):
@@ -166,10 +171,39 @@ def test_a_body_grows_and_one_that_cannot_stays(runs, player):
     stiff.close()
 
 
+def test_a_neuron_is_clamped_and_driven_by_as_much_as_is_asked_for(player):
+    column = player.neurons.index("B_d_2")
+
+    def values():
+        found = []
+        for _ in range(30):
+            player.step()
+            found.append(player._activity[column])
+        return np.array(found)
+
+    player.intervene(Intervention("B_d_2", "clamp", 0.25))
+    assert values() == pytest.approx(0.25)
+    player.intervene(Intervention("B_d_2", "drive", 0.5))
+    driven = values()
+    assert driven.min() >= 0.5 - 1e-6
+    assert driven.max() > 0.5
+    assert player.moment()["done"] == {"B_d_2": "drive B_d_2 +0.5"}
+    player.toggle("B_d_2")
+    assert player.moment()["done"] == {}
+
+
+def test_the_return_is_that_of_the_episode_so_far(player):
+    steps = [player.step() or player.moment()["return"] for _ in range(player.envs.episode_steps)]
+    # No step's reward is above 1; the last step ends the episode, and the next begins at 0.
+    assert 0 < steps[40] <= 41
+    assert steps[-2] > steps[40]
+    assert steps[-1] == 0
+
+
 def test_orders_that_are_none_are_one_line(player):
     server = PlayServer(player)
     for order in ({}, {"speed": 100}, {"speed": "fast"}, {"speed": True}, {"links": 2.5}, {"links": True},
-                  {"length": True}, {"fly": True}):  # fmt: skip
+                  {"length": True}, {"fly": True}, {"do": {"kind": "cut", "neuron": "B_d_1", "value": 0}}):  # fmt: skip
         with pytest.raises(NervecordError, match="is no order"):
             server.obey(order)
 
@@ -191,6 +225,54 @@ def test_a_message_nested_too_deeply_is_answered_as_any_mistake(served):
     assert "recursion" in deep["error"]
     assert "error" not in pause
     assert served[0].is_paused
+
+
+def test_several_people_watch_and_all_see_what_one_does(served):
+    aiohttp = pytest.importorskip("aiohttp")
+
+    async def until_done(page) -> dict:
+        while not ((news := await page.receive_json(timeout=20)).get("done") and "facts" in news):
+            await page.send_str("drew")
+        return news
+
+    async def seen() -> list[dict]:
+        live = served[1] + "live"
+        async with aiohttp.ClientSession() as http, http.ws_connect(live) as one, http.ws_connect(live) as two:
+            await one.send_json({"do": {"kind": "clamp", "neuron": "B_d_1", "value": 0.5}})
+            return [await until_done(page) for page in (one, two)]
+
+    told = asyncio.run(seen())
+    assert [news["done"] for news in told] == [{"B_d_1": "clamp B_d_1 0.5"}] * 2
+    assert [news["facts"]["watching"] for news in told] == [2, 2]
+
+
+def test_a_slow_page_gets_the_newest_moment_when_it_has_drawn_the_last():
+    class Page:
+        async def send_json(self, message):
+            sent.append(message)
+
+    sent: list[dict] = []
+
+    async def watch() -> None:
+        watcher = _Watcher(Page())
+        sending = asyncio.ensure_future(watcher.send())
+        for time in range(100):
+            watcher.show({"time": time})
+            watcher.show({"wiring": time} if time == 50 else {})
+            await asyncio.sleep(0)
+        watcher.answer({"answered": True})
+        await asyncio.sleep(0)
+        watcher.drew()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        sending.cancel()
+
+    asyncio.run(watch())
+    assert sent == [{"time": 0}, {"answered": True}, {"time": 99, "wiring": 50}]
+
+
+def test_the_command_says_how_to_reach_the_page_from_another_machine():
+    assert re.fullmatch(r"ssh -L 8123:127\.0\.0\.1:8123 \S+@\S+", from_elsewhere("http://127.0.0.1:8123/"))
 
 
 def test_other_origins_are_refused(served):
@@ -228,15 +310,32 @@ def test_an_agent_is_played_with_in_a_browser(served, opened):
         page.wait_for_function(f"document.querySelector('#clock').textContent !== '{stopped}'")
 
         page.locator("[data-neuron=B_d_1] use").click()
-        page.wait_for_function("document.querySelector('#silenced').textContent === 'Silenced: B_d_1'")
-        assert server.player.silenced == ("B_d_1",)
+        page.wait_for_function("document.querySelector('#done li')?.firstChild.textContent === 'silence B_d_1'")
+        assert server.player.interventions == (Intervention("B_d_1"),)
         page.locator("[data-neuron=B_d_1]").focus()
         page.keyboard.press("Enter")
-        page.wait_for_function("document.querySelector('#silenced').textContent === ''")
+        page.wait_for_function("!document.querySelector('#done li')")
 
         page.locator("#which").fill("osc_d")
         page.keyboard.press("Enter")
-        page.wait_for_function("document.querySelector('#silenced').textContent === 'Silenced: osc_d'")
+        page.wait_for_function("document.querySelector('#done li')?.firstChild.textContent === 'silence osc_d'")
+        assert page.locator("#value").is_hidden()
+        page.locator("#kind").select_option("clamp")
+        page.locator("#which").fill("B_v_2")
+        page.locator("#value").fill("0.5")
+        page.keyboard.press("Enter")
+        page.wait_for_function("document.querySelector('#done').textContent.includes('clamp B_v_2 0.5')")
+        page.get_by_label("let B_v_2 go").click()
+        page.wait_for_function("!document.querySelector('#done').textContent.includes('B_v_2')")
+
+        assert page.locator(".lead").inner_text().startswith("swimmer6 · ")
+        assert float(page.locator("#return").inner_text()) >= 0
+        # The trace has run: its newest column has the colours of the palette.
+        lit = page.evaluate(
+            "trace.getImageData(trace.canvas.width - 1, 0, 1, trace.canvas.height).data.some(each => each)"
+        )
+        assert lit
+
         page.locator("#which").fill("nobody")
         page.keyboard.press("Enter")
         page.wait_for_function("document.querySelector('#said').textContent.startsWith(\"unknown neuron 'nobody'\")")
@@ -269,7 +368,7 @@ def test_arrow_keys_go_on_changing_the_links_where_the_wiring_is_drawn_anew(serv
         assert server.player.n_links == 8
         # The new drawing answers as the first did.
         page.locator("[data-neuron=B_d_6] use").click()
-        page.wait_for_function("document.querySelector('#silenced').textContent === 'Silenced: B_d_6'")
+        page.wait_for_function("document.querySelector('#done li')?.firstChild.textContent === 'silence B_d_6'")
 
 
 def comes_true(page, happened):
@@ -328,16 +427,19 @@ def test_a_silenced_neuron_can_be_read_and_colours_are_explained(served, opened)
         page.locator("[data-neuron=B_d_1] use").click()
         page.wait_for_selector(".silenced[data-neuron=B_d_1]")
         fill = page.eval_on_selector("[data-neuron=B_d_1] use", "each => getComputedStyle(each).fill")
-        assert "1 1 1" in fill
+        assert fill == f"color(srgb {' '.join(f'{channel / 255:.6g}' for channel in getrgb(REST))})"
         key = page.locator(".key").inner_text()
-        assert all(word in key for word in ("above zero", "below zero", "silenced", "excites", "inhibits"))
+        assert all(word in key for word in ("above zero", "below zero", "pinned", "excites", "inhibits"))
 
 
-def test_a_page_fits_a_phone(served, opened):
-    _, url = served
+def test_a_page_fits_a_phone_and_its_text_can_be_read(served, tmp_path, opened):
+    server, url = served
     with opened(url, 400) as page:
         page.wait_for_selector(".pool .worm[d]", state="attached")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        page.locator("[data-neuron=B_d_1] use").click()
+        page.wait_for_selector("#done li")
+        server.is_paused = True
+        assert look_over(page, tmp_path, "play") == []
         # A fingertip's worth of every neuron.
         for box in page.locator("[data-neuron]").evaluate_all(
             "all => all.map(each => each.getBoundingClientRect().toJSON())"

@@ -1,24 +1,22 @@
 """Films: what is drawn, what is written, and that nothing is lost."""
 
 import dataclasses
-from pathlib import Path
 
-import gymnasium
-import mujoco
 import numpy as np
 import pytest
-from nervecord.circuits import NCAP
-from nervecord.drawing.wiring import neuron_places
-from nervecord.envs import EnvBatch, XmlBody, make_body
-from nervecord.errors import OutputExists, UnknownName
+from nervecord.circuits import NCAP, Neuron, Wiring
+from nervecord.drawing import Poses
+from nervecord.drawing.camera import shot
+from nervecord.drawing.palette import ABOVE
+from nervecord.errors import InvalidFilm, OutputExists, UnknownName
 from nervecord.videos import TopView, render_recording, write_film
 from nervecord.videos.neuron_view import NeuronView
-from nervecord.videos.view3d import frames_3d, probe_renderer, qpos_of
+from nervecord.videos.view3d import frames_3d, probe_renderer
 from PIL import Image
+from PIL.ImageColor import getrgb
 from planted import planted
 
 av = pytest.importorskip("av")
-CHEETAH = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / "half_cheetah.xml"
 
 
 def test_mp4_has_every_frame_at_the_control_rate(tmp_path):
@@ -91,72 +89,156 @@ def test_unknown_formats_are_refused():
         render_recording(planted(steps=4), "worm.avi")
 
 
-@pytest.mark.parametrize(
-    "body", ["swimmer3-long", "swimmer6-asymmetric", "gymnasium-swimmer", CHEETAH], ids=lambda body: Path(body).stem
-)
-def test_the_3d_view_has_every_body_where_it_was(body):
-    body = XmlBody.from_file(body) if body == CHEETAH else make_body(body)
-    envs = EnvBatch("swim", 1, body=body, physics="mujoco")
-    envs.reset(np.arange(1))
-    rng, poses, truth = np.random.default_rng(0), [], []
-    for _ in range(10):
-        envs.step(rng.uniform(-1, 1, (1, body.n_joints)))
-        read = envs.physics.read
-        poses.append([np.array(read(name)[0]) for name in ("joint_pos", "link_angle", "link_pos")])
-        truth.append(envs.physics.get_state()["qpos"][0].copy())
-    joint_pos, link_angle, link_pos = (np.array(each)[None] for each in zip(*poses, strict=True))
-    recording = dataclasses.replace(
-        planted(n_links=body.n_links, steps=10), joint_pos=joint_pos, link_angle=link_angle, link_pos=link_pos
-    )
-    model, found = body.compile(), qpos_of(recording, body)
-    data, other = mujoco.MjData(model), mujoco.MjData(model)
-    for data.qpos[:], other.qpos[:] in zip(found, truth, strict=True):
-        mujoco.mj_kinematics(model, data)
-        mujoco.mj_kinematics(model, other)
-        np.testing.assert_allclose(data.geom_xpos, other.geom_xpos, atol=1e-9)
-        np.testing.assert_allclose(data.geom_xmat, other.geom_xmat, atol=1e-9)
+def laid_out(n_links):
+    """Return the poses of a body at one instant, straight along the x axis, its head to the right."""
+    places = 0.1 * np.arange(n_links)[::-1]
+    return Poses(
+        name="straight", dt=0.03, link_pos=np.stack([places, np.zeros(n_links)], 1)[None],
+        link_angle=np.zeros((1, n_links)), joint_pos=np.zeros((1, n_links - 1)),
+        com_pos=np.array([[places.mean(), 0.0]]), target_pos=None, link_length=np.full(n_links, 0.1),
+        link_width=np.full(n_links, 0.02), joint_limit=np.full(n_links - 1, 1.0),
+    )  # fmt: skip
 
 
-def test_mujocos_renderer_draws_the_body():
+@pytest.mark.parametrize("n_links", [6, 60])
+def test_mujocos_renderer_draws_a_body_that_is_lit_and_thick_enough_to_see(n_links):
     if probe_renderer() is None:
         pytest.skip("no OpenGL without a screen on this machine")
-    body = make_body("swimmer6")
-    frames = list(frames_3d(body.compile(visual=True), qpos_of(planted(n_links=6, steps=3), body), (160, 120)))
-    assert len(frames) == 3
-    assert np.ptp(frames[0].astype(int)) > 50
+    (frame,) = frames_3d(laid_out(n_links), (320, 240))
+    assert frame.mean() > 150, "the scene is dark"
+    body = np.ptp(frame.astype(int), axis=-1) > 30
+    thick, columns = body.sum(0), np.flatnonzero(body.any(0))
+    assert np.ptp(columns) == pytest.approx(320 / 2.4, rel=0.1)
+    assert 3 <= np.median(thick[columns]) < 20
 
 
-@pytest.mark.parametrize("n_links", [4, 6, 24])
-def test_neurons_are_lit_by_their_activity(n_links):
-    """The same frame with one neuron at rest and at its largest differs at that neuron's place and below."""
+def shots(tmp_path, name="worm.mp4", **look):
+    """Return rate, size and number of frames of a film of 40 control steps of 30 ms."""
+    path = render_recording(planted(n_links=6, steps=40), tmp_path / name, **look)
+    with av.open(str(path)) as film:
+        stream = film.streams.video[0]
+        return float(stream.average_rate), (stream.width, stream.height), sum(1 for _ in film.decode(stream))
+
+
+def test_rate_and_speed_set_the_frames_and_not_the_time_that_they_show(tmp_path):
+    assert shots(tmp_path, "a.mp4", fps=10) == (10, (640, 480), 12)
+    assert shots(tmp_path, "b.mp4", fps=10, speed=0.5, size=(200, 160)) == (10, (200, 160), 24)
+    assert shots(tmp_path, "c.mp4", fps=20, speed=2) == (20, (640, 480), 12)
+
+
+@pytest.mark.parametrize(
+    ("look", "line"),
+    [
+        ({"view": "4d"}, "unknown view '4d'"),
+        ({"camera": "drone"}, "unknown camera 'drone'; known: fixed, follow"),
+        ({"fps": 0}, "fps is 0; give a number from 1 to 120"),
+        ({"fps": 60}, "fps is 60; a gif shows at most 50"),
+        ({"speed": -1}, "speed is -1; give a number from 0.01 to 100"),
+        ({"size": (10, 480)}, "size is (10, 480); give width and height in pixels"),
+        ({"zoom": float("nan")}, "zoom is nan"),
+        ({"episode": 3}, "episode is 3; give 0 to 0"),
+        ({"view": "neurons"}, "give it, as wiring="),
+    ],
+)
+def test_a_film_that_cannot_be_is_one_line_before_any_work(tmp_path, look, line):
+    with pytest.raises((InvalidFilm, UnknownName)) as raised:
+        render_recording(planted(steps=4), tmp_path / "worm.gif", **look)
+    assert line in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fixed_camera_sees_all_of_the_path_and_stays():
+    recording = planted(n_links=6, steps=400)
+    view = TopView(recording.poses(), (400, 300), camera="fixed")
+    first, last = (np.ptp(view.frame(instant).astype(int), axis=-1) > 60 for instant in (0, 399))
+    for body in (first, last):
+        rows, columns = np.nonzero(body)
+        assert len(rows) > 50
+        assert min(rows.min(), 299 - rows.max(), columns.min(), 399 - columns.max()) > 0
+    moved = recording.com_pos[0, 399] - recording.com_pos[0, 0]
+    shift = np.array([np.nonzero(body)[1].mean() for body in (first, last)])
+    pixels_per_metre = np.min([400, 300] / shot(recording.poses(), "fixed", 1)[1])
+    assert np.diff(shift)[0] == pytest.approx(moved[0] * pixels_per_metre, rel=0.05)
+
+
+def test_twice_the_zoom_shows_a_body_twice_as_long():
+    lengths = []
+    for zoom in (0.5, 1):
+        frame = TopView(laid_out(6), (400, 300), clock=False, zoom=zoom).frame(0)[40:260]
+        lengths.append(np.ptp(np.flatnonzero((np.ptp(frame.astype(int), axis=-1) > 60).any(0))))
+    assert lengths[1] == pytest.approx(2 * lengths[0], rel=0.03)
+
+
+def neurons_of(n_links, steps=100):
+    """Return a recording in which every neuron rests, the circuit's wiring, and the neurons' names."""
     circuit = NCAP(n_links - 1)
     names = tuple(neuron.name for neuron in circuit.neurons)
-    activity = np.zeros((1, 1000, len(names)), np.float32)
-    chosen = names.index("B_d_1")
-    activity[:, 500:, chosen] = 1
-    recording = dataclasses.replace(planted(n_links=n_links), activity=activity, neurons=names)
-    view = NeuronView(recording, circuit.wiring())
-    before, lit = (view.frame(instant).astype(int) for instant in (499, 500))
-    assert before.shape == (640, 1120, 3)
-    places = neuron_places(circuit.wiring().neurons)
-    xs, ys = np.array(list(places.values())).T
-    # The wiring is right of the body and above the activity, within a margin of 42 pixels.
-    x = 42 + (places["B_d_1"][0] - xs.min()) / np.ptp(xs) * (560 - 84)
-    y = 42 + (ys.max() - places["B_d_1"][1]) / np.ptp(ys) * (400 - 84)
-    assert tuple(lit[round(y), 560 + round(x)]) == (227, 98, 9)
-    changed = np.abs(lit - before).sum(-1) > 200
-    rows, columns = np.nonzero(changed[:400, 560:])
-    assert np.hypot(rows - y, columns - x).max() < 17, "another neuron was lit"
-    assert changed[410:, 1090:1106].any(), "the activity beneath does not show it"
+    silent = np.zeros((1, steps, len(names)), np.float32)
+    return dataclasses.replace(planted(n_links=n_links, steps=steps), activity=silent, neurons=names), circuit.wiring()
 
 
-def test_a_film_of_neurons_is_written(tmp_path):
-    circuit = NCAP(5)
+@pytest.mark.parametrize("n_links", [4, 12, 24, 60])
+def test_a_neuron_is_lit_by_its_activity_in_the_wiring_and_over_time(n_links):
+    """The same frame with one neuron at rest and at its largest differs at that neuron's place alone."""
+    recording, wiring = neurons_of(n_links)
+    recording.activity[:, 50:, recording.neurons.index("B_d_1")] = 1
+    view = NeuronView(recording, wiring)
+    before, lit = (view.frame(instant).astype(int) for instant in (49, 50))
+    assert before.shape == (720, 1280, 3)
+    x, y = (round(value) for value in view.place("B_d_1"))
+    assert tuple(lit[y, x]) == getrgb(ABOVE)
+    rows, columns = np.nonzero(np.abs(lit - before)[:400, 470:].sum(-1) > 120)
+    assert np.hypot(rows - y, columns + 470 - x).max() < 14, "another neuron was lit"
+    # Beneath, the second half of its row is lit in either, paler where it is still to come.
+    row = (np.abs(lit[420:690, 90:1260] - getrgb(ABOVE)).sum(-1) < 30).sum(1)
+    pale = (np.abs(before[420:690, 90:1260] - getrgb(ABOVE)).sum(-1) < 30).sum(1)
+    assert row.max() > 0 == pale.max()
+
+
+def dark(frame):
+    """Return where letters are."""
+    return frame.astype(int).sum(-1) < 420
+
+
+@pytest.mark.parametrize("n_links", [4, 12, 24, 60])
+def test_every_row_of_neurons_is_named_whatever_their_number(n_links):
+    recording, wiring = neurons_of(n_links, 10)
+    view = NeuronView(recording, wiring)
+    frame = view.frame(0)
+    for kind in ("q_d", "B_d", "muscle_d", "muscle_v", "B_v", "q_v"):
+        x, y = (round(value) for value in view.place(f"{kind}_0"))
+        # Its own name beside it, or the row's at the left.
+        words = frame[y - 6 : y + 7, 462 : x - 12], frame[y - 6 : y + 7, x + 6 : x + 60]
+        assert any(dark(part).sum() > 20 for part in words), kind
+    strip = frame[410:, :80]
+    assert dark(strip).any(1).sum() > 40, "rows of the activity have no names"
+
+
+def test_nothing_of_a_wiring_is_left_out_unsaid(monkeypatch):
+    import nervecord.videos.wiring_panel as panel
+
+    recording, wiring = neurons_of(60, 10)
+    assert NeuronView(recording, wiring)._panel.note == ""
+    monkeypatch.setattr(panel, "_MOST_EDGES", 100)
+    said = NeuronView(recording, wiring)
+    assert said._panel.note == f"the strongest 100 of {len(wiring.synapses)} synapses"
+
+
+def test_names_that_stand_too_close_are_left_out_and_said():
+    cells = [Neuron(name, "inter", 0.5, "d") for name in ("AVAL", "AVBL", "AVDL")]
     recording = dataclasses.replace(
-        planted(n_links=6, steps=20),
-        activity=np.zeros((1, 20, len(circuit.neurons)), np.float32),
-        neurons=tuple(neuron.name for neuron in circuit.neurons),
+        planted(n_links=6, steps=4), activity=np.zeros((1, 4, 3), np.float32), neurons=("AVAL", "AVBL", "AVDL")
     )
-    for name in ("worm.mp4", "worm.gif"):
-        path = render_recording(recording, tmp_path / name, view="neurons", wiring=circuit.wiring())
-        assert path.stat().st_size > 1000
+    assert NeuronView(recording, Wiring(tuple(cells), ()))._panel.note == "names where there is room"
+
+
+def test_no_part_of_the_activity_is_blank_however_short_the_film(tmp_path):
+    recording, wiring = neurons_of(6, 30)
+    recording.activity[:] = 1
+    frame = NeuronView(recording, wiring).frame(3)
+    inside = frame[430:680, 100:1260].reshape(-1, 3)
+    assert (inside.min(1) < 200).mean() > 0.98
+    film = render_recording(recording, tmp_path / "worm.gif", view="neurons", wiring=wiring, size=(400, 240))
+    with Image.open(film) as opened:
+        assert opened.size == (400, 240)
+        assert opened.n_frames == 15

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,9 @@ def _write_mp4(frames: Iterable[Frame], path: Path, fps: float) -> None:
         raise MissingDependency(f"mp4 needs PyAV ({error}): pip install av; gif and webp work without") from error
     # faststart puts the index first, so that a browser plays the film while it loads.
     with av.open(str(path), "w", options={"movflags": "faststart"}) as film:
-        stream = film.add_stream("libx264", rate=round(fps), options={"crf": "20", "preset": "veryfast"})
+        stream = film.add_stream(
+            "libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "20", "preset": "veryfast"}
+        )
         stream.pix_fmt = "yuv420p"
         for index, frame in enumerate(frames):
             height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2

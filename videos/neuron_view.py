@@ -1,33 +1,30 @@
-"""The body, its wiring with every neuron lit by its activity, and the activity running by beneath."""
+"""The body, its wiring with every neuron lit by its activity, and the activity over time beneath."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from jaxtyping import UInt8
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from ..circuits import Neuron, Wiring
+from ..drawing.palette import EXCITES, INHIBITS, activity_tint
 from ..drawing.top_view import TopView
-from ..drawing.wiring import neuron_places
 from ..training.rollouts.recording import Recording
+from .wiring_panel import EDGE, FAINT, INK, PAPER, WiringPanel, kind_of
 
-_PAPER, _INK, _FAINT, _EDGE = (255, 255, 255), (36, 41, 47), (110, 119, 129), (208, 215, 222)
-_EXCITES, _INHIBITS = (155, 190, 240), (240, 175, 175)
-_REST, _ACTIVE, _NEGATIVE = np.array([246, 248, 250]), np.array([227, 98, 9]), np.array([9, 105, 218])
-_SMOOTH = 2  # drawn this much larger, then reduced: anti-aliasing
-_MOST_EDGES = 200
-_LABELLED = 60  # more neurons than this are drawn without their names
 _WINDOW = 6.0  # seconds of activity in view
-_MARGIN = 14
-_LINE = 11  # pixels that a name needs
+_BODY, _ABOVE = 0.36, 0.56  # the body's share of the width, and of the height together with the wiring
+_LETTERS = 12 / 720  # in heights of the picture
+_TO_COME = 0.6  # how pale the activity is that is to come
 
 
 class NeuronView:
     """Frames of one recorded episode.
 
     Left the body, as `TopView` draws it; right the wiring, head left, with each neuron coloured by its
-    value in units of the largest that it takes in the recording (orange above zero, blue below, a ring
-    where it is pinned); beneath, the last six seconds of every neuron's activity, now at the right.
+    value in units of the largest that it takes in the recording (orange above zero, violet below, a dark ring
+    where it is pinned) and a key of the colours; beneath, six seconds of every neuron's activity with a line at the
+    present, paler where it is still to come.
 
     Args:
         recording: what to draw.
@@ -35,6 +32,8 @@ class NeuronView:
         episode: which episode.
         size: width and height, pixels.
         caption: a line under the body's name.
+        steps: how many control steps of the episode; all by default.
+        camera, zoom: of the body; see `TopView`.
     """
 
     def __init__(
@@ -42,112 +41,138 @@ class NeuronView:
         recording: Recording,
         wiring: Wiring,
         episode: int = 0,
-        size: tuple[int, int] = (1120, 640),
+        size: tuple[int, int] = (1280, 720),
         caption: str = "",
+        steps: int | None = None,
+        camera: str = "follow",
+        zoom: float = 1.0,
     ) -> None:
         self.size = size
         width, height = size
-        self._beneath = height * 3 // 8
-        self._half = width // 2
-        self._body = TopView(recording.poses(episode), (self._half, height - self._beneath), caption)
+        self._split, self._beneath = round(_BODY * width), round(_ABOVE * height)
+        self._letters = max(_LETTERS * height, 7.0)
+        self._font = ImageFont.load_default(size=self._letters)
+        steps = int(recording.lengths[episode]) if steps is None else steps
+        poses = recording.poses(episode).between(0, steps)
+        self._body = TopView(poses, (self._split, self._beneath), caption, camera=camera, zoom=zoom)
         self._dt = recording.dt
-        activity = np.asarray(recording.activity[episode], float)
-        largest = np.abs(np.asarray(recording.activity, float)).max((0, 1))
-        self._level = activity / np.where(largest > 1e-9, largest, 1.0)
+        # In the wiring's order, whatever the recording's is.
+        columns = [recording.neurons.index(neuron.name) for neuron in wiring.neurons]
+        activity = np.asarray(recording.activity, float)[..., columns]
+        largest = np.abs(activity).max((0, 1))
+        self._level = activity[episode, :steps] / np.where(largest > 1e-9, largest, 1.0)
         self._neurons = wiring.neurons
-        self._pinned = {each["neuron"] for each in recording.meta.get("interventions", ())}
-        self._font = ImageFont.load_default(size=11)
+        pinned = {each["neuron"] for each in recording.meta.get("interventions", ())}
+        header = round(2.2 * self._letters)
+        self._panel = WiringPanel(wiring, (width - self._split, self._beneath - header), self._letters, pinned)
         self._order = _in_rows(wiring.neurons)
-        self._rows = _tint(self._level[:, self._order]).transpose(1, 0, 2)
-        self._places = self._in_pixels(neuron_places(wiring.neurons))
-        self._wires = self._draw_wires(wiring)
+        self._rows = activity_tint(self._level[:, self._order]).transpose(1, 0, 2)
+        self._still = self._draw_still(header, bool(pinned))
 
     def __len__(self) -> int:
         return len(self._level)
 
+    def place(self, neuron: str) -> tuple[float, float]:
+        """Return where a neuron is drawn, pixels from the left and the top of a frame."""
+        x, y = self._panel.places[neuron]
+        return self._split + x, round(2.2 * self._letters) + y
+
     def frame(self, instant: int) -> UInt8[np.ndarray, "height width 3"]:
-        """Draw one instant."""
-        image = Image.new("RGB", self.size, _PAPER)
+        """Draw one instant, RGB from 0 to 255."""
+        image = self._still.copy()
         image.paste(Image.fromarray(self._body.frame(instant)), (0, 0))
-        image.paste(self._lit(instant), (self._half, 0))
+        image.paste(self._panel.frame(self._level[instant]), (self._split, round(2.2 * self._letters)))
         self._draw_activity(image, instant)
         return np.asarray(image)
 
-    def _in_pixels(self, places: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-        width = (self.size[0] - self._half) * _SMOOTH
-        height = (self.size[1] - self._beneath) * _SMOOTH
-        xs, ys = (np.array(column) for column in zip(*places.values(), strict=True))
-        margin = 3 * _MARGIN * _SMOOTH
-        x = margin + (xs - xs.min()) / max(np.ptp(xs), 1e-9) * (width - 2 * margin)
-        y = margin + (ys.max() - ys) / max(np.ptp(ys), 1e-9) * (height - 2 * margin)
-        return dict(zip(places, zip(x.tolist(), y.tolist(), strict=True), strict=True))
+    @property
+    def _strip(self) -> tuple[int, int, int, int]:
+        """Where activity is drawn: left, top, right, bottom."""
+        letters = self._letters
+        names = max(self._font.getlength(kind) for kind in {kind_of(neuron) for neuron in self._neurons})
+        left = round(names + 2.5 * letters)
+        return left, round(self._beneath + letters), round(self.size[0] - letters), round(self.size[1] - 2.2 * letters)
 
-    def _draw_wires(self, wiring: Wiring) -> Image.Image:
-        size = ((self.size[0] - self._half) * _SMOOTH, (self.size[1] - self._beneath) * _SMOOTH)
-        image = Image.new("RGB", size, _PAPER)
+    def _draw_still(self, header: int, has_pinned: bool) -> Image.Image:
+        """Draw what is the same in every frame: the key, the names of rows and the frame around the activity."""
+        image = Image.new("RGB", self.size, PAPER)
         draw = ImageDraw.Draw(image)
-        strongest = sorted(wiring.synapses, key=lambda synapse: abs(synapse.weight))[-_MOST_EDGES:]
-        heaviest = max((abs(synapse.weight) for synapse in strongest), default=1.0) or 1.0
-        for synapse in strongest:
-            colour = _EXCITES if synapse.weight >= 0 else _INHIBITS
-            thick = round((1 + 2.5 * abs(synapse.weight) / heaviest) * _SMOOTH / 2)
-            draw.line((*self._places[synapse.pre], *self._places[synapse.post]), fill=colour, width=thick)
+        letters = self._letters
+        x, y, bar = self._split + letters, header / 2, round(6 * letters)
+
+        def write(text: str) -> None:
+            nonlocal x
+            draw.text((x, y), text, fill=INK, font=self._font, anchor="lm")
+            x += self._font.getlength(text) + 0.5 * letters
+
+        write("below zero")
+        shades = Image.fromarray(activity_tint(np.linspace(-1, 1, bar))[None]).resize((bar, round(letters)))
+        image.paste(shades, (round(x), round(y - letters / 2)))
+        draw.rectangle((x, y - letters / 2, x + bar, y + letters / 2), outline=FAINT)
+        draw.line((x + bar / 2, y - letters / 2, x + bar / 2, y + letters / 2), fill=FAINT)
+        x += bar + 0.5 * letters
+        write("above zero")
+        for text, colour in (("excites", EXCITES), ("inhibits", INHIBITS)):
+            x += letters
+            draw.line((x, y, x + 2 * letters, y), fill=ImageColor.getrgb(colour), width=max(2, round(letters / 6)))
+            x += 2.5 * letters
+            write(text)
+        x += letters
+        write("; ".join([*(["dark ring: pinned"] if has_pinned else []), *filter(None, [self._panel.note])]))
+        self._draw_rows(draw)
         return image
 
-    def _lit(self, instant: int) -> Image.Image:
-        image = self._wires.copy()
-        draw = ImageDraw.Draw(image)
-        colours = _tint(self._level[instant])
-        radius = _SMOOTH * float(np.clip(220 / len(self._neurons) ** 0.8, 3, 15))
-        font = ImageFont.load_default(size=9 * _SMOOTH)
-        for neuron, colour in zip(self._neurons, colours, strict=True):
-            x, y = self._places[neuron.name]
-            pinned = neuron.name in self._pinned
-            draw.ellipse(
-                (x - radius, y - radius, x + radius, y + radius),
-                fill=tuple(int(value) for value in colour),
-                outline=_INK if pinned else _FAINT,
-                width=3 * _SMOOTH if pinned else _SMOOTH,
-            )
-            if len(self._neurons) <= _LABELLED:
-                draw.text((x, y + radius + 2), neuron.name, fill=_FAINT, font=font, anchor="mt")
-        return image.reduce(_SMOOTH)
+    def _draw_rows(self, draw: ImageDraw.ImageDraw) -> None:
+        """Name every row where there is room, and otherwise each kind of neuron beside all of its rows."""
+        left, top, right, bottom = self._strip
+        draw.rectangle((left - 1, top - 1, right, bottom), outline=EDGE)
+        high, line = (bottom - top) / len(self._order), 1.1 * self._letters
+        free_from, kinds = float(top) - line, [_group(self._neurons[index]) for index in self._order]
+
+        def write(text: str, middle: float) -> None:
+            draw.text((left - 0.5 * self._letters, middle), text, fill=INK, font=self._font, anchor="rm")
+
+        for row, kind in enumerate(kinds):
+            if high >= line:
+                write(self._neurons[self._order[row]].name, top + (row + 0.5) * high)
+            elif row == 0 or kinds[row - 1] != kind:
+                last = row + kinds.count(kind)
+                middle = top + (row + last) / 2 * high
+                draw.line((left - 0.4 * self._letters, top + row * high, left, top + row * high), fill=FAINT)
+                if middle - line / 2 >= free_from:
+                    free_from = middle + line / 2
+                    write(kind, middle)
 
     def _draw_activity(self, image: Image.Image, instant: int) -> None:
         draw = ImageDraw.Draw(image)
-        left, top = 8 * _MARGIN, self.size[1] - self._beneath + _MARGIN
-        right, bottom = self.size[0] - _MARGIN, self.size[1] - 2 * _MARGIN
-        steps = round(_WINDOW / self._dt)
-        first = instant + 1 - steps
-        shown = np.full((len(self._order), steps, 3), _PAPER, np.uint8)
-        seen = self._rows[:, max(first, 0) : instant + 1]
-        shown[:, steps - seen.shape[1] :] = seen
+        left, top, right, bottom = self._strip
+        steps = min(round(_WINDOW / self._dt), len(self._level))
+        # The present runs through the window, which moves along when it is past its middle.
+        first = int(np.clip(instant - steps // 2, 0, len(self._level) - steps))
+        shown = self._rows[:, first : first + steps].copy()
+        to_come = shown[:, instant + 1 - first :]
+        to_come[:] = (to_come + _TO_COME * (255 - to_come.astype(float))).astype(np.uint8)
         running = Image.fromarray(shown).resize((right - left, bottom - top), Image.Resampling.NEAREST)
         image.paste(running, (left, top))
-        draw.rectangle((left, top, right, bottom), outline=_EDGE)
-        # One name per row where there is room, otherwise the first of each kind.
-        high = (bottom - top) / len(self._order)
-        kinds, free_from = set[str](), float(top)
-        for row, index in enumerate(self._order):
-            name, middle = self._neurons[index].name, top + (row + 0.5) * high
-            kind = name.rsplit("_", 1)[0]
-            if high >= _LINE or (kind not in kinds and middle >= free_from):
-                kinds.add(kind)
-                free_from = middle + _LINE
-                draw.text((left - 6, middle), name if high >= _LINE else kind, fill=_INK, font=self._font, anchor="rm")
-        draw.text((left, bottom + 4), f"-{_WINDOW:g} s", fill=_FAINT, font=self._font)
-        draw.text((right, bottom + 4), "now", fill=_FAINT, font=self._font, anchor="ra")
+
+        def x_of(time: float) -> float:
+            return left + (time / self._dt - first) / steps * (right - left)
+
+        now = x_of((instant + 1) * self._dt)
+        draw.line((now, top, now, bottom), fill=INK, width=2)
+        for second in range(int(np.ceil(first * self._dt)), int((first + steps) * self._dt + 1e-6) + 1):
+            x = x_of(second)
+            draw.line((x, bottom, x, bottom + 0.4 * self._letters), fill=FAINT)
+            anchor = "ra" if x > right - 2 * self._letters else "ma"
+            draw.text((x, bottom + 0.6 * self._letters), f"{second} s", fill=INK, font=self._font, anchor=anchor)
 
 
 def _in_rows(neurons: tuple[Neuron, ...]) -> list[int]:
-    """Return the neurons' numbers, kinds together and each from head to tail."""
-    kinds = list(dict.fromkeys(neuron.name.rsplit("_", 1)[0] for neuron in neurons))
-    return sorted(range(len(neurons)), key=lambda index: kinds.index(neurons[index].name.rsplit("_", 1)[0]))
+    """Return the neurons' numbers, groups together and each from head to tail."""
+    groups = list(dict.fromkeys(map(_group, neurons)))
+    return sorted(range(len(neurons)), key=lambda index: groups.index(_group(neurons[index])))
 
 
-def _tint(level: Float[np.ndarray, "*any"]) -> UInt8[np.ndarray, "*any 3"]:
-    """Return a colour for each value in [-1, 1]."""
-    amount = np.clip(np.abs(level), 0, 1)[..., None]
-    towards = np.where(level[..., None] >= 0, _ACTIVE, _NEGATIVE)
-    tinted: np.ndarray = (_REST + amount * (towards - _REST)).astype(np.uint8)
-    return tinted
+def _group(neuron: Neuron) -> str:
+    """Return what a neuron's name has in common with those beside it: osc of osc_d, B_d of B_d_0."""
+    return kind_of(neuron) if kind_of(neuron) != neuron.name else neuron.name.rsplit("_", 1)[0]

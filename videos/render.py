@@ -2,75 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..circuits import Wiring
 from ..drawing.top_view import TopView
-from ..envs import Body
-from ..errors import UnknownName
+from ..errors import InvalidFilm
 from ..progress import progress_bar
 from ..training.rollouts.recording import Recording
 from .encode import check_output, write_film
+from .look import Look
 from .neuron_view import NeuronView
-from .view3d import frames_3d, qpos_of
-
-VIEWS = ("2d", "3d", "neurons")
-_SIZE, _WITH_NEURONS = (640, 480), (1120, 640)
+from .view3d import frames_3d
 
 
 def render_recording(
     recording: Recording,
     path: str | Path,
     *,
-    view: str = "2d",
-    body: Body | None = None,
     wiring: Wiring | None = None,
     episode: int = 0,
     seconds: float | None = None,
     caption: str = "",
-    size: tuple[int, int] | None = None,
     overwrite: bool = False,
     progress: bool = False,
+    **look: Any,
 ) -> Path:
-    """Film one episode in real time: one frame per control step (every second one in a gif or webp).
+    """Film one episode, in real time unless `speed` says otherwise.
 
     Args:
         recording: what happened.
         path: where to; the suffix (.mp4, .gif, .webp) says what.
-        view: "2d"; "3d" with MuJoCo's renderer, which needs the `body`; or
-            "neurons", the body beside its `wiring` with every neuron lit by its activity.
-        body: the one that was recorded, for the 3-D view.
-        wiring: of the circuit, for the view of its neurons.
+        wiring: of the circuit, for view="neurons", which draws it.
         episode: which episode.
         seconds: how much of it, from its start; None takes all.
         caption: a line under the body's name (not in the 3-D view).
-        size: width and height, pixels; by default 640 x 480, or 1120 x 640 with neurons.
         overwrite: replace a file that exists.
         progress: show a progress bar.
+        look: view, size (pixels), fps, speed, camera and zoom; see `Look`.
+
+    Raises:
+        OutputExists: `path` exists.
+        UnknownName: no such format, view or camera.
+        InvalidFilm: a number out of range, no such episode, or no wiring for view="neurons".
+        MissingDependency: `view="3d"` where no OpenGL works, or an mp4 without PyAV.
     """
-    path = Path(path)
+    path, looks = Path(path), Look(**look)
     check_output(path, overwrite)
-    if view not in VIEWS:
-        raise UnknownName("view", view, VIEWS)
-    step = 1 if path.suffix == ".mp4" else 2
+    if not 0 <= episode < recording.n_episodes:
+        raise InvalidFilm(f"episode is {episode}; give 0 to {recording.n_episodes - 1}")
+    fps = looks.rate(recording.dt, path)
     whole = int(recording.lengths[episode])
     last = whole if seconds is None else min(whole, max(1, round(seconds / recording.dt)))
-    if view == "3d":
-        assert body is not None
-        places = qpos_of(recording, body, episode)[:last:step]
-        frames: Iterator[np.ndarray] = frames_3d(body.compile(visual=True), places, size or _SIZE)
+    instants = looks.instants(last, recording.dt, fps)
+    poses = recording.poses(episode).between(0, last)
+    where: dict[str, Any] = {"camera": looks.camera, "zoom": looks.zoom}
+    frames: Iterable[np.ndarray]
+    if looks.view == "3d":
+        frames = frames_3d(poses, looks.pixels, instants.tolist(), **where)
+    elif looks.view == "neurons":
+        if wiring is None or {neuron.name for neuron in wiring.neurons} != set(recording.neurons):
+            raise InvalidFilm("view is neurons, which draws the wiring of the circuit that was recorded; give it, as "
+                              "wiring=run.agent().circuit.wiring()")  # fmt: skip
+        view = NeuronView(recording, wiring, episode, looks.pixels, caption, last, **where)
+        frames = map(view.frame, instants.tolist())
     else:
-        picture: TopView | NeuronView
-        if view == "neurons":
-            assert wiring is not None
-            picture = NeuronView(recording, wiring, episode, size or _WITH_NEURONS, caption)
-        else:
-            picture = TopView(recording.poses(episode), size or _SIZE, caption)
-        frames = (picture.frame(instant) for instant in range(0, last, step))
-    total = len(range(0, last, step))
-    bar = progress_bar(frames, total=total, desc=f"film {path.name}", unit="frame", disable=not progress)
-    write_film(bar, path, fps=1 / (recording.dt * step), overwrite=overwrite)
+        frames = map(TopView(poses, looks.pixels, caption, **where).frame, instants.tolist())
+    bar = progress_bar(frames, total=len(instants), desc=f"film {path.name}", unit="frame", disable=not progress)
+    write_film(bar, path, fps, overwrite)
     return path

@@ -1,4 +1,4 @@
-"""MuJoCo's own renderer, in a child process, where the system has one.
+"""A lit view in three dimensions by MuJoCo's own renderer, in a child process, where the system has OpenGL.
 
 `MUJOCO_GL` must be right before `mujoco` is imported, so the calling process never touches it: a child
 draws and writes raw frames to its standard output.
@@ -11,23 +11,48 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import mujoco
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
-from ..envs import Body
+from ..drawing.camera import shot
+from ..drawing.palette import bend_tint
+from ..drawing.poses import Poses
+from ..drawing.spine import axis_points, segments
 from ..errors import MissingDependency
-from ..training.rollouts.recording import Recording
 
+_CHILD = Path(__file__).with_name("scene3d.py")
 _BACKENDS = ("egl", "osmesa")
 _PROBE = (
     "import mujoco; m = mujoco.MjModel.from_xml_string('<mujoco/>');"
     "r = mujoco.Renderer(m, 16, 16); r.update_scene(mujoco.MjData(m)); r.render()"
 )
 INSTALL = "on Debian: apt-get install libegl1 libgl1-mesa-dri, or libosmesa6"
+_THINNEST = 0.008  # radius of a body, in parts of the picture's width: a body of 60 links can be seen
+_ELEVATION, _FIELD = 55.0, 45.0  # degrees: how far the camera looks down, and how far up and down it sees
+# Tiles are as long as half the body; light comes from above the left shoulder and from the camera.
+_SCENE = """
+<mujoco>
+  <visual>
+    <headlight ambient=".3 .3 .3" diffuse=".25 .25 .25" specular="0 0 0"/>
+    <quality offsamples="0"/>
+    <global fovy="{field}" offwidth="{width}" offheight="{height}"/>
+    <map znear=".01" zfar="100"/>
+  </visual>
+  <statistic extent="{extent}"/>
+  <asset>
+    <texture name="tiles" type="2d" builtin="checker" rgb1=".80 .86 .91" rgb2=".88 .93 .97" width="256" height="256"/>
+    <material name="tiles" texture="tiles" texrepeat="{tiles} {tiles}" texuniform="true" specular="0" shininess="0"/>
+  </asset>
+  <worldbody>
+    <light directional="true" pos="0 0 1" dir="-.3 .35 -1" diffuse=".45 .45 .43" specular=".15 .15 .15"/>
+    <geom type="plane" size="0 0 1" material="tiles"/>
+  </worldbody>
+</mujoco>
+"""
 
 
 @functools.cache
@@ -47,9 +72,20 @@ def probe_renderer() -> str | None:
 
 
 def frames_3d(
-    model: mujoco.MjModel, qpos: Float[np.ndarray, "T nq"], size: tuple[int, int] = (640, 480)
+    poses: Poses,
+    size: tuple[int, int] = (640, 480),
+    instants: Sequence[int] | None = None,
+    camera: str = "follow",
+    zoom: float = 1.0,
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Draw a motion with MuJoCo's renderer.
+    """Draw a motion with MuJoCo's renderer, RGB from 0 to 255.
+
+    Args:
+        poses: what to draw.
+        size: width and height, pixels.
+        instants: of the motion, each a frame; all by default.
+        camera: "follow" goes with the centre of mass, "fixed" sees the whole path.
+        zoom: how many times closer.
 
     Raises:
         MissingDependency: no OpenGL backend works here; names the packages that bring one.
@@ -57,17 +93,20 @@ def frames_3d(
     backend = probe_renderer()
     if backend is None:
         raise MissingDependency(f"--view 3d needs OpenGL without a screen, and none works here; {INSTALL}")
+    chosen = np.arange(len(poses.link_pos)) if instants is None else np.asarray(instants)
     with tempfile.TemporaryDirectory() as folder:
-        mujoco.mj_saveModel(model, f"{folder}/model.mjb")
-        np.save(f"{folder}/qpos.npy", qpos)
+        Path(f"{folder}/scene.xml").write_text(_scene(poses, size), encoding="utf-8")
+        motion: dict[str, Any] = _motion(poses, chosen, size, camera, zoom)
+        np.savez(f"{folder}/motion.npz", **motion)
         child = subprocess.Popen(
-            [sys.executable, "-m", __name__, folder, str(size[0]), str(size[1])],
+            # A file by itself, which imports nothing of this package: it starts in a second.
+            [sys.executable, "-P", str(_CHILD), folder, str(size[0]), str(size[1])],
             env={**os.environ, "MUJOCO_GL": backend},
             stdout=subprocess.PIPE,
         )
         assert child.stdout is not None
         try:
-            for _ in range(len(qpos)):
+            for _ in chosen:
                 frame = child.stdout.read(size[0] * size[1] * 3)
                 if len(frame) < size[0] * size[1] * 3:
                     raise MissingDependency(f"MuJoCo's renderer stopped (exit {child.wait()}); {INSTALL}")
@@ -77,60 +116,30 @@ def frames_3d(
             child.wait()
 
 
-def qpos_of(recording: Recording, body: Body, episode: int = 0) -> Float[np.ndarray, "T nq"]:
-    """Return MuJoCo's positions of a recorded body, lengths in m, angles in rad.
-
-    Its joints are as they were recorded. Its root is turned and moved so that the first link lies as recorded, wherever
-    the body's model has that link when its root is at zero.
-    """
-    model, parts = body.compile(), body.parts
-    data = mujoco.MjData(model)
-    joints, slides, (turn,) = (
-        [int(model.joint(name).qposadr[0]) for name in names] for names in (parts.joints, parts.slides, (parts.turn,))
-    )
-    link, site = model.body(parts.links[0]).id, model.site(parts.frames[0]).id
-    signs, plane = np.array(parts.joint_signs or (1,) * len(joints)), list(parts.plane)
-    found = np.tile(model.qpos0, (recording.n_steps, 1))
-    for row, joint_pos, angle, place in zip(
-        found, recording.joint_pos[episode], recording.link_angle[episode, :, 0], recording.link_pos[episode, :, 0],
-        strict=True,
-    ):  # fmt: skip
-        row[joints], row[slides], row[turn] = joint_pos * signs, 0.0, 0.0
-        data.qpos[:] = row
-        mujoco.mj_kinematics(model, data)
-        # A site's -y axis points ahead.
-        ahead = -data.site_xmat[site].reshape(3, 3)[plane, 1]
-        data.qpos[turn] = row[turn] = parts.turn_sign * (angle - np.arctan2(ahead[1], ahead[0]))
-        mujoco.mj_kinematics(model, data)
-        row[slides] = (place - data.xipos[link, plane]) * np.array(parts.slide_signs)
-    return found
+def _scene(poses: Poses, size: tuple[int, int]) -> str:
+    length = float(poses.link_length.sum())
+    return _SCENE.format(field=_FIELD, width=2 * size[0], height=2 * size[1], extent=length, tiles=1 / length)
 
 
-def _draw(folder: Path, width: int, height: int) -> None:
-    """Draw what the parent left in `folder`; runs in the child."""
-    model = mujoco.MjModel.from_binary_path(str(folder / "model.mjb"))
-    model.vis.global_.offwidth, model.vis.global_.offheight = width, height
-    # Software OpenGL: multisampling, shadows, reflections and the sky cost ten times the drawing.
-    model.vis.quality.offsamples = 0
-    data = mujoco.MjData(model)
-    renderer = mujoco.Renderer(model, height, width)
-    for flag in (
-        mujoco.mjtRndFlag.mjRND_SHADOW,
-        mujoco.mjtRndFlag.mjRND_REFLECTION,
-        mujoco.mjtRndFlag.mjRND_SKYBOX,
-    ):
-        renderer.scene.flags[flag] = 0
-    camera = mujoco.MjvCamera()
-    camera.type = mujoco.mjtCamera.mjCAMERA_FREE
-    camera.elevation, camera.azimuth = -50, 90
-    camera.distance = max(1.4 * model.stat.extent, 0.5) if model.ngeom == 0 else 0.32 * (model.nbody - 1) ** 0.8
-    for qpos in np.load(folder / "qpos.npy"):
-        data.qpos[:] = qpos
-        mujoco.mj_forward(model, data)
-        camera.lookat[:] = data.subtree_com[1]
-        renderer.update_scene(data, camera)
-        sys.stdout.buffer.write(np.ascontiguousarray(renderer.render()).tobytes())
-
-
-if __name__ == "__main__":
-    _draw(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+def _motion(
+    poses: Poses, instants: np.ndarray, size: tuple[int, int], camera: str, zoom: float
+) -> dict[str, np.ndarray]:
+    """Return what the child draws: pieces of the body with radius and colour, eyes, target, and the camera's place."""
+    centres, (across, high) = shot(poses, camera, zoom)
+    seen = 2 * np.tan(np.radians(_FIELD) / 2)  # the height of the picture, in distances from the camera
+    distance = max(across / (seen * size[0] / size[1]), high * np.sin(np.radians(_ELEVATION)) / seen)
+    ends, radius, bend = segments(poses)
+    thinnest = _THINNEST * distance * seen * size[0] / size[1]
+    radius = np.maximum(radius, thinnest)
+    sideways = np.stack([-np.sin(poses.link_angle[:, 0]), np.cos(poses.link_angle[:, 0])], -1)
+    front, wide = axis_points(poses, 0.35)[:, 0], 0.6 * radius[0]
+    target = np.zeros((len(ends), 0)) if poses.target_pos is None else poses.target_pos
+    return {
+        "ends": ends[instants],
+        "radius": radius,
+        "colour": bend_tint(bend[instants]) / 255,
+        "eyes": np.stack([front + wide * sideways, front - wide * sideways], 1)[instants],
+        "target": target[instants],
+        "centre": centres[instants],
+        "camera": np.array([90.0, -_ELEVATION, distance]),
+    }

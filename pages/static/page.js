@@ -25,7 +25,7 @@ function ticks(low, high) {
 const short = (value) => Math.abs(value) >= 1e6 ? `${+(value / 1e6).toFixed(2)}M`
   : Math.abs(value) >= 1e4 ? `${+(value / 1e3).toFixed(1)}k` : `${+value.toPrecision(4)}`;
 
-// Lines {label, run, kind, x: [], y: []} as a chart: hover or arrow keys read values, buttons switch lines.
+// Lines {label, run, kind, x: [], y: []} as a chart: hover or arrow keys read values, boxes switch lines.
 // A run has its colour; its first kind of line is shown, and others when they are asked for.
 function chart(host) {
   const {lines, kinds, xlabel, ylabel} = JSON.parse(host.querySelector("script").textContent);
@@ -123,27 +123,28 @@ function chart(host) {
     read();
   });
   lines.forEach((line, index) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    const sample = element("svg", {viewBox: "0 0 26 8", "aria-hidden": true}, button);
-    element("line", {x1: 0, x2: 26, y1: 4, y2: 4, ...looks[index]}, sample);
-    button.append(line.label);
-    button.setAttribute("aria-pressed", String(shown[index]));
-    button.addEventListener("click", () => {
-      shown[index] = !shown[index];
-      button.setAttribute("aria-pressed", String(shown[index]));
+    const label = document.createElement("label");
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = shown[index];
+    box.addEventListener("change", () => {
+      shown[index] = box.checked;
       draw();
     });
-    legend.append(button);
+    label.append(box);
+    const sample = element("svg", {viewBox: "0 0 26 8", "aria-hidden": true}, label);
+    element("line", {x1: 0, x2: 26, y1: 4, y2: 4, ...looks[index]}, sample);
+    label.append(line.label);
+    legend.append(label);
   });
   host.append(legend, drawing, readout);
   new ResizeObserver(() => { if (Math.max(320, host.clientWidth) !== width) draw(); }).observe(host);
   draw();
 }
 
-const mixed = (colour, share) => `color-mix(in srgb, ${colour} ${Math.round(100 * share)}%, white)`;
+const mixed = (colour, share) => `color-mix(in srgb, var(${colour}) ${Math.round(100 * share)}%, var(--rest))`;
 // From -1 to 1, as the key beside the wiring says.
-const tint = (level) => level >= 0 ? mixed("#f2a900", level) : mixed("#8250df", -level);
+const tint = (level) => level >= 0 ? mixed("--above", level) : mixed("--below", -level);
 
 // A smooth line through the ends of the links, as in films: points with the place along the body of each.
 function spine(knots) {
@@ -234,5 +235,5 @@ document.querySelectorAll(".chart").forEach(chart);
 document.querySelectorAll(".moments").forEach(moments);
 // Nothing moves by itself for those who asked for that.
 if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
-  document.querySelectorAll("video.starts").forEach((video) => video.play().catch(() => {}));
+  document.querySelectorAll("section > figure video").forEach((video) => video.play().catch(() => {}));
 }

@@ -46,7 +46,66 @@ function draw(moment) {
   light(moment);
   find("clock").textContent = `${moment.time.toFixed(2)} s`;
   find("swum").textContent = moment.speed === null ? "" : `${moment.speed.toFixed(1)} cm/s`;
-  find("silenced").textContent = moment.silenced.length ? `Silenced: ${moment.silenced.join(", ")}` : "";
+  find("return").textContent = moment.return.toFixed(0);
+  list(moment.done);
+  record(moment);
+}
+
+// What is done to neurons, each with a button that lets it go.
+function list(done) {
+  if (!find("done") || find("done").dataset.shown === JSON.stringify(done)) return;
+  find("done").dataset.shown = JSON.stringify(done);
+  find("done").replaceChildren(...Object.entries(done).map(([name, words]) => {
+    const item = document.createElement("li");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Let go";
+    button.setAttribute("aria-label", `let ${name} go`);
+    button.addEventListener("click", () => tell({toggle: name}));
+    item.append(words, button);
+    return item;
+  }));
+}
+
+// Every neuron's activity, a column for each control step, the present at the right.
+const trace = find("trace").getContext("2d", {willReadFrequently: true});
+const shades = ["--below", "--rest", "--above"].map((name) => {
+  const text = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+});
+let newest = null;
+function record({time, activity}) {
+  const {canvas} = trace;
+  const steps = newest === null || time < newest ? 1 : Math.round((time - newest) / told.dt);
+  newest = time;
+  if (!steps) return;
+  const past = Math.min(steps, canvas.width);
+  trace.drawImage(canvas, -past, 0);
+  const column = trace.createImageData(past, canvas.height);
+  activity.forEach((level, row) => {
+    const end = shades[level < 0 ? 0 : 2];
+    const colour = shades[1].map((rest, i) => rest + Math.abs(level) * (end[i] - rest));
+    for (let x = 0; x < past; x++) column.data.set([...colour, 255], 4 * (row * past + x));
+  });
+  trace.putImageData(column, canvas.width - past, 0);
+}
+
+// A fresh trace, and the name of each kind of neuron beside the first of its rows.
+function clear() {
+  trace.canvas.width = told.columns;
+  trace.canvas.height = told.names.length;
+  newest = null;
+  const kinds = told.names.map((name) => name.replace(/_[^_]*$/, ""));
+  let free = 0;
+  find("rows").replaceChildren(...kinds.flatMap((kind, row) => {
+    const top = 100 * row / kinds.length;
+    if (kinds.indexOf(kind) !== row || top < free) return [];
+    free = top + 6;
+    const label = document.createElement("span");
+    label.textContent = kind;
+    label.style.top = `${top}%`;
+    return [label];
+  }));
 }
 
 // Lines one scale bar apart.
@@ -87,10 +146,10 @@ function light(moment) {
   told.names.forEach((name, i) => {
     const shape = neurons.get(name);
     if (!shape) return;
-    const silenced = moment.silenced.includes(name);
-    shape.use.style.fill = tint(silenced ? 0 : moment.activity[i]);
-    shape.group.classList.toggle("silenced", silenced);
-    if (document.body.dataset.reachable) shape.group.setAttribute("aria-pressed", String(silenced));
+    const pinned = name in moment.done;
+    shape.use.style.fill = tint(pinned && moment.done[name].startsWith("silence") ? 0 : moment.activity[i]);
+    shape.group.classList.toggle("silenced", pinned);
+    if (document.body.dataset.reachable) shape.group.setAttribute("aria-pressed", String(pinned));
   });
 }
 
@@ -108,12 +167,13 @@ function wire() {
     group.setAttribute("tabindex", 0);
     group.setAttribute("role", "button");
     group.setAttribute("aria-label", `silence ${name}`);
-    const toggle = () => tell({silence: name});
+    const toggle = () => tell({toggle: name});
     group.addEventListener("click", toggle);
     group.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") { event.preventDefault(); toggle(); }
     });
   }
+  clear();
   if (find("names")) find("names").replaceChildren(...told.names.map((name) => new Option(name)));
   reach();
 }
@@ -138,6 +198,8 @@ let awaited = 0;
 function learn(now) {
   told = now;
   find("pause").textContent = now.paused ? "Resume" : "Pause";
+  find("body").textContent = now.body;
+  find("watching").textContent = now.watching > 1 ? ` · ${now.watching} are watching` : "";
   if (awaited || wanted.size) return;
   find("speed").value = Math.log2(now.speed);
   find("links").value = now.links;
@@ -172,7 +234,10 @@ socket.addEventListener("message", (event) => {
   if (news.error) find("said").textContent = news.error;
   if (news.facts) learn(news.facts);
   if (news.wiring) { find("wiring").innerHTML = news.wiring; wire(); }
-  if (news.line) draw(news);
+  if (news.line) {
+    draw(news);
+    requestAnimationFrame(() => socket.readyState === WebSocket.OPEN && socket.send("drew"));
+  }
 });
 socket.addEventListener("close", () => { find("said").textContent = "The server has stopped."; });
 
@@ -180,8 +245,12 @@ if (find("by-name")) {
   find("by-name").addEventListener("submit", (event) => {
     event.preventDefault();
     find("said").textContent = "";
-    tell({silence: find("which").value});
+    tell({do: {kind: find("kind").value, neuron: find("which").value, value: Number(find("value").value) * !isSilence()}});
   });
+  const isSilence = () => find("kind").value === "silence";
+  const offer = () => { for (const id of ["value", "value-label"]) find(id).hidden = isSilence(); };
+  find("kind").addEventListener("change", offer);
+  offer();
 }
 find("pause").addEventListener("click", () => tell({pause: !told.paused}));
 find("restart").addEventListener("click", () => tell({restart: true}));

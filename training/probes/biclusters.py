@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from ...drawing.figures import open_axes
+from ...drawing.figures import ACTIVITY_MAP, open_axes
 from ...errors import InvalidRecording
 from ...extras import require
 from .contract import ProbeResult, Subject, living, settled
@@ -165,7 +165,7 @@ def _figure(found: Biclusters, scored: Float[np.ndarray, "T n"], names: tuple[st
     figure = Figure(figsize=(9.6, min(2.4 + 0.11 * len(names), 7.0)), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=[2, 0.8, 1.2])
     shown = scored[: int(12 / dt)]
-    look: dict[str, Any] = {"aspect": "auto", "cmap": "RdBu_r", "vmin": -2, "vmax": 2, "interpolation": "nearest"}
+    look: dict[str, Any] = {"aspect": "auto", "cmap": ACTIVITY_MAP, "vmin": -2, "vmax": 2, "interpolation": "nearest"}
     left.imshow(shown[:, order].T, extent=(0, len(shown) * dt, len(names) - 0.5, -0.5), **look)
     for change in np.flatnonzero(np.diff(found.states[: len(shown)])):
         left.axvline((change + 1) * dt, color="#24292f", linewidth=0.4)

@@ -103,11 +103,14 @@ class Results(Sequence[Result]):
         """Those of the last checkpoint's weights, with nothing done to neurons."""
         return self._only([result for result in self.own if result.weights.are(self.last)])
 
-    def films(self, body: str) -> Results:
-        """Return the mp4 films of the agent as it is on a body, except those that a later film has replaced."""
+    def films(self, body: str | None = None) -> Results:
+        """Return the mp4 films, except those that a later film has replaced.
+
+        With `body`, only those of the agent as it is on that body.
+        """
         last = {name: film for film in self.where("film") for name in film.files}
-        found = [film for film in last.values() if film.body == body and self.file(film, ".mp4") is not None]
-        return self._only(found).own
+        found = self._only([film for film in last.values() if self.file(film, ".mp4") is not None])
+        return found if body is None else found.own.where(body=body)
 
     @property
     def best(self) -> Result | None:

@@ -1,0 +1,33 @@
+"""The colours that mean something: the same in figures, films and pages."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL.ImageColor import getrgb
+
+# A neuron's value: above zero, below zero and at zero. Orange and violet differ to every kind of colour vision, and
+# dark letters (LETTERS) on either have a contrast of 5 to 1.
+ABOVE, BELOW, REST = "#f08c00", "#a78bfa", "#f6f8fa"
+LETTERS = "#24292f"
+# Synapses.
+EXCITES, INHIBITS = "#1f6feb", "#cf222e"
+# A joint's bend: to the dorsal side, to the ventral side and straight.
+DORSAL, VENTRAL, STRAIGHT = "#d64541", "#3478d6", "#b08968"
+
+
+def activity_tint(level: Float[np.ndarray, "*any"]) -> UInt8[np.ndarray, "*any 3"]:
+    """Return the colour, RGB from 0 to 255, of each value in units of the neuron's greatest, from -1 to 1."""
+    return _between(level, BELOW, REST, ABOVE)
+
+
+def bend_tint(bend: Float[np.ndarray, "*any"]) -> UInt8[np.ndarray, "*any 3"]:
+    """Return the colour, RGB from 0 to 255, of parts of a body that bend, from -1 (ventral) to 1 (dorsal)."""
+    return _between(bend, VENTRAL, STRAIGHT, DORSAL)
+
+
+def _between(level: Float[np.ndarray, "*any"], low: str, middle: str, high: str) -> UInt8[np.ndarray, "*any 3"]:
+    below, zero, above = (np.array(getrgb(colour), float) for colour in (low, middle, high))
+    share = np.clip(np.asarray(level, float), -1, 1)[..., None]
+    mixed: np.ndarray = (zero + np.abs(share) * (np.where(share >= 0, above, below) - zero)).astype(np.uint8)
+    return mixed
