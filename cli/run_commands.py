@@ -199,7 +199,7 @@ class OnRunOrModel(Intervening):
     body: str | None = None
     """Another body than the run's own; the body of a zip file, swimmer6 by default."""
     trust: bool = False
-    """Read a zip file although it can run any code: say so only of files whose maker you know."""
+    """Allow loading an SB3 zip file, which can execute arbitrary code. Use only with files that you trust."""
     algorithm: str | None = None
     """Which class saved the zip file: ppo (by default), sac, td3, ddpg, a2c, es, cmaes or circuit-ppo."""
     task: str | None = None

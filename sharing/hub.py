@@ -41,7 +41,7 @@ _STATS: dict[str, Allowed] = {
     "mean": ListOf(Number(-math.inf)), "var": ListOf(Number(0)), "clip": Number(0, above=True),
     "epsilon": Number(0, above=True),
 }  # fmt: skip
-# What a card may say of the living; of any other circuit it says nothing.
+# Sentence about the biological model on the model card, by circuit; other circuits have none.
 _MODELS = {
     "ncap": "It is a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022).",
     "ncap_plus": "It extends NCAP, a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022).",
@@ -142,10 +142,10 @@ def import_run(folder: str | Path, out: str | Path) -> Run:
     partial = whole.with_name(f".{whole.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with _told_of(folder / "config.json"):
+        with _invalid_run_from(folder / "config.json"):
             config = RunConfig.from_json(held["config"])
             run = Run.create(partial, config, lambda: {"resolved": check(config).to_json(config)})
-        with _told_of(folder / "model.safetensors"):
+        with _invalid_run_from(folder / "model.safetensors"):
             weights = load_file(folder / "model.safetensors")
             stats = held.get("observation_stats")
             run.save_checkpoint(held["steps"], weights, {}, {"done": True, "observation_stats": stats})
@@ -209,13 +209,13 @@ def _read_export(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _told_of(file: Path) -> Iterator[None]:
-    """Let all that a stranger's file makes fail be one line that names the file; a full disk stays what it is."""
+def _invalid_run_from(file: Path) -> Iterator[None]:
+    """Turn any error caused by an untrusted file into InvalidRun naming that file; let OSError through."""
     try:
         yield
     except OSError:
         raise
-    except Exception as error:  # what fails, and how, is for whoever wrote the file to choose
+    except Exception as error:  # the file's author decides which code fails, and with which exception
         raise InvalidRun(f"{file} is damaged: {' '.join(str(error).split())}") from error
 
 

@@ -45,7 +45,7 @@ def worm(tmp_path_factory) -> Run:
         ("train --circuit mlp --circuit-options hidden=8", "hidden' of mlp is 8; give a list of int, such as [8,8]"),
         (
             "train --circuit mlp --start WORM --out x",
-            "holds circuit ncap, this run mlp; --start needs the same circuit",
+            "has circuit ncap, this run mlp; --start needs the same circuit",
         ),
         ("train --out FILE/x", "cannot use FILE/x: Not a directory"),
         ("train --body empty.xml", "empty: the XML is empty; give a planar body"),
@@ -117,7 +117,7 @@ def test_only_what_goes_on_says_so_when_it_is_interrupted(arguments, goes_on, wo
     with pytest.raises(SystemExit) as stopped:
         main([text.replace("WORM", str(worm.path)) for text in arguments])
     assert stopped.value.code == 130
-    assert ("goes on" in capsys.readouterr().err) is goes_on
+    assert ("to continue" in capsys.readouterr().err) is goes_on
 
 
 def test_a_run_that_is_not_finished_is_called_so(worm, caplog, monkeypatch):
@@ -189,4 +189,4 @@ def test_a_disk_that_fills_up_is_no_mistake(capsys, monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         main(["doctor"])
     assert stopped.value.code == 1
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "run the same command again to continue" in capsys.readouterr().err

@@ -148,7 +148,7 @@ def test_a_write_that_fails_leaves_the_last_checkpoint_and_one_line(tmp_path):
     assert process.returncode == 1
     line = [text for text in error.decode().splitlines() if text.startswith("nervecord:")]
     assert len(line) == 1, error.decode()
-    assert "the same command goes on" in line[0]
+    assert "run the same command again to continue" in line[0]
     assert not [path for path in (tmp_path / "run").rglob("*.safetensors") if "partial" not in str(path)]
     finish(command, tmp_path / "run")
     assert Run(tmp_path / "run").done
