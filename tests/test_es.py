@@ -220,5 +220,5 @@ def test_a_population_larger_than_the_memory_is_refused_in_one_line():
     envs = EnvBatch("swim", 2, body="swimmer4", episode_steps=10)
     agent, algorithm = Agent(AgentSpec("mlp", envs.layout, 3)), algorithm_named("es")
     options = {**vars(algorithm.Options()), "n_envs": 2, "population": 10**9}
-    with pytest.raises(CircuitMismatch, match=r"a population of 1,000,000,000 members .* give at most [\d,]+$"):
+    with pytest.raises(CircuitMismatch, match=r"a population of 1,000,000,000 members .* give at most [\d,]+ members$"):
         algorithm.start(agent, envs, options, 0)

@@ -169,7 +169,7 @@ def test_what_cannot_run_as_a_whole_runs_step_by_step_and_says_so_once(caplog):
     ]
     with pytest.raises(CircuitMismatch, match="as a whole: GRU has no lane_step"):
         Members(agent, envs, fused=True)
-    for options, why in (({"noise": 2}, "more than its physics"), ({"reward": "com"}, "more than its physics")):
+    for options, why in (({"noise": 2}, "computes more in a step"), ({"reward": "com"}, "computes more in a step")):
         assert why in reason_not_fused(*agent_in("ncap", 3, **options))
     mujoco = EnvBatch("swim", 3)
     assert reason_not_fused(Agent(AgentSpec("ncap", mujoco.layout, 5)), mujoco) == "the physics is not lanes"

@@ -211,7 +211,7 @@ def test_a_wrong_value_in_an_imported_config_is_one_line_and_leaves_nothing(expo
         ("evaluation.json", b"{}", "no return in it"),
         ("evaluation.json", b'{"return": 3}', "return lacks one of mean, low, high, n"),
         ("evaluation.json", b'{"return": {"mean": "high", "low": null, "high": null, "n": 1}}', "mean is 'high'"),
-        ("evaluation.json", b'{"return": {"mean": 1, "low": 1, "high": 1, "n": 1}, "episodes": 1}', "no lists"),
+        ("evaluation.json", b'{"return": {"mean": 1, "low": 1, "high": 1, "n": 1}, "episodes": 1}', "not lists"),
         ("evaluation.json", b'{"return": {"mean": 1, "low": 1, "high": 1, "n": 1}, "step": "1"}', "not a whole number"),
         ("evaluation.json", b'{"what": "evaluation"}', "no weights in it"),
     ],

@@ -359,7 +359,7 @@ UPRIGHT = (
         (chain(motor='<damper joint="{joint}" kv="1" ctrlrange="0 1"/>'), "is not a motor or servo"),
         (chain(motor='<muscle joint="{joint}"/>'), "is not a motor or servo"),
         (chain(motor='<intvelocity joint="{joint}" actrange="-1 1"/>'), "is not a motor or servo"),
-        (chain(motor='<motor joint="{joint}" ctrlrange="1 2" forcerange="-1 .5"/>'), "has no range"),
+        (chain(motor='<motor joint="{joint}" ctrlrange="1 2" forcerange="-1 .5"/>'), "has no finite range"),
         (
             chain(extra='<tendon><fixed name="t"><joint joint="j1" coef="1"/></fixed></tendon>',
                   motor='<motor tendon="t" ctrlrange="-1 1"/>'),
