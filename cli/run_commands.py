@@ -334,7 +334,7 @@ class OnRunOrModel(Intervening, OnAgent):
     body: str | None = None
     """Another body than the run's own; the body of a zip file, swimmer6 by default."""
     trust: bool = False
-    """Read a zip file, or run the code of a run's circuit: either can do anything; only for makers whom you know."""
+    """Load a zip file, or a run's own circuit: both can execute arbitrary code. Use only with files that you trust."""
     algorithm: str | None = None
     """Which class saved the zip file: ppo (by default), sac, td3, ddpg, a2c, es, cmaes or circuit-ppo."""
     task: str | None = None

@@ -66,7 +66,7 @@ class CompareWorms(Command):
 
 @dataclasses.dataclass(frozen=True)
 class Worm:
-    """Look at the living worm: connectome says what a wiring holds, compare sets activity beside recorded worms."""
+    """C. elegans data: inspect a connectome, or compare a recording with calcium imaging."""
 
     what: tyro.conf.OmitSubcommandPrefixes[
         Annotated[ShowConnectome, tyro.conf.subcommand("connectome")]

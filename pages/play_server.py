@@ -159,7 +159,7 @@ class PlayServer:
                 await page.send_json(told)
 
     def _check(self, request: Any) -> None:
-        """Refuse pages of other origins, which a browser would let ask this machine."""
+        """Reject cross-origin requests (protection against DNS rebinding and CSRF)."""
         own = {f"{name}:{self._port}" for name in (HOST, "localhost")}
         origin = request.headers.get("Origin")
         if request.host not in own or (origin is not None and origin.removeprefix("http://") not in own):

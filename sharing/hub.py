@@ -163,10 +163,10 @@ def import_run(folder: str | Path, out: str | Path) -> Run:
     try:
         if isinstance(held["config"].get("circuit"), dict):
             circuit_from_json(held["config"]["circuit"])  # code is refused by a line of its own
-        with _told_of(folder / "config.json"):
+        with _invalid_run_from(folder / "config.json"):
             config = RunConfig.from_json(held["config"])
             run = Run.create(partial, config, lambda: {"resolved": check(config).to_json(config)})
-        with _told_of(folder / "model.safetensors"):
+        with _invalid_run_from(folder / "model.safetensors"):
             weights = load_file(folder / "model.safetensors")
             stats = held.get("observation_stats")
             run.save_checkpoint(held["steps"], weights, {}, {"done": True, "observation_stats": stats})
@@ -230,13 +230,13 @@ def _read_export(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _told_of(file: Path) -> Iterator[None]:
-    """Let all that a stranger's file makes fail be one line that names the file; a full disk stays what it is."""
+def _invalid_run_from(file: Path) -> Iterator[None]:
+    """Turn any error caused by an untrusted file into InvalidRun naming that file; let OSError through."""
     try:
         yield
     except OSError:
         raise
-    except Exception as error:  # what fails, and how, is for whoever wrote the file to choose
+    except Exception as error:  # the file's author decides which code fails, and with which exception
         raise InvalidRun(f"{file} is damaged: {' '.join(str(error).split())}") from error
 
 

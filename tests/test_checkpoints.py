@@ -218,6 +218,6 @@ def test_a_result_that_cannot_be_written_is_shown_all_the_same(caplog, tmp_path)
 def test_when_no_checkpoint_is_whole_one_line_says_so(run):
     for folder in run.checkpoints():
         (folder / "meta.json").write_text("{}")
-    with pytest.raises(InvalidRun, match=r"meta.json is not what was written.*no other is whole"):
+    with pytest.raises(InvalidRun, match=r"meta.json does not match its checksum.*no other is whole"):
         assert run.done
     assert Path(run.path / "checkpoints").exists()

@@ -343,5 +343,5 @@ def test_pandas_reads_scores_in_one_line(tmp_path):
 def test_a_file_that_holds_no_scores_is_one_line(tmp_path):
     for content in (b"no database, but long enough to be looked at as one by SQLite" * 20, b""):
         (tmp_path / "text").write_bytes(content)
-        with pytest.raises(InvalidRun, match="holds no scores that can be read"):
+        with pytest.raises(InvalidRun, match="has no readable scores"):
             read_scores(tmp_path / "text")

@@ -1,4 +1,4 @@
-"""Probe an agent: record it, run the probes, keep what each found; one that cannot be leaves its reason."""
+"""Record an agent, run probes on the recording and save results; a failed probe saves its error message."""
 
 from __future__ import annotations
 

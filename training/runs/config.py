@@ -94,7 +94,7 @@ class RunConfig:
             logged as eval/return; None for none.
         start: folder of a run whose weights training starts from, on the same body or another.
         device: where agent and learner compute, as torch names it.
-        protect: folders of runs whose tasks should not be forgotten: updates keep off what they have for inputs.
+        protect: folders of earlier runs to protect from forgetting (Hebbian orthogonal projection).
     """
 
     circuit: str = "ncap"
