@@ -182,6 +182,7 @@ def test_a_run_stopped_before_its_first_checkpoint_has_no_row_twice(tmp_path, mo
     assert tables[0].equals(tables[1])
 
 
+@pytest.mark.slow
 def test_off_policy_metrics_have_each_row_once(tmp_path):
     options = {"n_envs": 4, "learning_starts": 80, "batch_size": 16, "buffer_size": 400}
     config = RunConfig("mlp", "sac", "swimmer4", steps=400, episode_steps=20, algorithm_options=options)

@@ -158,6 +158,7 @@ def test_what_training_has_left_behind_is_shown_as_stale(run, tmp_path):
     assert measured(run) == new
 
 
+@pytest.mark.slow
 def test_compare_and_export_measure_what_is_stale_anew(run, tmp_path):
     evaluate(run, 20)
     render(run, run.path / "film.mp4", seconds=0.2)

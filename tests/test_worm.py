@@ -196,6 +196,7 @@ def test_a_worm_that_is_the_circuit_aligns_and_a_renamed_one_does_not():
     assert other["p"] > 0.1
 
 
+@pytest.mark.slow
 def test_p_is_as_often_small_as_it_says_where_worms_share_what_the_circuit_has_not():
     """Ten worms of one structure are ten measurements of it, and no ten independent chances."""
     small = []
