@@ -87,4 +87,4 @@ class Worm:
 
     def with_trust(self) -> dict[str, Any]:
         """Run the command that was asked for."""
-        return self.what.run()
+        return self.what.with_trust()
