@@ -12,8 +12,8 @@ from typing import Any
 
 import tyro
 
-from ..errors import OutputExists, UnknownName
-from .run_commands import Command, Intervening, OnRun, OnRunOrModel
+from ..errors import InvalidRun, OutputExists, UnknownName
+from .run_commands import Command, Intervening, OnRun, OnRunOrModel, Trusting
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ class Record(OnRunOrModel):
         """Record, and return the file."""
         from ..training.rollouts.recorder import record, record_model
         from ..training.rollouts.weights_history import history
-        from ..training.runs.run import Run
 
         if self.out.suffix != ".nc":
             raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
@@ -43,15 +42,16 @@ class Record(OnRunOrModel):
         if model := self.model():
             held = record_model(*model, self.episodes, progress=not self.json)
         else:
-            held = record(self.path, self.episodes, self.body, self.interventions, progress=not self.json)
+            run = self.opened(self.path)
+            held = record(run, self.episodes, self.body, self.interventions, progress=not self.json)
             if self.history:
-                held = history(Run(self.path), held)
+                held = history(run, held)
         held.save(self.out)
         return {"recording": str(self.out)}
 
 
 @dataclasses.dataclass(frozen=True)
-class Probe(Intervening):
+class Probe(Intervening, Trusting):
     """Measure what body and neurons do; see `nervecord list probes`."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
@@ -65,7 +65,11 @@ class Probe(Intervening):
         """Measure, and return the numbers with their units, and the words."""
         from ..training.probes.probing import merged, probe
 
-        found = probe(self.path, self.probes, self.episodes, self.interventions, progress=not self.json)
+        is_recording = self.path.suffix == ".nc"
+        if is_recording and self.trust:
+            raise InvalidRun(f"--trust is about links in the folder of a run, and {self.path} is a file; leave it out")
+        subject = self.path if is_recording else self.opened(self.path)
+        found = probe(subject, self.probes, self.episodes, self.interventions, progress=not self.json)
         if self.json:
             return {
                 name: {"numbers": each.result.numbers, "units": each.result.units, "words": each.result.words,
@@ -105,7 +109,7 @@ class Render(Intervening, OnRun):
         from ..videos.films import render
 
         path = render(
-            self.path,
+            self.opened(self.path),
             self.out,
             self.body,
             "neurons" if self.neurons else self.view,
@@ -125,10 +129,9 @@ class Results(OnRun):
 
     def run(self) -> Any:
         """Write the table if it is asked for, and return what was measured."""
-        from ..training.runs.run import Run
         from ..training.runs.score_table import write_results
 
-        results = Run(self.path).results
+        results = self.opened(self.path).results
         written = {} if self.out is None else {"table": str(write_results(results.table(), self.out))}
         found = results.listed()
         if self.json:
@@ -137,7 +140,7 @@ class Results(OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Report(Command):
+class Report(Trusting):
     """Write one self-contained page about a run, or about several side by side."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
@@ -149,7 +152,7 @@ class Report(Command):
         """Write, and return the page's path."""
         from ..pages.reports import report
 
-        return {"report": str(report(*self.runs, out=self.out))}
+        return {"report": str(report(*map(self.opened, self.runs), out=self.out))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,12 +169,13 @@ class Play(OnRun):
         from ..pages.play_server import play
 
         with contextlib.suppress(KeyboardInterrupt):
-            play(self.path, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
+            run = self.opened(self.path)
+            play(run, self.body, self.port, ready=lambda url: print(f"open {url} (Ctrl-C ends)", flush=True))
         return {"played": str(self.path)}
 
 
 @dataclasses.dataclass(frozen=True)
-class Gallery(Command):
+class Gallery(Trusting):
     """Write one self-contained page of many runs: curves to compare, films, and wiring that lights up."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
@@ -183,7 +187,7 @@ class Gallery(Command):
         """Write, and return the page's path."""
         from ..pages.reports import gallery
 
-        return {"gallery": str(gallery(*self.runs, out=self.out))}
+        return {"gallery": str(gallery(*map(self.opened, self.runs), out=self.out))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,13 +209,13 @@ class Export(OnRun):
         """Export, and return the folder and the address it was uploaded to."""
         from ..sharing.hub import export, push
 
-        folder = export(self.path, self.out, self.film, progress=not self.json)
+        folder = export(self.opened(self.path), self.out, self.film, progress=not self.json)
         uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
         return {"export": str(folder), **uploaded}
 
 
 @dataclasses.dataclass(frozen=True)
-class Import(Command):
+class Import(Trusting):
     """Open an exported agent as a run of one's own; runs no code."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
@@ -224,7 +228,7 @@ class Import(Command):
         from ..sharing.hub import import_run
         from ..training.learning.training import summary
 
-        return summary(import_run(self.path, self.out))
+        return summary(import_run(self.path, self.out, self.trust))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,7 +241,7 @@ class Demo(OnRun):
         """Run it all, and return the report's path."""
         from .demo import demo
 
-        return {"report": str(demo(self.path, progress=not self.json))}
+        return {"report": str(demo(self.path, progress=not self.json, trust=self.trust))}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,7 @@ from .parsing import Steps
 
 if TYPE_CHECKING:
     from ..training.runs.config import RunConfig
+    from ..training.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,20 @@ class Command:
     def prepared(cls, arguments: Sequence[str]) -> type[Any]:  # noqa: ARG003
         """Return the command as it is parsed."""
         return cls
+
+
+@dataclasses.dataclass(frozen=True)
+class Trusting(Command):
+    """A command that opens folders of runs."""
+
+    trust: bool = False
+    """Follow links in a run's folder, as to checkpoints on another disk: only if you know who made it."""
+
+    def opened(self, path: Path) -> Run:
+        """Return the run in a folder."""
+        from ..training.runs.run import Run
+
+        return Run(path, self.trust)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +92,7 @@ class Configured(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(_Spread, Configured):
+class Train(_Spread, Trusting, Configured):
     """Train a circuit on a body; the same command again resumes, or says that it is done."""
 
     goes_on = True
@@ -89,11 +104,12 @@ class Train(_Spread, Configured):
         """Train, and return a summary."""
         from ..training.learning.training import summary, train
 
-        return summary(train(self.run_config, self.out, progress=not self.json, **self._where))
+        found = train(self.run_config, self.out, progress=not self.json, trust=self.trust, **self._where)
+        return summary(found)
 
 
 @dataclasses.dataclass(frozen=True)
-class Curriculum(Command):
+class Curriculum(Trusting):
     """Train a circuit to remember bits for longer and longer; the same command again goes on."""
 
     goes_on = True
@@ -135,11 +151,11 @@ class Curriculum(Command):
             circuit_options=pairs(self.circuit_options),
             **options,
         )
-        return curriculum_summary(curriculum(config, self.out, progress=not self.json))
+        return curriculum_summary(curriculum(config, self.out, progress=not self.json, trust=self.trust))
 
 
 @dataclasses.dataclass(frozen=True)
-class OnRun(Command):
+class OnRun(Trusting):
     """A command about one run."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
@@ -184,14 +200,15 @@ class Resume(_Spread, OnRun):
         from ..training.learning.training import resume, summary
         from ..training.runs.folder import holds
 
-        if holds(self.path) == CurriculumRun.kind:
-            config = CurriculumRun(self.path).config
-            return curriculum_summary(curriculum(config, self.path, progress=not self.json))
-        return summary(resume(self.path, progress=not self.json, device=self.device, **self._where))
+        progress = not self.json
+        if holds(self.path, self.trust) == CurriculumRun.kind:
+            config = CurriculumRun(self.path, self.trust).config
+            return curriculum_summary(curriculum(config, self.path, progress, self.trust))
+        return summary(resume(self.path, progress, self.device, self.trust, **self._where))
 
 
 @dataclasses.dataclass(frozen=True)
-class OnRunOrModel(Intervening):
+class OnRunOrModel(Intervening, Trusting):
     """A command about a run or about a model that SB3 saved."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
@@ -199,7 +216,7 @@ class OnRunOrModel(Intervening):
     body: str | None = None
     """Another body than the run's own; the body of a zip file, swimmer6 by default."""
     trust: bool = False
-    """Read a zip file although it can run any code: say so only of files whose maker you know."""
+    """Read a zip file, which can run any code, or follow links in a run's folder: only if you know who made it."""
     algorithm: str | None = None
     """Which class saved the zip file: ppo (by default), sac, td3, ddpg, a2c, es, cmaes or circuit-ppo."""
     task: str | None = None
@@ -212,7 +229,7 @@ class OnRunOrModel(Intervening):
         from ..agents.sb3.zip_files import load_sb3
 
         if self.path.suffix != ".zip":
-            given = {"--trust": self.trust, "--algorithm": self.algorithm, "--task": self.task, "--reward": self.reward}
+            given = {"--algorithm": self.algorithm, "--task": self.task, "--reward": self.reward}
             if names := [name for name, value in given.items() if value]:
                 raise InvalidRun(
                     f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} about a zip file that SB3 saved, and "
@@ -239,7 +256,8 @@ class Evaluate(OnRunOrModel):
         if model := self.model():
             result = evaluate_model(*model, self.episodes, progress=not self.json)
         else:
-            result = evaluate(self.path, self.episodes, self.body, self.interventions, progress=not self.json)
+            run = self.opened(self.path)
+            result = evaluate(run, self.episodes, self.body, self.interventions, progress=not self.json)
         return result.to_json() if self.json else {name: str(found) for name, found in result.intervals.items()}
 
 
@@ -258,7 +276,8 @@ class Transfer(OnRun):
         """Test, and return the table."""
         from ..training.studies.transfers import transfer
 
-        table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
+        run = self.opened(self.path)
+        table = transfer(run, self.bodies, self.episodes, self.finetune, progress=not self.json)
         if self.json:
             return json.loads(table.to_json(orient="records"))
         return table.round(3).to_string(index=False, na_rep="")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from ..training.learning.engine import Engine
-from .run_commands import Command, Configured
+from .run_commands import Command, Configured, Trusting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +99,7 @@ class Reproduce(_Many):
 
 
 @dataclasses.dataclass(frozen=True)
-class Compare(Command):
+class Compare(Trusting):
     """Compare runs: seeds of one config together, curves with intervals, one table."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
@@ -113,6 +113,6 @@ class Compare(Command):
         """Write the comparison, and return its table."""
         from ..training.studies.comparisons import compare
 
-        found = compare(self.runs, self.out, self.episodes, progress=not self.json)
+        found = compare([*map(self.opened, self.runs)], self.out, self.episodes, progress=not self.json)
         rounded = found.table.round(3)
         return json.loads(rounded.to_json(orient="records")) if self.json else rounded.to_string(index=False)

@@ -146,15 +146,17 @@ class CurriculumRun(Folder[CurriculumConfig]):
         return circuit
 
 
-def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True) -> CurriculumRun:
+def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True, trust: bool = False) -> CurriculumRun:
     """Train what the config says, in the folder `out`; one that stands there goes on or is done.
+
+    Links in it are followed if it is trusted; see `Folder`.
 
     Raises:
         InvalidRun: another curriculum stands in `out`, or is trained there now.
         OutputExists: something else stands there.
         TrainingDiverged: a loss or gradient is not finite; the last checkpoint stays.
     """
-    run = CurriculumRun.create(out, config, config.check)
+    run = CurriculumRun.create(out, config, config.check, trust)
     if not run.done:
         with one_thread(), stopping() as stop, run.lock():
             _Course(run).go(progress, stop)
