@@ -19,8 +19,9 @@ from ..extras import require
 from ..options import Number
 from ..training.probes import draw_wiring
 from ..training.runs.run import Run
-from .page_data import embedded_svg, render_page
+from .page_data import render_page
 from .player import LENGTH, LINKS, Player
+from .svg import embedded_svg
 
 HOST = "127.0.0.1"
 _SPEEDS = (0.1, 4.0)
