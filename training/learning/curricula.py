@@ -23,7 +23,7 @@ from ...options import Number, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.folder import Folder
-from ..runs.held_graphs import hold_graph, tell_graph
+from ..runs.held_graphs import check_held, hold_graph, tell_graph
 from ..runs.metrics_log import make_logger
 from .stopping import Stop, stopping
 
@@ -114,6 +114,7 @@ class CurriculumConfig:
     def from_json(cls, values: Mapping[str, Any]) -> CurriculumConfig:
         """Read what `to_json` returned."""
         try:
+            check_held(values.get("circuit_options"))
             return cls(**values)
         except TypeError as error:
             raise InvalidRun(f"the config is of another version of nervecord: {error}") from error

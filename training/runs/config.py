@@ -22,7 +22,7 @@ from ...envs.tasks.bits import BIT_TASKS
 from ...envs.tasks.registry import check_options
 from ...errors import InvalidRun, UnknownName
 from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, told, wrong_value
-from .held_graphs import hold_graph
+from .held_graphs import check_held, hold_graph
 
 _NUMBERS = {
     "seed": Number(0, 2**32 - 1, is_whole=True),
@@ -172,6 +172,7 @@ class RunConfig:
         """
         try:
             known = dict(values)
+            check_held(known.get("circuit_options"))
             known["body"] = body_from_json(known["body"])
             known["bodies"] = tuple(body_from_json(body) for body in known.get("bodies", ()))
             reward, options = known.pop("reward", "paper"), known["task_options"]
