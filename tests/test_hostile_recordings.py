@@ -110,3 +110,15 @@ def test_lengths_of_other_episodes_are_one_line(file):
     with h5py.File(file, "a") as held:
         held["lengths"][:] = [1, 99]
     refused(file, "lengths are those of other episodes")
+
+
+def test_damage_that_shows_only_when_values_are_read_is_one_line(file):
+    with h5py.File(file) as held:
+        chunk = held["activity"].id.get_chunk_info(0)
+    content = bytearray(file.read_bytes())
+    content[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
+    file.write_bytes(content)
+    recording = Recording.load(file)
+    for read in (lambda: recording.activity[0], lambda: np.asarray(recording.activity)):
+        with pytest.raises(InvalidRecording, match=r"r\.nc is damaged: activity cannot be read"):
+            read()

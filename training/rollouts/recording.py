@@ -208,10 +208,14 @@ class OnDisk:
         self.shape, self.ndim, self.dtype = held.shape, held.ndim, held.dtype
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        return np.asarray(self._held[key])
+        try:
+            return np.asarray(self._held[key])
+        except (OSError, RuntimeError, MemoryError) as error:  # of its filters, whose checksums find damage only now
+            where, reason = self._held.encoding.get("source", "the recording"), " ".join(str(error).split())
+            raise InvalidRecording(f"{where} is damaged: {self._held.name} cannot be read ({reason})") from error
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self._held, dtype)
+        return np.asarray(self[...], dtype)
 
     def __len__(self) -> int:
         return self.shape[0]
