@@ -39,7 +39,7 @@ class PlayServer:
         self.is_paused = False
         self.speed = 1.0
         self._web = require("aiohttp.web", "play")
-        self._pages: set[_Page] = set()
+        self._pages: set[Any] = set()
 
     async def serve(self, port: int = 0, ready: Callable[[str], None] = lambda _: None) -> None:
         """Serve until cancelled.
@@ -79,7 +79,7 @@ class PlayServer:
             # Nobody watches: nothing moves, and no core is kept busy.
             if self._pages and not self.is_paused:
                 self.player.step()
-                self._show(self.player.moment())
+                await self._show(self.player.moment())
 
     async def _page(self, request: Any) -> Any:
         self._check(request)
@@ -96,33 +96,30 @@ class PlayServer:
 
     async def _live(self, request: Any) -> Any:
         self._check(request)
-        socket = self._web.WebSocketResponse(heartbeat=20)
-        await socket.prepare(request)
-        page = _Page(socket)
-        page.tell({"facts": self._facts(), **self.player.moment()})
+        page = self._web.WebSocketResponse(heartbeat=20)
+        await page.prepare(request)
         self._pages.add(page)
-        sending = asyncio.create_task(page.send())
         try:
-            async for message in socket:
-                await self._answer(socket, message.data)
+            await page.send_json({"facts": self._facts(), **self.player.moment()})
+            async for message in page:
+                await self._answer(page, message.data)
         finally:
             self._pages.discard(page)
-            sending.cancel()
-        return socket
+        return page
 
-    async def _answer(self, socket: Any, text: str) -> None:
+    async def _answer(self, page: Any, text: str) -> None:
         before = self.player.n_links
         answer: dict[str, Any] = {"answered": True}
         try:
             self.obey(json.loads(text))
         except (NervecordError, ValueError, TypeError, AttributeError, RecursionError) as error:
             answer["error"] = str(error)
-        await socket.send_json(answer)
+        await page.send_json(answer)
         told = {"facts": self._facts(), **self.player.moment()}
         if self.player.n_links != before:
             # Other neurons, another drawing.
             told["wiring"] = self._wiring()
-        self._show(told)
+        await self._show(told)
 
     def obey(self, order: dict[str, Any]) -> None:
         """Do what a page asks for: one of pause, speed, push, silence, links, length and restart.
@@ -160,9 +157,10 @@ class PlayServer:
             "speed": self.speed,
         }  # fmt: skip
 
-    def _show(self, told: dict[str, Any]) -> None:
-        for page in self._pages:
-            page.tell(told)
+    async def _show(self, told: dict[str, Any]) -> None:
+        for page in list(self._pages):
+            with contextlib.suppress(ConnectionError):
+                await page.send_json(told)
 
     def _check(self, request: Any) -> None:
         """Refuse pages of other origins, which a browser would let ask this machine."""
@@ -170,28 +168,6 @@ class PlayServer:
         origin = request.headers.get("Origin")
         if request.host not in own or (origin is not None and origin.removeprefix("http://") not in own):
             raise self._web.HTTPForbidden(text="this page is for this machine alone")
-
-
-class _Page:
-    """A page that watches; it reads as fast as it can, and nobody waits for it."""
-
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
-        self._news: dict[str, Any] = {}
-        self._has_news = asyncio.Event()
-
-    def tell(self, news: dict[str, Any]) -> None:
-        """Give it the news, in place of those that it has not read."""
-        self._news |= news
-        self._has_news.set()
-
-    async def send(self) -> None:
-        """Send what there is, until cancelled or the page is gone."""
-        with contextlib.suppress(ConnectionError):
-            while await self._has_news.wait():
-                self._has_news.clear()
-                news, self._news = self._news, {}
-                await self._socket.send_json(news)
 
 
 def play(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
@@ -48,7 +47,7 @@ def embedded_svg(svg: str, prefix: str, label: str) -> Markup:
     """
     root = _parsed(svg, label)
     name, children = root.tag.rpartition("}")[2], list(root)
-    size = re.fullmatch(r"\s*[-\d.e+]+\s+[-\d.e+]+\s+([\d.]+)\s+[\d.]+\s*", root.get("viewBox", ""))
+    size = re.fullmatch(r"\s*[-\d.e+]+\s+[-\d.e+]+\s+(\d+(?:\.\d*)?)\s+[\d.]+\s*", root.get("viewBox", ""))
     if name != "svg" or size is None:
         raise InvalidRun(f"the figure of {label} is no SVG with a viewBox; remove it, and measure anew")
     targets = {item.get("id", ""): item for item in root.iter() if item.get("id")}
@@ -80,25 +79,20 @@ def _parsed(svg: str, label: str) -> ElementTree.Element:
     wrong = "it is too long" if len(svg) > _MOST_SIGNS else wrong
     if not wrong:
         try:
-            depth, parser = 0, ElementTree.XMLPullParser(("start", "end"))
-            parser.feed(svg)
-            root: ElementTree.Element | None = None
-            for event, item in itertools.chain(parser.read_events(), _closed(parser)):
-                root = item if root is None else root
-                depth += 1 if event == "start" else -1
-                if depth > _MOST_DEPTH:
-                    raise ValueError("its parts lie too deep in one another")
-            if root is None:
-                raise ValueError("it is empty")
-            return root
+            root = ElementTree.fromstring(svg)
+            if _depth(root) <= _MOST_DEPTH:
+                return root
+            wrong = "its parts lie too deep in one another"
         except (ElementTree.ParseError, ValueError) as error:
             wrong = str(error)
     raise InvalidRun(f"the figure of {label} cannot be read as SVG ({wrong}); remove it, and measure anew")
 
 
-def _closed(parser: ElementTree.XMLPullParser) -> Iterator[tuple[str, ElementTree.Element]]:
-    parser.close()
-    yield from parser.read_events()
+def _depth(root: ElementTree.Element) -> int:
+    depth, level = 0, [root]
+    while level:
+        depth, level = depth + 1, [child for item in level for child in item]
+    return depth
 
 
 def _referred(item: ElementTree.Element) -> Iterator[str]:

@@ -57,7 +57,8 @@ def test_a_use_that_shows_others_is_left_out():
 
 @pytest.mark.parametrize(
     "svg",
-    ["", "<svg", "<svg/>", '<svg viewBox="a b c d"/>', "<p/>", IN.format("<g>" * 99 + "</g>" * 99),
+    ["", "<svg", "<svg/>", '<svg viewBox="a b c d"/>', "<p/>", '<svg viewBox="0 0 1.2.3 4"/>',
+     IN.format("<g>" * 99 + "</g>" * 99),
      '<!DOCTYPE svg [<!ENTITY a "b">]>' + IN.format("<text>&a;</text>"), " " * 2**25],
 )  # fmt: skip
 def test_what_is_no_figure_is_one_line(svg):
