@@ -170,7 +170,7 @@ def change_folder(folder: Path, home: Path, rng: random.Random) -> str:
         asked |= {"circuit": "connectome", "circuit_options": {"graph": str(home / said)}}
     else:
         said, more = rng.choice([
-            ("n_envs", {"algorithm_options": {"n_envs": 10**7}}), ("steps", {"steps": 10**18}),
+            ("n_envs", {"algorithm_options": {"n_envs": 10**7}}),
             ("episode_steps", {"episode_steps": 10**12}), ("links", {"body": {**asked["body"], "n_links": 10**6}}),
             ("mlp", {"circuit": "mlp", "circuit_options": {"hidden": [20_000, 20_000]}}),
             ("gru", {"circuit": "gru", "circuit_options": {"units": 100_000}}),

@@ -65,6 +65,11 @@ def test_a_circuit_of_too_many_weights_is_refused_before_it_is_drawn(name, optio
         make_circuit(name, {"joint_pos": 5}, 5, options)
 
 
+def test_an_episode_longer_than_memory_is_refused():
+    with pytest.raises(InvalidRun, match="give a whole number from 1 to 1000000"):
+        RunConfig.from_json(RunConfig().to_json() | {"episode_steps": 10**12})
+
+
 def test_the_same_seed_makes_the_same(whole, tmp_path):
     made = []
     for each in ("one", "two"):

@@ -27,7 +27,8 @@ from .held_graphs import check_held, hold_graph
 _NUMBERS = {
     "seed": Number(0, 2**32 - 1, is_whole=True),
     "steps": Number(1, is_whole=True),
-    "episode_steps": Number(1, is_whole=True, also=(None,), none="leave it out"),
+    # More would not fit into memory as a recording: a million steps are some gigabytes.
+    "episode_steps": Number(1, 1_000_000, is_whole=True, also=(None,), none="leave it out"),
     "checkpoint_every": Number(1, is_whole=True),
     "evaluate_every": Number(1, is_whole=True, also=(None,), none="leave it out"),
 }
