@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         command = parse(commands, arguments)
         with signals_raise():
-            result = command.with_trust()
+            result = command.run()
     except NervecordError as error:
         sys.exit(_complain(str(error), 2))
     except OSError as error:

@@ -51,23 +51,24 @@ class Command(ABC):
         if given:
             raise InvalidRun(f"{', '.join(given)} would change nothing: {why}")
 
-    @property
-    def trusted(self) -> Sequence[Path | str]:
-        """Folders whose circuit's code may be run."""
-        return ()
-
-    def with_trust(self) -> Any:
-        """Run the code that is trusted, then the command, and return what it has to show."""
-        if self.trusted:
-            from ..training.runs.trusted_code import trust
-
-            for folder in self.trusted:
-                trust(folder)
-        return self.run()
-
     @abstractmethod
     def run(self) -> Any:
         """Do what the command is for, and return what it has to show."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trusting(Command):
+    """A command that opens folders which others may have made."""
+
+    trust: bool = False
+    """Follow links in the folder, as to checkpoints on another disk, and run the code of a circuit that it has from a
+    file. Both can do harm: use it only if you know who made the folder."""
+
+    def run_in(self, path: Path) -> Run:
+        """Return the run in a folder."""
+        from ..training.runs.run import Run
+
+        return Run(path, self.trust)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,15 +86,13 @@ class _Spread(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Configured(Command):
+class Configured(Trusting):
     """A command that takes every field of a run's config as an option; see `config_options`."""
 
     held_config: ClassVar[Mapping[str, Any]] = {}
 
     config: Path | None = None
     """A TOML file with these options, by the names of RunConfig's fields; what is given beside it counts."""
-    trust: bool = False
-    """Run the code that --config names as the circuit, or that the runs of --start and --protect hold."""
     reward: str | None = None
     """The task's option reward, in short: swim's is paper (head speed, at most 1) or com (of the centre of mass)."""
 
@@ -103,13 +102,12 @@ class Configured(Command):
         return with_config_options(cls, arguments)
 
     @property
-    def trusted(self) -> Sequence[Path | str]:
-        """The runs that training starts from."""
-        return [path for path in (self.start, *self.protect) if path and self.trust]  # type: ignore[attr-defined]
-
-    @property
     def run_config(self) -> RunConfig:
         """The config that the options make."""
+        if self.trust:
+            for path in (self.start, *self.protect):  # type: ignore[attr-defined]
+                if path:
+                    self.run_in(Path(path))  # which runs the code of its circuit, for this process
         made: RunConfig = config_of(self)
         if self.reward is None:
             return made
@@ -132,11 +130,12 @@ class Train(_Spread, Configured):
         """Train, and return a summary."""
         from ..training.learning.training import summary, train
 
-        return summary(train(self.run_config, self.out, progress=not self.json, **self._where))
+        found = train(self.run_config, self.out, progress=not self.json, trust=self.trust, **self._where)
+        return summary(found)
 
 
 @dataclasses.dataclass(frozen=True)
-class Curriculum(Command):
+class Curriculum(Trusting):
     """Train a circuit to remember bits for longer and longer; the same command again goes on."""
 
     goes_on = True
@@ -178,38 +177,31 @@ class Curriculum(Command):
             circuit_options=pairs(self.circuit_options),
             **options,
         )
-        return curriculum_summary(curriculum(config, self.out, progress=not self.json))
+        return curriculum_summary(curriculum(config, self.out, progress=not self.json, trust=self.trust))
 
 
 @dataclasses.dataclass(frozen=True)
-class OnRun(Command):
+class OnRun(Trusting):
     """A command about one run."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder of the run."""
-    trust: bool = False
-    """Run the code of the run's circuit, if it has one from a file: say so only of runs whose maker you know."""
 
-    @property
-    def trusted(self) -> Sequence[Path | str]:
-        """The run."""
-        return (self.path,) if self.trust else ()
+    def opened(self) -> Run:
+        """Return the run."""
+        return self.run_in(self.path)
 
 
 @dataclasses.dataclass(frozen=True)
-class OnRuns(Command):
+class OnRuns(Trusting):
     """A command about runs."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
     """Folders of runs."""
-    trust: bool = False
-    """Run the code of circuits that runs have from files: say so only of runs whose maker you know."""
 
-    @property
-    def trusted(self) -> Sequence[Path | str]:
-        """The runs, those in folders of sweeps too."""
-        given = self.runs if self.trust else ()
-        return [file.parent for path in given for file in sorted(path.rglob("config.json")) or [path / "config.json"]]
+    def opened(self) -> list[Run]:
+        """Return the runs."""
+        return [self.run_in(path) for path in self.runs]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,21 +243,20 @@ class Resume(_Spread, OnRun):
         from ..training.learning.training import resume, summary
         from ..training.runs.folder import holds
 
-        if holds(self.path) == CurriculumRun.kind:
+        if holds(self.path, self.trust) == CurriculumRun.kind:
             self.refuse("device workers engine address", f"{self.path} is a curriculum, which trains on this CPU alone")
-            config = CurriculumRun(self.path).config
-            return curriculum_summary(curriculum(config, self.path, progress=not self.json))
-        return summary(resume(self.path, progress=not self.json, device=self.device, **self._where))
+            config = CurriculumRun(self.path, self.trust).config
+            return curriculum_summary(curriculum(config, self.path, progress=not self.json, trust=self.trust))
+        found = resume(self.path, progress=not self.json, device=self.device, trust=self.trust, **self._where)
+        return summary(found)
 
 
 @dataclasses.dataclass(frozen=True)
-class OnAgent(Command):
+class OnAgent(Trusting):
     """A command about an agent: that of a run, or one that was never trained."""
 
     path: tyro.conf.Positional[Path | None] = None
     """Folder of the run."""
-    trust: bool = False
-    """Run the code of the run's circuit, if it has one from a file: say so only of runs whose maker you know."""
     untrained: bool = False
     """Instead of a run, an agent as it is before training: ncap swims from the start."""
     circuit: str | None = None
@@ -276,11 +267,6 @@ class OnAgent(Command):
     """Of --untrained, swim by default; a run knows its own."""
     seed: int | None = None
     """Of --untrained, 0 by default: which initial weights."""
-
-    @property
-    def trusted(self) -> Sequence[Path | str]:
-        """The run."""
-        return (self.path,) if self.trust and self.path and self.path.is_dir() else ()
 
     def check_agent(self) -> None:
         """Refuse anything but one agent, with its own options.
@@ -301,8 +287,8 @@ class OnAgent(Command):
         )
 
     @contextlib.contextmanager
-    def opened(self, body: str | None = None) -> Iterator[Run | Path]:
-        """Open what the command is about: the path that was given, or an untrained agent's run.
+    def opened(self, body: str | None = None) -> Iterator[Run]:
+        """Open what the command is about: the run in the folder that was given, or an untrained agent's.
 
         Args:
             body: of an untrained agent, swimmer6 by default.
@@ -312,7 +298,7 @@ class OnAgent(Command):
         """
         self.check_agent()
         if self.path is not None:
-            yield self.path
+            yield self.run_in(self.path)
             return
         from ..training.learning.initial import untrained
         from ..training.runs.config import RunConfig
@@ -334,7 +320,8 @@ class OnRunOrModel(Intervening, OnAgent):
     body: str | None = None
     """Another body than the run's own; the body of a zip file, swimmer6 by default."""
     trust: bool = False
-    """Load a zip file, or a run's own circuit: both can execute arbitrary code. Use only with files that you trust."""
+    """Load a zip file, run the code of a run's own circuit, or follow links in a run's folder. Each can do harm: use it
+    only with files whose maker you trust."""
     algorithm: str | None = None
     """Which class saved the zip file: ppo (by default), sac, td3, ddpg, a2c, es, cmaes or circuit-ppo."""
     task: str | None = None
@@ -390,7 +377,8 @@ class Transfer(OnRun):
         """Test, and return the table."""
         from ..training.studies.transfers import transfer
 
-        table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
+        run = self.opened()
+        table = transfer(run, self.bodies, self.episodes, self.finetune, progress=not self.json)
         if self.json:
             return json.loads(table.to_json(orient="records"))
         return table.round(3).to_string(index=False, na_rep="")

@@ -85,6 +85,6 @@ class Worm:
         """Whether to print for machines."""
         return self.what.json
 
-    def with_trust(self) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         """Run the command that was asked for."""
-        return self.what.with_trust()
+        return self.what.run()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import itertools
-import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import jinja2
 import numpy as np
 import pandas as pd
-from markupsafe import Markup, escape
 
 from ..files import json_text
 from ..training.rollouts.recording import Recording
+from .svg import embedded_svg
 
 _POINTS = 400  # of a curve; more are thinned
 _MOMENTS = 300  # control steps
@@ -31,31 +31,18 @@ def render_page(template: str, **values: Any) -> str:
     environment = jinja2.Environment(loader=jinja2.PackageLoader(__package__), autoescape=True)
     numbers = itertools.count()
     environment.filters["figure"] = lambda svg, label: embedded_svg(svg, f"figure{next(numbers)}", label)
-    return environment.get_template(template).render(**carried, **values)
+    policy = _policy(carried["script"], carried["play"])
+    return environment.get_template(template).render(**carried, policy=policy, **values)
 
 
-def embedded_svg(svg: str, prefix: str, label: str) -> Markup:
-    """Return a figure to stand among others in a page: named for who cannot see it, its neurons found by `data-neuron`.
-
-    matplotlib gives the same ids to the parts of every figure: those that are referred to are kept, behind the
-    prefix.
-    """
-    wanted = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
-
-    def own(found: re.Match[str]) -> str:
-        name = found[1]
-        if name.startswith("neuron "):
-            return f' data-neuron="{name.removeprefix("neuron ")}"'
-        return f' id="{prefix}-{name}"' if name in wanted else ""
-
-    svg = re.sub(r' id="([^"]*)"', own, svg)
-    svg = re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}-", svg)
-    named = f'role="img" aria-label="{escape(label)}"'
-    if "data-neuron" in svg:
-        # Its neurons can be reached, so it is not one image; on a phone it scrolls rather than shrink to dust.
-        width = float(svg.split('viewBox="', 1)[1].split()[2])
-        named = f'role="group" aria-label="{escape(label)}" style="min-width: {0.7 * width:.0f}px"'
-    return Markup(svg.replace("<svg ", f"<svg {named} ", 1))
+def _policy(*scripts: str) -> str:
+    """Return what a browser lets a page do: run these scripts, show what lies in the page, and nothing else."""
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{each}'" for each in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; media-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def learning_data(metrics: Mapping[str, pd.DataFrame]) -> str:

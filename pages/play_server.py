@@ -18,8 +18,9 @@ from ..extras import require
 from ..options import Number
 from ..threads import one_thread
 from ..training.runs.run import Run
-from .page_data import embedded_svg, render_page
+from .page_data import render_page
 from .player import LENGTH, LINKS, Player
+from .svg import embedded_svg
 
 HOST = "127.0.0.1"
 _SPEEDS = (0.1, 4.0)
@@ -88,7 +89,9 @@ class PlayServer:
             about=f"{run.description} (task {run.config.task})",
             facts=json.dumps(self._facts()).replace("<", "\\u003c"),
         )  # fmt: skip
-        return self._web.Response(text=text, content_type="text/html")
+        # Which only a header can say: no other site may lay its own page over this one.
+        headers = {"Content-Security-Policy": "frame-ancestors 'none'"}
+        return self._web.Response(text=text, content_type="text/html", headers=headers)
 
     async def _live(self, request: Any) -> Any:
         self._check(request)

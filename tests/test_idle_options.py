@@ -46,13 +46,13 @@ ALWAYS = {
 }
 # Command lines in which an option would change nothing.
 IDLE = [
-    ("train --address h:1", "an address is of a Ray cluster; give --engine ray with it"),
+    ("train --address h:1", "an address needs Ray; give --engine ray with it"),
     ("train --algorithm ppo --circuit mlp --workers 2", "ppo has no population to spread over workers"),
     ("train --bodies swimmer4 --body swimmer8", "body is swimmer8 and bodies begin with swimmer4; leave body out"),
     ("train --task navigate --reward com", "task 'navigate' has no option 'reward'"),
-    ("ablate --address h:1 --seeds 1", "an address is of a Ray cluster; give --engine ray with it"),
-    ("reproduce ncap --scale smoke --address h:1", "an address is of a Ray cluster; give --engine ray with it"),
-    ("sweep plan.toml --address h:1", "an address is of a Ray cluster; give --engine ray with it"),
+    ("ablate --address h:1 --seeds 1", "an address needs Ray; give --engine ray with it"),
+    ("reproduce ncap --scale smoke --address h:1", "an address needs Ray; give --engine ray with it"),
+    ("sweep plan.toml --address h:1", "an address needs Ray; give --engine ray with it"),
     *(
         (f"resume memory {option}", f"{option.split()[0]} would change nothing: memory is a curriculum")
         for option in ("--device cpu", "--workers 2", "--engine ray", "--address h:1")

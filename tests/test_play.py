@@ -195,7 +195,9 @@ def test_a_message_nested_too_deeply_is_answered_as_any_mistake(served):
 
 def test_other_origins_are_refused(served):
     _, url = served
-    assert b"<!doctype html>" in urllib.request.urlopen(url).read()
+    page = urllib.request.urlopen(url)
+    assert b"<!doctype html>" in page.read()
+    assert page.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(urllib.request.Request(url, headers=headers))

@@ -153,10 +153,10 @@ def test_no_link_is_followed_out_of_an_imported_folder(exported, tmp_path, name)
     folder, secret = shutil.copytree(exported[1], tmp_path / "linked"), tmp_path / "secret"
     (folder / name).rename(secret)
     (folder / name).symlink_to(secret)
-    refused(folder, tmp_path, f"{name} is no plain file")
+    refused(folder, tmp_path, f"{name} is a link")
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    refused(folder, tmp_path, f"{name} is no plain file")
+    refused(folder, tmp_path, f"{name} is a pipe")
 
 
 def refused(folder: Path, tmp_path: Path, told: str) -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, State, Synapse, Wiring, step_length
+from ..contract import Neuron, State, Synapse, Wiring, check_size, step_length
 from ..neurons import neuron_row
 from ..recurrent import RecurrentCircuit, hold
 from .files import load_graph
@@ -114,6 +114,7 @@ class Connectome(RecurrentCircuit):
         self.graph = load_graph(graph).control(control, np.random.default_rng(seed))
         if not any(cell.kind in ("DB", "VB") for cell in self.graph.cells):
             raise CircuitMismatch("the graph has no cell of class DB or VB, so nothing feels the body; name them so")
+        check_size("graph", len(self.graph.cells) ** 2)
         self.senses, self.n_motors, self.n_features = (("joint_pos", n_motors),), n_motors, len(self.graph.cells)
         self.step_length = step_length(dt, dt_ref)
         self._connect(gains, counts)

@@ -24,12 +24,13 @@ from ...envs.tasks.bits import BIT_TASKS
 from ...envs.tasks.registry import check_options
 from ...errors import InvalidBody, InvalidRun, UnknownName
 from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, told, wrong_value
-from .held_graphs import hold_graph
+from .held_graphs import check_held, hold_graph
 
 _NUMBERS = {
     "seed": Number(0, 2**32 - 1, is_whole=True),
     "steps": Number(1, is_whole=True),
-    "episode_steps": Number(1, is_whole=True, also=(None,), none="leave it out"),
+    # More would not fit into memory as a recording: a million steps are some gigabytes.
+    "episode_steps": Number(1, 1_000_000, is_whole=True, also=(None,), none="leave it out"),
     "checkpoint_every": Number(1, is_whole=True),
     "evaluate_every": Number(1, is_whole=True, also=(None,), none="leave it out"),
 }
@@ -195,6 +196,7 @@ class RunConfig:
         """
         try:
             known = dict(values)
+            check_held(known.get("circuit_options"))
             known["circuit"] = circuit_from_json(known["circuit"])
             known["body"] = body_from_json(known["body"])
             known["bodies"] = tuple(body_from_json(body) for body in known.get("bodies", ()))
