@@ -12,7 +12,7 @@ from typing import Any
 
 import tyro
 
-from ..errors import OutputExists, UnknownName
+from ..errors import InvalidRun, OutputExists, UnknownName
 from .run_commands import Command, Intervening, OnRun, OnRunOrModel
 
 _log = logging.getLogger(__name__)
@@ -40,8 +40,10 @@ class Record(OnRunOrModel):
         if self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")
         held: Any
-        if model := self.model():
-            held = record_model(*model, self.episodes, progress=not self.json)
+        if model := self.saved_model:
+            if self.history:
+                raise InvalidRun(f"--history is about a run's checkpoints, and {self.path} is a zip file; leave it out")
+            held = record_model(model, self.episodes, progress=not self.json)
         else:
             held = record(self.path, self.episodes, self.body, self.interventions, progress=not self.json)
             if self.history:
@@ -86,13 +88,11 @@ class Probe(Intervening):
 
 
 @dataclasses.dataclass(frozen=True)
-class Render(Intervening, OnRun):
+class Render(OnRunOrModel):
     """Film a run's agent: mp4, gif or webp."""
 
     out: Path = Path("worm.mp4")
     """The film; never overwritten."""
-    body: str | None = None
-    """Another body than the run's own."""
     view: str = "2d"
     """2d (drawn without OpenGL) or 3d (MuJoCo's renderer)."""
     neurons: bool = False
@@ -102,13 +102,18 @@ class Render(Intervening, OnRun):
 
     def run(self) -> dict[str, Any]:
         """Film, and return the film's path."""
-        from ..videos.films import render
+        from ..videos.films import render, render_model
 
+        view = "neurons" if self.neurons else self.view
+        if model := self.saved_model:
+            caption = f"{self.path.name}, trained by {type(model.model).__name__}"
+            film = render_model(model, self.out, view, self.seconds, caption, progress=not self.json)
+            return {"film": str(film)}
         path = render(
             self.path,
             self.out,
             self.body,
-            "neurons" if self.neurons else self.view,
+            view,
             self.seconds,
             self.interventions,
             progress=not self.json,

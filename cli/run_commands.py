@@ -16,6 +16,7 @@ from .config_options import config_of, pairs, with_config_options
 from .parsing import Steps
 
 if TYPE_CHECKING:
+    from ..training.rollouts.saved_models import SavedModel
     from ..training.runs.config import RunConfig
 
 
@@ -191,38 +192,64 @@ class Resume(_Spread, OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class OnRunOrModel(Intervening):
+class OnModels(Command):
+    """A command that takes a model that SB3 saved where it takes a run."""
+
+    trust: bool = False
+    """Read a zip file although it can run any code: say so only of files whose maker you know."""
+    algorithm: str | None = None
+    """Which class saved the zip file, such as ppo, sac or recurrent-ppo; by default what the file tells."""
+    normalize: Path | None = None
+    """Of a zip file, what VecNormalize.save wrote; found by itself where RL Zoo and SB3's callbacks put it."""
+    frames: int | None = None
+    """Of a zip file, how many observations VecFrameStack showed it at once, 1 by default."""
+    task: str | None = None
+    """Of a zip file, swim by default; a run knows its own."""
+    reward: str | None = None
+    """Of a zip file on Swim, paper by default; a run knows its own."""
+    task_options: tuple[str, ...] = ()
+    """Of a zip file, NAME=VALUE, such as desired_speed=0.2; a run knows its own."""
+    observe_time: bool = False
+    """The zip file was shown the seconds since the reset, last of all; a run knows that."""
+    episode_steps: Steps | None = None
+    """Of a zip file, control steps of an episode, the task's own number by default; a run knows its own."""
+
+    def model(self, path: Path, body: str | None = None) -> SavedModel | None:
+        """Return the model that a zip file holds, with what it is tried in; None for a run."""
+        from ..training.rollouts.saved_models import SavedModel
+
+        if path.suffix != ".zip":
+            names = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(OnModels)
+                     if field.name != "json" and getattr(self, field.name) != field.default]  # fmt: skip
+            if names:
+                raise InvalidRun(
+                    f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} about a zip file that SB3 saved, and "
+                    f"{path} is none; a run knows its own, so leave {'it' if len(names) == 1 else 'them'} out"
+                )
+            return None
+        options = pairs(self.task_options) | ({} if self.reward is None else {"reward": self.reward})
+        return SavedModel.load(
+            path, self.trust, self.algorithm, self.normalize, body=body or "swimmer6", task=self.task or "swim",
+            task_options=options, observe_time=self.observe_time, episode_steps=self.episode_steps,
+            frames=1 if self.frames is None else self.frames,
+        )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class OnRunOrModel(Intervening, OnModels):
     """A command about a run or about a model that SB3 saved."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder of the run, or a zip file that SB3 saved (with --trust)."""
     body: str | None = None
     """Another body than the run's own; the body of a zip file, swimmer6 by default."""
-    trust: bool = False
-    """Read a zip file although it can run any code: say so only of files whose maker you know."""
-    algorithm: str | None = None
-    """Which class saved the zip file: ppo (by default), sac, td3, ddpg, a2c, es, cmaes or circuit-ppo."""
-    task: str | None = None
-    """Of a zip file, swim by default; a run knows its own."""
-    reward: str | None = None
-    """Of a zip file on Swim, paper by default; a run knows its own."""
 
-    def model(self) -> tuple[Any, str, str, str] | None:
-        """Return the model that a zip file holds, with the body, task and reward to try it on; None for a run."""
-        from ..agents.sb3.zip_files import load_sb3
-
-        if self.path.suffix != ".zip":
-            given = {"--trust": self.trust, "--algorithm": self.algorithm, "--task": self.task, "--reward": self.reward}
-            if names := [name for name, value in given.items() if value]:
-                raise InvalidRun(
-                    f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} about a zip file that SB3 saved, and "
-                    f"{self.path} is none; a run knows its own, so leave {'it' if len(names) == 1 else 'them'} out"
-                )
-            return None
-        if self.interventions:
+    @property
+    def saved_model(self) -> SavedModel | None:
+        """The model that a zip file holds, with what it is tried in; None for a run."""
+        if self.path.suffix == ".zip" and self.interventions:
             raise InvalidRun(f"{self.path} is a zip file; neurons are silenced, clamped or driven in runs alone")
-        model = load_sb3(self.path, self.algorithm or "ppo", self.trust)
-        return model, self.body or "swimmer6", self.task or "swim", self.reward or "paper"
+        return self.model(self.path, self.body)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,17 +263,21 @@ class Evaluate(OnRunOrModel):
         """Evaluate, and return estimates with their intervals."""
         from ..training.rollouts.evaluation import evaluate, evaluate_model
 
-        if model := self.model():
-            result = evaluate_model(*model, self.episodes, progress=not self.json)
+        if model := self.saved_model:
+            result = evaluate_model(model, self.episodes, progress=not self.json)
         else:
             result = evaluate(self.path, self.episodes, self.body, self.interventions, progress=not self.json)
         return result.to_json() if self.json else {name: str(found) for name, found in result.intervals.items()}
 
 
 @dataclasses.dataclass(frozen=True)
-class Transfer(OnRun):
+class Transfer(OnModels):
     """Test a run's agent zero-shot on other bodies, beside untrained NCAP."""
 
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the run, or a zip file that SB3 saved (with --trust)."""
+    body: str | None = None
+    """Of a zip file, the body that it was trained on, swimmer6 by default; a run knows its own."""
     bodies: tuple[str, ...] = ("swimmer4", "swimmer8", "swimmer12")
     """Names or XML files."""
     episodes: int = 20
@@ -256,9 +287,16 @@ class Transfer(OnRun):
 
     def run(self) -> Any:
         """Test, and return the table."""
-        from ..training.studies.transfers import transfer
+        from ..training.studies.transfers import transfer, transfer_model
 
-        table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
+        if model := self.model(self.path, self.body):
+            if self.finetune:
+                raise InvalidRun(f"--finetune trains runs, and {self.path} is a zip file; leave it out")
+            table = transfer_model(model, self.bodies, self.episodes, progress=not self.json)
+        else:
+            if self.body is not None:
+                raise InvalidRun(f"--body is about a zip file that SB3 saved, and {self.path} is none; leave it out")
+            table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
         if self.json:
             return json.loads(table.to_json(orient="records"))
         return table.round(3).to_string(index=False, na_rep="")

@@ -11,12 +11,11 @@ from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ...agents import Agent, Fused, Rollout, reason_not_fused, say_not_fused
 from ...circuits import Pins
 from ...envs import Body, EnvBatch, make_body
-from ...errors import CircuitMismatch, InvalidRun
+from ...errors import InvalidRun
 from ...intervals import Interval, bootstrap_mean
 from ...options import Number, wrong_value
 from ...progress import progress_bar
@@ -26,6 +25,7 @@ from ..runs.resolution import Resolved
 from ..runs.result import TRAINED, Result, Weights, conditions_of
 from ..runs.run import Run, hint_unfinished
 from .interventions import Intervention, pinning
+from .saved_models import SavedModel
 
 # Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.
 EVALUATION_SEED = 1_000_003
@@ -189,38 +189,18 @@ def evaluate_on(
         envs.close()
 
 
-def evaluate_model(
-    model: BaseAlgorithm, body: str | Body, task: str, reward: str, episodes: int, progress: bool = False
-) -> Evaluation:
-    """Evaluate a model of SB3's on a body and a task.
+def evaluate_model(saved: SavedModel, episodes: int, progress: bool = False) -> Evaluation:
+    """Evaluate a model of SB3's.
 
     Raises:
         CircuitMismatch: it observes or acts in other spaces.
         InvalidRun: no episodes.
     """
-    envs = make_model_envs(model, body, task, reward, episodes)
+    envs = saved.make_envs(episodes)
     try:
-        return evaluate_agent(model, envs, progress=progress)
+        return evaluate_agent(saved, envs, progress=progress)
     finally:
         envs.close()
-
-
-def make_model_envs(model: BaseAlgorithm, body: str | Body, task: str, reward: str, episodes: int) -> EnvBatch:
-    """Make one environment for each episode of a model of SB3's.
-
-    Raises:
-        CircuitMismatch: it observes or acts in other spaces.
-        InvalidRun: no episodes.
-    """
-    check_episodes(episodes)
-    options: dict[str, Any] = {"reward": reward} if task == "swim" else {}
-    envs = EnvBatch(task, episodes, body=body, **options)
-    for kind in ("observation", "action"):
-        there, here = getattr(model, f"{kind}_space").shape, getattr(envs, f"{kind}_space").shape
-        if there != here:
-            envs.close()
-            raise CircuitMismatch(f"the model's {kind}s are of shape {there}, on {envs.body.name} {task} {here}")
-    return envs
 
 
 def evaluate(
