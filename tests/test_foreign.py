@@ -69,7 +69,7 @@ def test_a_zip_that_is_none_is_one_line(tmp_path, capsys):
 def returns(model, envs):
     """What a model comes to in SB3's own loop, one episode of each environment."""
     envs.unwrapped.seed(EVALUATION_SEED)
-    observation, state, total = envs.reset(), None, np.zeros(envs.num_envs)
+    observation, state = envs.reset(), None
     start = np.ones(envs.num_envs, bool)
     for _ in range(SHORT["episode_steps"]):
         actions, state = model.predict(observation, state, start, deterministic=True)

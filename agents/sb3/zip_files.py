@@ -1,4 +1,4 @@
-"""Agents that Stable-Baselines3 saved itself: zip files, and statistics beside them, that run code when they are read."""
+"""Agents that Stable-Baselines3 saved itself: zip files and statistics, which run code when they are read."""
 
 from __future__ import annotations
 

@@ -69,6 +69,11 @@ class Task(ABC):
         """Say what `reward` returns where it is this simple, so that fast physics can pay by itself; None elsewhere."""
         return None
 
+    @property
+    def reward_threshold(self) -> float | None:
+        """The return from which gymnasium calls the task solved, without a unit; None where nobody has said."""
+        return None
+
     def terminated(self) -> Bool[np.ndarray, " envs"]:
         """Return which episodes have ended for good, so that nothing more can be earned in them."""
         return np.zeros(self.envs.n_envs, bool)

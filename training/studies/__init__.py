@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .comparisons import Comparison, compare
     from .ncap_paper.reproduction import reproduce
     from .sweeps import Sweep, sweep
-    from .transfers import transfer, transfer_table
+    from .transfers import transfer, transfer_model, transfer_table
     from .trials import Trial, run_trials
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "run_trials",
     "sweep",
     "transfer",
+    "transfer_model",
     "transfer_table",
 ]
 __getattr__ = lazy_exports(__name__, __file__)
