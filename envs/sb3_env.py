@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
@@ -105,7 +105,7 @@ class SwimmerVecEnv(VecEnv):
             self._returns[ended] = 0
         return observation, rewards.astype(np.float32), done, infos
 
-    def get_images(self) -> Sequence[np.ndarray | None]:
+    def get_images(self) -> Sequence[UInt8[np.ndarray, "height width 3"] | None]:
         """Return a picture of each body, RGB from 0 to 255; `render` tiles them."""
         return [None] * self.num_envs if self.render_mode is None else list(pictures(self.batch, self._picture))
 

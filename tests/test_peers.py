@@ -24,7 +24,9 @@ from nervecord.agents.algorithms.objective import objective
 from nervecord.envs import SwimmerEnv, SwimmerVecEnv, SwimmerVectorEnv
 from nervecord.envs.tasks.bits import BitsEnv, BitsVectorEnv
 from nervecord.errors import CircuitMismatch, InvalidAction, InvalidArgument, InvalidTask, NotReady
+from nervecord.training.learning.training import train
 from nervecord.training.rollouts.evaluation import Evaluation
+from nervecord.training.runs.config import RunConfig
 from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
@@ -311,6 +313,16 @@ def test_callbacks_see_observations_and_the_ends_that_count(kind, options, tmp_p
     assert seen.shapes == {(2, 15)}
     assert seen.ends == model.num_timesteps // 12 * 2
     assert [path.name for path in tmp_path.iterdir()] == [f"{kind.__name__}_1"]
+
+
+@pytest.mark.parametrize(("circuit", "is_blind"), [("ncap", True), ("navigator", False), ("mlp", False)])
+def test_a_circuit_that_lacks_the_tasks_sense_is_said_to_learn_blind(circuit, is_blind, tmp_path, caplog):
+    config = RunConfig(task="navigate", circuit=circuit, steps=4, episode_steps=2, algorithm_options={"n_envs": 2})
+    run = train(config, tmp_path / "run", progress=False)
+    assert ("to_target, which navigate is about; it learns blind" in caplog.text) == is_blind
+    caplog.clear()
+    train(run.config, run.path, progress=False)
+    assert "blind" not in caplog.text
 
 
 def test_an_estimate_is_a_number():

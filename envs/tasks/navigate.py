@@ -22,6 +22,7 @@ class Navigate(Task):
     """
 
     senses = ("joint_pos", "to_target", "body_velocities")
+    essential = ("to_target",)
     target_radius = 0.1  # m
 
     def __init__(self, envs: Envs) -> None:

@@ -44,6 +44,7 @@ class Task(ABC):
 
     Attributes:
         senses: what is observed by default, by name and in order.
+        essential: senses without which no agent can solve it; one that lacks them all is said to learn blind.
         default_steps: control steps per episode where none are given.
         allowed: what the task's own options may be, by name, where their types do not say all.
         com_start: [envs, 2], where the centre of mass was at the reset, m.
@@ -53,6 +54,7 @@ class Task(ABC):
     """
 
     senses: ClassVar[tuple[str, ...]] = ("joint_pos", "body_velocities")
+    essential: ClassVar[tuple[str, ...]] = ()
     default_steps: ClassVar[int] = 1000
     allowed: ClassVar[Mapping[str, Allowed]] = {}
 
