@@ -46,7 +46,7 @@ def say_blind(agent: Agent, config: RunConfig) -> None:
     # A circuit that takes the whole observation as one has it all.
     if essential and not {*essential, "observation"}.intersection(sensed):
         _log.warning(
-            "nervecord: circuit %s senses %s, and not %s, which %s is about; it learns blind: take a circuit that senses "
+            "nervecord: circuit %s senses %s, and not %s, which %s is about; it learns blind: take one that senses "
             "it, such as mlp or ctrnn",
             config.circuit,
             ", ".join(sensed) or "nothing",
