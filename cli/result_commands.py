@@ -13,7 +13,7 @@ from typing import Any
 import tyro
 
 from ..errors import InvalidRun, OutputExists, UnknownName
-from .run_commands import Command, Intervening, OnRun, OnRunOrModel
+from .run_commands import Command, Intervening, OnModels, OnRun, OnRunOrModel
 
 _log = logging.getLogger(__name__)
 
@@ -142,18 +142,29 @@ class Results(OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Report(Command):
+class Report(OnModels):
     """Write one self-contained page about a run, or about several side by side."""
 
+    body_is_of_zips = True
+
     runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs."""
+    """Folders of runs; or one zip file that SB3 saved (with --trust), which is measured anew."""
     out: Path | None = None
-    """The page; report.html in the run by default. Several runs need it."""
+    """The page; report.html in the run by default, beside a zip file FILE.html. Several runs need it."""
+    body: str | None = None
+    """Of a zip file, swimmer6 by default; a run knows its own."""
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
-        from ..pages.reports import report
+        from ..pages.reports import report, report_model
 
+        zips = [path for path in self.runs if path.suffix == ".zip"]
+        if zips and len(self.runs) > 1:
+            raise InvalidRun(f"{zips[0]} is a zip file, and a page is about one of them alone; give it by itself")
+        path = (*self.runs, Path())[0]
+        if model := self.model(path, self.body):
+            out = self.out or path.with_suffix(".html")
+            return {"report": str(report_model(model, path.stem, out, progress=not self.json))}
         return {"report": str(report(*self.runs, out=self.out))}
 
 

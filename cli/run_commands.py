@@ -195,6 +195,8 @@ class Resume(_Spread, OnRun):
 class OnModels(Command):
     """A command that takes a model that SB3 saved where it takes a run."""
 
+    body_is_of_zips: ClassVar[bool] = False  # a run's own body is meant, and `body` says a zip file's
+
     trust: bool = False
     """Read a zip file although it can run any code: say so only of files whose maker you know."""
     algorithm: str | None = None
@@ -219,8 +221,10 @@ class OnModels(Command):
         from ..training.rollouts.saved_models import SavedModel
 
         if path.suffix != ".zip":
-            names = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(OnModels)
-                     if field.name != "json" and getattr(self, field.name) != field.default]  # fmt: skip
+            of_zips = {field.name for field in dataclasses.fields(OnModels)} - {"json"}
+            names = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(self)
+                     if field.name in of_zips | ({"body"} if self.body_is_of_zips else set())
+                     and getattr(self, field.name) != field.default]  # fmt: skip
             if names:
                 raise InvalidRun(
                     f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} about a zip file that SB3 saved, and "
@@ -274,6 +278,8 @@ class Evaluate(OnRunOrModel):
 class Transfer(OnModels):
     """Test a run's agent zero-shot on other bodies, beside untrained NCAP."""
 
+    body_is_of_zips = True
+
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder of the run, or a zip file that SB3 saved (with --trust)."""
     body: str | None = None
@@ -294,8 +300,6 @@ class Transfer(OnModels):
                 raise InvalidRun(f"--finetune trains runs, and {self.path} is a zip file; leave it out")
             table = transfer_model(model, self.bodies, self.episodes, progress=not self.json)
         else:
-            if self.body is not None:
-                raise InvalidRun(f"--body is about a zip file that SB3 saved, and {self.path} is none; leave it out")
             table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
         if self.json:
             return json.loads(table.to_json(orient="records"))

@@ -135,6 +135,8 @@ def test_zips_are_filmed_recorded_moved_and_reported(model, tmp_path, capsys):
     assert (tmp_path / "film.gif").read_bytes()[:3] == b"GIF"
     main(["record", str(model), *WORDS, "--episodes", "1", "--out", str(tmp_path / "kept.nc")])
     assert Recording.load(tmp_path / "kept.nc").actions.shape == (1, 12, 3)
+    main(["report", str(model), *WORDS, "--out", str(tmp_path / "page.html")])
+    assert "PPO, saved by SB3, to swim on swimmer4" in (tmp_path / "page.html").read_text()
     capsys.readouterr()
     main(["transfer", str(model), *WORDS, "--bodies", "swimmer5", "--episodes", "1", "--json"])
     rows = json.loads(capsys.readouterr().out)
