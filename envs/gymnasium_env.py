@@ -76,7 +76,7 @@ class SwimmerVectorEnv(Described, VectorEnv):
         """The seed of each environment's generator; None before the first reset."""
         return tuple(self.batch.seeds)
 
-    @property
+    @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator | None, ...]:  # type: ignore[override]
         """The generator of each environment; None before the first reset."""
         return tuple(self.batch.rngs)
@@ -144,7 +144,7 @@ class SwimmerVectorEnv(Described, VectorEnv):
     def _info(self, metrics: Mapping[str, np.ndarray]) -> dict[str, Any]:
         return as_info(metrics, np.ones(self.num_envs, bool))
 
-    def render(self) -> tuple[UInt8[np.ndarray, "height width 3"], ...] | None:  # type: ignore[override]
+    def render(self) -> tuple[UInt8[np.ndarray, "height width 3"], ...] | None:
         """Return a picture of each body, RGB from 0 to 255; None without a render mode."""
         return None if self.render_mode is None else tuple(pictures(self.batch, self._picture))
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from nervecord.agents.sb3.zip_files import algorithm_of, load_sb3
+from nervecord.agents.sb3.zip_files import algorithm_of, load_sb3, statistics_beside
 from nervecord.cli.main import main
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidRun
@@ -119,6 +119,19 @@ def test_statistics_are_read_only_where_the_file_is_trusted(model, tmp_path):
         SavedModel.load(model, normalize=tmp_path / "stats.pkl")
     with pytest.raises(InvalidRun, match=r"nothing that VecNormalize\.save wrote"):
         SavedModel.load(model, trust=True, normalize=tmp_path / "stats.pkl")
+
+
+def test_statistics_of_rewards_alone_change_nothing_and_those_of_others_are_left_alone(model, tmp_path):
+    envs = VecNormalize(SwimmerVecEnv(1, **SHORT), norm_obs=False)
+    envs.save(tmp_path / "rewards.pkl")
+    assert SavedModel.load(model, trust=True, normalize=tmp_path / "rewards.pkl").statistics is None
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        envs.save(tmp_path / name / "vecnormalize.pkl")
+    assert statistics_beside(tmp_path / "best_model.zip") is None
+    assert statistics_beside(tmp_path / "other.zip") == tmp_path / "other" / "vecnormalize.pkl"
+    envs.save(tmp_path / "rl_model_vecnormalize_500_steps.pkl")
+    assert statistics_beside(tmp_path / "rl_model_500_steps.zip").name == "rl_model_vecnormalize_500_steps.pkl"
 
 
 def test_a_file_tells_its_class_without_being_run(model, tmp_path):

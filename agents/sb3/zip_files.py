@@ -83,12 +83,14 @@ def algorithm_of(path: str | Path) -> str:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            kept: dict[str, Any] = json.loads(archive.read("data"))
+            kept: Any = json.loads(archive.read("data"))
             weights = archive.read("policy.pth") if "policy.pth" in archive.namelist() else b""
     except FileNotFoundError as error:
         raise InvalidRun(f"{path} is missing") from error
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InvalidRun(f"{path} is no model that SB3 saved: {_in_one_line(error)}") from error
+    if not isinstance(kept, dict):
+        raise InvalidRun(f"{path} is no model that SB3 saved: its data is a {type(kept).__name__}")
     if {"progress", "options"} <= kept.keys():
         return "es" if "learning_rate" in kept["options"] else "cmaes"
     found = next((name for name, names in _KEPT.items() if all(each in kept for each in names)), None)
@@ -114,7 +116,7 @@ def load_statistics(path: str | Path, trust: bool = False) -> VecNormalize:
         raise InvalidRun(f"{path} is missing") from error
     except (*_READING, IndexError, pickle.UnpicklingError) as error:
         raise InvalidRun(f"{path} is nothing that VecNormalize.save wrote: {_in_one_line(error)}") from error
-    if not isinstance(found, VecNormalize) or not hasattr(getattr(found, "obs_rms", None), "mean"):
+    if not isinstance(found, VecNormalize) or (found.norm_obs and not hasattr(found.obs_rms, "mean")):
         raise InvalidRun(f"{path} holds no VecNormalize of one flat observation; give what VecNormalize.save wrote")
     found.training = False
     return found
@@ -126,10 +128,12 @@ def statistics_beside(path: str | Path) -> Path | None:
     steps = re.fullmatch(r"(.+)_(\d+)_steps", path.stem)
     of_step = [path.parent / f"{steps[1]}_vecnormalize_{steps[2]}_steps.pkl"] if steps else []
     names = ("vecnormalize.pkl", "vec_normalize.pkl")
-    # RL Zoo keeps them in a folder named after the environment, one level down.
-    folders = (path.parent, *sorted(each for each in path.parent.glob("*") if each.is_dir()))
-    return next((each for each in (*of_step, *(folder / name for folder in folders for name in names))
-                 if each.is_file()), None)  # fmt: skip
+    # RL Zoo keeps them in a folder named after the environment, as the last model is; the best one is not.
+    near = [*of_step, *(folder / name for folder in (path.with_suffix(""), path.parent) for name in names)]
+    if found := next((each for each in near if each.is_file()), None):
+        return found
+    below = [each for name in names for each in path.parent.glob(f"*/{name}")]
+    return below[0] if len(below) == 1 else None
 
 
 def saw_normalized(model: BaseAlgorithm) -> bool:

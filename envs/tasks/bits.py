@@ -176,7 +176,7 @@ class BitsVectorEnv(Described, VectorEnv):
         """The seed of each environment's generator; None before the first reset."""
         return tuple(self._seeds)
 
-    @property
+    @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator | None, ...]:  # type: ignore[override]
         """The generator of each environment; None before the first reset."""
         return tuple(self._rngs)

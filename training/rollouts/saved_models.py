@@ -124,7 +124,7 @@ class SavedModel:
                 hint = self._hint(there, size) if kind == "observation" else ""
                 raise CircuitMismatch(f"the model's {kind}s are of shape {there}, {where} {here}{hint}")
         if self.statistics is not None and not (self._normalizes(size) or self._normalizes(size * self.frames)):
-            there = self.statistics.obs_rms.mean.shape  # type: ignore[union-attr]
+            there = self._statistics_shape
             raise CircuitMismatch(f"the statistics are of observations of shape {there}, {where} ({size},)")
 
     def _hint(self, there: tuple[int, ...] | None, size: int) -> str:
@@ -166,7 +166,13 @@ class SavedModel:
 
     def _normalizes(self, size: int) -> bool:
         """Say whether the statistics are of so many values: of one observation, or of a stack of them."""
-        return self.statistics is not None and self.statistics.obs_rms.mean.shape == (size,)  # type: ignore[union-attr]
+        return self.statistics is not None and self._statistics_shape == (size,)
+
+    @property
+    def _statistics_shape(self) -> tuple[int, ...]:
+        assert self.statistics is not None
+        moments: Any = self.statistics.obs_rms
+        return np.shape(moments.mean)
 
     def _normalized(self, observation: np.ndarray) -> np.ndarray:
         assert self.statistics is not None

@@ -35,9 +35,10 @@ class Watched:
     def __init__(self, saved: SavedModel, envs: EnvBatch) -> None:
         self._saved, policy = saved, saved.model.policy
         shown, _ = saved.see(envs.reset(np.arange(envs.n_envs)), None, None)
-        self._agent = policy.agent if isinstance(policy, CircuitPolicy) else _Units(saved.model, shown)
+        has_circuit = isinstance(policy, CircuitPolicy)
+        self._agent: Any = policy.agent if has_circuit else _Units(saved.model, shown)
         self.neurons: tuple[Neuron, ...] = self._agent.neurons
-        self.wiring: Wiring = policy.circuit.wiring() if isinstance(policy, CircuitPolicy) else self._agent.wiring
+        self.wiring: Wiring = self._agent.circuit.wiring() if has_circuit else self._agent.wiring
 
     def predict_with_activity(
         self, observation: Float[np.ndarray, "batch obs"], state: Any = None, episode_start: Any = None
