@@ -33,12 +33,17 @@ class Watched:
     """
 
     def __init__(self, saved: SavedModel, envs: EnvBatch) -> None:
-        self._saved, policy = saved, saved.model.policy
+        self._saved = saved
+        policy: Any = saved.model.policy
         shown, _ = saved.see(envs.reset(np.arange(envs.n_envs)), None, None)
-        has_circuit = isinstance(policy, CircuitPolicy)
-        self._agent: Any = policy.agent if has_circuit else _Units(saved.model, shown)
+        self._agent: Any
+        self.wiring: Wiring
+        if isinstance(policy, CircuitPolicy):
+            self._agent, self.wiring = policy.agent, policy.circuit.wiring()
+        else:
+            self._agent = units = _Units(saved.model, shown)
+            self.wiring = units.wiring
         self.neurons: tuple[Neuron, ...] = self._agent.neurons
-        self.wiring: Wiring = self._agent.circuit.wiring() if has_circuit else self._agent.wiring
 
     def predict_with_activity(
         self, observation: Float[np.ndarray, "batch obs"], state: Any = None, episode_start: Any = None

@@ -117,7 +117,7 @@ def transfer_model(
         progress: show bars.
 
     Returns:
-        The columns of `transfer`'s table.
+        One row per body and agent, with the columns of `transfer`'s table: returns have no unit, net_speed is in m/s.
 
     Raises:
         UnknownName: no such body.
