@@ -30,6 +30,7 @@ from nervecord.training.runs.config import RunConfig
 from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecFrameStack, VecNormalize, VecVideoRecorder
 
 SWIM = "nervecord:nervecord/Swim-v0"
@@ -277,6 +278,12 @@ def test_the_clipped_value_loss_has_the_gradient_of_autograd():
 def test_options_of_ppo_that_cannot_be_are_one_line(options, message):
     with pytest.raises(CircuitMismatch, match=message):
         CircuitPPO("CircuitPolicy", SwimmerVecEnv(1, **BODY), **PPO, **options)
+
+
+@pytest.mark.parametrize("kind", [CircuitPPO, ES])
+def test_policies_without_a_circuit_are_refused_in_one_line(kind):
+    with pytest.raises(CircuitMismatch, match=r"policy is ActorCriticPolicy, and .* trains circuits"):
+        kind(ActorCriticPolicy, SwimmerVecEnv(2, **BODY))
 
 
 def test_actions_have_the_type_of_their_space_and_pairs_are_refused():

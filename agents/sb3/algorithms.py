@@ -37,6 +37,21 @@ class _Stopped(Exception):
     """A callback says stop in the middle of a generation."""
 
 
+def _check_policy(model: BaseAlgorithm) -> None:
+    """Refuse policies that hold no circuit.
+
+    Raises:
+        CircuitMismatch: SB3's own, or another.
+    """
+    policy = model.policy_class
+    kind = model.policy_aliases["CircuitPolicy"]
+    if not issubclass(policy, kind):
+        raise CircuitMismatch(
+            f"policy is {policy.__name__}, and {type(model).__name__} trains circuits; give 'CircuitPolicy' or a "
+            f"subclass of {kind.__name__}"
+        )
+
+
 class _PopulationModel(BaseAlgorithm):
     """What `ES` and `CMAES` share.
 
@@ -84,6 +99,7 @@ class _PopulationModel(BaseAlgorithm):
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0])
         self.set_random_seed(self.seed)
+        _check_policy(self)
         arguments = {"layout": layout_of(self.env, self.observation_space), "seed": self.seed}
         self.policy_kwargs = {**arguments, **self.policy_kwargs}
         self.policy = self.policy_class(  # type: ignore[assignment]
@@ -324,6 +340,7 @@ class CircuitPPO(OnPolicyAlgorithm):
 
     def _setup_model(self) -> None:
         # The layout and the seed travel with the policy's arguments, so that a saved model loads without env.
+        _check_policy(self)
         arguments = {"layout": layout_of(self.env, self.observation_space), "seed": self.seed}
         self.policy_kwargs = {**arguments, **self.policy_kwargs}
         # The learner makes the buffer, which SB3 would make before the policy.
