@@ -27,6 +27,9 @@ class Interval:
     high: float
     n: int
 
+    def __float__(self) -> float:
+        return float(self.mean)
+
     def __str__(self) -> str:
         if np.isnan(self.low):
             return f"{self.mean:.4g} (n = {self.n})"

@@ -14,7 +14,7 @@ import tyro
 
 from ..errors import InvalidRun, OutputExists, UnknownName
 from . import listings
-from .run_commands import Command, Intervening, OnAgent, OnRun, OnRunOrModel, OnRuns, Trusting
+from .run_commands import Command, Intervening, OnAgent, OnModels, OnRun, OnRunOrModel, OnRuns, Trusting
 
 if TYPE_CHECKING:
     from ..training.runs.run import Run
@@ -42,12 +42,11 @@ class Record(OnRunOrModel):
             raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
         if self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")
-        model = self.model()
         episodes = 8 if self.episodes is None else self.episodes
         held: Any
-        if model is not None:
+        if model := self.saved_model:
             self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
-            held = record_model(*model, episodes, progress=not self.json)
+            held = record_model(model, episodes, progress=not self.json)
         else:
             if self.history:
                 self.refuse(
@@ -106,13 +105,11 @@ class Probe(Intervening, OnAgent):
 
 
 @dataclasses.dataclass(frozen=True)
-class Render(Intervening, OnAgent):
+class Render(OnRunOrModel):
     """Film an agent: mp4, gif or webp."""
 
     out: Path = Path("worm.mp4")
     """The film; never overwritten."""
-    body: str | None = None
-    """Another body than the run's own."""
     view: str = "2d"
     """2d (drawn without OpenGL) or 3d (MuJoCo's renderer)."""
     neurons: bool = False
@@ -122,20 +119,17 @@ class Render(Intervening, OnAgent):
 
     def run(self) -> dict[str, Any]:
         """Film, and return the film's path."""
-        from ..videos.films import render
+        from ..videos.films import render, render_model
 
         if self.neurons:
             self.refuse("view", "--neurons is a view of its own; leave one of them out")
+        view = "neurons" if self.neurons else self.view
+        if model := self.saved_model:
+            caption = f"{Path(self.path or '').name}, trained by {type(model.model).__name__}"
+            film = render_model(model, self.out, view, self.seconds, caption, progress=not self.json)
+            return {"film": str(film)}
         with self.opened(self.body) as run:
-            path = render(
-                run,
-                self.out,
-                self.body,
-                "neurons" if self.neurons else self.view,
-                self.seconds,
-                self.interventions,
-                progress=not self.json,
-            )
+            path = render(run, self.out, self.body, view, self.seconds, self.interventions, progress=not self.json)
         return {"film": str(path)}
 
 
@@ -159,16 +153,29 @@ class Results(OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Report(OnRuns):
+class Report(OnRuns, OnModels):
     """Write one self-contained page about a run, or about several side by side."""
 
+    body_is_of_zips = True
+
+    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
+    """Folders of runs; or one zip file that SB3 saved (with --trust), which is measured anew."""
     out: Path | None = None
-    """The page; report.html in the run by default. Several runs need it."""
+    """The page; report.html in the run by default, beside a zip file FILE.html. Several runs need it."""
+    body: str | None = None
+    """Of a zip file, swimmer6 by default; a run knows its own."""
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
-        from ..pages.reports import report
+        from ..pages.reports import report, report_model
 
+        zips = [path for path in self.runs if path.suffix == ".zip"]
+        if zips and len(self.runs) > 1:
+            raise InvalidRun(f"{zips[0]} is a zip file, and a page is about one of them alone; give it by itself")
+        path = (*self.runs, Path())[0]
+        if model := self.model(path, self.body):
+            out = self.out or path.with_suffix(".html")
+            return {"report": str(report_model(model, path.stem, out, progress=not self.json))}
         return {"report": str(report(*self.opened(), out=self.out))}
 
 

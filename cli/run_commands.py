@@ -18,6 +18,7 @@ from .config_options import circuit_named, config_of, pairs, with_config_options
 from .parsing import Steps
 
 if TYPE_CHECKING:
+    from ..training.rollouts.saved_models import SavedModel
     from ..training.runs.config import RunConfig
     from ..training.runs.run import Run
 
@@ -252,6 +253,50 @@ class Resume(_Spread, OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
+class OnModels(Trusting):
+    """A command that takes a model that SB3 saved where it takes a run."""
+
+    body_is_of_zips: ClassVar[bool] = False  # a run's own body is meant, and `body` says a zip file's
+    of_zips: ClassVar[str] = "algorithm normalize frames task reward task_options observe_time episode_steps"
+
+    trust: bool = False
+    """Load a zip file, run the code of a run's own circuit, or follow links in a run's folder. Each can do harm: use it
+    only with files whose maker you trust."""
+    algorithm: str | None = None
+    """Which class saved the zip file, such as ppo, sac or recurrent-ppo; by default what the file tells."""
+    normalize: Path | None = None
+    """Of a zip file, what VecNormalize.save wrote; found by itself where RL Zoo and SB3's callbacks put it."""
+    frames: int | None = None
+    """Of a zip file, how many observations VecFrameStack showed it at once, 1 by default."""
+    task: str | None = None
+    """Of a zip file, swim by default; a run knows its own."""
+    reward: str | None = None
+    """Of a zip file, the task's option reward: swim's is paper (by default) or com; a run knows its own."""
+    task_options: tuple[str, ...] = ()
+    """Of a zip file, NAME=VALUE, such as desired_speed=0.2; a run knows its own."""
+    observe_time: bool = False
+    """The zip file was shown the seconds since the reset, last of all; a run knows that."""
+    episode_steps: Steps | None = None
+    """Of a zip file, control steps of an episode, the task's own number by default; a run knows its own."""
+
+    def model(self, path: Path | None, body: str | None = None) -> SavedModel | None:
+        """Return the model that a zip file holds, with what it is tried in; None for any other path."""
+        from ..training.rollouts.saved_models import SavedModel
+
+        if path is None or path.suffix != ".zip":
+            what = f"{path} is none; a run knows its own" if path else "an untrained agent is none"
+            names = f"{self.of_zips} body" if self.body_is_of_zips else self.of_zips
+            self.refuse(names, f"they are about a zip file that SB3 saved, and {what}")
+            return None
+        options = pairs(self.task_options) | ({} if self.reward is None else {"reward": self.reward})
+        return SavedModel.load(
+            path, self.trust, self.algorithm, self.normalize, body=body or "swimmer6", task=self.task or "swim",
+            task_options=options, observe_time=self.observe_time, episode_steps=self.episode_steps,
+            frames=1 if self.frames is None else self.frames,
+        )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
 class OnAgent(Trusting):
     """A command about an agent: that of a run, or one that was never trained."""
 
@@ -265,6 +310,10 @@ class OnAgent(Trusting):
     """Of --untrained: NAME=VALUE, such as period=50."""
     task: str | None = None
     """Of --untrained, swim by default; a run knows its own."""
+    task_options: tuple[str, ...] = ()
+    """Of --untrained: NAME=VALUE, such as desired_speed=0.2; a run knows its own."""
+    episode_steps: Steps | None = None
+    """Of --untrained: control steps of an episode, the task's own number by default."""
     seed: int | None = None
     """Of --untrained, 0 by default: which initial weights."""
 
@@ -280,11 +329,9 @@ class OnAgent(Trusting):
             return
         if self.path is None:
             raise InvalidRun("give the folder of a run, or --untrained with --circuit")
-        of_zip = self.path.suffix == ".zip"
-        self.refuse(
-            f"circuit circuit_options seed{'' if of_zip else ' task'}",
-            f"they are about --untrained, and {self.path} knows its own",
-        )
+        about_task = "" if self.path.suffix == ".zip" else "task task_options episode_steps"
+        why = f"they are about --untrained, and {self.path} knows its own"
+        self.refuse(f"circuit circuit_options seed {about_task}", why)
 
     @contextlib.contextmanager
     def opened(self, body: str | None = None) -> Iterator[Run]:
@@ -305,42 +352,41 @@ class OnAgent(Trusting):
 
         config = RunConfig(
             circuit_named(self.circuit or "ncap"), body=body or "swimmer6", task=self.task or "swim",
-            seed=self.seed or 0, circuit_options=pairs(self.circuit_options),
+            task_options=pairs(self.task_options), episode_steps=self.episode_steps, seed=self.seed or 0,
+            circuit_options=pairs(self.circuit_options),
         )  # fmt: skip
         with untrained(config) as run:
             yield run
 
 
 @dataclasses.dataclass(frozen=True)
-class OnRunOrModel(Intervening, OnAgent):
+class OnRunOrModel(Intervening, OnAgent, OnModels):
     """A command about an agent or about a model that SB3 saved."""
+
+    of_zips = "algorithm normalize frames reward observe_time"
 
     path: tyro.conf.Positional[Path | None] = None
     """Folder of the run, or a zip file that SB3 saved (with --trust)."""
     body: str | None = None
     """Another body than the run's own; the body of a zip file, swimmer6 by default."""
-    trust: bool = False
-    """Load a zip file, run the code of a run's own circuit, or follow links in a run's folder. Each can do harm: use it
-    only with files whose maker you trust."""
-    algorithm: str | None = None
-    """Which class saved the zip file: ppo (by default), sac, td3, ddpg, a2c, es, cmaes or circuit-ppo."""
     task: str | None = None
     """Of a zip file or --untrained, swim by default; a run knows its own."""
-    reward: str | None = None
-    """Of a zip file, the task's option reward: swim's is paper (by default) or com; a run knows its own."""
+    task_options: tuple[str, ...] = ()
+    """Of a zip file or --untrained: NAME=VALUE, such as desired_speed=0.2; a run knows its own."""
+    episode_steps: Steps | None = None
+    """Of a zip file or --untrained: control steps of an episode, the task's own number by default."""
 
-    def model(self) -> tuple[Any, str, str, str | None] | None:
-        """Return the model that a zip file holds, with the body, task and reward to try it on; None for a run."""
-        from ..agents.sb3.zip_files import load_sb3
+    @property
+    def saved_model(self) -> SavedModel | None:
+        """The model that a zip file holds, with what it is tried in; None for any other agent.
 
+        Raises:
+            InvalidRun: see `check_agent`; or neurons of a zip file are to be changed.
+        """
         self.check_agent()
-        if self.path is None or self.path.suffix != ".zip":
-            about = f"{self.path} is none; a run knows its own" if self.path else "an untrained agent is none"
-            self.refuse("algorithm reward", f"they are about a zip file that SB3 saved, and {about}")
-            return None
-        self.refuse("silence clamp drive", f"{self.path} is a zip file; give a run, which has neurons")
-        model = load_sb3(self.path, self.algorithm or "ppo", self.trust)
-        return model, self.body or "swimmer6", self.task or "swim", self.reward
+        if self.path and self.path.suffix == ".zip":
+            self.refuse("silence clamp drive", f"{self.path} is a zip file; give a run, which has neurons")
+        return self.model(self.path, self.body)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -354,8 +400,8 @@ class Evaluate(OnRunOrModel):
         """Evaluate, and return estimates with their intervals."""
         from ..training.rollouts.evaluation import evaluate, evaluate_model
 
-        if model := self.model():
-            result = evaluate_model(*model, self.episodes, progress=not self.json)
+        if model := self.saved_model:
+            result = evaluate_model(model, self.episodes, progress=not self.json)
         else:
             with self.opened(self.body) as run:
                 result = evaluate(run, self.episodes, self.body, self.interventions, progress=not self.json)
@@ -363,9 +409,15 @@ class Evaluate(OnRunOrModel):
 
 
 @dataclasses.dataclass(frozen=True)
-class Transfer(OnRun):
+class Transfer(OnModels):
     """Test a run's agent zero-shot on other bodies, beside untrained NCAP."""
 
+    body_is_of_zips = True
+
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the run, or a zip file that SB3 saved (with --trust)."""
+    body: str | None = None
+    """Of a zip file, the body that it was trained on, swimmer6 by default; a run knows its own."""
     bodies: tuple[str, ...] = ("swimmer4", "swimmer8", "swimmer12")
     """Names or XML files."""
     episodes: int = 20
@@ -375,10 +427,14 @@ class Transfer(OnRun):
 
     def run(self) -> Any:
         """Test, and return the table."""
-        from ..training.studies.transfers import transfer
+        from ..training.studies.transfers import transfer, transfer_model
 
-        run = self.opened()
-        table = transfer(run, self.bodies, self.episodes, self.finetune, progress=not self.json)
+        if model := self.model(self.path, self.body):
+            self.refuse("finetune", f"it trains runs, and {self.path} is a zip file")
+            table = transfer_model(model, self.bodies, self.episodes, progress=not self.json)
+        else:
+            run = self.run_in(self.path)
+            table = transfer(run, self.bodies, self.episodes, self.finetune, progress=not self.json)
         if self.json:
             return json.loads(table.to_json(orient="records"))
         return table.round(3).to_string(index=False, na_rep="")

@@ -76,7 +76,7 @@ class TopView:
         self._draw_trail(draw, instant, origin)
         self._draw_body(draw, instant, origin)
         self._draw_words(draw, instant)
-        return np.asarray(image.reduce(_SMOOTH))
+        return np.array(image.reduce(_SMOOTH))  # asarray's would be read-only
 
     def _axis_points(self, instants: slice | int, link: int, along: float) -> np.ndarray:
         """Return points on a link's axis, `along` link lengths ahead of its centre."""

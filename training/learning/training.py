@@ -27,7 +27,7 @@ from ..runs.metrics_log import make_logger
 from ..runs.nested import join, part
 from ..runs.resolution import Resolved
 from ..runs.run import Run
-from .checks import check, device_named
+from .checks import check, device_named, say_blind
 from .engine import Engine
 from .populations import Workers, open_evaluator
 from .protection import protect
@@ -103,6 +103,7 @@ def train(
             # Built before anything is written: what cannot be built leaves nothing behind.
             resolved = check(config)
             sitting = _Sitting(resolved, stack, workers, engine, address)
+            say_blind(sitting.agent, config)
             run = Run.create(out, config, lambda: {"resolved": resolved.to_json(config)}, trust)
         with stopping() as stop, run.lock():
             if run.config.steps < config.steps:
