@@ -97,6 +97,6 @@ def _film(
     progress: bool,
 ) -> Path:
     return render_recording(
-        recording, out, view=view, body=make_body(body), wiring=wiring, seconds=seconds, caption=caption, overwrite=overwrite,
-        progress=progress,
+        recording, out, view=view, body=make_body(body), wiring=wiring, seconds=seconds, caption=caption,
+        overwrite=overwrite, progress=progress,
     )  # fmt: skip
