@@ -37,12 +37,23 @@ class InvalidArena(NervecordError):
     """An impossible arena, such as a medium of negative density, or an argument that it does not take."""
 
 
-class InvalidTask(NervecordError):
+class InvalidTask(NervecordError, ValueError):
     """A task argument that is out of range or does not fit the body."""
 
 
-class InvalidAction(NervecordError):
+class InvalidArgument(InvalidTask, TypeError):
+    """A keyword that neither task nor environment takes, or an argument of another type.
+
+    Libraries find out by TypeError, and by Python's own words, which keywords an environment takes.
+    """
+
+
+class InvalidAction(NervecordError, ValueError):
     """Actions of the wrong shape, or with NaN in them."""
+
+
+class NotReady(NervecordError):
+    """Environments that are closed, or that are stepped before their first reset."""
 
 
 class CircuitMismatch(NervecordError):

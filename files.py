@@ -31,10 +31,14 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a file beside `path`, then rename it there; on failure leave nothing.
 
     The file is on the disk before it takes the place of what was there: a machine that loses its power
-    keeps the one or the other.
+    keeps the one or the other. A link is replaced, and never written through.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
+    with errors_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A killed process left it, or a stranger put a link there, which creating it anew does not follow.
+        partial.unlink(missing_ok=True)
+        partial.touch(exist_ok=False)
     try:
         with errors_of(path):
             write(partial)
@@ -75,7 +79,7 @@ def read_json(path: Path, what: str) -> Any:
         InvalidRun: it is missing or is no JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InvalidRun(f"{what}: {path.name} is missing") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -27,6 +27,9 @@ class Interval:
     high: float
     n: int
 
+    def __float__(self) -> float:
+        return float(self.mean)
+
     def __str__(self) -> str:
         if np.isnan(self.low):
             return f"{self.mean:.4g} (n = {self.n})"
@@ -55,10 +58,10 @@ def bootstrap_iqm(scores: Float[ArrayLike, " seeds"] | Sequence[Float[ArrayLike,
 
 
 def iqm(values: Float[ArrayLike, "*shape"], axis: int | None = None) -> Any:
-    """Return the mean of what is left without the lowest and the highest quarter.
+    """Return the interquartile mean: the mean without the lowest and the highest quarter of the values.
 
     It is in the same unit as the values. The quarter is rounded down to whole values, as in scipy and rliable:
-    up to 3 values it is the mean.
+    for up to 3 values, it is the plain mean.
     """
     return stats.trim_mean(np.asarray(values, float), 0.25, axis=axis)
 

@@ -1,4 +1,4 @@
-"""Names of this package, and those that other installed packages add through entry points."""
+"""A name-to-object registry that also discovers entry points of other packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch's threads, set on purpose and given back."""
+"""Set the number of torch's threads, and restore it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch run on one thread inside the block: networks are small here, and the physics needs the cores."""
+    """Limit torch to one thread inside the block: networks are small, and the physics needs the cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

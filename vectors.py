@@ -1,6 +1,6 @@
-"""Vectors of doubles inside numba's compiled functions: W numbers side by side, on which every operation is one.
+"""Vectors of doubles inside numba's compiled functions: W numbers side by side, with one instruction per operation.
 
-LLVM's own vectoriser is not asked: around long loop bodies it gives up silently, and the code is four times slower.
+LLVM's own vectoriser is not used: on long loop bodies it gives up silently, and the code is four times slower.
 
 A `Rows` is a view of a contiguous float64 array [rows, W]; its type carries W, and so does everything read from it:
 
@@ -10,10 +10,10 @@ A `Rows` is a view of a contiguous float64 array [rows, W]; its type carries W, 
         rows[0] = 2.0 * rows[0]  # 8 lanes at once; nothing checks the bounds
 
 Lanes take `+ - * /`, `-x`, `abs`, comparisons, `floor`, `select`, `minimum`, `maximum`, with one another and with plain
-numbers, which stand for the same in every lane; masks, from comparisons, take `& | ^ ~`. No fast-math flag is ever
-set: each lane rounds as IEEE 754 says, whatever W and whatever lies in the other lanes.
+numbers, which are copied to every lane; masks, from comparisons, take `& | ^ ~`. No fast-math flag is ever
+set: each lane rounds by IEEE 754, whatever W and the other lanes are.
 
-Imports numba, so nothing that must be light imports this file.
+Imports numba, so modules that must import quickly do not import this file.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class Lanes(types.Type):
 
     @property
     def vector(self) -> ir.VectorType:
-        """How LLVM holds it."""
+        """Its type in LLVM."""
         return ir.VectorType(ir.DoubleType(), self.width)
 
 
 class Mask(types.Type):
-    """The type of a vector of `width` truths."""
+    """The type of a vector of `width` booleans."""
 
     def __init__(self, width: int) -> None:
         super().__init__(name=f"Mask({width})")
@@ -84,7 +84,7 @@ class _RowsModel(models.PrimitiveModel):
 
 
 def _lanes_of(*kinds: types.Type) -> Lanes | None:
-    """Return the type of lanes that an operation on these gives; None where it is not one on lanes."""
+    """Return the type of lanes that an operation on these types returns; None if none of them is lanes."""
     widths = {kind.width for kind in kinds if isinstance(kind, Lanes)}
     rest = [kind for kind in kinds if not isinstance(kind, Lanes)]
     if len(widths) != 1 or not all(isinstance(kind, types.Float | types.Integer) for kind in rest):
@@ -105,7 +105,7 @@ def _spread(context: Any, builder: Any, kind: types.Type, value: Any, lanes: Lan
 def _define(
     operation: Any, build: Callable[..., Any], result: Callable[[int], types.Type] = Lanes, of_one: bool = False
 ) -> None:
-    """Teach numba an operator on lanes; `build` makes the instruction from the builder and vectors."""
+    """Register an operator on lanes with numba; `build` makes the instruction from the builder and vectors."""
 
     def typing(_: Any) -> Any:
         def typer(x: types.Type) -> Any:
@@ -119,7 +119,7 @@ def _define(
 
     def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         lanes = _lanes_of(*signature.args)
-        assert lanes is not None  # the typing above said so
+        assert lanes is not None  # guaranteed by the typing above
         vectors = [_spread(context, builder, *pair, lanes) for pair in zip(signature.args, values, strict=True)]
         return build(builder, *vectors)
 
@@ -163,7 +163,7 @@ for _operator, _instruction in (
     (operator.truediv, "fdiv"),
 ):
     _define(_operator, lambda builder, x, y, name=_instruction: getattr(builder, name)(x, y))
-# Ordered: a comparison with NaN is false, so that a lane gone astray settles every loop that waits for it.
+# Ordered: a comparison with NaN is false, so that a diverged lane ends every loop that waits for it.
 for _operator, _sign in (
     (operator.lt, "<"),
     (operator.le, "<="),
@@ -218,13 +218,13 @@ def select(_context: Any, mask: Any, x: Any, y: Any) -> Any:
 
 @intrinsic
 def minimum(_context: Any, x: Any, y: Any) -> Any:
-    """Return the smaller of two in each lane, and `y` where they do not compare (NaN)."""
+    """Return the smaller of two in each lane, and `y` where one of them is NaN."""
     return _smaller(x, y, "<")
 
 
 @intrinsic
 def maximum(_context: Any, x: Any, y: Any) -> Any:
-    """Return the larger of two in each lane, and `y` where they do not compare (NaN)."""
+    """Return the larger of two in each lane, and `y` where one of them is NaN."""
     return _smaller(x, y, ">")
 
 
@@ -242,7 +242,7 @@ def _smaller(x: types.Type, y: types.Type, sign: str) -> Any:
 
 @intrinsic
 def ldexp(_context: Any, x: Any, power: Any) -> Any:
-    """Return x times two to the `power`, whole numbers that keep the product a normal number, in each lane."""
+    """Return x times two to the `power` in each lane; powers are whole, and the product must be a normal number."""
     if not (isinstance(x, Lanes) and x == power):
         raise TypingError(f"ldexp of {x} and {power}; give lanes of one width")
 
@@ -256,7 +256,7 @@ def ldexp(_context: Any, x: Any, power: Any) -> Any:
 
 @intrinsic
 def any_of(_context: Any, mask: Any) -> Any:
-    """Tell whether the mask is true in any lane."""
+    """Return whether the mask is true in any lane."""
     if not isinstance(mask, Mask):
         raise TypingError(f"any_of {mask}; give a mask, which comparing lanes gives")
     bits = ir.IntType(mask.width)
@@ -267,7 +267,7 @@ def any_of(_context: Any, mask: Any) -> Any:
 
 @intrinsic
 def full(_context: Any, like: Any, number: Any) -> Any:
-    """Return lanes that all hold `number`, as wide as `like`, which is rows or lanes."""
+    """Return lanes filled with `number`, as wide as `like`, which is rows or lanes."""
     if not isinstance(like, Rows | Lanes):
         raise TypingError(f"full like {like}; give rows or lanes")
     lanes = Lanes(like.width)

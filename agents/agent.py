@@ -266,13 +266,11 @@ class Agent(nn.Module):
         pins: Pins | None = None,
     ) -> tuple[Shaped[np.ndarray, "*batch action"], State, Float[Tensor, "batch neurons"] | None]:
         """Act as `predict` does and return every neuron's value too, [batch, neurons], unless `record` is False."""
-        observation = np.asarray(observation)
-        single = observation.ndim == 1
-        motor, state, activity = self.run(
-            observation[None] if single else observation, state, episode_start, record, pins
-        )
-        actions = self.to_actions(motor).cpu().numpy()
-        return (actions[0] if single else actions), state, activity
+        batch, is_single = as_batch(observation)
+        motor, state, activity = self.run(batch, state, episode_start, record, pins)
+        actions = self.to_actions(motor).cpu().numpy().astype(self.action_space.dtype, copy=False)
+        # An ellipsis keeps a discrete action an array, as SB3's models return it.
+        return (actions[0, ...] if is_single else actions), state, activity
 
     def run(
         self,
@@ -317,7 +315,7 @@ class Agent(nn.Module):
         if state is not None and set(state) != set(self._state_names):
             raise CircuitMismatch(
                 f"the state holds {', '.join(state) or 'nothing'}, and {type(self.circuit).__name__} keeps "
-                f"{', '.join(self._state_names) or 'none'}; pass state=None to start anew"
+                f"{', '.join(sorted(self._state_names)) or 'none'}; pass state=None to start anew"
             )
         if state and (there := next(iter(state.values())).shape[0]) != many:
             raise CircuitMismatch(
@@ -327,6 +325,18 @@ class Agent(nn.Module):
             raise CircuitMismatch(
                 f"episode_start has {np.size(episode_start)} values and the observation {many} rows; give one for each"
             )
+
+
+def as_batch(observation: Shaped[np.ndarray, "*batch obs"]) -> tuple[Shaped[np.ndarray, "batch obs"], bool]:
+    """Return observations, in their own units, as a batch, and whether it is one made of a single observation.
+
+    Raises:
+        CircuitMismatch: they are a pair, as gymnasium's `reset` returns.
+    """
+    if isinstance(observation, tuple):
+        raise CircuitMismatch("the observation is a tuple, as gymnasium's reset returns; give its first part alone")
+    observation = np.asarray(observation)
+    return (observation[None], True) if observation.ndim == 1 else (observation, False)
 
 
 def to_actions(motor: Float[Tensor, "*batch motors"], action_space: spaces.Space) -> Shaped[Tensor, "*shape"]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Float, Int
+from stable_baselines3.common.vec_env import unwrap_vec_normalize
 from torch import Tensor, nn
 
 from ..circuits import Circuit
 from ..envs.senses import Layout, Sense
 from ..errors import CircuitMismatch
+
+_log = logging.getLogger(__name__)
 
 
 class Sensing(nn.Module):
@@ -57,11 +61,32 @@ class Sensing(nn.Module):
 
 
 def layout_of(env: Any, observation_space: spaces.Space) -> Layout:
-    """Return an SB3 environment's layout; one sense called `observation` where it names none."""
-    if env is not None and hasattr(env.unwrapped if hasattr(env, "unwrapped") else env, "layout"):
-        layout: Layout = env.get_attr("layout")[0]
-        return layout
-    return plain_layout(observation_space)
+    """Return an SB3 environment's layout; one sense called `observation` where it names none.
+
+    One whose observation a wrapper has made larger or smaller names none. That is said, and that VecNormalize changes
+    units.
+    """
+    # A process that is asked for what it lacks dies, so it is asked whether it has it.
+    if env is None or not env.unwrapped.has_attr("layout"):
+        return plain_layout(observation_space)
+    layout = env.unwrapped.get_attr("layout")[0]
+    if not isinstance(layout, Layout):
+        return plain_layout(observation_space)
+    if observation_space.shape != (layout.size,):
+        _log.warning(
+            "nervecord: a wrapper makes observations of shape %s of %s; circuits sense it whole, as one sense "
+            "`observation`, since its parts have no names",
+            observation_space.shape,
+            ", ".join(f"{name} ({size})" for name, size in layout.sizes.items()),
+        )
+        return plain_layout(observation_space)
+    normalizer = unwrap_vec_normalize(env)
+    if normalizer is not None and normalizer.norm_obs:
+        _log.warning(
+            "nervecord: VecNormalize changes the units of what circuits sense, such as joint positions in units of the "
+            "joint limit; give it norm_obs=False where a circuit is to work as it was made"
+        )
+    return layout
 
 
 def plain_layout(observation_space: spaces.Space) -> Layout:

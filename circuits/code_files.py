@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import inspect
 import linecache
+import logging
 import re
 import sys
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from ..errors import CircuitMismatch, InvalidRun
 from .contract import Circuit
 from .registry import CIRCUITS
 
+_log = logging.getLogger(__name__)
 _FIELDS = ("file", "class", "sha256", "source")
 
 
@@ -62,7 +64,7 @@ def circuit_from_file(place: str) -> str:
     """Run a file of code, register a class of circuits that stands in it, and return its name for `RunConfig`.
 
     A run holds the file's text, so that it can be repeated without the file; whoever opens such a run elsewhere has
-    to trust it (`nervecord.training.runs.trust`).
+    to trust it (`Run(path, trust=True)`).
 
     Args:
         place: "FILE.py:CLASS". The class is built as `register_circuit` says; its docstring's first line is shown in
@@ -132,19 +134,23 @@ def circuit_json(circuit: str) -> str | dict[str, str]:
     return circuit if code is None else code.to_json()
 
 
-def circuit_from_json(value: Any) -> str:
-    """Return the name of a circuit that `circuit_json` wrote; runs nothing.
+def circuit_from_json(value: Any, trust: bool = False) -> str:
+    """Return the name of a circuit that `circuit_json` wrote; runs its code only if it is trusted.
 
     Raises:
-        InvalidRun: it is code that was not loaded in this process.
+        InvalidRun: it is code that was not loaded in this process, and is not trusted.
+        CircuitMismatch: the code fails when it runs.
     """
     if not isinstance(value, Mapping):
         return value  # what no name is, the config refuses
     code = code_from_json(value)
+    if code.name not in CIRCUITS and trust:
+        _log.warning("nervecord: running the code of circuit %s (sha256 %s)", code.name, code.sha256)
+        load_code(code)
     if code.name not in CIRCUITS:
         raise InvalidRun(
             f"its circuit {code.name} is code of the file {code.file} (sha256 {code.sha256}), which would be run; if "
-            "you know who made it, give --trust, or in Python call nervecord.training.runs.trust(PATH) first"
+            "you know who made it, give --trust, or in Python Run(PATH, trust=True)"
         )
     return code.name
 

@@ -22,6 +22,8 @@ Role = Literal["sensor", "inter", "motor", "oscillator", "muscle"]
 Side = Literal["d", "v"]
 Memory = Literal["none", "clock", "recurrent"]
 
+MOST_WEIGHTS = 2**23  # a square matrix of as many takes seconds to draw orthogonal
+
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
@@ -311,6 +313,16 @@ def _steps_without_pins(circuit: Circuit) -> list[str]:
     steps = ("forward_with_activity", "forward", "pinned_step")
     held = [name for name in steps if hasattr(circuit, name)]
     return [name for name in held if "pins" not in inspect.signature(getattr(circuit, name)).parameters]
+
+
+def check_size(option: str, n_weights: int) -> None:
+    """Refuse a circuit of more weights than are drawn in seconds; a short file could ask for any number.
+
+    Raises:
+        CircuitMismatch: it has more than `MOST_WEIGHTS`.
+    """
+    if n_weights > MOST_WEIGHTS:
+        raise CircuitMismatch(f"{option} makes {n_weights:,} weights; {MOST_WEIGHTS:,} are the most, so give less")
 
 
 def load_weights(circuit: Circuit, weights: Mapping[str, Float[Tensor, "*shape"]]) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import Neuron, Pins, State, Synapse, Wiring, named_groups
+from .contract import Neuron, Pins, State, Synapse, Wiring, check_size, named_groups
 from .lane_step import LaneStep, steps_as
 from .layered import LayeredCircuit
 from .neurons import neuron_row, sensor_neurons
@@ -42,6 +42,7 @@ class MLP(LayeredCircuit):
             raise CircuitMismatch(f"hidden is {tuple(hidden)}; give numbers of units, such as (64, 64)")
         self.senses, self.n_motors = tuple(senses.items()), n_motors
         sizes = [self.n_sensors, *hidden, n_motors]
+        check_size("hidden", sum(one * other for one, other in itertools.pairwise(sizes)))
         layers = [nn.Linear(inputs, outputs) for inputs, outputs in itertools.pairwise(sizes)]
         for layer in layers:
             gain = 0.01 if layer is layers[-1] else math.sqrt(2)

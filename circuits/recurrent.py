@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
 from ..options import up_to
-from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring
+from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, check_size
 from .neurons import neuron_row, sensor_neurons
 
 
@@ -116,6 +116,7 @@ class UnitCircuit(RecurrentCircuit):
         """Name the units and make the readout; call after nn.Module's __init__."""
         if units < 1:
             raise CircuitMismatch(f"units is {units}; give 1 or more")
+        check_size("units", units**2)
         self.senses, self.n_motors, self.n_features = tuple(senses.items()), n_motors, units
         self.neurons = name_neurons(self.senses, units, n_motors)
         self.readout = motor_readout(units, n_motors, rng)

@@ -54,7 +54,7 @@ def _entry(build: Callable[..., Circuit], doc: str, needs: tuple[str, ...]) -> _
 
 
 def _adopted(build: Callable[..., Circuit] | _Entry, name: str) -> _Entry:
-    """Make an entry of what another package offers; it may say what it `needs`."""
+    """Wrap another package's circuit; its optional attribute `needs` lists the senses that it requires."""
     if isinstance(build, _Entry):
         return build
     doc = (inspect.getdoc(build) or name).splitlines()[0]

@@ -15,9 +15,12 @@ from ..videos.films import render
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer6-eel", "swimmer6-thick")
 
 
-def demo(out: str | Path, progress: bool = True) -> Path:
-    """Train NCAP by ES on swimmer6 and show what came of it; what is done already is not done again."""
-    run = train(RunConfig(), out, progress)
+def demo(out: str | Path, progress: bool = True, trust: bool = False) -> Path:
+    """Train NCAP by ES on swimmer6 and show what came of it; what is done already is not done again.
+
+    Links in the folder are followed if it is trusted.
+    """
+    run = train(RunConfig(), out, progress, trust=trust)
     done = run.results.current
     if not done.where("evaluation"):
         evaluate(run, progress=progress)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UnknownName
+
+if TYPE_CHECKING:
+    from ..training.runs.run import Run
 
 
 def options_of(name: str) -> dict[str, Any]:
@@ -39,15 +41,9 @@ def options_of(name: str) -> dict[str, Any]:
     raise UnknownName("algorithm, circuit or task", name, [*ALGORITHMS, *CIRCUITS, *TASKS])
 
 
-def neurons_of(path: Path) -> dict[str, Any]:
-    """Return every neuron of a run's circuit by its name, as `--silence` takes it, with what it is and where.
-
-    Raises:
-        InvalidRun: there is no such run.
-    """
-    from ..training.runs.run import Run
-
-    neurons = Run(path).agent(trained=False).neurons
+def neurons_of(run: Run) -> dict[str, Any]:
+    """Return every neuron of a run's circuit by its name, as `--silence` takes it, with what it is and where."""
+    neurons = run.agent(trained=False).neurons
     sides = {"d": "dorsal", "v": "ventral"}
     found = {}
     for neuron in neurons:

@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         command = parse(commands, arguments)
         with signals_raise():
-            result = command.with_trust()
+            result = command.run()
     except NervecordError as error:
         sys.exit(_complain(str(error), 2))
     except OSError as error:
@@ -62,21 +62,21 @@ def main(arguments: list[str] | None = None) -> None:
         if error.filename and error.errno not in _FAILING:
             sys.exit(_complain(f"cannot use {error.filename}: {reason}", 2))
         where = f": {error.filename}" if error.filename else ""
-        sys.exit(_complain(f"{reason}{where}; nothing whole was lost, the same command goes on", 1))
+        sys.exit(_complain(f"{reason}{where}; no completed work was lost; run the same command again to continue", 1))
     except KeyboardInterrupt as stopped:
-        goes_on = "; the same command goes on from where it was" if command and command.goes_on else ""
+        goes_on = "; run the same command again to continue" if command and command.goes_on else ""
         number = getattr(stopped, "signal", signal.SIGINT)
         how = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
         sys.exit(_complain(f"{how}{goes_on}", 128 + number))
     print(json_text(result) if command.json else _text(result))
 
 
-# How what is empty is shown.
+# How empty values are printed.
 _WORDS = {"None": "", "[]": "none"}
 
 
 def _complain(line: str, status: int) -> int:
-    # SIGHUP says that the terminal is gone.
+    # After SIGHUP, the terminal is gone.
     with contextlib.suppress(OSError):
         print(f"nervecord: {line}", file=sys.stderr)
     return status

@@ -6,15 +6,18 @@ import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from ..errors import InvalidRun, OutputExists, UnknownName
 from . import listings
-from .run_commands import Command, Intervening, OnAgent, OnRun, OnRunOrModel, OnRuns
+from .run_commands import Command, Intervening, OnAgent, OnModels, OnRun, OnRunOrModel, OnRuns, Trusting
+
+if TYPE_CHECKING:
+    from ..training.runs.run import Run
 
 _log = logging.getLogger(__name__)
 
@@ -34,25 +37,22 @@ class Record(OnRunOrModel):
         """Record, and return the file."""
         from ..training.rollouts.recorder import record, record_model
         from ..training.rollouts.weights_history import history
-        from ..training.runs.run import Run
 
         if self.out.suffix != ".nc":
             raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
         if self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")
-        model = self.model()
         episodes = 8 if self.episodes is None else self.episodes
         held: Any
-        if model is not None:
+        if model := self.saved_model:
             self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
-            held = record_model(*model, episodes, progress=not self.json)
+            held = record_model(model, episodes, progress=not self.json)
         else:
             if self.history:
                 self.refuse(
                     "episodes body silence clamp drive", "--history is of one episode of the run as it was trained"
                 )
-            with self.opened(self.body) as path:
-                run = path if isinstance(path, Run) else Run(path)
+            with self.opened(self.body) as run:
                 if self.history:
                     held = history(run, record(run, 1, progress=not self.json))
                 else:
@@ -76,8 +76,8 @@ class Probe(Intervening, OnAgent):
         """Measure, and return the numbers with their units, and the words."""
         from ..training.probes.probing import merged, probe
 
-        with self.opened() as run:
-            found = probe(run, self.probes, self.episodes, self.interventions, progress=not self.json)
+        with self._subject() as subject:
+            found = probe(subject, self.probes, self.episodes, self.interventions, progress=not self.json)
         if self.json:
             return {
                 name: {"numbers": each.result.numbers, "units": each.result.units, "words": each.result.words,
@@ -96,15 +96,20 @@ class Probe(Intervening, OnAgent):
                 shown[name] = {"missing": each.missing}
         return shown
 
+    def _subject(self) -> contextlib.AbstractContextManager[Run | Path]:
+        if self.path is None or self.path.suffix != ".nc":
+            return self.opened()
+        self.check_agent()
+        self.refuse("trust", f"it is about the folder of a run, and {self.path} is a file")
+        return contextlib.nullcontext(self.path)
+
 
 @dataclasses.dataclass(frozen=True)
-class Render(Intervening, OnAgent):
+class Render(OnRunOrModel):
     """Film an agent: mp4, gif or webp."""
 
     out: Path = Path("worm.mp4")
     """The film; never overwritten."""
-    body: str | None = None
-    """Another body than the run's own."""
     view: str = "2d"
     """2d (drawn without OpenGL) or 3d (MuJoCo's renderer)."""
     neurons: bool = False
@@ -124,25 +129,20 @@ class Render(Intervening, OnAgent):
 
     def run(self) -> dict[str, Any]:
         """Film, and return the film's path."""
-        from ..videos.films import render
+        from ..videos.films import render, render_model
 
         if self.neurons:
             self.refuse("view", "--neurons is a view of its own; leave one of them out")
+        look = {
+            "view": "neurons" if self.neurons else self.view, "size": self.size, "fps": self.fps, "speed": self.speed,
+            "camera": self.camera, "zoom": self.zoom,
+        }  # fmt: skip
+        if model := self.saved_model:
+            caption = f"{Path(self.path or '').name}, trained by {type(model.model).__name__}"
+            film = render_model(model, self.out, self.seconds, caption, progress=not self.json, **look)
+            return {"film": str(film)}
         with self.opened(self.body) as run:
-            path = render(
-                run,
-                self.out,
-                self.body,
-                self.seconds,
-                self.interventions,
-                progress=not self.json,
-                view="neurons" if self.neurons else self.view,
-                size=self.size,
-                fps=self.fps,
-                speed=self.speed,
-                camera=self.camera,
-                zoom=self.zoom,
-            )
+            path = render(run, self.out, self.body, self.seconds, self.interventions, progress=not self.json, **look)
         return {"film": str(path)}
 
 
@@ -155,10 +155,9 @@ class Results(OnRun):
 
     def run(self) -> Any:
         """Write the table if it is asked for, and return what was measured."""
-        from ..training.runs.run import Run
         from ..training.runs.score_table import write_results
 
-        results = Run(self.path).results
+        results = self.opened().results
         written = {} if self.out is None else {"table": str(write_results(results.table(), self.out))}
         found = results.listed()
         if self.json:
@@ -167,17 +166,30 @@ class Results(OnRun):
 
 
 @dataclasses.dataclass(frozen=True)
-class Report(OnRuns):
+class Report(OnRuns, OnModels):
     """Write one self-contained page about a run, or about several side by side."""
 
+    body_is_of_zips = True
+
+    runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
+    """Folders of runs; or one zip file that SB3 saved (with --trust), which is measured anew."""
     out: Path | None = None
-    """The page; report.html in the run by default. Several runs need it."""
+    """The page; report.html in the run by default, beside a zip file FILE.html. Several runs need it."""
+    body: str | None = None
+    """Of a zip file, swimmer6 by default; a run knows its own."""
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
-        from ..pages.reports import report
+        from ..pages.reports import report, report_model
 
-        return {"report": str(report(*self.runs, out=self.out))}
+        zips = [path for path in self.runs if path.suffix == ".zip"]
+        if zips and len(self.runs) > 1:
+            raise InvalidRun(f"{zips[0]} is a zip file, and a page is about one of them alone; give it by itself")
+        path = (*self.runs, Path())[0]
+        if model := self.model(path, self.body):
+            out = self.out or path.with_suffix(".html")
+            return {"report": str(report_model(model, path.stem, out, progress=not self.json))}
+        return {"report": str(report(*self.opened(), out=self.out))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +224,7 @@ class Gallery(OnRuns):
         """Write, and return the page's path."""
         from ..pages.reports import gallery
 
-        return {"gallery": str(gallery(*self.runs, out=self.out))}
+        return {"gallery": str(gallery(*self.opened(), out=self.out))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,7 +252,7 @@ class Export(OnRun):
 
         if self.push is None:
             self.refuse("private endpoint", "nothing is uploaded; give --push OWNER/NAME too")
-        folder = export(self.path, self.out, self.film, self.onnx, self.torch, progress=not self.json)
+        folder = export(self.opened(), self.out, self.film, self.onnx, self.torch, progress=not self.json)
         uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
         return {"export": str(folder), **uploaded}
 
@@ -259,11 +271,11 @@ class Import(OnRun):
         from ..sharing.hub import import_run
         from ..training.learning.training import summary
 
-        return summary(import_run(self.path, self.out))
+        return summary(import_run(self.path, self.out, self.trust))
 
 
 @dataclasses.dataclass(frozen=True)
-class Demo(Command):
+class Demo(Trusting):
     """Train, evaluate, transfer, probe, film and report one worm."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
@@ -275,7 +287,7 @@ class Demo(Command):
         """Run it all, and return the report's path."""
         from .demo import demo
 
-        return {"report": str(demo(self.path, progress=not self.json))}
+        return {"report": str(demo(self.path, progress=not self.json, trust=self.trust))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -333,20 +345,13 @@ class Bench(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Names(Command):
+class Names(Trusting):
     """List bodies, tasks, circuits and more, the options of one, or the neurons of a run."""
 
     kind: tyro.conf.Positional[str] = tyro.MISSING
     """bodies, arenas, senses, tasks, circuits, algorithms, probes, environments; options NAME; neurons RUN."""
     of: tyro.conf.Positional[str | None] = None
     """Of options: an algorithm, circuit or task. Of neurons: the folder of a run."""
-    trust: bool = False
-    """Run the code of the circuit of that run, if it has one from a file."""
-
-    @property
-    def trusted(self) -> Sequence[Path | str]:
-        """The run."""
-        return (self.of,) if self.trust and self.of and self.kind == "neurons" else ()
 
     def run(self) -> dict[str, Any]:
         """Return names, with what each is."""
@@ -358,7 +363,9 @@ class Names(Command):
             return _LISTS[self.kind]()
         if self.of is None:
             raise InvalidRun(f"list {self.kind} of what? give {_LISTS_OF[self.kind]}")
-        return listings.options_of(self.of) if self.kind == "options" else listings.neurons_of(Path(self.of))
+        if self.kind == "options":
+            return listings.options_of(self.of)
+        return listings.neurons_of(self.run_in(Path(self.of)))
 
 
 def _bodies() -> dict[str, Any]:

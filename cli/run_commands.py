@@ -18,6 +18,7 @@ from .config_options import circuit_named, config_of, pairs, with_config_options
 from .parsing import Steps
 
 if TYPE_CHECKING:
+    from ..training.rollouts.saved_models import SavedModel
     from ..training.runs.config import RunConfig
     from ..training.runs.run import Run
 
@@ -51,23 +52,24 @@ class Command(ABC):
         if given:
             raise InvalidRun(f"{', '.join(given)} would change nothing: {why}")
 
-    @property
-    def trusted(self) -> Sequence[Path | str]:
-        """Folders whose circuit's code may be run."""
-        return ()
-
-    def with_trust(self) -> Any:
-        """Run the code that is trusted, then the command, and return what it has to show."""
-        if self.trusted:
-            from ..training.runs.trusted_code import trust
-
-            for folder in self.trusted:
-                trust(folder)
-        return self.run()
-
     @abstractmethod
     def run(self) -> Any:
         """Do what the command is for, and return what it has to show."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trusting(Command):
+    """A command that opens folders which others may have made."""
+
+    trust: bool = False
+    """Follow links in the folder, as to checkpoints on another disk, and run the code of a circuit that it has from a
+    file. Both can do harm: use it only if you know who made the folder."""
+
+    def run_in(self, path: Path) -> Run:
+        """Return the run in a folder."""
+        from ..training.runs.run import Run
+
+        return Run(path, self.trust)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,15 +87,13 @@ class _Spread(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Configured(Command):
+class Configured(Trusting):
     """A command that takes every field of a run's config as an option; see `config_options`."""
 
     held_config: ClassVar[Mapping[str, Any]] = {}
 
     config: Path | None = None
     """A TOML file with these options, by the names of RunConfig's fields; what is given beside it counts."""
-    trust: bool = False
-    """Run the code that --config names as the circuit, or that the runs of --start and --protect hold."""
     reward: str | None = None
     """The task's option reward, in short: swim's is paper (head speed, at most 1) or com (of the centre of mass)."""
 
@@ -103,13 +103,12 @@ class Configured(Command):
         return with_config_options(cls, arguments)
 
     @property
-    def trusted(self) -> Sequence[Path | str]:
-        """The runs that training starts from."""
-        return [path for path in (self.start, *self.protect) if path and self.trust]  # type: ignore[attr-defined]
-
-    @property
     def run_config(self) -> RunConfig:
         """The config that the options make."""
+        if self.trust:
+            for path in (self.start, *self.protect):  # type: ignore[attr-defined]
+                if path:
+                    self.run_in(Path(path))  # which runs the code of its circuit, for this process
         made: RunConfig = config_of(self)
         if self.reward is None:
             return made
@@ -132,11 +131,12 @@ class Train(_Spread, Configured):
         """Train, and return a summary."""
         from ..training.learning.training import summary, train
 
-        return summary(train(self.run_config, self.out, progress=not self.json, **self._where))
+        found = train(self.run_config, self.out, progress=not self.json, trust=self.trust, **self._where)
+        return summary(found)
 
 
 @dataclasses.dataclass(frozen=True)
-class Curriculum(Command):
+class Curriculum(Trusting):
     """Train a circuit to remember bits for longer and longer; the same command again goes on."""
 
     goes_on = True
@@ -178,38 +178,31 @@ class Curriculum(Command):
             circuit_options=pairs(self.circuit_options),
             **options,
         )
-        return curriculum_summary(curriculum(config, self.out, progress=not self.json))
+        return curriculum_summary(curriculum(config, self.out, progress=not self.json, trust=self.trust))
 
 
 @dataclasses.dataclass(frozen=True)
-class OnRun(Command):
+class OnRun(Trusting):
     """A command about one run."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder of the run."""
-    trust: bool = False
-    """Run the code of the run's circuit, if it has one from a file: say so only of runs whose maker you know."""
 
-    @property
-    def trusted(self) -> Sequence[Path | str]:
-        """The run."""
-        return (self.path,) if self.trust else ()
+    def opened(self) -> Run:
+        """Return the run."""
+        return self.run_in(self.path)
 
 
 @dataclasses.dataclass(frozen=True)
-class OnRuns(Command):
+class OnRuns(Trusting):
     """A command about runs."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
     """Folders of runs."""
-    trust: bool = False
-    """Run the code of circuits that runs have from files: say so only of runs whose maker you know."""
 
-    @property
-    def trusted(self) -> Sequence[Path | str]:
-        """The runs, those in folders of sweeps too."""
-        given = self.runs if self.trust else ()
-        return [file.parent for path in given for file in sorted(path.rglob("config.json")) or [path / "config.json"]]
+    def opened(self) -> list[Run]:
+        """Return the runs."""
+        return [self.run_in(path) for path in self.runs]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,21 +244,64 @@ class Resume(_Spread, OnRun):
         from ..training.learning.training import resume, summary
         from ..training.runs.folder import holds
 
-        if holds(self.path) == CurriculumRun.kind:
+        if holds(self.path, self.trust) == CurriculumRun.kind:
             self.refuse("device workers engine address", f"{self.path} is a curriculum, which trains on this CPU alone")
-            config = CurriculumRun(self.path).config
-            return curriculum_summary(curriculum(config, self.path, progress=not self.json))
-        return summary(resume(self.path, progress=not self.json, device=self.device, **self._where))
+            config = CurriculumRun(self.path, self.trust).config
+            return curriculum_summary(curriculum(config, self.path, progress=not self.json, trust=self.trust))
+        found = resume(self.path, progress=not self.json, device=self.device, trust=self.trust, **self._where)
+        return summary(found)
 
 
 @dataclasses.dataclass(frozen=True)
-class OnAgent(Command):
+class OnModels(Trusting):
+    """A command that takes a model that SB3 saved where it takes a run."""
+
+    body_is_of_zips: ClassVar[bool] = False  # a run's own body is meant, and `body` says a zip file's
+    of_zips: ClassVar[str] = "algorithm normalize frames task reward task_options observe_time episode_steps"
+
+    trust: bool = False
+    """Load a zip file, run the code of a run's own circuit, or follow links in a run's folder. Each can do harm: use it
+    only with files whose maker you trust."""
+    algorithm: str | None = None
+    """Which class saved the zip file, such as ppo, sac or recurrent-ppo; by default what the file tells."""
+    normalize: Path | None = None
+    """Of a zip file, what VecNormalize.save wrote; found by itself where RL Zoo and SB3's callbacks put it."""
+    frames: int | None = None
+    """Of a zip file, how many observations VecFrameStack showed it at once, 1 by default."""
+    task: str | None = None
+    """Of a zip file, swim by default; a run knows its own."""
+    reward: str | None = None
+    """Of a zip file, the task's option reward: swim's is paper (by default) or com; a run knows its own."""
+    task_options: tuple[str, ...] = ()
+    """Of a zip file, NAME=VALUE, such as desired_speed=0.2; a run knows its own."""
+    observe_time: bool = False
+    """The zip file was shown the seconds since the reset, last of all; a run knows that."""
+    episode_steps: Steps | None = None
+    """Of a zip file, control steps of an episode, the task's own number by default; a run knows its own."""
+
+    def model(self, path: Path | None, body: str | None = None) -> SavedModel | None:
+        """Return the model that a zip file holds, with what it is tried in; None for any other path."""
+        from ..training.rollouts.saved_models import SavedModel
+
+        if path is None or path.suffix != ".zip":
+            what = f"{path} is none; a run knows its own" if path else "an untrained agent is none"
+            names = f"{self.of_zips} body" if self.body_is_of_zips else self.of_zips
+            self.refuse(names, f"they are about a zip file that SB3 saved, and {what}")
+            return None
+        options = pairs(self.task_options) | ({} if self.reward is None else {"reward": self.reward})
+        return SavedModel.load(
+            path, self.trust, self.algorithm, self.normalize, body=body or "swimmer6", task=self.task or "swim",
+            task_options=options, observe_time=self.observe_time, episode_steps=self.episode_steps,
+            frames=1 if self.frames is None else self.frames,
+        )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class OnAgent(Trusting):
     """A command about an agent: that of a run, or one that was never trained."""
 
     path: tyro.conf.Positional[Path | None] = None
     """Folder of the run."""
-    trust: bool = False
-    """Run the code of the run's circuit, if it has one from a file: say so only of runs whose maker you know."""
     untrained: bool = False
     """Instead of a run, an agent as it is before training: ncap swims from the start."""
     circuit: str | None = None
@@ -274,13 +310,12 @@ class OnAgent(Command):
     """Of --untrained: NAME=VALUE, such as period=50."""
     task: str | None = None
     """Of --untrained, swim by default; a run knows its own."""
+    task_options: tuple[str, ...] = ()
+    """Of --untrained: NAME=VALUE, such as desired_speed=0.2; a run knows its own."""
+    episode_steps: Steps | None = None
+    """Of --untrained: control steps of an episode, the task's own number by default."""
     seed: int | None = None
     """Of --untrained, 0 by default: which initial weights."""
-
-    @property
-    def trusted(self) -> Sequence[Path | str]:
-        """The run."""
-        return (self.path,) if self.trust and self.path and self.path.is_dir() else ()
 
     def check_agent(self) -> None:
         """Refuse anything but one agent, with its own options.
@@ -294,15 +329,13 @@ class OnAgent(Command):
             return
         if self.path is None:
             raise InvalidRun("give the folder of a run, or --untrained with --circuit")
-        of_zip = self.path.suffix == ".zip"
-        self.refuse(
-            f"circuit circuit_options seed{'' if of_zip else ' task'}",
-            f"they are about --untrained, and {self.path} knows its own",
-        )
+        about_task = "" if self.path.suffix == ".zip" else "task task_options episode_steps"
+        why = f"they are about --untrained, and {self.path} knows its own"
+        self.refuse(f"circuit circuit_options seed {about_task}", why)
 
     @contextlib.contextmanager
-    def opened(self, body: str | None = None) -> Iterator[Run | Path]:
-        """Open what the command is about: the path that was given, or an untrained agent's run.
+    def opened(self, body: str | None = None) -> Iterator[Run]:
+        """Open what the command is about: the run in the folder that was given, or an untrained agent's.
 
         Args:
             body: of an untrained agent, swimmer6 by default.
@@ -312,48 +345,48 @@ class OnAgent(Command):
         """
         self.check_agent()
         if self.path is not None:
-            yield self.path
+            yield self.run_in(self.path)
             return
         from ..training.learning.initial import untrained
         from ..training.runs.config import RunConfig
 
         config = RunConfig(
             circuit_named(self.circuit or "ncap"), body=body or "swimmer6", task=self.task or "swim",
-            seed=self.seed or 0, circuit_options=pairs(self.circuit_options),
+            task_options=pairs(self.task_options), episode_steps=self.episode_steps, seed=self.seed or 0,
+            circuit_options=pairs(self.circuit_options),
         )  # fmt: skip
         with untrained(config) as run:
             yield run
 
 
 @dataclasses.dataclass(frozen=True)
-class OnRunOrModel(Intervening, OnAgent):
+class OnRunOrModel(Intervening, OnAgent, OnModels):
     """A command about an agent or about a model that SB3 saved."""
+
+    of_zips = "algorithm normalize frames reward observe_time"
 
     path: tyro.conf.Positional[Path | None] = None
     """Folder of the run, or a zip file that SB3 saved (with --trust)."""
     body: str | None = None
     """Another body than the run's own; the body of a zip file, swimmer6 by default."""
-    trust: bool = False
-    """Read a zip file, or run the code of a run's circuit: either can do anything; only for makers whom you know."""
-    algorithm: str | None = None
-    """Which class saved the zip file: ppo (by default), sac, td3, ddpg, a2c, es, cmaes or circuit-ppo."""
     task: str | None = None
     """Of a zip file or --untrained, swim by default; a run knows its own."""
-    reward: str | None = None
-    """Of a zip file, the task's option reward: swim's is paper (by default) or com; a run knows its own."""
+    task_options: tuple[str, ...] = ()
+    """Of a zip file or --untrained: NAME=VALUE, such as desired_speed=0.2; a run knows its own."""
+    episode_steps: Steps | None = None
+    """Of a zip file or --untrained: control steps of an episode, the task's own number by default."""
 
-    def model(self) -> tuple[Any, str, str, str | None] | None:
-        """Return the model that a zip file holds, with the body, task and reward to try it on; None for a run."""
-        from ..agents.sb3.zip_files import load_sb3
+    @property
+    def saved_model(self) -> SavedModel | None:
+        """The model that a zip file holds, with what it is tried in; None for any other agent.
 
+        Raises:
+            InvalidRun: see `check_agent`; or neurons of a zip file are to be changed.
+        """
         self.check_agent()
-        if self.path is None or self.path.suffix != ".zip":
-            about = f"{self.path} is none; a run knows its own" if self.path else "an untrained agent is none"
-            self.refuse("algorithm reward", f"they are about a zip file that SB3 saved, and {about}")
-            return None
-        self.refuse("silence clamp drive", f"{self.path} is a zip file; give a run, which has neurons")
-        model = load_sb3(self.path, self.algorithm or "ppo", self.trust)
-        return model, self.body or "swimmer6", self.task or "swim", self.reward
+        if self.path and self.path.suffix == ".zip":
+            self.refuse("silence clamp drive", f"{self.path} is a zip file; give a run, which has neurons")
+        return self.model(self.path, self.body)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -367,8 +400,8 @@ class Evaluate(OnRunOrModel):
         """Evaluate, and return estimates with their intervals."""
         from ..training.rollouts.evaluation import evaluate, evaluate_model
 
-        if model := self.model():
-            result = evaluate_model(*model, self.episodes, progress=not self.json)
+        if model := self.saved_model:
+            result = evaluate_model(model, self.episodes, progress=not self.json)
         else:
             with self.opened(self.body) as run:
                 result = evaluate(run, self.episodes, self.body, self.interventions, progress=not self.json)
@@ -376,9 +409,15 @@ class Evaluate(OnRunOrModel):
 
 
 @dataclasses.dataclass(frozen=True)
-class Transfer(OnRun):
+class Transfer(OnModels):
     """Test a run's agent zero-shot on other bodies, beside untrained NCAP."""
 
+    body_is_of_zips = True
+
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the run, or a zip file that SB3 saved (with --trust)."""
+    body: str | None = None
+    """Of a zip file, the body that it was trained on, swimmer6 by default; a run knows its own."""
     bodies: tuple[str, ...] = ("swimmer4", "swimmer8", "swimmer12")
     """Names or XML files."""
     episodes: int = 20
@@ -388,9 +427,14 @@ class Transfer(OnRun):
 
     def run(self) -> Any:
         """Test, and return the table."""
-        from ..training.studies.transfers import transfer
+        from ..training.studies.transfers import transfer, transfer_model
 
-        table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
+        if model := self.model(self.path, self.body):
+            self.refuse("finetune", f"it trains runs, and {self.path} is a zip file")
+            table = transfer_model(model, self.bodies, self.episodes, progress=not self.json)
+        else:
+            run = self.run_in(self.path)
+            table = transfer(run, self.bodies, self.episodes, self.finetune, progress=not self.json)
         if self.json:
             return json.loads(table.to_json(orient="records"))
         return table.round(3).to_string(index=False, na_rep="")

@@ -125,7 +125,7 @@ class Compare(OnRuns):
         from ..training.studies.comparisons import compare
         from ..training.studies.groups import printed
 
-        found = compare(self.runs, self.out, self.episodes, self.labels, progress=not self.json)
+        found = compare(self.runs, self.out, self.episodes, self.labels, progress=not self.json, trust=self.trust)
         if self.json:
             return json.loads(found.table.to_json(orient="records"))
         return printed(found.table).to_string(index=False)

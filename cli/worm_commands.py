@@ -66,7 +66,7 @@ class CompareWorms(Command):
 
 @dataclasses.dataclass(frozen=True)
 class Worm:
-    """Look at the living worm: connectome says what a wiring holds, compare sets activity beside recorded worms."""
+    """C. elegans data: inspect a connectome, or compare a recording with calcium imaging."""
 
     what: tyro.conf.OmitSubcommandPrefixes[
         Annotated[ShowConnectome, tyro.conf.subcommand("connectome")]
@@ -85,6 +85,6 @@ class Worm:
         """Whether to print for machines."""
         return self.what.json
 
-    def with_trust(self) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         """Run the command that was asked for."""
         return self.what.run()

@@ -78,7 +78,7 @@ class TopView:
         self._draw_trail(draw, instant, origin)
         self._draw_body(draw, instant, origin)
         self._draw_words(draw, instant)
-        return np.asarray(image.reduce(_SMOOTH))
+        return np.array(image.reduce(_SMOOTH))  # asarray's would be read-only
 
     def _to_pixels(self, points: Float[np.ndarray, "n 2"], origin: np.ndarray) -> Float[np.ndarray, "n 2"]:
         centre = np.array(self.size) * _SMOOTH / 2

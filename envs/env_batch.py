@@ -15,7 +15,7 @@ from gymnasium.utils import seeding
 from jaxtyping import Bool, Float, Int, Shaped
 
 from ..drawing.poses import Poses
-from ..errors import InvalidAction, InvalidBody, InvalidTask, UnknownName
+from ..errors import InvalidAction, InvalidBody, InvalidTask, NotReady, UnknownName
 from .arenas import Arena, make_arena
 from .bodies import Body, make_body
 from .bodies.body import joint_limit
@@ -121,6 +121,8 @@ class EnvBatch:
         self._nowhere = np.zeros(n_envs, bool)
         self._runaway = self._nowhere
         self.rngs: list[np.random.Generator | None] = [None] * n_envs
+        self.seeds: list[int | None] = [None] * n_envs
+        self._has_begun = self._is_closed = False
         self._face = face_of(self, self.layout, self.observation_space, self._last_observation)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -132,15 +134,21 @@ class EnvBatch:
         """Give environment i the generator of seeds[i]; None keeps the one it has."""
         for index, seed in enumerate(seeds):
             if seed is not None or self.rngs[index] is None:
-                self.rngs[index] = seeding.np_random(seed)[0]
+                self.rngs[index], self.seeds[index] = seeding.np_random(seed)
 
     def reset(self, ids: Ids) -> Float[np.ndarray, "envs obs"]:
-        """Start new episodes in some environments; return what all of them show."""
+        """Start new episodes in some environments; return what all of them show.
+
+        Raises:
+            NotReady: the environments are closed.
+        """
+        self._check_open()
         if None in self.rngs:
             self.seed([None] * self.n_envs)
         self.elapsed[ids] = 0
         self.task.reset(ids, [self.rngs[index] for index in ids])
         self._draw_noise(ids)
+        self._has_begun = True
         return self._observe()
 
     def step(self, actions: Float[np.ndarray, "envs joints"], ids: Ids | None = None) -> Step:
@@ -150,7 +158,11 @@ class EnvBatch:
 
         Raises:
             InvalidAction: actions of another shape, or not finite.
+            NotReady: the environments are closed, or were never reset.
         """
+        if not self._has_begun:
+            self._check_open()
+            raise NotReady("the environments were never reset; call reset before the first step")
         self.physics.act(self.task.before_step(self._checked(actions)))
         if ids is None:
             self.elapsed += 1
@@ -188,7 +200,9 @@ class EnvBatch:
 
     def _with_facts(self, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> dict[str, np.ndarray]:
         """Add to a task's measures what the batch knows: divergence, and which of several bodies moved."""
-        facts = {"diverged": diverged} if len(self.bodies) == 1 else {"diverged": diverged, "body": self.body_index}
+        facts = {"diverged": diverged}
+        if len(self.bodies) > 1:
+            facts["body"] = self.body_index.copy()
         return {**metrics, **facts}
 
     def _observe(self) -> Float[np.ndarray, "envs obs"]:
@@ -242,6 +256,8 @@ class EnvBatch:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned, or that a run of format 2 holds."""
+        self._check_open()
+        self._has_begun = True
         self.elapsed[:] = state["task"]["elapsed"]
         self.physics.set_state(state["physics"])
         self.task.set_state(state["task"])
@@ -263,27 +279,38 @@ class EnvBatch:
             "is_chain": self.body.parts.is_chain,
         }
 
-    def poses(self) -> Poses:
-        """Return what a drawing of the first environment needs, as its state is now."""
-        target = self.task.target_pos
-        lengths, widths = self.body.link_sizes
+    def poses(self, index: int = 0) -> Poses:
+        """Return what a drawing of an environment needs, as its state is now.
+
+        Raises:
+            NotReady: the environments are closed.
+        """
+        self._check_open()
+        target, row = self.task.target_pos, slice(index, index + 1)
+        body = self.bodies[self.body_index[index]]
+        lengths, widths = body.link_sizes
         return Poses(
-            name=self.body.name,
+            name=body.name,
             dt=self.dt,
-            link_pos=np.array(self.physics.read("link_pos")[:1]),
-            link_angle=np.array(self.physics.read("link_angle")[:1]),
-            joint_pos=np.array(self.physics.read("joint_pos")[:1]),
-            com_pos=np.array(self.physics.read("com_pos")[:1]),
-            target_pos=np.array(target[:1], float) if target.shape[-1] else None,
+            link_pos=np.array(self.physics.read("link_pos")[row]),
+            link_angle=np.array(self.physics.read("link_angle")[row]),
+            joint_pos=np.array(self.physics.read("joint_pos")[row]),
+            com_pos=np.array(self.physics.read("com_pos")[row]),
+            target_pos=np.array(target[row], float) if target.shape[-1] else None,
             link_length=lengths,
             link_width=widths,
-            joint_limit=joint_limit(self.body),
-            is_chain=self.body.parts.is_chain,
+            joint_limit=joint_limit(body),
+            is_chain=body.parts.is_chain,
         )
 
     def close(self) -> None:
-        """Free the native threads."""
+        """Free the native threads; nothing can be reset or stepped any more."""
+        self._has_begun, self._is_closed = False, True
         self.physics.close()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise NotReady("the environments are closed; make new ones")
 
 
 def make_setting(

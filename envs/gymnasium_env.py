@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,16 +12,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, UInt8
 
-from ..drawing.top_view import TopView
-from ..errors import InvalidAction, InvalidTask, MissingDependency
+from ..errors import InvalidAction, InvalidArgument, InvalidTask, MissingDependency
 from .env_batch import EnvBatch
 from .physics.lanes import reason_not_compiled
+from .pictures import RENDER_MODES, picture_size, pictured, pictures
 from .registration import IDS, LANES_IDS
+from .tasks.registry import option_names, takes_any_option
+from .vector_rules import Described, as_info, autoreset_mode_of, chosen_envs, final_info, seeds_for
 
-_PICTURE = (480, 360)  # pixels
 
-
-class SwimmerVectorEnv(VectorEnv):
+class SwimmerVectorEnv(Described, VectorEnv):
     """A gymnasium vector environment: many environments stepped together.
 
     Observations are in the units that `layout` names, actions in units of the motor's range. Rewards have no unit.
@@ -31,9 +32,12 @@ class SwimmerVectorEnv(VectorEnv):
         autoreset_mode: gymnasium's NEXT_STEP (default), SAME_STEP or DISABLED, after which ended environments must be
             reset with `options={"reset_mask": ...}`.
         max_episode_steps: gymnasium's name for `episode_steps`.
+        render_mode: None or "rgb_array" (a 2-D view of each body, drawn without OpenGL).
+        width, height: of each picture, pixels.
         options: arguments of `EnvBatch` and of the task.
 
     Raises:
+        InvalidArgument: an option that neither takes.
         InvalidAction: a step of an environment that has ended, in the mode DISABLED.
     """
 
@@ -43,20 +47,39 @@ class SwimmerVectorEnv(VectorEnv):
         task: str = "swim",
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
+        render_mode: str | None = None,
+        width: int = 480,
+        height: int = 360,
         **options: Any,
     ) -> None:
         if max_episode_steps is not None:
+            if options.setdefault("episode_steps", max_episode_steps) not in (None, max_episode_steps):
+                raise InvalidTask(
+                    f"episode_steps is {options['episode_steps']} and max_episode_steps, its other name, "
+                    f"{max_episode_steps}; give one of them"
+                )
             options["episode_steps"] = max_episode_steps
-        self.batch = EnvBatch(task, num_envs, **options)
+        self.autoreset_mode = autoreset_mode_of(autoreset_mode)
+        self._picture = picture_size(render_mode, width, height)
+        self.batch = _batch(task, num_envs, options)
         self.num_envs, self.layout, self.body = num_envs, self.batch.layout, self.batch.body
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {"autoreset_mode": self.autoreset_mode, "render_modes": []}
+        self.render_mode = render_mode
+        self.metadata = {"autoreset_mode": self.autoreset_mode, **pictured(self.batch.dt)}
         self.single_observation_space = self.batch.observation_space
         self.single_action_space = self.batch.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._everyone = np.arange(num_envs)
         self._ended = np.zeros(num_envs, bool)
+
+    @property
+    def np_random_seed(self) -> tuple[int | None, ...]:  # type: ignore[override]
+        """The seed of each environment's generator; None before the first reset."""
+        return tuple(self.batch.seeds)
+
+    @property  # type: ignore[misc]
+    def np_random(self) -> tuple[np.random.Generator | None, ...]:  # type: ignore[override]
+        """The generator of each environment; None before the first reset."""
+        return tuple(self.batch.rngs)
 
     def reset(
         self,
@@ -64,18 +87,18 @@ class SwimmerVectorEnv(VectorEnv):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Float[np.ndarray, "envs obs"], dict[str, Any]]:
-        """Start new episodes; `options={"reset_mask": ...}` restarts only some of them."""
-        if seed is None or isinstance(seed, (int, np.integer)):
-            seed = [None if seed is None else int(seed) + index for index in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise InvalidTask(f"{len(seed)} seeds for {self.num_envs} environments; give one each")
-        self.batch.seed(seed)
-        ids = self._everyone
-        if options and "reset_mask" in options:
-            ids = np.flatnonzero(options["reset_mask"])
+        """Start new episodes; `options={"reset_mask": ...}` restarts only some of them, and tells of these alone.
+
+        Raises:
+            InvalidTask, InvalidArgument: not a seed for each environment, or a mask that is none.
+        """
+        ids, seeds = chosen_envs(options, self.num_envs), seeds_for(seed, self.num_envs)
+        chosen = np.zeros(self.num_envs, bool)
+        chosen[ids] = True
+        self.batch.seed([each if is_chosen else None for each, is_chosen in zip(seeds, chosen, strict=True)])
         observation = self.batch.reset(ids)
         self._ended[ids] = False
-        return observation, self._info(self.batch.metrics())
+        return observation, as_info(self.batch.metrics(), chosen)
 
     def step(
         self, actions: Any
@@ -94,9 +117,9 @@ class SwimmerVectorEnv(VectorEnv):
         info = self._info(metrics)
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             if ended.any():
-                info = self._final(ended, observation, info)
+                final = final_info(ended, observation, metrics)
                 observation = self.batch.reset(np.flatnonzero(ended))
-                info = {**self._info(self.batch.metrics()), **info}
+                info = {**self._info(self.batch.metrics()), **final}
         else:
             self._ended = ended
         return observation, rewards, terminated, truncated, info
@@ -118,26 +141,12 @@ class SwimmerVectorEnv(VectorEnv):
         self._ended = terminated | truncated
         return observation, rewards, terminated, truncated, self._info(self.batch.metrics())
 
-    def _final(self, ended: Bool[np.ndarray, " envs"], observation: np.ndarray, info: dict[str, Any]) -> dict[str, Any]:
-        """Return what episodes that ended showed last."""
-        final_obs = np.full(self.num_envs, None, dtype=object)
-        for index in np.flatnonzero(ended):
-            final_obs[index] = observation[index]
-        final_info = {key: value for key, value in info.items() if not key.startswith("_")}
-        masks = {f"_{key}": ended for key in final_info}
-        return {
-            "final_obs": final_obs,
-            "_final_obs": ended,
-            "final_info": {**final_info, **masks},
-            "_final_info": ended,
-        }
-
     def _info(self, metrics: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        present = np.ones(self.num_envs, bool)
-        info: dict[str, Any] = {}
-        for key, value in metrics.items():
-            info[key], info[f"_{key}"] = value, present
-        return info
+        return as_info(metrics, np.ones(self.num_envs, bool))
+
+    def render(self) -> tuple[UInt8[np.ndarray, "height width 3"], ...] | None:
+        """Return a picture of each body, RGB from 0 to 255; None without a render mode."""
+        return None if self.render_mode is None else tuple(pictures(self.batch, self._picture))
 
     def get_state(self) -> dict[str, Any]:
         """Return everything that the future depends on; `set_state` continues from it bit for bit."""
@@ -152,8 +161,11 @@ class SwimmerVectorEnv(VectorEnv):
         """Free the native threads."""
         self.batch.close()
 
+    def _limits(self) -> tuple[int, float | None]:
+        return self.batch.episode_steps, self.batch.task.reward_threshold
 
-class SwimmerEnv(gymnasium.Env):
+
+class SwimmerEnv(Described, gymnasium.Env):
     """A gymnasium environment with one body: a batch of size one.
 
     Observations are in the units that `layout` names, actions in units of the motor's range. Rewards have no unit.
@@ -161,16 +173,22 @@ class SwimmerEnv(gymnasium.Env):
     Args:
         task: its name; see `TASKS`.
         render_mode: None or "rgb_array" (a 2-D view, drawn without OpenGL).
+        width, height: of the picture, pixels.
         options: arguments of `EnvBatch` and of the task.
+
+    Raises:
+        InvalidArgument: an option that neither takes.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 33}  # noqa: RUF012
+    metadata = {"render_modes": RENDER_MODES, "render_fps": 33}  # noqa: RUF012
 
-    def __init__(self, task: str = "swim", render_mode: str | None = None, **options: Any) -> None:
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise InvalidTask(f"render_mode is {render_mode!r}; give None or 'rgb_array'")
+    def __init__(
+        self, task: str = "swim", render_mode: str | None = None, width: int = 480, height: int = 360, **options: Any
+    ) -> None:
+        self._picture = picture_size(render_mode, width, height)
         self.render_mode = render_mode
-        self.batch = EnvBatch(task, 1, **options)
+        self.batch = _batch(task, 1, options)
+        self.metadata = pictured(self.batch.dt)
         self.layout, self.body = self.batch.layout, self.batch.body
         self.observation_space, self.action_space = self.batch.observation_space, self.batch.action_space
         self._first = np.array([0])
@@ -194,9 +212,7 @@ class SwimmerEnv(gymnasium.Env):
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
         """Return a picture of the body, RGB from 0 to 255; None without a render mode."""
-        if self.render_mode is None:
-            return None
-        return TopView(self.batch.poses(), size=_PICTURE, clock=False).frame(0)
+        return None if self.render_mode is None else pictures(self.batch, self._picture)[0]
 
     def get_state(self) -> dict[str, Any]:
         """Return everything that the future depends on; `set_state` continues from it bit for bit."""
@@ -211,6 +227,9 @@ class SwimmerEnv(gymnasium.Env):
     def close(self) -> None:
         """Free the native threads."""
         self.batch.close()
+
+    def _limits(self) -> tuple[int, float | None]:
+        return self.batch.episode_steps, self.batch.task.reward_threshold
 
 
 def single_on_lanes(task: str, physics: str = "auto", **options: Any) -> SwimmerEnv:
@@ -238,6 +257,21 @@ def _require_lanes(task: str, physics: str) -> None:
     if physics != "mujoco" and (reason := reason_not_compiled()):
         names = [next(name for name, each in ids.items() if each == task) for ids in (LANES_IDS, IDS)]
         raise MissingDependency(f"{names[0]} cannot run here, and {names[1]}, on MuJoCo, can: {reason}")
+
+
+def _batch(task: str, n_envs: int, options: dict[str, Any]) -> EnvBatch:
+    """Make the environments; a keyword that nothing takes is refused in Python's own words.
+
+    Raises:
+        InvalidArgument: there is one.
+    """
+    known = {*inspect.signature(EnvBatch).parameters, *option_names(task)}
+    unknown = next((name for name in options if name not in known), None)
+    if unknown is not None and not takes_any_option(task):
+        raise InvalidArgument(
+            f"got an unexpected keyword argument {unknown!r}; task {task!r} takes {', '.join(option_names(task))}"
+        )
+    return EnvBatch(task, n_envs, **options)
 
 
 def _of_first(metrics: Mapping[str, np.ndarray]) -> dict[str, Any]:

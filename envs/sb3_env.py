@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
+from ..errors import InvalidTask
 from .env_batch import EnvBatch
+from .pictures import picture_size, pictured, pictures
 
 
 class SwimmerVecEnv(VecEnv):
@@ -25,11 +27,22 @@ class SwimmerVecEnv(VecEnv):
     Args:
         n_envs: number of environments.
         task: its name; see `TASKS`.
+        render_mode: None or "rgb_array" (a 2-D view of each body, drawn without OpenGL).
+        width, height: of each picture, pixels.
         options: arguments of `EnvBatch` and of the task.
     """
 
-    def __init__(self, n_envs: int = 1, task: str = "swim", **options: Any) -> None:
-        self._stand_on(EnvBatch(task, n_envs, **options))
+    def __init__(
+        self,
+        n_envs: int = 1,
+        task: str = "swim",
+        render_mode: str | None = None,
+        width: int = 480,
+        height: int = 360,
+        **options: Any,
+    ) -> None:
+        self._picture = picture_size(render_mode, width, height)
+        self._stand_on(EnvBatch(task, n_envs, **options), render_mode)
 
     @classmethod
     def of(cls, batch: EnvBatch) -> SwimmerVecEnv:
@@ -38,11 +51,12 @@ class SwimmerVecEnv(VecEnv):
         env._stand_on(batch)
         return env
 
-    def _stand_on(self, batch: EnvBatch) -> None:
+    def _stand_on(self, batch: EnvBatch, render_mode: str | None = None) -> None:
         self.batch, n_envs = batch, batch.n_envs
         self.layout, self.body, self.task = self.batch.layout, self.batch.body, self.batch.task
-        self.render_mode = None
+        self.render_mode = render_mode
         VecEnv.__init__(self, n_envs, self.batch.observation_space, self.batch.action_space)
+        self.metadata = pictured(batch.dt)
         self._everyone = np.arange(n_envs)
         self._returns = np.zeros(n_envs)
         self._began = time.time()
@@ -71,7 +85,10 @@ class SwimmerVecEnv(VecEnv):
     ) -> tuple[
         Float[np.ndarray, "envs obs"], Float[np.ndarray, " envs"], Bool[np.ndarray, " envs"], list[dict[str, Any]]
     ]:
-        """Step every environment; return observations, rewards, where episodes ended, and infos."""
+        """Step every environment; return observations, rewards, where episodes ended, and infos.
+
+        Rewards are in single precision, as in SB3's own environments.
+        """
         observation, rewards, terminated, truncated, metrics = self.batch.step(self._actions)
         self._returns += rewards
         infos, done = _infos(metrics), terminated | truncated
@@ -90,7 +107,11 @@ class SwimmerVecEnv(VecEnv):
                 }
             observation = self.batch.reset(ended)
             self._returns[ended] = 0
-        return observation, rewards, done, infos
+        return observation, rewards.astype(np.float32), done, infos
+
+    def get_images(self) -> Sequence[UInt8[np.ndarray, "height width 3"] | None]:
+        """Return a picture of each body, RGB from 0 to 255; `render` tiles them."""
+        return [None] * self.num_envs if self.render_mode is None else list(pictures(self.batch, self._picture))
 
     def get_state(self) -> dict[str, Any]:
         """Return everything that the future depends on; `set_state` continues from it bit for bit."""
@@ -110,18 +131,36 @@ class SwimmerVecEnv(VecEnv):
         """Return an attribute, once per environment."""
         return [getattr(self, attr_name)] * len(list(self._get_indices(indices)))
 
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:  # noqa: ARG002
-        """Set an attribute, for all environments at once."""
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set an attribute, for all environments at once.
+
+        Raises:
+            InvalidTask: only some of them were asked for.
+        """
+        self._check_all(f"set {attr_name}", indices)
         setattr(self, attr_name, value)
 
     def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
-        """Call a method of this object, once, and return its result for every environment."""
-        return [getattr(self, method_name)(*args, **kwargs)] * len(list(self._get_indices(indices)))
+        """Call a method of this object, once, and return its result for every environment.
+
+        Raises:
+            InvalidTask: only some of them were asked for.
+        """
+        self._check_all(f"call {method_name}", indices)
+        return [getattr(self, method_name)(*args, **kwargs)] * self.num_envs
 
     def env_is_wrapped(self, wrapper_class: type, indices: VecEnvIndices = None) -> list[bool]:
         """Say that no environment is wrapped, except by SB3's Monitor, whose work is done here."""
         wrapped = wrapper_class.__name__ == "Monitor"
         return [wrapped] * len(list(self._get_indices(indices)))
+
+    def _check_all(self, what: str, indices: VecEnvIndices) -> None:
+        asked = sorted(self._get_indices(indices))
+        if asked != list(range(self.num_envs)):
+            raise InvalidTask(
+                f"cannot {what} in environments {asked} alone: one object steps all {self.num_envs}; "
+                "leave indices out, or use SB3's make_vec_env"
+            )
 
 
 def _infos(metrics: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:

@@ -8,12 +8,13 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .play_server import PlayServer, play
-    from .reports import gallery, report
+    from .reports import gallery, report, report_model
 
 __all__ = [
     "PlayServer",
     "gallery",
     "play",
     "report",
+    "report_model",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

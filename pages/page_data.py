@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import itertools
-import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -12,19 +12,15 @@ from typing import Any
 import jinja2
 import numpy as np
 import pandas as pd
-from markupsafe import Markup, escape
 
 from ..drawing.palette import ABOVE, BELOW, LETTERS, REST
 from ..files import json_text
 from ..training.rollouts.recording import Recording
+from .svg import embedded_svg
 
 _POINTS = 400  # of a curve; more are thinned
 _MOMENTS = 300  # control steps
 _SPAN = 100.0  # the body's length as drawn
-_PIXELS = 4 / 3  # of a page, to a point of a figure
-# By which a page finds its own colours for what a figure draws in black, grey and white.
-_PAINT = re.compile(r"\b(fill|stroke): (#[0-9a-f]{6})\b")
-_INK = 0.16  # the lightness of a page's ink on white
 _CURVES = {"rollout/ep_rew_mean": "mean", "rollout/ep_rew_best": "best of the population"}
 
 
@@ -38,52 +34,18 @@ def render_page(template: str, **values: Any) -> str:
     environment = jinja2.Environment(loader=jinja2.PackageLoader(__package__), autoescape=True)
     numbers = itertools.count()
     environment.filters["figure"] = lambda svg, label: embedded_svg(svg, f"figure{next(numbers)}", label)
-    return environment.get_template(template).render(**carried, **values)
+    policy = _policy(carried["script"], carried["play"])
+    return environment.get_template(template).render(**carried, policy=policy, **values)
 
 
-def embedded_svg(svg: str, prefix: str, label: str) -> Markup:
-    """Return a figure to stand among others in a page: named for who cannot see it, its neurons found by `data-neuron`.
-
-    It is as large as it was drawn, so that letters of all figures have one size: on a narrow page it shrinks by a
-    quarter and then scrolls. Its black, grey and white are the page's, light or dark.
-
-    matplotlib gives the same ids to the parts of every figure: those that are referred to are kept, behind the
-    prefix.
-    """
-    # Rules in a figure are the whole page's; these are in the page's own style.
-    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
-    wanted = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
-
-    def own(found: re.Match[str]) -> str:
-        name = found[1]
-        if name.startswith("neuron "):
-            return f' data-neuron="{name.removeprefix("neuron ")}"'
-        return f' id="{prefix}-{name}"' if name in wanted else ""
-
-    svg = re.sub(r' id="([^"]*)"', own, svg)
-    svg = re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}-", svg)
-    svg = re.sub(r"<text[^>]*>", lambda text: _painted(text[0], least=0.75), svg)
-    # Behind a figure is the page, with the shadow that says that there is more.
-    svg = _painted(re.sub(r"(<path[^>]*fill: )#ffffff", r"\1none", svg))
-    width = _PIXELS * float(svg.split('viewBox="', 1)[1].split()[2])
-    # Where its neurons can be reached, it is not one image.
-    role = "group" if "data-neuron" in svg else "img"
-    size = f"min-width: {0.75 * width:.0f}px; max-width: {width:.0f}px"
-    return Markup(svg.replace("<svg ", f'<svg role="{role}" aria-label="{escape(label)}" style="{size}" ', 1))
-
-
-def _painted(svg: str, least: float = 0.0) -> str:
-    """Return a figure with mixtures of the page's ink and paper for its neutral colours, of so much ink at least."""
-
-    def paint(found: re.Match[str]) -> str:
-        channels = [int(found[2][start : start + 2], 16) for start in (1, 3, 5)]
-        # What neurons are filled and named with is the same in the light and in the dark.
-        if found[2] in (LETTERS, REST) or max(channels) - min(channels) > 24:
-            return found[0]
-        ink = min((1 - sum(channels) / 765) / (1 - _INK), 1)
-        return f"{found[1]}: color-mix(in srgb, var(--ink) {max(ink, least):.0%}, var(--page))"
-
-    return _PAINT.sub(paint, svg)
+def _policy(*scripts: str) -> str:
+    """Return what a browser lets a page do: run these scripts, show what lies in the page, and nothing else."""
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{each}'" for each in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; media-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def learning_data(metrics: Mapping[str, pd.DataFrame]) -> str:

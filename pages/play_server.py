@@ -22,8 +22,9 @@ from ..options import Number
 from ..threads import one_thread
 from ..training.rollouts.interventions import Intervention, Kind
 from ..training.runs.run import Run
-from .page_data import embedded_svg, render_page
+from .page_data import render_page
 from .player import LENGTH, LINKS, Player
+from .svg import embedded_svg
 
 HOST = "127.0.0.1"
 _SPEEDS = (0.1, 4.0)
@@ -95,7 +96,9 @@ class PlayServer:
             kinds=get_args(Kind), seconds=_TRACE,
             facts=json.dumps(self._facts()).replace("<", "\\u003c"),
         )  # fmt: skip
-        return self._web.Response(text=text, content_type="text/html")
+        # Which only a header can say: no other site may lay its own page over this one.
+        headers = {"Content-Security-Policy": "frame-ancestors 'none'"}
+        return self._web.Response(text=text, content_type="text/html", headers=headers)
 
     async def _live(self, request: Any) -> Any:
         self._check(request)
@@ -180,7 +183,7 @@ class PlayServer:
             watcher.show(news)
 
     def _check(self, request: Any) -> None:
-        """Refuse pages of other origins, which a browser would let ask this machine."""
+        """Reject cross-origin requests (protection against DNS rebinding and CSRF)."""
         own = {f"{name}:{self._port}" for name in (HOST, "localhost")}
         origin = request.headers.get("Origin")
         if request.host not in own or (origin is not None and origin.removeprefix("http://") not in own):

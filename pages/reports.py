@@ -10,17 +10,21 @@ from typing import Any
 
 import pandas as pd
 
+from ..circuits import Wiring
 from ..drawing import draw_wiring
 from ..drawing.figures import figure_svg, learning_curve, transfer_bars
 from ..envs import make_body
-from ..errors import InvalidRun, OutputExists
+from ..errors import InvalidRun, NervecordError, OutputExists
 from ..files import read_json, write_text
 from ..intervals import Interval
 from ..training.learning.training import summary
-from ..training.probes import PROBES
+from ..training.probes import PROBES, Subject, run_probe
 from ..training.probes.probing import chosen, merged, probed
-from ..training.rollouts.recorder import record
+from ..training.rollouts.evaluation import evaluate_model
+from ..training.rollouts.recorder import record, record_agent
 from ..training.rollouts.recording import Recording
+from ..training.rollouts.saved_models import SavedModel
+from ..training.rollouts.watched import Watched
 from ..training.runs.result import Result
 from ..training.runs.results import interventions_told
 from ..training.runs.run import Run, hint_unfinished
@@ -115,6 +119,60 @@ def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
     chart = learning_data({name: run.metrics() for name, run in zip(names, opened, strict=True)})
     write_text(path, render_page("gallery.html.j2", cards=cards, chart=chart) + _mark("gallery"))
     return path
+
+
+def report_model(saved: SavedModel, name: str, out: str | Path, episodes: int = 20, progress: bool = False) -> Path:
+    """Write a page about a model that SB3 saved: how well it does, how it moves, and its units at work.
+
+    It is measured anew each time: a zip file keeps no results.
+
+    Args:
+        saved: the model, with what it is tried in.
+        name: what the page calls it.
+        out: the page.
+        episodes: of the evaluation; the first is recorded too.
+        progress: show bars.
+
+    Raises:
+        CircuitMismatch: it observes or acts in other spaces.
+        InvalidRun: no episodes.
+        OutputExists: something stands at `out` that is no report.
+    """
+    path = Path(out)
+    _check_page(path, "report")
+    found = evaluate_model(saved, episodes, progress)
+    envs = saved.make_envs(1)
+    try:
+        agent = Watched(saved, envs)
+        recording = record_agent(agent, envs, progress=progress)
+        lead = f"{type(saved.model).__name__}, saved by SB3, to {saved.task} on {envs.body.name}"
+    finally:
+        envs.close()
+    tiles = [{"value": f"{found.mean_return.mean:,.0f}", "label": f"return, {_told(found.mean_return)}"}]
+    if "net_speed" in found.metrics:
+        speed = f"{100 * found.intervals['net_speed'].mean:.1f} cm/s"
+        tiles.append({"value": speed, "label": "net speed of the centre of mass"})
+    shown, last = moments_data(recording)
+    wiring = {"svg": figure_svg(draw_wiring(agent.wiring)), "moments": shown, "last": last}
+    sections = [_side_by_side("Wiring", [wiring], [name]), _gait(recording, agent.wiring, name)]
+    details = {
+        "task options": dict(saved.task_options), "observe_time": saved.observe_time, "frames": saved.frames,
+        "episode_steps": len(recording.rewards[0]), "normalised": saved.statistics is not None, "report": __version__,
+    }  # fmt: skip
+    runs = [{"name": name, "lead": lead, "tiles": tiles, "details": json.dumps(details, indent=1)}]
+    page = render_page("report.html.j2", title=name, runs=runs, sections=sections, unmeasured="")
+    write_text(path, page + _mark("report"))
+    return path
+
+
+def _gait(recording: Recording, wiring: Wiring, name: str) -> dict[str, Any]:
+    """Return the section of the gait, or why there is none."""
+    try:
+        found = run_probe("gait", Subject(recording.until_first_end(), wiring))
+    except NervecordError as error:
+        return _side_by_side("Gait", [{"missing": f"Could not be measured: {error}"}], [name])
+    cell = {"svg": figure_svg(found.figure), "words": list(found.words)}
+    return _side_by_side("Gait", [cell], [name]) | {"doc": PROBES["gait"].doc}
 
 
 def _mark(command: str) -> str:

@@ -21,6 +21,7 @@ from ..errors import InvalidRun, OutputExists
 from ..extras import require
 from ..files import read_json, write_json, write_text
 from ..options import Allowed, ListOf, Number, wrong_value
+from ..plain_files import check_plain
 from ..training.learning.checks import check
 from ..training.learning.training import summary
 from ..training.rollouts.evaluation import evaluate, result_of
@@ -37,8 +38,6 @@ from .policies import Policy, Step, check_policy, export_onnx, export_torch, onn
 _FILM_SECONDS = 10.0
 _EPISODES = 20
 _KEPT = ("metrics.csv", "versions.json")
-# What a run takes over from an export, if it is there, beside config and weights.
-_OPTIONAL = ("metrics.csv", "evaluation.json", "film.mp4")
 _STEPS = Number(0, 1e15, is_whole=True)
 _STATS: dict[str, Allowed] = {
     "mean": ListOf(Number(-math.inf)), "var": ListOf(Number(0)), "clip": Number(0, above=True),
@@ -142,31 +141,37 @@ def _add_policy(run: Run, write: Callable[..., Path], step: Callable[[Path], Ste
         envs.close()
 
 
-def import_run(folder: str | Path, out: str | Path) -> Run:
+def import_run(folder: str | Path, out: str | Path, trust: bool = False) -> Run:
     """Turn an exported folder into a run; reads only safetensors and JSON, so no code of others runs.
 
     Args:
-        folder: what `export` wrote; its files must be plain ones, for what a link points to could be private.
+        folder: what `export` wrote.
         out: the run's folder, which must not exist yet, or be empty.
+        trust: follow links in the folder, as in the cache of huggingface_hub (see `check_plain`), and run the code of
+            its circuit, if it has one from a file.
 
     Raises:
         OutputExists: something stands in `out`.
-        InvalidRun: the folder is no export, is damaged, or is of another format.
+        InvalidRun: the folder is no export, is damaged, is of another format, or holds a link, which is not trusted.
     """
     folder, out = Path(folder), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir()) or out.samefile(".")):
         raise OutputExists(f"{out} exists; give another --out")
+    if not trust:
+        check_plain(folder, "config.json")
     held = _read_export(folder)
+    if not trust:
+        check_plain(folder)
     whole = out.resolve()
     partial = whole.with_name(f".{whole.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         if isinstance(held["config"].get("circuit"), dict):
-            circuit_from_json(held["config"]["circuit"])  # code is refused by a line of its own
-        with _told_of(folder / "config.json"):
+            circuit_from_json(held["config"]["circuit"], trust)  # code is refused by a line of its own
+        with _invalid_run_from(folder / "config.json"):
             config = RunConfig.from_json(held["config"])
             run = Run.create(partial, config, lambda: {"resolved": check(config).to_json(config)})
-        with _told_of(folder / "model.safetensors"):
+        with _invalid_run_from(folder / "model.safetensors"):
             weights = load_file(folder / "model.safetensors")
             stats = held.get("observation_stats")
             run.save_checkpoint(held["steps"], weights, {}, {"done": True, "observation_stats": stats})
@@ -201,11 +206,7 @@ def _take_evaluation(run: Run, path: Path) -> None:
 
 
 def _read_export(folder: Path) -> dict[str, Any]:
-    """Return an exported config.json, once the files beside it are plain ones."""
-    for name in ("config.json", "model.safetensors", *_OPTIONAL):
-        file = folder / name
-        if file.is_symlink() or (file.exists() and not file.is_file()):
-            raise InvalidRun(f"{file} is no plain file; put a copy of what is meant in its place")
+    """Return an exported config.json."""
     file = folder / "config.json"
     held: Any = read_json(file, f"{folder} is no exported agent")
     if isinstance(held, dict) and "library_name" not in held and held.get("holds") == Run.kind:
@@ -230,13 +231,13 @@ def _read_export(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _told_of(file: Path) -> Iterator[None]:
-    """Let all that a stranger's file makes fail be one line that names the file; a full disk stays what it is."""
+def _invalid_run_from(file: Path) -> Iterator[None]:
+    """Turn any error caused by an untrusted file into InvalidRun naming that file; let OSError through."""
     try:
         yield
     except OSError:
         raise
-    except Exception as error:  # what fails, and how, is for whoever wrote the file to choose
+    except Exception as error:  # the file's author decides which code fails, and with which exception
         raise InvalidRun(f"{file} is damaged: {' '.join(str(error).split())}") from error
 
 

@@ -104,12 +104,14 @@ def export_onnx(agent: Agent, path: str | Path, dtype: torch.dtype = torch.float
     require("onnx", "onnx", "onnxscript", "onnxruntime")
     policy = Policy(agent, dtype)
     names = [f"state_{name}" for name in policy.state_names]
-    program = _program(policy).run_decompositions(_IN_PARTS)
+    program = _program(policy)
     try:
         with _quiet():
+            program = program.run_decompositions(_IN_PARTS)
             made = torch.onnx.export(
                 program, input_names=[*_INPUTS, *names], output_names=["action", *(f"next_{name}" for name in names)],
                 dynamo=True, verbose=False,
+                custom_translation_table={torch.ops.aten.scalar_tensor.default: _number},
             )  # fmt: skip
         assert made is not None
         write_whole(Path(path), lambda partial: made.save(str(partial), external_data=False))
@@ -217,6 +219,21 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         exporter.level = before
+
+
+def _number(
+    value: float,
+    dtype: int = 1,
+    layout: str = "",  # noqa: ARG001
+    device: str = "",  # noqa: ARG001
+    pin_memory: bool = False,  # noqa: ARG001
+) -> Any:
+    """Return a number of a circuit's code in ONNX with all of its digits; the exporter's own way rounds it to single.
+
+    The arguments are those of `torch.ops.aten.scalar_tensor`.
+    """
+    ir, opset = require("onnx_ir", "onnx"), require("onnxscript", "onnx").opset18
+    return opset.Constant(value=ir.tensor(np.array(value, ir.DataType(dtype).numpy())))
 
 
 def _save_program(program: torch.export.ExportedProgram, path: Path) -> None:

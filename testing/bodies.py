@@ -1,4 +1,4 @@
-"""The laws of bodies: named parts in a MuJoCo world, and motors that push the way that actions say."""
+"""The laws of bodies: named parts in a MuJoCo world, and motors that push in the direction of actions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SAME_PHYSICS = ("body_mass", "body_inertia", "body_pos", "jnt_range", "dof_damp
 
 
 def check_body(body: str | Path | Body | Callable[[], Body]) -> None:
-    """Check a body: its parts exist in the compiled world, and it moves as actions say.
+    """Check a body: its parts exist in the compiled world, and it moves in the direction of actions.
 
     Args:
-        body: a name, an XML file, a `Body`, or what an entry point of nervecord.bodies would name: a function that
+        body: a name, an XML file, a `Body`, or the object of an entry point of nervecord.bodies: a function that
             returns one.
 
     Raises:
@@ -116,7 +116,7 @@ def _angles(laws: Laws, body: Body) -> None:
 
 
 def _beside_another(laws: Laws, body: Body, model: mujoco.MjModel) -> None:
-    """Two of a body in one world, under a prefix each, have names of their own."""
+    """Check that two copies of a body, each under its own prefix, share no names in a world."""
     law, right = "every name is under the prefix", "put prefix before each name in add_to"
     with laws.asking(law, right):
         spec = mujoco.MjSpec()
@@ -143,7 +143,7 @@ def _field(model: mujoco.MjModel, field: str) -> np.ndarray:
 
 
 def _motors(laws: Laws, body: Body) -> None:
-    """Push one joint after the other, to either side, and look where its angle goes."""
+    """Push each joint in turn to either side, and check the direction of its angle."""
     some = np.unique(np.linspace(0, body.n_joints - 1, min(body.n_joints, _MOST_MOTORS)).round().astype(int))
     rows, n = np.arange(len(some)), 2 * len(some)
     physics = MujocoBatch(body, n, n_threads=1)
@@ -178,7 +178,7 @@ def _motors(laws: Laws, body: Body) -> None:
 
 
 def _frames(laws: Laws, body: Body, physics: MujocoBatch) -> None:
-    """Look at a body at rest with its joints in the middle of their ranges."""
+    """Check the axes of a body at rest with its joints in the middle of their ranges."""
     _, data = physics.mujoco(0)
     up = np.array([data.site(name).xmat.reshape(3, 3)[:, 2] for name in body.parts.frames])
     law = "a frame's z axis is the plane's normal and its -y axis points to the head"

@@ -1,4 +1,4 @@
-"""The laws of a circuit's steps: what they may depend on, and what sequences, populations and pins make of them."""
+"""The laws of a circuit's steps: their dependencies, and their agreement with unrolling, populations and pins."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _DRAWS = [(1.0, 0.0, 0.6), (0.4, 0.1, 0.6), (1.0, 0.6, 1.5), *[(0.0, 0.5, 0.6)] 
 
 @dataclasses.dataclass(frozen=True)
 class Built:
-    """A circuit as the registry builds it.
+    """A circuit, built through the registry.
 
     Attributes:
-        name: under which it is registered.
-        senses: size of each sense that it is offered.
-        n_motors: how many motors it drives.
-        options: the circuit's own.
+        name: its registered name.
+        senses: name and size of each available sense.
+        n_motors: number of motors.
+        options: the circuit's options.
     """
 
     name: str
@@ -48,11 +48,11 @@ class Built:
 
     @functools.cached_property
     def circuit(self) -> Circuit:
-        """The circuit that is checked."""
+        """The circuit to check."""
         return self.make()
 
     def make(self, seed: int = 0, **told: float) -> Circuit:
-        """Build one, with weights of that seed; `told` are dt and dt_ref, s."""
+        """Build a circuit with weights drawn from a seed; `told` are dt and dt_ref, s."""
         law = "it is built as build(senses, n_motors, rng=..., **options)"
         with self.laws.asking(law, "see register_circuit, or give check_circuit the senses that it needs"):
             rng = torch.Generator().manual_seed(seed)
@@ -62,7 +62,7 @@ class Built:
         return circuit
 
     def sensors(self, *shape: int, seed: int = 0, reach: float = 1.5) -> Float[Tensor, "*shape sensors"]:
-        """Draw sensors from -reach to reach, each in its own unit; time in whole control steps."""
+        """Draw sensors between -reach and reach, each in its own unit; time in whole control steps."""
         rng = torch.Generator().manual_seed(seed)
         columns = [
             torch.randint(0, 200, (*shape, size), generator=rng).float()
@@ -73,7 +73,7 @@ class Built:
         return torch.cat(columns, -1) if columns else torch.zeros(*shape, 0)
 
     def state(self, batch: int) -> State:
-        """Return the state of each environment at another time of its episode."""
+        """Return a batch state with each environment at a different time of its episode."""
         rng, state = torch.Generator().manual_seed(0), self.circuit.initial_state(batch)
         for step in range(3):
             _, state = self.circuit(self.sensors(batch, seed=step), state)
@@ -81,7 +81,7 @@ class Built:
         return state
 
     def with_weights(self, seed: int, spread: float) -> Circuit:
-        """Return a copy whose weights, in their own units, are moved by a normal draw of that spread."""
+        """Return a copy with normal noise of standard deviation `spread` on its weights, in their own units."""
         other, rng = copy.deepcopy(self.circuit), torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in other.parameters():
@@ -96,7 +96,7 @@ def without_gradients(law: Callable[..., None], *arguments: Any) -> None:
 
 
 def sizes(built: Built) -> None:
-    """Check that everything is a row for each environment."""
+    """Check that motors and states have one row for each environment."""
     laws, circuit = built.laws, built.circuit
     start, sensors = circuit.initial_state(_BATCH), built.sensors(_BATCH)
     for key, value in start.items():
@@ -127,7 +127,7 @@ def sizes(built: Built) -> None:
 
 
 def purity(built: Built) -> None:
-    """Check that a step depends on weights and arguments, and changes neither."""
+    """Check that a step depends only on weights and arguments, and changes neither."""
     laws, circuit = built.laws, built.circuit
     sensors, state = built.sensors(_BATCH), built.state(_BATCH)
     before, held = (sensors.clone(), _copied(state)), _copied(circuit.state_dict())
@@ -148,7 +148,7 @@ def purity(built: Built) -> None:
 
 
 def rows_alone(built: Built) -> None:
-    """Check that no environment hears of another."""
+    """Check that environments of a batch do not influence one another."""
     laws, circuit = built.laws, built.circuit
     sensors, state = built.sensors(_BATCH), built.state(_BATCH)
     expected = circuit(sensors, state)
@@ -165,7 +165,7 @@ def rows_alone(built: Built) -> None:
 
 
 def state_at_reset(built: Built) -> None:
-    """Check that nothing of the last episode is left where another starts."""
+    """Check that an episode's start removes all traces of the last episode."""
     laws, circuit = built.laws, built.circuit
     state, start = built.state(_BATCH), torch.tensor([True, False, True, False, False])
     found, initial = circuit.reset_state(state, start), circuit.initial_state(_BATCH)
@@ -200,7 +200,7 @@ def sequences(built: Built) -> None:
 
 
 def bounds(built: Built) -> None:
-    """Check that what a circuit says of its bounds and of its clock is so for any weights."""
+    """Check that a circuit's statements about its bounds and its clock are true for any weights."""
     laws = built.laws
     if built.circuit.is_bounded:
         most = max(
@@ -220,7 +220,7 @@ def bounds(built: Built) -> None:
 
 
 def device(built: Built) -> None:
-    """Check that nothing changes while torch makes what no place is named for on another device."""
+    """Check that a step gives the same results while torch's default device is another."""
     circuit, sensors = built.circuit, built.sensors(4, _BATCH)
     start = torch.zeros(4, _BATCH, dtype=torch.bool)
     start[2, 1] = True
@@ -233,7 +233,7 @@ def device(built: Built) -> None:
 
 
 def mapping(built: Built, one_by_one: bool) -> None:
-    """Check that a population is one step of many weights."""
+    """Check that a population's step equals a single step with each member's weights."""
     members = [built.circuit, *(built.with_weights(seed, 0.5) for seed in (1, 2))]
     weights, buffers = torch.func.stack_module_state(members)
     sensors, state = built.sensors(3, _BATCH), built.state(_BATCH)
@@ -260,7 +260,7 @@ def mapping(built: Built, one_by_one: bool) -> None:
 
 
 def gradients(built: Built, exempt: set[str]) -> None:
-    """Check that learning reaches every weight, for some weights or others."""
+    """Check that every parameter gets a gradient, under at least one of several draws of weights."""
     names = {name for name, parameter in built.circuit.named_parameters() if parameter.requires_grad}
     laws, law = built.laws, "a gradient reaches every parameter"
     laws.hold(
@@ -271,7 +271,7 @@ def gradients(built: Built, exempt: set[str]) -> None:
     missing = set(names)
     starts = torch.zeros(_STEPS, 16, dtype=torch.bool)
     weight = torch.rand(_STEPS, 16, built.n_motors, generator=torch.Generator().manual_seed(4))
-    # Sums at a bound and units at rest pass nothing on: weak weights and inputs keep most off them.
+    # Saturated sums and resting units have no gradient: small weights and inputs avoid most of these.
     for seed, (keep, spread, reach) in enumerate(_DRAWS):
         if missing <= exempt:
             break
@@ -298,7 +298,7 @@ def gradients(built: Built, exempt: set[str]) -> None:
 
 
 def _gradients_after_nan(built: Built) -> None:
-    """Let every environment come from an episode that ended in NaN."""
+    """Return a state in which every environment comes from an episode that ended in NaN."""
     circuit, starts = copy.deepcopy(built.circuit), torch.zeros(3, _BATCH, dtype=torch.bool)
     starts[0] = True
     lost = {key: torch.full_like(value, torch.nan) if value.is_floating_point() else value
@@ -315,7 +315,7 @@ def _gradients_after_nan(built: Built) -> None:
 
 
 def pins(built: Built) -> None:
-    """Check that a pinned neuron has the value that it is pinned to, and that what hears it hears that."""
+    """Check that a pinned neuron has its pinned value, and that the neurons that it drives respond to that value."""
     laws, circuit, n = built.laws, built.circuit, len(built.circuit.neurons)
     right = "pass values through self.pinned(values, group, pins) where they are computed"
     sensors, state = built.sensors(_BATCH), built.state(_BATCH)
@@ -343,7 +343,7 @@ def pins(built: Built) -> None:
             others = (activity - usual).abs() > 1e-6
             others[rows, some] = False
             departed |= others.any(0)
-    # What follows a motor may hear it through the body alone.
+    # Neurons may receive a motor's value only through the body.
     inner = {neuron.name for neuron in circuit.neurons if neuron.role != "motor"}
     driving = any(abs(synapse.weight) > 1e-3 and synapse.pre in inner for synapse in circuit.wiring().synapses)
     laws.hold("what hears a pinned neuron hears its new value", departed.any() or not driving,
@@ -355,7 +355,7 @@ def _copied(state: Mapping[str, Tensor]) -> State:
 
 
 def _rows(found: Any, rows: Any) -> Any:
-    """Take some environments of motors, states and tuples of them."""
+    """Return some rows (environments) of motors, states and tuples of these."""
     if isinstance(found, Tensor):
         return found[rows]
     if isinstance(found, Mapping):

@@ -1,4 +1,4 @@
-"""The laws of circuits: what one says of itself, what it is built from, and what its steps are."""
+"""The laws of circuits: their declarations, construction, steps and saved weights."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def check_circuit(
     motors are compared with torch's in double precision; where lanes cannot be compiled, a warning says so.
 
     Args:
-        circuit: a registered name, or what an entry point of nervecord.circuits would name: a class or a function.
-        senses: size of each sense that it is offered; None is what swimmers sense who look for a target.
-        n_motors: how many motors it drives.
-        options: the circuit's own.
-        no_gradient: names of parameters that no gradient reaches, by design.
-        one_by_one: its Python branches on values, so that members of a population run one by one.
+        circuit: a registered name, or the object of an entry point of nervecord.circuits: a class or a function.
+        senses: name and size of each available sense; None takes those of a swimmer in the task navigate.
+        n_motors: number of motors.
+        options: the circuit's options.
+        no_gradient: names of parameters that have no gradient by design.
+        one_by_one: whether its Python code branches on values, so that members of a population run one by one.
 
     Raises:
         ContractBroken: a law does not hold; names it.
@@ -61,7 +61,7 @@ def check_circuit(
 
 
 def _facts(built: Built) -> Any:
-    """Compare what is known before a circuit is built with what it is then."""
+    """Check that the facts known before a circuit is built agree with the built circuit."""
     laws, senses = built.laws, dict(built.senses)
     with laws.asking("facts are known before it is built", "see Circuit.facts"):
         facts = circuit_facts(built.name, senses, built.n_motors, built.options)
@@ -153,7 +153,7 @@ def _wiring(built: Built) -> None:
 
 
 def _saved(built: Built) -> None:
-    """Weights go into another circuit of the kind by `state_dict`, and it is then the same."""
+    """Check that a circuit with another's `state_dict` equals it."""
     other, sensors, state = built.make(seed=5), built.sensors(4), built.state(4)
     right = "keep weights and statistics as parameters and buffers"
     law = "state_dict holds all that makes it what it is"

@@ -1,4 +1,4 @@
-"""The laws of a circuit's step over vectors: its sizes fit, it stays within them, and it is torch's step."""
+"""The laws of a circuit's step over vectors: its sizes fit, it stays within bounds, and it equals torch's step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GUARD = 1234.5  # stands where no step may write
 
 @torch.no_grad()
 def check_lane_step(laws: Laws, circuit: Circuit, step: LaneStep | None) -> None:
-    """Compare a circuit's step over vectors with its step in torch, in double precision, for members of other weights.
+    """Compare a circuit's step over vectors with its step in torch, in double precision and with several weights.
 
     Raises:
         ContractBroken: sizes do not fit, it writes elsewhere, or its motors are others.
@@ -79,7 +79,7 @@ def lane_motors(
     sensors: Float[np.ndarray, "time members sensors"],
     memory: Float[np.ndarray, "members memory"],
 ) -> tuple[Float[np.ndarray, "time motors members"], bool]:
-    """Call a compiled step as physics does; return motors, in units of the motor's range, and whether it kept within.
+    """Call a compiled step as physics does; return motors, in units of the motor's range, and if it kept in bounds.
 
     Weights and memory are in the circuit's units, and sensors each in its own.
 

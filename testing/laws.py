@@ -1,4 +1,4 @@
-"""What all checks share: a broken law is one line, and what is compared says how it differs."""
+"""Functions of all checks: they raise a broken law as one line, with the difference between compared values."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..registry import Registry
 
 @dataclasses.dataclass(frozen=True)
 class Laws:
-    """The laws of one thing.
+    """The laws of one checked object.
 
     Attributes:
-        subject: what it is, such as "circuit follower".
+        subject: the object in words, such as "circuit follower".
     """
 
     subject: str
@@ -44,7 +44,7 @@ class Laws:
 
     @contextlib.contextmanager
     def asking(self, law: str, right: str) -> Iterator[None]:
-        """Take any exception inside as a broken law.
+        """Turn any exception inside the block into a broken law.
 
         Raises:
             ContractBroken: there was one.
@@ -54,19 +54,19 @@ class Laws:
         except ContractBroken:
             raise
         except Exception as error:
-            # Whatever the code of another raises: that it raises is what was found.
+            # Any exception of the checked code is the fault to report.
             found = f"{type(error).__name__}: {error}"
             raise ContractBroken(self.subject, law, found, right) from error
 
 
 @contextlib.contextmanager
 def named(registry: Registry[Any], thing: Any, kind: str) -> Iterator[str]:
-    """Yield the name of a registered thing, or one under which another is registered meanwhile.
+    """Yield a registered name as it is; register another object under a name for the duration of the block.
 
     Args:
-        registry: where `thing` belongs.
-        thing: a name, or what an entry point of the registry's group would name.
-        kind: what it is, in words ("circuit").
+        registry: the registry of `thing`.
+        thing: a name, or the object of an entry point of the registry's group.
+        kind: the kind of object, in words ("circuit").
 
     Raises:
         UnknownName: there is no such name.
@@ -87,7 +87,7 @@ def named(registry: Registry[Any], thing: Any, kind: str) -> Iterator[str]:
 
 
 def difference(found: Any, expected: Any, within: float = 0.0) -> str:
-    """Say in words how values differ by more than a tolerance in their own units; an empty string where they do not."""
+    """Describe how values differ by more than a tolerance, in their own units; an empty string if they do not."""
     if isinstance(expected, Mapping):
         if not isinstance(found, Mapping) or found.keys() != expected.keys():
             there = sorted(map(str, found)) if isinstance(found, Mapping) else found
@@ -124,6 +124,6 @@ def _array(value: Any) -> np.ndarray:
 
 
 def _place(where: np.ndarray) -> str:
-    """Return the place of the first true value, as an index."""
+    """Return the index of the first true value, in words."""
     first = np.argwhere(where)[0]
     return f"[{', '.join(str(int(index)) for index in first)}]" if len(first) else "its only value"

@@ -1,4 +1,4 @@
-"""The laws of probes: numbers with units, arrays, a figure that can be drawn, and one line where there is nothing."""
+"""The laws of probes: numbers with units, arrays, a figure, and a one-line reason where there is no result."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def check_probe(probe: str | Probe, run: Run | str | Path | None = None, episode
     """Check a probe: on a run's agent, for repeatability, and on recordings with nothing to find.
 
     Args:
-        probe: a registered name, or a `Probe` as an entry point of nervecord.probes names it.
-        run: what it looks at; None trains a small NCAP, in a second or two.
-        episodes: how many are recorded.
+        probe: a registered name, or a `Probe` as in an entry point of nervecord.probes.
+        run: the run to probe; None trains a small NCAP, in a second or two.
+        episodes: number of episodes to record.
 
     Raises:
         ContractBroken: a law does not hold; names it.
@@ -52,7 +52,7 @@ def check_probe(probe: str | Probe, run: Run | str | Path | None = None, episode
         laws.alike("a recording is left as it is", _arrays(recording), before, "copy before writing", what="recorded")
         laws.hold("a run's folder is left as it is", _files(run) == files, "there are other files in it", "write none")
         others = [_refuses(laws, name, what, poor) for what, poor in _poor(subject)]
-        # Most look at the recording alone, and have then looked at it twice.
+        # Most probes use only the recording, and so have now used it twice.
         if others[0] is None or _differ(others[0], result):
             differs = _differ(run_probe(name, subject), result)
             laws.hold("what it finds is the same again", not differs, differs, "draw by a fixed seed")
@@ -86,7 +86,7 @@ def _result(laws: Laws, result: Any) -> None:
 
 
 def _poor(subject: Subject) -> Iterator[tuple[str, Subject]]:
-    """Yield subjects in which little or nothing can be found."""
+    """Yield subjects in which a probe can find little or nothing."""
     recording = subject.recording
     short: dict[str, Any] = {name: value[:, :3] for name, value in _arrays(recording).items()}
     still: dict[str, Any] = {name: np.zeros_like(value) for name, value in _arrays(recording).items()}
@@ -105,7 +105,7 @@ def _differ(found: ProbeResult, expected: ProbeResult) -> str:
 
 
 def _refuses(laws: Laws, name: str, what: str, subject: Subject) -> ProbeResult | None:
-    """Let it find something, or say in one line why not."""
+    """Check that a probe returns a result or raises a one-line reason."""
     law, right = f"of {what} it finds something or says why not", "raise InvalidRecording, or see `living`"
     try:
         return PROBES[name].run(subject)

@@ -1,4 +1,4 @@
-"""The laws of senses: what one says of itself before anything is built, and what is then read."""
+"""The laws of senses: a sense's description, before anything is built, agrees with its readings."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def check_sense(
     """Check a sense: its description without building anything agrees with what it reads.
 
     Args:
-        sense: a registered name, or what an entry point of nervecord.senses would name: a `SenseKind` or a class of
+        sense: a registered name, or the object of an entry point of nervecord.senses: a `SenseKind` or a class of
             them, registered under the name that it describes itself by.
-        task, body, arena: where there is something to sense.
+        task, body, arena: an environment in which the sense has values.
 
     Raises:
         ContractBroken: a law does not hold; names it.

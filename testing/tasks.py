@@ -29,8 +29,8 @@ def check_task(
     """Check a task: observations, rewards and ends of whole episodes, states, and gymnasium's and SB3's own checks.
 
     Args:
-        task: a registered name, or a class as an entry point of nervecord.tasks names it.
-        body, arena: where it is done.
+        task: a registered name, or a class as in an entry point of nervecord.tasks.
+        body, arena: the body and its surroundings.
         task_options: arguments of the task.
 
     Raises:
@@ -58,7 +58,7 @@ def check_task(
 
 
 def _episodes(laws: Laws, make: Callable[..., EnvBatch]) -> None:
-    """Step the same episodes three times: in a batch, again, and one of them alone."""
+    """Step the same episodes three times: twice as a batch, and one of them alone."""
     many, again, alone = make(), make(), make(1)
     everyone = np.arange(_ENVS)
     try:
@@ -115,7 +115,7 @@ def _step(laws: Laws, envs: EnvBatch, step: Step) -> None:
 
 
 def _reward_and_end(laws: Laws, envs: EnvBatch) -> np.ndarray:
-    """Ask the task itself: the batch makes floats and flags of what it returns, or breaks on it."""
+    """Check the task's own return values: the batch would convert them to floats and flags, or break on them."""
     reward = envs.task.reward()
     for what, value, kind, name in (("reward", reward, "f", "floats"),
                                     ("terminated", envs.task.terminated(), "b", "bools")):  # fmt: skip
@@ -138,12 +138,12 @@ def _partly(laws: Laws, envs: EnvBatch) -> None:
     laws.alike("a reset leaves the others alone", after[[0, 2]], before[[0, 2]], "change the rows of ids alone")
     laws.hold("a reset starts another episode", not np.array_equal(after[1], before[1]), "the observation is as it was",
               "call super().reset(ids, rngs)")  # fmt: skip
-    # What was put aside of an episode must not come back in the next.
+    # Values saved in one episode must not reappear in the next.
     envs.reset(np.arange(_ENVS))
 
 
 def _states(laws: Laws, make: Callable[..., EnvBatch]) -> None:
-    """Go on from a state in other environments, in the middle of an episode and over its end."""
+    """Continue from a state in other environments, in the middle of an episode and across its end."""
     first, other = make(), make()
     try:
         first.seed(_SEEDS)

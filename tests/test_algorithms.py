@@ -368,7 +368,7 @@ def test_an_algorithm_of_another_kind_starts_as_the_guide_says(tmp_path, monkeyp
         ALGORITHMS["nowhere"] = Nowhere
 
 
-@pytest.mark.parametrize("algorithm", ["sac", "td3"])
+@pytest.mark.parametrize("algorithm", [pytest.param("sac", marks=pytest.mark.slow), "td3"])
 def test_learners_of_sb3_have_draws_of_their_own(algorithm, tmp_path):
     alone = train(small(algorithm), tmp_path / "alone", progress=False)
     before = np.random.get_state()[1].tolist()  # noqa: NPY002

@@ -11,7 +11,7 @@ from nervecord.circuits import CIRCUITS, circuit_from_file
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
 from nervecord.sharing import export, import_run
-from nervecord.training.runs import Run, trust
+from nervecord.training.runs import Run
 
 SPRING = '''
 import torch
@@ -90,8 +90,7 @@ def test_a_named_file_is_trained_and_its_run_needs_no_file(spring, tmp_path, cap
     del CIRCUITS[shown]
     with pytest.raises(InvalidRun, match=r"run: its circuit spring\.py:Spring@.* is code .*give --trust"):
         evaluate(tmp_path / "run", episodes=1)
-    trust(tmp_path / "run")
-    assert evaluate(tmp_path / "run", episodes=1).n == 1
+    assert evaluate(Run(tmp_path / "run", trust=True), episodes=1).n == 1
 
 
 def test_a_strangers_run_runs_no_code_until_it_is_trusted(run, tmp_path, capsys, caplog):
@@ -102,7 +101,7 @@ def test_a_strangers_run_runs_no_code_until_it_is_trusted(run, tmp_path, capsys,
         assert (status, "give --trust" in line, marker.exists()) == (2, True, False)
     main(["results", str(folder), "--trust"])
     assert marker.exists()
-    assert "running the code of its circuit spring.py:Spring@" in caplog.text
+    assert "running the code of circuit spring.py:Spring@" in caplog.text
 
 
 def test_an_export_carries_the_code_and_its_import_asks_for_trust(run, tmp_path):
@@ -111,8 +110,7 @@ def test_an_export_carries_the_code_and_its_import_asks_for_trust(run, tmp_path)
     del CIRCUITS[run.config.circuit]
     with pytest.raises(InvalidRun, match="give --trust"):
         import_run(exported, tmp_path / "imported")
-    trust(exported)
-    assert import_run(exported, tmp_path / "imported").config.circuit == run.config.circuit
+    assert import_run(exported, tmp_path / "imported", trust=True).config.circuit == run.config.circuit
 
 
 def test_a_config_takes_its_code_to_another_process(spring):
@@ -135,9 +133,9 @@ def test_damaged_code_is_one_line(run):
     for name, value in (("sha256", "0" * 64), ("file", "../spring.py"), ("class", "a b"), ("source", 3)):
         damaged = {**held["asked"]["circuit"], name: value}
         (run.path / "config.json").write_text(json.dumps({**held, "asked": {**held["asked"], "circuit": damaged}}))
-        for opened in (Run, trust):
+        for trust in (False, True):
             with pytest.raises(InvalidRun, match=r"its circuit.* is damaged"):
-                opened(run.path)
+                Run(run.path, trust)
 
 
 @pytest.mark.parametrize(

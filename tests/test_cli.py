@@ -43,7 +43,7 @@ def worm(tmp_path_factory) -> Run:
         ("train --circuit mlp --circuit-options hidden=8", "hidden' of mlp is 8; give a list of int, such as [8,8]"),
         (
             "train --circuit mlp --start WORM --out x",
-            "holds circuit ncap, this run mlp; --start needs the same circuit",
+            "has circuit ncap, this run mlp; --start needs the same circuit",
         ),
         ("train --out FILE/x", "cannot use FILE/x: Not a directory"),
         ("train --body empty.xml", "empty: the XML is empty; give a planar body"),
@@ -126,7 +126,7 @@ def test_only_what_goes_on_says_so_when_it_is_interrupted(tmp_path, capsys, monk
             with pytest.raises(SystemExit) as stopped:
                 main(words)
             assert stopped.value.code == 130
-            assert ("goes on" in capsys.readouterr().err) is goes_on
+            assert ("to continue" in capsys.readouterr().err) is goes_on
     finally:
         del CIRCUITS["interrupted"]
 

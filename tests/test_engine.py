@@ -56,7 +56,7 @@ def test_a_task_that_always_kills_its_worker_is_named_and_the_others_go_on():
         (refuse, (3,), NervecordError, "no 3"),
         (square, ("x",), TypeError, "can't multiply"),
         (break_awkwardly, (), RuntimeError, "Awkward: the axle: rust"),
-        (misname, (), InvalidRun, "unknown circuit 'spring'.*workers are started fresh"),
+        (misname, (), InvalidRun, "unknown circuit 'spring'.*workers are new processes"),
     ],
 )
 def test_an_error_in_a_task_comes_out_with_its_story_and_ends_no_other(function, arguments, kind, words):

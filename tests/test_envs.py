@@ -94,7 +94,7 @@ def test_sb3_face_gives_the_vector_environments_rewards_and_episode_statistics()
         actions = np.full((3, 3), 0.3)
         observed, rewards, dones, infos = sb3.step(actions)
         expected = vector.step(actions)
-        assert np.array_equal(rewards, expected[1])
+        assert np.array_equal(rewards, expected[1].astype(np.float32))
         total += rewards
     assert dones.all()
     assert np.array_equal(infos[1]["terminal_observation"], expected[0][1])

@@ -10,6 +10,7 @@ from nervecord.agents.algorithms.cmaes import CovarianceSearch
 from nervecord.agents.algorithms.members import Members, Round
 from nervecord.agents.algorithms.registry import algorithm_named
 from nervecord.agents.sb3.vec_env_batch import VecEnvBatch
+from nervecord.agents.sensing import layout_of
 from nervecord.envs import EnvBatch
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch
@@ -97,7 +98,7 @@ def test_any_gymnasium_environment_and_discrete_actions_learn():
 
 def test_partners_of_a_pair_get_the_same_episode_on_any_vec_env():
     env = make_vec_env("Pendulum-v1", 6)
-    batch = VecEnvBatch(env)
+    batch = VecEnvBatch(env, layout_of(env, env.observation_space))
     batch.seed([5, 6, 7, 5, 6, 7])
     shown = batch.reset(np.arange(6))
     assert np.array_equal(shown[:3], shown[3:])

@@ -170,8 +170,8 @@ def test_what_cannot_run_as_a_whole_runs_step_by_step_and_says_so_once(caplog):
     with pytest.raises(CircuitMismatch, match="as a whole: GRU has no lane_step"):
         Members(agent, envs, fused=True)
     for options, why in (
-        ({"noise": 2}, "more in a step than its physics"),
-        ({"reward": "com"}, "more in a step than its physics"),
+        ({"noise": 2}, "computes more in a step"),
+        ({"reward": "com"}, "computes more in a step"),
     ):
         assert why in reason_not_fused(*agent_in("ncap", 3, **options))
     mujoco = EnvBatch("swim", 3)

@@ -30,7 +30,7 @@ ALWAYS = {
     "Curriculum": "out circuit task kind seed updates circuit_options options",
     "Record": "path untrained out",
     "Probe": "path untrained probes",
-    "Render": "size fps speed camera zoom path untrained out body seconds silence clamp drive neurons",
+    "Render": "path untrained out body seconds neurons size fps speed camera zoom",
     "Play": "path untrained body port",
     "Results": "path out",
     "Report": "runs out",
@@ -44,32 +44,34 @@ ALWAYS = {
     "ShowConnectome": "graph",
     "CompareWorms": "recording data source out",
 }
+OF_ZIPS = ("--algorithm sac", "--reward com", "--normalize x.pkl", "--frames 2", "--observe-time")
+OF_TASKS = ("--body swimmer8", "--task navigate", "--task-options x=1", "--episode-steps 9")
 # Command lines in which an option would change nothing.
 IDLE = [
-    ("train --address h:1", "an address is of a Ray cluster; give --engine ray with it"),
+    ("train --address h:1", "an address needs Ray; give --engine ray with it"),
     ("train --algorithm ppo --circuit mlp --workers 2", "ppo has no population to spread over workers"),
     ("train --bodies swimmer4 --body swimmer8", "body is swimmer8 and bodies begin with swimmer4; leave body out"),
     ("train --task navigate --reward com", "task 'navigate' has no option 'reward'"),
-    ("ablate --address h:1 --seeds 1", "an address is of a Ray cluster; give --engine ray with it"),
-    ("reproduce ncap --scale smoke --address h:1", "an address is of a Ray cluster; give --engine ray with it"),
-    ("sweep plan.toml --address h:1", "an address is of a Ray cluster; give --engine ray with it"),
+    ("ablate --address h:1 --seeds 1", "an address needs Ray; give --engine ray with it"),
+    ("reproduce ncap --scale smoke --address h:1", "an address needs Ray; give --engine ray with it"),
+    ("sweep plan.toml --address h:1", "an address needs Ray; give --engine ray with it"),
     *(
         (f"resume memory {option}", f"{option.split()[0]} would change nothing: memory is a curriculum")
         for option in ("--device cpu", "--workers 2", "--engine ray", "--address h:1")
     ),
     *(
         (f"{command} run {option}", f"{option.split()[0]} would change nothing: they are about a zip file that SB3")
-        for command in ("evaluate", "record")
-        for option in ("--algorithm sac", "--reward com")
+        for command in ("evaluate", "record", "render", "transfer", "report")
+        for option in (*OF_ZIPS, *(OF_TASKS if command in ("transfer", "report") else ()))
     ),
     *(
         (f"{command} run {option}", f"{option.split()[0]} would change nothing: they are about --untrained, and run")
         for command in ("evaluate", "record", "probe", "render", "play")
-        for option in ("--circuit mlp", "--circuit-options period=50", "--seed 1", "--task navigate")
+        for option in ("--circuit mlp", "--circuit-options period=50", "--seed 1", *OF_TASKS[1:])
     ),
     *(
         (f"{command} model.zip {option}", f"{option.split()[0]} would change nothing: model.zip is a zip file")
-        for command in ("evaluate", "record")
+        for command in ("evaluate", "record", "render")
         for option in ("--silence B_d_0", "--clamp B_d_0=1", "--drive B_d_0=1")
     ),
     *(

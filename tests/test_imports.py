@@ -26,6 +26,7 @@ def test_a_name_that_envs_has_not_is_an_attribute_error():
         envs.Swimer  # noqa: B018
 
 
+@pytest.mark.slow
 def test_pyplot_and_cma_wait_for_who_needs_them():
     report = (
         "import sys, nervecord.training.learning.training\n"

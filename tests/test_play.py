@@ -277,7 +277,9 @@ def test_the_command_says_how_to_reach_the_page_from_another_machine():
 
 def test_other_origins_are_refused(served):
     _, url = served
-    assert b"<!doctype html>" in urllib.request.urlopen(url).read()
+    page = urllib.request.urlopen(url)
+    assert b"<!doctype html>" in page.read()
+    assert page.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(urllib.request.Request(url, headers=headers))

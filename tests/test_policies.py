@@ -1,12 +1,16 @@
 """Policies that leave nervecord act as the agent does, whatever is inside."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from export_policies import agent_and_envs
+from nervecord import RunConfig
 from nervecord.circuits import CIRCUITS
 from nervecord.errors import CircuitMismatch, MissingDependency
-from nervecord.sharing import Policy, check_policy, export_onnx, export_torch, onnx_step, torch_step
+from nervecord.sharing import Policy, check_policy, export, export_onnx, onnx_step
+from nervecord.training.learning import untrained
 
 
 def test_a_policy_is_the_agent_of_every_circuit():
@@ -31,17 +35,20 @@ def ctrnn():
     envs.close()
 
 
-def test_torch_runs_a_policy_without_nervecord(ctrnn, tmp_path):
-    agent, envs = ctrnn
-    path = export_torch(agent, tmp_path / "policy.pt2")
-    assert check_policy(torch_step(path), agent, envs) < 1e-5
-    program = torch.export.load(str(path))
+def test_torch_runs_a_policy_without_nervecord_as_the_card_says(tmp_path, monkeypatch):
+    with untrained(RunConfig("ctrnn", "ppo", episode_steps=20)) as run:
+        folder = export(run, tmp_path / "agent", film=False, torch_program=True)
+    block = re.search(r"```python\n(import torch\n.*?)```", (folder / "README.md").read_text(), re.DOTALL)[1]
+    assert len(block.splitlines()) <= 10
+    monkeypatch.chdir(folder)
+    found = {}
+    exec(block, found)
+    assert (found["action"].shape, found["state"][0].shape) == ((1, 5), (1, 64))
     # Nothing of this package is in it, and any number of environments will do.
+    program = torch.export.load("policy.pt2")
     assert "nervecord" not in str(program.graph)
-    for many in (1, 5):
-        action, h = program.module()(torch.zeros(many, agent.layout.size), torch.ones(many, dtype=torch.bool),
-                                     torch.zeros(many, 64))  # fmt: skip
-        assert (action.shape, h.shape) == ((many, 5), (many, 64))
+    action, h = program.module()(torch.zeros(5, 23), torch.ones(5, dtype=torch.bool), torch.zeros(5, 64))
+    assert (action.shape, h.shape) == ((5, 5), (5, 64))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

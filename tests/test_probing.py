@@ -18,6 +18,7 @@ from nervecord.training.probes import PROBES
 from nervecord.training.probes.probing import chosen, merged, probe
 from nervecord.training.rollouts.recorder import record, record_model
 from nervecord.training.rollouts.recording import Recording
+from nervecord.training.rollouts.saved_models import SavedModel
 from nervecord.training.rollouts.weights_history import history
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
@@ -112,7 +113,7 @@ def test_two_runs_stand_side_by_side(run, tmp_path):
 def test_every_unit_of_an_sb3_model_is_recorded(kind, tmp_path):
     env = SwimmerVecEnv(1, "swim", body="swimmer4", episode_steps=70)
     model = kind("MlpPolicy", env, policy_kwargs={"net_arch": [7, 5]}, seed=0)
-    recording = record_model(model, "swimmer4", "swim", "paper", 2)
+    recording = record_model(SavedModel(model, "swimmer4"), 2)
     n_obs = env.observation_space.shape[0]
     assert recording.activity.shape[2] == n_obs + 7 + 5 + 3
     assert recording.neurons[n_obs] == "hidden_0_0"

@@ -158,6 +158,7 @@ def test_what_training_has_left_behind_is_shown_as_stale(run, tmp_path):
     assert measured(run) == new
 
 
+@pytest.mark.slow
 def test_compare_and_export_measure_what_is_stale_anew(run, tmp_path):
     evaluate(run, 20)
     render(run, run.path / "film.mp4", seconds=0.2)
@@ -343,5 +344,5 @@ def test_pandas_reads_scores_in_one_line(tmp_path):
 def test_a_file_that_holds_no_scores_is_one_line(tmp_path):
     for content in (b"no database, but long enough to be looked at as one by SQLite" * 20, b""):
         (tmp_path / "text").write_bytes(content)
-        with pytest.raises(InvalidRun, match="holds no scores that can be read"):
+        with pytest.raises(InvalidRun, match="has no readable scores"):
             read_scores(tmp_path / "text")

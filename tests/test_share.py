@@ -153,10 +153,10 @@ def test_no_link_is_followed_out_of_an_imported_folder(exported, tmp_path, name)
     folder, secret = shutil.copytree(exported[1], tmp_path / "linked"), tmp_path / "secret"
     (folder / name).rename(secret)
     (folder / name).symlink_to(secret)
-    refused(folder, tmp_path, f"{name} is no plain file")
+    refused(folder, tmp_path, f"{name} is a link")
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    refused(folder, tmp_path, f"{name} is no plain file")
+    refused(folder, tmp_path, f"{name} is a pipe")
 
 
 def refused(folder: Path, tmp_path: Path, told: str) -> None:
@@ -211,8 +211,8 @@ def test_a_wrong_value_in_an_imported_config_is_one_line_and_leaves_nothing(expo
         ("evaluation.json", b"{}", "no return in it"),
         ("evaluation.json", b'{"return": 3}', "return lacks one of mean, low, high, n"),
         ("evaluation.json", b'{"return": {"mean": "high", "low": null, "high": null, "n": 1}}', "mean is 'high'"),
-        ("evaluation.json", b'{"return": {"mean": 1, "low": 1, "high": 1, "n": 1}, "episodes": 1}', "no lists"),
-        ("evaluation.json", b'{"return": {"mean": 1, "low": 1, "high": 1, "n": 1}, "step": "1"}', "no whole number"),
+        ("evaluation.json", b'{"return": {"mean": 1, "low": 1, "high": 1, "n": 1}, "episodes": 1}', "not lists"),
+        ("evaluation.json", b'{"return": {"mean": 1, "low": 1, "high": 1, "n": 1}, "step": "1"}', "not a whole number"),
         ("evaluation.json", b'{"what": "evaluation"}', "no weights in it"),
     ],
 )
@@ -240,7 +240,7 @@ def test_weights_that_do_not_fit_are_refused_at_import(exported, tmp_path, chang
 def test_a_damaged_evaluation_of_an_earlier_version_is_one_line_in_a_runs_report(exported, tmp_path):
     run = Run(shutil.copytree(exported[0].path, tmp_path / "run"))
     (run.path / "evaluation.json").write_text("{}")
-    with pytest.raises(InvalidRun, match="no return in it; remove it, and nervecord evaluate measures anew"):
+    with pytest.raises(InvalidRun, match="no return in it; remove it and run nervecord evaluate again"):
         report(run)
 
 

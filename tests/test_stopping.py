@@ -107,7 +107,7 @@ def test_a_training_told_to_stop_writes_a_checkpoint_and_says_one_line(number, h
     wait_for(lambda: (out / "checkpoints").exists() and (out / "metrics.csv").read_text().count("\n") > 20)
     os.kill(process.pid, number)
     _, error = process.communicate(timeout=600)
-    assert error.decode() == f"nervecord: {how}; the same command goes on from where it was\n"
+    assert error.decode() == f"nervecord: {how}; run the same command again to continue\n"
     assert process.returncode == 128 + number
     step, done = Run(out).progress
     assert 0 < step < 640_000_000

@@ -89,7 +89,7 @@ def test_a_write_that_fails_leaves_the_last_checkpoint_and_one_line(tmp_path):
     assert done.returncode == 1
     line = [text for text in done.stderr.splitlines() if text.startswith("nervecord:")]
     assert len(line) == 1, done.stderr
-    assert "the same command goes on" in line[0]
+    assert "run the same command again to continue" in line[0]
     assert not [path for path in (tmp_path / "run").rglob("*.safetensors") if "partial" not in str(path)]
     main(words)
     assert Run(tmp_path / "run").done

@@ -79,6 +79,7 @@ def test_a_second_start_trains_nothing_again(swept):
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
 
 
+@pytest.mark.slow
 def test_what_could_not_be_is_tried_again_and_what_is_asked_otherwise_is_measured_again(tmp_path):
     plan = Sweep(BASE, {"seed": [0, 1, 2]}, episodes=2)
     for name, held in (("1/mine.txt", "mine"), ("2/config.json", "{")):
@@ -181,6 +182,7 @@ def test_a_wrong_plan_is_one_line_and_runs_nothing(text, error, message, tmp_pat
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_command_line_sweeps(tmp_path, capsys):
     (tmp_path / "plan.toml").write_text(PLAN.replace('"ncap", "gru"', '"ncap"').replace('"es", "td3"', '"es"'))
     main(["sweep", str(tmp_path / "plan.toml"), "--out", str(tmp_path / "runs"), "--json"])

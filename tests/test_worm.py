@@ -113,14 +113,16 @@ def test_bad_recordings_are_one_line(tmp_path):
     rows = rows_of(worm)
     bad = {
         "no column 'worm'": [{key: value for key, value in row.items() if key != "worm"} for row in rows],
-        "do not stand together": [*rows, *rows_of(other), *rows_of(worm)],
+        "are not consecutive": [*rows, *rows_of(other), *rows_of(worm)],
         "traces of .* frames": [rows[0], {**rows[1], "calcium_data": [0.0]}],
         "time_in_seconds do not rise": [{**row, "time_in_seconds": [0.0, 0.3, 0.3, 0.6, 0.9]} for row in rows],
         "do not rise": [{**row, "time_in_seconds": [0.0, 0.3, None, 0.6, 0.9]} for row in rows],
         "neuron .*: a name, trace or times are missing": [rows[0], {**rows[1], "calcium_data": None}],
-        "calcium_data holds string; give lists of numbers": [{**row, "calcium_data": "1 2"} for row in rows],
-        "calcium_data holds double; give lists": [{**row, "calcium_data": 0.5} for row in rows],
-        "is_labeled_neuron holds string; give true or false": [{**row, "is_labeled_neuron": "False"} for row in rows],
+        "calcium_data has the type string; give lists of numbers": [{**row, "calcium_data": "1 2"} for row in rows],
+        "calcium_data has the type double; give lists": [{**row, "calcium_data": 0.5} for row in rows],
+        "is_labeled_neuron has the type string; give true or false": [
+            {**row, "is_labeled_neuron": "False"} for row in rows
+        ],
     }
     for message, held in bad.items():
         with pytest.raises(InvalidRecording, match=message):
@@ -138,13 +140,13 @@ def test_a_file_that_is_damaged_in_the_middle_is_one_line(tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 3 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
     path.write_bytes(content)
-    with pytest.raises(InvalidRecording, match=r"breaks off after \d+ rows .*; get it anew"):
+    with pytest.raises(InvalidRecording, match=r"ends after \d+ rows .*; download it again"):
         list(read_worms(path))
 
 
 def test_a_study_that_is_not_there_is_one_line(tmp_path):
     worm = CalciumRecording("Kato2015", "w", NAMES[:2], np.zeros((5, 2)), FRAME)
-    with pytest.raises(InvalidRecording, match=r"has no worm of 'Kato'; it has Kato2015"):
+    with pytest.raises(InvalidRecording, match=r"has no worm of study 'Kato'; it has Kato2015"):
         list(read_worms(write(tmp_path / "d.parquet", rows_of(worm)), "Kato"))
 
 
@@ -194,6 +196,7 @@ def test_a_worm_that_is_the_circuit_aligns_and_a_renamed_one_does_not():
     assert other["p"] > 0.1
 
 
+@pytest.mark.slow
 def test_p_is_as_often_small_as_it_says_where_worms_share_what_the_circuit_has_not():
     """Ten worms of one structure are ten measurements of it, and no ten independent chances."""
     small = []

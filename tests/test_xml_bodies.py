@@ -386,9 +386,18 @@ UPRIGHT = (
         (chain(top='<asset><texture type="2d" file="t.png"/></asset>'), "<texture> names the file 't.png'"),
         (chain(top='<asset><texture type="cube" fileright="t.png"/></asset>'), "<texture> names the file 't.png'"),
         (chain(top='<asset><model name="m" file="m.xml"/></asset>'), "<model> is another model in a file"),
-        (chain(world='<replicate count="1000000"><geom size="1"/></replicate>'), "<replicate> makes 1000000 copies"),
+        (chain(world='<replicate count="1000000"><geom size="1"/></replicate>'), "more than 4000 elements"),
         (chain(world='<flexcomp name="f" type="grid" count="999 999 9"/>'), "<flexcomp> is deformable"),
         (chain(top='<asset><texture type="2d" builtin="flat" width="90000" height="90000"/></asset>'), "more than"),
+        (chain(top='<asset>%s</asset>' % (9 * '<texture type="2d" builtin="flat" width="2048" height="2048"/>')),
+         "<texture> brings pixels and heights to more than 16777216"),
+        (chain(top='<asset><hfield name="h" nrow="90000" ncol="90000" size="1 1 1 1"/></asset>'), "<hfield> brings"),
+        (chain(world=50 * '<replicate count="99"><geom size="1"/></replicate>'), "more than 4000 elements"),
+        (chain(world='<replicate count="inf"><geom size="1"/></replicate>'), "more than 4000 elements"),
+        (chain(world=90_000 * '<frame>' + 90_000 * '</frame>'), "more than 4000 elements"),
+        (chain(top='<asset><mesh name="m" builtin="supersphere" params="99999 1 1"/></asset>'), "300 is the most"),
+        (chain(motor='<general joint="{joint}" dyntype="user" actdim="1000000000"/>'), "100 is the most"),
+        (chain(head=f'<geom name="{"a" * 10**6}" size="1"/>'), "name of a <geom> has 1000000 signs; 1000 are"),
         ('<!DOCTYPE mujoco [<!ENTITY a "b">]>' + chain(), "leave it out"),
     ],
 )  # fmt: skip
@@ -399,6 +408,17 @@ def test_what_is_no_planar_body_is_refused_in_one_line(text, words, tmp_path, mo
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("bad: ")
     assert os.listdir(tmp_path) == []
+
+
+def test_copies_that_stand_side_by_side_are_counted_once_each():
+    row = '<replicate count="60" offset="0 0 1"><geom size=".1"/></replicate>'
+    assert XmlBody.from_text("rows", chain(world=3 * row)).n_links == XmlBody.from_text("bare", chain()).n_links
+
+
+def test_a_control_step_of_too_many_physics_steps_is_refused():
+    body = XmlBody.from_text("fine", chain(option='<option timestep="1e-7"/>'))
+    with pytest.raises(InvalidBody, match="300,000 physics steps of 1e-07 s; 10,000 are the most"):
+        MujocoBatch(body, 1)
 
 
 @pytest.mark.parametrize("control_dt", [0, -1, float("nan"), float("inf")])

@@ -174,7 +174,7 @@ FAULTS = (
     # run folders and results
     Fault(
         "checksum-unread", "a damaged checkpoint is taken for whole", "training/runs/checkpoints.py",
-        '        if not same:\n            raise InvalidRun(f"{name} is not what was written")\n',
+        '        if not same:\n            raise InvalidRun(f"{name} does not match its checksum")\n',
         '',
         ("test_survival.py::test_a_damaged_checkpoint_is_named_and_the_one_before_it_used",),
     ),

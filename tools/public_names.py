@@ -47,7 +47,7 @@ def page() -> str:
 
 
 def exports(room: str) -> list[str]:
-    """Return what a room's `__init__` exports, which is read and not imported."""
+    """Return the names that a room's `__init__` exports, without importing it."""
     for node in _tree(room).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return list(ast.literal_eval(node.value))

@@ -1,4 +1,4 @@
-"""Which platforms can install nervecord, and each of its extras, from wheels alone.
+"""Find which platforms can install nervecord, and each of its extras, from wheels alone.
 
 python tools/wheels.py            # print the table; exit 1 if a platform cannot install the package itself
 python tools/wheels.py --write    # and put it into docs/platforms.md
@@ -43,12 +43,12 @@ PLATFORMS = {
     "macOS arm64": Platform("aarch64-apple-darwin", "arm64", "darwin"),
     "Windows x86_64": Platform("x86_64-pc-windows-msvc", "AMD64", "win32"),
 }
-MACOS = "14.0"  # the oldest that is asked for
+MACOS = "14.0"  # the oldest supported
 BEGIN, END = "<!-- table: python tools/wheels.py --write -->", "<!-- end of table -->"
 
 
 def main() -> int:
-    """Resolve everything, print the table, and say whether the package itself installs everywhere."""
+    """Resolve everything and print the table; return 1 if a platform cannot install the package itself."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     write = parser.parse_args().write
@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def build_wheel(folder: Path) -> Path:
-    """Build this checkout's wheel into `folder`, from its source archive, so that no old build folder gets into it."""
+    """Build this checkout's wheel into `folder` from its source archive, without files of old build folders."""
     subprocess.run([sys.executable, "-m", "build", "--outdir", folder, ROOT], check=True, capture_output=True)
     return next(folder.glob("*.whl"))
 
@@ -85,7 +85,7 @@ def metadata_of(wheel: Path) -> Message:
 
 
 def resolve(wheel: Path, extras: list[str], platform: str, python: str) -> tuple[str, dict[str, str]]:
-    """Return what has no wheel on a platform: for the package itself, and for each extra that cannot be installed."""
+    """Return the packages without a wheel on a platform: for nervecord itself, and for each extra that needs them."""
     if not missing(wheel, extras, platform, python):
         return "", {}
     own = missing(wheel, [], platform, python)
@@ -93,7 +93,7 @@ def resolve(wheel: Path, extras: list[str], platform: str, python: str) -> tuple
 
 
 def missing(wheel: Path, extras: list[str], platform: str, python: str) -> str:
-    """Resolve a wheel with some of its extras for a platform; return what has no wheel there, or nothing."""
+    """Resolve a wheel with some of its extras for a platform; return the packages without a wheel there, if any."""
     resolved = subprocess.run(
         ["uv", "pip", "compile", "--quiet", "--only-binary", ":all:", "--python-version", python,
          "--python-platform", PLATFORMS[platform].uv, "-"],
@@ -108,7 +108,7 @@ def missing(wheel: Path, extras: list[str], platform: str, python: str) -> str:
 
 
 def left_out_by_markers(requirements: list[str], platform: str, python: str) -> list[str]:
-    """Return the requirements that are asked for on Linux x86_64 with the oldest Python, and not on this platform."""
+    """Return the requirements on Linux x86_64 with the oldest Python that this platform does not have."""
     found = []
     for requirement in map(Requirement, requirements):
         if requirement.marker is None:

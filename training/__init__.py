@@ -1,1 +1,1 @@
-"""Runs, rollouts, learning, probes and studies: what happens to an agent between its circuit and a result."""
+"""Train and study agents: runs, rollouts, learning, probes and studies."""

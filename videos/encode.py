@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ..errors import MissingDependency, OutputExists, UnknownName
-from ..files import errors_of
+from ..files import write_whole
 
 Frame = UInt8[np.ndarray, "height width 3"]
 FORMATS = (".mp4", ".gif", ".webp")
@@ -40,18 +38,10 @@ def write_film(frames: Iterable[Frame], path: str | Path, fps: float, overwrite:
     """
     path = Path(path)
     check_output(path, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        with errors_of(path):
-            if path.suffix == ".mp4":
-                _write_mp4(frames, partial, fps)
-            else:
-                _write_images(iter(frames), partial, fps)
-            os.replace(partial, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
+    if path.suffix == ".mp4":
+        write_whole(path, lambda partial: _write_mp4(frames, partial, fps))
+    else:
+        write_whole(path, lambda partial: _write_images(iter(frames), partial, fps, path.suffix))
 
 
 def _write_mp4(frames: Iterable[Frame], path: Path, fps: float) -> None:
@@ -60,7 +50,7 @@ def _write_mp4(frames: Iterable[Frame], path: Path, fps: float) -> None:
     except ImportError as error:
         raise MissingDependency(f"mp4 needs PyAV ({error}): pip install av; gif and webp work without") from error
     # faststart puts the index first, so that a browser plays the film while it loads.
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as film:
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as film:
         stream = film.add_stream(
             "libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "20", "preset": "veryfast"}
         )
@@ -74,13 +64,13 @@ def _write_mp4(frames: Iterable[Frame], path: Path, fps: float) -> None:
         film.mux(stream.encode())
 
 
-def _write_images(frames: Iterator[Frame], path: Path, fps: float) -> None:
+def _write_images(frames: Iterator[Frame], path: Path, fps: float, suffix: str) -> None:
     images = (Image.fromarray(frame) for frame in frames)
     options: dict[str, Any] = {"duration": round(1000 / fps), "loop": 0, "save_all": True}
-    if path.suffix == ".gif":
+    if suffix == ".gif":
         images = (image.quantize(96, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for image in images)
         options["optimize"] = True
     else:
         options |= {"quality": 80, "method": 2}
     first = next(images)
-    first.save(path, append_images=images, **options)
+    first.save(path, suffix[1:].upper(), append_images=images, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ from ..envs import Body, make_body
 from ..errors import InvalidFilm
 from ..training.rollouts.evaluation import EVALUATION_SEED
 from ..training.rollouts.interventions import Intervention
-from ..training.rollouts.recorder import record
+from ..training.rollouts.recorder import record, record_agent
+from ..training.rollouts.saved_models import SavedModel
+from ..training.rollouts.watched import Watched
 from ..training.runs.result import Result, conditions_of
 from ..training.runs.run import Run
 from .encode import check_output
@@ -49,13 +51,8 @@ def render(
         InvalidRun: no such run, or nothing trained in it yet.
         MissingDependency: `view="3d"` where no OpenGL works.
     """
-    # Before any work: what cannot be is said at once.
-    looks, out = Look(**look), Path(out)
-    check_output(out, overwrite)
-    if seconds is not None and not seconds > 0:
-        raise InvalidFilm(f"seconds is {seconds:g}; give a number above 0")
     run = run if isinstance(run, Run) else Run(run)
-    looks.rate(make_body(run.config.body if body is None else body).control_dt, out)
+    looks = _checked(out, run.config.body if body is None else body, seconds, overwrite, look)
     recording = record(run, 1, body, interventions, progress)
     caption = "; ".join([run.description, *map(str, interventions)])
     wiring = run.agent(body).circuit.wiring() if looks.view == "neurons" else None
@@ -67,3 +64,52 @@ def render(
         conditions = conditions_of(run.resolved.config, 1, EVALUATION_SEED, body, interventions)
         run.results.add(Result("film", weights, conditions, name=looks.view, files=(path.name,)))
     return path
+
+
+def render_model(
+    saved: SavedModel,
+    out: str | Path,
+    seconds: float | None = None,
+    caption: str = "",
+    overwrite: bool = False,
+    progress: bool = False,
+    **look: Any,
+) -> Path:
+    """Film a model that SB3 saved; mp4, gif or webp by the suffix of `out`.
+
+    Args:
+        saved: the model, with what it is tried in.
+        out: the film.
+        seconds: how much of the episode, from its start; None takes all.
+        caption: a line under the body's name.
+        overwrite: replace a file that exists.
+        progress: show progress bars.
+        look: view, size (pixels), fps, speed, camera and zoom; see `Look`.
+
+    Raises:
+        CircuitMismatch: it observes or acts in other spaces.
+        OutputExists, UnknownName, InvalidFilm, MissingDependency: as `render`.
+    """
+    looks = _checked(out, saved.body, seconds, overwrite, look)
+    envs = saved.make_envs(1)
+    try:
+        agent = Watched(saved, envs)
+        recording = record_agent(agent, envs, progress=progress)
+    finally:
+        envs.close()
+    wiring = agent.wiring if looks.view == "neurons" else None
+    return render_recording(
+        recording, out, wiring=wiring, seconds=seconds, caption=caption, overwrite=overwrite, progress=progress, **look
+    )
+
+
+def _checked(
+    out: str | Path, body: str | Path | Body, seconds: float | None, overwrite: bool, look: Mapping[str, Any]
+) -> Look:
+    """Return how a film looks, once it is known that it can be made: before any work."""
+    looks = Look(**look)
+    check_output(Path(out), overwrite)
+    if seconds is not None and not seconds > 0:
+        raise InvalidFilm(f"seconds is {seconds:g}; give a number above 0")
+    looks.rate(make_body(body).control_dt, Path(out))
+    return looks

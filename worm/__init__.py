@@ -1,4 +1,4 @@
-"""Data of the living animal, and what is compared with it."""
+"""Data of living worms, and comparisons of simulations with it."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ def _between(pairs: list[_Pair]) -> list[float]:
 
 
 def _taus(activity: Float[np.ndarray, "E T n"], frame: float) -> Float[np.ndarray, " n"]:
-    """Return when neurons' autocorrelations have fallen to 1/e, s, for frames of so many s; inf if later than seen.
+    """Return the seconds in which each neuron's autocorrelation falls to 1/e; inf if not within the longest lag.
 
     An exponential fit would leave out every neuron that oscillates.
     """

@@ -17,7 +17,7 @@ from ..extras import require
 HUB = "datasets/qsimeon/celegans_neural_data/worm_data_short.parquet"
 _COLUMNS = ("source_dataset", "worm", "neuron", "is_labeled_neuron", "calcium_data", "time_in_seconds")
 _ROWS = 64  # read at a time
-_BUFFER = 2**20  # bytes of a column read at a time; without it, all of a row group's, and the published file has one
+_BUFFER = 2**20  # bytes of a column to read at a time; the default is a whole row group, and the published file has one
 _WORM = ("source_dataset", "worm")
 
 
@@ -26,11 +26,11 @@ class CalciumRecording:
     """One worm's neurons over T frames.
 
     Attributes:
-        source: the study it comes from.
-        worm: its name there.
-        neurons: names of those that were identified.
-        activity: z-scored fluorescence of each, no unit.
-        dt: seconds per frame, the median.
+        source: the study.
+        worm: the worm's name in the study.
+        neurons: names of the identified neurons.
+        activity: z-scored fluorescence of each neuron, no unit.
+        dt: median seconds per frame.
     """
 
     source: str
@@ -41,7 +41,7 @@ class CalciumRecording:
 
 
 def read_worms(data: str | Path = "hub", source: str | None = None) -> Iterator[CalciumRecording]:
-    """Yield worms from homogenised calcium recordings, reading few rows at a time.
+    """Yield worms from harmonised calcium recordings, reading a few rows at a time.
 
     A row is one neuron of one worm, with the columns of Simeon et al. 2024 (https://arxiv.org/abs/2411.12091):
     source_dataset, worm, neuron, is_labeled_neuron, calcium_data [T] and time_in_seconds [T]. Neurons that
@@ -50,12 +50,12 @@ def read_worms(data: str | Path = "hub", source: str | None = None) -> Iterator[
     Args:
         data: a parquet file, or "hub" for qsimeon/celegans_neural_data on the Hugging Face Hub, which is
             read through the network as it is needed.
-        source: only worms of this study, such as Kato2015.
+        source: yield only worms of this study, such as Kato2015.
 
     Raises:
         MissingDependency: pyarrow, or for the hub huggingface_hub, is not installed.
         InvalidRecording: no such file, no network, no parquet, a column is missing or of another type, the
-            file breaks off, no worm is of that study, or a worm's rows do not stand together, differ in length
+            file is truncated, no worm is from that study, or a worm's rows are not consecutive, differ in length
             or go back in time.
     """
     parquet = require("pyarrow.parquet", "calcium", *(["huggingface_hub"] if str(data) == "hub" else []))
@@ -71,21 +71,24 @@ def read_worms(data: str | Path = "hub", source: str | None = None) -> Iterator[
         raise InvalidRecording(f"{data} has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}")
     for column, (wanted, fits) in _types().items():
         if not fits(file.schema_arrow.field(column).type):
-            raise InvalidRecording(f"{data}: {column} holds {file.schema_arrow.field(column).type}; give {wanted}")
+            kind = file.schema_arrow.field(column).type
+            raise InvalidRecording(f"{data}: {column} has the type {kind}; give {wanted}")
     seen: set[tuple[str, ...]] = set()
     for worm, of_worm in itertools.groupby(_rows(file, data), key=lambda row: tuple(str(row[name]) for name in _WORM)):
         if worm in seen:
-            raise InvalidRecording(f"{data}: the rows of {' '.join(worm)} do not stand together; sort it by worm")
+            raise InvalidRecording(f"{data}: the rows of {' '.join(worm)} are not consecutive; sort it by worm")
         seen.add(worm)
         labelled = [row for row in of_worm if row["is_labeled_neuron"]]
         if labelled and source in (None, worm[0]):
             yield _recording(worm, labelled)
     if source is not None and source not in {study for study, _ in seen}:
-        raise InvalidRecording(f"{data} has no worm of {source!r}; it has {', '.join(sorted({s for s, _ in seen}))}")
+        raise InvalidRecording(
+            f"{data} has no worm of study {source!r}; it has {', '.join(sorted({study for study, _ in seen}))}"
+        )
 
 
 def _types() -> dict[str, tuple[str, Callable[[Any], bool]]]:
-    """Return what columns must hold, in words and as a test of an arrow type."""
+    """Return the type that each column must have, in words and as a test of an arrow type."""
     kinds = require("pyarrow", "calcium").types
 
     def is_trace(kind: Any) -> bool:
@@ -109,9 +112,9 @@ def _rows(file: Any, data: str | Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
             count += batch.num_rows
     except Exception as error:
-        # What a broken page raises, or a network that went away, depends on the library below.
+        # The exception for a damaged page or a lost network depends on the underlying library.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidRecording(f"{data} breaks off after {count} rows ({reason}); get it anew") from error
+        raise InvalidRecording(f"{data} ends after {count} rows ({reason}); download it again") from error
 
 
 def _open(data: str | Path) -> Any:
@@ -121,7 +124,7 @@ def _open(data: str | Path) -> Any:
     try:
         return hub.HfFileSystem().open(HUB)
     except Exception as error:
-        # Whatever failed on the way, from a name that does not resolve to an answer of 404.
+        # Any failure of the network, from a name that does not resolve to an answer of 404.
         raise InvalidRecording(
             f"the Hugging Face Hub cannot be reached ({type(error).__name__}); download "
             f"{HUB.removeprefix('datasets/')} elsewhere and give its path"

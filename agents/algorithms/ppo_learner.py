@@ -211,8 +211,9 @@ class PPOLearner(Learner):
                 std, mean = torch.std_mean(advantages)
                 advantages = (advantages - mean) / (std + 1e-8)
             parts, of_log_prob, of_values = objective(
-                log_prob, values, sequences.old_log_prob, advantages, sequences.returns, options["clip_range"]
-            )
+                log_prob, values, sequences.old_log_prob, advantages, sequences.returns, options["clip_range"],
+                sequences.old_values, options.get("clip_range_vf"),  # which SB3's users alone ask for
+            )  # fmt: skip
             # One wait for a device, not one for each number.
             numbers = torch.cat((parts, -entropy[None])).tolist()
             terms = dict(zip(_TERMS, numbers, strict=True))

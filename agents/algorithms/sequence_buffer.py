@@ -26,6 +26,7 @@ class Sequences(NamedTuple):
     actions: Tensor
     episode_start: Bool[Tensor, "time batch"]
     state: State
+    old_values: Float[Tensor, "time batch"]
     old_log_prob: Float[Tensor, "time batch"]
     advantages: Float[Tensor, "time batch"]
     returns: Float[Tensor, "time batch"]
@@ -172,7 +173,7 @@ class SequenceBuffer:
         """Return the whole rollout, the sequences of one environment in a row."""
         if self._sequences is None:
             state = {key: torch.stack([held[key] for held in self._states], 1).flatten(0, 1) for key in self._states[0]}
-            scalars = (self.log_probs, self.advantages, self.returns)
+            scalars = (self.values, self.log_probs, self.advantages, self.returns)
             self._sequences = Sequences(
                 self._cut(self.observations),
                 self._cut(self.actions),

@@ -37,6 +37,21 @@ class _Stopped(Exception):
     """A callback says stop in the middle of a generation."""
 
 
+def _check_policy(model: BaseAlgorithm) -> None:
+    """Refuse policies that hold no circuit.
+
+    Raises:
+        CircuitMismatch: SB3's own, or another.
+    """
+    policy = model.policy_class
+    kind = model.policy_aliases["CircuitPolicy"]
+    if not issubclass(policy, kind):
+        raise CircuitMismatch(
+            f"policy is {policy.__name__}, and {type(model).__name__} trains circuits; give 'CircuitPolicy' or a "
+            f"subclass of {kind.__name__}"
+        )
+
+
 class _PopulationModel(BaseAlgorithm):
     """What `ES` and `CMAES` share.
 
@@ -84,6 +99,7 @@ class _PopulationModel(BaseAlgorithm):
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0])
         self.set_random_seed(self.seed)
+        _check_policy(self)
         arguments = {"layout": layout_of(self.env, self.observation_space), "seed": self.seed}
         self.policy_kwargs = {**arguments, **self.policy_kwargs}
         self.policy = self.policy_class(  # type: ignore[assignment]
@@ -111,11 +127,15 @@ class _PopulationModel(BaseAlgorithm):
         total_timesteps: int,
         callback: MaybeCallback = None,
         log_interval: int = 1,
-        tb_log_name: str = "run",
+        tb_log_name: str | None = None,
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> Any:
-        """Run whole generations until `total_timesteps` environment steps are done."""
+        """Run whole generations until `total_timesteps` environment steps are done.
+
+        TensorBoard's runs are called `tb_log_name`, by default as the class is.
+        """
+        tb_log_name = tb_log_name or type(self).__name__
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
@@ -143,15 +163,18 @@ class _PopulationModel(BaseAlgorithm):
         """Return what evaluates rounds here and tells a callback of every step."""
         assert self.env is not None
         if self._members is None or self._members.envs.env is not self.env:  # type: ignore[attr-defined]
-            self._members = Members(self.policy.agent, VecEnvBatch(self.env), self.episode_limit)
+            self._members = Members(self.policy.agent, VecEnvBatch(self.env, self.policy.layout), self.episode_limit)
         members, envs = self._members, self._members.envs
         self.learner.envs = envs
 
         def on_step(rollout: Rollout, stepped: Step) -> bool:
             self.num_timesteps += self.n_envs
-            infos, dones = envs.infos, envs.dones  # type: ignore[attr-defined]
+            infos = envs.infos  # type: ignore[attr-defined]
+            # A member whose episode is over goes on with another, which nobody counts.
+            dones = np.zeros(self.n_envs, bool)
+            dones[rollout.ended] = True
             callback.update_locals({"self": self, "infos": infos, "dones": dones, "rewards": stepped.reward,
-                                    "step": rollout.elapsed})  # fmt: skip
+                                    "new_obs": stepped.observation, "step": rollout.elapsed})  # fmt: skip
             self._update_info_buffer([infos[index] for index in rollout.ended.tolist()])
             return callback.on_step()
 
@@ -248,11 +271,12 @@ class CircuitPPO(OnPolicyAlgorithm):
         batch_size: transitions of a minibatch, a multiple of `sequence_length`.
         policy_kwargs: `circuit`, `circuit_options`, `critic`, `action_std` and the rest of
             `CircuitActorCriticPolicy`.
-        learning_rate, n_steps, n_epochs, gamma, gae_lambda, clip_range: as in SB3's PPO.
+        learning_rate, n_steps, n_epochs, gamma, gae_lambda, clip_range, clip_range_vf: as in SB3's PPO.
         normalize_advantage, ent_coef, vf_coef, max_grad_norm, target_kl, sb3: as in SB3's PPO.
+        use_sde: False; circuits have no state-dependent exploration.
 
     Raises:
-        CircuitMismatch: lengths that do not divide, or a circuit whose state changes shape.
+        CircuitMismatch: lengths that do not divide, a circuit whose state changes shape, or `use_sde`.
         TrainingDiverged: a loss or gradient is not finite; the weights are those before that update.
     """
 
@@ -272,16 +296,22 @@ class CircuitPPO(OnPolicyAlgorithm):
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
         clip_range: float | Schedule = 0.2,
+        clip_range_vf: float | Schedule | None = None,
         normalize_advantage: bool = True,
         ent_coef: float = 0.0,
         vf_coef: float = 0.5,
         max_grad_norm: float = 0.5,
         target_kl: float | None = None,
+        use_sde: bool = False,
         policy_kwargs: dict[str, Any] | None = None,
         device: torch.device | str = "cpu",
         _init_setup_model: bool = True,
         **sb3: Any,
     ) -> None:
+        if use_sde:
+            raise CircuitMismatch("use_sde is True; circuits have no state-dependent exploration, leave it out")
+        if isinstance(clip_range_vf, int | float) and not clip_range_vf > 0:
+            raise CircuitMismatch(f"clip_range_vf is {clip_range_vf}; give a number above 0, or None to clip nothing")
         super().__init__(
             policy,  # type: ignore[arg-type]
             env,
@@ -302,19 +332,23 @@ class CircuitPPO(OnPolicyAlgorithm):
             **sb3,
         )
         self.batch_size, self.sequence_length, self.n_epochs = batch_size, sequence_length, n_epochs
-        self.clip_range, self.normalize_advantage, self.target_kl = clip_range, normalize_advantage, target_kl
+        self.clip_range, self.clip_range_vf = clip_range, clip_range_vf
+        self.normalize_advantage, self.target_kl = normalize_advantage, target_kl
         self._learner: PPOLearner | None = None
         if _init_setup_model:
             self._setup_model()
 
     def _setup_model(self) -> None:
         # The layout and the seed travel with the policy's arguments, so that a saved model loads without env.
+        _check_policy(self)
         arguments = {"layout": layout_of(self.env, self.observation_space), "seed": self.seed}
         self.policy_kwargs = {**arguments, **self.policy_kwargs}
         # The learner makes the buffer, which SB3 would make before the policy.
         self.rollout_buffer_kwargs = {"sequence_length": 1}
         super()._setup_model()
         self.clip_range = FloatSchedule(self.clip_range)
+        if self.clip_range_vf is not None:
+            self.clip_range_vf = FloatSchedule(self.clip_range_vf)
         self._learner = None
         if self.env is not None:
             self.rollout_buffer = self.learner.buffer
@@ -331,10 +365,25 @@ class CircuitPPO(OnPolicyAlgorithm):
                        "learning_rate": self.lr_schedule(1), "clip_range": FloatSchedule(self.clip_range)(1),
                        "normalize_reward": False}  # fmt: skip
             found = self._learner = PPOLearner(
-                self.policy.agent, self.policy.actor_critic, VecEnvBatch(self.env), options, self.seed or 0,
-                self.policy.optimizer, np.random,
+                self.policy.agent, self.policy.actor_critic, VecEnvBatch(self.env, self.policy.layout), options,
+                self.seed or 0, self.policy.optimizer, np.random,
             )  # fmt: skip
         return found
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str | None = None,
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> CircuitPPO:
+        """Learn for so many environment steps; `tb_log_name` is the class's name by default."""
+        return super().learn(
+            total_timesteps, callback, log_interval, tb_log_name or type(self).__name__, reset_num_timesteps,
+            progress_bar,
+        )  # fmt: skip
 
     def collect_rollouts(  # type: ignore[override]
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: SequenceBuffer, n_rollout_steps: int
@@ -352,7 +401,8 @@ class CircuitPPO(OnPolicyAlgorithm):
         def on_step(stepped: Step) -> bool:
             self.num_timesteps += env.num_envs
             infos, dones = envs.infos, envs.dones
-            callback.update_locals({"self": self, "infos": infos, "dones": dones, "rewards": stepped.reward})
+            callback.update_locals({"self": self, "infos": infos, "dones": dones, "rewards": stepped.reward,
+                                    "new_obs": stepped.observation})  # fmt: skip
             if not callback.on_step():
                 return False
             self._update_info_buffer(infos, dones)
@@ -368,7 +418,10 @@ class CircuitPPO(OnPolicyAlgorithm):
     def train(self) -> None:
         """Update actor and critic from the rollout."""
         self._update_learning_rate(self.policy.optimizer)
-        self.learner.options["clip_range"] = FloatSchedule(self.clip_range)(self._current_progress_remaining)
+        for name in ("clip_range", "clip_range_vf"):
+            schedule = getattr(self, name)
+            left = self._current_progress_remaining
+            self.learner.options[name] = None if schedule is None else FloatSchedule(schedule)(left)
         for name, value in self.learner.update().items():
             self.logger.record(name, value)
         self._n_updates = self.learner.n_updates

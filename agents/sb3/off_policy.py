@@ -42,16 +42,36 @@ class _CircuitActor:
         dt_ref: float | None = None,
         **sb3: Any,
     ) -> None:
+        if "net_arch" in sb3:
+            raise CircuitMismatch("net_arch is no argument here; give circuit_options and critic_hidden")
         names = layout or plain_layout(observation_space)
-        spec = AgentSpec(circuit, names, n_motors_for(action_space), dict(circuit_options or {}), seed, dt_ref=dt_ref)
-
-        # Actor and target are built alike, before nn.Module's __init__ would take a module.
-        def make(finish: Callable[[Circuit, Tensor], Tensor]) -> _Drive:
-            return _Drive(names, spec.make_circuit(), finish)
-
-        self._make_drive = make
+        # Plain data, which nn.Module's __init__ would not mind: actor and target are built of it before that.
+        self._spec = AgentSpec(
+            circuit, names, n_motors_for(action_space), dict(circuit_options or {}), seed, dt_ref=dt_ref
+        )
+        self._is_named, self._critic_hidden = layout is not None, tuple(critic_hidden)
         sb3["net_arch"] = {"pi": [], "qf": list(critic_hidden)}
         super().__init__(observation_space, action_space, lr_schedule, **sb3)  # type: ignore[call-arg]
+
+    def _make_drive(self, finish: Callable[[Circuit, Tensor], Tensor]) -> _Drive:
+        try:
+            return _Drive(self._spec.layout, self._spec.make_circuit(), finish)
+        except CircuitMismatch as error:
+            if self._is_named:
+                raise
+            raise CircuitMismatch(
+                f"{error}; SB3 does not tell policies what an observation holds, so give "
+                'policy_kwargs={"layout": env.get_attr("layout")[0]} of a nervecord environment'
+            ) from error
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        """Return what `save` keeps beside the weights, from which `load` makes the policy."""
+        kept: dict[str, Any] = super()._get_constructor_parameters()  # type: ignore[misc]
+        del kept["net_arch"]
+        spec = self._spec
+        own = {"circuit": spec.circuit, "circuit_options": dict(spec.circuit_options), "seed": spec.seed}
+        given = {"layout": spec.layout, "dt_ref": spec.dt_ref, "critic_hidden": self._critic_hidden}
+        return {**kept, **own, **given}
 
     @property
     def circuit(self) -> Circuit:

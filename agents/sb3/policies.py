@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Bool, Float, Shaped
+from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution, Distribution
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from ...circuits import Circuit, Neuron, State
 from ...envs.senses import Layout
 from ..actor_critic import ActorCritic, Critic
-from ..agent import Agent, AgentSpec, n_motors_for
+from ..agent import Agent, AgentSpec, as_batch, n_motors_for
 from ..flat_adam import FlatAdam
 from ..sensing import plain_layout
 
@@ -72,6 +73,19 @@ class CircuitPolicy(BasePolicy):
     def neurons(self) -> tuple[Neuron, ...]:
         """The circuit's neurons, in the order of the columns of the activity."""
         return self.agent.neurons
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        """Return what `save` keeps beside the weights, from which `load` makes the policy."""
+        spec = self.agent.spec
+        return {
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
+            "circuit": spec.circuit,
+            "circuit_options": dict(spec.circuit_options),
+            "layout": spec.layout,
+            "seed": spec.seed,
+            "squash": spec.squash,
+        }
 
     def predict(  # type: ignore[override]
         self,
@@ -139,6 +153,13 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         )  # fmt: skip
         self.actor_critic = ActorCritic(self.agent, action_std, critic, critic_hidden)
         self.optimizer = self.actor_critic.make_optimizer(lr_schedule(1))
+        self._critic_options = {"action_std": action_std, "critic": critic, "critic_hidden": tuple(critic_hidden)}
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        """Return what `save` keeps beside the weights; a policy that is loaded by itself does not learn."""
+        kept = super()._get_constructor_parameters()
+        del kept["squash"]
+        return {**kept, **self._critic_options, "lr_schedule": self._dummy_schedule}
 
     @torch.inference_mode()
     def predict(  # type: ignore[override]
@@ -154,8 +175,57 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         """
         if deterministic:
             return self.agent.predict(observation, state, episode_start)
-        observation = np.asarray(observation)
-        single = observation.ndim == 1
-        motor, state, _ = self.agent.run(observation[None] if single else observation, state, episode_start)
+        batch, is_single = as_batch(observation)
+        motor, state, _ = self.agent.run(batch, state, episode_start)
         actions = self.actor_critic.to_env(self.actor_critic.sample(motor)).cpu().numpy()
-        return (actions[0] if single else actions), state
+        actions = actions.astype(self.action_space.dtype, copy=False)
+        return (actions[0, ...] if is_single else actions), state
+
+    # What follows is by the names and shapes of SB3's ActorCriticPolicy, whose users call it by themselves.
+    def forward(  # type: ignore[override]
+        self, observation: Float[Tensor, "batch obs"], deterministic: bool = False
+    ) -> tuple[Shaped[Tensor, "batch ..."], Float[Tensor, "batch 1"], Float[Tensor, " batch"]]:
+        """Return actions from the initial state, their values, no unit, and their log-probabilities, nats.
+
+        Actions are in units of the motor's range; discrete ones are indices.
+        """
+        motor, heard = self._hear(observation)
+        actions = self.actor_critic.sample(motor)
+        if deterministic:
+            actions = motor.argmax(-1) if self.actor_critic.is_discrete else motor
+        return actions, self.actor_critic.value(heard)[:, None], self.actor_critic.log_prob(motor, actions)
+
+    def predict_values(self, observation: Float[Tensor, "batch obs"]) -> Float[Tensor, "batch 1"]:
+        """Return the values of observations, in the environment's units, that are met in the initial state."""
+        return self.actor_critic.value(self._hear(observation)[1])[:, None]
+
+    def get_distribution(self, observation: Float[Tensor, "batch obs"]) -> Distribution:
+        """Return what actions are drawn from in the initial state, in units of the motor's range."""
+        motor, _ = self._hear(observation)
+        if self.actor_critic.is_discrete:
+            return CategoricalDistribution(motor.shape[-1]).proba_distribution(motor)
+        return DiagGaussianDistribution(motor.shape[-1]).proba_distribution(motor, self.actor_critic.log_std)
+
+    def evaluate_actions(
+        self, observation: Float[Tensor, "batch obs"], actions: Shaped[Tensor, "batch ..."]
+    ) -> tuple[Float[Tensor, "batch 1"], Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+        """Return values, no unit, and log-probabilities and entropies, nats, of actions in the initial state.
+
+        Actions are in units of the motor's range; discrete ones are indices.
+        """
+        motor, heard = self._hear(observation)
+        log_prob = self.actor_critic.log_prob(motor, actions)
+        entropy = self.actor_critic.entropy(motor).expand(len(motor))
+        if self.actor_critic.is_discrete:
+            log_p = motor.log_softmax(-1)
+            entropy = -(log_p.exp() * log_p).sum(-1)
+        return self.actor_critic.value(heard)[:, None], log_prob, entropy
+
+    def _hear(
+        self, observation: Float[Tensor, "batch obs"]
+    ) -> tuple[Float[Tensor, "batch motors"], Float[Tensor, "batch heard"]]:
+        """Return motor commands and what the critic hears, from the initial state."""
+        shown = self.agent.observe(observation.detach().cpu().numpy())[None]
+        starts = torch.zeros(shown.shape[:2], dtype=torch.bool, device=shown.device)
+        motor, heard, _ = self.actor_critic.unroll(shown, self.actor_critic.initial_state(shown.shape[1]), starts)
+        return motor[0], heard[0]

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Shaped
 from stable_baselines3.common.vec_env import VecEnv
 
 from ...envs.env_batch import Step
-from ..sensing import layout_of
+from ...envs.senses import Layout
 
 Ids = Int[np.ndarray, " some"]
 
@@ -23,15 +23,16 @@ class VecEnvBatch:
 
     Args:
         env: what is adapted.
+        layout: what stands where in its observation.
 
     Attributes:
         infos: of the last step, as SB3 has them.
         dones: where the last step ended an episode.
     """
 
-    def __init__(self, env: VecEnv) -> None:
+    def __init__(self, env: VecEnv, layout: Layout) -> None:
         self.env, self.n_envs = env, env.num_envs
-        self.layout = layout_of(env, env.observation_space)
+        self.layout = layout
         self.action_space = env.action_space
         self.infos: list[dict[str, Any]] = []
         self.dones = np.zeros(self.n_envs, bool)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, State, Synapse, Wiring, step_length
+from ..contract import Neuron, State, Synapse, Wiring, check_size, step_length
 from ..neurons import neuron_row
 from ..recurrent import RecurrentCircuit, hold
 from .files import load_graph
@@ -47,10 +47,10 @@ class Connectome(RecurrentCircuit):
         n_motors: number of joints.
         graph: the cells: a name, a file or its content, as `load_graph` reads them.
         gains: "class", one gain for each pair of classes; "free", one for each contact; "fixed", as at first.
-        counts: "share", a count over all of the same pair of classes that reach the cell, as if a cell's leak grew with
-            its synapses: a gain then says how strong a class is for each cell. "raw", the counts themselves, over the
-            pair's mean total per cell, so that gains start alike: weights are gain x count, and gap junctions
-            conduct as well one way as the other.
+        counts: "share": each count is divided by the total count that the target cell receives from the same pair of
+            classes, so a gain is the total input from one class to one cell. "raw": each count is divided by the
+            mean of that total over the pair's target cells, so that gains start at the same scale: weights are
+            gain x count, and gap junctions conduct equally in both directions.
         taus: time constants: "class", one for each class of cells; "cell", one for each; "fixed", all 1.
         control: wire a shuffled graph instead; see `Graph.control`.
         reach: how many links ahead stretch is felt. 1.2 is a fifth of a body of 6 links, as in the worm (Wen et
@@ -114,6 +114,7 @@ class Connectome(RecurrentCircuit):
         self.graph = load_graph(graph).control(control, np.random.default_rng(seed))
         if not any(cell.kind in ("DB", "VB") for cell in self.graph.cells):
             raise CircuitMismatch("the graph has no cell of class DB or VB, so nothing feels the body; name them so")
+        check_size("graph", len(self.graph.cells) ** 2)
         self.senses, self.n_motors, self.n_features = (("joint_pos", n_motors),), n_motors, len(self.graph.cells)
         self.step_length = step_length(dt, dt_ref)
         self._connect(gains, counts)
@@ -227,7 +228,8 @@ class Connectome(RecurrentCircuit):
                 keys[key] = len(start)
                 start.append(_GAINS.get(pair, _WEAK))
             rows += [(*end, classes, contact.sign * contact.count, keys[key]) for end in ends]
-        # What a count is over: all that the cell gets of the pair of classes, or the mean of that over its cells.
+        # Denominator of each count: the cell's total input from this pair of classes ("share"), or that total averaged
+        # over cells ("raw").
         total: dict[tuple[_Classes, str], float] = defaultdict(float)
         for _, post, classes, count, _ in rows:
             total[classes, post] += abs(count)

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, Pins, State, Synapse, Wiring, load_weights
+from ..contract import Neuron, Pins, State, Synapse, Wiring, check_size, load_weights
 from ..neurons import neuron_row, sensor_neurons
 from ..recurrent import RecurrentCircuit
 from .layers import NeuronModels, Synapses, Synchronisation, gated_blocks, linear
@@ -95,6 +95,8 @@ class CTM(RecurrentCircuit):
             raise CircuitMismatch(f"decay is {decay!r}; give 'softplus' to train or 'clamp' for published weights")
         if any(not isinstance(units, int) or units < 1 for units in heads):
             raise CircuitMismatch(f"heads is {tuple(heads)}; give numbers of units, such as (64, 64)")
+        widest = max(d_model, d_input, *heads)
+        check_size("the sizes", widest * (widest * synapse_depth + memory_length * (2 * hidden + 2)))
         self.senses, self.n_motors = tuple(senses.items()), n_motors
         self.n_features = n_synch * (n_synch + 1) // 2
         self._ticks, self._n_synch, self._decay = ticks, n_synch, decay

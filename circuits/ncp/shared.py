@@ -17,7 +17,7 @@ from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, Pins, Role, State, Synapse, Wiring, step_length
+from ..contract import Neuron, Pins, Role, State, Synapse, Wiring, check_size, step_length
 from ..neurons import neuron_row, sensor_neurons
 from ..recurrent import RecurrentCircuit, synapses
 
@@ -46,6 +46,7 @@ class NCPCircuit(RecurrentCircuit):
         """Draw the wiring and name the neurons; call after nn.Module's __init__."""
         if units < n_motors + 3:
             raise CircuitMismatch(f"units is {units} with {n_motors} motor neurons; give {n_motors + 3} or more")
+        check_size("units", units**2)
         if not 0.1 <= sparsity <= 0.9:
             raise CircuitMismatch(f"sparsity is {sparsity}; give 0.1 (dense) to 0.9")
         self.senses, self.n_motors, self.n_features = tuple(senses.items()), n_motors, units

@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import html
-import math
 import os
 import re
 import stat
@@ -21,17 +20,9 @@ import mujoco
 import numpy as np
 
 from ...errors import InvalidBody
+from .xml_limits import MAX_BYTES, check_closed
+from .xml_tags import Tag, files_of, tags
 
-MAX_BYTES = 64 * 2**20
-MAX_COPIES = 1000
-MAX_PIXELS = 2**26
-
-# Quotes hold any sign but themselves; possessive, so that hostile text cannot make it go back and forth.
-_TAG = re.compile(r"<((?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+)>")
-_DECLARATION = re.compile(r"<(!\w*)")
-_SKIPPED = (("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>"))
-_NAME = re.compile(r"\s*(?P<close>/?)\s*(?P<name>[^\s/>]*)")
-_ATTRIBUTE = re.compile(r"\s*(?P<key>[^\s=\"'/<>]+)\s*=\s*(?P<value>\"[^\"]*\"|'[^']*')")
 _ENCODING = re.compile(rb"^\s*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._:-]+)[\"']")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -40,39 +31,6 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_REFUSED = {
-    "flexcomp": "deformable",
-    "flex": "deformable",
-    "composite": "made of parts that MuJoCo multiplies",
-    "model": "another model in a file",
-    "extension": "an engine plug-in",
-    "plugin": "an engine plug-in",
-}
-
-
-class _Tag:
-    """One start or end tag, and where it stands in the text."""
-
-    def __init__(self, match: re.Match[str]) -> None:
-        self.start, self.end, self._body = match.start(), match.end(), match[1]
-        name = _NAME.match(self._body)
-        assert name is not None
-        self.is_end = bool(name["close"])
-        self.is_alone = self._body.rstrip().endswith("/")
-        # MuJoCo reads the names of elements in any case.
-        self.name = name["name"].lower()
-        self._from = name.end()
-
-    @property
-    def attributes(self) -> dict[str, str]:
-        """The attributes with entities resolved."""
-        found = _ATTRIBUTE.finditer(self._body, self._from)
-        return {each["key"]: html.unescape(each["value"][1:-1]) for each in found}
-
-    def without(self, keys: set[str], added: str = "") -> str:
-        """Return the tag without some attributes, and with others."""
-        kept = _ATTRIBUTE.sub(lambda each: "" if each["key"] in keys else each[0], self._body[self._from :])
-        return f"<{self._body[: self._from]}{added}{kept}>"
 
 
 def read_text(path: Path) -> str:
@@ -124,18 +82,18 @@ def flatten(name: str, text: str, folder: Path) -> str:
     """
     text = _expand(name, text, folder, [])
     compiler: dict[str, str] = {}
-    for tag in _tags(text):
+    for tag in tags(text):
         if tag.name == "compiler":
             compiler |= tag.attributes
     meshdir = compiler.get("meshdir", compiler.get("assetdir", ""))
     strip = compiler.get("strippath") == "true"
     dropped: set[str] = set()
-    for tag in _tags(text):
-        if tag.name == "texture" and (files := _texture_files(tag)):
+    for tag in tags(text):
+        if tag.name == "texture" and (files := files_of(tag.attributes)):
             dropped.add(tag.attributes.get("name") or Path(files[0]).stem)
     edits: list[tuple[int, int, str]] = []
     until = 0
-    for tag in _tags(text):
+    for tag in tags(text):
         if tag.is_end or tag.start < until:
             continue
         attributes = tag.attributes
@@ -144,7 +102,7 @@ def flatten(name: str, text: str, folder: Path) -> str:
             path = folder / meshdir / (Path(file).name if strip else file)
             named = "" if "name" in attributes else f' name="{html.escape(Path(file).stem)}"'
             edits.append((tag.start, tag.end, tag.without({"file", "content_type"}, named + _mesh(name, path))))
-        elif (tag.name == "texture" and _texture_files(tag)) or (
+        elif (tag.name == "texture" and files_of(tag.attributes)) or (
             tag.name == "layer" and attributes.get("texture") in dropped
         ):
             until = tag.end if tag.is_alone else _end(text, tag)
@@ -154,46 +112,6 @@ def flatten(name: str, text: str, folder: Path) -> str:
     for start, end, new in reversed(edits):
         text = text[:start] + new + text[end:]
     return text
-
-
-def check_closed(name: str, text: str) -> None:
-    """Refuse what would open a file, or take for ever, before MuJoCo sees it.
-
-    Raises:
-        InvalidBody: the text includes files or other models, or asks for thousands of copies.
-    """
-    if not text.strip():
-        raise InvalidBody(f"{name}: the XML is empty; give a planar body")
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise InvalidBody(f"{name}: the XML is no text; give MuJoCo XML")
-    copies = 1
-    for tag in _tags(text):
-        if tag.is_end:
-            continue
-        attributes = tag.attributes
-        if tag.name.startswith("!"):
-            raise InvalidBody(f"{name}: the XML has a <{tag.name}>; leave it out")
-        for key, value in attributes.items():
-            if "nan" in value.lower() and _is_nan(value):
-                raise InvalidBody(f'{name}: <{tag.name} {key}="{value}"> is no number; give finite numbers')
-        if tag.name == "include" or (tag.name in ("mesh", "hfield", "skin", "texture") and _texture_files(tag)):
-            file = (_texture_files(tag) or ["a file"])[0]
-            hint = "read the body with from_file, which writes files into the XML"
-            if tag.name in ("hfield", "skin"):
-                hint = f"a <{tag.name}> from a file cannot be a part of a body; leave it out"
-            raise InvalidBody(f"{name}: <{tag.name}> names the file {file!r}; {hint}")
-        if tag.name in _REFUSED:
-            raise InvalidBody(f"{name}: <{tag.name}> is {_REFUSED[tag.name]}; give rigid bodies with hinges")
-        if tag.name == "replicate":
-            with contextlib.suppress(ValueError, OverflowError):
-                copies *= max(1, int(float(attributes.get("count", "1"))))
-            if copies > MAX_COPIES:
-                raise InvalidBody(f"{name}: <replicate> makes {copies} copies; {MAX_COPIES} are the most")
-        if tag.name == "texture":
-            with contextlib.suppress(ValueError, OverflowError):
-                width = float(attributes.get("width", "1"))
-                if width * float(attributes.get("height", width)) > MAX_PIXELS:
-                    raise InvalidBody(f"{name}: a <texture> of more than {MAX_PIXELS} pixels; give a smaller one")
 
 
 @contextlib.contextmanager
@@ -219,7 +137,7 @@ def parse(name: str, text: str) -> mujoco.MjSpec:
     try:
         with quiet():
             spec = mujoco.MjSpec.from_string(text)
-    except (ValueError, TypeError, mujoco.FatalError) as error:
+    except (ValueError, TypeError, RuntimeError, mujoco.FatalError) as error:
         raise InvalidBody(f"{name}: MuJoCo cannot compile the XML: {one_line(error)}") from error
     # What MuJoCo itself understood has the last word on what would be opened.
     for kind, items in (
@@ -239,43 +157,15 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _tags(text: str) -> Iterator[_Tag]:
-    """Yield the tags up to where the text stops to be XML; of a text that does, MuJoCo follows no tag."""
-    at = text.find("<")
-    while at >= 0:
-        if skipped := next((each for each in _SKIPPED if text.startswith(each[0], at)), None):
-            close = text.find(skipped[1], at + len(skipped[0]))
-            if close < 0:
-                return
-            end = close + len(skipped[1])
-        elif match := _DECLARATION.match(text, at) or _TAG.match(text, at):
-            yield _Tag(match)
-            end = match.end()
-        else:
-            return
-        at = text.find("<", end)
-
-
-def _end(text: str, start: _Tag) -> int:
+def _end(text: str, start: Tag) -> int:
     return next(
-        (tag.end for tag in _tags(text) if tag.start > start.start and tag.is_end and tag.name == start.name), start.end
+        (tag.end for tag in tags(text) if tag.start > start.start and tag.is_end and tag.name == start.name), start.end
     )
-
-
-def _is_nan(value: str) -> bool:
-    try:
-        return any(math.isnan(float(word)) for word in value.split())
-    except ValueError:
-        return False
-
-
-def _texture_files(tag: _Tag) -> list[str]:
-    return [value for key, value in tag.attributes.items() if key.startswith("file") and value]
 
 
 def _expand(name: str, text: str, folder: Path, seen: list[Path]) -> str:
     edits: list[tuple[int, int, str]] = []
-    for tag in _tags(text):
+    for tag in tags(text):
         if tag.name != "include" or tag.is_end:
             continue
         file = tag.attributes.get("file")
@@ -296,10 +186,10 @@ def _expand(name: str, text: str, folder: Path, seen: list[Path]) -> str:
 
 def _inside(path: Path, text: str) -> str:
     """Return what stands in the root element of an included file."""
-    tags = [tag for tag in _tags(text) if not tag.name.startswith("!")]
-    if not tags or tags[0].is_end:
+    found = [tag for tag in tags(text) if not tag.name.startswith("!")]
+    if not found or found[0].is_end:
         raise InvalidBody(f"{path} is included and is no XML; give it one root element, such as <mujocoinclude>")
-    return "" if tags[0].is_alone else text[tags[0].end : tags[-1].start]
+    return "" if found[0].is_alone else text[found[0].end : found[-1].start]
 
 
 def _mesh(name: str, path: Path) -> str:

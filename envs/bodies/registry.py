@@ -73,6 +73,8 @@ def body_from_json(values: Mapping[str, Any]) -> Body:
     Raises:
         InvalidBody: a field is out of range or belongs to another kind of body.
     """
+    if not isinstance(values, Mapping):
+        raise InvalidBody(f"a body is {type(values).__name__} where it is stored; it is a table of its fields")
     fields = dict(values)
     kind = fields.pop("kind", None)
     if kind is None:

@@ -67,7 +67,7 @@ def compile_spec(name: str, spec: mujoco.MjSpec) -> mujoco.MjModel:
     try:
         with quiet():
             return spec.compile()
-    except (ValueError, mujoco.FatalError) as error:
+    except (ValueError, RuntimeError, mujoco.FatalError) as error:
         raise InvalidBody(f"{name}: MuJoCo cannot compile the XML: {one_line(error)}") from error
 
 

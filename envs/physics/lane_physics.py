@@ -103,7 +103,7 @@ class LanePhysics(Physics):
         self._lanes.steer(controller, n_steps, self.n_substeps)
 
     def columns(self, name: str) -> Int[np.ndarray, " numbers"] | None:
-        """Return the columns of the kernel's readings that equal a quantity; None where it must be computed."""
+        """Return the numbers of the kernel's readings that equal a quantity; None where it must be computed."""
         readings = reading_slices(self.body.n_links)
         places = {"joint_pos": slice(3, readings["qpos"].stop), "link_vel": readings["link_velocity"]}
         return np.arange(places[name].start, places[name].stop) if name in places else None

@@ -24,6 +24,8 @@ _STATE = ("time", "qpos", "qvel", "act", "history", "qacc_warmstart", "ctrl", "q
           "eq_active", "mocap_pos", "mocap_quat", "userdata", "plugin_state")  # fmt: skip
 # Runs of format 2 hold these alone; their bodies have nothing else.
 _ALWAYS = ("time", "qpos", "qvel", "qacc_warmstart", "ctrl")
+# Physics steps in a control step; a second of computing, where 3 to 50 are usual.
+MAX_SUBSTEPS = 10_000
 _IN_PLANE = [0, 1, 5]  # of (vx, vy, vz, wx, wy, wz) in a link's frame, whose z axis is the plane's normal
 _DIVERGED = [int(getattr(mujoco.mjtWarning, name)) for name in ("mjWARN_BADQPOS", "mjWARN_BADQVEL", "mjWARN_BADQACC")]
 
@@ -248,9 +250,14 @@ def substeps_of(body: Body, model: mujoco.MjModel) -> int:
     """Return how many physics steps a control step is.
 
     Raises:
-        InvalidBody: no whole number.
+        InvalidBody: no whole number, or more than `MAX_SUBSTEPS`.
     """
     n_substeps = round(body.control_dt / model.opt.timestep) if model.opt.timestep > 0 else 0
+    if n_substeps > MAX_SUBSTEPS:
+        raise InvalidBody(
+            f"{body.name}: control_dt {body.control_dt} s is {n_substeps:,} physics steps of {model.opt.timestep} s; "
+            f"{MAX_SUBSTEPS:,} are the most: give a larger timestep"
+        )
     if not n_substeps or abs(n_substeps * model.opt.timestep - body.control_dt) > 1e-9:
         near = round(max(1, n_substeps) * model.opt.timestep, 9)
         raise InvalidBody(

@@ -16,12 +16,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, Int
 
-from ...errors import InvalidAction, InvalidTask, UnknownName
+from ...errors import InvalidAction, InvalidTask, NotReady, UnknownName
+from ..vector_rules import Described, as_info, autoreset_mode_of, chosen_envs, final_info, seeds_for
 
 BIT_TASKS = {
     "parity": "whether the last N bits hold an odd number of ones",
     "delayed-match": "whether the bit N steps ago, counting the last as 1, equals the last",
 }
+
+SOLVED = 0.98  # share of right answers, as the paper has it
+_NO_RESET = "the environments were never reset; call reset before the first step"
 
 
 def draw_length(n: int, rng: np.random.Generator) -> int:
@@ -75,7 +79,7 @@ class _Stream:
         return np.array([2 * self.bits[self.place] - 1, self.place == len(self.bits) - 1], np.float32)
 
 
-class BitsEnv(gymnasium.Env):
+class BitsEnv(Described, gymnasium.Env):
     """Watch a stream of bits and answer when it ends.
 
     The observation is the bit, -1 or 1, and a flag that is 1 with the last bit; the answer to it, 0 or 1,
@@ -86,62 +90,116 @@ class BitsEnv(gymnasium.Env):
         task: "parity" or "delayed-match"; see `BIT_TASKS`.
         n: bits to remember, 2 or more.
         render_mode: None; there is nothing to see.
+
+    Raises:
+        InvalidTask: another render mode, or too few bits.
+        UnknownName: no such task.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012
 
     def __init__(self, task: str, n: int = 2, render_mode: None = None) -> None:
+        _check_unseen(render_mode)
         self._stream, self.render_mode = _Stream(task, n), render_mode
         self.observation_space, self.action_space = self._stream.observation_space, self._stream.action_space
+        self._has_begun = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float[np.ndarray, 2], dict[str, Any]]:
         """Start a new sequence; return its first bit, -1 or 1, and the flag, 0."""
         super().reset(seed=seed, options=options)
+        self._has_begun = True
         return self._stream.reset(self.np_random), {}
 
     def step(self, action: Any) -> tuple[Float[np.ndarray, 2], float, bool, bool, dict[str, Any]]:
-        """Take the answer, 0 or 1, if it was due; return the bit shown, -1 or 1, and the flag, 0 or 1."""
+        """Take the answer, 0 or 1, if it was due; return the bit shown, -1 or 1, and the flag, 0 or 1.
+
+        Raises:
+            NotReady: there was no reset.
+        """
+        if not self._has_begun:
+            raise NotReady(_NO_RESET)
         observation, reward, terminated, info = self._stream.step(action)
         return observation, reward, terminated, False, info
 
+    def _limits(self) -> tuple[int, float | None]:
+        return longest(self._stream.n), SOLVED
 
-class BitsVectorEnv(VectorEnv):
+
+class BitsVectorEnv(Described, VectorEnv):
     """Many `BitsEnv`, each with its own sequence; environment i of `reset(seed=s)` is seeded with s + i.
 
     Args:
         num_envs: number of environments.
-        task, n: as in `BitsEnv`.
-        max_episode_steps: of gymnasium; sequences end by themselves.
+        task, n, render_mode: as in `BitsEnv`.
+        autoreset_mode: gymnasium's NEXT_STEP (default), SAME_STEP or DISABLED.
+        max_episode_steps: of gymnasium; sequences end by themselves, after 4 n + 1 steps at most.
+
+    Raises:
+        InvalidTask: fewer steps than the longest sequence has, or what `BitsEnv` refuses.
+        InvalidAction: a step of an environment that has ended, in the mode DISABLED.
     """
 
-    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012
-
-    def __init__(self, num_envs: int = 1, task: str = "parity", n: int = 2, max_episode_steps: None = None) -> None:  # noqa: ARG002
+    def __init__(
+        self,
+        num_envs: int = 1,
+        task: str = "parity",
+        n: int = 2,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
+        render_mode: None = None,
+    ) -> None:
         if num_envs < 1:
             raise InvalidTask(f"num_envs is {num_envs}; give 1 or more")
+        if max_episode_steps is not None and max_episode_steps < longest(n):
+            raise InvalidTask(
+                f"max_episode_steps is {max_episode_steps}, and sequences of n = {n} have up to {longest(n)} steps; "
+                "leave it out"
+            )
+        _check_unseen(render_mode)
         self.num_envs, self._streams = num_envs, [_Stream(task, n) for _ in range(num_envs)]
+        self.autoreset_mode = autoreset_mode_of(autoreset_mode)
+        self.metadata = {"autoreset_mode": self.autoreset_mode, "render_modes": []}
         self.single_observation_space = self._streams[0].observation_space
         self.single_action_space = self._streams[0].action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._rngs: list[np.random.Generator] = []
+        self._rngs: list[np.random.Generator | None] = [None] * num_envs
+        self._seeds: list[int | None] = [None] * num_envs
+        self._shown = np.zeros((num_envs, 2), np.float32)
         self._ended = np.zeros(num_envs, bool)
+        self._has_begun = np.zeros(num_envs, bool)
+
+    @property
+    def np_random_seed(self) -> tuple[int | None, ...]:  # type: ignore[override]
+        """The seed of each environment's generator; None before the first reset."""
+        return tuple(self._seeds)
+
+    @property  # type: ignore[misc]
+    def np_random(self) -> tuple[np.random.Generator | None, ...]:  # type: ignore[override]
+        """The generator of each environment; None before the first reset."""
+        return tuple(self._rngs)
 
     def reset(
         self,
         *,
         seed: int | Sequence[int | None] | None = None,
-        options: dict[str, Any] | None = None,  # noqa: ARG002
+        options: dict[str, Any] | None = None,
     ) -> tuple[Float[np.ndarray, "envs 2"], dict[str, Any]]:
-        """Start new sequences everywhere; return each one's first bit, -1 or 1, and its flag, 0."""
-        if seed is not None or not self._rngs:
-            if seed is None or isinstance(seed, (int, np.integer)):
-                seed = [None if seed is None else int(seed) + index for index in range(self.num_envs)]
-            self._rngs = [seeding.np_random(each)[0] for each in seed]
-        self._ended[:] = False
-        return np.stack([stream.reset(rng) for stream, rng in zip(self._streams, self._rngs, strict=True)]), {}
+        """Start new sequences, everywhere or where `options={"reset_mask": ...}` says; return what is shown.
+
+        A new sequence shows its first bit, -1 or 1, and the flag, 0.
+
+        Raises:
+            InvalidTask, InvalidArgument: not a seed for each environment, or a mask that is none.
+        """
+        ids, seeds = chosen_envs(options, self.num_envs), seeds_for(seed, self.num_envs)
+        for index in ids:
+            if seeds[index] is not None or self._rngs[index] is None:
+                self._rngs[index], self._seeds[index] = seeding.np_random(seeds[index])
+        self._begin(ids)
+        return self._shown.copy(), {}
 
     def step(
         self, actions: Any
@@ -152,19 +210,52 @@ class BitsVectorEnv(VectorEnv):
         Bool[np.ndarray, " envs"],
         dict[str, Any],
     ]:
-        """Step every environment; one that ended starts anew instead.
+        """Step every environment; one that ended starts anew as the autoreset mode says.
 
         Actions, [envs], are answers, 0 or 1. Observations are the bit, -1 or 1, and the flag, 0 or 1; rewards
         are 1 for a right answer and 0 else.
+
+        Raises:
+            NotReady: there was no reset.
         """
-        observations, rewards = np.zeros((self.num_envs, 2), np.float32), np.zeros(self.num_envs)
+        if not self._has_begun.all():
+            raise NotReady(_NO_RESET)
+        if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
+            raise InvalidAction(
+                f"environment {np.flatnonzero(self._ended)[0]} has ended, and autoreset is disabled; "
+                'call reset(options={"reset_mask": ended})'
+            )
+        waiting, rewards = self._ended, np.zeros(self.num_envs)
         ended, correct = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         for index, (stream, action) in enumerate(zip(self._streams, actions, strict=True)):
-            if self._ended[index]:
-                observations[index] = stream.reset(self._rngs[index])
-                continue
-            observations[index], rewards[index], ended[index], info = stream.step(action)
-            correct[index] = info.get("correct", False)
-        self._ended = ended
-        info = {"correct": correct, "_correct": ended} if ended.any() else {}
-        return observations, rewards, ended.copy(), np.zeros(self.num_envs, bool), info
+            if not waiting[index]:
+                self._shown[index], rewards[index], ended[index], info = stream.step(action)
+                correct[index] = info.get("correct", False)
+        info = as_info({"correct": correct}, ended) if ended.any() else {}
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            info = final_info(ended, self._shown, {"correct": correct}) if ended.any() else {}
+            self._begin(np.flatnonzero(ended))
+        else:
+            self._begin(np.flatnonzero(waiting))
+            self._ended = ended
+        return self._shown.copy(), rewards, ended.copy(), np.zeros(self.num_envs, bool), info
+
+    def _begin(self, ids: Int[np.ndarray, " some"]) -> None:
+        for index in ids:
+            rng = self._rngs[index]
+            assert rng is not None
+            self._shown[index] = self._streams[index].reset(rng)
+        self._has_begun[ids], self._ended[ids] = True, False
+
+    def _limits(self) -> tuple[int, float | None]:
+        return longest(self._streams[0].n), SOLVED
+
+
+def longest(n: int) -> int:
+    """Return the steps of the longest sequence for N."""
+    return 4 * n + 1
+
+
+def _check_unseen(render_mode: str | None) -> None:
+    if render_mode is not None:
+        raise InvalidTask(f"render_mode is {render_mode!r}; bits have no picture, leave it out")

@@ -39,6 +39,7 @@ class CueTurn(Task):
     """
 
     senses = ("joint_pos", "cue", "go", "body_velocities")
+    essential = ("cue",)
     default_steps = 100
     allowed: ClassVar[Mapping[str, Allowed]] = {
         "cue_steps": Number(1, is_whole=True),
@@ -88,6 +89,11 @@ class CueTurn(Task):
         acts = self.envs.elapsed > self.go_step
         self._turn += np.where(acts, turned, 0.0)
         return np.where(acts, np.clip(self._cued_turn() / self.success_angle, -1.0, 1.0), 0.0)
+
+    @property
+    def reward_threshold(self) -> float | None:
+        """Half of what can be earned, no unit; without memory it is 0 on average."""
+        return 0.5 * (self.envs.episode_steps - self.go_step)
 
     def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
         """Return the net speed (m/s), the turn to the cued side (rad), and whether it is so far correct and a success.

@@ -22,6 +22,7 @@ class Navigate(Task):
     """
 
     senses = ("joint_pos", "to_target", "body_velocities")
+    essential = ("to_target",)
     metric_units: ClassVar[Mapping[str, str]] = {**Task.metric_units, "target_distance": "m"}
     target_radius = 0.1  # m
 

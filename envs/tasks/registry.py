@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ...errors import InvalidTask, UnknownName
+from ...errors import InvalidArgument, InvalidTask, UnknownName
 from ...options import Allowed, Instance, ListOf, OfType, wrong_value
 from ...registry import Registry
 from ..setting import Envs
@@ -69,7 +69,7 @@ def make_task(name: str, envs: Envs, options: Mapping[str, Any]) -> Task:
     try:
         inspect.signature(kind).bind(envs, **options)
     except TypeError as error:
-        raise InvalidTask(f"task {name!r}: {error}; it takes {_names(name)}") from error
+        raise InvalidTask(f"task {name!r}: {error}; it takes {', '.join(option_names(name))}") from error
     return kind(envs, **options)
 
 
@@ -81,16 +81,31 @@ def check_options(name: str, asked: Mapping[str, Any]) -> None:
 
     Raises:
         UnknownName: no such task.
+        InvalidArgument: the first option that the task does not take.
         InvalidTask: the first option that is wrong.
     """
     known = _options(name)
-    takes_any = any(each.kind is each.VAR_KEYWORD for each in known.values())
     for option in asked:
-        if option not in known and option != "senses" and not takes_any:
-            raise InvalidTask(f"task {name!r} has no option {option!r}; it takes {_names(name)}")
+        if option not in known and option != "senses" and not takes_any_option(name):
+            raise InvalidArgument(f"task {name!r} has no option {option!r}; it takes {', '.join(option_names(name))}")
     allowed: dict[str, Allowed] = {option: OfType(_type_of(name, parameter)) for option, parameter in known.items()}
     if wrong := wrong_value(asked, {**allowed, **task_class(name).allowed, "senses": _SENSES}):
         raise InvalidTask(wrong)
+
+
+def option_names(name: str) -> list[str]:
+    """Return the options that a task takes by name, `senses` among them.
+
+    Raises:
+        UnknownName: no such task.
+    """
+    own = [option for option, each in _options(name).items() if each.kind is not each.VAR_KEYWORD]
+    return [*own, "senses"]
+
+
+def takes_any_option(name: str) -> bool:
+    """Say whether a task takes options of any name."""
+    return any(each.kind is each.VAR_KEYWORD for each in _options(name).values())
 
 
 def option_defaults(name: str) -> dict[str, Any]:
@@ -100,11 +115,6 @@ def option_defaults(name: str) -> dict[str, Any]:
 
 def _options(name: str) -> dict[str, inspect.Parameter]:
     return dict(list(inspect.signature(task_class(name)).parameters.items())[1:])
-
-
-def _names(name: str) -> str:
-    own = [option for option, each in _options(name).items() if each.kind is not each.VAR_KEYWORD]
-    return ", ".join([*own, "senses"])
 
 
 def _type_of(name: str, parameter: inspect.Parameter) -> Any:

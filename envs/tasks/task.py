@@ -44,6 +44,7 @@ class Task(ABC):
 
     Attributes:
         senses: what is observed by default, by name and in order.
+        essential: senses without which no agent can solve it; one that lacks them all is said to learn blind.
         default_steps: control steps per episode where none are given.
         allowed: what the task's own options may be, by name, where their types do not say all.
         metric_units: the unit of each of `metrics`, for tables; those without a unit are left out.
@@ -54,6 +55,7 @@ class Task(ABC):
     """
 
     senses: ClassVar[tuple[str, ...]] = ("joint_pos", "body_velocities")
+    essential: ClassVar[tuple[str, ...]] = ()
     default_steps: ClassVar[int] = 1000
     allowed: ClassVar[Mapping[str, Allowed]] = {}
     metric_units: ClassVar[Mapping[str, str]] = {"net_speed": "m/s"}
@@ -69,6 +71,11 @@ class Task(ABC):
 
     def pay(self) -> Pay | None:
         """Say what `reward` returns where it is this simple, so that fast physics can pay by itself; None elsewhere."""
+        return None
+
+    @property
+    def reward_threshold(self) -> float | None:
+        """The return from which gymnasium calls the task solved, without a unit; None where nobody has said."""
         return None
 
     def terminated(self) -> Bool[np.ndarray, " envs"]:

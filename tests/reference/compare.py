@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # deficits are masked after normalising, rewards of randomised bodies are off by parts in 1e13, and the subspace that is
 # protected is of eigenvectors, which Oja's rule came near. With the global generator's draws put in its place, PPO's
 # weights, returns and recordings were those of 81006cf bit for bit; so were those of ES, SAC, TD3, DDPG and the
-# curricula as they were. Then tanh became 2 sigmoid(2x) - 1 and PPO got a loop and defaults of its own: with the options
-# of before, weights of MLP, GRU and ELM differ by at most 8e-7, returns by parts in 1e6 (a CT-RNN's by 3e-4).
+# curricula as they were. Then tanh became 2 sigmoid(2x) - 1 and PPO got a loop and defaults of its own: with the
+# options of before, weights of MLP, GRU and ELM differ by at most 8e-7, returns by parts in 1e6 (a CT-RNN's by 3e-4).
 COMMIT = "bb32dd2"
 
 

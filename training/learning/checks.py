@@ -7,7 +7,9 @@ import logging
 
 import torch
 
+from ...agents import Agent
 from ...envs.deficits import Deficits
+from ...envs.tasks.registry import task_class
 from ...errors import InvalidRun
 from ...memory import machine_memory
 from ...options import told
@@ -38,6 +40,21 @@ def check(config: RunConfig) -> Resolved:
     device_named(config.device)
     check_memory(resolved)
     return inherit(resolved)
+
+
+def say_blind(agent: Agent, config: RunConfig) -> None:
+    """Say once that an agent does not sense what its task is about, and so can only learn what needs no looking."""
+    essential, sensed = task_class(config.task).essential, [name for name, _ in agent.circuit.senses]
+    # A circuit that takes the whole observation as one has it all.
+    if essential and not {*essential, "observation"}.intersection(sensed):
+        _log.warning(
+            "nervecord: circuit %s senses %s, and not %s, which %s is about; it learns blind: take one that senses "
+            "it, such as mlp or ctrnn",
+            config.circuit,
+            ", ".join(sensed) or "nothing",
+            " or ".join(essential),
+            config.task,
+        )
 
 
 def check_memory(resolved: Resolved) -> None:

@@ -25,7 +25,7 @@ from ...options import Number, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.folder import Folder
-from ..runs.held_graphs import hold_graph, told_config
+from ..runs.held_graphs import check_held, hold_graph, told_config
 from ..runs.metrics_log import make_logger
 from .stopping import Stop, stopping
 
@@ -119,6 +119,7 @@ class CurriculumConfig:
     def from_json(cls, values: Mapping[str, Any]) -> CurriculumConfig:
         """Read what `to_json` returned."""
         try:
+            check_held(values.get("circuit_options"))
             return cls(**{**values, "circuit": circuit_from_json(values["circuit"])})
         except (TypeError, KeyError) as error:
             raise InvalidRun(f"the config is of another version of nervecord: {error}") from error
@@ -151,15 +152,17 @@ class CurriculumRun(Folder[CurriculumConfig]):
         return circuit
 
 
-def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True) -> CurriculumRun:
+def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True, trust: bool = False) -> CurriculumRun:
     """Train a curriculum in the folder `out`, or continue the one that is there.
+
+    Links in it are followed, and its circuit's code is run, if it is trusted; see `Folder`.
 
     Raises:
         InvalidRun: another curriculum stands in `out`, or is trained there now.
         OutputExists: something else stands there.
         TrainingDiverged: a loss or gradient is not finite; the last checkpoint stays.
     """
-    run = CurriculumRun.create(out, config, config.check)
+    run = CurriculumRun.create(out, config, config.check, trust)
     if not run.done:
         with one_thread(), stopping() as stop, run.lock():
             _Course(run).go(progress, stop)

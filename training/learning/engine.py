@@ -1,4 +1,4 @@
-"""Many independent tasks at once: in local processes or on Ray, the same code and the same results."""
+"""Run independent tasks in parallel, in local processes or on Ray, with the same results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...extras import require
 from .workers import GRACE, RETRIES, WorkerPool, attempt
 
 Engine = Literal["local", "ray"]
-# A cluster's head answers at once, or it is not there; seconds.
+# Seconds to wait for a cluster's head, which answers at once if it exists.
 _ANSWERS_WITHIN = 10.0
 
 
@@ -27,17 +27,17 @@ def run_tasks(
 ) -> Generator[tuple[str, Any], None, None]:
     """Call `function(*arguments)` for every task, each on one core; yield name and outcome as they finish.
 
-    An outcome is what the task returned, or the exception that it raised: one task's error does not end the
-    others. A worker that dies is replaced and its task starts again, so a task must be one that can: what it
-    left half done it goes on with or overwrites. Whoever leaves before the last outcome (Ctrl-C) ends the
-    workers; close the generator to have that at once (contextlib.closing).
+    An outcome is the task's return value, or the exception that it raised: one task's error does not end the
+    others. A worker that dies is replaced and its task starts again, so a task must continue or overwrite its own
+    unfinished work. Leaving the loop early (Ctrl-C) ends the workers; close the generator (contextlib.closing) to end
+    them at once.
 
     Args:
         function: importable by name, here and on the workers.
         tasks: arguments by name.
         workers: tasks at a time; None takes one per core, of this machine or of the cluster.
         engine: local processes, or Ray.
-        address: of a Ray cluster, whose machines must share the folders that tasks write to; None starts
+        address: address of a Ray cluster, whose machines must share the folders that tasks write to; None starts
             one on this machine.
 
     Raises:
@@ -51,7 +51,7 @@ def run_tasks(
     if engine != "local":
         raise InvalidRun(f"engine is {engine!r}; give 'local' or 'ray'")
     if address is not None:
-        raise InvalidRun("an address is of a Ray cluster; give --engine ray with it")
+        raise InvalidRun("an address needs Ray; give --engine ray with it")
     return _in_processes(function, tasks, workers or _cores())
 
 
@@ -87,7 +87,7 @@ def _on_ray(
             except ray.exceptions.WorkerCrashedError:
                 outcome = InvalidRun(f"workers died {RETRIES + 1} times in a row on {name}")
             except ray.exceptions.RayError as error:
-                # A task that could not be sent to a worker, or whose memory ran out.
+                # The task could not be sent to a worker, or ran out of memory.
                 outcome = InvalidRun(f"{name} could not be run: {' '.join(str(error).split())}")
             yield name, outcome
     finally:
@@ -95,7 +95,7 @@ def _on_ray(
 
 
 def _end_on_ray(ray: Any, running: list[Any]) -> None:
-    """Leave Ray at once; trainings that run there write a checkpoint first."""
+    """Leave Ray at once; running trainings write a checkpoint first."""
     try:
         for each in running:
             ray.cancel(each)
@@ -106,7 +106,7 @@ def _end_on_ray(ray: Any, running: list[Any]) -> None:
 
 
 def start_ray(workers: int | None, address: str | None) -> Any:
-    """Join a Ray cluster, or start one of so many cores on this machine; return the library.
+    """Join a Ray cluster, or start one with a core per worker on this machine; return the library.
 
     Raises:
         MissingDependency: Ray is not installed.

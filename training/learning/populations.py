@@ -20,11 +20,10 @@ from .workers import RETRIES, WorkerPool, attempt
 def open_evaluator(resolved: Resolved, workers: int, engine: Engine = "local", address: str | None = None) -> Workers:
     """Start the workers that evaluate a run's populations; close them when done.
 
-    What a round comes to depends on its members alone, so the number of workers changes the time and
-    nothing else.
+    A round's result depends only on its members, so results do not depend on the number of workers.
 
     Raises:
-        InvalidRun: an algorithm without a population, or more workers than a generation has rounds.
+        InvalidRun: the algorithm has no population, or there are more workers than a generation has rounds.
         MissingDependency: Ray is not installed.
     """
     if workers < 1:
@@ -32,12 +31,12 @@ def open_evaluator(resolved: Resolved, workers: int, engine: Engine = "local", a
     if engine not in ("local", "ray"):
         raise InvalidRun(f"engine is {engine!r}; give 'local' or 'ray'")
     if address is not None and engine != "ray":
-        raise InvalidRun("an address is of a Ray cluster; give --engine ray with it")
+        raise InvalidRun("an address needs Ray; give --engine ray with it")
     algorithm, options = resolved.config.algorithm, resolved.options
     if not algorithm_named(algorithm).has_population:
         raise InvalidRun(f"{algorithm} has no population to spread over workers; use es or cmaes")
     if resolved.config.device != "cpu":
-        raise InvalidRun(f"workers compute on the CPU, and device is {resolved.config.device!r}; give one of them")
+        raise InvalidRun(f"workers compute on the CPU, and device is {resolved.config.device!r}; leave one of them out")
     n_envs = options["n_envs"]
     rounds = options["population"] // n_envs
     if workers > rounds:
@@ -49,7 +48,7 @@ def open_evaluator(resolved: Resolved, workers: int, engine: Engine = "local", a
 
 
 class Workers(ABC):
-    """Evaluate rounds elsewhere; to be closed."""
+    """Evaluates rounds in other processes; close it when done."""
 
     @abstractmethod
     def evaluate(self, rounds: Iterable[Round]) -> Iterator[Outcome]:
@@ -106,7 +105,7 @@ class _RayWorkers(Workers):
 
 
 class RoundRunner:
-    """What a worker holds: a run's environments and agent, and no weights of its own."""
+    """A worker's environments and agent of a run; weights come with each round."""
 
     def __init__(self, resolved: Resolved) -> None:
         agent, envs = Agent(resolved.agent), resolved.make_envs(resolved.options["n_envs"])
@@ -120,14 +119,14 @@ class RoundRunner:
 
 
 class _RayRunner:
-    """A worker on Ray, which begins with its first round: an actor's errors as it is made are told as its death."""
+    """A worker on Ray. Its first round builds it, because Ray reports an error in an actor's constructor as death."""
 
     def __init__(self, resolved: Resolved) -> None:
         self._resolved = resolved
         self._runner: RoundRunner | None = None
 
     def evaluate(self, part: Round) -> tuple[bool, Any]:
-        """Return what `attempt` does of a round."""
+        """Return the result of `attempt` on a round."""
         return attempt(self._evaluate, part)
 
     def _evaluate(self, part: Round) -> Outcome:

@@ -1,8 +1,8 @@
-"""Learning on without forgetting: updates that keep off what earlier tasks have for inputs.
+"""Continual learning by gradient projection: weight updates are projected off the input subspaces of earlier tasks.
 
 Orthogonal projection, after Xiao et al. 2024 (https://arxiv.org/abs/2402.11984): each update of a layer's weights is
-projected away from the principal subspace of the layer's inputs in earlier tasks, so that what the layer made of those
-inputs stays. They find the subspace by a Hebbian rule; here it is computed.
+projected away from the principal subspace of the layer's inputs in earlier tasks, so that the layer's response to those
+inputs does not change. They find the subspace by a Hebbian rule; here it is computed as eigenvectors.
 """
 
 from __future__ import annotations
@@ -40,20 +40,21 @@ _ELEMENTWISE = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, Tensor.c
 def protect(learner: Learner, config: RunConfig) -> tuple[str, ...]:
     """Project the learner's updates off the input subspaces of the runs in `config.protect`.
 
-    Each step of the optimiser moves a weight W by D; it is made D (1 - P), where P projects on the principal
-    subspaces of W's inputs in those runs. A bias is a weight whose input is always 1. Statistics by which
-    observations are normalised stay what they are, because old inputs would move with them.
+    Each step of the optimiser moves a weight W by D, which becomes D (1 - P), where P projects on the principal
+    subspaces of W's inputs in those runs. A bias is a weight whose input is always 1. The statistics that
+    normalise observations are frozen, because old inputs would change with them.
 
     Returns:
-        Names of the circuit's weights that act in no linear map, such as time constants, and learn as ever.
+        Names of the circuit's weights that are not part of a linear map, such as time constants; their updates are not
+        projected.
 
     Raises:
         InvalidRun: there is no such run, or nothing trained in it yet.
-        CircuitMismatch: its circuit is another, or has no linear map of its own weights, or saw observations
-            normalised otherwise, or the algorithm takes no steps that could be projected.
+        CircuitMismatch: an earlier run has another circuit or other normalisation, or the circuit has no linear map
+            with its own weights, or the algorithm has no updates that can be projected.
     """
     if not learner.takes_projections:
-        raise CircuitMismatch(f"{config.algorithm} takes no steps that could be projected; choose es or ppo")
+        raise CircuitMismatch(f"updates of {config.algorithm} cannot be projected; choose es or ppo")
     circuit, normalizer = learner.agent.circuit, learner.agent.normalizer
     shapes = {name: parameter.shape for name, parameter in circuit.named_parameters()}
     rows: dict[LinearMap, list[np.ndarray]] = {}

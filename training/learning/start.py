@@ -1,4 +1,4 @@
-"""Begin training from the weights of another run, on the same body or on another: fine-tuning."""
+"""Fine-tuning: start training from the weights of another run, on the same body or on another."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from ..runs.run import Run
 
 
 def inherit(resolved: Resolved) -> Resolved:
-    """Return a run with what it takes over from the run that it starts from, if it starts from one.
+    """Return a run with the settings that it inherits from the run it starts from, if any.
 
-    Its circuit counts in the control steps of the body that it was made for.
+    The circuit's unit of time stays the control step of the body that it was made for.
 
     Raises:
         InvalidRun: there is no such run.
-        CircuitMismatch: its circuit is another.
+        CircuitMismatch: that run has another circuit.
     """
     if resolved.config.start is None:
         return resolved
     before = Run(resolved.config.start)
     if before.config.circuit != resolved.config.circuit:
         raise CircuitMismatch(
-            f"{before.path} holds circuit {before.config.circuit}, this run {resolved.config.circuit}; "
+            f"{before.path} has circuit {before.config.circuit}, this run {resolved.config.circuit}; "
             "--start needs the same circuit"
         )
     return Resolved(resolved.config, dataclasses.replace(resolved.agent, dt_ref=before.resolved.agent.dt_ref))
 
 
 def start_from(agent: Agent, resolved: Resolved) -> None:
-    """Give a fresh agent the weights of the run `config.start`, and the statistics of what it saw.
+    """Give a fresh agent the weights and observation statistics of the run `config.start`.
 
     Raises:
         InvalidRun: there is no such run, or nothing trained in it yet.
-        CircuitMismatch: the way in which it saw its observations is another.
+        CircuitMismatch: that run normalised its observations in another way.
     """
     assert resolved.config.start is not None
     run = Run(resolved.config.start)

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: what is told to stop does so where nothing is half done."""
+"""Ctrl-C, SIGTERM and SIGHUP: stop at safe points, where no work is half done."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 # Windows has no SIGHUP.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-# A terminal and a launcher (uv run, timeout) may both pass on one Ctrl-C.
+# A terminal and a launcher (uv run, timeout) may both deliver one Ctrl-C.
 _ONE_PRESS = 0.5
 
 
@@ -21,7 +21,7 @@ class Stopped(KeyboardInterrupt):
     """A signal asked to stop.
 
     Attributes:
-        signal: its number; a command that it ends exits with 128 + signal.
+        signal: number of the signal; a command that it ends exits with 128 + signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -42,7 +42,7 @@ class Stop:
         return self._signal is not None
 
     def check(self) -> None:
-        """Return, or leave where nothing is half done: after a checkpoint was written, say.
+        """Raise `Stopped` if a signal has come; call it where no work is half done, such as after a checkpoint.
 
         Raises:
             Stopped: a signal has come.
@@ -55,7 +55,7 @@ class Stop:
         if self._signal is None:
             self._signal, self._at = number, now
             if sys.stderr is not None and sys.stderr.isatty():
-                # Not through Python's stream, in whose middle the signal may have come.
+                # Not through Python's stream: the signal may have interrupted a write to it.
                 os.write(2, b"\nstopping at the next checkpoint; once more stops at once\n")
         elif now - self._at > _ONE_PRESS:
             raise Stopped(number)
@@ -63,10 +63,10 @@ class Stop:
 
 @contextlib.contextmanager
 def stopping() -> Iterator[Stop]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into a request, which the body asks for at safe points.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a request, which the block checks at safe points.
 
-    A second one raises `Stopped` at once. When the body is left, the signal goes to who handled it before: a
-    script that SIGTERM would have ended is ended by it, a notebook's cell gets its KeyboardInterrupt. Signals
+    A second signal raises `Stopped` at once. At the end of the block, the signal goes to the handler before: it
+    ends a script that SIGTERM would have ended, and a notebook's cell gets its KeyboardInterrupt. Signals
     that are ignored (by nohup) stay ignored. Outside the main thread, which alone can handle signals, this
     does nothing.
 
@@ -78,7 +78,7 @@ def stopping() -> Iterator[Stop]:
                     stop.check()
 
     Raises:
-        Stopped: the body was asked to stop.
+        Stopped: a signal asked the block to stop.
     """
     stop = Stop()
     with _handling(_SIGNALS, stop._receive):
@@ -89,7 +89,7 @@ def stopping() -> Iterator[Stop]:
         else:
             if not stop.requested:
                 return
-            # It came too late for a safe point, and is not forgotten.
+            # The signal came after the last safe point, and must not be lost.
             number = stop._signal or 0
     signal.raise_signal(number)
     raise Stopped(number)
@@ -97,7 +97,7 @@ def stopping() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def signals_raise() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Stopped`, as SIGINT raises KeyboardInterrupt, so that what is open is closed."""
+    """Make SIGTERM and SIGHUP raise `Stopped`, as SIGINT raises KeyboardInterrupt, so that open files are closed."""
 
     def stop(number: int, _frame: Any) -> None:
         raise Stopped(number)
@@ -112,7 +112,7 @@ def _handling(numbers: list[int], handler: Callable[[int, Any], None]) -> Iterat
     try:
         if threading.current_thread() is threading.main_thread():
             for number in numbers:
-                # None is a handler that is not Python's, and could not be put back.
+                # None is a handler that is not Python's, which Python could not restore.
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     before[number] = signal.signal(number, handler)
         yield

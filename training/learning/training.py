@@ -27,7 +27,7 @@ from ..runs.metrics_log import make_logger
 from ..runs.nested import join, part
 from ..runs.resolution import Resolved
 from ..runs.run import Run
-from .checks import check, device_named
+from .checks import check, device_named, say_blind
 from .engine import Engine
 from .populations import Workers, open_evaluator
 from .protection import protect
@@ -64,6 +64,7 @@ def train(
     engine: Engine = "local",
     address: str | None = None,
     callback: Callback | None = None,
+    trust: bool = False,
 ) -> Run:
     """Train a run in the folder `out`, or continue the one that is there.
 
@@ -78,6 +79,7 @@ def train(
             same result whatever their number; None evaluates them here, on all cores.
         engine, address: where workers are; see `run_tasks`.
         callback: told after every rollout and update; True stops training, with a checkpoint, before its last step.
+        trust: follow links in `out`, and run the code of its circuit; see `Folder`.
 
     Raises:
         InvalidRun: another run stands in `out`, or is trained there now, or workers that the algorithm has no
@@ -87,7 +89,7 @@ def train(
     out = Path(out)
     with one_thread(), contextlib.ExitStack() as stack:
         if (out / "config.json").exists():
-            run = Run.create(out, config)
+            run = Run.create(out, config, trust=trust)
             if run.done and run.config.steps == config.steps:
                 if progress:
                     print(f"{run.path} is done already; nothing was trained", file=sys.stderr)
@@ -101,7 +103,8 @@ def train(
             # Built before anything is written: what cannot be built leaves nothing behind.
             resolved = check(config)
             sitting = _Sitting(resolved, stack, workers, engine, address)
-            run = Run.create(out, config, lambda: {"resolved": resolved.to_json(config)})
+            say_blind(sitting.agent, config)
+            run = Run.create(out, config, lambda: {"resolved": resolved.to_json(config)}, trust)
         with stopping() as stop, run.lock():
             if run.config.steps < config.steps:
                 run.train_longer(config)
@@ -109,17 +112,22 @@ def train(
         return run
 
 
-def resume(path: str | Path, progress: bool = True, device: str | None = None, **options: Any) -> Run:
+def resume(
+    path: str | Path, progress: bool = True, device: str | None = None, trust: bool = False, **options: Any
+) -> Run:
     """Continue the run in a folder.
 
     Args:
         path: the folder.
         progress: show a bar.
         device: to compute on from now on; None is where it was.
+        trust: follow links in the folder, and run the code of its circuit; see `Folder`.
         options: the workers, engine, address and callback of `train`.
     """
-    config = Run(path).config
-    return train(config if device is None else dataclasses.replace(config, device=device), path, progress, **options)
+    config = Run(path, trust).config
+    if device is not None:
+        config = dataclasses.replace(config, device=device)
+    return train(config, path, progress, trust=trust, **options)
 
 
 class _Sitting:

@@ -18,13 +18,13 @@ from typing import Any
 
 from ...errors import InvalidRun, NervecordError, UnknownName
 
-# A worker may be lost to a full memory or a machine that goes; one that is lost again and again is a bug.
+# Workers may die when memory is full or a machine fails; a task on which they die again and again is a bug.
 RETRIES = 3
-# What a worker in the middle of a training may take to its next checkpoint, seconds.
+# Seconds that a worker in the middle of a training may take to its next checkpoint.
 GRACE = 30.0
 _FRESH = (
-    "workers are started fresh and do not know what a notebook or `python -c` registered; "
-    "put it in a package with an entry point, or in a script that guards its work by `if __name__ == '__main__'`"
+    "workers are new processes and do not have the names that a notebook or `python -c` registered; "
+    "register them in a package with an entry point, or in a script with an `if __name__ == '__main__'` guard"
 )
 
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -33,12 +33,12 @@ Task = tuple[Callable[..., Any], tuple[Any, ...]]
 class WorkerPool:
     """Processes that each do one task at a time, on one core.
 
-    A worker that dies is replaced and its task starts again. When this process dies, however it does, its
-    workers end at once, so that none trains beside a successor's.
+    A worker that dies is replaced and its task starts again. When this process dies in any way, its workers
+    end at once, so that none continues beside those of a restarted process.
 
     Args:
-        workers: processes at a time.
-        begin: what each new process does first.
+        workers: number of processes.
+        begin: a function that each new process calls first.
     """
 
     def __init__(self, workers: int, begin: Task | None = None) -> None:
@@ -48,20 +48,20 @@ class WorkerPool:
 
     @property
     def pids(self) -> list[int]:
-        """The processes' numbers."""
+        """The processes' ids."""
         return [worker.process.pid or 0 for worker in self._workers]
 
     def run(self, tasks: Iterable[tuple[Any, Task]]) -> Iterator[tuple[Any, Any]]:
-        """Do every task; yield its key with what it returned, or with the exception that it raised, as they end.
+        """Run all tasks; yield each one's key with its return value or its exception, in the order of completion.
 
-        The exception of a task on which workers keep dying is an InvalidRun.
+        A task on which workers keep dying yields an InvalidRun.
 
         Raises:
-            InvalidRun: workers end before they have a task.
-            Exception: what `begin` raised.
+            InvalidRun: workers end before they get a task.
+            Exception: any exception of `begin`.
         """
         left, lost = deque(tasks), Counter[Any]()
-        # Of a run that was not gone through to its end.
+        # Left over from a generator that was not exhausted.
         for worker in [worker for worker in self._workers if worker.task]:
             self._drop(worker)
         while left or any(worker.task for worker in self._workers):
@@ -86,7 +86,7 @@ class WorkerPool:
                     raise answer[1]
 
     def _hand_out(self, left: deque[tuple[Any, Task]]) -> list[_Worker]:
-        """Give tasks to the workers that have none; return those that have something to say, as soon as some do."""
+        """Give tasks to idle workers; wait, and return the workers that have sent something."""
         working = sum(bool(worker.task) for worker in self._workers)
         while len(self._workers) < min(self._most, working + len(left)):
             self._workers.append(_Worker(self._begin))
@@ -99,11 +99,11 @@ class WorkerPool:
 
     def _count_lost_start(self, worker: _Worker) -> None:
         status = worker.process.exitcode or 0
-        # Not one that a signal ended.
+        # Does not count a worker that a signal ended.
         if 0 < status < 128:
             raise InvalidRun(
-                f"a worker ended as it started (exit status {status}; see above); workers import the script that "
-                "starts them, which must do so under `if __name__ == '__main__':`"
+                f"a worker ended at its start (exit status {status}; see above); workers import the script that "
+                "starts them, so that script must start them under `if __name__ == '__main__':`"
             )
         self._lost_at_start += 1
         if self._lost_at_start > RETRIES:
@@ -119,7 +119,7 @@ class WorkerPool:
             for worker in self._workers:
                 worker.process.join(max(0.0, deadline - time.monotonic()))
         finally:
-            # Also when a second Ctrl-C ends the wait.
+            # Runs also when a second Ctrl-C interrupts the wait.
             for worker in list(self._workers):
                 self._drop(worker)
 
@@ -131,13 +131,13 @@ class WorkerPool:
 
 
 class _Worker:
-    """A process, and what it is doing."""
+    """A process and its present task."""
 
     def __init__(self, begin: bytes) -> None:
-        # Fresh: a fork would copy MuJoCo's and torch's threads half alive.
+        # Spawned: a fork would copy MuJoCo's and torch's threads in a broken state.
         context = multiprocessing.get_context("spawn")
         self.connection, there = context.Pipe()
-        # Daemonic: this process ends them on its way out, should nobody close the pool.
+        # Daemonic: Python ends them at exit if nobody closes the pool.
         self.process = context.Process(target=_work, args=(there, begin), daemon=True)
         self.is_ready = False
         self.key: Any = None
@@ -147,12 +147,12 @@ class _Worker:
 
     def give(self, key: Any, task: Task) -> None:
         self.key, self.task = key, task
-        # One that has died is found by its end of the connection.
+        # A worker that has died is detected by the end of its connection.
         with contextlib.suppress(ConnectionError):
             self.connection.send(task)
 
     def receive(self) -> tuple[bool, Any] | None:
-        """Return what `attempt` did there; None if the process has died."""
+        """Return the result of `attempt` in the process; None if the process has died."""
         try:
             answer: tuple[bool, Any] = self.connection.recv()
         except (EOFError, OSError):
@@ -161,7 +161,7 @@ class _Worker:
 
 
 def _start_deaf(process: Any) -> None:
-    """Start a process to which Ctrl-C, which a terminal sends to all of them, means nothing: its parent ends it."""
+    """Start a process that ignores Ctrl-C, which a terminal sends to all processes; its parent ends it instead."""
     if not hasattr(signal, "pthread_sigmask"):
         process.start()
         return
@@ -175,12 +175,12 @@ def _start_deaf(process: Any) -> None:
 
 
 def take_one_core() -> None:
-    """Keep this process to one core: MuJoCo's threads, torch's and BLAS's."""
+    """Limit this process to one thread each for MuJoCo, torch and BLAS."""
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[bool, Any]:
-    """Return whether a call succeeded, and what it returned or the exception that it raised, fit to be sent."""
+    """Return whether a call succeeded, and its return value or its exception, in a form that can be pickled."""
     try:
         return True, function(*arguments)
     except Exception as error:
@@ -188,9 +188,9 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[bool, Any]:
 
 
 def _sendable(error: Exception) -> Exception:
-    """Return an error that another process can read; what a traceback would show is a note."""
+    """Return an error that another process can unpickle, with its traceback as a note."""
     story = "".join(traceback.format_exception(error))
-    # A class of __main__ is missed by pickle, a name by the registries.
+    # Pickle misses a class of __main__; the registries miss a name registered there.
     if isinstance(error, UnknownName) or (isinstance(error, AttributeError) and "__main__" in str(error)):
         error = InvalidRun(f"{error}; {_FRESH}")
     elif isinstance(error, NervecordError) and not _survives_pickle(error):
@@ -209,11 +209,11 @@ def _survives_pickle(error: Exception) -> bool:
 
 
 def _work(connection: Connection, begin: bytes) -> None:
-    """Do what a worker does, from its first moment to its last."""
+    """Run a worker process: call `begin`, then tasks until the connection ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    # A process that a signal ends leaves its semaphores (tqdm has some), and Python prints a warning of that.
+    # A process that a signal ends leaks its semaphores (tqdm has some), and Python warns of that.
     signal.signal(signal.SIGTERM, _leave)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, _leave)

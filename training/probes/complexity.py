@@ -1,4 +1,4 @@
-"""Complexity: how far each neuron's activity is from repeating itself."""
+"""Complexity: how irregular each neuron's activity is."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SHUFFLES = 3
 
 
 def complexity(subject: Subject) -> ProbeResult:
-    """Measure the Lempel-Ziv complexity of every neuron, binarised at its median, over that of its shuffles.
+    """Measure every neuron's Lempel-Ziv complexity, binarised at its median, relative to that of its shuffles.
 
-    1 is as irregular as chance, towards 0 repeats itself. The first four episodes are used, with three
-    shuffles of each.
+    1 means as irregular as chance; activity that repeats itself is near 0. The first four episodes are used, with
+    three shuffles of each.
 
     Raises:
         InvalidRecording: fewer than 100 steps, values that are not finite, or no neuron that changes.
@@ -49,7 +49,7 @@ def binarise(series: Float[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:
 
 
 def normalised_complexity(bits: Bool[np.ndarray, " T"], rng: np.random.Generator) -> float:
-    """Return the Lempel-Ziv complexity of bits over the mean of their shuffles'."""
+    """Return the Lempel-Ziv complexity of bits divided by the mean over their shuffles."""
     shuffled = [lempel_ziv(rng.permutation(bits)) for _ in range(_SHUFFLES)]
     return lempel_ziv(bits) / float(np.mean(shuffled))
 
@@ -57,8 +57,8 @@ def normalised_complexity(bits: Bool[np.ndarray, " T"], rng: np.random.Generator
 def lempel_ziv(bits: Bool[np.ndarray, " T"]) -> int:
     """Return the number of phrases of the exhaustive history (Lempel and Ziv 1976).
 
-    From where the last one ended, a phrase grows for as long as it can be copied from what came before its
-    own last symbol.
+    A phrase starts where the last one ended, and grows as long as it can be copied from the symbols before its
+    own last one.
     """
     text = np.asarray(bits, bool).astype(np.uint8).tobytes()
     phrases, start, length = 0, 0, 1

@@ -1,4 +1,4 @@
-"""The wiring, drawn and counted."""
+"""Draw the wiring, and count its neurons and connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .contract import ProbeResult, Subject
 
 
 def diagram(subject: Subject) -> ProbeResult:
-    """Draw the wiring and count what is in it."""
+    """Draw the wiring, and count its neurons and connections."""
     wiring = subject.wiring
     signs = np.sign([synapse.weight for synapse in wiring.synapses])
     numbers = {

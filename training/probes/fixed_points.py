@@ -1,4 +1,4 @@
-"""Fixed points: the states in which a recurrent circuit would rest, and which way it leaves them.
+"""Fixed points: the states in which a recurrent circuit would rest, and the directions in which it leaves them.
 
 Source: Sussillo and Barak 2013, "Opening the black box".
 """
@@ -20,7 +20,7 @@ from ...errors import InvalidRecording
 from .contract import ProbeResult, Subject
 
 _STARTS = 128
-_LARGEST = 512  # dimensions of a state, whose Jacobian is this squared
+_LARGEST = 512  # dimensions of a state; its Jacobian has this number squared
 _MERGE = 1e-3
 _SLOW = 1e-10  # q = |F(x) - x|^2 / 2 below which a point is fixed
 _DESCENT = 600
@@ -29,12 +29,12 @@ _POLISH = 30
 
 @dataclasses.dataclass(frozen=True)
 class FixedPoints:
-    """What a map's fixed points are.
+    """The fixed points of a map.
 
     Attributes:
-        points: where they are.
-        eigenvalues: of the map's Jacobian at each, the largest first.
-        unstable: directions in which each is left: eigenvalues of modulus above 1.
+        points: the fixed points.
+        eigenvalues: eigenvalues of the map's Jacobian at each point, the largest first.
+        unstable: number of unstable directions at each point: eigenvalues of modulus above 1.
     """
 
     points: Float[np.ndarray, "p dims"]
@@ -47,7 +47,7 @@ class FixedPoints:
 
 
 def fixed_points(subject: Subject) -> ProbeResult:
-    """Find the fixed points of a run's circuit while its sensors are held at their mean over the recording.
+    """Find the fixed points of a run's circuit with its sensors fixed at their mean over the recording.
 
     The search starts from 128 states that the circuit passed through in the recording.
 
@@ -65,7 +65,7 @@ def fixed_points(subject: Subject) -> ProbeResult:
             f"the state has {states.shape[1]} values, and the probe takes up to {_LARGEST}; choose a smaller circuit"
         )
     if not states.isfinite().all():
-        raise InvalidRecording("the circuit passes through states that are not finite; record the run anew")
+        raise InvalidRecording("the circuit passes through states that are not finite; record the run again")
     mean = sensors.mean(0)
 
     def step(x: Float[Tensor, " dims"]) -> Float[Tensor, " dims"]:
@@ -102,8 +102,8 @@ def find_fixed_points(
 ) -> FixedPoints:
     """Return the fixed points of a map that a search from the starts reaches.
 
-    Adam on q = |F(x) - x|^2 / 2, then Newton's method on F(x) = x, kept where q falls; points nearer than 1e-3
-    are one.
+    Adam minimises q = |F(x) - x|^2 / 2, then Newton's method solves F(x) = x; a Newton step is kept where q falls.
+    Points nearer than 1e-3 count as one.
     """
     batch, jacobian = torch.vmap(step), torch.vmap(torch.func.jacrev(step))
     x = starts.detach().clone().requires_grad_(True)
@@ -154,7 +154,7 @@ def visited_states(
 
 
 def unflatten(x: Float[Tensor, "batch dims"], shapes: dict[str, torch.Size]) -> dict[str, Tensor]:
-    """Return the state of which `x` is the flattened form."""
+    """Return the state whose flattened form is `x`."""
     parts = x.split([shape.numel() for shape in shapes.values()], 1)
     return {name: part.reshape(-1, *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 

@@ -1,4 +1,4 @@
-"""The functional connectome: which neurons rise and fall together, when, and in which episodes."""
+"""The functional connectome: neurons whose activity rises and falls together, with times and episodes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _SMOOTH = 2.0  # bins
 
 @dataclasses.dataclass(frozen=True)
 class Assembly:
-    """Neurons that change together.
+    """A group of neurons whose activity changes together.
 
     Attributes:
         members: indices of the neurons.
-        strength: of every pair of neurons, 0 on the diagonal.
-        course: over time.
-        episodes: how much each episode has of it.
+        strength: strength of every pair of neurons, 0 on the diagonal.
+        course: the assembly's activation over time.
+        episodes: the assembly's weight in each episode.
     """
 
     members: tuple[int, ...]
@@ -41,8 +41,8 @@ class Assembly:
 def functional_connectome(subject: Subject) -> ProbeResult:
     """Find assemblies of neurons by a non-negative decomposition of pairs x time x episodes.
 
-    At most 36 neurons are taken, those whose z-scored activity changes fastest, at most 6 episodes, and time
-    in at most 250 bins; the affinity of a pair is sqrt(max(x'_i x'_j, 0)) of smoothed derivatives.
+    The decomposition uses at most 36 neurons (those whose z-scored activity changes fastest), 6 episodes and 250 bins
+    of time; the affinity of a pair is sqrt(max(x'_i x'_j, 0)) of smoothed derivatives.
 
     Raises:
         InvalidRecording: fewer than 50 steps, values that are not finite, or fewer than two neurons that change.
@@ -89,7 +89,7 @@ def derivatives(activity: Float[np.ndarray, "E T n"]) -> Float[np.ndarray, "E T 
 def assemblies(change: Float[np.ndarray, "E T n"]) -> tuple[list[Assembly], list[float]]:
     """Return the assemblies, and the share of the tensor's power left unexplained at each rank from 1.
 
-    The rank is the elbow: where the unexplained share's fall slows down most, or 1 if it hardly falls.
+    The rank is at the elbow, where the decrease of the unexplained share slows down most, or 1 if it hardly decreases.
 
     Raises:
         MissingDependency: tensorly is not installed.
@@ -108,7 +108,7 @@ def assemblies(change: Float[np.ndarray, "E T n"]) -> tuple[list[Assembly], list
         )
         fits.append(factors)
         errors.append(float(((affinity - factors.to_tensor()) ** 2).sum()) / power)
-    # Unexplained power at rank 0 is all of it.
+    # At rank 0, all power is unexplained.
     falls = -np.diff([1.0, *errors])
     bends = falls[:-1] - falls[1:]
     rank = int(np.argmax(bends)) + 1
@@ -127,7 +127,7 @@ def assemblies(change: Float[np.ndarray, "E T n"]) -> tuple[list[Assembly], list
 def community(strength: Float[np.ndarray, "n n"]) -> tuple[int, ...]:
     """Return the most strongly connected community of a weighted graph, by Louvain's method (networkx).
 
-    Edges below a fifth of the strongest are noise, and are cut.
+    Edges below a fifth of the strongest are taken as noise and removed.
     """
     graph = nx.from_numpy_array(np.where(strength >= 0.2 * strength.max(), strength, 0))
     groups = nx.community.louvain_communities(graph, seed=0)

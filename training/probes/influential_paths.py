@@ -1,4 +1,4 @@
-"""Influential paths: by which chains of neurons what is sensed comes to move the body.
+"""Influential paths: the chains of neurons that carry sensor signals to the motors.
 
 The contribution of a path is the sensor's value times the local derivatives along it, x_i J_ji J_kj ...; over
 all paths they add up to F(x) - F(0) where the circuit is linear between 0 and x.

@@ -14,18 +14,18 @@ from ..rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from .contract import ProbeResult, Subject
 
 _EPISODES = 8
-_SHOWN = 40  # neurons that the figure has room for
+_SHOWN = 40  # largest number of neurons in the figure
 
 
 def lesions(subject: Subject) -> ProbeResult:
     """Silence each neuron for whole episodes; all lesions run at once, one in each environment.
 
-    Every lesion, and the circuit left alone, is tested on the same eight episodes, which are apart from
-    those that training used. Silencing holds a neuron's value at 0 from the episode's start.
+    Every lesion, and the intact circuit, is tested on the same eight episodes, which training did not use.
+    Silencing fixes a neuron's value at 0 from the episode's start.
 
     Raises:
         InvalidRecording: there is only a recording.
-        CircuitMismatch: the circuit's neurons cannot be reached.
+        CircuitMismatch: the circuit does not expose its neurons.
     """
     returns = silenced_returns(subject)
     names = [neuron.name for neuron in subject.run.agent().circuit.neurons]
@@ -51,7 +51,7 @@ def lesions(subject: Subject) -> ProbeResult:
 
 
 def silenced_returns(subject: Subject) -> Float[np.ndarray, "neurons+1 episodes"]:
-    """Return the returns without each neuron, and in the last row those of the circuit left alone."""
+    """Return the returns without each neuron; the last row has those of the intact circuit."""
     run = subject.run
     agent = run.agent()
     circuit = agent.circuit

@@ -1,4 +1,4 @@
-"""Neuron labels: a sentence for each neuron that says when it is active, tried on time it was not made from.
+"""Neuron labels: a sentence for each neuron that says when it is active, tested on held-out time.
 
 After Hernandez et al. 2022 and Mu and Andreas 2020 (https://arxiv.org/abs/2006.14032), on bodies.
 """
@@ -15,22 +15,22 @@ from ...drawing.figures import COLOURS, open_axes
 from .contract import ProbeResult, Subject, living
 from .tools.predicates import Phrase, Predicate, best_phrase, body_predicates, normalised_pmi
 
-_TOP = 0.2  # share of its steps that is a neuron's event
-_STEPS = 4000  # per half; more change no score in its second digit
+_TOP = 0.2  # share of its steps that count as a neuron's event
+_STEPS = 4000  # per half; more steps do not change a score's second digit
 _SHIFTS = 40
 _TRANSIENT = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """What was found for one neuron.
+    """The phrase found for one neuron, and its scores.
 
     Attributes:
         phrase: the phrase, None if none is supported.
         score: normalised pointwise mutual information on held-out time.
         null, null_95: mean and 95 % quantile of the score when each episode's activity is shifted in time.
-        overlap: steps where both are so over steps where either is, on held-out time.
-        support: share of the held-out steps in which both are so.
+        overlap: number of held-out steps where neuron and phrase are both true, divided by that where either is.
+        support: share of the held-out steps where both are true.
     """
 
     phrase: Phrase | None
@@ -42,7 +42,7 @@ class Label:
 
     @property
     def is_told(self) -> bool:
-        """Whether the phrase does better than 95 % of shifted activities."""
+        """Whether the phrase scores better than for 95 % of the shifted activities."""
         return self.phrase is not None and self.score > self.null_95
 
     def sentence(self, name: str) -> str:
@@ -56,10 +56,10 @@ class Label:
 
 
 def neuron_labels(subject: Subject) -> ProbeResult:
-    """Say of every neuron when it is active: when the top fifth of its activity comes.
+    """Describe when every neuron is active: the steps with the top fifth of its activity.
 
-    Phrases are sought in the first half of each episode (after a tenth, while a gait settles) and scored in
-    the second; at most 4,000 steps of each are taken. No neuron is explained by itself: motors and muscles
+    Phrases are searched for in the first half of each episode (without its first tenth, in which the gait settles) and
+    scored in the second half, on at most 4,000 steps each. No neuron is explained by itself: motors and muscles
     not by motor commands, the oscillator not by the oscillator.
 
     Raises:
@@ -127,7 +127,7 @@ def top_event(series: np.ndarray) -> Bool[np.ndarray, "E T"]:
 
 
 def _halves(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps to seek in and those to test on."""
+    """Return the steps to search in and those to test on."""
     episodes, steps = shape[:2]
     first, middle = int(_TRANSIENT * steps), int((1 + _TRANSIENT) / 2 * steps)
     every = max(1, episodes * (middle - first) // _STEPS)

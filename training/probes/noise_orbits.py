@@ -1,7 +1,7 @@
-"""Orbits that noise drives: how a recurrent circuit wanders about its resting state when its input is noisy.
+"""Noise-driven orbits: how a recurrent circuit moves around its resting state when its input is noisy.
 
-After networks that emulate hidden Markov models, whose noise-sustained orbits keep a discrete output until
-the noise kicks them over to the next.
+After networks that emulate hidden Markov models: their noise-sustained orbits keep a discrete output until
+noise kicks them into the next one.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def noise_orbits(subject: Subject) -> ProbeResult:
     """Run a recurrent circuit, without its body, from constant and from noisy input, and compare the orbits.
 
     The constant input is the sensors' mean over the recording; the noise is white, with each sensor's own
-    standard deviation. The resting state x* is the mean that the interneurons keep without noise
-    in 400 steps after 400 to settle; so long are the 32 noisy rollouts measured too. The discrete output
+    standard deviation. The resting state x* is the interneurons' mean without noise over 400 steps, after
+    400 steps to settle; the 32 noisy rollouts are measured over the same steps. The discrete output
     state is which of the motors are positive.
 
     Raises:
@@ -43,7 +43,7 @@ def noise_orbits(subject: Subject) -> ProbeResult:
     circuit, dt = agent.circuit, subject.recording.dt
     if not circuit.is_recurrent:
         raise CircuitMismatch(
-            f"{type(circuit).__name__} has no recurrent units, so noise moves it along no orbit; "
+            f"{type(circuit).__name__} has no recurrent units, so it has no orbits; "
             "probe a run of a recurrent circuit, such as gru"
         )
     sensors = sensor_sequences(agent, subject.recording, _SEQUENCES, _STEPS).flatten(0, 1)
@@ -80,8 +80,8 @@ class Orbits:
 
     Attributes:
         spread: mean squared distance from the centre, in squared units of activity.
-        rotation: mean angular speed in the principal plane, rad/s, 0 or more: a plane in many dimensions
-            has no side from which to say clockwise.
+        rotation: mean angular speed in the principal plane, rad/s, 0 or more: in many dimensions, a plane has
+            no side that makes a rotation clockwise.
         in_plane: share of the variance that lies in that plane.
         plane: its two directions.
     """
@@ -94,13 +94,13 @@ class Orbits:
 
 @dataclasses.dataclass(frozen=True)
 class Stays:
-    """How long a discrete output stays what it is.
+    """How long a discrete output stays the same.
 
     Attributes:
         residency: mean time in a state from one transition to the next, s; where there are fewer than two
             in every rollout, the rollouts' length.
         transition_rate: transitions per second.
-        states: how many different states were seen.
+        states: number of different states visited.
     """
 
     residency: float
@@ -111,9 +111,9 @@ class Stays:
 def measure_orbits(trajectories: Float[np.ndarray, "R T N"], centre: Float[np.ndarray, " N"], dt: float) -> Orbits:
     """Return how far trajectories stray from a centre, and how fast they turn.
 
-    They turn about their own mean, because noise may shift it from the centre. The rotation is the angle
-    of sum conj(z_t) z_t+1 over dt, z the position in the plane of the first two principal components, each
-    at unit variance so that an ellipse counts as the circle it is.
+    Rotation is measured about the trajectories' own mean, because noise may shift it from the centre. It is the
+    angle of sum conj(z_t) z_t+1 over dt, with z the position in the plane of the first two principal components,
+    each scaled to unit variance so that an ellipse counts as a circle.
 
     Raises:
         InvalidRecording: fewer than two steps or two dimensions, or values that are not finite.
@@ -131,7 +131,7 @@ def measure_orbits(trajectories: Float[np.ndarray, "R T N"], centre: Float[np.nd
     away = trajectories - trajectories.mean((0, 1))
     variance, directions = np.linalg.eigh(np.tensordot(away, away, ((0, 1), (0, 1))) / away[..., 0].size)
     plane, scale = directions[:, :-3:-1], np.sqrt(variance[:-3:-1].clip(min=0))
-    # On a line there is nothing to go round, and at a fixed point only single precision's last digit.
+    # A line has no rotation, and at a fixed point only the last digit of single precision moves.
     if scale[1] <= 1e-6 * scale[0] or scale[0] <= 1e-5 * np.abs(trajectories).max():
         return Orbits(spread, 0.0, 1.0, plane)
     place = away @ (plane / scale)
@@ -141,7 +141,7 @@ def measure_orbits(trajectories: Float[np.ndarray, "R T N"], centre: Float[np.nd
 
 
 def measure_stays(states: Int[np.ndarray, "R T"], dt: float) -> Stays:
-    """Return how long discrete states last and how often they change; visits that the ends cut are left out."""
+    """Return how long discrete states last and how often they change, without visits cut off by a rollout's ends."""
     changed = states[:, 1:] != states[:, :-1]
     lengths = [np.diff(np.flatnonzero(row)) for row in changed]
     complete = np.concatenate(lengths) if lengths else np.empty(0)
@@ -192,7 +192,7 @@ def _figure(arrays: dict[str, np.ndarray], dt: float) -> Figure:
     left.plot(*arrays["quiet"][0].T, color=COLOURS[4], marker=".", linewidth=1.5, label="without")
     left.set(xlabel="component 1 from rest (activity)", ylabel="component 2 from rest (activity)")
     left.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
-    # Patterns are numbered by how often they occur: the numbers themselves mean nothing.
+    # Patterns are numbered by frequency; the numbers have no other meaning.
     seen, counts = np.unique(arrays["states"], return_counts=True)
     place = np.empty(len(seen), int)
     place[np.argsort(-counts)] = np.arange(len(seen))

@@ -1,4 +1,4 @@
-"""Probe an agent: record it, run the probes, keep what each found; one that cannot be leaves its reason."""
+"""Record an agent, run probes on the recording and save results; a failed probe saves its error message."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ...circuits import Wiring
 from ...drawing.figures import figure_svg
 from ...errors import InvalidRecording, NervecordError, UnknownName
 from ...files import write_text, write_whole
+from ...plain_files import check_plain
 from ..rollouts.evaluation import EVALUATION_SEED, check_episodes
 from ..rollouts.interventions import Intervention
 from ..rollouts.recorder import record
@@ -159,6 +160,7 @@ def _subject(
 def _of_file(path: Path) -> tuple[Subject, _Add]:
     recording = Recording.load(path)
     folder = path.with_name(f"{path.stem}_probes")
+    check_plain(path.parent, folder.name)
     conditions = {
         "body": str(recording.meta.get("name", "")),
         "interventions": list(recording.meta.get("interventions", ())),

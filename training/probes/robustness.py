@@ -1,4 +1,4 @@
-"""Robustness: the return that remains when weights, time constants or neurons are disturbed.
+"""Robustness: the return under perturbed weights or time constants, and without single neurons.
 
 After Khajehabdollahi et al. 2024 (https://arxiv.org/abs/2309.12927).
 """
@@ -30,12 +30,12 @@ _ABLATED = 20
 
 
 def robustness(subject: Subject) -> ProbeResult:
-    """Disturb a trained agent and measure its return on four episodes, in five random directions each.
+    """Perturb a trained agent in five random directions and measure its return on four episodes each.
 
-    Recurrent weights (all weights where there are none between units) move by eps ||W||_F D / ||D||_F, each
-    tensor by itself; time constants, where the circuit has some, by as much with D >= 0, which lengthens
+    Recurrent weights (or all weights, in a circuit without weights between units) change by eps ||W||_F D / ||D||_F,
+    each tensor separately. Time constants, if the circuit has any, change by as much with D >= 0, which lengthens
     them. Single neurons are silenced: the 20 fastest and the 20 slowest, by trained time constant or else by
-    the timescale measured in the recording (fewer where there are fewer than 40, half each).
+    the timescale measured in the recording (of fewer than 40 neurons, half each).
 
     Raises:
         InvalidRecording: there is only a recording, or it is too short for timescales.
@@ -84,8 +84,8 @@ def perturbed(
     Args:
         value: the tensor.
         strength: eps in value + eps ||value|| D / ||D||.
-        rng: where D is drawn from, standard normal.
-        lengthen: take the absolute values of D.
+        rng: random generator for D, which is standard normal.
+        lengthen: use the absolute values of D.
     """
     direction = torch.randn(value.shape, generator=rng)
     direction = direction.abs() if lengthen else direction
@@ -124,12 +124,12 @@ def _by_timescale(subject: Subject, agent: Agent) -> tuple[list[str], list[str]]
         order = [names[index] for index in np.argsort(measured) if names[index] not in sensors]
     count = min(_ABLATED, len(order) // 2)
     if count == 0:
-        raise InvalidRecording("fewer than two neurons change and are not sensors; there is nothing to silence")
+        raise InvalidRecording("fewer than two neurons other than sensors change, so there are none to silence")
     return order[:count], order[-count:]
 
 
 def _ablations(subject: Subject, agent: Agent, names: Sequence[str]) -> Float[np.ndarray, " neurons"]:
-    """Return the mean return without each named neuron; all are tried at once, one in each environment."""
+    """Return the mean return without each named neuron; all lesions run at once, one in each environment."""
     column = {neuron.name: index for index, neuron in enumerate(agent.circuit.neurons)}
     scale = torch.ones(len(names), len(column))
     scale[range(len(names)), [column[name] for name in names]] = 0

@@ -1,4 +1,4 @@
-"""Timescales: how long each neuron's activity remembers itself, beside the time constant that it was given."""
+"""Timescales: the decay time of each neuron's autocorrelation, beside its trained time constant."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ...drawing.figures import COLOURS, open_axes
 from .contract import ProbeResult, Subject, living
 
 _LAGS = 30  # control steps
-_LONGEST = 500.0  # control steps; a fit at this bound is no timescale
-_POOR = 0.5  # of the variance explained, below which one decay does not describe a neuron
+_LONGEST = 500.0  # control steps; a fit at this bound is not a timescale
+_POOR = 0.5  # share of explained variance below which one decay does not describe a neuron
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Decay:
     """How an autocorrelation decays.
 
     Attributes:
-        tau: the timescale, in samples: of one exponential, or of the slow one of two.
-        fast: the fast one of two; NaN where one exponential is enough.
+        tau: the timescale, in samples: of a single exponential, or of the slower of two.
+        fast: the timescale of the faster of two exponentials; NaN where one is enough.
         explained: share of the autocorrelation's variance over the lags that the fit explains.
     """
 
@@ -36,7 +36,7 @@ def timescales(subject: Subject) -> ProbeResult:
     """Fit the decay of every neuron's autocorrelation over lags of 0 to 30 control steps.
 
     A neuron that oscillates has no single decay; those whose fit explains less than half are counted in
-    `poor_fits` and left out of the quantiles. Where the circuit has time constants, they stand beside.
+    `poor_fits` and left out of the quantiles. The circuit's time constants, if any, are reported beside the fits.
 
     Raises:
         InvalidRecording: fewer than 120 steps, values that are not finite, or no neuron that changes.
@@ -71,8 +71,8 @@ def timescales(subject: Subject) -> ProbeResult:
 def autocorrelation(activity: Float[np.ndarray, "E T N"], lags: int) -> Float[np.ndarray, "N lags+1"]:
     """Return each neuron's autocorrelation at lags 0 to `lags`, the mean over episodes.
 
-    By a zero-padded Fourier transform; each lag is divided by its number of pairs, and the bias of having
-    subtracted the episode's own mean is put right to first order (Marriott and Pope 1954).
+    Computed by a zero-padded Fourier transform. Each lag is divided by its number of pairs, and the bias from
+    subtracting the episode's own mean is corrected to first order (Marriott and Pope 1954).
     """
     n_steps = activity.shape[1]
     centred = activity - activity.mean(1, keepdims=True)
@@ -80,7 +80,7 @@ def autocorrelation(activity: Float[np.ndarray, "E T N"], lags: int) -> Float[np
     sums = np.fft.irfft(np.abs(spectrum) ** 2, axis=1)[:, : lags + 1]
     covariance = (sums / (n_steps - np.arange(lags + 1))[None, :, None]).mean(0)
     rough = covariance / covariance[0]
-    # The mean of T correlated samples varies by their summed covariance over T, which every lag has lost.
+    # The variance of the mean of T correlated samples is their summed covariance over T; every lag is too low by that.
     lost = (1 + 2 * np.clip(rough[1:], 0, None).sum(0)) / n_steps
     return np.asarray(((rough + lost) / (1 + lost)).T)
 
@@ -88,8 +88,8 @@ def autocorrelation(activity: Float[np.ndarray, "E T N"], lags: int) -> Float[np
 def fit_decay(curve: Float[np.ndarray, " lags"]) -> Decay:
     """Fit one exponential to an autocorrelation, or two where they are clearly better.
 
-    The slow one of two counts only if its weight is above 0.1, its timescale is not at the bound, Akaike's
-    criterion improves by more than 10 and the squared residual at least halves.
+    Two are better only if the slower one's weight is above 0.1 and its timescale is not at the bound, Akaike's
+    criterion improves by more than 10, and the squared residual is at most half.
     """
     lag = np.arange(len(curve))
     bounds = (0.05, _LONGEST)
@@ -121,7 +121,7 @@ def _two(lag: np.ndarray, weight: float, slow: float, fast: float) -> np.ndarray
 
 
 def _trained(subject: Subject, names: tuple[str, ...]) -> Float[np.ndarray, " n"]:
-    """Return the time constant of each named neuron in control steps; NaN for those that have none."""
+    """Return the time constant of each named neuron, in control steps; NaN for neurons without one."""
     circuit = subject.source.agent().circuit if subject.source is not None else None
     tau = getattr(circuit, "tau", None)
     if circuit is None or tau is None:

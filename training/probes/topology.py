@@ -1,4 +1,4 @@
-"""Topology: how many loops the states of a network form. A rhythm is one loop."""
+"""Topology: the number of loops that a network's states form. A rhythm is one loop."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from .contract import ProbeResult, Subject
 from .tools.conditions import phase_means
 
 _BINS = 24
-_LASTING = 0.5  # of the cloud's radius, for a loop to count
+_LASTING = 0.5  # smallest persistence of a loop that counts, relative to the cloud's radius
 
 
 def topology(subject: Subject) -> ProbeResult:
     """Count the components and loops of the mean activity in 24 bins of the gait's phase.
 
-    Every neuron is z-scored first, and distances are over the root mean square distance from the centre, so
-    that persistences compare between networks: a perfect circle of 24 states has a loop of persistence 1.47.
+    Every neuron is z-scored first, and distances are divided by the root mean square distance from the centre, so
+    that persistences of different networks are comparable: a perfect circle of 24 states has a loop of persistence
+    1.47.
 
     Raises:
-        InvalidRecording: no undulation, or a phase that is never reached.
+        InvalidRecording: there is no undulation, or a phase is never reached.
         MissingDependency: ripser is not installed.
     """
     means, _, _, constant = phase_means(subject.recording, _BINS)
@@ -47,13 +48,13 @@ def topology(subject: Subject) -> ProbeResult:
 
 
 def persistence(states: Float[np.ndarray, "n dims"]) -> tuple[Float[np.ndarray, "c 2"], Float[np.ndarray, "l 2"]]:
-    """Return birth and death of the components (H0) and of the loops (H1) of points, by Vietoris-Rips.
+    """Return birth and death of the components (H0) and loops (H1) of points, by Vietoris-Rips filtration.
 
     Raises:
         MissingDependency: ripser is not installed.
     """
     ripser: Any = require("ripser", "probes")
-    # As distances, because it warns of points with more dimensions than there are points.
+    # Passed as distances, because ripser warns if points have more dimensions than there are points.
     apart = np.linalg.norm(states[:, None] - states[None], axis=-1)
     diagrams = ripser.ripser(apart, maxdim=1, distance_matrix=True)["dgms"]
     return np.asarray(diagrams[0]), np.asarray(diagrams[1]).reshape(-1, 2)

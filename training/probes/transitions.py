@@ -1,7 +1,7 @@
 """Transitions: which neurons kick a circuit's output from one discrete state into the next.
 
-A kick neuron leaves its usual range before the output changes and moves what decides the output; silencing
-and driving it then change how often the output changes.
+A kick neuron leaves its usual range before the output changes, and moves the motors that decide the output.
+Silencing or driving it then changes how often the output changes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Code = Callable[[Float[Tensor, "*batch motors"]], Float[Tensor, "*batch motors"]
 _EPISODES, _STEPS = 8, 400
 _LEAD = 3  # steps before a transition that count as before it
 _EVENTS = 1000  # transitions that the slopes are averaged over
-_FEWEST = 3  # transitions of a kind below which their mean says nothing
+_FEWEST = 3  # least number of transitions of a kind for a meaningful mean
 _DRIVE = 2.0  # standard deviations
 _SHOWN = 6
 
@@ -37,9 +37,9 @@ _SHOWN = 6
 def transitions(subject: Subject) -> ProbeResult:
     """Find the neurons that kick the agent's output from state to state.
 
-    The circuit hears the first 400 steps of up to 8 episodes again, open loop: the body does not answer to
-    what is silenced or driven. The output's discrete state is which of the motors are positive; each sign
-    that changes is a transition. See `find_kicks` for the score and `pinned_rates` for its confirmation.
+    The circuit runs again on the sensors of the first 400 steps of up to 8 episodes, open loop: the body does not
+    respond to silenced or driven neurons. The output's discrete state is which of the motors are positive; each
+    change of a sign is a transition. See `find_kicks` for the score and `pinned_rates` for its confirmation.
 
     Raises:
         InvalidRecording: there is only a recording, its episodes are shorter than 8 steps or not finite, no
@@ -96,17 +96,17 @@ def transitions(subject: Subject) -> ProbeResult:
 
 @dataclasses.dataclass(frozen=True)
 class Kicks:
-    """What each of a circuit's own units, those that vary, has to do with transitions of the output.
+    """How each varying unit of a circuit is related to transitions of the output.
 
     Attributes:
         columns: the units' columns of activity.
         score: z x slope, mean over the kinds of transition, weighted by how often each occurs.
-        z: distance of the unit's mean in one of the steps before a transition, the one where it is largest,
-            from its mean in the same state of the output, in standard deviations there; mean over kinds.
+        z: distance of the unit's mean before a transition, at the step where it is largest, from its mean in the
+            same state of the output, in standard deviations there; mean over kinds.
         slope: |d gap / d activity|, mean over transitions and kinds.
         spread: standard deviation of the unit.
-        n_transitions: how many there were.
-        n_constant: units left out because they never vary.
+        n_transitions: number of transitions.
+        n_constant: number of units left out because they never vary.
     """
 
     columns: list[int]
@@ -124,19 +124,19 @@ def positive(motors: Float[Tensor, "*batch motors"]) -> Float[Tensor, "*batch mo
 
 
 def largest(motors: Float[Tensor, "*batch motors"]) -> Float[Tensor, "*batch motors"]:
-    """Return 1 for the largest motor: the symbol that a circuit with a logit for each would emit."""
+    """Return 1 for the largest motor: the symbol that a circuit with one logit per symbol would emit."""
     return torch.nn.functional.one_hot(motors.argmax(-1), motors.shape[-1]).float()
 
 
 def find_kicks(circuit: Circuit, sensors: Float[Tensor, "time batch sensors"], code: Code = positive) -> Kicks:
     """Score every unit of a circuit by z x |d gap / d activity| over the three steps before transitions.
 
-    The gap is what decides the transition: the sum of the motors that go on minus those that go off (the
-    difference of two logits, where the output is the largest). Its slope is by a shift of the unit in
-    these steps and the transition's own, through the circuit's dynamics, so that units count that reach the
-    motors at once and by others. Kinds of transition are the columns of the code, on and off apart; z
-    compares with the steps in which that column is as it was before. Kinds of fewer than three transitions
-    are left out.
+    The gap decides the transition: it is the sum of the motors that turn on minus those that turn off (the
+    difference of two logits, where the output is the largest). Its slope is the derivative by a shift of the unit
+    in these steps and in the transition's own, through the circuit's dynamics, so it includes direct and indirect
+    paths to the motors. Kinds of transition are the columns of the code, with on and off separate; z
+    compares with the steps in which that column has its value from before the transition. Kinds of fewer than three
+    transitions are left out.
 
     Raises:
         CircuitMismatch: the circuit's neurons cannot be reached.
@@ -169,7 +169,7 @@ def find_kicks(circuit: Circuit, sensors: Float[Tensor, "time batch sensors"], c
                 continue
             usual = values[codes[..., column] == (direction == -1)]
             deviation = np.maximum(usual.std(0), 1e-5 * spread[columns])
-            # The step at which it is furthest out: a kick may last for one only.
+            # The step with the largest distance, because a kick may last for only one step.
             z = np.abs(before[:, events].mean(1) - usual.mean(0)).max(0) / deviation
             kinds.append((events.sum(), z, slopes[sampled][:, columns].mean(0)))
     if not kinds:
@@ -185,9 +185,9 @@ def find_kicks(circuit: Circuit, sensors: Float[Tensor, "time batch sensors"], c
 def pinned_rates(
     circuit: Circuit, sensors: Float[Tensor, "time batch sensors"], kicks: Kicks, code: Code = positive
 ) -> Float[np.ndarray, " 1+2*units"]:
-    """Return transitions per step: left alone, then with each unit silenced, then with each driven.
+    """Return transitions per step: intact, then with each unit silenced, then with each unit driven.
 
-    Silenced units are held at 0; driven ones are shifted by two of their standard deviations.
+    Silenced units are fixed at 0; driven ones are shifted by two of their standard deviations.
     """
     n, batch = len(kicks.columns), sensors.shape[1]
     scale, shift = torch.ones(1 + 2 * n, len(circuit.neurons)), torch.zeros(1 + 2 * n, len(circuit.neurons))
@@ -223,7 +223,7 @@ def _slopes(
     row: Int[np.ndarray, " events"],
     change: Float[Tensor, "events motors"],
 ) -> tuple[Float[np.ndarray, "sampled neurons"], Int[np.ndarray, " sampled"]]:
-    """Return |d gap / d shift| of a sample of the transitions, and which they are."""
+    """Return |d gap / d shift| for a sample of the transitions, and the indices of these."""
     sample = np.unique(np.linspace(0, len(when) - 1, min(len(when), _EVENTS)).astype(int))
     when, row = when[sample], row[sample]
     state = {

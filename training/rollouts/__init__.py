@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .interventions import Intervention
     from .recorder import record, record_agent, record_model
     from .recording import Recording
+    from .saved_models import SavedModel
     from .weights_history import History, history
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "History",
     "Intervention",
     "Recording",
+    "SavedModel",
     "evaluate",
     "evaluate_agent",
     "evaluate_model",

@@ -11,13 +11,12 @@ from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ...agents import Agent, Rollout
 from ...agents.fused import Fused, reason_not_fused, say_not_fused
 from ...circuits import Pins
 from ...envs import Body, EnvBatch, make_body
-from ...errors import CircuitMismatch, InvalidRun
+from ...errors import InvalidRun
 from ...intervals import Interval, bootstrap_mean
 from ...options import Number, wrong_value
 from ...progress import progress_bar
@@ -27,6 +26,7 @@ from ..runs.resolution import Resolved
 from ..runs.result import TRAINED, Result, Weights, conditions_of
 from ..runs.run import Run, hint_unfinished
 from .interventions import Intervention, pinning
+from .saved_models import SavedModel
 
 # Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.
 EVALUATION_SEED = 1_000_003
@@ -185,40 +185,19 @@ def evaluate_on(
         envs.close()
 
 
-def evaluate_model(
-    model: BaseAlgorithm, body: str | Body, task: str, reward: str | None, episodes: int, progress: bool = False
-) -> Evaluation:
-    """Evaluate a model of SB3's on a body and a task; `reward` is the task's option, None its default.
+def evaluate_model(saved: SavedModel, episodes: int, progress: bool = False) -> Evaluation:
+    """Evaluate a model of SB3's.
 
     Raises:
         CircuitMismatch: it observes or acts in other spaces.
         InvalidRun: no episodes.
         InvalidTask: the task has no such reward.
     """
-    envs = make_model_envs(model, body, task, reward, episodes)
+    envs = saved.make_envs(episodes)
     try:
-        return evaluate_agent(model, envs, progress=progress)
+        return evaluate_agent(saved, envs, progress=progress)
     finally:
         envs.close()
-
-
-def make_model_envs(model: BaseAlgorithm, body: str | Body, task: str, reward: str | None, episodes: int) -> EnvBatch:
-    """Make one environment for each episode of a model of SB3's; `reward` is the task's option, None its default.
-
-    Raises:
-        CircuitMismatch: it observes or acts in other spaces.
-        InvalidRun: no episodes.
-        InvalidTask: the task has no such reward.
-    """
-    check_episodes(episodes)
-    options: dict[str, Any] = {} if reward is None else {"reward": reward}
-    envs = EnvBatch(task, episodes, body=body, **options)
-    for kind in ("observation", "action"):
-        there, here = getattr(model, f"{kind}_space").shape, getattr(envs, f"{kind}_space").shape
-        if there != here:
-            envs.close()
-            raise CircuitMismatch(f"the model's {kind}s are of shape {there}, on {envs.body.name} {task} {here}")
-    return envs
 
 
 def evaluate(

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from stable_baselines3.common.base_class import BaseAlgorithm
 
-from ...agents import Agent, CircuitPolicy, Rollout
+from ...agents import Agent, Rollout
 from ...envs import Body, EnvBatch
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.run import Run
-from .evaluation import EVALUATION_SEED, make_model_envs, seeds_of
+from .evaluation import EVALUATION_SEED, seeds_of
 from .interventions import Intervention, pinning
 from .recording import Recording
-from .watched import WatchedModel
+from .saved_models import SavedModel
+from .watched import Watched
 
 _READ = ("joint_pos", "joint_vel", "link_pos", "link_angle", "com_pos")
 
@@ -40,28 +40,23 @@ def record(
         envs.close()
 
 
-def record_model(
-    model: BaseAlgorithm, body: str | Body, task: str, reward: str | None, episodes: int, progress: bool = False
-) -> Recording:
-    """Record a model of SB3's on a body and a task, with every unit of its actor; `reward` as in `evaluate_model`.
+def record_model(saved: SavedModel, episodes: int, progress: bool = False) -> Recording:
+    """Record a model of SB3's, with every unit of its actor.
 
     Raises:
         CircuitMismatch: it observes or acts in other spaces.
         InvalidRun: no episodes.
         InvalidTask: the task has no such reward.
     """
-    envs = make_model_envs(model, body, task, reward, episodes)
+    envs = saved.make_envs(episodes)
     try:
-        policy = model.policy
-        everyone = np.arange(episodes)
-        agent = policy.agent if isinstance(policy, CircuitPolicy) else WatchedModel(model, envs.reset(everyone))
-        return record_agent(agent, envs, progress=progress)
+        return record_agent(Watched(saved, envs), envs, progress=progress)
     finally:
         envs.close()
 
 
 def record_agent(
-    agent: Agent | WatchedModel,
+    agent: Agent | Watched,
     envs: EnvBatch,
     seed: int | Sequence[int] = EVALUATION_SEED,
     interventions: Sequence[Intervention] = (),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from ...circuits import Neuron
 from ...drawing.poses import MOTION, SHAPE, Poses
 from ...errors import InvalidRecording
 from ...files import write_whole
+from ...options import Allowed, Instance, ListOf, Number, wrong_value
+from .closed_hdf5 import check_closed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,17 +132,19 @@ class Recording:
         """Open a recording that `save` wrote; its arrays are read from the file as they are indexed.
 
         Raises:
-            InvalidRecording: the file is missing, damaged or no recording.
+            InvalidRecording: the file is missing, damaged or no recording, or has other files read in its place.
         """
         if Path(path).is_dir():
             raise InvalidRecording(f"{path} is a folder; nervecord record {path} --out rec.nc records a run")
         try:
+            check_closed(Path(path))
             dataset = xarray.open_dataset(path, engine="h5netcdf", cache=False)
             sizes = dataset.sizes
             neurons = tuple(str(name) for name in dataset["neuron"].values) if "neuron" in dataset else ()
             # Recordings of older versions have none: all their episodes were cut by time.
             lengths = np.asarray(dataset["lengths"], int) if "lengths" in dataset else np.zeros(0, int)
             meta, dt = json.loads(dataset.attrs["meta"]), float(dataset.attrs["dt"])
+            _check(dataset, meta, dt, lengths)
             if "interventions" in meta:
                 meta["interventions"] = [_intervention(each) for each in meta["interventions"]]
             arrays: dict[str, Any] = {
@@ -148,10 +153,37 @@ class Recording:
                 else np.zeros([sizes.get(axis, 0) for axis in _AXES[name]], np.float32)
                 for name in _ARRAYS
             }
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split())
             raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
         return cls(**arrays, neurons=neurons, dt=dt, meta=meta, lengths=lengths)
+
+
+def _check(dataset: xarray.Dataset, meta: Any, dt: float, lengths: np.ndarray) -> None:
+    """Refuse what no recording holds.
+
+    Raises:
+        ValueError: says what.
+    """
+    if not isinstance(meta, dict):
+        raise ValueError("meta holds no names and values")
+    held = {name: meta.get(name) for name in _META}
+    if wrong := wrong_value({**held, "dt": dt}, {**_META, "dt": Number(0, above=True)}):
+        raise ValueError(wrong)
+    for name in _ARRAYS:
+        if name in dataset and (dataset[name].dims != _AXES[name] or dataset[name].dtype.kind not in "fiu"):
+            raise ValueError(f"{name} is no array of numbers over {', '.join(_AXES[name])}")
+    sizes = dataset.sizes
+    if not sizes.get("episode") or not sizes.get("time"):
+        raise ValueError("it holds no steps")
+    links, neurons = sizes.get("link", 0), sizes.get("neuron", 0)
+    told = meta.get("neurons") or [{"role": "inter"}] * neurons
+    if {len(meta["link_length"]), len(meta["link_width"])} != {links} or len(told) != neurons:
+        raise ValueError("meta is of other numbers of links or neurons than the arrays")
+    for facts in told:
+        Neuron("", **facts)
+    if len(lengths) and (lengths.shape != (sizes["episode"],) or lengths.min() < 0 or lengths.max() > sizes["time"]):
+        raise ValueError("lengths are those of other episodes")
 
 
 def _intervention(told: Any) -> dict[str, Any]:
@@ -176,10 +208,14 @@ class OnDisk:
         self.shape, self.ndim, self.dtype = held.shape, held.ndim, held.dtype
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        return np.asarray(self._held[key])
+        try:
+            return np.asarray(self._held[key])
+        except (OSError, RuntimeError, MemoryError) as error:  # of its filters, whose checksums find damage only now
+            where, reason = self._held.encoding.get("source", "the recording"), " ".join(str(error).split())
+            raise InvalidRecording(f"{where} is damaged: {self._held.name} cannot be read ({reason})") from error
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self._held, dtype)
+        return np.asarray(self[...], dtype)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -212,3 +248,7 @@ _UNITS = {
     "activity": "1",
 }
 _ARRAYS = list(_AXES)
+_SIZES = ListOf(Number(-math.inf), "[0.1, 0.1]")
+_META: dict[str, Allowed] = {
+    "name": Instance(str, "the name of a body"), "link_length": _SIZES, "link_width": _SIZES, "joint_limit": _SIZES,
+}  # fmt: skip

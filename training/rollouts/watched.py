@@ -12,13 +12,50 @@ from jaxtyping import Float
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor, nn
 
+from ...agents import CircuitPolicy
 from ...circuits import Neuron, Synapse, Wiring, neuron_row
+from ...envs import EnvBatch
+from .saved_models import SavedModel
 
 # What a layer of neurons ends with; anything else (normalisation, dropout) is plumbing between layers.
 _UNITS = (nn.Tanh, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.SiLU, nn.GELU, nn.Mish, nn.Sigmoid, nn.Softplus)
 
 
-class WatchedModel:
+class Watched:
+    """Act as a saved model does and show what its neurons do: a circuit's own, or else every unit.
+
+    Args:
+        saved: the model.
+        envs: where it acts; they are reset.
+
+    Attributes:
+        wiring: the neurons and their synapses.
+    """
+
+    def __init__(self, saved: SavedModel, envs: EnvBatch) -> None:
+        self._saved = saved
+        policy: Any = saved.model.policy
+        shown, _ = saved.see(envs.reset(np.arange(envs.n_envs)), None, None)
+        self._agent: Any
+        self.wiring: Wiring
+        if isinstance(policy, CircuitPolicy):
+            self._agent, self.wiring = policy.agent, policy.circuit.wiring()
+        else:
+            self._agent = units = _Units(saved.model, shown)
+            self.wiring = units.wiring
+        self.neurons: tuple[Neuron, ...] = self._agent.neurons
+
+    def predict_with_activity(
+        self, observation: Float[np.ndarray, "batch obs"], state: Any = None, episode_start: Any = None
+    ) -> tuple[np.ndarray, Any, Float[Tensor, "batch neurons"]]:
+        """Act without noise; return actions, the next state and every neuron's value, all in their own units."""
+        stack, inner = (None, None) if state is None else state
+        shown, stack = self._saved.see(observation, stack, episode_start)
+        actions, inner, activity = self._agent.predict_with_activity(shown, inner, episode_start)
+        return actions, (stack, inner), activity
+
+
+class _Units:
     """Act as a model of SB3's and show what its units do.
 
     Neurons are the observation's values (`observation_3`), the units of every layer that `predict` runs
@@ -27,7 +64,7 @@ class WatchedModel:
 
     Args:
         model: a model whose observation is one flat vector.
-        observation: one batch of observations, [batch, obs], to look through the layers with.
+        observation: one batch of what it is shown, [batch, obs], to look through the layers with.
 
     Attributes:
         model: the model.

@@ -1,4 +1,4 @@
-"""What learning did to a circuit: its weights at every checkpoint, and its activity on the same input."""
+"""A circuit over its training: its weights at every checkpoint, and its activity on the same input."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class History:
     Attributes:
         steps: when each checkpoint was written, in environment steps.
         weights: every parameter at each checkpoint by name, [checkpoints, ...], in its own unit.
-        activity: every neuron's value, in its own unit, when each checkpoint's circuit senses what the trained
-            agent sensed in the first episode of a recording.
+        activity: every neuron's value, in its own unit, when each checkpoint's circuit gets the trained agent's
+            sensors in the first episode of a recording.
         neurons: the names of the last axis of `activity`.
         dt: seconds per control step.
     """
@@ -60,7 +60,7 @@ class History:
 def history(run: Run, recording: Recording) -> History:
     """Return a circuit's activity at every checkpoint of its training, on the recording's first episode.
 
-    The sensors are what the trained agent made of the observations, so that only the circuit differs.
+    All checkpoints get the trained agent's scaled and normalised sensors, so that only the circuit differs.
 
     Raises:
         InvalidRecording: the run kept the weights of fewer than two steps of its training.
@@ -68,7 +68,7 @@ def history(run: Run, recording: Recording) -> History:
     kept = run.history()
     if len(kept) < 2:
         raise InvalidRecording(
-            f"{run.path} holds the weights of {len(kept)} checkpoint, and two are needed; "
+            f"{run.path} has the weights of {len(kept)} checkpoint, and two are needed; "
             "train with a smaller --checkpoint-every"
         )
     agent = run.agent()

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from .results import Results
     from .run import Run, load_agent
     from .score_table import read_scores
-    from .trusted_code import trust
 
 __all__ = [
     "Resolved",
@@ -25,6 +24,5 @@ __all__ = [
     "load_agent",
     "read_scores",
     "resolve",
-    "trust",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

@@ -1,4 +1,4 @@
-"""A checkpoint on disk: tensors and JSON, with a list of their checksums that is written last."""
+"""A checkpoint on disk: tensors and JSON, and a list of their checksums, which is written last."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _ALWAYS = (_STATE, _WEIGHTS, _TRAINING)
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds: the circuit's weights, the learner's tensors, and the rest as JSON.
+    """The content of a checkpoint: the circuit's weights, the learner's tensors, and the rest as JSON.
 
     Attributes:
         step: environment steps trained so far.
-        weights: of the circuit.
-        training: the learner's other tensors; empty where they were not asked for.
-        state: the learner's numbers and words.
-        replay: the tensors of a replay buffer; empty where there is none, or where it was not asked for.
+        weights: the circuit's weights.
+        training: the learner's other tensors; empty if they were not requested.
+        state: the learner's numbers and text.
+        replay: the tensors of a replay buffer; empty if there is none, or if it was not requested.
     """
 
     step: int
@@ -50,12 +50,12 @@ def write_checkpoint(
     state: Mapping[str, Any],
     replay: Mapping[str, Shaped[torch.Tensor, "*shape"]] | None = None,
 ) -> None:
-    """Write a checkpoint beside its place, and rename it there once all of it is on the disk.
+    """Write a checkpoint under a temporary name beside its place, and rename it once it is completely on the disk.
 
     Tensors are written as they are, in their own units; `step` is in environment steps.
 
     Raises:
-        OSError: it cannot be written; nothing of it is left.
+        OSError: it cannot be written; no part of it remains.
     """
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -67,7 +67,7 @@ def write_checkpoint(
             _save_tensors(partial / name, values)
         files = {name: _fingerprint(partial / name) for name in (_STATE, *tensors)}
         meta = {"step": step, "done": bool(state.get("done")), "files": files}
-        # No line's end, so that a file cut anywhere is no JSON.
+        # Without a final newline, so that a file cut anywhere is not valid JSON.
         write_text(partial / _META, json_text({**meta, "sha256": _digest(meta)}))
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -87,9 +87,9 @@ def read_checkpoint(folder: Path, has_meta: bool, with_training: bool = True) ->
     """Read a checkpoint, each file checked against its checksum.
 
     Args:
-        folder: of the checkpoint.
-        has_meta: one without a list of checksums is damaged, and not of an older version.
-        with_training: read what the learner holds too, and its replay buffer; else only their sizes are checked.
+        folder: folder of the checkpoint.
+        has_meta: whether a missing list of checksums means damage, and not an older version.
+        with_training: also read the learner's tensors and its replay buffer; otherwise only check their sizes.
 
     Raises:
         InvalidRun: it is damaged; says which file.
@@ -134,7 +134,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     except (AttributeError, KeyError, TypeError):
         whole = False
     if not whole:
-        raise InvalidRun(f"{_META} is not what was written")
+        raise InvalidRun(f"{_META} does not match its checksum")
     return dict(meta)
 
 
@@ -143,10 +143,10 @@ def _digest(meta: Mapping[str, Any]) -> str:
 
 
 def _check(folder: Path, meta: Mapping[str, Any], hashed: Iterable[str]) -> None:
-    """Compare every file's size with what was written, and the content of those to be `hashed`.
+    """Compare every file's size, and the content of the files in `hashed`, with the list of checksums.
 
     Raises:
-        InvalidRun: a file is not what was written.
+        InvalidRun: a file differs from the list.
     """
     for name, written in meta["files"].items():
         try:
@@ -155,11 +155,11 @@ def _check(folder: Path, meta: Mapping[str, Any], hashed: Iterable[str]) -> None
         except FileNotFoundError as error:
             raise InvalidRun(f"{name} is missing") from error
         except PermissionError:
-            raise  # Whole it may be; its owner can say who may read it.
+            raise  # It may be intact; its owner can change the permissions.
         except (OSError, KeyError, TypeError) as error:
             raise InvalidRun(f"{name} cannot be read ({error})") from error
         if not same:
-            raise InvalidRun(f"{name} is not what was written")
+            raise InvalidRun(f"{name} does not match its checksum")
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _fingerprint(path: Path) -> dict[str, Any]:
 
 
 def _save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    # save_file makes a file that only its owner may read, whatever the umask; one made plainly shows the umask.
+    # save_file ignores the umask and makes a file that only its owner may read; a plain file shows the umask.
     path.touch()
     mode = path.stat().st_mode
     save_file({name: value.contiguous() for name, value in tensors.items()}, path)

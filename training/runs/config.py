@@ -24,12 +24,13 @@ from ...envs.tasks.bits import BIT_TASKS
 from ...envs.tasks.registry import check_options
 from ...errors import InvalidBody, InvalidRun, UnknownName
 from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, told, wrong_value
-from .held_graphs import hold_graph
+from .held_graphs import check_held, hold_graph
 
 _NUMBERS = {
     "seed": Number(0, 2**32 - 1, is_whole=True),
     "steps": Number(1, is_whole=True),
-    "episode_steps": Number(1, is_whole=True, also=(None,), none="leave it out"),
+    # More would not fit into memory as a recording: a million steps are some gigabytes.
+    "episode_steps": Number(1, 1_000_000, is_whole=True, also=(None,), none="leave it out"),
     "checkpoint_every": Number(1, is_whole=True),
     "evaluate_every": Number(1, is_whole=True, also=(None,), none="leave it out"),
 }
@@ -94,7 +95,7 @@ class RunConfig:
             logged as eval/return; None for none.
         start: folder of a run whose weights training starts from, on the same body or another.
         device: where agent and learner compute, as torch names it.
-        protect: folders of runs whose tasks should not be forgotten: updates keep off what they have for inputs.
+        protect: folders of earlier runs to protect from forgetting (Hebbian orthogonal projection).
     """
 
     circuit: str = "ncap"
@@ -195,6 +196,7 @@ class RunConfig:
         """
         try:
             known = dict(values)
+            check_held(known.get("circuit_options"))
             known["circuit"] = circuit_from_json(known["circuit"])
             known["body"] = body_from_json(known["body"])
             known["bodies"] = tuple(body_from_json(body) for body in known.get("bodies", ()))

@@ -18,8 +18,10 @@ import pandas as pd
 import torch
 from jaxtyping import Shaped
 
+from ...circuits.code_files import circuit_from_json
 from ...errors import InvalidRun, OutputExists
 from ...files import read_json, sync, write_json
+from ...plain_files import check_plain
 from .checkpoints import Checkpoint, read_checkpoint, read_progress, write_checkpoint
 from .held_graphs import told_config
 from .lock import LOCK, hold
@@ -69,20 +71,34 @@ class Folder(Generic[ConfigT]):
         kind: what is trained there, as config.json says it.
         config_type: the class of its configs.
 
+    Args:
+        path: the folder.
+        trust: follow links in it, as to checkpoints on a cluster's scratch disk, and run the code of its circuit, if
+            it has one from a file; see `check_plain` for what a stranger's links could do.
+
     Raises:
-        InvalidRun: no training stands there, or one of another kind or format.
+        InvalidRun: no training stands there, or one of another kind or format; or a link or code, which is not trusted.
+        CircuitMismatch: the code of its circuit fails when it runs.
     """
 
     kind: str
     config_type: type[ConfigT]
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, trust: bool = False) -> None:
+        self.path, self.trust = Path(path), trust
         self.facts = self._read_facts()
+        if trust and isinstance(self.facts["asked"], Mapping):
+            circuit_from_json(self.facts["asked"].get("circuit"), trust)
         self.config: ConfigT = self.config_type.from_json(self.facts["asked"])
 
     @classmethod
-    def create(cls, path: str | Path, config: ConfigT, prepare: Callable[[], Mapping[str, Any]] = dict) -> Self:
+    def create(
+        cls,
+        path: str | Path,
+        config: ConfigT,
+        prepare: Callable[[], Mapping[str, Any]] = dict,
+        trust: bool = False,
+    ) -> Self:
         """Begin a training, or open the one that stands there with the same config, or with fewer steps of it.
 
         One that stands there is not changed; see `train_longer`.
@@ -92,14 +108,15 @@ class Folder(Generic[ConfigT]):
             config: what to train.
             prepare: raises what would go wrong, before anything is written, and returns what config.json holds beside
                 what was asked.
+            trust: follow links in the folder.
 
         Raises:
             OutputExists: something else stands there; nothing is touched.
-            InvalidRun: a training with another config stands there.
+            InvalidRun: a training with another config stands there, or a link, which is not trusted.
         """
         path = Path(path)
         if (path / "config.json").exists():
-            found = cls(path)
+            found = cls(path, trust)
             # As JSON, which knows no tuples: a config that was read equals the one that was written.
             there, asked = (json.loads(json.dumps(each.to_json())) for each in (found.config, config))
             changed = {name for name in asked if there[name] != asked[name]}
@@ -122,7 +139,7 @@ class Folder(Generic[ConfigT]):
                 asked = {"format": FORMAT, "holds": cls.kind, "asked": config.to_json()}
                 write_json(path / "versions.json", _versions())
                 write_json(path / "config.json", {**asked, **beside})
-        return cls(path) if is_new else cls.create(path, config)
+        return cls(path, trust) if is_new else cls.create(path, config, trust=trust)
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
         """Hold the folder while it is trained; see `hold` for what two trainings at once are told."""
@@ -153,6 +170,8 @@ class Folder(Generic[ConfigT]):
         )
 
     def _read_facts(self) -> dict[str, Any]:
+        if not self.trust:
+            check_plain(self.path, "config.json")
         values = read_json(self.path / "config.json", f"{self.path} is no {self.kind} folder")
         if not isinstance(values, dict):
             raise InvalidRun(f"{self.path} is damaged: config.json holds no names and values")
@@ -167,6 +186,9 @@ class Folder(Generic[ConfigT]):
             raise InvalidRun(f"{self.path} is damaged: config.json has no {lacking[0]!r}")
         if kind != self.kind:
             raise InvalidRun(f"{self.path} holds a {kind}, and this command works on a {self.kind}")
+        if not self.trust:
+            # Only now: it is a run, and not a home folder whose every file would be looked at.
+            check_plain(self.path)
         if "asked" in values:
             return values
         # Format 2 has the config's fields beside what it says of itself.
@@ -262,12 +284,14 @@ class Folder(Generic[ConfigT]):
         return read_metrics(self.path / "metrics.csv")
 
 
-def holds(path: str | Path) -> str:
-    """Return the kind of training that a folder holds.
+def holds(path: str | Path, trust: bool = False) -> str:
+    """Return the kind of training that a folder holds, whose config.json may be a link if it is trusted.
 
     Raises:
         InvalidRun: it holds none.
     """
+    if not trust:
+        check_plain(Path(path), "config.json")
     values = read_json(Path(path) / "config.json", f"{path} is no run folder")
     return str(values.get("holds", "run")) if isinstance(values, dict) else "run"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...circuits.code_files import code_from_json
 from ...circuits.connectome.files import SUFFIXES, graph_json, load_graph
+from ...errors import InvalidRun
 
 
 def hold_graph(circuit: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -22,6 +23,17 @@ def hold_graph(circuit: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     if circuit != "connectome" or not isinstance(graph, str) or Path(graph).suffix.lower() not in SUFFIXES:
         return options
     return {**options, "graph": {"file": Path(graph).name, **graph_json(load_graph(graph))}}
+
+
+def check_held(options: Any) -> None:
+    """Refuse a stored circuit's options that name a graph's file: a run holds its content, and a stranger any name.
+
+    Raises:
+        InvalidRun: they name one.
+    """
+    graph = _graph_of(options)
+    if isinstance(graph, str) and Path(graph).suffix.lower() in SUFFIXES:
+        raise InvalidRun(f"the config names the file {graph!r} as its graph, where a run holds a graph's content")
 
 
 def tell_graph(options: Any) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InvalidRun
+from ...plain_files import check_plain
 
 if sys.platform == "win32":
     import msvcrt
@@ -38,8 +39,10 @@ def hold(folder: Path) -> Iterator[None]:
     once 15 s have passed without a touch.
 
     Raises:
-        InvalidRun: something is trained there already; says who trains, since when, and what to do.
+        InvalidRun: something is trained there already; says who trains, since when, and what to do. Or its lock is a
+            link, which could lead to any file.
     """
+    check_plain(folder, LOCK)
     path = folder / LOCK
     descriptor = _take(path)
     ended = threading.Event()

@@ -1,4 +1,4 @@
-"""SB3's logger writing to a run: one tidy table and TensorBoard."""
+"""SB3's logger for a run: it writes one tidy table and TensorBoard's files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .folder import read_metrics
 
 
 class TidyTable(KVWriter):
-    """Append (step, metric, value) rows to a CSV file, each dump at once.
+    """Append (step, metric, value) rows to a CSV file, flushed after each dump.
 
-    A second dump at the same step replaces the values that the first had: SB3's off-policy algorithms dump
+    A second dump at the same step replaces the first one's values: SB3's off-policy algorithms dump
     once for each environment whose episode ends.
     """
 
@@ -28,7 +28,7 @@ class TidyTable(KVWriter):
         if is_new:
             self._writer.writerow(["step", "metric", "value"])
         self._step, self._values = -1, dict[str, str]()
-        self._begin = 0  # of the rows of this step, in the file
+        self._begin = 0  # offset in the file of this step's rows
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Write one dump's numbers; `key_excluded` names other formats' exclusions."""
@@ -41,7 +41,7 @@ class TidyTable(KVWriter):
         if step != self._step:
             self._step, self._values, self._begin = step, {}, self._file.tell()
         elif self._values.keys() & values.keys():
-            # Cut before it is written again: a process killed between leaves fewer rows, and no wrong ones.
+            # Truncated before it is written again: a process killed in between leaves fewer rows, but no wrong ones.
             self._file.truncate(self._begin)
             self._file.seek(0, os.SEEK_END)
             values, self._values = self._values | values, {}
@@ -58,9 +58,9 @@ def make_logger(folder: Path, resumed_at: int | None) -> Logger:
     """Return a logger for a run.
 
     Args:
-        folder: of the run.
-        resumed_at: the step of the checkpoint that it goes on from, None if it begins. Rows after it are
-            dropped, to be written again; of a run that begins, all are.
+        folder: folder of the run.
+        resumed_at: the step of the checkpoint from which the run resumes; None for a new run. Rows after it, or all
+            rows for a new run, are deleted, because training writes them again.
     """
     table = folder / "metrics.csv"
     if table.exists():

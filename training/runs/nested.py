@@ -1,4 +1,4 @@
-"""Nested states parted into tensors, which safetensors holds, and JSON, which says where each belongs."""
+"""Split nested states into tensors, for safetensors, and JSON with each tensor's place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def part(state: Mapping[str, Any]) -> tuple[dict[str, Shaped[Tensor, "*shape"]], dict[str, Any]]:
-    """Return a state's tensors and arrays by their path in it, and the rest as JSON types with a place for each."""
+    """Return a state's tensors and arrays by their path in it, and the rest as JSON types that refer to the paths."""
     tensors: dict[str, Tensor] = {}
 
     def plain(value: Any, path: str) -> Any:
@@ -21,7 +21,7 @@ def part(state: Mapping[str, Any]) -> tuple[dict[str, Shaped[Tensor, "*shape"]],
             return {"tensor": path}
         if isinstance(value, np.ndarray):
             if value.dtype.kind == "u" and value.dtype.itemsize > 1:
-                # Words of a generator's state, for which torch has no type that everything takes.
+                # Unsigned integers of a generator's state, for which torch has no widely supported type.
                 return {"words": value.tolist(), "dtype": str(value.dtype)}
             tensors[path] = torch.as_tensor(value)
             return {"array": path}
@@ -36,14 +36,14 @@ def part(state: Mapping[str, Any]) -> tuple[dict[str, Shaped[Tensor, "*shape"]],
 
 
 def join(tensors: Mapping[str, Shaped[Tensor, "*shape"]], rest: Any) -> Any:
-    """Put together again what `part` parted.
+    """Return the state that `part` split.
 
     Raises:
         KeyError: a tensor is missing.
     """
     if isinstance(rest, Mapping):
         if rest.keys() == {"tensor"}:
-            # Memory of torch's own: the last bit of a sum can depend on how its terms are aligned.
+            # Copied into memory that torch allocates: the last bit of a sum can depend on alignment.
             return tensors[rest["tensor"]].clone()
         if rest.keys() == {"array"}:
             return tensors[rest["array"]].clone().numpy()

@@ -15,15 +15,15 @@ from ...options import ListOf, Number, wrong_value
 from .result import FINETUNED, TRAINED, Result, Weights
 from .score_table import read_scores
 
-# JSON has no NaN: one episode has no interval, and null is where its bounds were.
+# JSON has no NaN: a single episode has no interval, so its bounds are null.
 _BOUND = Number(-math.inf, also=(None,))
 _INTERVAL = {"mean": Number(-math.inf), "low": _BOUND, "high": _BOUND, "n": Number(1, is_whole=True)}
 
 
 def old_results(run: Path) -> list[Result]:
-    """Return what earlier versions kept beside the results of a run; what they did not note is left open.
+    """Return the results that earlier versions wrote beside a run's results; fields they did not save are None.
 
-    What their probes found is not among it: they did not note of which weights it was, nor what was done to neurons.
+    Results of their probes are left out: these versions did not save the weights' step or the interventions on neurons.
 
     Raises:
         InvalidRun: a file is damaged.
@@ -44,7 +44,7 @@ def old_results(run: Path) -> list[Result]:
         }
         what = "evaluation" if of == of_agent["trained_on"].iloc[0] and stage == TRAINED else "transfer"
         note = of_agent["note"].iloc[0]
-        # What was tuned was noted by its own steps, and not by those of the weights it began with.
+        # Fine-tuned agents were saved with the steps of fine-tuning only, without those of their initial weights.
         known = None if stage == FINETUNED or pd.isna(step) else int(step)
         missing = note if isinstance(note, str) else ""
         found.append(_result(what, str(of), str(agent), known, values, path, missing))
@@ -52,10 +52,10 @@ def old_results(run: Path) -> list[Result]:
 
 
 def read_evaluation(path: Path) -> dict[str, Any] | None:
-    """Return what an evaluation.json holds, None if there is none: each metric's interval and episodes, the step.
+    """Return an evaluation.json (each metric's interval and episodes, and the step), or None if there is none.
 
     Raises:
-        InvalidRun: it is no evaluation.
+        InvalidRun: the file is not an evaluation.
     """
     if not path.exists():
         return None
@@ -68,11 +68,11 @@ def read_evaluation(path: Path) -> dict[str, Any] | None:
             wrong = f"{name}'s {each}"
     episodes = {} if wrong else found.get("episodes", {})
     if not isinstance(episodes, dict) or wrong_value(episodes, dict.fromkeys(episodes, ListOf(_BOUND))):
-        wrong = "episodes are no lists of numbers by metric"
+        wrong = "episodes are not lists of numbers by metric"
     elif not wrong and wrong_value(found, {"step": Number(0, is_whole=True)}):
-        wrong = "step is no whole number"
+        wrong = "step is not a whole number"
     if wrong:
-        raise InvalidRun(f"{path} is damaged: {wrong}; remove it, and nervecord evaluate measures anew")
+        raise InvalidRun(f"{path} is damaged: {wrong}; remove it and run nervecord evaluate again")
     evaluation: dict[str, Any] = found
     return evaluation
 

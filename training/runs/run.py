@@ -33,9 +33,9 @@ class Run(Folder[RunConfig]):
     kind = "run"
     config_type = RunConfig
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, trust: bool = False) -> None:
         try:
-            super().__init__(path)
+            super().__init__(path, trust)
             self.resolved = self._what_it_came_to()
         except InvalidRun as error:
             # What is wrong in a config is said without the folder that it is in.

@@ -1,7 +1,7 @@
-"""One tidy table of what studies measured, as one SQLite file: written and read whole, never while it grows.
+"""A study's scores as one tidy table in an SQLite file, which is always written and read as a whole.
 
-SQLite locks parts of a file while it writes, which network folders do badly or not at all: the database is made in
-memory and written as any other file is.
+SQLite locks parts of a file while it writes, which network folders support badly or not at all. The database is
+therefore made in memory and written like any other file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def write_scores(path: Path, scores: pd.DataFrame) -> None:
 
         pandas.read_sql("SELECT * FROM scores", sqlite3.connect("results.sqlite"))
 
-    Columns: source (what wrote the row: a run's name), study, agent (its label), circuit, algorithm,
+    Columns: source (name of the run that wrote the row), study, agent (its label), circuit, algorithm,
     reward, trained_on (body), seed, weights (how many are trained), step (environment steps trained so
     far), stage (untrained, training, trained, finetuned), body (tested on), episode (from 0; none where
     the value is a mean), metric (return, net_speed in m/s, ...), value, note (why there is no value).
@@ -55,10 +55,10 @@ def write_scores(path: Path, scores: pd.DataFrame) -> None:
 def read_scores(path: str | Path, study: str | None = None) -> pd.DataFrame:
     """Return a table with the columns `COLUMNS`, each value in its own unit: every row, or those of a study.
 
-    A file that does not exist holds none.
+    A file that does not exist gives an empty table.
 
     Raises:
-        InvalidRun: the file holds no scores.
+        InvalidRun: the file has no scores.
     """
     path = Path(path)
     if not path.exists():
@@ -72,7 +72,7 @@ def write_results(table: pd.DataFrame, path: Path) -> Path:
     """Write a table with the columns of `Results.table`, each value in its own unit, as .csv or .sqlite.
 
     Raises:
-        OutputExists: something stands there.
+        OutputExists: the path exists.
         UnknownName: another format.
     """
     if path.suffix not in (".csv", ".sqlite"):
@@ -89,7 +89,7 @@ def write_results(table: pd.DataFrame, path: Path) -> Path:
 
 
 def _database(name: str, columns: Mapping[str, str], table: pd.DataFrame) -> bytes:
-    """Return an SQLite file that holds one table with columns of these types."""
+    """Return the bytes of an SQLite file with one table with columns of these types."""
     plain = table.astype(object)
     rows = plain.where(plain.notna(), None).values.tolist()
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
@@ -104,8 +104,8 @@ def _database(name: str, columns: Mapping[str, str], table: pd.DataFrame) -> byt
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-            if content := path.read_bytes():  # none is an empty database to SQLite, and a MemoryError to Python
+            if content := path.read_bytes():  # no bytes are an empty database to SQLite, and a MemoryError in Python
                 connection.deserialize(content)
             yield connection
     except (sqlite3.Error, pd.errors.DatabaseError) as error:
-        raise InvalidRun(f"{path} holds no scores that can be read: {' '.join(str(error).split())}") from error
+        raise InvalidRun(f"{path} has no readable scores: {' '.join(str(error).split())}") from error

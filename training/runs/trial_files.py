@@ -13,6 +13,7 @@ import pandas as pd
 
 from ...errors import InvalidRun
 from ...files import json_text, read_json, write_json
+from ...plain_files import check_plain
 from ...version import __version__
 from .result import Result
 from .score_table import COLUMNS, read_scores, write_scores
@@ -26,10 +27,14 @@ class TrialFiles:
 
     Args:
         folder: the study's; it need not exist yet.
+
+    Raises:
+        InvalidRun: a link stands among what belongs to trials; see `check_plain`.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        check_plain(self.folder, "trials", self.database.name)
 
     @property
     def database(self) -> Path:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .comparisons import Comparison, compare
     from .ncap_paper.reproduction import reproduce
     from .sweeps import Sweep, sweep, sweep_groups
-    from .transfers import transfer, transfer_table
+    from .transfers import transfer, transfer_model, transfer_table
 
 __all__ = [
     "Comparison",
@@ -22,6 +22,7 @@ __all__ = [
     "sweep",
     "sweep_groups",
     "transfer",
+    "transfer_model",
     "transfer_table",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

@@ -43,6 +43,7 @@ def compare(
     episodes: int = 20,
     labels: Sequence[str] = (),
     progress: bool = False,
+    trust: bool = False,
 ) -> Comparison:
     """Compare groups of runs: evaluate those that need it, and write table and curves to `out`.
 
@@ -52,13 +53,14 @@ def compare(
         episodes: of runs that are not evaluated yet.
         labels: names of the groups, in the order of their first runs; by default what differs between them.
         progress: show bars.
+        trust: follow links in the folders, and run the code of their circuits; see `Folder`.
 
     Raises:
         InvalidRun: fewer than two runs, no episodes, one that is no run or not trained, the same seed twice in a group,
             or another number of labels than of groups.
         OutputExists: something stands in `out` that no comparison wrote.
     """
-    opened = _expanded(runs)
+    opened = _expanded(runs, trust)
     out = Path(out)
     if len(opened) < 2:
         raise InvalidRun(f"{len(opened)} run to compare; give two or more")
@@ -83,7 +85,7 @@ def compare(
     return Comparison(table, out)
 
 
-def _expanded(paths: Sequence[Run | str | Path]) -> list[Run]:
+def _expanded(paths: Sequence[Run | str | Path], trust: bool) -> list[Run]:
     """Open runs, and all runs of a study's folder; what else a study keeps beside its runs is passed over.
 
     Raises:
@@ -95,9 +97,9 @@ def _expanded(paths: Sequence[Run | str | Path]) -> list[Run]:
             runs.append(path)
         elif _is_study(Path(path)):
             inside = sorted(file.parent for file in Path(path).rglob("config.json"))
-            runs += [Run(folder) for folder in inside if holds(folder) == Run.kind]
+            runs += [Run(folder, trust) for folder in inside if holds(folder, trust) == Run.kind]
         elif not (_is_study(Path(path).parent) and not (Path(path) / "config.json").exists()):
-            runs.append(Run(path))
+            runs.append(Run(path, trust))
     return runs
 
 

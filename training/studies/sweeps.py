@@ -103,9 +103,8 @@ def sweep(
 ) -> pd.DataFrame:
     """Train and evaluate every config of a sweep that is not done yet; scores go to `out`/results.sqlite.
 
-    A run that cannot be (an algorithm without memory for a circuit that has one) keeps its reason in the
-    table; the others go on. Started again, it does what is left, what could not be, and what is asked otherwise, such
-    as more episodes.
+    Invalid combinations (such as SAC with a recurrent circuit) are recorded with the reason and skipped. Started again,
+    a sweep resumes: it runs unfinished and failed runs, and those whose request changed, such as more episodes.
 
     Returns:
         One row per run: its name, what varies, the means over its evaluation's episodes (the return has no

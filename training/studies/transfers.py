@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from ...agents import Agent, AgentSpec
 from ...envs import Body, EnvBatch, make_body
 from ...errors import CircuitMismatch, InvalidRun
+from ...intervals import bootstrap_mean
 from ..learning.training import train
 from ..rollouts.evaluation import check_episodes, evaluate_agent, result_of
+from ..rollouts.saved_models import SavedModel
 from ..runs.result import FINETUNED, TESTS, TRAINED, Result, Weights
 from ..runs.run import Run
 
@@ -96,6 +100,50 @@ def transfer(
     return pd.DataFrame([_row(result) for result in found], columns=_COLUMNS)
 
 
+def transfer_model(
+    saved: SavedModel,
+    bodies: Sequence[str | Body] = ("swimmer4", "swimmer8", "swimmer12"),
+    episodes: int = 20,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Evaluate a model that SB3 saved on its own and other bodies, with untrained NCAP as the control.
+
+    A body that the model does not fit gets a row that says so. Nothing is kept but what is returned.
+
+    Args:
+        saved: the model, with what it is tried in.
+        bodies: names or bodies.
+        episodes: on each body.
+        progress: show bars.
+
+    Returns:
+        One row per body and agent, with the columns of `transfer`'s table: returns have no unit, net_speed is in m/s.
+
+    Raises:
+        UnknownName: no such body.
+        CircuitMismatch: the model fits not even its own body.
+        InvalidRun: no episodes.
+    """
+    own = make_body(saved.body)
+    saved.make_envs(1).close()
+    rows: list[dict[str, Any]] = []
+    for body in (own, *(other for other in map(make_body, bodies) if other != own)):
+        envs = saved.make_envs_on(body, episodes)
+        try:
+            control = Agent(AgentSpec("ncap", envs.layout, envs.body.n_joints))
+            for label, agent in ((TRAINED, saved), (CONTROL, control)):
+                try:
+                    if label == TRAINED:
+                        saved.check(envs)
+                    found = evaluate_agent(agent, envs, progress=progress)
+                    rows.append({"body": body.name, "agent": label, "note": "", **_scores(found.metrics)})
+                except CircuitMismatch as error:
+                    rows.append({"body": body.name, "agent": label, "note": str(error), "n": 0})
+        finally:
+            envs.close()
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
 def transfer_table(run: Run) -> pd.DataFrame:
     """Return a table of a run's scores on each body, with the columns of `transfer`'s table.
 
@@ -116,12 +164,14 @@ def transfer_table(run: Run) -> pd.DataFrame:
 
 def _row(result: Result) -> dict[str, Any]:
     row: dict[str, Any] = {"body": result.body, "agent": result.agent, "n": 0, "note": result.missing}
-    if not result.missing:
-        interval = result.intervals["return"]
-        row |= {"n": interval.n, "mean": interval.mean, "low": interval.low, "high": interval.high}
-        if "net_speed" in result.values:
-            row["net_speed"] = float(result.metrics["net_speed"].mean())
-    return row
+    return row if result.missing else row | _scores(result.metrics)
+
+
+def _scores(metrics: Mapping[str, Float[np.ndarray, " episodes"]]) -> dict[str, Any]:
+    """Return a row's numbers: of the return, no unit, and of the net speed, m/s, where the task has one."""
+    interval = bootstrap_mean(metrics["return"])
+    speed = {"net_speed": float(metrics["net_speed"].mean())} if "net_speed" in metrics else {}
+    return {"n": interval.n, "mean": interval.mean, "low": interval.low, "high": interval.high, **speed}
 
 
 def _finetuned(run: Run, weights: Weights, body: Body, steps: int, progress: bool) -> Run:

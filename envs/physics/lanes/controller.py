@@ -26,7 +26,7 @@ class Controller:
             all.
         memory: [blocks, memory, width], the circuit's state between control steps, in the circuit's units.
         n_room: rows of scratch space for the step.
-        columns: [sensors], the column of a face's observation for each sensor.
+        columns: [sensors], numbers of columns in a face's observation, one for each sensor.
         senses: [sensors, rows.SENSE], normalisation and scale of each sensor, in the units of `Circuit`.
         squash: 1 where motors go through a tanh, else 0.
         tallies: [blocks, rows.TALLY, width], totals of the episodes so far, in the units that `rows` gives.

@@ -1,1 +1,1 @@
-"""What probes share."""
+"""Functions shared by several probes."""

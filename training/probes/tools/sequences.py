@@ -1,4 +1,4 @@
-"""Stretches of a recording as a circuit senses them: what probes that rerun a circuit feed it."""
+"""Sequences of sensors from a recording, for probes that run a circuit again."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ...rollouts.recording import Recording
 def sensor_sequences(
     agent: Agent, recording: Recording, sequences: int, steps: int, from_start: bool = False
 ) -> Float[Tensor, "steps sequences sensors"]:
-    """Return what the agent's circuit senses in stretches spread evenly over the recording.
+    """Return the sensors of the agent's circuit in sequences spread evenly over the recording.
 
     Args:
-        agent: whose sensing scales and normalises the observations.
-        recording: what was observed.
-        sequences: how many; fewer where `from_start` finds fewer episodes.
-        steps: of each.
-        from_start: take the starts of episodes, one of each, instead.
+        agent: the agent that scales and normalises the observations.
+        recording: the recorded observations.
+        sequences: number of sequences; fewer if `from_start` and the recording has fewer episodes.
+        steps: length of each sequence, in control steps.
+        from_start: take the start of each episode instead.
 
     Raises:
         InvalidRecording: the episodes are shorter than `steps`, or observations are not finite.
@@ -37,7 +37,7 @@ def sensor_sequences(
     if from_start:
         sequences = min(sequences, recording.n_episodes)
     episodes = np.linspace(0, recording.n_episodes - 1, sequences).round().astype(int)
-    # Golden-ratio strides: stretches of one episode spread over its length, whatever their number.
+    # Golden-ratio strides spread the sequences of an episode over its length, whatever their number.
     firsts = np.zeros(sequences, int) if from_start else (np.arange(sequences) * 0.618 % 1 * longest).astype(int)
     pieces = []
     for episode, first in zip(episodes, firsts, strict=True):
@@ -51,6 +51,6 @@ def sensor_sequences(
 
 
 def hidden_columns(circuit: Circuit) -> list[int]:
-    """Return the columns of activity that hold the circuit's own units: interneurons, or all but the sensors."""
+    """Return the columns of activity of the circuit's own units: interneurons, or all but the sensors."""
     inter = [index for index, neuron in enumerate(circuit.neurons) if neuron.role == "inter"]
     return inter or [index for index, neuron in enumerate(circuit.neurons) if neuron.role != "sensor"]

@@ -1,1 +1,1 @@
-"""The claims of the NCAP paper, reproduced."""
+"""Reproduce the claims of the NCAP paper."""

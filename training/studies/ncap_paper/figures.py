@@ -18,7 +18,7 @@ _TITLES = {"es": "ES", "ppo": "PPO", "ddpg": "DDPG"}
 
 
 def curve_panels(scores: pd.DataFrame, reward: str) -> Figure:
-    """Draw the return of the agents without their learner's noise over environment steps, a panel per algorithm."""
+    """Draw the agents' return, without exploration noise, over environment steps, a panel per algorithm."""
     rows = scores[
         (scores["study"] == "curves") & (scores["reward"] == reward)
         & (scores["stage"] == "training") & (scores["metric"] == "return")
@@ -70,7 +70,7 @@ def profile_panels(scores: pd.DataFrame) -> Figure:
 
 
 def transfer_lines(scores: pd.DataFrame) -> Figure:
-    """Draw the return on bodies of other sizes (lines) and on variants (points), as they are and fine-tuned."""
+    """Draw the return on bodies of other sizes (lines) and on variants (points), before and after fine-tuning."""
     tested = scores[(scores["metric"] == "return") & scores["episode"].notna() & (scores["reward"] == "paper")]
     moved = tested[tested["study"] == "finetune"]
     groups = {}

@@ -30,8 +30,8 @@ AGENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "MLP(64, 64)": ("mlp", {"hidden": (64, 64)}),
     "MLP(8, 8)": ("mlp", {"hidden": (8, 8)}),
 }
-# Who goes on to other bodies, and by which algorithm it learned and is fine-tuned: the paper's pair is of
-# ES; PPO is what trains an MLP best.
+# Agents tested on other bodies, and the algorithm that trains and fine-tunes each: the paper's pair used ES; PPO
+# trains an MLP best.
 _MOVED = (("NCAP", "es"), ("MLP(64, 64)", "ppo"))
 _SIZES = tuple(f"swimmer{n}" for n in (3, 4, 8, 10, 12, 15, 20, 24))
 _VARIANTS = tuple(f"{BODY}-{variant}" for variant in VARIANTS)
@@ -39,15 +39,15 @@ _VARIANTS = tuple(f"{BODY}-{variant}" for variant in VARIANTS)
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """How much is run.
+    """The size of a reproduction.
 
     Attributes:
         budgets: seeds, environment steps and steps between evaluations of each algorithm.
-        com_agents, com_algorithms: what is also trained on the speed of the centre of mass.
-        ablation_seeds, ablation_steps: of each point of the lattice.
-        bodies: where trained agents are tested as they are.
-        finetuned: bodies on which they then train on, for `finetune_steps`, of `finetune_seeds` seeds.
-        episodes: of each evaluation.
+        com_agents, com_algorithms: agents and algorithms also trained on the speed of the centre of mass.
+        ablation_seeds, ablation_steps: seeds and environment steps of each point of the lattice.
+        bodies: bodies on which trained agents are tested without further training.
+        finetuned: bodies on which they are then fine-tuned, for `finetune_steps`, with `finetune_seeds` seeds.
+        episodes: episodes of each evaluation.
     """
 
     budgets: Mapping[str, tuple[int, int, int]]
@@ -100,8 +100,8 @@ def reproduce(
 
     Raises:
         UnknownName: no such scale.
-        InvalidRun: `out` holds a reproduction at another scale.
-        OutputExists: something else stands in `out`.
+        InvalidRun: `out` has a reproduction at another scale.
+        OutputExists: `out` has something else in it.
     """
     if scale not in SCALES:
         raise UnknownName("scale", scale, SCALES)
@@ -121,15 +121,15 @@ def _open(out: Path, scale: str) -> None:
     if plan.exists():
         held = read_json(plan, f"{out} is damaged").get("scale")
         if held != scale:
-            raise InvalidRun(f"{out} holds a reproduction at scale {held!r}; give another --out, or --scale {held}")
+            raise InvalidRun(f"{out} has a reproduction at scale {held!r}; give another --out, or --scale {held}")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputExists(f"{out} exists and holds no reproduction; give another --out")
+        raise OutputExists(f"{out} exists and is not a reproduction; give another --out")
     else:
         write_json(plan, {"of": "ncap", "scale": scale})
 
 
 def _first_trials(plan: Scale) -> dict[str, Trial]:
-    """Return every trial that waits for no other."""
+    """Return every trial that does not depend on another."""
     trials: dict[str, Trial] = {}
     for reward in ("paper", "com"):
         for algorithm, (seeds, _, _) in plan.budgets.items():
@@ -146,7 +146,7 @@ def _first_trials(plan: Scale) -> dict[str, Trial]:
 
 
 def _finetuning(plan: Scale, runs: Path) -> dict[str, Trial]:
-    """Return the trials that go on from trained agents, on other bodies."""
+    """Return the trials that fine-tune trained agents on other bodies."""
     trials = {}
     for agent, algorithm in _MOVED:
         for body in plan.finetuned:

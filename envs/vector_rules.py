@@ -1,0 +1,112 @@
+"""What gymnasium asks of every vector environment, whatever it steps: seeds, reset masks, infos and a description."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode
+from jaxtyping import Bool, Int, Shaped
+
+from ..errors import InvalidArgument, InvalidTask
+
+
+class Described:
+    """An environment whose description by gymnasium holds the limit and the threshold of its own episodes.
+
+    The ids are registered without a limit: gymnasium would wrap a second one around, which follows neither
+    `episode_steps` nor `set_state`.
+    """
+
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How gymnasium made the environment; None where it did not."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        if spec is not None:
+            spec.max_episode_steps, spec.reward_threshold = self._limits()
+        self._spec = spec
+
+    @abstractmethod
+    def _limits(self) -> tuple[int, float | None]:
+        """Return the control steps after which an episode has ended, and the return that counts as solved."""
+
+
+def autoreset_mode_of(mode: AutoresetMode | str) -> AutoresetMode:
+    """Return gymnasium's autoreset mode of that name.
+
+    Raises:
+        InvalidTask: there is none such.
+    """
+    try:
+        return AutoresetMode(mode)
+    except ValueError as error:
+        known = ", ".join(each.value for each in AutoresetMode)
+        raise InvalidTask(f"autoreset_mode is {mode!r}; give one of {known}") from error
+
+
+def seeds_for(seed: int | Sequence[int | None] | None, n_envs: int) -> list[int | None]:
+    """Return the seed of each environment: seed + i, or those that are given.
+
+    Raises:
+        InvalidTask: another number of them.
+    """
+    if seed is None or isinstance(seed, int | np.integer):
+        return [None if seed is None else int(seed) + index for index in range(n_envs)]
+    if len(seed) != n_envs:
+        raise InvalidTask(f"{len(seed)} seeds for {n_envs} environments; give one each")
+    return list(seed)
+
+
+def chosen_envs(options: Mapping[str, Any] | None, n_envs: int) -> Int[np.ndarray, " some"]:
+    """Return the numbers of the environments that a reset is about: all, or those in `options["reset_mask"]`.
+
+    Raises:
+        InvalidArgument: the mask is no array of bools.
+        InvalidTask: it is of another shape, or nothing is in it.
+    """
+    if not options or "reset_mask" not in options:
+        return np.arange(n_envs)
+    mask = options["reset_mask"]
+    if not isinstance(mask, np.ndarray) or mask.dtype != bool:
+        kind = f"an array of {mask.dtype}" if isinstance(mask, np.ndarray) else f"a {type(mask).__name__}"
+        raise InvalidArgument(f"reset_mask is {kind}; give a NumPy array of {n_envs} bools")
+    if mask.shape != (n_envs,):
+        raise InvalidTask(f"reset_mask has shape {mask.shape}; give ({n_envs},), a bool for each environment")
+    if not mask.any():
+        raise InvalidTask("reset_mask chooses no environment; give one that does, or step on")
+    return np.flatnonzero(mask)
+
+
+def as_info(
+    metrics: Mapping[str, Shaped[np.ndarray, " envs"]], present: Bool[np.ndarray, " envs"]
+) -> dict[str, np.ndarray]:
+    """Return measures, each in its own unit, with a mask of where each is present; it is 0 elsewhere."""
+    info: dict[str, np.ndarray] = {}
+    for key, value in metrics.items():
+        info[key], info[f"_{key}"] = np.where(present, value, np.zeros((), value.dtype)), present.copy()
+    return info
+
+
+def final_info(
+    ended: Bool[np.ndarray, " envs"],
+    observation: Shaped[np.ndarray, "envs obs"],
+    metrics: Mapping[str, Shaped[np.ndarray, " envs"]],
+) -> dict[str, Any]:
+    """Return what episodes that ended showed last, and their measures, each in its own unit."""
+    final_obs = np.full(len(ended), None, dtype=object)
+    for index in np.flatnonzero(ended):
+        final_obs[index] = observation[index].copy()
+    return {
+        "final_obs": final_obs,
+        "_final_obs": ended.copy(),
+        "final_info": as_info(metrics, ended),
+        "_final_info": ended.copy(),
+    }
