@@ -86,8 +86,8 @@ class CPG(Circuit):
             self.register_parameter(name, nn.Parameter(torch.tensor(start)))
         self.neurons, self.groups = named_groups(
             {
-                **({"q": neuron_row("q", "sensor", n_joints)} if feedback else {}),
                 "cos": neuron_row("cos", "oscillator", n_joints),
+                **({"q": neuron_row("q", "sensor", n_joints)} if feedback else {}),
                 "sin": neuron_row("sin", "oscillator", n_joints),
                 "motors": neuron_row("motor", "motor", n_joints),
             }
@@ -95,13 +95,13 @@ class CPG(Circuit):
 
     def initial_state(self, batch_size: int) -> State:
         """Return all oscillators at phase 0: `phase` is their cosine and sine, [batch_size, joints, 2]."""
-        start = torch.zeros(batch_size, self.n_motors, 2, device=self.tempo.device)
-        return {"phase": start + start.new_tensor((1.0, 0.0))}
+        phase = self.tempo.new_zeros(batch_size, self.n_motors)
+        return {"phase": torch.stack((phase.cos(), phase.sin()), -1)}
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return angles in joint limits, cosines and sines, and motors in their range.
+        """Run one control step and return cosines, angles in joint limits if felt, sines, and motors in their range.
 
         Cosine and sine of a joint are one oscillator. Pinned, they are what its neighbours and its motor hear, and it
         goes on behind them.
@@ -110,7 +110,7 @@ class CPG(Circuit):
         phase = self._advance(q, state["phase"], self._coupling(), pins)
         cos, sin = self._heard(*phase.unbind(-1), pins)
         motor = self.pinned((self.amplitude * sin).clamp(-1.0, 1.0), "motors", pins)
-        return motor, {"phase": phase}, torch.cat((*([q] if self.feedback else []), cos, sin, motor), -1)
+        return motor, {"phase": phase}, torch.cat((cos, *([q] if self.feedback else []), sin, motor), -1)
 
     def unroll(
         self,

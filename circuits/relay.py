@@ -47,7 +47,7 @@ class _Constants(NamedTuple):
 
 
 class Relay(SidedCircuit):
-    """Drive a chain of joints by stretch alone: each unit bends its joint one way until the bend behind it is enough.
+    """Drive a chain of joints by stretch alone: each joint bends one way until it and those behind are bent enough.
 
     With q in units of the joint limit, kappa = `limit` q, s = i / (J - 1) from head to tail, and q' the change of q
     since the last control step over its seconds, 0 in an episode's first step:
@@ -208,24 +208,24 @@ class Relay(SidedCircuit):
         )
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return every synapse. Stretch weighs what it adds to a unit, in thresholds of that unit at the joint limit.
+        """Return every synapse. Of both sides, the B-neuron is on that its synapses excite more, or inhibit less.
 
-        A stretched side stops the bend towards it, and joints in front are followed; so each excites one side as much
-        as it inhibits the other.
+        Each inhibits the other by 1; stretch weighs what a joint at its limit adds, in thresholds of the unit.
         """
         constants = self._constants()
-        weights = (self.limit * constants.stretch / constants.threshold[:, None]).tolist()
+        weights = (-self.limit * constants.stretch / constants.threshold[:, None]).tolist()
         synapses = []
         for s, side in enumerate(SIDES):
             other = SIDES[1 - s]
             for i, row in enumerate(weights):
-                for j, weight in enumerate(row):
-                    group = "stretch_behind" if j >= i else "stretch_before"
-                    synapses.append(Synapse(f"q_{side}_{j}", f"B_{side}_{i}", -weight, group))
-                    synapses.append(Synapse(f"q_{side}_{j}", f"B_{other}_{i}", weight, group))
+                synapses += [
+                    Synapse(f"q_{side}_{j}", f"B_{side}_{i}", weight, "behind" if j >= i else "before")
+                    for j, weight in enumerate(row)
+                ]
+                synapses.append(Synapse(f"B_{other}_{i}", f"B_{side}_{i}", -1.0, "switch"))
                 strength = float(constants.strength[i].detach())
-                synapses.append(Synapse(f"B_{side}_{i}", f"muscle_{side}_{i}", strength, "muscle"))
-                synapses.append(Synapse(f"B_{other}_{i}", f"muscle_{side}_{i}", -strength, "muscle"))
+                synapses.append(Synapse(f"B_{side}_{i}", f"muscle_{side}_{i}", strength, "ipsi"))
+                synapses.append(Synapse(f"B_{other}_{i}", f"muscle_{side}_{i}", -strength, "contra"))
         return Wiring(self.neurons, tuple(synapses))
 
     def _constants(self) -> _Constants:
