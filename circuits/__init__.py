@@ -19,6 +19,7 @@ from .contract import (
     step_length,
     takes_pins,
 )
+from .cpg import CPG
 from .ctm.circuit import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
@@ -34,9 +35,11 @@ from .ncp.ltc import LTC
 from .neurons import neuron_row, sensor_neurons
 from .recurrent import RecurrentCircuit, UnitCircuit
 from .registry import CIRCUITS, make_circuit, register_circuit
+from .relay import Relay
 
 __all__ = [
     "CIRCUITS",
+    "CPG",
     "CTM",
     "CTRNN",
     "ELM",
@@ -59,6 +62,7 @@ __all__ = [
     "Neuron",
     "Pins",
     "RecurrentCircuit",
+    "Relay",
     "State",
     "Synapse",
     "UnitCircuit",

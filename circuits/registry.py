@@ -16,6 +16,7 @@ from ..registry import Registry
 from .along import Along
 from .connectome.circuit import Connectome
 from .contract import Circuit, Facts, Memory, takes_pins
+from .cpg import CPG
 from .ctm.circuit import CTM
 from .ctrnn import CTRNN
 from .elm import ELM
@@ -27,6 +28,7 @@ from .ncap.ncap import NCAP
 from .ncap.plus import NCAPPlus
 from .ncp.cfc import CfC
 from .ncp.ltc import LTC
+from .relay import Relay
 
 # Keywords that a builder is told, if it has them, and that nobody chooses.
 _TOLD = ("rng", "dt", "dt_ref")
@@ -187,7 +189,7 @@ def circuit_names() -> dict[str, str]:
     return CIRCUITS.docs(lambda entry: entry.doc)
 
 
-def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator] | type[Along]) -> Callable[..., Circuit]:
+def _along_body(kind: Callable[..., Circuit]) -> Callable[..., Circuit]:
     """Build a circuit of equal segments along the body; one with a clock reads the time where it is observed."""
     signature = inspect.signature(kind, eval_str=True)
     has_clock = "observe_time" in signature.parameters
@@ -210,6 +212,13 @@ register_circuit(
     _along_body(Along),
     "convolutions along the body: weights shared over joints, without a clock or a worm",
     needs=("joint_pos", "body_velocities"),
+)
+register_circuit("cpg", _along_body(CPG), "a chain of phase oscillators, 4 shared weights", ("joint_pos",))
+register_circuit(
+    "relay",
+    _along_body(Relay),
+    "the worm's wiring without a clock: two-state units switched by stretch, 10 shared weights",
+    ("joint_pos",),
 )
 register_circuit(
     "ncap_plus",
