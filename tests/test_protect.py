@@ -1,6 +1,7 @@
 """Hebbian orthogonal projection: the subspace is right, and what it protects does not change."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ import torch
 from nervecord.agents import Agent, AgentSpec
 from nervecord.envs.env_batch import make_layout, make_setting
 from nervecord.errors import CircuitMismatch, InvalidRun
-from nervecord.training.learning.protection import linear_inputs, principal_subspace
+from nervecord.training.learning.protection import linear_inputs, principal_subspace, protect
 from nervecord.training.learning.training import train
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 CONFIGS = {
     "mlp-ppo": RunConfig(
@@ -71,8 +74,8 @@ def test_protected_training_changes_no_answer_to_protected_inputs(first, tmp_pat
     agent = first.agent()
     inputs = linear_inputs(agent, np.asarray(record(first, 4).observations))
     drift = {}
-    for kind, protect in (("free", ()), ("protected", (str(first.path),))):
-        config = dataclasses.replace(first.config, start=str(first.path), protect=protect, seed=1)
+    for kind, earlier in (("free", ()), ("protected", (str(first.path),))):
+        config = dataclasses.replace(first.config, start=str(first.path), protect=earlier, seed=1)
         circuit = train(config, tmp_path / kind, progress=False).agent().circuit
         drift[kind] = []
         for of, values in inputs.items():
@@ -96,6 +99,27 @@ def test_protected_training_sees_old_observations_as_they_were_seen(first, tmp_p
     # Its statistics are others than those that the next training would start with.
     with pytest.raises(CircuitMismatch, match="normalised by other statistics"):
         train(dataclasses.replace(config, protect=(str(moved.path),)), tmp_path / "mixed")
+
+
+class OneDevice(TorchFunctionMode):
+    """Refuses what a GPU refuses and torch's meta device lets pass: a matrix here times a matrix there."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor) and leaf.ndim]
+        assert len({tensor.device for tensor in tensors}) < 2, func
+        return func(*args, **(kwargs or {}))
+
+
+def test_what_protects_weights_is_on_their_device(first):
+    agent = first.agent().to("meta")
+    learner = SimpleNamespace(agent=agent, takes_projections=True, before_update=[], after_update=[])
+    if agent.normalizer is not None:
+        agent.normalizer = first.agent().normalizer
+    protect(learner, dataclasses.replace(first.config, start=str(first.path), protect=(str(first.path),)))
+    with OneDevice():
+        for hook in (*learner.before_update, *learner.after_update):
+            hook()
+    assert {weight.device.type for weight in agent.circuit.parameters()} == {"meta"}
 
 
 def test_weights_that_are_not_protected_are_named(first, tmp_path, caplog):

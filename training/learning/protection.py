@@ -73,7 +73,10 @@ def protect(learner: Learner, config: RunConfig) -> tuple[str, ...]:
             rows.setdefault(linear_map, []).append(principal_subspace(inputs))
     if not rows:
         raise CircuitMismatch(f"circuit {config.circuit!r} has no linear map of its own weights to protect")
-    projections = {of: torch.from_numpy(_projection(found)).float() for of, found in rows.items()}
+    projections = {
+        of: torch.as_tensor(_projection(found), dtype=torch.float32, device=learner.agent.device)
+        for of, found in rows.items()
+    }
     _project_steps(learner, projections)
     if normalizer is not None:
         normalizer.frozen = True
