@@ -13,6 +13,7 @@ from nervecord.agents import ALGORITHMS, ES, Agent
 from nervecord.agents.algorithms import Algorithm, Learner, PopulationAlgorithm, PopulationMethod
 from nervecord.agents.algorithms.algorithm import COUNT, POSITIVE
 from nervecord.agents.algorithms.registry import algorithm_named
+from nervecord.agents.algorithms.sb3_learner import Draws
 from nervecord.envs import EnvBatch
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
@@ -247,6 +248,50 @@ def test_a_checkpoint_goes_on_where_draws_are_made_otherwise():
     assert learners[1].steps == learners[0].steps == 64
     assert np.array_equal(learners[1].rollout.observation, learners[0].rollout.observation)
     assert "train/loss" in learners[1].advance()
+
+
+class DeviceGenerator:
+    """A device's generator, as torch.cuda shows it: its state is how often it was drawn from."""
+
+    def __init__(self, _=None):
+        self.state = torch.zeros(16, dtype=torch.uint8)
+
+    def get_rng_state(self, _=None):
+        return self.state.clone()
+
+    get_state = get_rng_state
+
+    def set_rng_state(self, state, _=None):
+        self.state = state.clone()
+
+    def manual_seed(self, seed):
+        self.state = torch.full((16,), seed, dtype=torch.uint8)
+        return self
+
+    def draw(self):
+        self.state = self.state + 1
+
+
+def test_draws_on_a_device_are_the_learners_own_and_go_on_with_it(monkeypatch):
+    """On a GPU, SAC and TD3 moved the process's generator, and a run in two parts was another than in one."""
+    outside = DeviceGenerator()
+    for name in ("get_rng_state", "set_rng_state"):
+        monkeypatch.setattr(torch.cuda, name, getattr(outside, name))
+    monkeypatch.setattr(torch, "Generator", DeviceGenerator)
+    first, second = Draws(torch.device("cuda")), Draws(torch.device("cuda"))
+    for _ in range(3):
+        with first:
+            outside.draw()
+    assert outside.state[0] == 0
+    state = first.state_dict()
+    assert state["device_rng"].tolist() == [3] * 16
+    second.load_state_dict(state, 7)
+    assert second.state_dict()["device_rng"].tolist() == [3] * 16
+    # From a CPU, whose checkpoints hold no such state, and from a kind of device with another.
+    for there in ({"device_rng": None}, {"device_rng": torch.zeros(44, dtype=torch.uint8)}):
+        second.load_state_dict({**state, **there}, 7)
+        assert second.state_dict()["device_rng"].tolist() == [7] * 16
+    assert outside.state[0] == 0
 
 
 def test_a_device_that_is_not_here_is_one_line_before_anything_is_written(tmp_path):

@@ -102,7 +102,7 @@ class OffPolicy(Algorithm):
         seed: int,
     ) -> SB3Learner:
         """Return a learner that begins with the agent as it is."""
-        arguments, draws = self.make_arguments(agent, options, seed), Draws()
+        arguments, draws = self.make_arguments(agent, options, seed), Draws(agent.device)
         with draws:
             model = self.Model(self.Policy, LearningEnv.of(envs), **arguments)
         return SB3Learner(agent, model, draws)
@@ -112,32 +112,56 @@ class Draws(contextlib.AbstractContextManager["Draws"]):
     """One learner's own state of the process-wide random generators; leaving the context restores the process's state.
 
     Threads take turns.
+
+    Args:
+        device: where the learner computes; one other than the CPU draws from a generator of its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._held: tuple[Any, ...] | None = None
 
     def __enter__(self) -> Draws:
         _turn.acquire()
-        self._outside = _generators()
+        self._outside = self._states()
         if self._held is not None:
-            _set_generators(self._held)
+            self._set(self._held)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held = _generators()
-        _set_generators(self._outside)
+        self._held = self._states()
+        self._set(self._outside)
         _turn.release()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of torch's and NumPy's generators, and of the device's where it has its own."""
+        with self:
+            torch_rng, numpy_rng, _, device_rng = self._states()
+        return {"torch_rng": torch_rng, "numpy_rng": numpy_rng, "device_rng": device_rng}
 
-def _generators() -> tuple[Any, ...]:
-    return torch.get_rng_state(), np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002
+    def load_state_dict(self, state: Mapping[str, Any], seed: int) -> None:
+        """Restore what `state_dict` returned; where that was on another kind of device, this one's starts at `seed`."""
+        with self:
+            here, there = self._states()[3], state.get("device_rng")
+            if here is not None and (there is None or there.shape != here.shape):
+                there = torch.Generator(self._device).manual_seed(seed).get_state()
+            self._set((state["torch_rng"], state["numpy_rng"], random.getstate(), there))
+
+    def _states(self) -> tuple[Any, ...]:
+        on_device = None if self._device.type == "cpu" else _module(self._device).get_rng_state(self._device)
+        return torch.get_rng_state(), np.random.get_state(legacy=False), random.getstate(), on_device  # noqa: NPY002
+
+    def _set(self, states: tuple[Any, ...]) -> None:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        random.setstate(states[2])
+        if self._device.type != "cpu":
+            _module(self._device).set_rng_state(states[3], self._device)
 
 
-def _set_generators(states: tuple[Any, ...]) -> None:
-    torch.set_rng_state(states[0])
-    np.random.set_state(states[1])  # noqa: NPY002
-    random.setstate(states[2])
+def _module(device: torch.device) -> Any:
+    """Return torch's module of a kind of device, such as torch.cuda."""
+    return getattr(torch, device.type)
 
 
 class SinglePrecisionReplay(ReplayBuffer):
@@ -208,8 +232,6 @@ class SB3Learner(Learner):
     def state_dict(self) -> dict[str, Any]:
         """Return critics, optimisers, environments, draws, counters, and the replay buffer as `replay`."""
         model, found = self.model, {}
-        with self._draws:
-            torch_rng, numpy_rng, _ = _generators()
         names, loose = model._get_torch_save_params()
         for name in names:
             part = recursive_getattr(model, name)
@@ -224,8 +246,7 @@ class SB3Learner(Learner):
             "episodes": list(model.ep_info_buffer or ()),
             "model": found,
             "loose": {name: recursive_getattr(model, name).detach() for name in loose},
-            "torch_rng": torch_rng,
-            "numpy_rng": numpy_rng,
+            **self._draws.state_dict(),
             "action_rng": model.action_space.np_random.bit_generator.state,
             "logged": self._logged.held,
             # SB3 logs an update's numbers only at the end of the next episode.
@@ -271,8 +292,7 @@ class SB3Learner(Learner):
         model.ep_info_buffer.extend(state["episodes"])  # type: ignore[union-attr]
         model.action_space._np_random = seeding.np_random(0)[0]
         model.action_space.np_random.bit_generator.state = state["action_rng"]
-        with self._draws:
-            _set_generators((state["torch_rng"], state["numpy_rng"], random.getstate()))
+        self._draws.load_state_dict(state, model.seed + self.steps)  # type: ignore[operator]
 
 
 class LearningEnv(VecEnvWrapper):
