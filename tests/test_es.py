@@ -209,6 +209,11 @@ def test_members_whose_weights_fill_the_cache_take_turns_and_come_to_the_same(mo
     assert np.abs(together.metrics["net_speed"] - in_turns.metrics["net_speed"]).max() < 1e-6
 
 
+def test_members_on_a_device_that_is_no_processor_run_all_at_once():
+    assert members_module.turns_for(torch.zeros(1).expand(256, 2**20)) == 128
+    assert members_module.turns_for(torch.empty(256, 2**20, device="meta")) == 1
+
+
 def test_a_population_larger_than_the_memory_is_refused_in_one_line():
     envs = EnvBatch("swim", 2, body="swimmer4", episode_steps=10)
     agent, algorithm = Agent(AgentSpec("mlp", envs.layout, 3)), algorithm_named("es")

@@ -18,7 +18,7 @@ from ..fused import Fused, flat_state, reason_not_fused, say_not_fused
 from ..loop import Batch, Rollout
 from .population import Population
 
-# Bytes of weights that stay in the cache from step to step; members whose weights take more run in groups, in turn.
+# Bytes of weights that stay in a processor's cache from step to step.
 _IN_CACHE = 8 * 2**20
 
 
@@ -99,7 +99,7 @@ class Members:
                 initial = flat_state({key: value.flatten(0, 1) for key, value in population.initial.items()})
             return Outcome(*self._fused.run([int(seed) for seed in part.seeds], part.weights, initial))
         weights = part.weights.to(agent.device)
-        n_turns = -(-weights.element_size() * weights.numel() // _IN_CACHE) if is_plain else 1
+        n_turns = turns_for(weights) if is_plain else 1
         space = self.envs.action_space
         actions = np.zeros((n, *(space.shape or ())), space.dtype)
 
@@ -136,3 +136,14 @@ class Members:
             self._populations[len(weights)] = Population(self.agent.circuit, len(weights))
         self._populations[len(weights)].start(weights)
         return self._populations[len(weights)]
+
+
+def turns_for(weights: Float[Tensor, "members weights"]) -> int:
+    """Return in how many groups members run, one after another, by their weights, in any unit.
+
+    A processor is fastest with as many members as its cache has room for; a device of many cores with all at once: 256
+    MLPs of 1,024 and 1,024 units take a quarter of the time on an H100.
+    """
+    if weights.device.type != "cpu":
+        return 1
+    return -(-weights.element_size() * weights.numel() // _IN_CACHE)
