@@ -173,6 +173,33 @@ def test_pictures_of_vectors_are_those_of_their_environments():
         gymnasium.make("nervecord:nervecord/Parity-v0", render_mode="rgb_array")
 
 
+def test_lists_of_pictures_are_made_as_gymnasium_makes_them_for_its_own():
+    looks = {"render_mode": "rgb_array_list", "width": 64, "height": 64}
+    # Version 1 is made by a function, which has to say what it can render.
+    assert gymnasium.make(SWIM[:-1] + "1", physics="mujoco", **BODY, **looks).render_mode == "rgb_array_list"
+    for env, count in (
+        (gymnasium.make(SWIM, **BODY, **looks), lambda films: [len(films)]),
+        (gymnasium.make_vec(SWIM, 2, vectorization_mode="sync", **BODY, **looks), lambda films: [*map(len, films)]),
+    ):
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
+        assert set(count(env.render())) == {2}
+    with pytest.raises(InvalidTask, match="vectorization_mode='sync'"):
+        gymnasium.make_vec(SWIM, 2, **BODY, **looks)
+
+
+def test_options_of_a_reset_that_would_change_nothing_are_refused():
+    bits, stable = gymnasium.make("nervecord:nervecord/Parity-v0"), SwimmerVecEnv(2, **BODY)
+    for env in (gymnasium.make(SWIM, **BODY), gymnasium.make_vec(SWIM, 2, **BODY), bits):
+        with pytest.raises(InvalidTask, match="unknown option 'low' of reset"):
+            env.reset(options={"low": 1})
+        env.reset(options={})
+    stable.set_options({"low": 1})
+    with pytest.raises(InvalidTask, match="unknown option 'low' of reset"):
+        stable.reset()
+    stable.reset()  # SB3 gives options to one reset alone
+
+
 def test_vectors_are_filmed(tmp_path):
     pytest.importorskip("moviepy", reason="gymnasium's and SB3's films need moviepy")
     looks = {"render_mode": "rgb_array", "width": 160, "height": 128}
