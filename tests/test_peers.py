@@ -300,11 +300,21 @@ def test_the_clipped_value_loss_has_the_gradient_of_autograd():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"use_sde": True}, "leave it out"), ({"clip_range_vf": -0.2}, "above 0")]
+    ("options", "message"),
+    [
+        ({"use_sde": True}, "leave it out"),
+        ({"clip_range_vf": -0.2}, "clip_range_vf is -0.2; give a number above 0"),
+        ({"clip_range": 0}, "clip_range is 0; give"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0; give"),
+        ({"n_steps": 0}, "n_steps is 0; give"),
+        ({"n_epochs": 2.5}, "n_epochs is 2.5; give"),
+        ({"gamma": 2.0}, "gamma is 2.0; give"),
+        ({"ent_coef": float("nan")}, "ent_coef is nan; give"),
+    ],
 )
 def test_options_of_ppo_that_cannot_be_are_one_line(options, message):
     with pytest.raises(CircuitMismatch, match=message):
-        CircuitPPO("CircuitPolicy", SwimmerVecEnv(1, **BODY), **PPO, **options)
+        CircuitPPO("CircuitPolicy", SwimmerVecEnv(1, **BODY), **{**PPO, **options})
 
 
 @pytest.mark.parametrize("kind", [CircuitPPO, ES])
