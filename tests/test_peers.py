@@ -357,6 +357,7 @@ def test_callbacks_see_observations_and_the_ends_that_count(kind, options, tmp_p
     assert seen.shapes == {(2, 15)}
     assert seen.ends == model.num_timesteps // 12 * 2
     assert [path.name for path in tmp_path.iterdir()] == [f"{kind.__name__}_1"]
+    assert kind is ES or model.rollout_buffer.size() == PPO["n_steps"]
 
 
 @pytest.mark.parametrize(("circuit", "is_blind"), [("ncap", True), ("navigator", False), ("mlp", False)])
