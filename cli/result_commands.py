@@ -133,7 +133,7 @@ class Render(OnRunOrModel):
 
         if self.neurons:
             self.refuse("view", "--neurons is a view of its own; leave one of them out")
-        look = {
+        look: dict[str, Any] = {
             "view": "neurons" if self.neurons else self.view, "size": self.size, "fps": self.fps, "speed": self.speed,
             "camera": self.camera, "zoom": self.zoom,
         }  # fmt: skip
