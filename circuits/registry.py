@@ -1,4 +1,4 @@
-"""The circuits by name."""
+"""The circuits by name; each is imported when it is first asked for, so that a list of them needs no torch."""
 
 from __future__ import annotations
 
@@ -6,27 +6,18 @@ import dataclasses
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CircuitMismatch, UnknownName
 from ..options import OfType, wrong_value
-from ..registry import Registry
-from .connectome.circuit import Connectome
-from .contract import Circuit, Facts, takes_pins
-from .ctm.circuit import CTM
-from .ctrnn import CTRNN
-from .elm import ELM
-from .gated.gru import GRU
-from .gated.lstm import LSTM
-from .mlp import MLP
-from .ncap.navigator import Navigator
-from .ncap.ncap import NCAP
-from .ncap.plus import NCAPPlus
-from .ncp.cfc import CfC
-from .ncp.ltc import LTC
+from ..registry import Line, Registry
 
+if TYPE_CHECKING:
+    import torch
+
+    from .contract import Circuit, Facts
+
+_HERE = __name__.rpartition(".")[0]
 # Keywords that a builder is told, if it has them, and that nobody chooses.
 _TOLD = ("rng", "dt", "dt_ref")
 
@@ -53,14 +44,35 @@ def _entry(build: Callable[..., Circuit], doc: str, needs: tuple[str, ...]) -> _
 
 
 def _adopted(build: Callable[..., Circuit] | _Entry, name: str) -> _Entry:
-    """Make an entry of what another package offers; it may say what it `needs`."""
+    """Make an entry of a builder; it may say what it `needs`."""
     if isinstance(build, _Entry):
         return build
     doc = (inspect.getdoc(build) or name).splitlines()[0]
     return _entry(build, doc, tuple(getattr(build, "needs", ())))
 
 
-CIRCUITS: Registry[_Entry] = Registry("nervecord.circuits", adopt=_adopted)
+CIRCUITS: Registry[_Entry] = Registry(
+    "nervecord.circuits",
+    adopt=_adopted,
+    lines={
+        "ncap": Line(f"{_HERE}.ncap.builders:ncap", "C. elegans swimming circuit, 4 shared weights"),
+        "ncap_plus": Line(
+            f"{_HERE}.ncap.builders:ncap_plus", "ncap with graded neurons and more reflexes, 11 shared weights"
+        ),
+        "connectome": Line(
+            f"{_HERE}.connectome.circuit:Connectome", "rate neurons wired by a connectome, muscles on the joints"
+        ),
+        "navigator": Line(f"{_HERE}.ncap.builders:navigator", "ncap steered towards a target, 6 shared weights"),
+        "mlp": Line(f"{_HERE}.mlp:MLP", "multilayer perceptron, hidden=(64, 64)"),
+        "ctm": Line(f"{_HERE}.ctm.circuit:CTM", "Continuous Thought Machine, ticks=1, d_model=128"),
+        "ctrnn": Line(f"{_HERE}.ctrnn:CTRNN", "leaky units with a learned time constant each, units=64"),
+        "elm": Line(f"{_HERE}.elm:ELM", "Expressive Leaky Memory neuron, units=32"),
+        "ltc": Line(f"{_HERE}.ncp.ltc:LTC", "liquid time-constant network in NCP wiring, units=32"),
+        "cfc": Line(f"{_HERE}.ncp.cfc:CfC", "closed-form continuous-time network in NCP wiring, units=32"),
+        "gru": Line(f"{_HERE}.gated.gru:GRU", "gated recurrent units, units=64"),
+        "lstm": Line(f"{_HERE}.gated.lstm:LSTM", "long short-term memory, units=64"),
+    },
+)
 
 
 def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: tuple[str, ...] = ()) -> None:
@@ -105,6 +117,8 @@ def make_circuit(
         CircuitMismatch: a sense it needs is missing, or an option does not exist, is of the wrong type
             or out of range, or dt or dt_ref are not above 0.
     """
+    from .contract import takes_pins
+
     entry, options = _checked(name, senses, options)
     told = {"dt": dt, "dt_ref": dt_ref}
     told = {keyword: value for keyword, value in told.items() if value is not None and keyword in entry.told}
@@ -160,6 +174,8 @@ def circuit_facts(
         CircuitMismatch: a sense it needs is missing, or an option does not exist or is of the wrong type. Whether
             options are in range shows when it is built.
     """
+    import torch
+
     entry, given = _checked(name, senses, options)
     defaults = {option: parameter.default for option, parameter in entry.options.items()}
     if (declared := entry.facts({**defaults, **given})) is not None:
@@ -170,6 +186,8 @@ def circuit_facts(
 
 def facts_of(circuit: Circuit) -> Facts:
     """Return what a built circuit is, as it shows itself."""
+    from .contract import Facts
+
     noise = dict(circuit.senses).get("noise", 0)
     if circuit.is_recurrent:
         return Facts(circuit.is_bounded, "recurrent", noise)
@@ -179,42 +197,3 @@ def facts_of(circuit: Circuit) -> Facts:
 def circuit_names() -> dict[str, str]:
     """Return every circuit's name and one-line description."""
     return CIRCUITS.docs(lambda entry: entry.doc)
-
-
-def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator]) -> Callable[..., Circuit]:
-    """Build a circuit that has one unit set per joint and reads the time where it is observed."""
-
-    def build(senses: Mapping[str, int], n_motors: int, **options: Any) -> Circuit:
-        if senses["joint_pos"] != n_motors:
-            raise CircuitMismatch(f"{senses['joint_pos']} joints are sensed and {n_motors} are moved; give as many")
-        return kind(n_motors, observe_time="time" in senses, **options)
-
-    signature = inspect.signature(kind, eval_str=True)
-    shown = [item for item in signature.parameters.values() if item.name != "observe_time"]
-    build.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
-    build.facts = kind.facts  # type: ignore[attr-defined]
-    return build
-
-
-register_circuit("ncap", _along_body(NCAP), "C. elegans swimming circuit, 4 shared weights", ("joint_pos",))
-register_circuit(
-    "ncap_plus",
-    _along_body(NCAPPlus),
-    "ncap with graded neurons and more reflexes, 11 shared weights",
-    ("joint_pos", "body_velocities"),
-)
-register_circuit("connectome", Connectome, "rate neurons wired by a connectome, muscles on the joints", ("joint_pos",))
-register_circuit(
-    "navigator",
-    _along_body(Navigator),
-    "ncap steered towards a target, 6 shared weights",
-    ("joint_pos", "to_target"),
-)
-register_circuit("mlp", MLP, "multilayer perceptron, hidden=(64, 64)")
-register_circuit("ctm", CTM, "Continuous Thought Machine, ticks=1, d_model=128")
-register_circuit("ctrnn", CTRNN, "leaky units with a learned time constant each, units=64")
-register_circuit("elm", ELM, "Expressive Leaky Memory neuron, units=32")
-register_circuit("ltc", LTC, "liquid time-constant network in NCP wiring, units=32")
-register_circuit("cfc", CfC, "closed-form continuous-time network in NCP wiring, units=32")
-register_circuit("gru", GRU, "gated recurrent units, units=64")
-register_circuit("lstm", LSTM, "long short-term memory, units=64")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import tyro
 
 from ..errors import OutputExists, UnknownName
+from ..training.runs.holds import holds
 from .run_commands import Command, Intervening, OnRun, OnRunOrModel
 
 _log = logging.getLogger(__name__)
@@ -60,6 +60,11 @@ class Probe(Intervening):
     """Names of probes, or all."""
     episodes: int = 8
     """Episodes to record of a run."""
+
+    def check(self) -> None:
+        """Refuse a folder that holds no run, and names of no probe."""
+        if self.path.suffix != ".nc":
+            holds(self.path)
 
     def run(self) -> dict[str, Any]:
         """Measure, and return the numbers with their units, and the words."""
@@ -132,8 +137,8 @@ class Results(OnRun):
         written = {} if self.out is None else {"table": str(write_results(results.table(), self.out))}
         found = results.listed()
         if self.json:
-            return {"results": json.loads(found.to_json(orient="records")), **written}
-        return found.to_string(index=False, na_rep="") if len(found) else "nothing is measured yet"
+            return {"results": self.table(found), **written}
+        return self.table(found) if len(found) else "nothing is measured yet"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +149,11 @@ class Report(Command):
     """Folders of runs."""
     out: Path | None = None
     """The page; report.html in the run by default. Several runs need it."""
+
+    def check(self) -> None:
+        """Refuse folders that hold no runs."""
+        for path in self.runs:
+            holds(path)
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
@@ -178,6 +188,11 @@ class Gallery(Command):
     """Folders of runs."""
     out: Path = Path("gallery.html")
     """The page."""
+
+    def check(self) -> None:
+        """Refuse folders that hold no runs."""
+        for path in self.runs:
+            holds(path)
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
@@ -228,16 +243,23 @@ class Import(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Demo(OnRun):
+class Demo(Command):
     """Train, evaluate, transfer, probe, film and report one worm."""
 
     goes_on = True
 
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the run."""
+
     def run(self) -> dict[str, Any]:
-        """Run it all, and return the report's path."""
+        """Run it all, and return the report's path and the results on each body."""
+        from ..training.runs.run import Run
+        from ..training.studies.transfers import transfer_table
         from .demo import demo
 
-        return {"report": str(demo(self.path, progress=not self.json))}
+        report = str(demo(self.path, progress=not self.json))
+        found = self.table(transfer_table(Run(self.path)))
+        return {"report": report, "results": found if self.json else found.splitlines()}
 
 
 @dataclasses.dataclass(frozen=True)

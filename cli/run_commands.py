@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,10 +13,14 @@ import tyro
 
 from ..errors import InvalidRun, UnknownName
 from ..training.learning.engine import Engine
+from ..training.runs.holds import holds
 from .config_options import config_of, pairs, with_config_options
 from .parsing import Steps
+from .printing import table_text
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..training.runs.config import RunConfig
 
 
@@ -32,6 +37,13 @@ class Command:
     def prepared(cls, arguments: Sequence[str]) -> type[Any]:  # noqa: ARG003
         """Return the command as it is parsed."""
         return cls
+
+    def check(self) -> None:
+        """Refuse at once what shows without loading a library, as a folder that holds no run does."""
+
+    def table(self, found: pd.DataFrame) -> Any:
+        """Return a table, each value in its own unit, for machines or for people."""
+        return json.loads(found.to_json(orient="records")) if self.json else table_text(found)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +101,22 @@ class Train(_Spread, Configured):
         """Train, and return a summary."""
         from ..training.learning.training import summary, train
 
-        return summary(train(self.run_config, self.out, progress=not self.json, **self._where))
+        done = summary(train(self.run_config, self.out, progress=not self.json, **self._where))
+        return done if self.json else {**done, "next": next_commands(self.out)}
+
+
+def next_commands(run: Path) -> list[str]:
+    """Return the commands that people give after a training, each with what it is for."""
+    path = shlex.quote(str(run))
+    commands = {
+        f"nervecord evaluate {path}": "its return, with an interval",
+        f"nervecord render {path} --out {shlex.quote(str(run / 'film.mp4'))}": "a film",
+        f"nervecord probe {path} --probes all": "what its body and neurons do",
+        f"nervecord transfer {path}": "how it does on other bodies",
+        f"nervecord report {path}": "one page about all of it",
+    }
+    width = max(map(len, commands))
+    return [f"{command:<{width}}  {why}" for command, why in commands.items()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +172,10 @@ class OnRun(Command):
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder of the run."""
 
+    def check(self) -> None:
+        """Refuse a folder that holds no run."""
+        holds(self.path)
+
 
 @dataclasses.dataclass(frozen=True)
 class Intervening(Command):
@@ -182,12 +213,12 @@ class Resume(_Spread, OnRun):
         """Go on, and return a summary."""
         from ..training.learning.curricula import CurriculumRun, curriculum, curriculum_summary
         from ..training.learning.training import resume, summary
-        from ..training.runs.folder import holds
 
         if holds(self.path) == CurriculumRun.kind:
             config = CurriculumRun(self.path).config
             return curriculum_summary(curriculum(config, self.path, progress=not self.json))
-        return summary(resume(self.path, progress=not self.json, device=self.device, **self._where))
+        done = summary(resume(self.path, progress=not self.json, device=self.device, **self._where))
+        return done if self.json else {**done, "next": next_commands(self.path)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,6 +237,11 @@ class OnRunOrModel(Intervening):
     """Of a zip file, swim by default; a run knows its own."""
     reward: str | None = None
     """Of a zip file on Swim, paper by default; a run knows its own."""
+
+    def check(self) -> None:
+        """Refuse a folder that holds no run."""
+        if self.path.suffix != ".zip":
+            holds(self.path)
 
     def model(self) -> tuple[Any, str, str, str] | None:
         """Return the model that a zip file holds, with the body, task and reward to try it on; None for a run."""
@@ -258,7 +294,4 @@ class Transfer(OnRun):
         """Test, and return the table."""
         from ..training.studies.transfers import transfer
 
-        table = transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json)
-        if self.json:
-            return json.loads(table.to_json(orient="records"))
-        return table.round(3).to_string(index=False, na_rep="")
+        return self.table(transfer(self.path, self.bodies, self.episodes, self.finetune, progress=not self.json))

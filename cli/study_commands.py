@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
 from ..training.learning.engine import Engine
+from ..training.runs.holds import holds
 from .run_commands import Command, Configured
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +33,6 @@ class _Many(Command):
             "progress": not self.json,
         }
 
-    def _shown(self, table: pd.DataFrame) -> Any:
-        return json.loads(table.to_json(orient="records")) if self.json else table.round(3).to_string(index=False)
-
 
 @dataclasses.dataclass(frozen=True)
 class Sweep(_Many):
@@ -53,7 +47,7 @@ class Sweep(_Many):
         """Train what is missing, and return the table."""
         from ..training.studies.sweeps import sweep
 
-        return self._shown(sweep(self.plan, self.out, **self._options))
+        return self.table(sweep(self.plan, self.out, **self._options))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +65,7 @@ class Ablate(_Many, Configured):
         """Train what is missing, and return the table."""
         from ..training.studies.ablations import ablate
 
-        return self._shown(ablate(self.run_config, self.out, self.seeds, self.episodes, **self._options))
+        return self.table(ablate(self.run_config, self.out, self.seeds, self.episodes, **self._options))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +88,7 @@ class Reproduce(_Many):
             raise UnknownName("paper", self.paper, ["ncap"])
         claims = reproduce(self.out, self.scale, **self._options)
         if self.json:
-            return self._shown(claims)
+            return self.table(claims)
         return {**dict(zip(claims["claim"], claims["verdict"], strict=True)), "report": str(self.out / "report.md")}
 
 
@@ -109,10 +103,13 @@ class Compare(Command):
     episodes: int = 20
     """Episodes of runs that are not evaluated yet."""
 
+    def check(self) -> None:
+        """Refuse folders that hold no runs."""
+        for path in self.runs:
+            holds(path)
+
     def run(self) -> Any:
         """Write the comparison, and return its table."""
         from ..training.studies.comparisons import compare
 
-        found = compare(self.runs, self.out, self.episodes, progress=not self.json)
-        rounded = found.table.round(3)
-        return json.loads(rounded.to_json(orient="records")) if self.json else rounded.to_string(index=False)
+        return self.table(compare(self.runs, self.out, self.episodes, progress=not self.json).table)

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from ..drawing.poses import Poses
 from ..errors import InvalidAction, InvalidBody, InvalidTask, UnknownName
+from ..options import COUNT, FLAG, Instance, Number, OfType, checked, wrong_value
 from .arenas import Arena, make_arena
 from .bodies import Body, make_body
 from .bodies.body import joint_limit
@@ -80,6 +82,18 @@ class EnvBatch:
         MissingDependency: lanes, by name, where numba cannot compile them.
     """
 
+    @checked(
+        InvalidTask,
+        task=Instance(str, "the name of a task, such as swim"),
+        arena=Instance((str, Arena, Mapping, NoneType), "the name of an arena, such as open, or an Arena"),
+        physics=Instance(str, "auto, lanes or mujoco"),
+        n_threads=Number(0, is_whole=True),
+        randomize=Instance((Mapping, NoneType), "ranges by name, such as {'link_mass': (0.8, 1.2)}"),
+        senses=OfType(Sequence[str] | None),
+        observe_time=FLAG,
+        episode_steps=Number(1, is_whole=True, also=(None,), none="None"),
+        noise=Number(0, is_whole=True),
+    )
     def __init__(
         self,
         task: str,
@@ -95,8 +109,8 @@ class EnvBatch:
         noise: int = 0,
         **task_options: Any,
     ) -> None:
-        if n_envs < 1:
-            raise InvalidTask(f"num_envs is {n_envs}; give 1 or more")
+        if wrong := wrong_value({"num_envs": n_envs}, {"num_envs": COUNT}):
+            raise InvalidTask(wrong)
         setting = make_setting(task, body, arena, episode_steps, noise)
         self.layout = make_layout(setting, senses, observe_time)
         self.n_envs, self.bodies, self.arena = n_envs, setting.bodies, setting.arena

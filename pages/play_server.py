@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +17,14 @@ from ..drawing.figures import figure_svg
 from ..envs import Body
 from ..errors import NervecordError
 from ..extras import require
-from ..options import Number
+from ..options import Number, checked
 from ..training.probes import draw_wiring
-from ..training.runs.run import Run
+from ..training.runs.run import A_RUN, Run
 from .page_data import embedded_svg, render_page
 from .player import LENGTH, LINKS, Player
 
 HOST = "127.0.0.1"
+_PORT = Number(0, 2**16 - 1, is_whole=True)
 _SPEEDS = (0.1, 4.0)
 
 
@@ -38,7 +40,8 @@ class PlayServer:
         self.is_paused = False
         self.speed = 1.0
         self._web = require("aiohttp.web", "play")
-        self._pages: set[Any] = set()
+        # What each page is still to be told; newer news take the place of older ones.
+        self._news: dict[Any, _News] = {}
 
     async def serve(self, port: int = 0, ready: Callable[[str], None] = lambda _: None) -> None:
         """Serve until cancelled.
@@ -60,8 +63,9 @@ class PlayServer:
             try:
                 await site.start()
             except OSError as error:
+                why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
                 raise NervecordError(
-                    f"port {port} of {HOST} is taken; give another --port, or 0 for a free one"
+                    f"port {port} of {HOST} {why}; give another --port, or 0 for a free one"
                 ) from error
             self._port = runner.addresses[0][1]
             ready(f"http://{HOST}:{self._port}/")
@@ -76,9 +80,9 @@ class PlayServer:
             due = max(due + self.player.body.control_dt / self.speed, loop.time() - 0.2)
             await asyncio.sleep(max(0.0, due - loop.time()))
             # Nobody watches: nothing moves, and no core is kept busy.
-            if self._pages and not self.is_paused:
+            if self._news and not self.is_paused:
                 self.player.step()
-                await self._show(self.player.moment())
+                self._show(self.player.moment())
 
     async def _page(self, request: Any) -> Any:
         self._check(request)
@@ -95,13 +99,14 @@ class PlayServer:
         self._check(request)
         page = self._web.WebSocketResponse(heartbeat=20)
         await page.prepare(request)
-        self._pages.add(page)
+        news = self._news[page] = _News({"facts": self._facts(), **self.player.moment()})
+        sending = asyncio.create_task(news.send_to(page))
         try:
-            await page.send_json({"facts": self._facts(), **self.player.moment()})
             async for message in page:
                 await self._answer(page, message.data)
         finally:
-            self._pages.discard(page)
+            del self._news[page]
+            sending.cancel()
         return page
 
     async def _answer(self, page: Any, text: str) -> None:
@@ -116,7 +121,7 @@ class PlayServer:
         if self.player.n_links != before:
             # Other neurons, another drawing.
             told["wiring"] = self._wiring()
-        await self._show(told)
+        self._show(told)
 
     def obey(self, order: dict[str, Any]) -> None:
         """Do what a page asks for: one of pause, speed, push, silence, links, length and restart.
@@ -154,10 +159,9 @@ class PlayServer:
             "speed": self.speed,
         }  # fmt: skip
 
-    async def _show(self, told: dict[str, Any]) -> None:
-        for page in list(self._pages):
-            with contextlib.suppress(ConnectionError):
-                await page.send_json(told)
+    def _show(self, told: dict[str, Any]) -> None:
+        for news in self._news.values():
+            news.add(told)
 
     def _check(self, request: Any) -> None:
         """Refuse pages of other origins, which a browser would let ask this machine."""
@@ -167,6 +171,28 @@ class PlayServer:
             raise self._web.HTTPForbidden(text="this page is for this machine alone")
 
 
+class _News:
+    """What a page has not been sent yet: a page that reads slowly skips moments, and keeps no other one waiting."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._told = told
+        self._is_new = asyncio.Event()
+        self._is_new.set()
+
+    def add(self, told: dict[str, Any]) -> None:
+        self._told |= told
+        self._is_new.set()
+
+    async def send_to(self, page: Any) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await self._is_new.wait()
+                self._is_new.clear()
+                told, self._told = self._told, {}
+                await page.send_json(told)
+
+
+@checked(NervecordError, run=A_RUN, port=_PORT)
 def play(
     run: Run | str | Path, body: str | Body | None = None, port: int = 0, ready: Callable[[str], None] = print
 ) -> None:
@@ -183,8 +209,6 @@ def play(
         InvalidRun, CircuitMismatch, UnknownName: no such run or body, or they do not fit.
         NervecordError: the port is taken, or is none.
     """
-    if not 0 <= port < 2**16:
-        raise NervecordError(f"port is {port}; give 1 to {2**16 - 1}, or 0 for a free one")
     torch.set_num_threads(1)
     require("aiohttp.web", "play")
     player = Player(run if isinstance(run, Run) else Run(run), body)

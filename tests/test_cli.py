@@ -36,9 +36,8 @@ def worm(tmp_path_factory) -> Run:
     ("arguments", "words"),
     [
         ("trian", "unknown command 'trian'; did you mean 'train'?"),
-        ("", "give one of train, resume,"),
         ("train --stepz 3", "unrecognized options: --stepz, 3; did you mean --steps? (see nervecord train --help)"),
-        ("train --steps 1.5", "'1.5'; give a whole number, such as 320000 or 1e6 (see nervecord train --help)"),
+        ("train --steps 1.5", "'1.5'; give a whole number, such as 320000, 320k or 1e6 (see nervecord train --help)"),
         ("train --evaluate-every often", "error parsing --evaluate-every"),
         ("worm foo", "unrecognized options: foo; available subcommands: connectome, compare"),
         ("train --task parity", "parity is a task without a body: nervecord curriculum --task parity"),
@@ -189,4 +188,4 @@ def test_a_disk_that_fills_up_is_no_mistake(capsys, monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         main(["doctor"])
     assert stopped.value.code == 1
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "run the same command again to continue" in capsys.readouterr().err

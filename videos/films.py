@@ -6,16 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..envs import Body, make_body
-from ..errors import InvalidRun
+from ..errors import InvalidRun, UnknownName
+from ..options import FLAG, PATH, Instance, Number, checked
 from ..training.rollouts.evaluation import EVALUATION_SEED
-from ..training.rollouts.interventions import Intervention
+from ..training.rollouts.interventions import INTERVENTIONS, Intervention
 from ..training.rollouts.recorder import record
 from ..training.runs.result import Result, conditions_of
-from ..training.runs.run import Run
+from ..training.runs.run import A_RUN, Run
 from .encode import check_output
-from .render import render_recording
+from .render import VIEWS, render_recording
 
 
+@checked(
+    InvalidRun,
+    run=A_RUN,
+    out=PATH,
+    view=Instance(str, "2d, 3d or neurons"),
+    seconds=Number(0, above=True, also=(None,), none="None"),
+    interventions=INTERVENTIONS,
+    overwrite=FLAG,
+    progress=FLAG,
+)
 def render(
     run: Run | str | Path,
     out: str | Path,
@@ -33,12 +44,13 @@ def render(
     Raises:
         OutputExists: `out` exists.
         InvalidRun: no seconds, no such run, or nothing trained in it yet.
+        UnknownName: no such view, or no such format.
         MissingDependency: `view="3d"` where no OpenGL works.
     """
     run = run if isinstance(run, Run) else Run(run)
     check_output(Path(out), overwrite)
-    if seconds is not None and not seconds > 0:
-        raise InvalidRun(f"seconds is {seconds:g}; give a number above 0")
+    if view not in VIEWS:
+        raise UnknownName("view", view, VIEWS)
     recording = record(run, 1, body, interventions, progress)
     model = make_body(run.config.body if body is None else body).compile(visual=True) if view == "3d" else None
     caption = "; ".join([f"{run.config.circuit}, trained by {run.config.algorithm}", *map(str, interventions)])

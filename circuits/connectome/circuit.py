@@ -70,6 +70,7 @@ class Connectome(RecurrentCircuit):
 
     is_bounded = True
     memory = "recurrent"
+    needs = ("joint_pos",)
     gain: Float[Tensor, " gains"]
     log_tau: Float[Tensor, " taus"]
     base: Float[Tensor, " contacts"]

@@ -19,9 +19,10 @@ import torch
 from jaxtyping import Shaped
 
 from ...errors import InvalidRun, OutputExists
-from ...files import read_json, sync, write_json
+from ...files import sync, write_json
 from .checkpoints import Checkpoint, read_checkpoint, read_progress, write_checkpoint
 from .held_graphs import tell_graph
+from .holds import read_facts
 from .lock import LOCK, hold
 
 FORMAT = 3
@@ -153,9 +154,7 @@ class Folder(Generic[ConfigT]):
         )
 
     def _read_facts(self) -> dict[str, Any]:
-        values = read_json(self.path / "config.json", f"{self.path} is no {self.kind} folder")
-        if not isinstance(values, dict):
-            raise InvalidRun(f"{self.path} is damaged: config.json holds no names and values")
+        values = read_facts(self.path, self.kind)
         version, kind = values.get("format"), values.get("holds")
         if version not in READABLE:
             raise InvalidRun(
@@ -260,16 +259,6 @@ class Folder(Generic[ConfigT]):
     def metrics(self) -> pd.DataFrame:
         """Return the metrics' table with columns step (in environment steps), metric, value (in its own unit)."""
         return read_metrics(self.path / "metrics.csv")
-
-
-def holds(path: str | Path) -> str:
-    """Return the kind of training that a folder holds.
-
-    Raises:
-        InvalidRun: it holds none.
-    """
-    values = read_json(Path(path) / "config.json", f"{path} is no run folder")
-    return str(values.get("holds", "run")) if isinstance(values, dict) else "run"
 
 
 def read_metrics(path: Path) -> pd.DataFrame:

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...circuits.connectome.files import SUFFIXES, graph_json, load_graph
-
 
 def hold_graph(circuit: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a circuit's options with the content of its graph's file in place of the path; names stay names.
@@ -18,7 +16,11 @@ def hold_graph(circuit: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
         CircuitMismatch: the file is no graph.
     """
     graph = _graph_of(options)
-    if circuit != "connectome" or not isinstance(graph, str) or Path(graph).suffix.lower() not in SUFFIXES:
+    if circuit != "connectome" or not isinstance(graph, str):
+        return options
+    from ...circuits.connectome.files import SUFFIXES, graph_json, load_graph
+
+    if Path(graph).suffix.lower() not in SUFFIXES:
         return options
     return {**options, "graph": {"file": Path(graph).name, **graph_json(load_graph(graph))}}
 
