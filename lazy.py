@@ -38,6 +38,11 @@ def lazy_exports(package: str, file: str) -> Callable[[str], Any]:
         if name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, original = places[name]
-        return getattr(importlib.import_module(module, package), original)
+        try:
+            found = importlib.import_module(module, package)
+        except AttributeError as error:
+            # To Python it would say that this package has no such name, and its cause would be lost.
+            raise ImportError(f"{package}.{name} cannot be imported: {error}") from error
+        return getattr(found, original)
 
     return load

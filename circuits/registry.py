@@ -6,10 +6,11 @@ import dataclasses
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CircuitMismatch, UnknownName
-from ..options import OfType, wrong_value
+from ..options import COUNT, Instance, Number, OfType, checked, wrong_value
 from ..registry import Line, Registry
 
 if TYPE_CHECKING:
@@ -90,6 +91,18 @@ def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: 
     CIRCUITS[name] = _entry(build, doc, needs)
 
 
+_STEP = Number(0, above=True, also=(None,), none="None")
+
+
+@checked(
+    CircuitMismatch,
+    name=Instance(str, "the name of a circuit, such as ncap"),
+    senses=Instance(Mapping, "sizes by name, such as {'joint_pos': 5}"),
+    n_motors=COUNT,
+    options=Instance((Mapping, NoneType), "values by name, such as {'period': 50}"),
+    dt=_STEP,
+    dt_ref=_STEP,
+)
 def make_circuit(
     name: str,
     senses: Mapping[str, int],
@@ -138,6 +151,8 @@ def _checked(name: str, senses: Mapping[str, int], options: Mapping[str, Any] | 
     if name not in CIRCUITS:
         raise UnknownName("circuit", name, CIRCUITS)
     entry = CIRCUITS[name]
+    if wrong := wrong_value(senses, dict.fromkeys(senses, COUNT)):
+        raise CircuitMismatch(f"senses: {wrong}")
     for sense in entry.needs:
         if sense not in senses:
             raise CircuitMismatch(

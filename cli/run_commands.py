@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -76,7 +77,11 @@ class Configured(Command):
         """Return the command with an option for each field."""
         return with_config_options(cls, arguments)
 
-    @property
+    def check(self) -> None:
+        """Refuse options that no run takes."""
+        _ = self.run_config
+
+    @functools.cached_property
     def run_config(self) -> RunConfig:
         """The config that the options make."""
         made: RunConfig = config_of(self)

@@ -58,7 +58,7 @@ def variable_at_fault(error: BaseException | None) -> str | None:
             library = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
             name = _READ_ON_IMPORT.get(library, "")
             if trace.tb_frame.f_code.co_name == "<module>" and (value := os.environ.get(name)):
-                reason = " ".join(str(error).split())[:200]
+                reason = " ".join(str(error).partition(";")[0].split())
                 return f"{name} is {value!r}, with which {library} cannot be imported ({reason}); unset {name}"
             trace = trace.tb_next
         error = error.__cause__

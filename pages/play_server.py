@@ -116,7 +116,8 @@ class PlayServer:
             self.obey(json.loads(text))
         except (NervecordError, ValueError, TypeError, AttributeError, RecursionError) as error:
             answer["error"] = str(error)
-        await page.send_json(answer)
+        with contextlib.suppress(ConnectionError):
+            await page.send_json(answer)
         told = {"facts": self._facts(), **self.player.moment()}
         if self.player.n_links != before:
             # Other neurons, another drawing.

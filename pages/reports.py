@@ -15,13 +15,14 @@ from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..files import read_json, write_text
 from ..intervals import Interval
+from ..options import PATH, PATH_OR_NONE, ListOf, checked
 from ..training.learning.training import summary
 from ..training.probes import PROBES, draw_wiring
 from ..training.probes.probing import chosen, merged, probed
 from ..training.rollouts.recorder import record
 from ..training.rollouts.recording import Recording
 from ..training.runs.result import Result
-from ..training.runs.run import Run, hint_unfinished
+from ..training.runs.run import A_RUN, Run, hint_unfinished
 from ..training.studies.transfers import transfer_table
 from ..version import __version__
 from .page_data import learning_data, moments_data, render_page
@@ -29,6 +30,7 @@ from .page_data import learning_data, moments_data, render_page
 _LONG = 8  # sentences that are shown at once; more are folded away
 
 
+@checked(InvalidRun, runs=ListOf(A_RUN, "runs/a, runs/b"), out=PATH_OR_NONE)
 def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     """Write a page from what the runs hold; what is missing is named with its command.
 
@@ -87,6 +89,7 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     return path
 
 
+@checked(InvalidRun, runs=ListOf(A_RUN, "runs/a, runs/b"), out=PATH)
 def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
     """Write a page of many runs: their curves in one chart, and a card with film and wiring for each.
 

@@ -18,7 +18,7 @@ from ..envs import make_body
 from ..errors import InvalidRun, OutputExists
 from ..extras import require
 from ..files import read_json, write_json, write_text
-from ..options import Allowed, ListOf, Number, wrong_value
+from ..options import FLAG, PATH, TEXT_OR_NONE, Allowed, Instance, ListOf, Number, checked, wrong_value
 from ..training.learning.checks import check
 from ..training.learning.training import summary
 from ..training.rollouts.evaluation import evaluate, result_of
@@ -27,7 +27,7 @@ from ..training.runs.folder import FORMAT, READABLE, read_metrics
 from ..training.runs.held_graphs import tell_graph
 from ..training.runs.old_results import read_evaluation
 from ..training.runs.result import Result, Weights
-from ..training.runs.run import Run
+from ..training.runs.run import A_RUN, Run
 from ..version import __version__
 from ..videos.films import render
 
@@ -51,6 +51,7 @@ _MODELS = {
 _UNITS = {"net_speed": "m/s", "target_distance": "m", "turn": "rad"}
 
 
+@checked(InvalidRun, run=A_RUN, out=PATH, film=FLAG, progress=FLAG)
 def export(run: Run | str | Path, out: str | Path, film: bool = True, progress: bool = False) -> Path:
     """Write a run's trained agent as a folder for a model hub, whole or not at all.
 
@@ -123,6 +124,7 @@ def _add_film(run: Run, path: Path, progress: bool) -> None:
         render(run, path, seconds=_FILM_SECONDS, progress=progress)
 
 
+@checked(InvalidRun, folder=PATH, out=PATH)
 def import_run(folder: str | Path, out: str | Path) -> Run:
     """Open what `export` wrote as a run of one's own, whole or not at all; only safetensors and JSON are read.
 
@@ -219,6 +221,7 @@ def _told_of(file: Path) -> Iterator[None]:
         raise InvalidRun(f"{file} is damaged: {' '.join(str(error).split())}") from error
 
 
+@checked(InvalidRun, folder=PATH, repo=Instance(str, "OWNER/NAME"), endpoint=TEXT_OR_NONE, private=FLAG)
 def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bool = False) -> str:
     """Upload an exported folder to a model hub and return its address.
 

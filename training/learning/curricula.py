@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ...circuits import CIRCUITS, Circuit, RecurrentCircuit, make_circuit
 from ...envs.tasks.bits import BIT_TASKS, answers, draw_bits, draw_length
 from ...errors import CircuitMismatch, InvalidRun, TrainingDiverged, UnknownName
-from ...options import Allowed, Instance, Number, wrong_value
+from ...options import FLAG, PATH, Allowed, Instance, Number, checked, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.folder import Folder
@@ -151,6 +151,7 @@ class CurriculumRun(Folder[CurriculumConfig]):
         return circuit
 
 
+@checked(InvalidRun, config=Instance(CurriculumConfig, "a CurriculumConfig"), out=PATH, progress=FLAG)
 def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True) -> CurriculumRun:
     """Train what the config says, in the folder `out`; one that stands there goes on or is done.
 

@@ -97,6 +97,7 @@ def train(
         OutputExists: something that is no run stands there.
     """
     out = Path(out)
+    device_named(config.device)
     with one_thread(), contextlib.ExitStack() as stack:
         if (out / "config.json").exists():
             run = Run.create(out, config)

@@ -16,10 +16,11 @@ from ...envs import make_body
 from ...errors import InvalidRun, OutputExists
 from ...files import write_text, write_whole
 from ...intervals import bootstrap_iqm, probability_of_improvement
-from ..rollouts.evaluation import check_episodes, evaluate, result_of
+from ...options import COUNT, FLAG, PATH, ListOf, checked
+from ..rollouts.evaluation import evaluate, result_of
 from ..runs.held_graphs import tell_graph
 from ..runs.result import TRAINED, Result
-from ..runs.run import Run
+from ..runs.run import A_RUN, Run
 from ..runs.trial_files import TrialFiles, asked_of
 from .trials import curve, run_facts
 
@@ -41,6 +42,7 @@ class Comparison:
     path: Path
 
 
+@checked(InvalidRun, runs=ListOf(A_RUN, '["runs/a", "runs/b"]'), out=PATH, episodes=COUNT, progress=FLAG)
 def compare(
     runs: Sequence[Run | str | Path], out: str | Path, episodes: int = 20, progress: bool = False
 ) -> Comparison:
@@ -55,7 +57,6 @@ def compare(
     out = Path(out)
     if len(opened) < 2:
         raise InvalidRun(f"{len(opened)} run to compare; give two or more")
-    check_episodes(episodes)
     files = TrialFiles(out)
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or len(files.table(_STUDY)))):
         raise OutputExists(f"{out} exists and holds no comparison; give another --out")
