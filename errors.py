@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+from .options import told
 
 
 class NervecordError(Exception):
@@ -19,12 +22,12 @@ class UnknownName(NervecordError):
         known: the names that exist; the nearest are shown first.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: Any, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
         ordered = near + [item for item in known if item not in near]
         guess = f"did you mean {near[0]!r}? " if near else ""
-        super().__init__(f"unknown {kind} {name!r}; {guess}known: {', '.join(ordered)}")
+        super().__init__(f"unknown {kind} {told(name)}; {guess}known: {', '.join(ordered)}")
 
 
 class InvalidBody(NervecordError):

@@ -91,7 +91,7 @@ def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: 
     CIRCUITS[name] = _entry(build, doc, needs)
 
 
-_STEP = Number(0, above=True, also=(None,), none="None")
+_STEP = Number(0, above=True, also=(None,), none="leave it out")
 
 
 @checked(

@@ -12,12 +12,19 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, UInt8
 
 from ..drawing.top_view import TopView
-from ..errors import InvalidAction, InvalidTask, MissingDependency
+from ..errors import InvalidAction, InvalidTask, MissingDependency, UnknownName
 from .env_batch import EnvBatch
 from .physics.lanes import reason_not_compiled
 from .registration import IDS, LANES_IDS
 
 _PICTURE = (480, 360)  # pixels
+
+
+def _mode(name: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(name)
+    except ValueError as error:
+        raise UnknownName("autoreset mode", name, [mode.value for mode in AutoresetMode]) from error
 
 
 class SwimmerVectorEnv(VectorEnv):
@@ -35,6 +42,7 @@ class SwimmerVectorEnv(VectorEnv):
 
     Raises:
         InvalidAction: a step of an environment that has ended, in the mode DISABLED.
+        UnknownName: no such mode.
     """
 
     def __init__(
@@ -49,7 +57,7 @@ class SwimmerVectorEnv(VectorEnv):
             options["episode_steps"] = max_episode_steps
         self.batch = EnvBatch(task, num_envs, **options)
         self.num_envs, self.layout, self.body = num_envs, self.batch.layout, self.batch.body
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.autoreset_mode = _mode(autoreset_mode)
         self.metadata = {"autoreset_mode": self.autoreset_mode, "render_modes": []}
         self.single_observation_space = self.batch.observation_space
         self.single_action_space = self.batch.action_space

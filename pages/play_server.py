@@ -24,7 +24,7 @@ from .page_data import embedded_svg, render_page
 from .player import LENGTH, LINKS, Player
 
 HOST = "127.0.0.1"
-_PORT = Number(0, 2**16 - 1, is_whole=True)
+_PORT = Number(1, 2**16 - 1, is_whole=True, also=(0,), none="0 for a free one")
 _SPEEDS = (0.1, 4.0)
 
 

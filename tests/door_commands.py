@@ -203,6 +203,8 @@ COMMANDS: dict[str, dict[str, Values]] = {
     },
     "nope": {"": Values((), ("RUN",))},
 }
+# Right ones would train for hours.
+ALWAYS_WRONG = ("ablate",)
 # What a command needs beside what is drawn: without it, it would take minutes, or have nowhere to write.
 NEEDS = {
     "train": ["--steps", "160", "--episode-steps", "10", "--algorithm-options", "n_envs=8", "--out", "NEW"],

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from door_calls import CALLS, TINY
-from door_commands import COMMANDS, NEEDS
+from door_commands import ALWAYS_WRONG, COMMANDS, NEEDS
 from nervecord.cli.main import main as command_line
 from nervecord.errors import NervecordError
 from nervecord.training.learning.training import train
@@ -100,7 +100,7 @@ def draw(rng: random.Random, place: Place) -> Drawn:
     never_right = is_line and "" in values and not values[""].right
     if never_right:
         wrong = ""
-    elif rng.random() < 0.5:
+    elif name in ALWAYS_WRONG or rng.random() < 0.5:
         wrong = rng.choice([each for each in values if values[each].wrong])
     chosen = {each for each in values if values[each].right and rng.random() < 0.3}
     if is_line and "" in values and values[""].right:

@@ -61,8 +61,8 @@ def worm(tmp_path_factory) -> Run:
         ("evaluate a\udcffb", r"a\udcffb is not UTF-8; rename the file or folder"),
         ("train --steps 1.5k7", "'1.5k7'; give a whole number, such as 320000, 320k or 1e6"),
         ("train --steps 1e1000000000", "'1e1000000000'; give a whole number"),
-        ("render WORM --seconds 0", "seconds is 0; give a number above 0"),
-        ("render WORM --seconds -3", "seconds is -3; give a number above 0"),
+        ("render WORM --seconds 0", "seconds is 0.0; give a number above 0, or leave it out"),
+        ("render WORM --seconds -3", "seconds is -3.0; give a number above 0"),
         ("record WORM --out rec.txt", "unknown recording format '.txt'; known: .nc"),
         ("probe FILE.nc", "is no recording that can be read"),
         ("import WORM", "is a run already; use it as it is"),
@@ -78,8 +78,8 @@ def worm(tmp_path_factory) -> Run:
         ("record WORM --reward paper", "--reward is about a zip file that SB3 saved, and WORM is none"),
         ("ablate --circuit mlp --out x", "ablate takes ncap; mlp has no such parts to leave out"),
         ("worm compare WORM hub", "is a folder; nervecord record WORM --out rec.nc records a run"),
-        ("play WORM --port 99999", "port is 99999; give 1 to 65535, or 0 for a free one"),
-        ("play WORM --port -1", "port is -1; give 1 to 65535"),
+        ("play WORM --port 99999", "port is 99999; give a whole number from 1 to 65535, or 0 for a free one"),
+        ("play WORM --port -1", "port is -1; give a whole number from 1 to 65535"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_would_be_right(arguments, words, worm, tmp_path, capsys, monkeypatch):

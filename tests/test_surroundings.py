@@ -34,13 +34,12 @@ def test_a_stream_that_cannot_be_written_to_ends_in_no_traceback(line, status, s
     assert (done.returncode, done.stderr) == (status, said)
 
 
-@pytest.mark.parametrize(("value", "command"), [("foo", "list bodies"), ("foo", "train --circuit nope")])
-def test_a_variable_that_keeps_a_library_from_loading_is_named(value, command):
-    done = shell(f"{LIST} {command}", MUJOCO_GL=value)
+def test_a_variable_that_keeps_a_library_from_loading_is_named():
+    done = shell(f"{LIST} train --circuit nope", MUJOCO_GL="foo")
     assert done.returncode == 2
     assert done.stderr == (
-        f"nervecord: MUJOCO_GL is {value!r}, with which mujoco cannot be imported (invalid value for environment "
-        f"variable MUJOCO_GL: {value}); unset MUJOCO_GL\n"
+        "nervecord: MUJOCO_GL is 'foo', with which mujoco cannot be imported (invalid value for environment variable "
+        "MUJOCO_GL: foo); unset MUJOCO_GL\n"
     )
 
 

@@ -22,7 +22,7 @@ from .render import VIEWS, render_recording
     run=A_RUN,
     out=PATH,
     view=Instance(str, "2d, 3d or neurons"),
-    seconds=Number(0, above=True, also=(None,), none="None"),
+    seconds=Number(0, above=True, also=(None,), none="leave it out"),
     interventions=INTERVENTIONS,
     overwrite=FLAG,
     progress=FLAG,

@@ -63,7 +63,7 @@ Callback = Callable[[Moment], bool | None]
     config=Instance(RunConfig, "a RunConfig"),
     out=PATH,
     progress=FLAG,
-    workers=Number(1, is_whole=True, also=(None,), none="None"),
+    workers=Number(1, is_whole=True, also=(None,), none="leave it out"),
     engine=OneOf(("local", "ray")),
     address=TEXT_OR_NONE,
     callback=Instance((Callable, NoneType), "a function of a Moment"),  # type: ignore[arg-type]

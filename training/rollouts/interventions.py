@@ -21,7 +21,7 @@ _FIELDS = {
     "kind": OneOf(("silence", "clamp", "drive")),
     "value": Number(-math.inf),
     "start": Number(0, is_whole=True),
-    "stop": Number(0, is_whole=True, also=(None,), none="None"),
+    "stop": Number(0, is_whole=True, also=(None,), none="leave it out"),
 }
 
 
