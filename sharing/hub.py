@@ -153,8 +153,10 @@ def import_run(folder: str | Path, out: str | Path) -> Run:
             run.save_checkpoint(held["steps"], weights, {}, {"done": True, "observation_stats": stats})
             own = run.agent()
             for name, value in own.circuit.state_dict().items():
-                if weights[name].dtype != value.dtype or not weights[name].isfinite().all():
-                    raise InvalidRun(f"{name} is {weights[name].dtype}; give finite {value.dtype}")
+                if weights[name].dtype != value.dtype:
+                    raise InvalidRun(f"{name} is {weights[name].dtype}; give {value.dtype}")
+                if not weights[name].isfinite().all():
+                    raise InvalidRun(f"{name} has a weight that is NaN or infinite; export the agent again")
         sizes = [(len(stats[name]),) for name in ("mean", "var")] if stats else []
         if any(size != (own.layout.size,) for size in sizes):
             raise InvalidRun(f"{folder / 'config.json'} is damaged: mean and var in observation_stats are of shapes "
