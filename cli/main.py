@@ -56,8 +56,11 @@ def main(arguments: list[str] | None = None) -> None:
     open_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        _run(arguments)
-        sys.stdout.flush()
+        try:
+            _run(arguments)
+        finally:
+            # Help leaves by an exit, and what it has printed may still be in Python's hands.
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read it has left, as head does, and needs no words; Windows has no name for the number.
         drop_output()
@@ -98,9 +101,9 @@ def _run(arguments: list[str]) -> None:
         how = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
         sys.exit(_complain("Interrupted", f"{how}{goes_on}", 128 + number, as_json))
     except Exception as error:
-        if (wrong := variable_at_fault(error)) is None:
+        if (variable := variable_at_fault(error)) is None:
             raise
-        sys.exit(_complain("WrongEnvironment", wrong, 2, as_json))
+        sys.exit(_complain("WrongEnvironment", variable, 2, as_json))
     print(json_text(result) if command.json else text(result))
 
 

@@ -17,8 +17,7 @@ def number(value: float) -> str:
 
     It stays in its own unit.
     """
-    is_large = 10**_DIGITS <= abs(value) < _LARGEST_IN_FULL
-    if isinstance(value, int) or is_large or (value == int(value) if abs(value) < _LARGEST_IN_FULL else False):
+    if abs(value) < _LARGEST_IN_FULL and (abs(value) >= 10**_DIGITS or float(value).is_integer()):
         return f"{value:.0f}"
     return f"{value:.{_DIGITS}g}"
 

@@ -62,7 +62,7 @@ class Probe(Intervening):
     """Episodes to record of a run."""
 
     def check(self) -> None:
-        """Refuse a folder that holds no run, and names of no probe."""
+        """Refuse a folder that holds no run."""
         if self.path.suffix != ".nc":
             holds(self.path)
 

@@ -314,7 +314,8 @@ def make_setting(
         InvalidBody: several bodies that do not go together.
     """
     kind = task_class(task)
-    bodies = tuple(make_body(each) for each in (body if isinstance(body, list | tuple) else [body]))
+    several: Sequence[Any] = body if isinstance(body, list | tuple) else [body]
+    bodies = tuple(map(make_body, several))
     if not bodies:
         raise InvalidBody("no body; give one or more")
     first = bodies[0]

@@ -22,6 +22,7 @@ def shell(line: str, **variables: str) -> subprocess.CompletedProcess:
     ("line", "status", "said"),
     [
         (f"{LIST} list tasks | true; exit ${{PIPESTATUS[0]}}", 141, ""),
+        (f"{LIST} --help | true; exit ${{PIPESTATUS[0]}}", 141, ""),
         (f"{LIST} list tasks > /dev/full", 1, "nervecord: cannot write to standard output: No space left on device\n"),
         (f"{LIST} list tasks >&-", 0, ""),
         (f"{LIST} list nope 2>&-", 2, ""),
