@@ -39,6 +39,7 @@ class SwimmerVectorEnv(Described, VectorEnv):
     Raises:
         InvalidArgument: an option that neither takes.
         InvalidAction: a step of an environment that has ended, in the mode DISABLED.
+        UnknownName: no such mode.
     """
 
     def __init__(
