@@ -23,6 +23,8 @@ WAITS = {
     "agents/algorithms/registry.py": "a list of the algorithms needs no torch",
     "envs/physics/lanes/compiling.py": "numba, which only the physics of lanes needs, and which may be missing",
     "circuits/along.py": "numba, which a circuit's step over vectors needs",
+    "circuits/cpg.py": "numba, which a circuit's step over vectors needs",
+    "circuits/relay.py": "numba, which a circuit's step over vectors needs",
     "circuits/mlp.py": "numba, which a circuit's step over vectors needs",
     "circuits/ncap": "numba, which a circuit's step over vectors needs",
     "benchmarks/learn.py": "peers that may not be installed",
