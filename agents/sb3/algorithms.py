@@ -32,7 +32,6 @@ from ..sensing import layout_of
 from .policies import CircuitActorCriticPolicy, CircuitPolicy
 from .vec_env_batch import VecEnvBatch
 
-
 _POSITIVE_OR_NONE = Number(0, above=True, also=(None,))
 
 
