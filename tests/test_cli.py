@@ -68,6 +68,8 @@ def worm(tmp_path_factory) -> Run:
         ("evaluate WORM --episodes 0", "episodes is 0; give a whole number, 1 or more"),
         ("transfer WORM --episodes 0 --finetune 100", "episodes is 0; give a whole number, 1 or more"),
         ("compare WORM WORM --episodes 0 --out x", "episodes is 0; give a whole number, 1 or more"),
+        ("compare WORM WORM --labels fast --out x", "label 'fast' is for no group; give GROUP=LABEL"),
+        ("compare WORM WORM --labels ncap=a ncap=b --out x", "group 'ncap' is given two labels; give it one"),
         ("ablate --episodes 0 --out x", "episodes is 0; give a whole number, 1 or more"),
         (
             "evaluate WORM --reward com --algorithm sac",
