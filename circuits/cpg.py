@@ -108,7 +108,7 @@ class CPG(Circuit):
         """
         q = self.pinned(sensors, "q", pins) if self.feedback else sensors
         phase = self._advance(q, state["phase"], self._coupling(), pins)
-        cos, sin = self._heard(*phase.unbind(-1), pins)
+        cos, sin = self._heard(phase[..., 0], phase[..., 1], pins)
         motor = self.pinned((self.amplitude * sin).clamp(-1.0, 1.0), "motors", pins)
         return motor, {"phase": phase}, torch.cat((cos, *([q] if self.feedback else []), sin, motor), -1)
 

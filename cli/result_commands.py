@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from ..errors import InvalidRun, OutputExists, UnknownName
+from ..training.runs.holds import holds
 from . import listings
 from .run_commands import Command, Intervening, OnAgent, OnModels, OnRun, OnRunOrModel, OnRuns, Trusting
 
@@ -33,25 +33,28 @@ class Record(OnRunOrModel):
     history: bool = False
     """Instead of episodes: weights, and activity on the input of one episode, at every checkpoint of a run."""
 
+    def check(self) -> None:
+        """Refuse a file that cannot be written, and anything but one agent or model, with its own options."""
+        if self.history:
+            self.refuse("episodes body silence clamp drive", "--history is of one episode of the run as it was trained")
+            if self.path is not None and self.path.suffix == ".zip":
+                self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
+        super().check()
+        if self.out.suffix != ".nc":
+            raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
+        if self.out.exists():
+            raise OutputExists(f"{self.out} exists; give another --out")
+
     def run(self) -> dict[str, Any]:
         """Record, and return the file."""
         from ..training.rollouts.recorder import record, record_model
         from ..training.rollouts.weights_history import history
 
-        if self.out.suffix != ".nc":
-            raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
-        if self.out.exists():
-            raise OutputExists(f"{self.out} exists; give another --out")
         episodes = 8 if self.episodes is None else self.episodes
         held: Any
         if model := self.saved_model:
-            self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
             held = record_model(model, episodes, progress=not self.json)
         else:
-            if self.history:
-                self.refuse(
-                    "episodes body silence clamp drive", "--history is of one episode of the run as it was trained"
-                )
             with self.opened(self.body) as run:
                 if self.history:
                     held = history(run, record(run, 1, progress=not self.json))
@@ -71,6 +74,12 @@ class Probe(Intervening, OnAgent):
     """Names of probes, or all."""
     episodes: int | None = None
     """Episodes to record of a run; 8 by default."""
+
+    def check(self) -> None:
+        """Refuse anything but an agent or a recording, with its own options."""
+        if self.path is not None and self.path.suffix == ".nc":
+            self.refuse("trust", f"it is about the folder of a run, and {self.path} is a file")
+        super().check()
 
     def run(self) -> dict[str, Any]:
         """Measure, and return the numbers with their units, and the words."""
@@ -99,8 +108,6 @@ class Probe(Intervening, OnAgent):
     def _subject(self) -> contextlib.AbstractContextManager[Run | Path]:
         if self.path is None or self.path.suffix != ".nc":
             return self.opened()
-        self.check_agent()
-        self.refuse("trust", f"it is about the folder of a run, and {self.path} is a file")
         return contextlib.nullcontext(self.path)
 
 
@@ -127,13 +134,17 @@ class Render(OnRunOrModel):
     seconds: float | None = None
     """How much of the episode; all of it by default."""
 
+    def check(self) -> None:
+        """Refuse two views, and anything but one agent or model, with its own options."""
+        if self.neurons:
+            self.refuse("view", "--neurons is a view of its own; leave one of them out")
+        super().check()
+
     def run(self) -> dict[str, Any]:
         """Film, and return the film's path."""
         from ..videos.films import render, render_model
 
-        if self.neurons:
-            self.refuse("view", "--neurons is a view of its own; leave one of them out")
-        look = {
+        look: dict[str, Any] = {
             "view": "neurons" if self.neurons else self.view, "size": self.size, "fps": self.fps, "speed": self.speed,
             "camera": self.camera, "zoom": self.zoom,
         }  # fmt: skip
@@ -161,8 +172,8 @@ class Results(OnRun):
         written = {} if self.out is None else {"table": str(write_results(results.table(), self.out))}
         found = results.listed()
         if self.json:
-            return {"results": json.loads(found.to_json(orient="records")), **written}
-        return found.to_string(index=False, na_rep="") if len(found) else "nothing is measured yet"
+            return {"results": self.table(found), **written}
+        return self.table(found) if len(found) else "nothing is measured yet"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,13 +189,19 @@ class Report(OnRuns, OnModels):
     body: str | None = None
     """Of a zip file, swimmer6 by default; a run knows its own."""
 
+    def check(self) -> None:
+        """Refuse folders that hold no runs, and more than one zip file."""
+        for path in self.runs:
+            self.check_zip(path)
+            if path.suffix != ".zip":
+                holds(path, self.trust)
+            elif len(self.runs) > 1:
+                raise InvalidRun(f"{path} is a zip file, and a page is about one of them alone; give it by itself")
+
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
         from ..pages.reports import report, report_model
 
-        zips = [path for path in self.runs if path.suffix == ".zip"]
-        if zips and len(self.runs) > 1:
-            raise InvalidRun(f"{zips[0]} is a zip file, and a page is about one of them alone; give it by itself")
         path = (*self.runs, Path())[0]
         if model := self.model(path, self.body):
             out = self.out or path.with_suffix(".html")
@@ -220,6 +237,11 @@ class Gallery(OnRuns):
     out: Path = Path("gallery.html")
     """The page."""
 
+    def check(self) -> None:
+        """Refuse folders that hold no runs."""
+        for path in self.runs:
+            holds(path)
+
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
         from ..pages.reports import gallery
@@ -246,12 +268,16 @@ class Export(OnRun):
     endpoint: str | None = None
     """Of the hub; https://huggingface.co by default."""
 
+    def check(self) -> None:
+        """Refuse a folder that holds no run, and options of an upload where nothing is uploaded."""
+        if self.push is None:
+            self.refuse("private endpoint", "nothing is uploaded; give --push OWNER/NAME too")
+        super().check()
+
     def run(self) -> dict[str, Any]:
         """Export, and return the folder and the address it was uploaded to."""
         from ..sharing.hub import export, push
 
-        if self.push is None:
-            self.refuse("private endpoint", "nothing is uploaded; give --push OWNER/NAME too")
         folder = export(self.opened(), self.out, self.film, self.onnx, self.torch, progress=not self.json)
         uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
         return {"export": str(folder), **uploaded}
@@ -284,10 +310,13 @@ class Demo(Trusting):
     goes_on = True
 
     def run(self) -> dict[str, Any]:
-        """Run it all, and return the report's path."""
+        """Run it all, and return the report's path and the results on each body."""
+        from ..training.studies.transfers import transfer_table
         from .demo import demo
 
-        return {"report": str(demo(self.path, progress=not self.json, trust=self.trust))}
+        path = str(demo(self.path, progress=not self.json, trust=self.trust))
+        found = self.table(transfer_table(self.run_in(self.path)))
+        return {"report": path, "results": found if self.json else found.splitlines()}
 
 
 @dataclasses.dataclass(frozen=True)

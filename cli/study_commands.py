@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
+from ..errors import InvalidRun, UnknownName
 from ..training.learning.engine import Engine
 from .config_options import circuit_named
 from .run_commands import Command, Configured, OnRuns
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +34,6 @@ class _Many(Command):
             "address": self.address,
             "progress": not self.json,
         }
-
-    def _shown(self, table: pd.DataFrame) -> Any:
-        return json.loads(table.to_json(orient="records")) if self.json else table.round(3).to_string(index=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +57,9 @@ class Sweep(_Many):
         table = sweep(plan, self.out, **self._options)
         groups = sweep_groups(plan, self.out)
         if self.json:
-            return {"runs": self._shown(table), "groups": self._shown(groups)}
+            return {"runs": self.table(table), "groups": self.table(groups)}
         by_group = f"\n\n{printed(groups).to_string(index=False)}" if len(groups) else ""
-        return f"{self._shown(table)}{by_group}"
+        return f"{self.table(table)}{by_group}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +77,7 @@ class Ablate(_Many, Configured):
         """Train what is missing, and return the table."""
         from ..training.studies.ablations import ablate
 
-        return self._shown(ablate(self.run_config, self.out, self.seeds, self.episodes, **self._options))
+        return self.table(ablate(self.run_config, self.out, self.seeds, self.episodes, **self._options))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,14 +93,13 @@ class Reproduce(_Many):
 
     def run(self) -> Any:
         """Run what is missing, and return the verdict on each claim."""
-        from ..errors import UnknownName
         from ..training.studies.ncap_paper.reproduction import reproduce
 
         if self.paper != "ncap":
             raise UnknownName("paper", self.paper, ["ncap"])
         claims = reproduce(self.out, self.scale, **self._options)
         if self.json:
-            return self._shown(claims)
+            return self.table(claims)
         return {**dict(zip(claims["claim"], claims["verdict"], strict=True)), "report": str(self.out / "report.md")}
 
 
@@ -118,14 +112,30 @@ class Compare(OnRuns):
     episodes: int = 20
     """Episodes of runs that are not evaluated yet."""
     labels: tuple[str, ...] = ()
-    """Names of the groups, in the order of their first runs; by default what differs between them."""
+    """Other names for groups, "mlp=A network", by those in the table, which are what differs between groups."""
 
     def run(self) -> Any:
         """Write the comparison, and return its table."""
         from ..training.studies.comparisons import compare
         from ..training.studies.groups import printed
 
-        found = compare(self.runs, self.out, self.episodes, self.labels, progress=not self.json, trust=self.trust)
-        if self.json:
-            return json.loads(found.table.to_json(orient="records"))
-        return printed(found.table).to_string(index=False)
+        labels = _labels(self.labels)
+        found = compare(self.runs, self.out, self.episodes, labels, progress=not self.json, trust=self.trust)
+        return self.table(found.table) if self.json else printed(found.table).to_string(index=False)
+
+
+def _labels(texts: Sequence[str]) -> dict[str, str]:
+    """Return labels given as GROUP=LABEL.
+
+    Raises:
+        InvalidRun: one names no group, or two name the same.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        group, equals, label = text.partition("=")
+        if not equals or not label:
+            raise InvalidRun(f"label {text!r} is for no group; give GROUP=LABEL, such as 'mlp=A network'")
+        if group in found:
+            raise InvalidRun(f"group {group!r} is given two labels; give it one")
+        found[group] = label
+    return found

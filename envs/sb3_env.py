@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 from ..errors import InvalidTask
 from .env_batch import EnvBatch
 from .pictures import picture_size, pictured, pictures
+from .vector_rules import warn_of_options
 
 
 class SwimmerVecEnv(VecEnv):
@@ -68,9 +69,11 @@ class SwimmerVecEnv(VecEnv):
 
     def reset(self) -> Float[np.ndarray, "envs obs"]:
         """Start new episodes everywhere and return the first observations."""
+        for options in self._options:
+            warn_of_options(options)
+        self._reset_options()
         self.batch.seed(self._seeds)
         self._reset_seeds()
-        self._reset_options()
         observation = self.batch.reset(self._everyone)
         self._returns[:] = 0
         self.reset_infos = _infos(self.batch.metrics())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -65,6 +66,20 @@ def seeds_for(seed: int | Sequence[int | None] | None, n_envs: int) -> list[int 
     return list(seed)
 
 
+def warn_of_options(options: Mapping[str, Any] | None, known: Sequence[str] = ()) -> None:
+    """Warn of options of a reset that are not in `known`, and change nothing.
+
+    They are no error: libraries reset every environment with the same options, and gymnasium's own ignore what they do
+    not know.
+    """
+    if unknown := [name for name in options or () if name not in known]:
+        warnings.warn(
+            f"nervecord: reset ignores {', '.join(map(repr, unknown))}; it takes {', '.join(known) or 'no options'}. "
+            "Give options where the environment is made",
+            stacklevel=3,
+        )
+
+
 def chosen_envs(options: Mapping[str, Any] | None, n_envs: int) -> Int[np.ndarray, " some"]:
     """Return the numbers of the environments that a reset is about: all, or those in `options["reset_mask"]`.
 
@@ -72,6 +87,7 @@ def chosen_envs(options: Mapping[str, Any] | None, n_envs: int) -> Int[np.ndarra
         InvalidArgument: the mask is no array of bools.
         InvalidTask: it is of another shape, or nothing is in it.
     """
+    warn_of_options(options, ("reset_mask",))
     if not options or "reset_mask" not in options:
         return np.arange(n_envs)
     mask = options["reset_mask"]

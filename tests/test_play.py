@@ -82,6 +82,33 @@ def served(player):
         yield held
 
 
+def test_a_page_that_stops_reading_keeps_no_other_page_waiting(served, monkeypatch):
+    aiohttp = pytest.importorskip("aiohttp")
+    send, sent_by = aiohttp.web.WebSocketResponse.send_json, []
+
+    async def send_json(page, told):
+        sent_by.append(page)
+        if page is sent_by[0]:
+            await asyncio.sleep(3600)
+        await send(page, told)
+
+    async def watch(url):
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{url}live"),
+            session.ws_connect(f"{url}live") as other,
+        ):
+            times = []
+            for _ in range(5):
+                times.append((await other.receive_json(timeout=60))["time"])
+                await other.send_str("drew")
+            return times
+
+    monkeypatch.setattr(aiohttp.web.WebSocketResponse, "send_json", send_json)
+    times = asyncio.run(watch(served[1]))
+    assert times == sorted(set(times))
+
+
 def test_a_player_is_the_agent_of_its_run(player):
     for _ in range(40):
         player.step()

@@ -225,14 +225,14 @@ FAULTS = (
     ),
     Fault(
         "half-speed-film", "a film runs at half the speed", "videos/encode.py",
-        'film.add_stream("libx264", rate=round(fps)',
-        'film.add_stream("libx264", rate=round(fps / 2)',
+        '"libx264", rate=Fraction(fps)',
+        '"libx264", rate=Fraction(fps / 2)',
         ("test_videos.py::test_mp4_has_every_frame_at_the_control_rate",),
     ),
     Fault(
         "steps-cut", "fractions of a step are cut off in silence", "cli/parsing.py",
-        'if (number := float(text)).is_integer():\n            return int(number)',
-        'return int(float(text))',
+        ' and number == number.to_integral_value()',
+        '',
         ("test_cli.py::test_a_mistake_is_one_line_that_says_what_would_be_right",),
     ),
 )  # fmt: skip

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from ...drawing.figures import interval_curves
 from ...errors import InvalidRun, OutputExists
-from ..rollouts.evaluation import check_episodes, evaluate, result_of
-from ..runs.folder import holds
+from ...options import COUNT, FLAG, PATH, ListOf, checked
+from ..rollouts.evaluation import evaluate, result_of
+from ..runs.holds import holds
 from ..runs.result import TRAINED, Result
-from ..runs.run import Run
+from ..runs.run import A_RUN, Run
 from ..runs.trial_files import TrialFiles, asked_of
 from .groups import group_table, grouped, printed
 from .trials import curve, means_of, run_facts
@@ -37,11 +38,12 @@ class Comparison:
     path: Path
 
 
+@checked(InvalidRun, runs=ListOf(A_RUN, '["runs/a", "runs/b"]'), out=PATH, episodes=COUNT, progress=FLAG)
 def compare(
     runs: Sequence[Run | str | Path],
     out: str | Path,
     episodes: int = 20,
-    labels: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
     progress: bool = False,
     trust: bool = False,
 ) -> Comparison:
@@ -51,20 +53,20 @@ def compare(
         runs: runs, or folders of sweeps, which stand for all of their runs; their evaluations are taken as they are.
         out: the folder.
         episodes: of runs that are not evaluated yet.
-        labels: names of the groups, in the order of their first runs; by default what differs between them.
+        labels: other names for some groups, by their own names, which are what differs between them.
         progress: show bars.
         trust: follow links in the folders, and run the code of their circuits; see `Folder`.
 
     Raises:
         InvalidRun: fewer than two runs, no episodes, one that is no run or not trained, the same seed twice in a group,
-            or another number of labels than of groups.
+            or two groups of one name.
+        UnknownName: a label for a group that is not there.
         OutputExists: something stands in `out` that no comparison wrote.
     """
     opened = _expanded(runs, trust)
     out = Path(out)
     if len(opened) < 2:
         raise InvalidRun(f"{len(opened)} run to compare; give two or more")
-    check_episodes(episodes)
     files = TrialFiles(out)
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or len(files.table(_STUDY)))):
         raise OutputExists(f"{out} exists and holds no comparison; give another --out")
