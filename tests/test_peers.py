@@ -313,6 +313,9 @@ def test_the_clipped_value_loss_has_the_gradient_of_autograd():
         ({"n_epochs": 2.5}, "n_epochs is 2.5; give"),
         ({"gamma": 2.0}, "gamma is 2.0; give"),
         ({"ent_coef": float("nan")}, "ent_coef is nan; give"),
+        ({"policy_kwargs": {"critic": "both"}}, "critic is 'both'; give"),
+        ({"policy_kwargs": {"action_std": -1}}, "action_std is -1; give"),
+        ({"policy_kwargs": {"critic_hidden": 8}}, "critic_hidden is 8; give"),
     ],
 )
 def test_options_of_ppo_that_cannot_be_are_one_line(options, message):

@@ -15,8 +15,11 @@ from torch import Tensor
 
 from ...circuits import Circuit, Neuron, State
 from ...envs.senses import Layout
+from ...errors import CircuitMismatch
+from ...options import allowed_values, wrong_value
 from ..actor_critic import ActorCritic, Critic
 from ..agent import Agent, AgentSpec, as_batch, n_motors_for
+from ..algorithms.ppo import ProximalPolicyOptimization
 from ..flat_adam import FlatAdam
 from ..sensing import plain_layout
 
@@ -128,6 +131,9 @@ class CircuitActorCriticPolicy(CircuitPolicy):
     Attributes:
         actor_critic: the circuit with its critic.
         optimizer: over both.
+
+    Raises:
+        CircuitMismatch: an option out of range.
     """
 
     optimizer: FlatAdam
@@ -147,13 +153,16 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         critic_hidden: Sequence[int] = (64, 64),
         use_sde: bool = False,
     ) -> None:
+        critics = {"action_std": action_std, "critic": critic, "critic_hidden": critic_hidden}
+        if wrong := wrong_value(critics, allowed_values(ProximalPolicyOptimization.Options)):
+            raise CircuitMismatch(wrong)
         super().__init__(
             observation_space, action_space, lr_schedule, circuit=circuit, circuit_options=circuit_options,
             layout=layout, seed=seed, use_sde=use_sde,
         )  # fmt: skip
         self.actor_critic = ActorCritic(self.agent, action_std, critic, critic_hidden)
         self.optimizer = self.actor_critic.make_optimizer(lr_schedule(1))
-        self._critic_options = {"action_std": action_std, "critic": critic, "critic_hidden": tuple(critic_hidden)}
+        self._critic_options = critics
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         """Return what `save` keeps beside the weights; a policy that is loaded by itself does not learn."""
