@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+from .options import told
 
 
 class NervecordError(Exception):
@@ -20,13 +23,13 @@ class UnknownName(NervecordError):
         hint: how one adds a name of one's own.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    def __init__(self, kind: str, name: Any, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
         ordered = near + [item for item in known if item not in near]
         guess = f"did you mean {near[0]!r}? " if near else ""
         added = f"; {hint}" if hint else ""
-        super().__init__(f"unknown {kind} {name!r}; {guess}known: {', '.join(ordered)}{added}")
+        super().__init__(f"unknown {kind} {told(name)}; {guess}known: {', '.join(ordered)}{added}")
 
 
 class InvalidBody(NervecordError):

@@ -26,7 +26,8 @@ def lazy_exports(package: str, file: str) -> Callable[[str], Any]:
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             for each in node.body:
                 assert isinstance(each, ast.ImportFrom)
-                places |= {alias.asname or alias.name: (each.module or "", alias.name) for alias in each.names}
+                module = f"{'.' * each.level}{each.module or ''}"
+                places |= {alias.asname or alias.name: (module, alias.name) for alias in each.names}
 
     renamed = RENAMED.get(package.partition(".")[2], {})
 
@@ -37,6 +38,11 @@ def lazy_exports(package: str, file: str) -> Callable[[str], Any]:
         if name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, original = places[name]
-        return getattr(importlib.import_module(f".{module}", package), original)
+        try:
+            found = importlib.import_module(module, package)
+        except AttributeError as error:
+            # To Python it would say that this package has no such name, and its cause would be lost.
+            raise ImportError(f"{package}.{name} cannot be imported: {error}") from error
+        return getattr(found, original)
 
     return load

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 import numbers
 import os
-from collections.abc import Mapping, Sequence
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 _MOST_BITS = 63
 _MOST_SINGLE = 3.4e38  # largest value in single precision, which weights, rewards and observations have
@@ -111,7 +115,7 @@ class ListOf:
         example: an example, as a user writes it.
     """
 
-    item: Number | Instance
+    item: Number | Instance | OneOf
     example: str = "[64,64]"
 
     def takes(self, value: Any) -> bool:
@@ -123,6 +127,42 @@ class ListOf:
 
 
 Allowed = Number | OneOf | Instance | OfType | ListOf
+
+
+FLAG = OneOf((True, False))
+COUNT = Number(1, is_whole=True)
+PATH = Instance((str, os.PathLike), "a path")
+PATH_OR_NONE = Instance((str, os.PathLike, NoneType), "a path, or leave it out")
+TEXT_OR_NONE = Instance((str, NoneType), "text, or leave it out")
+
+
+def checked(
+    error: type[Exception], **allowed: Allowed
+) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
+    """Make a function refuse arguments that are not allowed, before anything else.
+
+        @checked(InvalidRun, episodes=COUNT)
+        def evaluate(run, episodes=20): ...
+
+    Args:
+        error: what is raised, with the line of `wrong_value`.
+        allowed: what an argument may be, by its name; the others may be anything.
+    """
+
+    def wrap(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        signature = inspect.signature(function)
+        if unknown := allowed.keys() - signature.parameters.keys():
+            raise TypeError(f"{function.__qualname__} takes no {', '.join(unknown)}")
+
+        @functools.wraps(function)
+        def door(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+            if wrong := wrong_value(signature.bind(*args, **kwargs).arguments, allowed):
+                raise error(wrong)
+            return function(*args, **kwargs)
+
+        return door
+
+    return wrap
 
 
 def option(default: Any, allowed: Allowed) -> Any:

@@ -29,7 +29,7 @@ def check_plain(folder: Path, *names: str) -> None:
         path = waiting.pop()
         try:
             found = os.lstat(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue  # removed in between, by a training that goes on
         if stat.S_ISLNK(found.st_mode) or _is_junction(found):
             raise InvalidRun(

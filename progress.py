@@ -18,5 +18,7 @@ def progress_bar(iterable: Iterable[Any] | None = None, **options: Any) -> Any:
         iterable: what to go through, if the bar is not updated by hand.
         options: tqdm's own.
     """
-    seconds = 0.1 if sys.stderr.isatty() else _LOG_SECONDS
+    if sys.stderr is None:  # closed, or of a program without a console
+        options["disable"] = True
+    seconds = 0.1 if sys.stderr is not None and sys.stderr.isatty() else _LOG_SECONDS
     return tqdm(iterable, mininterval=seconds, maxinterval=max(seconds, 10.0), **options)

@@ -48,6 +48,7 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
         self._held = dict(held or {})
         self._adopt = adopt
         self._lines = dict(lines or {})
+        self._given: set[str] = set()  # in this process, and so not what a line of this package's says
         self._entry_points: dict[str, metadata.EntryPoint] | None = None
 
     def __getitem__(self, name: str) -> Value:
@@ -64,7 +65,7 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
                 self._held[name] = self._adopt(value, name) if self._adopt else value
             except Exception as error:
                 # Whatever another package does on import is its own fault, and none of the rest's.
-                owner = point.dist.name if point.dist else "an unknown package"
+                owner = point.dist.name if point.dist else "nervecord" if name in self._lines else "an unknown package"
                 reason = str(error).splitlines()[0] if str(error) else "no reason given"
                 raise BrokenPlugin(
                     f"{name!r} of {self.group} ({point.value} in {owner}) cannot be used: "
@@ -83,9 +84,11 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
 
     def __setitem__(self, name: str, value: Value) -> None:
         self._held[name] = self._adopt(value, name) if self._adopt else value
+        self._given.add(name)
 
     def __delitem__(self, name: str) -> None:
         del self._held[name]
+        self._given.discard(name)
 
     @contextlib.contextmanager
     def holding(self, name: str, value: Any) -> Iterator[None]:
@@ -107,7 +110,7 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
         """Return every name with its line for listings; of one that is broken, why."""
         found = {}
         for name in self:
-            if name in self._lines and name not in self._held:
+            if name in self._lines and name not in self._given:
                 found[name] = self._lines[name].doc
                 continue
             try:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..circuits import Circuit, Neuron, Pins, State, load_weights, make_circuit
 from ..envs.senses import Layout
 from ..errors import CircuitMismatch
+from ..options import told
 from .sensing import Sensing
 
 
@@ -165,7 +166,7 @@ class Agent(nn.Module):
         self.sensing = Sensing(self.layout, self.circuit)
         self.normalizer = Normalizer(self.layout.size) if spec.normalize else None
         self.register_buffer("missing", None, persistent=False)
-        self._state_names = tuple(self.circuit.initial_state(1))
+        self._state_shapes = {name: value.shape[1:] for name, value in self.circuit.initial_state(1).items()}
         self._has_motor_units = _are_motor_units(self.action_space)
 
     @property
@@ -307,24 +308,44 @@ class Agent(nn.Module):
     def _check(
         self, observation: np.ndarray, state: State | None, episode_start: Bool[np.ndarray, " batch"] | None
     ) -> None:
+        if observation.dtype.kind not in "fiub":
+            raise CircuitMismatch(f"the observation holds {observation.dtype}; give numbers")
         if observation.ndim != 2 or observation.shape[1] != self.layout.size:
             raise CircuitMismatch(
                 f"the observation is of shape {observation.shape}, and the agent needs (batch, {self.layout.size})"
             )
         many = len(observation)
-        if state is not None and set(state) != set(self._state_names):
-            raise CircuitMismatch(
-                f"the state holds {', '.join(state) or 'nothing'}, and {type(self.circuit).__name__} keeps "
-                f"{', '.join(sorted(self._state_names)) or 'none'}; pass state=None to start anew"
-            )
-        if state and (there := next(iter(state.values())).shape[0]) != many:
-            raise CircuitMismatch(
-                f"the state is of {there} environments and the observation of {many}; pass state=None to start anew"
-            )
-        if episode_start is not None and np.size(episode_start) != many:
+        if state is not None:
+            self._check_state(state, many)
+        if episode_start is None:
+            return
+        if np.size(episode_start) != many:
             raise CircuitMismatch(
                 f"episode_start has {np.size(episode_start)} values and the observation {many} rows; give one for each"
             )
+        if np.asarray(episode_start).dtype.kind not in "fiub":
+            raise CircuitMismatch(f"episode_start is {told(episode_start)}; give True or False for each row")
+
+    def _check_state(self, state: State, many: int) -> None:
+        if not isinstance(state, Mapping):
+            raise CircuitMismatch(f"the state is {told(state)}; pass what the last call returned, or None")
+        if state.keys() != self._state_shapes.keys():
+            raise CircuitMismatch(
+                f"the state holds {', '.join(state) or 'nothing'}, and {type(self.circuit).__name__} keeps "
+                f"{', '.join(self._state_shapes) or 'none'}; pass state=None to start anew"
+            )
+        for name, value in state.items():
+            if value.shape[0] != many:
+                raise CircuitMismatch(
+                    f"the state is of {value.shape[0]} environments and the observation of {many}; pass state=None to "
+                    "start anew"
+                )
+            if value.shape[1:] != self._state_shapes[name]:
+                raise CircuitMismatch(
+                    f"the state's {name} has {tuple(value.shape[1:])} values for each environment, and "
+                    f"{type(self.circuit).__name__} keeps {tuple(self._state_shapes[name])}; pass state=None to start "
+                    "anew"
+                )
 
 
 def as_batch(observation: Shaped[np.ndarray, "*batch obs"]) -> tuple[Shaped[np.ndarray, "batch obs"], bool]:

@@ -1,42 +1,52 @@
 """Neural circuits as torch modules with named neurons and an explicit state."""
 
-from .along import Along
-from .code_files import circuit_from_file
-from .connectome.circuit import Connectome
-from .connectome.files import load_graph
-from .connectome.graph import Cell, Contact, Graph, ladder
-from .contract import (
-    Circuit,
-    Facts,
-    Neuron,
-    Pins,
-    State,
-    Synapse,
-    Wiring,
-    check_pins,
-    load_weights,
-    named_groups,
-    step_length,
-    takes_pins,
-)
-from .ctm.circuit import CTM
-from .ctrnn import CTRNN
-from .elm import ELM
-from .gated.gru import GRU
-from .gated.lstm import LSTM
-from .lane_step import LaneStep
-from .mlp import MLP
-from .ncap.navigator import Navigator
-from .ncap.ncap import NCAP
-from .ncap.plus import NCAPPlus
-from .ncp.cfc import CfC
-from .ncp.ltc import LTC
-from .neurons import neuron_row, sensor_neurons
-from .recurrent import RecurrentCircuit, UnitCircuit
-from .registry import CIRCUITS, make_circuit, register_circuit
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .along import Along
+    from .code_files import circuit_from_file
+    from .connectome.circuit import Connectome
+    from .connectome.files import load_graph
+    from .connectome.graph import Cell, Contact, Graph, ladder
+    from .contract import (
+        Circuit,
+        Facts,
+        Neuron,
+        Pins,
+        State,
+        Synapse,
+        Wiring,
+        check_pins,
+        load_weights,
+        named_groups,
+        step_length,
+        takes_pins,
+    )
+    from .cpg import CPG
+    from .ctm.circuit import CTM
+    from .ctrnn import CTRNN
+    from .elm import ELM
+    from .gated.gru import GRU
+    from .gated.lstm import LSTM
+    from .lane_step import LaneStep
+    from .mlp import MLP
+    from .ncap.navigator import Navigator
+    from .ncap.ncap import NCAP
+    from .ncap.plus import NCAPPlus
+    from .ncp.cfc import CfC
+    from .ncp.ltc import LTC
+    from .neurons import neuron_row, sensor_neurons
+    from .recurrent import RecurrentCircuit, UnitCircuit
+    from .registry import CIRCUITS, make_circuit, register_circuit
+    from .relay import Relay
 
 __all__ = [
     "CIRCUITS",
+    "CPG",
     "CTM",
     "CTRNN",
     "ELM",
@@ -59,6 +69,7 @@ __all__ = [
     "Neuron",
     "Pins",
     "RecurrentCircuit",
+    "Relay",
     "State",
     "Synapse",
     "UnitCircuit",
@@ -76,3 +87,4 @@ __all__ = [
     "step_length",
     "takes_pins",
 ]
+__getattr__ = lazy_exports(__name__, __file__)

@@ -15,7 +15,6 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import CircuitMismatch, InvalidRun
-from .contract import Circuit
 from .registry import CIRCUITS
 
 _log = logging.getLogger(__name__)
@@ -108,6 +107,8 @@ def load_code(code: CircuitCode, place: str | None = None) -> str:
         del sys.modules[module.__name__]
         reason = " ".join(str(error).split()) or "no reason given"
         raise CircuitMismatch(f"{code.file} fails when it runs: {type(error).__name__}: {reason}") from error
+    from .contract import Circuit
+
     kinds = {
         name: value
         for name, value in vars(module).items()

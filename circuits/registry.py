@@ -1,4 +1,4 @@
-"""The circuits by name."""
+"""The circuits by name; each is imported when it is first asked for, so that a list of them needs no torch."""
 
 from __future__ import annotations
 
@@ -6,28 +6,19 @@ import dataclasses
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import torch
+from types import NoneType
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CircuitMismatch, UnknownName
-from ..options import OfType, wrong_value
-from ..registry import Registry
-from .along import Along
-from .connectome.circuit import Connectome
-from .contract import Circuit, Facts, Memory, takes_pins
-from .ctm.circuit import CTM
-from .ctrnn import CTRNN
-from .elm import ELM
-from .gated.gru import GRU
-from .gated.lstm import LSTM
-from .mlp import MLP
-from .ncap.navigator import Navigator
-from .ncap.ncap import NCAP
-from .ncap.plus import NCAPPlus
-from .ncp.cfc import CfC
-from .ncp.ltc import LTC
+from ..options import COUNT, Instance, Number, OfType, checked, wrong_value
+from ..registry import Line, Registry
 
+if TYPE_CHECKING:
+    import torch
+
+    from .contract import Circuit, Facts
+
+_HERE = __name__.rpartition(".")[0]
 # Keywords that a builder is told, if it has them, and that nobody chooses.
 _TOLD = ("rng", "dt", "dt_ref")
 
@@ -62,7 +53,37 @@ def _adopted(build: Callable[..., Circuit] | _Entry, name: str) -> _Entry:
 
 
 # Every circuit by name, with those of other packages.
-CIRCUITS: Registry[_Entry] = Registry("nervecord.circuits", adopt=_adopted)
+CIRCUITS: Registry[_Entry] = Registry(
+    "nervecord.circuits",
+    adopt=_adopted,
+    lines={
+        "ncap": Line(f"{_HERE}.builders:ncap", "C. elegans swimming circuit, 4 shared weights"),
+        "along": Line(
+            f"{_HERE}.builders:along",
+            "convolutions along the body: weights shared over joints, without a clock or a worm",
+        ),
+        "cpg": Line(f"{_HERE}.builders:cpg", "a chain of phase oscillators, 4 shared weights"),
+        "relay": Line(
+            f"{_HERE}.builders:relay",
+            "the worm's wiring without a clock: two-state units switched by stretch, 10 shared weights",
+        ),
+        "ncap_plus": Line(
+            f"{_HERE}.builders:ncap_plus", "ncap with graded neurons and more reflexes, 11 shared weights"
+        ),
+        "connectome": Line(
+            f"{_HERE}.connectome.circuit:Connectome", "rate neurons wired by a connectome, muscles on the joints"
+        ),
+        "navigator": Line(f"{_HERE}.builders:navigator", "ncap steered towards a target, 6 shared weights"),
+        "mlp": Line(f"{_HERE}.mlp:MLP", "multilayer perceptron, hidden=(64, 64)"),
+        "ctm": Line(f"{_HERE}.ctm.circuit:CTM", "Continuous Thought Machine, ticks=1, d_model=128"),
+        "ctrnn": Line(f"{_HERE}.ctrnn:CTRNN", "leaky units with a learned time constant each, units=64"),
+        "elm": Line(f"{_HERE}.elm:ELM", "Expressive Leaky Memory neuron, units=32"),
+        "ltc": Line(f"{_HERE}.ncp.ltc:LTC", "liquid time-constant network in NCP wiring, units=32"),
+        "cfc": Line(f"{_HERE}.ncp.cfc:CfC", "closed-form continuous-time network in NCP wiring, units=32"),
+        "gru": Line(f"{_HERE}.gated.gru:GRU", "gated recurrent units, units=64"),
+        "lstm": Line(f"{_HERE}.gated.lstm:LSTM", "long short-term memory, units=64"),
+    },
+)
 
 
 def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: tuple[str, ...] = ()) -> None:
@@ -80,6 +101,18 @@ def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: 
     CIRCUITS[name] = _entry(build, doc, needs)
 
 
+_STEP = Number(0, above=True, also=(None,), none="leave it out")
+
+
+@checked(
+    CircuitMismatch,
+    name=Instance(str, "the name of a circuit, such as ncap"),
+    senses=Instance(Mapping, "sizes by name, such as {'joint_pos': 5}"),
+    n_motors=COUNT,
+    options=Instance((Mapping, NoneType), "values by name, such as {'period': 50}"),
+    dt=_STEP,
+    dt_ref=_STEP,
+)
 def make_circuit(
     name: str,
     senses: Mapping[str, int],
@@ -107,6 +140,8 @@ def make_circuit(
         CircuitMismatch: a sense it needs is missing, or an option does not exist, is of the wrong type
             or out of range, or dt or dt_ref are not above 0.
     """
+    from .contract import takes_pins
+
     entry, options = _checked(name, senses, options)
     told = {"dt": dt, "dt_ref": dt_ref}
     told = {keyword: value for keyword, value in told.items() if value is not None and keyword in entry.told}
@@ -126,6 +161,8 @@ def _checked(name: str, senses: Mapping[str, int], options: Mapping[str, Any] | 
     if name not in CIRCUITS:
         raise unknown_circuit(name)
     entry = CIRCUITS[name]
+    if wrong := wrong_value(senses, dict.fromkeys(senses, COUNT)):
+        raise CircuitMismatch(f"senses: {wrong}")
     for sense in entry.needs:
         if sense not in senses:
             raise CircuitMismatch(
@@ -162,6 +199,8 @@ def circuit_facts(
         CircuitMismatch: a sense it needs is missing, or an option does not exist or is of the wrong type. Whether
             options are in range shows when it is built.
     """
+    import torch
+
     entry, given = _checked(name, senses, options)
     defaults = {option: parameter.default for option, parameter in entry.options.items()}
     if (declared := entry.facts({**defaults, **given})) is not None:
@@ -172,6 +211,8 @@ def circuit_facts(
 
 def facts_of(circuit: Circuit) -> Facts:
     """Return what a built circuit is, as it shows itself."""
+    from .contract import Facts, Memory
+
     memory: Memory = "recurrent" if circuit.is_recurrent else "clock" if circuit.initial_state(1) else "none"
     return Facts(circuit.is_bounded, memory, dict(circuit.senses).get("noise", 0), circuit.is_scaled)
 
@@ -185,50 +226,3 @@ def unknown_circuit(name: str) -> UnknownName:
 def circuit_names() -> dict[str, str]:
     """Return every circuit's name and one-line description."""
     return CIRCUITS.docs(lambda entry: entry.doc)
-
-
-def _along_body(kind: type[NCAP] | type[NCAPPlus] | type[Navigator] | type[Along]) -> Callable[..., Circuit]:
-    """Build a circuit of equal segments along the body; one with a clock reads the time where it is observed."""
-    signature = inspect.signature(kind, eval_str=True)
-    has_clock = "observe_time" in signature.parameters
-
-    def build(senses: Mapping[str, int], n_motors: int, **options: Any) -> Circuit:
-        if senses["joint_pos"] != n_motors:
-            raise CircuitMismatch(f"{senses['joint_pos']} joints are sensed and {n_motors} are moved; give as many")
-        clock: dict[str, Any] = {"observe_time": "time" in senses} if has_clock else {}
-        return kind(n_motors, **clock, **options)
-
-    shown = [item for item in signature.parameters.values() if item.name != "observe_time"]
-    build.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
-    build.facts = kind.facts  # type: ignore[attr-defined]
-    return build
-
-
-register_circuit("ncap", _along_body(NCAP), "C. elegans swimming circuit, 4 shared weights", ("joint_pos",))
-register_circuit(
-    "along",
-    _along_body(Along),
-    "convolutions along the body: weights shared over joints, without a clock or a worm",
-    needs=("joint_pos", "body_velocities"),
-)
-register_circuit(
-    "ncap_plus",
-    _along_body(NCAPPlus),
-    "ncap with graded neurons and more reflexes, 11 shared weights",
-    ("joint_pos", "body_velocities"),
-)
-register_circuit("connectome", Connectome, "rate neurons wired by a connectome, muscles on the joints", ("joint_pos",))
-register_circuit(
-    "navigator",
-    _along_body(Navigator),
-    "ncap steered towards a target, 6 shared weights",
-    ("joint_pos", "to_target"),
-)
-register_circuit("mlp", MLP, "multilayer perceptron, hidden=(64, 64)")
-register_circuit("ctm", CTM, "Continuous Thought Machine, ticks=1, d_model=128")
-register_circuit("ctrnn", CTRNN, "leaky units with a learned time constant each, units=64")
-register_circuit("elm", ELM, "Expressive Leaky Memory neuron, units=32")
-register_circuit("ltc", LTC, "liquid time-constant network in NCP wiring, units=32")
-register_circuit("cfc", CfC, "closed-form continuous-time network in NCP wiring, units=32")
-register_circuit("gru", GRU, "gated recurrent units, units=64")
-register_circuit("lstm", LSTM, "long short-term memory, units=64")

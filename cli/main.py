@@ -13,6 +13,7 @@ from ..files import json_text
 from ..training.learning.stopping import signals_raise
 from ..version import __version__
 from .parsing import parse
+from .printing import text
 from .result_commands import (
     Bench,
     Demo,
@@ -30,71 +31,88 @@ from .result_commands import (
 )
 from .run_commands import Curriculum, Evaluate, Resume, Train, Transfer
 from .study_commands import Ablate, Compare, Reproduce, Sweep
+from .surroundings import check_arguments, drop_output, open_streams, variable_at_fault
 from .worm_commands import Worm
 
-COMMANDS: tuple[type[Any], ...] = (
-    Train, Resume, Evaluate, Transfer, Ablate, Sweep, Compare, Reproduce, Curriculum, Record, Probe, Render, Play,
-    Results, Report, Gallery, Export, Import, Demo, Bench, Names, Worm, Doctor,
-)  # fmt: skip
+COMMANDS: dict[str, dict[str, type[Any]]] = {
+    "Begin": {"demo": Demo, "list": Names, "doctor": Doctor},
+    "Train": {"train": Train, "resume": Resume, "curriculum": Curriculum},
+    "Measure": {"evaluate": Evaluate, "transfer": Transfer, "record": Record, "probe": Probe, "results": Results},
+    "Look": {"render": Render, "play": Play, "report": Report, "gallery": Gallery},
+    "Study many runs": {"sweep": Sweep, "ablate": Ablate, "compare": Compare, "reproduce": Reproduce},
+    "Share": {"export": Export, "import": Import},
+    "Compare with others": {"worm": Worm, "bench": Bench},
+}
 
 # A machine that fails in the middle, and no mistake in where to write.
 _FAILING = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command; exit 0, or 2 with one line for a mistake, or 128 + the signal that stopped it (Ctrl-C: 130)."""
-    commands = {kind.__name__.lower(): kind for kind in COMMANDS}
-    # A class called List would hide the type.
-    commands["list"] = commands.pop("names")
+    """Run one command; exit 0, or 2 with one line for a mistake, or 128 + the signal that stopped it (Ctrl-C: 130).
+
+    With --json a mistake is one object on stdout: {"error": {"kind", "message", "status"}}.
+    """
+    open_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        try:
+            _run(arguments)
+        finally:
+            # Help leaves by an exit, and what it has printed may still be in Python's hands.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it has left, as head does, and needs no words; Windows has no name for the number.
+        drop_output()
+        sys.exit(128 + getattr(signal, "SIGPIPE", 13))
+    except OSError as error:
+        _complain("OSError", f"cannot write to standard output: {error.strerror or error}", 1, as_json=False)
+        drop_output()
+        sys.exit(1)
+
+
+def _run(arguments: list[str]) -> None:
     if arguments == ["--version"]:
         print(__version__)
         return
     command: Any = None
+    as_json = "--json" in arguments
     try:
-        command = parse(commands, arguments)
+        check_arguments(arguments)
+        command = parse(COMMANDS, arguments)
+        command.check()
         with signals_raise():
             result = command.run()
+    except BrokenPipeError:
+        raise
     except NervecordError as error:
-        sys.exit(_complain(str(error), 2))
+        wrong = variable_at_fault(error) or str(error)
+        sys.exit(_complain(type(error).__name__, wrong, 2, as_json))
     except OSError as error:
         reason = str(error.strerror or error).splitlines()[0]
         if error.filename and error.errno not in _FAILING:
-            sys.exit(_complain(f"cannot use {error.filename}: {reason}", 2))
+            sys.exit(_complain("OSError", f"cannot use {error.filename}: {reason}", 2, as_json))
         where = f": {error.filename}" if error.filename else ""
-        sys.exit(_complain(f"{reason}{where}; no completed work was lost; run the same command again to continue", 1))
+        lost = "no completed work was lost; run the same command again to continue"
+        sys.exit(_complain("OSError", f"{reason}{where}; {lost}", 1, as_json))
     except KeyboardInterrupt as stopped:
         goes_on = "; run the same command again to continue" if command and command.goes_on else ""
         number = getattr(stopped, "signal", signal.SIGINT)
         how = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
-        sys.exit(_complain(f"{how}{goes_on}", 128 + number))
-    print(json_text(result) if command.json else _text(result))
+        sys.exit(_complain("Interrupted", f"{how}{goes_on}", 128 + number, as_json))
+    except Exception as error:
+        if (variable := variable_at_fault(error)) is None:
+            raise
+        sys.exit(_complain("WrongEnvironment", variable, 2, as_json))
+    print(json_text(result) if command.json else text(result))
 
 
-# How empty values are printed.
-_WORDS = {"None": "", "[]": "none"}
-
-
-def _complain(line: str, status: int) -> int:
+def _complain(kind: str, line: str, status: int, as_json: bool) -> int:
+    if as_json:
+        print(json_text({"error": {"kind": kind, "message": line, "status": status}}))
+        sys.stdout.flush()
+        return status
     # After SIGHUP, the terminal is gone.
     with contextlib.suppress(OSError):
         print(f"nervecord: {line}", file=sys.stderr)
     return status
-
-
-def _text(value: Any, indent: str = "") -> str:
-    if not isinstance(value, dict):
-        return f"{indent}{value}"
-    width = max((len(str(key)) for key in value), default=0)
-    lines = []
-    for key, item in value.items():
-        if isinstance(item, dict) and not item:
-            continue
-        if isinstance(item, dict):
-            lines += [f"{indent}{key}", _text(item, indent + "  ")]
-        elif isinstance(item, list) and len(item) > 1:
-            lines += [f"{indent}{key}", *(f"{indent}  {line}" for line in item)]
-        else:
-            shown = item[0] if isinstance(item, list) and item else item
-            lines.append(f"{indent}{key:<{width}}  {_WORDS.get(str(shown), shown)}".rstrip())
-    return "\n".join(lines)

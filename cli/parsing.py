@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import decimal
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,18 @@ import tyro
 
 from ..errors import NervecordError, UnknownName
 
+_THOUSANDS = {"k": 10**3, "K": 10**3, "M": 10**6}
+_MOST_DIGITS = 28  # that Decimal keeps
+
 
 def _whole(text: str) -> int:
-    with contextlib.suppress(ValueError):
-        if (number := float(text)).is_integer():
+    times = _THOUSANDS.get(text[-1:], 1)
+    with contextlib.suppress(ArithmeticError):
+        # Decimal, so that no digit of a large number is lost; 1e1000000000 has too many to be written out.
+        number = decimal.Decimal(text if times == 1 else text[:-1]) * times
+        if number.is_finite() and number.adjusted() < _MOST_DIGITS and number == number.to_integral_value():
             return int(number)
-    raise ValueError(f"{text!r}; give a whole number, such as 320000 or 1e6")
+    raise ValueError(f"{text!r}; give a whole number, such as 320000, 320k or 1e6")
 
 
 Steps = Annotated[
@@ -30,21 +37,22 @@ Steps = Annotated[
         str_from_instance=lambda value: [str(value)],
     ),
 ]
-"""A number of steps, which may be written 1e6."""
+"""A number of steps, which may be written 1e6 or 320k."""
 
 
-def parse(commands: Mapping[str, Any], arguments: Sequence[str]) -> Any:
-    """Return the command that the arguments are; print help and leave where that is asked for.
+def parse(groups: Mapping[str, Mapping[str, Any]], arguments: Sequence[str]) -> Any:
+    """Return the command that the arguments are; print help and leave where that is asked for, or nothing is.
 
     Raises:
         NervecordError: they are none.
     """
-    name = arguments[0] if arguments else ""
+    commands = {name: kind for group in groups.values() for name, kind in group.items()}
+    name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
-        print(_overview(commands))
+        print(_overview(groups))
         raise SystemExit(0)
     if name not in commands:
-        raise UnknownName("command", name, commands) if name else NervecordError(f"give one of {', '.join(commands)}")
+        raise UnknownName("command", name, commands)
     told = io.StringIO()
     rest = list(arguments[1:])
     try:
@@ -56,17 +64,20 @@ def parse(commands: Mapping[str, Any], arguments: Sequence[str]) -> Any:
         raise NervecordError(f"{_in_one_line(told.getvalue())} (see nervecord {name} --help)") from stop
 
 
-def _overview(commands: Mapping[str, Any]) -> str:
-    width = max(map(len, commands))
-    lines = [f"  {name:<{width}}  {(kind.__doc__ or '').splitlines()[0]}" for name, kind in commands.items()]
+def _overview(groups: Mapping[str, Mapping[str, Any]]) -> str:
+    width = max(len(name) for group in groups.values() for name in group)
+    lines = []
+    for title, group in groups.items():
+        lines += [f"{title}:"]
+        lines += [f"  {name:<{width}}  {(kind.__doc__ or '').splitlines()[0]}" for name, kind in group.items()]
+        lines += [""]
     return "\n".join([
         "usage: nervecord COMMAND [options]",
         "",
-        "Neural-circuit policies for embodied control. --version says which this is.",
+        "Neural-circuit policies for embodied control. Begin with: nervecord train",
         "",
         *lines,
-        "",
-        "nervecord COMMAND --help tells the options of one.",
+        "nervecord COMMAND --help lists a command's options; nervecord --version prints the version.",
     ])  # fmt: skip
 
 

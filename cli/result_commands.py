@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from ..errors import InvalidRun, OutputExists, UnknownName
+from ..training.runs.holds import holds
 from . import listings
 from .run_commands import Command, Intervening, OnAgent, OnModels, OnRun, OnRunOrModel, OnRuns, Trusting
 
@@ -72,6 +72,12 @@ class Probe(Intervening, OnAgent):
     episodes: int | None = None
     """Episodes to record of a run; 8 by default."""
 
+    def check(self) -> None:
+        """Refuse anything but an agent or a recording, with its own options."""
+        if self.path is not None and self.path.suffix == ".nc":
+            self.refuse("trust", f"it is about the folder of a run, and {self.path} is a file")
+        super().check()
+
     def run(self) -> dict[str, Any]:
         """Measure, and return the numbers with their units, and the words."""
         from ..training.probes.probing import merged, probe
@@ -99,8 +105,6 @@ class Probe(Intervening, OnAgent):
     def _subject(self) -> contextlib.AbstractContextManager[Run | Path]:
         if self.path is None or self.path.suffix != ".nc":
             return self.opened()
-        self.check_agent()
-        self.refuse("trust", f"it is about the folder of a run, and {self.path} is a file")
         return contextlib.nullcontext(self.path)
 
 
@@ -133,7 +137,7 @@ class Render(OnRunOrModel):
 
         if self.neurons:
             self.refuse("view", "--neurons is a view of its own; leave one of them out")
-        look = {
+        look: dict[str, Any] = {
             "view": "neurons" if self.neurons else self.view, "size": self.size, "fps": self.fps, "speed": self.speed,
             "camera": self.camera, "zoom": self.zoom,
         }  # fmt: skip
@@ -161,8 +165,8 @@ class Results(OnRun):
         written = {} if self.out is None else {"table": str(write_results(results.table(), self.out))}
         found = results.listed()
         if self.json:
-            return {"results": json.loads(found.to_json(orient="records")), **written}
-        return found.to_string(index=False, na_rep="") if len(found) else "nothing is measured yet"
+            return {"results": self.table(found), **written}
+        return self.table(found) if len(found) else "nothing is measured yet"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,13 +182,19 @@ class Report(OnRuns, OnModels):
     body: str | None = None
     """Of a zip file, swimmer6 by default; a run knows its own."""
 
+    def check(self) -> None:
+        """Refuse folders that hold no runs, and more than one zip file."""
+        for path in self.runs:
+            self.check_zip(path)
+            if path.suffix != ".zip":
+                holds(path, self.trust)
+            elif len(self.runs) > 1:
+                raise InvalidRun(f"{path} is a zip file, and a page is about one of them alone; give it by itself")
+
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
         from ..pages.reports import report, report_model
 
-        zips = [path for path in self.runs if path.suffix == ".zip"]
-        if zips and len(self.runs) > 1:
-            raise InvalidRun(f"{zips[0]} is a zip file, and a page is about one of them alone; give it by itself")
         path = (*self.runs, Path())[0]
         if model := self.model(path, self.body):
             out = self.out or path.with_suffix(".html")
@@ -219,6 +229,11 @@ class Gallery(OnRuns):
 
     out: Path = Path("gallery.html")
     """The page."""
+
+    def check(self) -> None:
+        """Refuse folders that hold no runs."""
+        for path in self.runs:
+            holds(path)
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
@@ -284,10 +299,13 @@ class Demo(Trusting):
     goes_on = True
 
     def run(self) -> dict[str, Any]:
-        """Run it all, and return the report's path."""
+        """Run it all, and return the report's path and the results on each body."""
+        from ..training.studies.transfers import transfer_table
         from .demo import demo
 
-        return {"report": str(demo(self.path, progress=not self.json, trust=self.trust))}
+        path = str(demo(self.path, progress=not self.json, trust=self.trust))
+        found = self.table(transfer_table(self.run_in(self.path)))
+        return {"report": path, "results": found if self.json else found.splitlines()}
 
 
 @dataclasses.dataclass(frozen=True)

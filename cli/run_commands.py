@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +16,14 @@ import tyro
 
 from ..errors import InvalidRun, UnknownName
 from ..training.learning.engine import Engine
+from ..training.runs.holds import holds
 from .config_options import circuit_named, config_of, pairs, with_config_options
 from .parsing import Steps
+from .printing import table_text
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..training.rollouts.saved_models import SavedModel
     from ..training.runs.config import RunConfig
     from ..training.runs.run import Run
@@ -51,6 +57,13 @@ class Command(ABC):
         given = [f"--{name.replace('_', '-')}" for name in names.split() if getattr(self, name) != defaults[name]]
         if given:
             raise InvalidRun(f"{', '.join(given)} would change nothing: {why}")
+
+    def check(self) -> None:  # noqa: B027  # most commands have nothing to refuse so early
+        """Refuse at once what shows without loading a library, as a folder that holds no run does."""
+
+    def table(self, found: pd.DataFrame) -> Any:
+        """Return a table, each value in its own unit, for machines or for people."""
+        return json.loads(found.to_json(orient="records")) if self.json else table_text(found)
 
     @abstractmethod
     def run(self) -> Any:
@@ -102,7 +115,11 @@ class Configured(Trusting):
         """Return the command with an option for each field."""
         return with_config_options(cls, arguments)
 
-    @property
+    def check(self) -> None:
+        """Refuse options that no run takes."""
+        _ = self.run_config
+
+    @functools.cached_property
     def run_config(self) -> RunConfig:
         """The config that the options make."""
         if self.trust:
@@ -131,8 +148,22 @@ class Train(_Spread, Configured):
         """Train, and return a summary."""
         from ..training.learning.training import summary, train
 
-        found = train(self.run_config, self.out, progress=not self.json, trust=self.trust, **self._where)
-        return summary(found)
+        done = summary(train(self.run_config, self.out, progress=not self.json, trust=self.trust, **self._where))
+        return done if self.json else {**done, "next": next_commands(self.out)}
+
+
+def next_commands(run: Path) -> list[str]:
+    """Return the commands that people give after a training, each with what it is for."""
+    path = shlex.quote(str(run))
+    commands = {
+        f"nervecord evaluate {path}": "its return, with an interval",
+        f"nervecord render {path} --out {shlex.quote(str(run / 'film.mp4'))}": "a film",
+        f"nervecord probe {path} --probes all": "what its body and neurons do",
+        f"nervecord transfer {path}": "how it does on other bodies",
+        f"nervecord report {path}": "one page about all of it",
+    }
+    width = max(map(len, commands))
+    return [f"{command:<{width}}  {why}" for command, why in commands.items()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,6 +219,10 @@ class OnRun(Trusting):
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder of the run."""
 
+    def check(self) -> None:
+        """Refuse a folder that holds no run."""
+        holds(self.path, self.trust)
+
     def opened(self) -> Run:
         """Return the run."""
         return self.run_in(self.path)
@@ -242,14 +277,13 @@ class Resume(_Spread, OnRun):
         """Go on, and return a summary."""
         from ..training.learning.curricula import CurriculumRun, curriculum, curriculum_summary
         from ..training.learning.training import resume, summary
-        from ..training.runs.folder import holds
 
         if holds(self.path, self.trust) == CurriculumRun.kind:
             self.refuse("device workers engine address", f"{self.path} is a curriculum, which trains on this CPU alone")
             config = CurriculumRun(self.path, self.trust).config
             return curriculum_summary(curriculum(config, self.path, progress=not self.json, trust=self.trust))
         found = resume(self.path, progress=not self.json, device=self.device, trust=self.trust, **self._where)
-        return summary(found)
+        return summary(found) if self.json else {**summary(found), "next": next_commands(self.path)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,14 +313,18 @@ class OnModels(Trusting):
     episode_steps: Steps | None = None
     """Of a zip file, control steps of an episode, the task's own number by default; a run knows its own."""
 
+    def check_zip(self, path: Path | None) -> None:
+        """Refuse options about a zip file where none is given."""
+        if path is None or path.suffix != ".zip":
+            what = f"{path} is none; a run knows its own" if path else "an untrained agent is none"
+            names = f"{self.of_zips} body" if self.body_is_of_zips else self.of_zips
+            self.refuse(names, f"they are about a zip file that SB3 saved, and {what}")
+
     def model(self, path: Path | None, body: str | None = None) -> SavedModel | None:
         """Return the model that a zip file holds, with what it is tried in; None for any other path."""
         from ..training.rollouts.saved_models import SavedModel
 
         if path is None or path.suffix != ".zip":
-            what = f"{path} is none; a run knows its own" if path else "an untrained agent is none"
-            names = f"{self.of_zips} body" if self.body_is_of_zips else self.of_zips
-            self.refuse(names, f"they are about a zip file that SB3 saved, and {what}")
             return None
         options = pairs(self.task_options) | ({} if self.reward is None else {"reward": self.reward})
         return SavedModel.load(
@@ -317,12 +355,8 @@ class OnAgent(Trusting):
     seed: int | None = None
     """Of --untrained, 0 by default: which initial weights."""
 
-    def check_agent(self) -> None:
-        """Refuse anything but one agent, with its own options.
-
-        Raises:
-            InvalidRun: neither a path nor --untrained is given, or both, or options of the one for the other.
-        """
+    def check(self) -> None:
+        """Refuse anything but one agent, with its own options."""
         if self.untrained:
             if self.path is not None:
                 raise InvalidRun(f"{self.path} and --untrained are two agents; give one of them")
@@ -332,6 +366,8 @@ class OnAgent(Trusting):
         about_task = "" if self.path.suffix == ".zip" else "task task_options episode_steps"
         why = f"they are about --untrained, and {self.path} knows its own"
         self.refuse(f"circuit circuit_options seed {about_task}", why)
+        if self.path.suffix not in (".zip", ".nc"):
+            holds(self.path, self.trust)
 
     @contextlib.contextmanager
     def opened(self, body: str | None = None) -> Iterator[Run]:
@@ -339,11 +375,7 @@ class OnAgent(Trusting):
 
         Args:
             body: of an untrained agent, swimmer6 by default.
-
-        Raises:
-            InvalidRun: see `check_agent`.
         """
-        self.check_agent()
         if self.path is not None:
             yield self.run_in(self.path)
             return
@@ -376,16 +408,17 @@ class OnRunOrModel(Intervening, OnAgent, OnModels):
     episode_steps: Steps | None = None
     """Of a zip file or --untrained: control steps of an episode, the task's own number by default."""
 
-    @property
-    def saved_model(self) -> SavedModel | None:
-        """The model that a zip file holds, with what it is tried in; None for any other agent.
-
-        Raises:
-            InvalidRun: see `check_agent`; or neurons of a zip file are to be changed.
-        """
-        self.check_agent()
+    def check(self) -> None:
+        """Refuse anything but one agent or model, with its own options."""
+        if not (self.path and self.untrained):
+            self.check_zip(self.path)
         if self.path and self.path.suffix == ".zip":
             self.refuse("silence clamp drive", f"{self.path} is a zip file; give a run, which has neurons")
+        super().check()
+
+    @property
+    def saved_model(self) -> SavedModel | None:
+        """The model that a zip file holds, with what it is tried in; None for any other agent."""
         return self.model(self.path, self.body)
 
 
@@ -425,16 +458,21 @@ class Transfer(OnModels):
     finetune: Steps = 0
     """Environment steps to train on each other body, and to test again after; 0 for none."""
 
+    def check(self) -> None:
+        """Refuse a folder that holds no run, and options that it would ignore."""
+        self.check_zip(self.path)
+        if self.path.suffix == ".zip":
+            self.refuse("finetune", f"it trains runs, and {self.path} is a zip file")
+        else:
+            holds(self.path, self.trust)
+
     def run(self) -> Any:
         """Test, and return the table."""
         from ..training.studies.transfers import transfer, transfer_model
 
         if model := self.model(self.path, self.body):
-            self.refuse("finetune", f"it trains runs, and {self.path} is a zip file")
             table = transfer_model(model, self.bodies, self.episodes, progress=not self.json)
         else:
             run = self.run_in(self.path)
             table = transfer(run, self.bodies, self.episodes, self.finetune, progress=not self.json)
-        if self.json:
-            return json.loads(table.to_json(orient="records"))
-        return table.round(3).to_string(index=False, na_rep="")
+        return self.table(table)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
 from ..training.learning.engine import Engine
 from .config_options import circuit_named
 from .run_commands import Command, Configured, OnRuns
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +32,6 @@ class _Many(Command):
             "address": self.address,
             "progress": not self.json,
         }
-
-    def _shown(self, table: pd.DataFrame) -> Any:
-        return json.loads(table.to_json(orient="records")) if self.json else table.round(3).to_string(index=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +55,9 @@ class Sweep(_Many):
         table = sweep(plan, self.out, **self._options)
         groups = sweep_groups(plan, self.out)
         if self.json:
-            return {"runs": self._shown(table), "groups": self._shown(groups)}
+            return {"runs": self.table(table), "groups": self.table(groups)}
         by_group = f"\n\n{printed(groups).to_string(index=False)}" if len(groups) else ""
-        return f"{self._shown(table)}{by_group}"
+        return f"{self.table(table)}{by_group}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +75,7 @@ class Ablate(_Many, Configured):
         """Train what is missing, and return the table."""
         from ..training.studies.ablations import ablate
 
-        return self._shown(ablate(self.run_config, self.out, self.seeds, self.episodes, **self._options))
+        return self.table(ablate(self.run_config, self.out, self.seeds, self.episodes, **self._options))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +98,7 @@ class Reproduce(_Many):
             raise UnknownName("paper", self.paper, ["ncap"])
         claims = reproduce(self.out, self.scale, **self._options)
         if self.json:
-            return self._shown(claims)
+            return self.table(claims)
         return {**dict(zip(claims["claim"], claims["verdict"], strict=True)), "report": str(self.out / "report.md")}
 
 
@@ -126,6 +119,4 @@ class Compare(OnRuns):
         from ..training.studies.groups import printed
 
         found = compare(self.runs, self.out, self.episodes, self.labels, progress=not self.json, trust=self.trust)
-        if self.json:
-            return json.loads(found.table.to_json(orient="records"))
-        return printed(found.table).to_string(index=False)
+        return self.table(found.table) if self.json else printed(found.table).to_string(index=False)

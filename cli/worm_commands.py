@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 import tyro
 
 from ..errors import OutputExists
+from .printing import number
 from .run_commands import Command
 
 
@@ -60,7 +61,7 @@ class CompareWorms(Command):
         write_text(out / "comparison.svg", figure_svg(found.figure))
         if self.json:
             return {"numbers": found.numbers, "out": str(out)}
-        shown = {name: f"{value:.4g} {found.units[name]}".strip() for name, value in found.numbers.items()}
+        shown = {name: f"{number(value)} {found.units[name]}".strip() for name, value in found.numbers.items()}
         return {**shown, "out": str(out)}
 
 
@@ -84,6 +85,10 @@ class Worm:
     def json(self) -> bool:
         """Whether to print for machines."""
         return self.what.json
+
+    def check(self) -> None:
+        """Refuse at once what shows without loading a library."""
+        self.what.check()
 
     def run(self) -> dict[str, Any]:
         """Run the command that was asked for."""

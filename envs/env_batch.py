@@ -7,7 +7,8 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from types import NoneType
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -15,21 +16,21 @@ from gymnasium.utils import seeding
 from jaxtyping import Bool, Float, Int, Shaped
 
 from ..drawing.poses import Poses
-from ..errors import InvalidAction, InvalidBody, InvalidTask, NotReady, UnknownName
+from ..errors import InvalidAction, InvalidBody, InvalidTask, NotReady
+from ..options import COUNT, FLAG, Instance, Number, OfType, checked, wrong_value
 from .arenas import Arena, make_arena
 from .bodies import Body, make_body
 from .bodies.body import joint_limit
 from .choice import PHYSICS, choose_physics
 from .faces import face_of, shown
 from .physics.lane_physics import LanePhysics
-from .physics.physics import PARAMETERS
+from .randomization import Range, checked_ranges, placed
 from .senses import SENSES, Layout
 from .setting import Setting
 from .tasks.registry import make_task, task_class
 from .tasks.task import Task
 
 Ids = Int[np.ndarray, " some"]
-Range = tuple[float, float] | tuple[float, float, Literal["log"]]
 _log = logging.getLogger(__name__)
 
 
@@ -80,6 +81,18 @@ class EnvBatch:
         MissingDependency: lanes, by name, where numba cannot compile them.
     """
 
+    @checked(
+        InvalidTask,
+        task=Instance(str, "the name of a task, such as swim"),
+        arena=Instance((str, Arena, Mapping, NoneType), "the name of an arena, such as open, or an Arena"),
+        physics=Instance(str, "auto, lanes or mujoco"),
+        n_threads=Number(0, is_whole=True),
+        randomize=Instance((Mapping, NoneType), "ranges by name, such as {'link_mass': (0.8, 1.2)}"),
+        senses=OfType(Sequence[str] | None),
+        observe_time=FLAG,
+        episode_steps=Number(1, is_whole=True, also=(None,), none="leave it out"),
+        noise=Number(0, is_whole=True),
+    )
     def __init__(
         self,
         task: str,
@@ -95,14 +108,14 @@ class EnvBatch:
         noise: int = 0,
         **task_options: Any,
     ) -> None:
-        if n_envs < 1:
-            raise InvalidTask(f"num_envs is {n_envs}; give 1 or more")
+        if wrong := wrong_value({"num_envs": n_envs}, {"num_envs": COUNT}):
+            raise InvalidTask(wrong)
         setting = make_setting(task, body, arena, episode_steps, noise)
         self.layout = make_layout(setting, senses, observe_time)
         self.n_envs, self.bodies, self.arena = n_envs, setting.bodies, setting.arena
         self.body, self.episode_steps, self.dt = setting.body, setting.episode_steps, setting.body.control_dt
         self.body_index = np.arange(n_envs) % len(self.bodies)
-        self.randomize = _checked_ranges(self.body, randomize or {})
+        self.randomize = checked_ranges(randomize or {})
         self.physics_name, why = choose_physics(physics, setting)
         if why:
             _log.warning("%s", why)
@@ -223,7 +236,7 @@ class EnvBatch:
             # As `uniform` draws, bit for bit, in a tenth of its time.
             draws = np.array([rng.random(len(self.randomize)) for rng in rngs]).T
             pairs = zip(self.randomize.items(), draws, strict=True)
-            self.physics.set(ids, {name: _placed(bounds, shares) for (name, bounds), shares in pairs})
+            self.physics.set(ids, {name: placed(bounds, shares) for (name, bounds), shares in pairs})
 
     def _draw_noise(self, ids: Iterable[int]) -> None:
         """Draw the noise of some environments' next observation, from the generator of each."""
@@ -328,7 +341,8 @@ def make_setting(
         InvalidBody: several bodies that do not go together.
     """
     kind = task_class(task)
-    bodies = tuple(make_body(each) for each in ([body] if isinstance(body, str | Path | Body) else body))
+    several: Sequence[Any] = body if isinstance(body, list | tuple) else [body]
+    bodies = tuple(map(make_body, several))
     if not bodies:
         raise InvalidBody("no body; give one or more")
     first = bodies[0]
@@ -360,31 +374,6 @@ def make_layout(setting: Setting, senses: Sequence[str] | None = None, observe_t
     if setting.noise and "noise" not in names:
         names.append("noise")
     return Layout.of(names, setting)
-
-
-def _placed(bounds: Range, shares: Float[np.ndarray, " some"]) -> Float[np.ndarray, " some"]:
-    """Return what lies at these shares of the way from low to high, or from the logarithm of one to the other's."""
-    low, high, *kind = bounds
-    if not kind:
-        return low + (high - low) * shares
-    low, high = math.log(low), math.log(high)
-    return np.array([math.exp(value) for value in low + (high - low) * shares])
-
-
-def _checked_ranges(body: Body, ranges: Mapping[str, Range]) -> dict[str, Range]:
-    found: dict[str, Range] = {}
-    for name, bounds in ranges.items():
-        if name not in PARAMETERS:
-            raise UnknownName("randomisation", name, PARAMETERS)
-        low, high, *kind = bounds
-        needs_more = name in ("link_mass", "link_length") or bool(kind)
-        if kind not in ([], ["log"]) or not 0 <= low <= high < np.inf or (needs_more and low == 0):
-            raise InvalidTask(
-                f"randomize {name}={tuple(bounds)} on {body.name}; give 0 < low <= high, and 'log' as a third to draw "
-                "the logarithm"
-            )
-        found[name] = (float(low), float(high), "log") if kind else (float(low), float(high))
-    return found
 
 
 def _restored(state: Mapping[str, Any]) -> np.random.Generator:

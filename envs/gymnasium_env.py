@@ -18,7 +18,7 @@ from .physics.lanes import reason_not_compiled
 from .pictures import RENDER_MODES, picture_size, pictured, pictures
 from .registration import IDS, LANES_IDS
 from .tasks.registry import option_names, takes_any_option
-from .vector_rules import Described, as_info, autoreset_mode_of, chosen_envs, final_info, seeds_for
+from .vector_rules import Described, as_info, autoreset_mode_of, check_options, chosen_envs, final_info, seeds_for
 
 
 class SwimmerVectorEnv(Described, VectorEnv):
@@ -39,6 +39,7 @@ class SwimmerVectorEnv(Described, VectorEnv):
     Raises:
         InvalidArgument: an option that neither takes.
         InvalidAction: a step of an environment that has ended, in the mode DISABLED.
+        UnknownName: no such mode.
     """
 
     def __init__(
@@ -196,8 +197,13 @@ class SwimmerEnv(Described, gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float[np.ndarray, " obs"], dict[str, Any]]:
-        """Start a new episode."""
-        super().reset(seed=seed, options=options)
+        """Start a new episode.
+
+        Raises:
+            InvalidTask: there are options, which a reset does not take.
+        """
+        check_options(options)
+        super().reset(seed=seed)
         self.batch.rngs[0] = self.np_random
         observation = self.batch.reset(self._first)
         return observation[0], _of_first(self.batch.metrics())
@@ -250,6 +256,10 @@ def vector_on_lanes(num_envs: int = 1, task: str = "swim", physics: str = "auto"
     """
     _require_lanes(task, physics)
     return SwimmerVectorEnv(num_envs, task, physics=physics, **options)
+
+
+# gymnasium.make reads the render modes from what makes the environment, and adds "human" and "rgb_array_list" to them.
+single_on_lanes.metadata = SwimmerEnv.metadata  # type: ignore[attr-defined]
 
 
 def _require_lanes(task: str, physics: str) -> None:

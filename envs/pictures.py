@@ -23,7 +23,10 @@ def picture_size(render_mode: str | None, width: int, height: int) -> tuple[int,
         InvalidTask: no such render mode, or no such size.
     """
     if render_mode not in (None, *RENDER_MODES):
-        raise InvalidTask(f"render_mode is {render_mode!r}; give None or 'rgb_array'")
+        raise InvalidTask(
+            f"render_mode is {render_mode!r}; give None or 'rgb_array', of which gymnasium.make makes 'human' and "
+            "'rgb_array_list', and so does gymnasium.make_vec with vectorization_mode='sync'"
+        )
     allowed = {name: Number(64, _MOST, is_whole=True) for name in ("width", "height")}
     if wrong := wrong_value({"width": width, "height": height}, allowed):
         raise InvalidTask(wrong)

@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 from ..errors import InvalidTask
 from .env_batch import EnvBatch
 from .pictures import picture_size, pictured, pictures
+from .vector_rules import check_options
 
 
 class SwimmerVecEnv(VecEnv):
@@ -67,10 +68,17 @@ class SwimmerVecEnv(VecEnv):
         self._seeds = [int(seed) for seed in seeds]
 
     def reset(self) -> Float[np.ndarray, "envs obs"]:
-        """Start new episodes everywhere and return the first observations."""
+        """Start new episodes everywhere and return the first observations.
+
+        Raises:
+            InvalidTask: `set_options` gave options, which a reset does not take.
+        """
+        given = self._options
+        self._reset_options()
+        for options in given:
+            check_options(options)
         self.batch.seed(self._seeds)
         self._reset_seeds()
-        self._reset_options()
         observation = self.batch.reset(self._everyone)
         self._returns[:] = 0
         self.reset_infos = _infos(self.batch.metrics())

@@ -65,13 +65,26 @@ def seeds_for(seed: int | Sequence[int | None] | None, n_envs: int) -> list[int 
     return list(seed)
 
 
+def check_options(options: Mapping[str, Any] | None, known: Sequence[str] = ()) -> None:
+    """Refuse options of a reset that would change nothing.
+
+    Raises:
+        InvalidTask: one that is not in `known`.
+    """
+    for name in options or ():
+        if name not in known:
+            takes = ", ".join(known) or "none; give options where the environment is made"
+            raise InvalidTask(f"unknown option {name!r} of reset, which takes {takes}")
+
+
 def chosen_envs(options: Mapping[str, Any] | None, n_envs: int) -> Int[np.ndarray, " some"]:
     """Return the numbers of the environments that a reset is about: all, or those in `options["reset_mask"]`.
 
     Raises:
         InvalidArgument: the mask is no array of bools.
-        InvalidTask: it is of another shape, or nothing is in it.
+        InvalidTask: it is of another shape, or nothing is in it, or there is another option.
     """
+    check_options(options, ("reset_mask",))
     if not options or "reset_mask" not in options:
         return np.arange(n_envs)
     mask = options["reset_mask"]

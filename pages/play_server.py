@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import getpass
 import json
 import socket
@@ -18,15 +19,16 @@ from ..drawing.figures import figure_svg
 from ..envs import Body
 from ..errors import NervecordError
 from ..extras import require
-from ..options import Number
+from ..options import Number, checked
 from ..threads import one_thread
 from ..training.rollouts.interventions import Intervention, Kind
-from ..training.runs.run import Run
+from ..training.runs.run import A_RUN, Run
 from .page_data import render_page
 from .player import LENGTH, LINKS, Player
 from .svg import embedded_svg
 
 HOST = "127.0.0.1"
+_PORT = Number(1, 2**16 - 1, is_whole=True, also=(0,), none="0 for a free one")
 _SPEEDS = (0.1, 4.0)
 _DREW = "drew"  # what a page says when it has drawn what it was sent
 _TRACE = 12  # seconds of activity that a page shows
@@ -66,8 +68,9 @@ class PlayServer:
             try:
                 await site.start()
             except OSError as error:
+                why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
                 raise NervecordError(
-                    f"port {port} of {HOST} is taken; give another --port, or 0 for a free one"
+                    f"port {port} of {HOST} {why}; give another --port, or 0 for a free one"
                 ) from error
             self._port = runner.addresses[0][1]
             ready(f"http://{HOST}:{self._port}/")
@@ -233,6 +236,7 @@ def from_elsewhere(url: str) -> str:
     return f"ssh -L {port}:{HOST}:{port} {getpass.getuser()}@{socket.gethostname()}"
 
 
+@checked(NervecordError, run=A_RUN, port=_PORT)
 def play(
     run: Run | str | Path, body: str | Body | None = None, port: int = 0, ready: Callable[[str], None] = print
 ) -> None:
@@ -249,8 +253,6 @@ def play(
         InvalidRun, CircuitMismatch, UnknownName: no such run or body, or they do not fit.
         NervecordError: the port is taken, or is none.
     """
-    if not 0 <= port < 2**16:
-        raise NervecordError(f"port is {port}; give 1 to {2**16 - 1}, or 0 for a free one")
     require("aiohttp.web", "play")
     with one_thread(), contextlib.closing(Player(run if isinstance(run, Run) else Run(run), body)) as player:
         asyncio.run(PlayServer(player).serve(port, ready))

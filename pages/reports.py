@@ -17,6 +17,7 @@ from ..envs import make_body
 from ..errors import InvalidRun, NervecordError, OutputExists
 from ..files import read_json, write_text
 from ..intervals import Interval
+from ..options import PATH, PATH_OR_NONE, ListOf, checked
 from ..training.learning.training import summary
 from ..training.probes import PROBES, Subject, run_probe
 from ..training.probes.probing import chosen, merged, probed
@@ -27,7 +28,7 @@ from ..training.rollouts.saved_models import SavedModel
 from ..training.rollouts.watched import Watched
 from ..training.runs.result import Result
 from ..training.runs.results import interventions_told
-from ..training.runs.run import Run, hint_unfinished
+from ..training.runs.run import A_RUN, Run, hint_unfinished
 from ..training.studies.transfers import transfer_table
 from ..version import __version__
 from .page_data import learning_data, moments_data, render_page
@@ -36,6 +37,7 @@ _VIEWS = {"2d": "seen from above", "3d": "in three dimensions", "neurons": "with
 _LONG = 8  # sentences that are shown at once; more are folded away
 
 
+@checked(InvalidRun, runs=ListOf(A_RUN, "runs/a, runs/b"), out=PATH_OR_NONE)
 def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     """Write one HTML page about runs; a missing part is named with the command that makes it.
 
@@ -94,6 +96,7 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     return path
 
 
+@checked(InvalidRun, runs=ListOf(A_RUN, "runs/a, runs/b"), out=PATH)
 def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
     """Write a page of many runs: their curves in one chart, and a card with film and wiring for each.
 

@@ -20,7 +20,7 @@ from ..envs.tasks.registry import task_class
 from ..errors import InvalidRun, OutputExists
 from ..extras import require
 from ..files import read_json, write_json, write_text
-from ..options import Allowed, ListOf, Number, wrong_value
+from ..options import FLAG, PATH, TEXT_OR_NONE, Allowed, Instance, ListOf, Number, checked, wrong_value
 from ..plain_files import check_plain
 from ..training.learning.checks import check
 from ..training.learning.training import summary
@@ -30,7 +30,7 @@ from ..training.runs.folder import FORMAT, READABLE, read_metrics
 from ..training.runs.held_graphs import told_config
 from ..training.runs.old_results import read_evaluation
 from ..training.runs.result import Result, Weights
-from ..training.runs.run import Run
+from ..training.runs.run import A_RUN, Run
 from ..version import __version__
 from ..videos.films import render
 from .policies import Policy, Step, check_policy, export_onnx, export_torch, onnx_step, torch_step
@@ -45,6 +45,9 @@ _STATS: dict[str, Allowed] = {
 }  # fmt: skip
 
 
+@checked(
+    InvalidRun, run=A_RUN, out=PATH, film=FLAG, onnx=FLAG, torch_program=FLAG, progress=FLAG
+)  # fmt: skip
 def export(
     run: Run | str | Path,
     out: str | Path,
@@ -141,6 +144,7 @@ def _add_policy(run: Run, write: Callable[..., Path], step: Callable[[Path], Ste
         envs.close()
 
 
+@checked(InvalidRun, folder=PATH, out=PATH, trust=FLAG)
 def import_run(folder: str | Path, out: str | Path, trust: bool = False) -> Run:
     """Turn an exported folder into a run; reads only safetensors and JSON, so no code of others runs.
 
@@ -177,8 +181,10 @@ def import_run(folder: str | Path, out: str | Path, trust: bool = False) -> Run:
             run.save_checkpoint(held["steps"], weights, {}, {"done": True, "observation_stats": stats})
             own = run.agent()
             for name, value in own.circuit.state_dict().items():
-                if weights[name].dtype != value.dtype or not weights[name].isfinite().all():
-                    raise InvalidRun(f"{name} is {weights[name].dtype}; give finite {value.dtype}")
+                if weights[name].dtype != value.dtype:
+                    raise InvalidRun(f"{name} is {weights[name].dtype}; give {value.dtype}")
+                if not weights[name].isfinite().all():
+                    raise InvalidRun(f"{name} has a weight that is NaN or infinite; export the agent again")
         sizes = [(len(stats[name]),) for name in ("mean", "var")] if stats else []
         if any(size != (own.layout.size,) for size in sizes):
             raise InvalidRun(f"{folder / 'config.json'} is damaged: mean and var in observation_stats are of shapes "
@@ -241,6 +247,7 @@ def _invalid_run_from(file: Path) -> Iterator[None]:
         raise InvalidRun(f"{file} is damaged: {' '.join(str(error).split())}") from error
 
 
+@checked(InvalidRun, folder=PATH, repo=Instance(str, "OWNER/NAME"), endpoint=TEXT_OR_NONE, private=FLAG)
 def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bool = False) -> str:
     """Upload an exported folder to a model hub and return its address.
 

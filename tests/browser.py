@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import shutil
+import time
 
 import pytest
 
@@ -41,6 +42,14 @@ def _opened(browser, url: str, width: int = 1000, scheme: str = "light", motion:
     finally:
         page.close()
     assert complaints == []
+
+
+def until(page, expression: str, seconds: float = 120.0) -> None:
+    """Wait until something is so on a page: by asking, since a page's policy lets nothing in it evaluate text."""
+    limit = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < limit, f"{expression} was not so for {seconds:g} s"
+        page.wait_for_timeout(20)
 
 
 # Every text that can be seen, with the contrast that it has to what is behind it, where that is too little.

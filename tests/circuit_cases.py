@@ -11,6 +11,8 @@ VARIANTS = {
         {"sign_constraints": False, "init": "uniform"},
         {"controls": True},
     ],
+    "cpg": [{"feedback": True}],
+    "relay": [{"init": "worm", "limit": 12.0}],
     "navigator": [{"controller": "learned"}, {"controller": "learned", "sharing": False}],
     "mlp": [{"hidden": (8,)}],
     "ctrnn": [

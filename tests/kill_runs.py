@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 from nervecord.training.learning.curricula import CurriculumRun
-from nervecord.training.runs.folder import holds
+from nervecord.training.runs.holds import holds
 from nervecord.training.runs.run import Run
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

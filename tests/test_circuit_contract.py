@@ -140,12 +140,12 @@ def period_of(circuit: Circuit, dt: float, observe_time: bool) -> float:
 
 @torch.no_grad()
 @pytest.mark.parametrize("observe_time", [False, True])
-@pytest.mark.parametrize("name", ["ncap", "ncap_plus", "navigator", "connectome"])
+@pytest.mark.parametrize("name", ["ncap", "ncap_plus", "navigator", "connectome", "cpg"])
 def test_an_oscillator_keeps_its_period_in_seconds_on_a_body_of_another_control_step(name, observe_time):
     """1.8 s, 60 steps of 0.03 s on swimmer6, where it was trained; 45 steps of 0.04 s on gymnasium's swimmer."""
     assert (SWIMMER6, GYMNASIUM) == (0.03, 0.04)
     senses = {**SENSES, "time": 1} if observe_time else SENSES
-    observe_time = observe_time and name != "connectome"
+    observe_time = observe_time and name not in ("connectome", "cpg")
     for dt in (SWIMMER6, GYMNASIUM, 0.01):
         circuit = make_circuit(name, senses, JOINTS, {}, rng(), dt=dt, dt_ref=SWIMMER6)
         assert period_of(circuit, dt, observe_time) == pytest.approx(1.8, abs=0.01)

@@ -1,15 +1,18 @@
 """The command line says in one line what is wrong, where to look, and only what is true."""
 
+import functools
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from nervecord import extras
 from nervecord.circuits import CIRCUITS, GRU, load_graph, register_circuit
-from nervecord.cli.main import main
+from nervecord.cli.main import COMMANDS, main
+from nervecord.cli.printing import table_text, text
 from nervecord.errors import MissingDependency
 from nervecord.pages.reports import report
 from nervecord.training.learning.training import train
@@ -34,9 +37,8 @@ def worm(tmp_path_factory) -> Run:
     ("arguments", "words"),
     [
         ("trian", "unknown command 'trian'; did you mean 'train'?"),
-        ("", "give one of train, resume,"),
         ("train --stepz 3", "unrecognized options: --stepz, 3; did you mean --steps? (see nervecord train --help)"),
-        ("train --steps 1.5", "'1.5'; give a whole number, such as 320000 or 1e6 (see nervecord train --help)"),
+        ("train --steps 1.5", "'1.5'; give a whole number, such as 320000, 320k or 1e6 (see nervecord train --help)"),
         ("train --evaluate-every often", "error parsing --evaluate-every"),
         ("worm foo", "unrecognized options: foo; available subcommands: connectome, compare"),
         ("train --task parity", "parity is a task without a body: nervecord curriculum --task parity"),
@@ -49,8 +51,16 @@ def worm(tmp_path_factory) -> Run:
         ("train --body empty.xml", "empty: the XML is empty; give a planar body"),
         ("train --body corrupt.xml", "MuJoCo cannot compile the XML: XML parse error 14: Error=XML_ERROR_MISMATCHED"),
         ("train --body free.xml", "joint 'bend' has no limits; circuits sense angles relative to these"),
-        ("render WORM --seconds 0", "seconds is 0; give a number above 0"),
-        ("render WORM --seconds -3", "seconds is -3; give a number above 0"),
+        ("render WORM --view 4d", "unknown view '4d'; did you mean '3d'?"),
+        ("evaluate EXPORT", "is an exported agent; nervecord import"),
+        ("evaluate nowhere", "nowhere is no run folder: config.json is missing"),
+        ("report WORM nowhere --out both.html", "nowhere is no run folder"),
+        ("resume WORM --device meta", "device 'meta' cannot be used here"),
+        ("evaluate a\udcffb", r"a\udcffb is not UTF-8; rename the file or folder"),
+        ("train --steps 1.5k7", "'1.5k7'; give a whole number, such as 320000, 320k or 1e6"),
+        ("train --steps 1e1000000000", "'1e1000000000'; give a whole number"),
+        ("render WORM --seconds 0", "seconds is 0.0; give a number above 0, or leave it out"),
+        ("render WORM --seconds -3", "seconds is -3.0; give a number above 0"),
         ("record WORM --out rec.txt", "unknown recording format '.txt'; known: .nc"),
         ("probe FILE.nc", "is no recording that can be read"),
         ("import WORM", "is a run already; use it as it is"),
@@ -65,8 +75,8 @@ def worm(tmp_path_factory) -> Run:
         ),
         ("ablate --circuit mlp --out x", "ablate takes ncap; mlp has no such parts to leave out"),
         ("worm compare WORM hub", "is a folder; nervecord record WORM --out rec.nc records a run"),
-        ("play WORM --port 99999", "port is 99999; give 1 to 65535, or 0 for a free one"),
-        ("play WORM --port -1", "port is -1; give 1 to 65535"),
+        ("play WORM --port 99999", "port is 99999; give a whole number from 1 to 65535, or 0 for a free one"),
+        ("play WORM --port -1", "port is -1; give a whole number from 1 to 65535"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_would_be_right(arguments, words, worm, tmp_path, capsys, monkeypatch):
@@ -75,14 +85,18 @@ def test_a_mistake_is_one_line_that_says_what_would_be_right(arguments, words, w
     (tmp_path / "empty.xml").write_text("")
     (tmp_path / "corrupt.xml").write_text("<mujoco>\n<worldbody>\n<body>\n</worldbody></mujoco>")
     (tmp_path / "free.xml").write_text(UNLIMITED)
-    named = [text.replace("WORM", str(worm.path)).replace("FILE", "file") for text in (*arguments.split(), words)]
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "config.json").write_text('{"library_name": "nervecord", "format": 3, "holds": "run"}')
+    places = {"WORM": str(worm.path), "FILE": "file", "EXPORT": "export"}
+    named = [functools.reduce(lambda text, place: text.replace(*place), places.items(), word)
+             for word in (*arguments.split(), words)]  # fmt: skip
     with pytest.raises(SystemExit) as stopped:
-        main(named[: len(arguments.split())])
+        main(named[:-1])
     line = capsys.readouterr().err
     assert stopped.value.code == 2
-    assert words.replace("WORM", str(worm.path)).replace("FILE", "file") in line
+    assert named[-1] in line
     assert line.count("\n") == 1
-    assert not any(tmp_path.rglob("config.json"))
+    assert [path.parent.name for path in tmp_path.rglob("config.json")] == ["export"]
 
 
 @pytest.mark.parametrize("terminal", [{}, {"FORCE_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}])
@@ -98,10 +112,57 @@ def test_a_parsers_box_becomes_one_line(terminal, monkeypatch, capsys):
     assert "\x1b" not in line
 
 
-def test_steps_may_be_written_with_an_exponent(tmp_path, capsys):
-    main(["train", "--steps", "4e2", "--episode-steps", "50", "--algorithm-options", "n_envs=8", "--out",
+@pytest.mark.parametrize("steps", ["4e2", "0.4k"])
+def test_steps_may_be_written_short(steps, tmp_path, capsys):
+    main(["train", "--steps", steps, "--episode-steps", "50", "--algorithm-options", "n_envs=8", "--out",
           str(tmp_path / "run"), "--json"])  # fmt: skip
     assert json.loads(capsys.readouterr().out)["config"]["steps"] == 400
+
+
+def test_nervecord_alone_says_what_each_command_is_for_in_groups(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    said = capsys.readouterr().out
+    assert stopped.value.code == 0
+    for title, group in COMMANDS.items():
+        below = said.partition(f"\n{title}:\n")[2].partition("\n\n")[0]
+        assert [line.split()[0] for line in below.splitlines()] == list(group)
+        assert all(len(line.split()) > 3 for line in below.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [("evaluate nowhere --json", "InvalidRun"), ("trian --json", "UnknownName"), ("list --json", "NervecordError"),
+     ("train --circuit nope --json", "UnknownName")],
+)  # fmt: skip
+def test_a_mistake_is_json_for_who_asked_for_json(arguments, kind, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments.split())
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (stopped.value.code, error["status"], error["kind"]) == (2, 2, kind)
+    assert "\n" not in error["message"]
+
+
+def test_a_training_ends_with_what_is_asked_next(worm, capsys):
+    main(["resume", str(worm.path)])
+    out = capsys.readouterr().out
+    said = out.partition("\nnext\n")[2].splitlines()
+    commands = [line.split()[1] for line in said]
+    assert commands == ["evaluate", "render", "probe", "transfer", "report"]
+    assert all(str(worm.path) in line for line in said)
+    assert re.search(r"^training_return  +\d", out, re.MULTILINE)
+    assert not re.search(r"^return", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(797.346, "797.3"), (0.0394712, "0.03947"), (12345.678, "12346"), (320000.0, "320000"), (-3.0, "-3"),
+     (1e-9, "1e-09"), (float("nan"), "nan"), (1e20, "1e+20")],
+)  # fmt: skip
+def test_numbers_are_rounded_alike_alone_and_in_tables(value, shown):
+    assert text({"a": value}) == f"a  {shown}"
+    if value == value:
+        assert table_text(pd.DataFrame({"a": [value], "b": ["x"]})).splitlines()[-1].split() == [shown, "x"]
 
 
 class Interrupted(GRU):
@@ -161,11 +222,24 @@ def test_a_connectome_is_told_in_numbers_to_machines_and_in_words_to_people(caps
     assert re.search(r"\w+ -> \w+ +excites: \d+ synapses in \d+ contacts", capsys.readouterr().out)
 
 
-def test_listing_bodies_builds_no_learner():
-    code = "import sys; from nervecord.cli.main import main; main(['list', 'bodies']); print('torch' in sys.modules)"
+def test_help_lists_and_mistakes_load_no_heavy_library():
+    lists = [f"list {kind}" for kind in ("bodies", "arenas", "senses", "tasks", "circuits", "algorithms", "probes")]
+    mistakes = ["trian", "train --stepz 3", "evaluate nowhere", "train --circuit nope", "report nowhere", "list nope"]
+    code = f"""
+import contextlib, io, sys
+from nervecord.cli.main import main
+for line in {["", "--help", "train --help", "evaluate --help", *lists, *mistakes]!r}:
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as out:
+        main(line.split())
+    heavy = {{"torch", "pandas", "matplotlib", "scipy", "networkx", "numba"}}
+    if line in ("", "--help"):
+        heavy.add("mujoco")
+    print(line, sorted(heavy & set(sys.modules)), "swimmer6-eel" in out.getvalue())
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "False"
-    assert "swimmer6-eel" in done.stdout
+    said = done.stdout.splitlines()
+    assert [line for line in said if "[]" not in line] == []
+    assert "list bodies [] True" in said
 
 
 def test_all_that_is_missing_is_named_at_once_with_the_command_for_this_checkout(monkeypatch, tmp_path):

@@ -156,7 +156,7 @@ def test_an_error_inside_a_task_is_its_own_and_not_the_callers_mistake():
     TASKS["brief"] = Faulty
     with pytest.raises(TypeError, match="has no len"):
         SwimmerEnv("brief")
-    with pytest.raises(InvalidTask, match="has no option 'dealy'"):
+    with pytest.raises(InvalidTask, match="got an unexpected keyword argument 'dealy'"):
         SwimmerEnv("brief", dealy=2.0)
 
 

@@ -112,6 +112,12 @@ def test_a_missing_ray_names_its_install(monkeypatch):
         engine.start_ray(1, None)
 
 
+def test_a_ray_address_without_a_port_is_refused():
+    pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")
+    with pytest.raises(InvalidRun, match="give ray://HOST:PORT"):
+        engine.start_ray(None, "ray://nowhere")
+
+
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_a_ray_address_at_which_nobody_answers_is_said_at_once(scheme):
     pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")

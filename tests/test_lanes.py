@@ -302,10 +302,10 @@ def test_hundred_links_stay_near_mj_step_whose_own_rounding_is_larger():
 @pytest.mark.parametrize("body", ["swimmer3", "swimmer6-long", "swimmer6-eel", "gymnasium-swimmer"])
 def test_readings_are_the_simulations(body):
     physics = MujocoBatch(make_body(body), 3)
-    qpos, qvel = random_pose(np.random.default_rng(2), physics.model, 3)
+    qpos, qvel = random_pose(np.random.default_rng(2), physics.mujoco(0)[0], 3)
     physics.reset(np.arange(3), qpos[:, 2], qpos[:, 3:])
     physics.set_state({**physics.get_state(), "qpos": qpos, "qvel": qvel})
-    lanes = lanes_at(physics.model, qpos, qvel)
+    lanes = lanes_at(physics.mujoco(0)[0], qpos, qvel)
     axes, read = physics.read("head_axes"), physics.read
     for ours, theirs in (
         (lanes.qpos, qpos), (lanes.qvel, qvel), (lanes.com, read("com_pos")), (lanes.nose_pos, read("nose_pos")),

@@ -23,7 +23,7 @@ SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
     [
         ("--seed -1", "seed is -1; give a whole number from 0 to 4294967295"),
         ("--steps 0", "steps is 0; give a whole number, 1 or more"),
-        ("--episode-steps 0", "episode_steps is 0; give a whole number, 1 or more, or leave it out"),
+        ("--episode-steps 0", "episode_steps is 0; give a whole number from 1 to 1000000, or leave it out"),
         ("--algorithm-options sigma=abc", "sigma is 'abc'; give a number above 0"),
         ("--algorithm-options sigma=-1", "sigma is -1; give a number above 0"),
         ("--algorithm-options sigma=0 learning_rate=0.1", "sigma is 0; give a number above 0"),

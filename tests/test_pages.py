@@ -1,7 +1,7 @@
 """Reports and galleries in a real browser: curves that answer, wiring that follows the slider, films that load."""
 
 import pytest
-from browser import look_over
+from browser import look_over, until
 from nervecord.cli.main import main
 from nervecord.drawing.palette import REST
 from nervecord.pages.reports import gallery, report
@@ -59,7 +59,7 @@ def test_a_page_fits_its_window_and_its_text_can_be_read_in_the_light_and_in_the
 @pytest.mark.parametrize("name", ["report", "gallery"])
 def test_the_film_loads(pages, name, opened):
     with opened(pages[name].as_uri()) as page:
-        page.wait_for_function("() => document.querySelector('video').readyState >= 2")
+        until(page, "document.querySelector('video').readyState >= 2")
         assert page.evaluate("document.querySelector('video').videoWidth") > 100
 
 
@@ -86,7 +86,7 @@ def test_the_slider_moves_the_wiring_and_the_body(pages, opened):
         page.keyboard.press("ArrowRight")
         assert page.locator(".moments output").inner_text() == "1.23 s"
         page.locator(".moments button").click()
-        page.wait_for_function("() => document.querySelector('.moments output').textContent !== '1.23 s'")
+        until(page, "document.querySelector('.moments output').textContent !== '1.23 s'")
         page.locator(".moments button").click()
         assert page.locator(".moments button").inner_text() == "Play"
 
@@ -163,7 +163,7 @@ def test_letters_of_a_chart_keep_their_size_when_the_window_changes(pages, opene
 
         wide = letter()
         page.set_viewport_size({"width": 420, "height": 800})
-        page.wait_for_function("() => document.querySelector('.chart > svg').viewBox.baseVal.width < 420")
+        until(page, "document.querySelector('.chart > svg').viewBox.baseVal.width < 420")
         assert letter() == pytest.approx(wide, rel=0.05)
 
 
@@ -211,7 +211,7 @@ def test_ids_are_unique_and_every_image_has_a_name(pages, name, opened):
 def test_films_start_only_where_motion_is_welcome(pages, opened):
     for motion in ("no-preference", "reduce"):
         with opened(pages["report"].as_uri(), motion=motion) as page:
-            page.wait_for_function("() => document.querySelector('video').readyState >= 2")
+            until(page, "document.querySelector('video').readyState >= 2")
             page.wait_for_timeout(200)
             assert page.evaluate("document.querySelector('video').paused") is (motion == "reduce")
 

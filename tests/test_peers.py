@@ -173,6 +173,33 @@ def test_pictures_of_vectors_are_those_of_their_environments():
         gymnasium.make("nervecord:nervecord/Parity-v0", render_mode="rgb_array")
 
 
+def test_lists_of_pictures_are_made_as_gymnasium_makes_them_for_its_own():
+    looks = {"render_mode": "rgb_array_list", "width": 64, "height": 64}
+    # Version 1 is made by a function, which has to say what it can render.
+    assert gymnasium.make(SWIM[:-1] + "1", physics="mujoco", **BODY, **looks).render_mode == "rgb_array_list"
+    for env, count in (
+        (gymnasium.make(SWIM, **BODY, **looks), lambda films: [len(films)]),
+        (gymnasium.make_vec(SWIM, 2, vectorization_mode="sync", **BODY, **looks), lambda films: [*map(len, films)]),
+    ):
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
+        assert set(count(env.render())) == {2}
+    with pytest.raises(InvalidTask, match="vectorization_mode='sync'"):
+        gymnasium.make_vec(SWIM, 2, **BODY, **looks)
+
+
+def test_options_of_a_reset_that_would_change_nothing_are_refused():
+    bits, stable = gymnasium.make("nervecord:nervecord/Parity-v0"), SwimmerVecEnv(2, **BODY)
+    for env in (gymnasium.make(SWIM, **BODY), gymnasium.make_vec(SWIM, 2, **BODY), bits):
+        with pytest.raises(InvalidTask, match="unknown option 'low' of reset"):
+            env.reset(options={"low": 1})
+        env.reset(options={})
+    stable.set_options({"low": 1})
+    with pytest.raises(InvalidTask, match="unknown option 'low' of reset"):
+        stable.reset()
+    stable.reset()  # SB3 gives options to one reset alone
+
+
 def test_vectors_are_filmed(tmp_path):
     pytest.importorskip("moviepy", reason="gymnasium's and SB3's films need moviepy")
     looks = {"render_mode": "rgb_array", "width": 160, "height": 128}
@@ -273,11 +300,21 @@ def test_the_clipped_value_loss_has_the_gradient_of_autograd():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"use_sde": True}, "leave it out"), ({"clip_range_vf": -0.2}, "above 0")]
+    ("options", "message"),
+    [
+        ({"use_sde": True}, "leave it out"),
+        ({"clip_range_vf": -0.2}, "clip_range_vf is -0.2; give a number above 0"),
+        ({"clip_range": 0}, "clip_range is 0; give"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0; give"),
+        ({"n_steps": 0}, "n_steps is 0; give"),
+        ({"n_epochs": 2.5}, "n_epochs is 2.5; give"),
+        ({"gamma": 2.0}, "gamma is 2.0; give"),
+        ({"ent_coef": float("nan")}, "ent_coef is nan; give"),
+    ],
 )
 def test_options_of_ppo_that_cannot_be_are_one_line(options, message):
     with pytest.raises(CircuitMismatch, match=message):
-        CircuitPPO("CircuitPolicy", SwimmerVecEnv(1, **BODY), **PPO, **options)
+        CircuitPPO("CircuitPolicy", SwimmerVecEnv(1, **BODY), **{**PPO, **options})
 
 
 @pytest.mark.parametrize("kind", [CircuitPPO, ES])
@@ -320,6 +357,7 @@ def test_callbacks_see_observations_and_the_ends_that_count(kind, options, tmp_p
     assert seen.shapes == {(2, 15)}
     assert seen.ends == model.num_timesteps // 12 * 2
     assert [path.name for path in tmp_path.iterdir()] == [f"{kind.__name__}_1"]
+    assert kind is ES or model.rollout_buffer.size() == PPO["n_steps"]
 
 
 @pytest.mark.parametrize(("circuit", "is_blind"), [("ncap", True), ("navigator", False), ("mlp", False)])

@@ -11,7 +11,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from browser import look_over
+from browser import look_over, until
 from nervecord.cli.main import main
 from nervecord.drawing.palette import REST
 from nervecord.errors import CircuitMismatch, InvalidBody, NervecordError, UnknownName
@@ -80,6 +80,29 @@ def serving(player):
 def served(player):
     with serving(player) as held:
         yield held
+
+
+def test_a_page_that_stops_reading_keeps_no_other_page_waiting(served, monkeypatch):
+    aiohttp = pytest.importorskip("aiohttp")
+    send, sent_by = aiohttp.web.WebSocketResponse.send_json, []
+
+    async def send_json(page, told):
+        sent_by.append(page)
+        if page is sent_by[0]:
+            await asyncio.sleep(3600)
+        await send(page, told)
+
+    async def watch(url):
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{url}live"),
+            session.ws_connect(f"{url}live") as other,
+        ):
+            return [(await other.receive_json(timeout=10))["time"] for _ in range(5)]
+
+    monkeypatch.setattr(aiohttp.web.WebSocketResponse, "send_json", send_json)
+    times = asyncio.run(watch(served[1]))
+    assert times == sorted(set(times))
 
 
 def test_a_player_is_the_agent_of_its_run(player):
@@ -299,36 +322,36 @@ def test_a_taken_port_is_one_line(runs, capsys):
 def test_an_agent_is_played_with_in_a_browser(served, opened):
     server, url = served
     with opened(url) as page:
-        page.wait_for_function("() => document.querySelector('#clock').textContent !== '0.00 s'")
+        until(page, "document.querySelector('#clock').textContent !== '0.00 s'")
         first = page.locator(".pool .worm").get_attribute("d")
-        page.wait_for_function(f"() => document.querySelector('.pool .worm').getAttribute('d') !== '{first}'")
+        until(page, f"document.querySelector('.pool .worm').getAttribute('d') !== '{first}'")
 
         page.locator("#pause").click()
-        page.wait_for_function("() => document.querySelector('#pause').textContent === 'Resume'")
+        until(page, "document.querySelector('#pause').textContent === 'Resume'")
         stopped = page.locator("#clock").inner_text()
         page.wait_for_timeout(200)
         assert page.locator("#clock").inner_text() == stopped
         page.locator("#pause").click()
-        page.wait_for_function(f"() => document.querySelector('#clock').textContent !== '{stopped}'")
+        until(page, f"document.querySelector('#clock').textContent !== '{stopped}'")
 
         page.locator("[data-neuron=B_d_1] use").click()
-        page.wait_for_function("() => document.querySelector('#done li')?.firstChild.textContent === 'silence B_d_1'")
+        until(page, "document.querySelector('#done li')?.firstChild.textContent === 'silence B_d_1'")
         assert server.player.interventions == (Intervention("B_d_1"),)
         page.locator("[data-neuron=B_d_1]").focus()
         page.keyboard.press("Enter")
-        page.wait_for_function("() => !document.querySelector('#done li')")
+        until(page, "!document.querySelector('#done li')")
 
         page.locator("#which").fill("osc_d")
         page.keyboard.press("Enter")
-        page.wait_for_function("() => document.querySelector('#done li')?.firstChild.textContent === 'silence osc_d'")
+        until(page, "document.querySelector('#done li')?.firstChild.textContent === 'silence osc_d'")
         assert page.locator("#value").is_hidden()
         page.locator("#kind").select_option("clamp")
         page.locator("#which").fill("B_v_2")
         page.locator("#value").fill("0.5")
         page.keyboard.press("Enter")
-        page.wait_for_function("() => document.querySelector('#done').textContent.includes('clamp B_v_2 0.5')")
+        until(page, "document.querySelector('#done').textContent.includes('clamp B_v_2 0.5')")
         page.get_by_label("let B_v_2 go").click()
-        page.wait_for_function("() => !document.querySelector('#done').textContent.includes('B_v_2')")
+        until(page, "!document.querySelector('#done').textContent.includes('B_v_2')")
 
         assert page.locator(".lead").inner_text().startswith("swimmer6 · ")
         assert float(page.locator("#return").inner_text()) >= 0
@@ -340,10 +363,10 @@ def test_an_agent_is_played_with_in_a_browser(served, opened):
 
         page.locator("#which").fill("nobody")
         page.keyboard.press("Enter")
-        page.wait_for_function("() => document.querySelector('#said').textContent.startsWith('unknown neuron')")
+        until(page, "document.querySelector('#said').textContent.startsWith(\"unknown neuron 'nobody'\")")
 
         page.locator("#speed").fill("1")
-        page.wait_for_function("() => document.querySelector('#speed-out').textContent.startsWith('2.00')")
+        until(page, "document.querySelector('#speed-out').textContent.startsWith('2.00')")
         assert comes_true(page, lambda: server.speed == 2.0)
 
         com = server.player.envs.physics.read("com_pos")[0, 1]
@@ -351,9 +374,9 @@ def test_an_agent_is_played_with_in_a_browser(served, opened):
         assert comes_true(page, lambda: server.player.envs.physics.read("com_pos")[0, 1] > com)
 
         page.locator("#length").fill("1.5")
-        page.wait_for_function("() => document.querySelector('#length-out').textContent === '15.0 cm'")
+        until(page, "document.querySelector('#length-out').textContent === '15.0 cm'")
         page.locator("#links").fill("8")
-        page.wait_for_function("() => document.querySelectorAll('[data-neuron^=B_d]').length === 7")
+        until(page, "document.querySelectorAll('[data-neuron^=B_d]').length === 7")
 
 
 def test_arrow_keys_go_on_changing_the_links_where_the_wiring_is_drawn_anew(served, opened):
@@ -362,15 +385,15 @@ def test_arrow_keys_go_on_changing_the_links_where_the_wiring_is_drawn_anew(serv
         page.locator("#links").focus()
         for _ in range(3):
             page.keyboard.press("ArrowRight")
-        page.wait_for_function("() => document.querySelectorAll('[data-neuron^=B_d]').length === 8")
+        until(page, "document.querySelectorAll('[data-neuron^=B_d]').length === 8")
         assert page.evaluate("document.activeElement.id") == "links"
         assert page.locator("#links-out").inner_text() == "9"
         page.keyboard.press("ArrowLeft")
-        page.wait_for_function("() => document.querySelectorAll('[data-neuron^=B_d]').length === 7")
+        until(page, "document.querySelectorAll('[data-neuron^=B_d]').length === 7")
         assert server.player.n_links == 8
         # The new drawing answers as the first did.
         page.locator("[data-neuron=B_d_6] use").click()
-        page.wait_for_function("() => document.querySelector('#done li')?.firstChild.textContent === 'silence B_d_6'")
+        until(page, "document.querySelector('#done li')?.firstChild.textContent === 'silence B_d_6'")
 
 
 def comes_true(page, happened):
@@ -394,7 +417,7 @@ def within(page, part):
 def test_the_longest_body_is_in_view_with_its_scale(player, opened):
     player.resize(links=24, length=2.0)
     with serving(player) as (_, url), opened(url) as page:
-        page.wait_for_function("() => document.querySelector('#clock').textContent !== '0.00 s'")
+        until(page, "document.querySelector('#clock').textContent !== '0.00 s'")
         page.locator("#pause").click()
         assert within(page, ".pool .worm")
         # 4.8 m long, of which a third is 1.6 m.
@@ -411,9 +434,7 @@ def test_a_target_out_of_view_has_an_arrow_to_it(tmp_path, opened):
             held.envs.task._target[0] = place
             page.locator("[data-push=up]").click()
             state = "visible" if seen else "hidden"
-            page.wait_for_function(
-                f"() => document.querySelector('circle.target').getAttribute('visibility') === '{state}'"
-            )
+            until(page, f"document.querySelector('circle.target').getAttribute('visibility') === '{state}'")
             arrow = page.locator("g.target")
             assert (arrow.get_attribute("visibility") == "hidden") is seen
             if not seen:
@@ -455,7 +476,7 @@ def test_what_cannot_be_is_said_on_the_page(runs, opened):
     held = Player(runs["ctrnn"])
     with serving(held) as (_, url), opened(url) as page:
         page.locator("#links").fill("9")
-        page.wait_for_function("() => document.querySelector('#said').textContent !== ''")
+        until(page, "document.querySelector('#said').textContent !== ''")
         assert page.locator("#said").inner_text().startswith("CTRNN trained on another size")
-        page.wait_for_function("() => document.querySelector('#links-out').textContent === '6'")
+        until(page, "document.querySelector('#links-out').textContent === '6'")
     held.close()

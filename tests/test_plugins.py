@@ -422,11 +422,11 @@ model.learn(512)
 @pytest.fixture
 def _as_before():
     known = (CIRCUITS, bodies._registered)
-    held = [set(each._held) for each in known]
+    held = [dict(each._held) for each in known]
     yield
-    for each, names in zip(known, held, strict=True):
-        for name in set(each._held) - names:
-            del each[name]
+    for each, before in zip(known, held, strict=True):
+        each._held.clear()
+        each._held.update(before)
 
 
 @pytest.mark.usefixtures("_as_before")

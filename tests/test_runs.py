@@ -251,7 +251,7 @@ def test_probe_film_and_report_make_a_page_that_needs_nothing_else(worm, tmp_pat
     assert gait["frequency"] == pytest.approx(1 / 1.8, rel=0.1)
     render(run, run.path / "film.mp4", seconds=1)
     page = report(run).read_text()
-    assert page.count('<svg role="') == 4
+    assert page.count('role="img" aria-label') + page.count('role="group" aria-label') == 4
     assert "data:video/mp4;base64," in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     assert not re.search(r"No film yet|No other body yet", page)

@@ -55,7 +55,8 @@ def recorded(activity: np.ndarray) -> Recording:
     return Recording(
         observations=flat, actions=flat, rewards=np.zeros((1, steps)), joint_pos=joints, joint_vel=joints,
         torque=joints, link_pos=np.zeros((1, steps, 6, 2)), link_angle=np.zeros((1, steps, 6)),
-        com_pos=np.zeros((1, steps, 2)), target_pos=flat, activity=activity[None], neurons=NAMES, dt=STEP, meta={},
+        com_pos=np.zeros((1, steps, 2)), target_pos=flat, activity=activity[None], neurons=NAMES, dt=STEP,
+        meta={"name": "made", "link_length": [0.1] * 6, "link_width": [0.02] * 6, "joint_limit": [1.0] * 5},
     )  # fmt: skip
 
 

@@ -225,8 +225,8 @@ FAULTS = (
     ),
     Fault(
         "half-speed-film", "a film runs at half the speed", "videos/encode.py",
-        'film.add_stream("libx264", rate=round(fps)',
-        'film.add_stream("libx264", rate=round(fps / 2)',
+        '"libx264", rate=Fraction(fps)',
+        '"libx264", rate=Fraction(fps / 2)',
         ("test_videos.py::test_mp4_has_every_frame_at_the_control_rate",),
     ),
     Fault(

@@ -8,18 +8,28 @@ from typing import Any
 
 from ..envs import Body, make_body
 from ..errors import InvalidFilm
+from ..options import FLAG, PATH, Number, checked
 from ..training.rollouts.evaluation import EVALUATION_SEED
-from ..training.rollouts.interventions import Intervention
+from ..training.rollouts.interventions import INTERVENTIONS, Intervention
 from ..training.rollouts.recorder import record, record_agent
 from ..training.rollouts.saved_models import SavedModel
 from ..training.rollouts.watched import Watched
 from ..training.runs.result import Result, conditions_of
-from ..training.runs.run import Run
+from ..training.runs.run import A_RUN, Run
 from .encode import check_output
 from .look import Look
 from .render import render_recording
 
 
+@checked(
+    InvalidFilm,
+    run=A_RUN,
+    out=PATH,
+    seconds=Number(0, above=True, also=(None,), none="leave it out"),
+    interventions=INTERVENTIONS,
+    overwrite=FLAG,
+    progress=FLAG,
+)
 def render(
     run: Run | str | Path,
     out: str | Path,

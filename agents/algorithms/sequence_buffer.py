@@ -118,6 +118,10 @@ class SequenceBuffer:
         self._steps, self._states = 0, []  # type: tuple[int, list[State]]
         self._sequences: Sequences | None = None
 
+    def size(self) -> int:
+        """Return how many steps of each environment were added, as callbacks ask SB3's buffers."""
+        return self._steps
+
     def add(
         self,
         observation: Float[Tensor, "envs obs"],

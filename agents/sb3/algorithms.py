@@ -32,6 +32,8 @@ from ..sensing import layout_of
 from .policies import CircuitActorCriticPolicy, CircuitPolicy
 from .vec_env_batch import VecEnvBatch
 
+_POSITIVE_OR_NONE = Number(0, above=True, also=(None,))
+
 
 class _Stopped(Exception):
     """A callback says stop in the middle of a generation."""
@@ -276,7 +278,8 @@ class CircuitPPO(OnPolicyAlgorithm):
         use_sde: False; circuits have no state-dependent exploration.
 
     Raises:
-        CircuitMismatch: lengths that do not divide, a circuit whose state changes shape, or `use_sde`.
+        CircuitMismatch: an option out of range, lengths that do not divide, a circuit whose state changes shape, or
+            `use_sde`.
         TrainingDiverged: a loss or gradient is not finite; the weights are those before that update.
     """
 
@@ -310,8 +313,6 @@ class CircuitPPO(OnPolicyAlgorithm):
     ) -> None:
         if use_sde:
             raise CircuitMismatch("use_sde is True; circuits have no state-dependent exploration, leave it out")
-        if isinstance(clip_range_vf, int | float) and not clip_range_vf > 0:
-            raise CircuitMismatch(f"clip_range_vf is {clip_range_vf}; give a number above 0, or None to clip nothing")
         super().__init__(
             policy,  # type: ignore[arg-type]
             env,
@@ -341,6 +342,7 @@ class CircuitPPO(OnPolicyAlgorithm):
     def _setup_model(self) -> None:
         # The layout and the seed travel with the policy's arguments, so that a saved model loads without env.
         _check_policy(self)
+        self._check_options()
         arguments = {"layout": layout_of(self.env, self.observation_space), "seed": self.seed}
         self.policy_kwargs = {**arguments, **self.policy_kwargs}
         # The learner makes the buffer, which SB3 would make before the policy.
@@ -352,6 +354,13 @@ class CircuitPPO(OnPolicyAlgorithm):
         self._learner = None
         if self.env is not None:
             self.rollout_buffer = self.learner.buffer
+
+    def _check_options(self) -> None:
+        allowed = {**allowed_values(ProximalPolicyOptimization.Options), "clip_range_vf": _POSITIVE_OR_NONE}
+        # Schedules are functions.
+        given = {name: value for name, value in vars(self).items() if not callable(value)}
+        if wrong := wrong_value(given, allowed):
+            raise CircuitMismatch(wrong)
 
     @property
     def learner(self) -> PPOLearner:

@@ -71,6 +71,7 @@ class Connectome(RecurrentCircuit):
 
     is_bounded = True
     memory = "recurrent"
+    needs = ("joint_pos",)
     origin = "It is a network of rate neurons wired by a connectome."
     gain: Float[Tensor, " gains"]
     log_tau: Float[Tensor, " taus"]

@@ -9,17 +9,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Circuit, Memory, Neuron, Pins, Role, Side, State
-from ..neurons import neuron_row
-
-SIDES: tuple[Side, Side] = ("d", "v")
+from ..contract import Memory, Pins, State
+from ..sided import SidedCircuit
 
 
-class ClockedCircuit(Circuit):
+class ClockedCircuit(SidedCircuit):
     """A circuit whose state is a counter of control steps.
 
     A subclass sets `senses`, `n_motors` and `observe_time`, and writes `drive`; the time, where it is
-    sensed, comes after the joints. Neurons of both sides are two groups, such as `B_d` and `B_v`.
+    sensed, comes after the joints.
 
     Attributes:
         observe_time: sense the time (control steps) instead of counting steps in the state.
@@ -102,14 +100,6 @@ class ClockedCircuit(Circuit):
             start += size
         return sensors[:, start : start + 1]
 
-    def pinned_sides(
-        self, values: Float[Tensor, "2 batch some"], group: str, pins: Pins | None
-    ) -> Float[Tensor, "2 batch some"]:
-        """Return the dorsal and ventral values of a group as they are after `pins`, no unit."""
-        if pins is None:
-            return values
-        return torch.stack([self.pinned(row, f"{group}_{side}", pins) for side, row in zip(SIDES, values, strict=True)])
-
     def next(self, state: State) -> State:
         """Return the state one step later."""
         return {"step": state["step"] + 1} if self._counts else {}
@@ -125,13 +115,3 @@ class ClockedCircuit(Circuit):
     @property
     def _counts(self) -> bool:
         return self.memory == "clock" and not self.observe_time
-
-
-def sides(signed: Float[Tensor, "batch columns"]) -> Float[Tensor, "2 batch columns"]:
-    """Split a signed signal into what excites the dorsal and what excites the ventral side, from 0 up."""
-    return torch.stack((signed, -signed)).clamp(min=0.0)
-
-
-def along_body(kind: str, role: Role, n_joints: int) -> dict[str, list[Neuron]]:
-    """Return a neuron for each joint and side, as two groups."""
-    return {f"{kind}_{side}": neuron_row(f"{kind}_{side}", role, n_joints, side) for side in SIDES}

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from ...errors import CircuitMismatch
 from ..contract import Facts, Neuron, Pins, State, Synapse, Wiring, named_groups, step_length
 from ..lane_step import LaneStep, places_of
-from .clocked import SIDES, ClockedCircuit, along_body, sides
+from ..sided import SIDES, along_body, sides
+from .clocked import ClockedCircuit
 
 # What each kind of synapse does in the animal; sign constraints hold its weight to this side of zero.
 _SIGNS = {"prop": 1, "osc": 1, "turn": 1, "speed": -1, "ipsi": 1, "contra": -1}

@@ -20,7 +20,8 @@ from ...errors import CircuitMismatch
 from ..contract import Neuron, Pins, State, Synapse, Wiring, named_groups, step_length
 from ..lane_step import LaneStep, places_of
 from ..recurrent import hold
-from .clocked import SIDES, ClockedCircuit, along_body, sides
+from ..sided import SIDES, along_body, sides
+from .clocked import ClockedCircuit
 
 _REACH = 3
 # Angular velocity in 10 rad/s and lateral velocity in 0.2 m/s are of order one on these bodies, so that

@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 
 from ...errors import InvalidBody, UnknownName
+from ...options import told
 from ...registry import Registry
 from ..arenas.arena import Fluid
 from .body import Body
@@ -48,12 +49,15 @@ def make_body(body: str | Path | Body) -> Body:
 
     Raises:
         UnknownName: no such body.
-        InvalidBody: the number of links is out of range, or the XML is not a planar body of motorised hinges.
+        InvalidBody: a number of links that no swimmer has, XML that is no planar body of motorised hinges, or what is
+            neither a name nor a body.
     """
     if isinstance(body, Body):
         return body
     if isinstance(body, Path):
         return XmlBody.from_file(body)
+    if not isinstance(body, str):
+        raise InvalidBody(f"body is {told(body)}; give a name, such as swimmer6, a Body, or a path to MuJoCo XML")
     if body in _registered:
         return _registered[body]()
     if match := re.fullmatch(r"swimmer(\d+)(?:-(\w+))?", body):

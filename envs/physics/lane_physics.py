@@ -42,9 +42,9 @@ class LanePhysics(Physics):
         self.body, self.n_envs, self.n_threads, self.arena = self.bodies[0], n_envs, n_threads, arena or Arena()
         if reason := reason_no_lanes(self.bodies, self.arena):
             raise InvalidBody(f"{reason}; choose physics mujoco")
-        self.model = self.body.compile(arena=self.arena)
-        self.n_substeps = substeps_of(self.body, self.model)
-        self._lanes = Lanes(self.model, n_envs, n_threads, scaled=self._scaled)
+        self._model = self.body.compile(arena=self.arena)
+        self.n_substeps = substeps_of(self.body, self._model)
+        self._lanes = Lanes(self._model, n_envs, n_threads, scaled=self._scaled)
         self._actions, self.diverged = self._lanes.ctrl, self._lanes.diverged
         self._set: dict[str, np.ndarray] = {}
         self._readers = self._make_readers()
@@ -114,7 +114,7 @@ class LanePhysics(Physics):
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Set the parameters of some environments; see `Physics.set`."""
-        self._remember(ids, values, np.full(self.n_envs, self.model.opt.viscosity))
+        self._remember(ids, values, np.full(self.n_envs, self._model.opt.viscosity))
         self._lanes.set(ids, **{name: column[ids] for name, column in self._set.items()})
 
     def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import itertools
+import os
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from mujoco.batch import MODEL_FIELDS, Batch
 
-from ...errors import InvalidBody, UnknownName
+from ...errors import InvalidBody, NervecordError, UnknownName
 from ..arenas.arena import Arena
 from ..bodies.body import Body
 from .cores import available_threads
@@ -50,8 +53,8 @@ class MujocoBatch(Physics):
         self.body, self.n_envs, self.n_threads = self.bodies[0], n_envs, n_threads
         self.arena = arena or Arena()
         self._models = [body.compile(arena=self.arena) for body in self.bodies]
-        self.model = self._models[0]
-        self.n_substeps = substeps_of(self.body, self.model)
+        self._model = self._models[0]
+        self.n_substeps = substeps_of(self.body, self._model)
         self._parts = self.body.parts
         self._parameters = [Parameters(body, model) for body, model in zip(self.bodies, self._models, strict=True)]
         self._which = np.arange(n_envs) % len(self.bodies)
@@ -65,7 +68,8 @@ class MujocoBatch(Physics):
             # A thread for fewer than 8 environments costs more in waking up than it saves.
             threads = min(available_threads(), max(1, self.n_envs // 8))
         _keep_logs_to_ourselves()
-        self._batch = Batch(self.model, self.n_envs, threads, persistent=True)
+        self._batch: Any = Batch(self._model, self.n_envs, threads, persistent=True)
+        _open_batches.add(self)
         self._give_bodies()
         self._ctrl, self._qpos = self._batch.bind("ctrl"), self._batch.bind("qpos")
         self._readers = self._make_readers()
@@ -87,7 +91,7 @@ class MujocoBatch(Physics):
             target[:] = rows.reshape(target.shape)
 
     def _make_readers(self) -> dict[str, Callable[[], np.ndarray]]:
-        model, parts, bind = self.model, self._parts, self._batch.bind
+        model, parts, bind = self._model, self._parts, self._batch.bind
         qpos, qvel, sensors, com = bind("qpos"), bind("qvel"), bind("sensordata"), bind("subtree_com")
         joints = [model.joint(name) for name in parts.joints]
         roots = [model.joint(name) for name in (*parts.slides, parts.turn)]
@@ -138,7 +142,7 @@ class MujocoBatch(Physics):
     def gear(self) -> Float[np.ndarray, "envs joints"]:
         """Torque at each joint, N m, for each unit of its actuator's force, with MuJoCo's signs."""
         is_own = "gear" in self._set or len(self.bodies) > 1
-        gears = self._batch.expand("actuator_gear") if is_own else self.model.actuator_gear[None]
+        gears = self._batch.expand("actuator_gear") if is_own else self._model.actuator_gear[None]
         return gears[:, self._motor_ids, 0]
 
     def read(self, name: str) -> Float[np.ndarray, "envs ..."]:
@@ -199,7 +203,7 @@ class MujocoBatch(Physics):
 
     def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:
         """Set the velocity of one body's root; see `Physics.push`."""
-        dofs = [int(self.model.joint(name).dofadr[0]) for name in self._parts.slides]
+        dofs = [int(self._model.joint(name).dofadr[0]) for name in self._parts.slides]
         self._current.clear()
         self._batch.bind("qvel")[index, dofs] = np.asarray(velocity) * np.array(self._parts.slide_signs)
 
@@ -244,6 +248,31 @@ class MujocoBatch(Physics):
         """Return how often MuJoCo warned of each kind of divergence, and note all warnings that there are."""
         self._all_warnings = self._batch.warning.tobytes()
         return np.array(self._batch.warning[:, _DIVERGED, 1])
+
+
+class _AfterFork:
+    """Stands for MuJoCo's batch in a forked child, which has none of its threads, and would wait for them for ever."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise NervecordError(
+            "these environments were made before the process was forked, and MuJoCo's threads stayed in the parent; "
+            "make them in the child, start it by spawn, or give physics='lanes', which work in both"
+        )
+
+
+_open_batches: weakref.WeakSet[MujocoBatch] = weakref.WeakSet()
+
+
+def _leave_batches() -> None:
+    for each in list(_open_batches):
+        if "_batch" in vars(each):
+            # Never freed here: that would wait for the threads too.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(each._batch))
+            each._batch = _AfterFork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_batches)
 
 
 def substeps_of(body: Body, model: mujoco.MjModel) -> int:

@@ -21,7 +21,7 @@ from ...circuits.code_files import circuit_from_json, circuit_json
 from ...circuits.registry import unknown_circuit
 from ...envs.tasks.bits import BIT_TASKS, answers, draw_bits, draw_length
 from ...errors import CircuitMismatch, InvalidRun, TrainingDiverged, UnknownName
-from ...options import Number, wrong_value
+from ...options import FLAG, PATH, Allowed, Instance, Number, checked, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.folder import Folder
@@ -36,13 +36,18 @@ KINDS = {
 }
 _FIRST = 2  # the smallest N
 _COUNTS = ("updates", "window", "batch_size", "evaluate_every", "evaluation_sequences")
-_NUMBERS = {
+_FIELDS: dict[str, Allowed] = {
+    "circuit": Instance(str, "the name of a circuit, such as ctrnn"),
+    "task": Instance(str, "parity or delayed-match"),
+    "kind": Instance(str, "single-head, multi-head or sliding"),
+    "circuit_options": Instance(Mapping, "values by name, such as units = 500"),
     **dict.fromkeys(_COUNTS, Number(1, is_whole=True)),
     "seed": Number(0, 2**32 - 1, is_whole=True),
     "max_n": Number(_FIRST, is_whole=True),
     "threshold": Number(0, 1),
     "learning_rate": Number(0, above=True),
-    "momentum": Number(0, 1),
+    # Nesterov's, which is nothing without any.
+    "momentum": Number(0, 1, above=True),
     "max_grad_norm": Number(0, above=True),
 }
 
@@ -84,6 +89,8 @@ class CurriculumConfig:
     circuit_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if wrong := wrong_value(vars(self), _FIELDS):
+            raise InvalidRun(wrong)
         if self.circuit not in CIRCUITS:
             raise unknown_circuit(self.circuit)
         for what, name, known in (
@@ -95,8 +102,6 @@ class CurriculumConfig:
         if self.kind != "sliding" and self.window != CurriculumConfig.window:
             raise InvalidRun(f"window is {self.window} and kind {self.kind!r}; only 'sliding' has a window")
         object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
-        if wrong := wrong_value(vars(self), _NUMBERS):
-            raise InvalidRun(wrong)
 
     def make_circuit(self) -> Circuit:
         """Build the circuit, with a motor for the answer to each N."""
@@ -152,6 +157,7 @@ class CurriculumRun(Folder[CurriculumConfig]):
         return circuit
 
 
+@checked(InvalidRun, config=Instance(CurriculumConfig, "a CurriculumConfig"), out=PATH, progress=FLAG, trust=FLAG)
 def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True, trust: bool = False) -> CurriculumRun:
     """Train a curriculum in the folder `out`, or continue the one that is there.
 

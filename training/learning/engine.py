@@ -130,6 +130,8 @@ def _ask_for_answer(address: str) -> None:
     """Raise InvalidRun unless a gRPC server answers at [ray://]HOST:PORT: Ray would wait for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit()):
+        if address.startswith("ray://"):
+            raise InvalidRun(f"address is {address!r}; give ray://HOST:PORT, such as ray://10.0.0.1:10001")
         return  # A word, such as auto, which Ray knows or refuses at once.
     try:
         with socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_WITHIN) as connection:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from ...agents import Agent
@@ -18,6 +19,7 @@ from ...agents.algorithms.registry import algorithm_named
 from ...envs import EnvBatch, make_body
 from ...envs.deficits import Deficits
 from ...errors import CircuitMismatch, InvalidRun
+from ...options import FLAG, PATH, TEXT_OR_NONE, Instance, Number, OneOf, checked
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..rollouts.evaluation import evaluate_agent
@@ -26,7 +28,7 @@ from ..runs.held_graphs import told_config
 from ..runs.metrics_log import make_logger
 from ..runs.nested import join, part
 from ..runs.resolution import Resolved
-from ..runs.run import Run
+from ..runs.run import A_RUN, Run
 from .checks import check, device_named, say_blind
 from .engine import Engine
 from .populations import Workers, open_evaluator
@@ -56,6 +58,16 @@ class Moment:
 Callback = Callable[[Moment], bool | None]
 
 
+@checked(
+    InvalidRun,
+    config=Instance(RunConfig, "a RunConfig"),
+    out=PATH,
+    progress=FLAG,
+    workers=Number(1, is_whole=True, also=(None,), none="leave it out"),
+    engine=OneOf(("local", "ray")),
+    address=TEXT_OR_NONE,
+    callback=Instance((Callable, NoneType), "a function of a Moment"),  # type: ignore[arg-type]
+)
 def train(
     config: RunConfig,
     out: str | Path,
@@ -87,6 +99,7 @@ def train(
         OutputExists: something that is no run stands there.
     """
     out = Path(out)
+    device_named(config.device)
     with one_thread(), contextlib.ExitStack() as stack:
         if (out / "config.json").exists():
             run = Run.create(out, config, trust=trust)
@@ -112,6 +125,7 @@ def train(
         return run
 
 
+@checked(InvalidRun, path=A_RUN, progress=FLAG, device=TEXT_OR_NONE, trust=FLAG)
 def resume(
     path: str | Path, progress: bool = True, device: str | None = None, trust: bool = False, **options: Any
 ) -> Run:
@@ -271,15 +285,18 @@ class _Sitting:
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """Return a run's steps so far and its last mean return in training."""
+    """Return what a run has reached: steps, and its last mean return in training, with exploration and on bodies drawn.
+
+    What `evaluate` measures is called return, and is another number.
+    """
     table = run.metrics()
     returns = table[table["metric"] == "rollout/ep_rew_mean"]
     config, checkpoint = run.config, run.load_checkpoint(with_training=False)
     return {
+        "config": {**told_config(config.to_json()), "body": make_body(config.body).name},
         "run": str(run.path),
+        "weights": run.agent(trained=False).n_weights,
         "done": run.done,
         "steps": checkpoint.step if checkpoint else 0,
-        "return": float(returns["value"].iloc[-1]) if len(returns) else None,
-        "weights": run.agent(trained=False).n_weights,
-        "config": {**told_config(config.to_json()), "body": make_body(config.body).name},
+        "training_return": float(returns["value"].iloc[-1]) if len(returns) else None,
     }

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from matplotlib.figure import Figure
 
-from ...circuits import Wiring
 from ...errors import InvalidRecording
-from ..rollouts.recording import Recording
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ...circuits import Wiring
+    from ..rollouts.recording import Recording
     from ..runs.run import Run
 
 

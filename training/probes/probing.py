@@ -15,16 +15,17 @@ from tqdm import tqdm
 
 from ...circuits import Wiring
 from ...drawing.figures import figure_svg
-from ...errors import InvalidRecording, NervecordError, UnknownName
+from ...errors import InvalidRecording, InvalidRun, NervecordError, UnknownName
 from ...files import write_text, write_whole
+from ...options import COUNT, FLAG, Instance, ListOf, checked
 from ...plain_files import check_plain
 from ..rollouts.evaluation import EVALUATION_SEED, check_episodes
-from ..rollouts.interventions import Intervention
+from ..rollouts.interventions import INTERVENTIONS, Intervention
 from ..rollouts.recorder import record
 from ..rollouts.recording import Recording
 from ..runs.result import Result, Weights, conditions_of
 from ..runs.results import keep
-from ..runs.run import Run
+from ..runs.run import A_RUN, Run
 from . import PROBES, ProbeResult, Subject, run_probe
 
 _EPISODES = 8
@@ -45,6 +46,14 @@ class Probed:
     seconds: float
 
 
+@checked(
+    InvalidRun,
+    subject=A_RUN,
+    probes=ListOf(Instance(str, "the name of a probe"), '["gait"]'),
+    episodes=COUNT,
+    interventions=INTERVENTIONS,
+    progress=FLAG,
+)
 def probe(
     subject: Run | str | Path,
     probes: Sequence[str] = ("gait",),

@@ -18,14 +18,14 @@ from ...circuits import Pins
 from ...envs import Body, EnvBatch, make_body
 from ...errors import InvalidRun
 from ...intervals import Interval, bootstrap_mean
-from ...options import Number, wrong_value
+from ...options import COUNT, FLAG, checked, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.config import RunConfig
 from ..runs.resolution import Resolved
 from ..runs.result import TRAINED, Result, Weights, conditions_of
-from ..runs.run import Run, hint_unfinished
-from .interventions import Intervention, pinning
+from ..runs.run import A_RUN, Run, hint_unfinished
+from .interventions import INTERVENTIONS, Intervention, pinning
 from .saved_models import SavedModel
 
 # Apart from the seeds that training uses, so that no agent is tested on an episode it learned from.
@@ -160,7 +160,7 @@ def check_episodes(episodes: int) -> None:
     Raises:
         InvalidRun: no whole number, or none above 0.
     """
-    if wrong := wrong_value({"episodes": episodes}, {"episodes": Number(1, is_whole=True)}):
+    if wrong := wrong_value({"episodes": episodes}, {"episodes": COUNT}):
         raise InvalidRun(wrong)
 
 
@@ -200,6 +200,7 @@ def evaluate_model(saved: SavedModel, episodes: int, progress: bool = False) -> 
         envs.close()
 
 
+@checked(InvalidRun, run=A_RUN, episodes=COUNT, interventions=INTERVENTIONS, progress=FLAG)
 def evaluate(
     run: Run | str | Path,
     episodes: int = 20,

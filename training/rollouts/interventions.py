@@ -12,9 +12,18 @@ import torch
 from ...circuits import Circuit, Pins, check_pins
 from ...circuits.contract import device_of
 from ...errors import CircuitMismatch, InvalidRun, UnknownName
-from ...options import Number, wrong_value
+from ...options import Instance, ListOf, Number, OneOf, wrong_value
 
 Kind = Literal["silence", "clamp", "drive"]
+
+
+_FIELDS = {
+    "neuron": Instance(str, "the name of a neuron, such as B_d_2"),
+    "kind": OneOf(("silence", "clamp", "drive")),
+    "value": Number(-math.inf),
+    "start": Number(0, is_whole=True),
+    "stop": Number(0, is_whole=True, also=(None,), none="leave it out"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +44,9 @@ class Intervention:
     stop: int | None = None
 
     def __post_init__(self) -> None:
-        if wrong := wrong_value({"value": self.value}, {"value": Number(-math.inf)}):
+        if wrong := wrong_value(vars(self), _FIELDS):
             raise InvalidRun(f"{self.kind} {self.neuron}: {wrong}")
-        if self.start < 0 or (self.stop is not None and self.stop <= self.start):
+        if self.stop is not None and self.stop <= self.start:
             raise InvalidRun(f"{self.kind} {self.neuron} from step {self.start} to {self.stop}; give 0 <= start < stop")
 
     @classmethod
@@ -64,6 +73,7 @@ class Intervention:
         return f"{self.kind} {self.neuron}{value}{window}"
 
 
+INTERVENTIONS = ListOf(Instance(Intervention, "an Intervention"), '[Intervention("B_d_2")]')
 _EXAMPLE: dict[str, str] = {"silence": "B_d_2", "clamp": "osc_v=1.0:100:200", "drive": "B_d_0=0.5:100:200"}
 
 

@@ -12,11 +12,13 @@ from jaxtyping import Float
 
 from ...agents import Agent, Rollout
 from ...envs import Body, EnvBatch
+from ...errors import InvalidRun
+from ...options import COUNT, FLAG, checked
 from ...progress import progress_bar
 from ...threads import one_thread
-from ..runs.run import Run
+from ..runs.run import A_RUN, Run
 from .evaluation import EVALUATION_SEED, seeds_of
-from .interventions import Intervention, pinning
+from .interventions import INTERVENTIONS, Intervention, pinning
 from .recording import Recording
 from .saved_models import SavedModel
 from .watched import Watched
@@ -24,6 +26,7 @@ from .watched import Watched
 _READ = ("joint_pos", "joint_vel", "link_pos", "link_angle", "com_pos")
 
 
+@checked(InvalidRun, run=A_RUN, episodes=COUNT, interventions=INTERVENTIONS, progress=FLAG)
 def record(
     run: Run | str | Path,
     episodes: int = 8,
@@ -31,7 +34,12 @@ def record(
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
 ) -> Recording:
-    """Record a run's agent on its own body, or on another, with neurons silenced, clamped or driven."""
+    """Record a run's agent on its own body, or on another, with neurons silenced, clamped or driven.
+
+    Raises:
+        InvalidRun: there is no such run, nothing trained in it yet, or no episodes.
+        UnknownName: no such body or neuron.
+    """
     run = run if isinstance(run, Run) else Run(run)
     envs = run.resolved.on(body).make_envs(episodes, randomize={})
     try:

@@ -20,10 +20,11 @@ from ...envs.arenas import arena_json
 from ...envs.bodies import body_from_json
 from ...envs.choice import PHYSICS_CHOICES
 from ...envs.deficits import Deficit
+from ...envs.randomization import wrong_range
 from ...envs.tasks.bits import BIT_TASKS
 from ...envs.tasks.registry import check_options
 from ...errors import InvalidBody, InvalidRun, UnknownName
-from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, told, wrong_value
+from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, wrong_value
 from .held_graphs import check_held, hold_graph
 
 _NUMBERS = {
@@ -59,7 +60,6 @@ _FIELDS: dict[str, Allowed] = {
     "control_dt": _CONTROL_DT,
     **_NUMBERS,
 }
-_FACTOR = Number(0)
 _MAPPINGS = ("task_options", "randomize", "circuit_options", "algorithm_options")
 # Beside which other fields have tables inside.
 _TABLES = (*_MAPPINGS, "arena", "deficits")
@@ -273,10 +273,5 @@ def check_values(values: Mapping[str, Any]) -> None:
         for part in held if name == "deficits" and held else [held]:
             if isinstance(part, Mapping) and (wrong := not_plain(name, part)):
                 raise InvalidRun(wrong)
-    for name, bounds in values.get("randomize", {}).items():
-        is_range = isinstance(bounds, list | tuple) and len(bounds) in (2, 3) and all(map(_FACTOR.takes, bounds[:2]))
-        if not is_range or bounds[0] > bounds[1] or list(bounds[2:]) not in ([], ["log"]):
-            raise InvalidRun(
-                f"randomize {name} is {told(bounds)}; give two factors, low and high, and perhaps 'log', "
-                "such as [0.8, 1.2]"
-            )
+    if wrong := wrong_range(values.get("randomize", {})):
+        raise InvalidRun(wrong)

@@ -20,10 +20,11 @@ from jaxtyping import Shaped
 
 from ...circuits.code_files import circuit_from_json
 from ...errors import InvalidRun, OutputExists
-from ...files import read_json, sync, write_json
+from ...files import sync, write_json
 from ...plain_files import check_plain
 from .checkpoints import Checkpoint, read_checkpoint, read_progress, write_checkpoint
 from .held_graphs import told_config
+from .holds import read_facts
 from .lock import LOCK, hold
 
 FORMAT = 3
@@ -170,11 +171,7 @@ class Folder(Generic[ConfigT]):
         )
 
     def _read_facts(self) -> dict[str, Any]:
-        if not self.trust:
-            check_plain(self.path, "config.json")
-        values = read_json(self.path / "config.json", f"{self.path} is no {self.kind} folder")
-        if not isinstance(values, dict):
-            raise InvalidRun(f"{self.path} is damaged: config.json holds no names and values")
+        values = read_facts(self.path, self.kind, self.trust)
         version, kind = values.get("format"), values.get("holds")
         if version not in READABLE:
             raise InvalidRun(
@@ -282,18 +279,6 @@ class Folder(Generic[ConfigT]):
     def metrics(self) -> pd.DataFrame:
         """Return the metrics' table with columns step (in environment steps), metric, value (in its own unit)."""
         return read_metrics(self.path / "metrics.csv")
-
-
-def holds(path: str | Path, trust: bool = False) -> str:
-    """Return the kind of training that a folder holds, whose config.json may be a link if it is trusted.
-
-    Raises:
-        InvalidRun: it holds none.
-    """
-    if not trust:
-        check_plain(Path(path), "config.json")
-    values = read_json(Path(path) / "config.json", f"{path} is no run folder")
-    return str(values.get("holds", "run")) if isinstance(values, dict) else "run"
 
 
 def read_metrics(path: Path) -> pd.DataFrame:

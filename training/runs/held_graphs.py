@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...circuits.code_files import code_from_json
-from ...circuits.connectome.files import SUFFIXES, graph_json, load_graph
 from ...errors import InvalidRun
 
 
@@ -20,7 +18,11 @@ def hold_graph(circuit: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
         CircuitMismatch: the file is no graph.
     """
     graph = _graph_of(options)
-    if circuit != "connectome" or not isinstance(graph, str) or Path(graph).suffix.lower() not in SUFFIXES:
+    if circuit != "connectome" or not isinstance(graph, str):
+        return options
+    from ...circuits.connectome.files import SUFFIXES, graph_json, load_graph
+
+    if Path(graph).suffix.lower() not in SUFFIXES:
         return options
     return {**options, "graph": {"file": Path(graph).name, **graph_json(load_graph(graph))}}
 
@@ -32,7 +34,11 @@ def check_held(options: Any) -> None:
         InvalidRun: they name one.
     """
     graph = _graph_of(options)
-    if isinstance(graph, str) and Path(graph).suffix.lower() in SUFFIXES:
+    if not isinstance(graph, str):
+        return
+    from ...circuits.connectome.files import SUFFIXES
+
+    if Path(graph).suffix.lower() in SUFFIXES:
         raise InvalidRun(f"the config names the file {graph!r} as its graph, where a run holds a graph's content")
 
 
@@ -49,8 +55,11 @@ def tell_graph(options: Any) -> Any:
 
 def told_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config as JSON types to be read by people: code by its name, a graph by its file and size."""
-    code = config["circuit"]
-    circuit = code_from_json(code).name if isinstance(code, Mapping) else code
+    circuit = config["circuit"]
+    if isinstance(circuit, Mapping):
+        from ...circuits.code_files import code_from_json
+
+        circuit = code_from_json(circuit).name
     return {**config, "circuit": circuit, "circuit_options": tell_graph(config["circuit_options"])}
 
 

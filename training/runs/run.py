@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from ...agents import Agent
 from ...agents.resize import resize
 from ...envs import Body
 from ...errors import InvalidRun
+from ...options import Instance
 from .config import RunConfig
 from .folder import Checkpoint, Folder
 from .resolution import Resolved, resolve
 from .result import Weights
 from .results import Results
 
+A_RUN = Instance((Folder, str, os.PathLike), "a run or its folder, such as runs/worm")
 _log = logging.getLogger(__name__)
 
 

@@ -10,10 +10,11 @@ import pandas as pd
 
 from ...drawing.figures import interval_curves
 from ...errors import InvalidRun, OutputExists
-from ..rollouts.evaluation import check_episodes, evaluate, result_of
-from ..runs.folder import holds
+from ...options import COUNT, FLAG, PATH, ListOf, checked
+from ..rollouts.evaluation import evaluate, result_of
+from ..runs.holds import holds
 from ..runs.result import TRAINED, Result
-from ..runs.run import Run
+from ..runs.run import A_RUN, Run
 from ..runs.trial_files import TrialFiles, asked_of
 from .groups import group_table, grouped, printed
 from .trials import curve, means_of, run_facts
@@ -37,6 +38,7 @@ class Comparison:
     path: Path
 
 
+@checked(InvalidRun, runs=ListOf(A_RUN, '["runs/a", "runs/b"]'), out=PATH, episodes=COUNT, progress=FLAG)
 def compare(
     runs: Sequence[Run | str | Path],
     out: str | Path,
@@ -64,7 +66,6 @@ def compare(
     out = Path(out)
     if len(opened) < 2:
         raise InvalidRun(f"{len(opened)} run to compare; give two or more")
-    check_episodes(episodes)
     files = TrialFiles(out)
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or len(files.table(_STUDY)))):
         raise OutputExists(f"{out} exists and holds no comparison; give another --out")

@@ -16,16 +16,25 @@ from ...agents import Agent, AgentSpec
 from ...envs import Body, EnvBatch, make_body
 from ...errors import CircuitMismatch, InvalidRun
 from ...intervals import bootstrap_mean
+from ...options import COUNT, FLAG, Instance, ListOf, Number, checked
 from ..learning.training import train
-from ..rollouts.evaluation import check_episodes, evaluate_agent, result_of
+from ..rollouts.evaluation import evaluate_agent, result_of
 from ..rollouts.saved_models import SavedModel
 from ..runs.result import FINETUNED, TESTS, TRAINED, Result, Weights
-from ..runs.run import Run
+from ..runs.run import A_RUN, Run
 
 CONTROL = "untrained ncap"
 _COLUMNS = ["body", "agent", "mean", "low", "high", "net_speed", "n", "note"]
 
 
+@checked(
+    InvalidRun,
+    run=A_RUN,
+    bodies=ListOf(Instance((str, Path, Body), "a body or its name"), '["swimmer4"]'),
+    episodes=COUNT,
+    finetune=Number(0, is_whole=True),
+    progress=FLAG,
+)
 def transfer(
     run: Run | str | Path,
     bodies: Sequence[str | Body] = ("swimmer4", "swimmer8", "swimmer12"),
@@ -57,9 +66,6 @@ def transfer(
     """
     run = run if isinstance(run, Run) else Run(run)
     others = [make_body(body) for body in bodies]
-    check_episodes(episodes)
-    if finetune < 0:
-        raise InvalidRun(f"finetune is {finetune} steps; give 0 or more")
     checkpoint = run.load_checkpoint(with_training=False)
     if checkpoint is None:
         raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.path}` trains it")

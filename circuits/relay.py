@@ -1,0 +1,272 @@
+"""The worm's wiring without a clock: two-state units that stretch switches, each an oscillator through the body."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..errors import CircuitMismatch
+from .contract import Pins, State, Synapse, Wiring, named_groups
+from .lane_step import LaneStep
+from .sided import SIDES, SidedCircuit, along_body, sides
+
+_SWIMMERS_DT = 0.03  # s
+_PHASE = 1.0  # rad, of the wave of switches that an episode starts with
+# Of the smooth map S' = tanh(2 S - _FOLD P / th): its resting state vanishes exactly where P is at th.
+_FOLD = math.sqrt(2) - math.atanh(math.sqrt(0.5))
+_LEAST_THRESHOLD = 0.05  # of the first joint's, so that every unit can be switched
+# "worm" was fitted to the animal's gait from water to 28 Pa s (Fang-Yen et al. 2010), on an elastic body in a resistive
+# medium; "swimmer" is for the swimmers in their own water. Curvatures are in 1 / body length, times in seconds.
+_STARTS = {
+    "worm": {
+        "theta": 5.129, "g_theta": -0.735, "rho": 0.328, "rho_a": 0.0753, "w": 0.3105,
+        "beta": 0.1088, "tau_n": 0.0394, "tau_m": 0.02, "g_m": -0.304, "gain": 1.0,
+    },
+    "swimmer": {
+        "theta": 0.3 * 2 * math.pi, "g_theta": 0.0, "rho": 0.328, "rho_a": 0.0753, "w": 0.7,
+        "beta": 0.1088, "tau_n": 0.0394, "tau_m": 0.02, "g_m": -0.304, "gain": 1.5,
+    },
+}  # fmt: skip
+# Kept as logarithms: above zero, and a step of the same size is the same share of each.
+_POSITIVE = ("theta", "rho", "rho_a", "beta", "tau_n", "tau_m")
+
+
+class _Constants(NamedTuple):
+    """What a step needs that follows from the weights alone."""
+
+    stretch: Float[Tensor, "joints joints"]
+    threshold: Float[Tensor, " joints"]
+    beta: Float[Tensor, ""]
+    sensing: Float[Tensor, ""]
+    contracting: Float[Tensor, ""]
+    strength: Float[Tensor, " joints"]
+
+
+class Relay(SidedCircuit):
+    """Drive a chain of joints by stretch alone: each joint bends one way until it and those behind are bent enough.
+
+    With q in units of the joint limit, kappa = `limit` q, s = i / (J - 1) from head to tail, and q' the change of q
+    since the last control step over its seconds, 0 in an episode's first step:
+
+        x = W (kappa + beta kappa')
+        P += (1 - exp(-dt / tau_n)) (x - P)
+        S_i = -S_i where S_i P_i > theta (1 + g_theta s)
+        a += (1 - exp(-dt / tau_m)) (S - a)
+        motor_i = clip(gain (1 + g_m s) a_i, -1, 1)
+
+    Row i of W is (1 - w) times exp(-(j - i) / (rho J)) over the joints j >= i, which stop the bend, minus w times
+    exp(-(i - 1 - j) / (rho_a J)) over the joints j < i, whose bend is followed; both are normalised to a sum of 1. The
+    first row has no joints before it, and the first of the two alone. All joints share the weights. S starts as the
+    sign of sin(2 pi i / J + 1).
+
+    A switch has no gradient. Learners that need one take that of tanh(2 S - 0.533 P / th), a map whose fixed point
+    vanishes at the same threshold; the values are the switch's.
+
+    Args:
+        n_joints: number of joints, head to tail.
+        init: the weights to begin with: "swimmer", for the swimmers in their own water, or "worm", fitted to the
+            animal's gait in media from water to 28 Pa s on an elastic body.
+        limit: curvature at the joint limit, in 1 / body length: the limit in rad times the number of links, 2 pi on
+            swimmers whatever their length.
+        dt: seconds of a control step; None is 0.03, the swimmers'.
+        rng: unused; nothing is drawn.
+
+    Attributes:
+        theta, g_theta: threshold of the first joint's unit, in 1 / body length, and its relative change to the tail.
+        rho, rho_a: reach of stretch from behind and from before, in bodies.
+        w: share of the stretch from before.
+        beta: seconds by which the sense of stretch looks ahead.
+        tau_n, tau_m: time constants of unit and muscle, s.
+        g_m, gain: relative change of the muscles' strength from head to tail, and that of the first.
+
+    Source: Boyle, Berri and Cohen 2012 (two-state units that stretch switches) and Wen et al. 2012 (a segment bends as
+    those before it), with torques for muscles.
+    """
+
+    is_bounded = True
+    memory = "recurrent"
+    origin = (
+        "It follows models of how *C. elegans* undulates by proprioception, without a clock "
+        "(Boyle et al. 2012; Wen et al. 2012)."
+    )
+    g_theta: nn.Parameter
+    w: nn.Parameter
+    g_m: nn.Parameter
+    gain: nn.Parameter
+    start: Float[Tensor, " joints"]
+    behind: Float[Tensor, "joints joints"]
+    before: Float[Tensor, "joints joints"]
+
+    def __init__(
+        self,
+        n_joints: int,
+        *,
+        init: Literal["swimmer", "worm"] = "swimmer",
+        limit: float = 2 * math.pi,
+        dt: float | None = None,
+        rng: torch.Generator | None = None,  # noqa: ARG002
+    ) -> None:
+        super().__init__()
+        if init not in _STARTS:
+            raise CircuitMismatch(f"init is {init!r}; give 'swimmer' or 'worm'")
+        if not 0 < limit < math.inf:
+            raise CircuitMismatch(f"limit is {limit:g}; give the curvature at the joint limit, such as 6.28")
+        if dt is not None and not 0 < dt < math.inf:
+            raise CircuitMismatch(f"dt is {dt:g} s; give a control step above 0, such as 0.03")
+        self.n_motors, self.senses, self.limit = n_joints, (("joint_pos", n_joints),), limit
+        self.dt = _SWIMMERS_DT if dt is None else dt
+        for name, value in _STARTS[init].items():
+            is_log = name in _POSITIVE
+            weight = nn.Parameter(torch.tensor(math.log(value) if is_log else value))
+            self.register_parameter(f"log_{name}" if is_log else name, weight)
+        joint = torch.arange(n_joints)
+        # How many joints behind, or before the last one before; negative where a joint is on the other side.
+        self.register_buffer("behind", (joint[None] - joint[:, None]).float(), persistent=False)
+        self.register_buffer("before", (joint[:, None] - joint[None] - 1).float(), persistent=False)
+        wave = torch.sin(2 * math.pi * joint / n_joints + _PHASE)
+        self.register_buffer("start", torch.where(wave > 0, 1.0, -1.0), persistent=False)
+        self.neurons, self.groups = named_groups(
+            {
+                **along_body("q", "sensor", n_joints),
+                **along_body("B", "motor", n_joints),
+                **along_body("muscle", "muscle", n_joints),
+            }
+        )
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return switches as a wave, all else at rest, and no angle felt before.
+
+        `on` is S, `felt` P, `muscle` a, `q` the last angles, each [batch_size, joints]; `has_felt`, [batch_size, 1], is
+        0 before the first step and 1 after it.
+        """
+        on = self.start.expand(batch_size, -1)
+        rest = torch.zeros_like(on)
+        return {"on": on, "felt": rest, "muscle": rest, "q": rest, "has_felt": rest[:, :1]}
+
+    def forward_with_activity(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
+        """Run one control step and return every neuron's value, from 0 up and without a unit.
+
+        A B-neuron is at 1 on the side to which its unit is switched, and at 0 on the other. Pinned, it is what its
+        muscle hears, and the switch goes on behind it.
+        """
+        constants = self._constants()
+        stretch = self.pinned_sides(sides(sensors), "q", pins)
+        q = stretch[0] - stretch[1]
+        felt = self._felt(q, state["q"], state["has_felt"], constants)
+        on, pressed = self._switch(felt, state["on"], state["felt"], constants)
+        b_neurons = self.pinned_sides(sides(on), "B", pins)
+        muscle = torch.lerp(state["muscle"], b_neurons[0] - b_neurons[1], constants.contracting)
+        muscles = self.pinned_sides(sides(constants.strength * muscle).clamp(max=1.0), "muscle", pins)
+        after = {"on": on, "felt": pressed, "muscle": muscle, "q": q, "has_felt": torch.ones_like(q[:, :1])}
+        return muscles[0] - muscles[1], after, torch.cat((*stretch, *b_neurons, *muscles), -1)
+
+    def unroll(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch motors"], State]:
+        """Run a sequence: what is felt follows from the senses at once, and only switches and muscles step."""
+        constants = self._constants()
+        state = self.reset_state(state, episode_start[0])
+        initial = self.initial_state(episode_start.shape[1])
+        last = torch.cat((state["q"][None], sensors[:-1]))
+        has_felt = torch.cat((state["has_felt"][None], torch.ones_like(sensors[1:, :, :1])))
+        felt = self._felt(sensors, last, has_felt.masked_fill(episode_start[..., None], 0.0), constants)
+        restarts, muscles = episode_start.any(1).tolist(), []
+        on, pressed, muscle = state["on"], state["felt"], state["muscle"]
+        for step, now in enumerate(felt.unbind()):
+            if step > 0 and restarts[step]:
+                fresh = episode_start[step][:, None]
+                on, pressed, muscle = (
+                    torch.where(fresh, initial[key], value)
+                    for key, value in (("on", on), ("felt", pressed), ("muscle", muscle))
+                )
+            on, pressed = self._switch(now, on, pressed, constants)
+            muscle = torch.lerp(muscle, on, constants.contracting)
+            muscles.append(muscle)
+        motor = (constants.strength * torch.stack(muscles)).clamp(-1.0, 1.0)
+        has_felt = torch.ones_like(sensors[-1, :, :1])
+        return motor, {"on": on, "felt": pressed, "muscle": muscle, "q": sensors[-1], "has_felt": has_felt}
+
+    def lane_step(self) -> LaneStep:
+        """Return the step over vectors."""
+        from .relay_lanes import relay
+
+        return LaneStep(
+            relay,
+            sum(parameter.numel() for parameter in self.parameters()),
+            4 * self.n_motors + 1,
+            n_room=3 * self.n_motors,
+            numbers=(self.n_motors, self.dt, self.limit, _LEAST_THRESHOLD),
+        )
+
+    def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
+        """Return every synapse. Of both sides, the B-neuron is on that its synapses excite more, or inhibit less.
+
+        Each inhibits the other by 1; stretch weighs what a joint at its limit adds, in thresholds of the unit.
+        """
+        constants = self._constants()
+        weights = (-self.limit * constants.stretch / constants.threshold[:, None]).tolist()
+        synapses = []
+        for s, side in enumerate(SIDES):
+            other = SIDES[1 - s]
+            for i, row in enumerate(weights):
+                synapses += [
+                    Synapse(f"q_{side}_{j}", f"B_{side}_{i}", weight, "behind" if j >= i else "before")
+                    for j, weight in enumerate(row)
+                ]
+                synapses.append(Synapse(f"B_{other}_{i}", f"B_{side}_{i}", -1.0, "switch"))
+                strength = float(constants.strength[i].detach())
+                synapses.append(Synapse(f"B_{side}_{i}", f"muscle_{side}_{i}", strength, "ipsi"))
+                synapses.append(Synapse(f"B_{other}_{i}", f"muscle_{side}_{i}", -strength, "contra"))
+        return Wiring(self.neurons, tuple(synapses))
+
+    def _constants(self) -> _Constants:
+        theta, rho, rho_a, beta, tau_n, tau_m = (getattr(self, f"log_{name}").exp() for name in _POSITIVE)
+        place = self.behind[0] / max(self.n_motors - 1, 1)
+        own = torch.exp(-self.behind.clamp(min=0.0) / (rho * self.n_motors)) * (self.behind >= 0)
+        front = torch.exp(-self.before.clamp(min=0.0) / (rho_a * self.n_motors)) * (self.before >= 0)
+        is_led = (self.behind[0] > 0)[:, None]  # all but the first
+        front = self.w * front / torch.where(is_led, front.sum(1, keepdim=True), 1.0)
+        own = torch.where(is_led, 1 - self.w, 1.0) * own / own.sum(1, keepdim=True)
+        return _Constants(
+            own - front,
+            theta * (1 + self.g_theta * place).clamp(min=_LEAST_THRESHOLD),
+            beta,
+            -torch.expm1(-self.dt / tau_n),
+            -torch.expm1(-self.dt / tau_m),
+            self.gain * (1 + self.g_m * place),
+        )
+
+    def _felt(
+        self,
+        q: Float[Tensor, "*batch joints"],
+        last: Float[Tensor, "*batch joints"],
+        has_felt: Float[Tensor, "*batch 1"],
+        constants: _Constants,
+    ) -> Float[Tensor, "*batch joints"]:
+        """Return x, what the units feel of the stretch, in 1 / body length."""
+        rate = has_felt * (q - last) / self.dt
+        return self.limit * nn.functional.linear(q + constants.beta * rate, constants.stretch)
+
+    def _switch(
+        self,
+        felt: Float[Tensor, "batch joints"],
+        on: Float[Tensor, "batch joints"],
+        pressed: Float[Tensor, "batch joints"],
+        constants: _Constants,
+    ) -> tuple[Float[Tensor, "batch joints"], Float[Tensor, "batch joints"]]:
+        """Return S, 1 or -1, and P, in 1 / body length, one step later."""
+        pressed = torch.lerp(pressed, felt, constants.sensing)
+        after = torch.where(on * pressed > constants.threshold, -on, on)
+        if torch.is_grad_enabled():
+            smooth = torch.tanh(2 * on - _FOLD * pressed / constants.threshold)
+            after = after.detach() + (smooth - smooth.detach())
+        return after, pressed

@@ -1,0 +1,65 @@
+"""What surrounds a command: its streams, which may be closed, full or broken, and variables that libraries read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import NervecordError
+
+# The variables that libraries read while they are imported.
+_READ_ON_IMPORT = {"mujoco": "MUJOCO_GL", "matplotlib": "MPLBACKEND"}
+
+
+def open_streams() -> None:
+    """Put nothing in place of standard streams that are closed, and let those that are open take every character.
+
+    A file that is opened where stderr is closed would take its number, and then get what libraries write there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def drop_output() -> None:
+    """Let Python throw away what it could not write, which it would try again, and complain of, when it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse words that are not text: names of files in another encoding, which no file of a run could hold.
+
+    Raises:
+        NervecordError: the first of them.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            shown = argument.encode(errors="backslashreplace").decode()
+            raise NervecordError(f"{shown} is not UTF-8; rename the file or folder, or give a link to it") from error
+
+
+def variable_at_fault(error: BaseException | None) -> str | None:
+    """Return in one line which variable of the environment kept a library from being imported; None if none did."""
+    while error is not None:
+        trace = error.__traceback__
+        while trace is not None:
+            library = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
+            name = _READ_ON_IMPORT.get(library, "")
+            if trace.tb_frame.f_code.co_name == "<module>" and (value := os.environ.get(name)):
+                reason = " ".join(str(error).partition(";")[0].split())
+                return f"{name} is {value!r}, with which {library} cannot be imported ({reason}); unset {name}"
+            trace = trace.tb_next
+        error = error.__cause__
+    return None

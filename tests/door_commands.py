@@ -1,0 +1,234 @@
+"""Command lines: what each option may be, and what it may not. RUN, FILE, NEW and others are names of `Place`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Values:
+    """What an argument may be, and what it may not."""
+
+    right: tuple[Any, ...]
+    wrong: tuple[Any, ...]
+
+
+def text(*right: str, wrong: tuple[str, ...]) -> Values:
+    return Values(right, wrong)
+
+
+_NO_NUMBER = ("x", "", "nan", "inf", "-inf", "1e400", "9" * 400)
+COUNTS = text("1", "2", wrong=("0", "-1", "1.5", *_NO_NUMBER))
+SEEDS = text("0", "7", str(2**32 - 1), wrong=("-1", "1.5", str(2**32), *_NO_NUMBER))
+OF_RUN = text("RUN", wrong=("nope", "FILE", "FOLDER", "/dev/null", "", "a\udcffb", "DAMAGED"))
+BODIES = text("swimmer4", "swimmer6-eel", wrong=("swimer6", "swimmer2", "swimmer1000", "", "FILE.xml", "nope.xml"))
+NEURONS = text("B_d_2", "B_d_2:1:5", wrong=("", "B_d_99", "B_d_2:5:1", "B_d_2:a:b", "B_d_2=1", "B_d_2:1", "=", ":"))
+PINS = text(
+    "osc_v=1", "osc_v=-0.5:1:5", wrong=("osc_v", "osc_v=", "osc_v=inf", "osc_v=nan", "osc_v=1e300", "=1", "x=1")
+)
+TASKED = text(
+    "desired_speed=0.2",
+    "reward=com",
+    wrong=(
+        "desired_speed",
+        "desired_speed=inf",
+        "desired_speed=Infinity",
+        "desired_speed=-1",
+        "reward=paperr",
+        "n_envs=3",
+        "body=3",
+        "envs=1",
+        "desired_speed=[1]",
+        'desired_speed={"a":1}',
+        f"desired_speed={'9' * 400}",
+        "senses=3",
+        "self=1",
+        "=3",
+        "episode_steps=3",
+    ),
+)
+CIRCUITED = text(
+    "period=50",
+    "proprioception=true",
+    wrong=(
+        "period=0",
+        "period=x",
+        "period=1.5",
+        "period",
+        f"period={'9' * 400}",
+        "units=3",
+        "rng=1",
+        "n_joints=3",
+        "period=null",
+        "observe_time=true",
+    ),
+)
+LEARNED = text(
+    "n_envs=8",
+    "sigma=0.2",
+    wrong=(
+        "n_envs=0",
+        "n_envs=7.5",
+        "n_envs=1000000000000",
+        "sigma=0",
+        "sigma=nan",
+        "sigma=-1",
+        "sigma=1e300",
+        "nope=1",
+        "n_envs=true",
+        "learning_rate=x",
+        "gamma=0.9",
+    ),
+)
+RANGES = text(
+    "link_mass=0.8:1.2",
+    "gear=0.5:2:log",
+    wrong=(
+        "link_mass=2:1",
+        "link_mass=0:1",
+        "link_mass=nan:1",
+        "link_mass=1:inf",
+        "link_mass=a:b",
+        "link_mass",
+        "nope=1:2",
+        "gear=0:1:log",
+        "link_mass=1:2:lin",
+        "link_length=1e-300:1e-300",
+        "link_mass=-1:1",
+    ),
+)
+FILMS = text("NEW.gif", wrong=("NEW.txt", "FILE", "NEW", "FILE/x.gif", ""))
+WORDS = {"silence": NEURONS, "clamp": PINS, "drive": PINS}
+# Option of a command to its values; the first is the command's own words, None an option of its own.
+COMMANDS: dict[str, dict[str, Values]] = {
+    "train": {
+        "body": BODIES,
+        "steps": text("160", "0.2k", wrong=("0", "-5", "1.5", "1e1000000000", *_NO_NUMBER)),
+        "episode-steps": text("20", "10", wrong=("0", "-1", "2.5", *_NO_NUMBER)),
+        "seed": SEEDS,
+        "circuit": text("ncap", wrong=("ncapp", "", "mlp,", "elm elm")),
+        "algorithm": text("es", wrong=("ess", "")),
+        "task": text("swim", wrong=("swin", "parity", "")),
+        "physics": text("mujoco", wrong=("lane", "")),
+        "device": text("cpu", wrong=("meta", "gpu", "cuda:99", "")),
+        "arena": text("open", '{"name":"open"}', wrong=("{bad", "nope", '{"medium":3}', '{"name":3}', '{"nope":1}')),
+        "task-options": TASKED,
+        "circuit-options": CIRCUITED,
+        "algorithm-options": LEARNED,
+        "randomize": RANGES,
+        "deficit": text(
+            "joint_pos:0:10",
+            "joint_pos[1]:0:10",
+            wrong=("joint_pos", "joint_pos:10:0", "nope:0:10", "joint_pos[99]:0:10", "joint_pos:a:b", "joint_pos:-1:5"),
+        ),
+        "checkpoint-every": text("100000", wrong=("0", "-1", *_NO_NUMBER)),
+        "evaluate-every": text("100000", wrong=("0", "-1", *_NO_NUMBER)),
+        "start": text("RUN", wrong=("nope", "FILE", "DAMAGED")),
+        "protect": Values((), ("nope", "RUN")),
+        "workers": Values((), ("0", "-1", "x", "1.5")),
+        "engine": text("local", wrong=("nope",)),
+        "address": Values((), ("127.0.0.1:1",)),
+        "reward": text("com", wrong=("fast",)),
+        "config": Values((), ("nope.toml", "FILE", "FOLDER")),
+        "stepz": Values((), ("3",)),
+    },
+    "evaluate": {
+        "": OF_RUN,
+        "episodes": COUNTS,
+        "body": BODIES,
+        **WORDS,
+        "trust": Values((), (None,)),
+        "algorithm": Values((), ("ppo",)),
+        "task": Values((), ("swim",)),
+        "reward": Values((), ("com",)),
+    },
+    "record": {
+        "": OF_RUN,
+        "episodes": COUNTS,
+        "body": BODIES,
+        "out": text("NEW.nc", wrong=("NEW.txt", "FILE", "")),
+        **WORDS,
+    },
+    "probe": {
+        "": text("RUN", wrong=(*OF_RUN.wrong, "FILE.nc", "nope.nc")),
+        "episodes": COUNTS,
+        "probes": text("gait", "diagram", wrong=("gate", "")),
+        **WORDS,
+    },
+    "transfer": {
+        "": OF_RUN,
+        "episodes": COUNTS,
+        "bodies": BODIES,
+        "finetune": text("0", wrong=("-1", "1.5", *_NO_NUMBER)),
+    },
+    "render": {
+        "": OF_RUN,
+        "out": FILMS,
+        "seconds": text("0.1", wrong=("0", "-1", "nan", "inf", "1e300", "x")),
+        "view": text("2d", wrong=("4d", "", "2D ")),
+        "body": BODIES,
+        **WORDS,
+    },
+    "results": {"": OF_RUN, "out": text("NEW.csv", "NEW.sqlite", wrong=("NEW.txt", "FILE", ""))},
+    "report": {"": OF_RUN, "out": text("NEW.html", wrong=("FILE", "FOLDER"))},
+    "gallery": {"": OF_RUN, "out": text("NEW.html", wrong=("FILE", "FOLDER"))},
+    "compare": {"": OF_RUN, "episodes": COUNTS, "out": text("NEW", wrong=("FILE", "FOLDER"))},
+    "export": {"": OF_RUN, "out": text("NEW", wrong=("FILE", "FOLDER")), "no-film": Values((None,), ())},
+    "import": {"": Values((), ("RUN", "nope", "FILE", "FOLDER", "DAMAGED")), "out": Values(("NEW",), ())},
+    "resume": {"": OF_RUN, "workers": Values((), ("0", "x")), "device": text("cpu", wrong=("gpu",))},
+    "play": {"": Values((), OF_RUN.wrong), "port": Values(("0",), ("x", "-1", "65536"))},
+    "sweep": {
+        "": Values((), ("nope", "FILE", "FOLDER", "BAD.toml", "TYPES.toml", "BYTES.toml")),
+        "out": Values(("NEW",), ()),
+    },
+    "curriculum": {
+        "": Values((), ("nope",)),
+        "circuit": text("ctrnn", wrong=("ncap", "nope")),
+        "updates": COUNTS,
+        "seed": SEEDS,
+        "kind": text("sliding", wrong=("slide",)),
+        "task": text("parity", wrong=("swim",)),
+        "options": text(
+            "max_n=3", wrong=("momentum=0", "max_n=1", "nope=1", "learning_rate=nan", "seed=1", "batch_size=x")
+        ),
+    },
+    "list": {"": text("bodies", "tasks", "circuits", "probes", wrong=("nope", "", "body"))},
+    "worm": {"": text("connectome", wrong=("nope", "compare"))},
+    "reproduce": {"": Values((), ("nope",)), "scale": Values(("smoke",), ("tiny",))},
+    "ablate": {
+        "seeds": Values((), ("0", "-1", "x")),
+        "episodes": Values((), ("0", "x")),
+        "circuit": Values((), ("mlp",)),
+    },
+    "nope": {"": Values((), ("RUN",))},
+}
+# Right ones would train for hours.
+ALWAYS_WRONG = ("ablate",)
+# What a command needs beside what is drawn: without it, it would take minutes, or have nowhere to write.
+NEEDS = {
+    "train": ["--steps", "160", "--episode-steps", "10", "--algorithm-options", "n_envs=8", "--out", "NEW"],
+    "evaluate": ["--episodes", "1"],
+    "record": ["--episodes", "1", "--out", "NEW.nc"],
+    "probe": ["--episodes", "2"],
+    "transfer": ["--episodes", "1", "--bodies", "swimmer4"],
+    "render": ["--out", "NEW.gif", "--seconds", "0.1"],
+    "compare": ["--episodes", "1", "--out", "NEW"],
+    "gallery": ["--out", "NEW.html"],
+    "export": ["--out", "NEW", "--no-film"],
+    "curriculum": [
+        "--updates",
+        "1",
+        "--options",
+        "max_n=3",
+        "evaluate_every=1",
+        "batch_size=2",
+        "evaluation_sequences=2",
+        "--circuit-options",
+        "units=4",
+        "--out",
+        "NEW",
+    ],
+    "ablate": ["--out", "NEW"],
+    "reproduce": ["--out", "NEW"],
+}

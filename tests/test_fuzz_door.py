@@ -1,0 +1,34 @@
+"""Some of what `fuzz_door.py` draws, from one seed, and that it notices what it is for."""
+
+import logging
+import random
+
+import door_commands
+import pytest
+from fuzz_door import Drawn, Place, fuzz, tried
+from nervecord.cli import main as cli
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    logging.disable(logging.CRITICAL)
+    yield Place(tmp_path_factory.mktemp("door"))
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_wrong_values_are_refused_in_one_line_and_right_ones_run(place):
+    found = list(fuzz(place, random.Random(0), lambda number: number >= 25))
+    assert {drawn.wrong is None for drawn, _ in found} == {True, False}
+    assert [f"{drawn}: {problem}" for drawn, problem in found if problem] == []
+
+
+def test_every_command_is_drawn_or_costs_minutes():
+    known = {name for group in cli.COMMANDS.values() for name in group}
+    assert known - set(door_commands.COMMANDS) == {"demo", "bench", "doctor"}
+
+
+def test_what_is_accepted_though_wrong_and_refused_though_right_is_a_problem(place):
+    assert "accepted" in tried(Drawn("list", ["bodies"], "kind"), place)
+    assert "refused" in tried(Drawn("list", ["nope"], None), place)
+    assert "traceback" in tried(Drawn("make_body", {"nope": 1}, None), place)

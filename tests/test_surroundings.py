@@ -1,0 +1,63 @@
+"""What surrounds a command or a process: streams, variables, forks; each is one line, or works."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from nervecord.envs import SwimmerVectorEnv
+from nervecord.errors import NervecordError
+
+LIST = f"{sys.executable} -c 'from nervecord.cli.main import main; import sys; main(sys.argv[1:])'"
+
+
+def shell(line: str, **variables: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, **variables}
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full is Linux's /dev/full")
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        (f"{LIST} list tasks | true; exit ${{PIPESTATUS[0]}}", 141, ""),
+        (f"{LIST} --help | true; exit ${{PIPESTATUS[0]}}", 141, ""),
+        (f"{LIST} list tasks > /dev/full", 1, "nervecord: cannot write to standard output: No space left on device\n"),
+        (f"{LIST} list tasks >&-", 0, ""),
+        (f"{LIST} list nope 2>&-", 2, ""),
+        (f"{LIST} list nope 2>/dev/full", 2, ""),
+    ],
+)
+def test_a_stream_that_cannot_be_written_to_ends_in_no_traceback(line, status, said):
+    # Whoever has closed the pipe has done so before there is anything to write.
+    done = shell(line)
+    assert (done.returncode, done.stderr) == (status, said)
+
+
+def test_a_variable_that_keeps_a_library_from_loading_is_named():
+    done = shell(f"{LIST} train --circuit nope", MUJOCO_GL="foo")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "nervecord: MUJOCO_GL is 'foo', with which mujoco cannot be imported (invalid value for environment variable "
+        "MUJOCO_GL: foo); unset MUJOCO_GL\n"
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_environments_say_in_a_forked_child_that_their_threads_are_elsewhere():
+    env = SwimmerVectorEnv(32, body="swimmer3", n_threads=2)
+    env.reset(seed=0)
+    env.step(np.zeros((32, 2)))
+    child = os.fork()
+    if not child:
+        try:
+            env.step(np.zeros((32, 2)))
+        except NervecordError as error:
+            env.close()
+            os._exit(7 if "before the process was forked" in str(error) else 1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    env.step(np.zeros((32, 2)))
+    env.close()

@@ -1,0 +1,68 @@
+"""The probes by name; each is imported when it first runs, so that a list of them is light."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import UnknownName
+from ...registry import Registry
+from .contract import Probe, ProbeResult, Subject
+
+
+def _later(name: str) -> Callable[[Subject], ProbeResult]:
+    """Return the probe `name` of the file `name`, imported when it runs."""
+
+    def run(subject: Subject) -> ProbeResult:
+        found: ProbeResult = getattr(importlib.import_module(f".{name}", __package__), name)(subject)
+        return found
+
+    return run
+
+
+_OWN = {
+    "gait": Probe("frequency, wave, speed and efficiency of the undulation", _later("gait")),
+    "neuron_labels": Probe("a sentence for each neuron: when it is active", _later("neuron_labels")),
+    "influential_paths": Probe("the chains of neurons by which senses move the body", _later("influential_paths")),
+    "facets": Probe("the different situations in which a neuron is most active", _later("facets")),
+    "timescales": Probe("how long each neuron's activity remembers itself", _later("timescales")),
+    "complexity": Probe("how irregular each neuron's activity is", _later("complexity")),
+    "geometry": Probe("which phases a network holds apart, beside its inputs and outputs", _later("geometry")),
+    "topology": Probe("how many loops the network's states form", _later("topology")),
+    "fixed_points": Probe("the states in which a recurrent circuit would rest", _later("fixed_points")),
+    "robustness": Probe(
+        "the return that remains when weights and neurons are disturbed", _later("robustness"), is_study=True
+    ),
+    "functional_connectome": Probe("which neurons change together, and when", _later("functional_connectome")),
+    "biclusters": Probe("states of the network, and groups of neurons that tell them alike", _later("biclusters")),
+    "lesions": Probe("the return that remains without each neuron", _later("lesions"), is_study=True),
+    "learning_regime": Probe(
+        "rich or lazy: how far training moved weights, kernel and codes", _later("learning_regime")
+    ),
+    "noise_orbits": Probe("how noise makes a recurrent circuit wander and change its output", _later("noise_orbits")),
+    "transitions": Probe("the neurons that kick the output from one state into the next", _later("transitions")),
+    "critical_periods": Probe("when in training a missing sense costs most", _later("critical_periods"), is_study=True),
+    "diagram": Probe("the wiring drawn, with signs and weights", _later("diagram")),
+}
+
+
+def _adopted(probe: Any, name: str) -> Probe:
+    if not isinstance(probe, Probe):
+        raise TypeError(f"{name} is a {type(probe).__name__}, not a Probe")
+    return probe
+
+
+PROBES: Registry[Probe] = Registry("nervecord.probes", _OWN, _adopted)
+
+
+def run_probe(name: str, subject: Subject) -> ProbeResult:
+    """Run the probe of that name.
+
+    Raises:
+        UnknownName: no such probe.
+        InvalidRecording: the recording does not hold what the probe needs.
+    """
+    if name not in PROBES:
+        raise UnknownName("probe", name, PROBES)
+    return PROBES[name].run(subject)
