@@ -76,12 +76,13 @@ class Relay(SidedCircuit):
         rng: unused; nothing is drawn.
 
     Attributes:
-        theta, g_theta: threshold of the first joint's unit, in 1 / body length, and its relative change to the tail.
-        rho, rho_a: reach of stretch from behind and from before, in bodies.
+        log_theta, g_theta: logarithm of the threshold of the first joint's unit, which is in 1 / body length, and the
+            threshold's relative change to the tail, where at least a twentieth is left.
+        log_rho, log_rho_a: logarithms of how far stretch from behind and from before is felt, in bodies.
         w: share of the stretch from before.
-        beta: seconds by which the sense of stretch looks ahead.
-        tau_n, tau_m: time constants of unit and muscle, s.
-        g_m, gain: relative change of the muscles' strength from head to tail, and that of the first.
+        log_beta: logarithm of the seconds by which the sense of stretch looks ahead.
+        log_tau_n, log_tau_m: logarithms of the time constants of unit and muscle, s.
+        gain, g_m: strength of the first joint's muscle, in the motor's range, and its relative change to the tail.
 
     Source: Boyle, Berri and Cohen 2012 (two-state units that stretch switches) and Wen et al. 2012 (a segment bends as
     those before it), with torques for muscles.

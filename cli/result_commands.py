@@ -33,25 +33,28 @@ class Record(OnRunOrModel):
     history: bool = False
     """Instead of episodes: weights, and activity on the input of one episode, at every checkpoint of a run."""
 
+    def check(self) -> None:
+        """Refuse a file that cannot be written, and anything but one agent or model, with its own options."""
+        if self.history:
+            self.refuse("episodes body silence clamp drive", "--history is of one episode of the run as it was trained")
+            if self.path is not None and self.path.suffix == ".zip":
+                self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
+        super().check()
+        if self.out.suffix != ".nc":
+            raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
+        if self.out.exists():
+            raise OutputExists(f"{self.out} exists; give another --out")
+
     def run(self) -> dict[str, Any]:
         """Record, and return the file."""
         from ..training.rollouts.recorder import record, record_model
         from ..training.rollouts.weights_history import history
 
-        if self.out.suffix != ".nc":
-            raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
-        if self.out.exists():
-            raise OutputExists(f"{self.out} exists; give another --out")
         episodes = 8 if self.episodes is None else self.episodes
         held: Any
         if model := self.saved_model:
-            self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
             held = record_model(model, episodes, progress=not self.json)
         else:
-            if self.history:
-                self.refuse(
-                    "episodes body silence clamp drive", "--history is of one episode of the run as it was trained"
-                )
             with self.opened(self.body) as run:
                 if self.history:
                     held = history(run, record(run, 1, progress=not self.json))
@@ -131,12 +134,16 @@ class Render(OnRunOrModel):
     seconds: float | None = None
     """How much of the episode; all of it by default."""
 
+    def check(self) -> None:
+        """Refuse two views, and anything but one agent or model, with its own options."""
+        if self.neurons:
+            self.refuse("view", "--neurons is a view of its own; leave one of them out")
+        super().check()
+
     def run(self) -> dict[str, Any]:
         """Film, and return the film's path."""
         from ..videos.films import render, render_model
 
-        if self.neurons:
-            self.refuse("view", "--neurons is a view of its own; leave one of them out")
         look: dict[str, Any] = {
             "view": "neurons" if self.neurons else self.view, "size": self.size, "fps": self.fps, "speed": self.speed,
             "camera": self.camera, "zoom": self.zoom,
@@ -261,12 +268,16 @@ class Export(OnRun):
     endpoint: str | None = None
     """Of the hub; https://huggingface.co by default."""
 
+    def check(self) -> None:
+        """Refuse a folder that holds no run, and options of an upload where nothing is uploaded."""
+        if self.push is None:
+            self.refuse("private endpoint", "nothing is uploaded; give --push OWNER/NAME too")
+        super().check()
+
     def run(self) -> dict[str, Any]:
         """Export, and return the folder and the address it was uploaded to."""
         from ..sharing.hub import export, push
 
-        if self.push is None:
-            self.refuse("private endpoint", "nothing is uploaded; give --push OWNER/NAME too")
         folder = export(self.opened(), self.out, self.film, self.onnx, self.torch, progress=not self.json)
         uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
         return {"export": str(folder), **uploaded}

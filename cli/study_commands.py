@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from ..errors import InvalidRun, UnknownName
 from ..training.learning.engine import Engine
 from .config_options import circuit_named
 from .run_commands import Command, Configured, OnRuns
@@ -91,7 +93,6 @@ class Reproduce(_Many):
 
     def run(self) -> Any:
         """Run what is missing, and return the verdict on each claim."""
-        from ..errors import UnknownName
         from ..training.studies.ncap_paper.reproduction import reproduce
 
         if self.paper != "ncap":
@@ -111,12 +112,30 @@ class Compare(OnRuns):
     episodes: int = 20
     """Episodes of runs that are not evaluated yet."""
     labels: tuple[str, ...] = ()
-    """Names of the groups, in the order of their first runs; by default what differs between them."""
+    """Other names for groups, "mlp=A network", by those in the table, which are what differs between groups."""
 
     def run(self) -> Any:
         """Write the comparison, and return its table."""
         from ..training.studies.comparisons import compare
         from ..training.studies.groups import printed
 
-        found = compare(self.runs, self.out, self.episodes, self.labels, progress=not self.json, trust=self.trust)
+        labels = _labels(self.labels)
+        found = compare(self.runs, self.out, self.episodes, labels, progress=not self.json, trust=self.trust)
         return self.table(found.table) if self.json else printed(found.table).to_string(index=False)
+
+
+def _labels(texts: Sequence[str]) -> dict[str, str]:
+    """Return labels given as GROUP=LABEL.
+
+    Raises:
+        InvalidRun: one names no group, or two name the same.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        group, equals, label = text.partition("=")
+        if not equals or not label:
+            raise InvalidRun(f"label {text!r} is for no group; give GROUP=LABEL, such as 'mlp=A network'")
+        if group in found:
+            raise InvalidRun(f"group {group!r} is given two labels; give it one")
+        found[group] = label
+    return found

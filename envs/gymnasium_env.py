@@ -18,7 +18,7 @@ from .physics.lanes import reason_not_compiled
 from .pictures import RENDER_MODES, picture_size, pictured, pictures
 from .registration import IDS, LANES_IDS
 from .tasks.registry import option_names, takes_any_option
-from .vector_rules import Described, as_info, autoreset_mode_of, check_options, chosen_envs, final_info, seeds_for
+from .vector_rules import Described, as_info, autoreset_mode_of, chosen_envs, final_info, seeds_for, warn_of_options
 
 
 class SwimmerVectorEnv(Described, VectorEnv):
@@ -197,12 +197,8 @@ class SwimmerEnv(Described, gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float[np.ndarray, " obs"], dict[str, Any]]:
-        """Start a new episode.
-
-        Raises:
-            InvalidTask: there are options, which a reset does not take.
-        """
-        check_options(options)
+        """Start a new episode; there are no options."""
+        warn_of_options(options)
         super().reset(seed=seed)
         self.batch.rngs[0] = self.np_random
         observation = self.batch.reset(self._first)

@@ -16,7 +16,7 @@ from .physics.physics import PARAMETERS
 Range = tuple[float, float] | tuple[float, float, Literal["log"]]
 # With factors beyond these, numbers of bodies leave what physics can compute with.
 _SMALLEST = 1e-6
-_FACTOR = Number(0, 1e6)
+_FACTOR = Number(0, 1e9)
 
 
 class _Range:

@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 from ..errors import InvalidTask
 from .env_batch import EnvBatch
 from .pictures import picture_size, pictured, pictures
-from .vector_rules import check_options
+from .vector_rules import warn_of_options
 
 
 class SwimmerVecEnv(VecEnv):
@@ -68,15 +68,10 @@ class SwimmerVecEnv(VecEnv):
         self._seeds = [int(seed) for seed in seeds]
 
     def reset(self) -> Float[np.ndarray, "envs obs"]:
-        """Start new episodes everywhere and return the first observations.
-
-        Raises:
-            InvalidTask: `set_options` gave options, which a reset does not take.
-        """
-        given = self._options
+        """Start new episodes everywhere and return the first observations."""
+        for options in self._options:
+            warn_of_options(options)
         self._reset_options()
-        for options in given:
-            check_options(options)
         self.batch.seed(self._seeds)
         self._reset_seeds()
         observation = self.batch.reset(self._everyone)

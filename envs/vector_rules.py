@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -65,16 +66,18 @@ def seeds_for(seed: int | Sequence[int | None] | None, n_envs: int) -> list[int 
     return list(seed)
 
 
-def check_options(options: Mapping[str, Any] | None, known: Sequence[str] = ()) -> None:
-    """Refuse options of a reset that would change nothing.
+def warn_of_options(options: Mapping[str, Any] | None, known: Sequence[str] = ()) -> None:
+    """Warn of options of a reset that are not in `known`, and change nothing.
 
-    Raises:
-        InvalidTask: one that is not in `known`.
+    They are no error: libraries reset every environment with the same options, and gymnasium's own ignore what they do
+    not know.
     """
-    for name in options or ():
-        if name not in known:
-            takes = ", ".join(known) or "none; give options where the environment is made"
-            raise InvalidTask(f"unknown option {name!r} of reset, which takes {takes}")
+    if unknown := [name for name in options or () if name not in known]:
+        warnings.warn(
+            f"nervecord: reset ignores {', '.join(map(repr, unknown))}; it takes {', '.join(known) or 'no options'}. "
+            "Give options where the environment is made",
+            stacklevel=3,
+        )
 
 
 def chosen_envs(options: Mapping[str, Any] | None, n_envs: int) -> Int[np.ndarray, " some"]:
@@ -82,9 +85,9 @@ def chosen_envs(options: Mapping[str, Any] | None, n_envs: int) -> Int[np.ndarra
 
     Raises:
         InvalidArgument: the mask is no array of bools.
-        InvalidTask: it is of another shape, or nothing is in it, or there is another option.
+        InvalidTask: it is of another shape, or nothing is in it.
     """
-    check_options(options, ("reset_mask",))
+    warn_of_options(options, ("reset_mask",))
     if not options or "reset_mask" not in options:
         return np.arange(n_envs)
     mask = options["reset_mask"]

@@ -403,13 +403,13 @@ def _watch(event: str, details: tuple[Any, ...], home: Path) -> None:
 
 
 def _outcome(command: list[str]) -> str:
-    error = io.StringIO()
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(error):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO()):
             nervecord([*command, "--json"])
     except SystemExit as ended:
-        lines = [line for line in error.getvalue().splitlines() if line.startswith("nervecord: ")]
-        return "" if ended.code == 2 and len(lines) else f"exit {ended.code}: {error.getvalue()[-300:]}"
+        said = json.loads(output.getvalue())["error"]["message"]
+        return "" if ended.code == 2 and "\n" not in said else f"exit {ended.code}: {said[-300:]}"
     except BaseException:
         return traceback.format_exc()
     return ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import json
 import os
 import random
 import signal
@@ -75,7 +76,7 @@ def start(kind: Kind, out: Path) -> subprocess.Popen[bytes]:
     words = [str(out.parent / "plan.toml") if word == "PLAN" else word for word in kind.command]
     return subprocess.Popen(
         [sys.executable, "-c", "from nervecord.cli.main import main; main()", *words, "--out", str(out), "--json"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, process_group=0,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
     )  # fmt: skip
 
 
@@ -104,13 +105,13 @@ def _strike(process: subprocess.Popen[bytes], kind: Kind, out: Path, number: int
     to_all = kind.whole_group and rng.random() < 0.5 and number != signal.SIGKILL
     with contextlib.suppress(ProcessLookupError):
         (os.killpg if to_all else os.kill)(process.pid, number)
-    _, error = process.communicate(timeout=PATIENCE)
+    output, error = process.communicate(timeout=PATIENCE)
     lines = error.decode().splitlines()
     if process.returncode == 1 and "init_import_site" in error.decode():
         return  # Python itself had not started yet.
     assert process.returncode in (0, -number, 128 + number), (process.returncode, lines)
     if process.returncode == 128 + number:
-        assert [line.startswith("nervecord: ") for line in lines].count(True) == 1, lines
+        assert "\n" not in json.loads(output)["error"]["message"], output
     assert not any(line.startswith("Traceback") for line in lines) or process.returncode == -number, lines
     assert none_left(process.pid), f"a process of group {process.pid} is left"
 

@@ -217,7 +217,7 @@ def test_circuits_without_time_constants_are_told_no_control_step(name):
 def test_the_control_step_is_no_option_and_is_above_0():
     with pytest.raises(CircuitMismatch, match="unknown option of ncap 'dt'"):
         make_circuit("ncap", SENSES, JOINTS, {"dt": 0.03})
-    with pytest.raises(CircuitMismatch, match="dt_ref is 0 s; give a control step above 0"):
+    with pytest.raises(CircuitMismatch, match="dt_ref is 0; give a number above 0"):
         make_circuit("ncap", SENSES, JOINTS, dt=0.03, dt_ref=0)
 
 

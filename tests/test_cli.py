@@ -68,6 +68,8 @@ def worm(tmp_path_factory) -> Run:
         ("evaluate WORM --episodes 0", "episodes is 0; give a whole number, 1 or more"),
         ("transfer WORM --episodes 0 --finetune 100", "episodes is 0; give a whole number, 1 or more"),
         ("compare WORM WORM --episodes 0 --out x", "episodes is 0; give a whole number, 1 or more"),
+        ("compare WORM WORM --labels fast --out x", "label 'fast' is for no group; give GROUP=LABEL"),
+        ("compare WORM WORM --labels ncap=a ncap=b --out x", "group 'ncap' is given two labels; give it one"),
         ("ablate --episodes 0 --out x", "episodes is 0; give a whole number, 1 or more"),
         (
             "evaluate WORM --reward com --algorithm sac",
@@ -106,7 +108,7 @@ def test_a_parsers_box_becomes_one_line(terminal, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["train", "--steps", "many"])
     line = capsys.readouterr().err
-    assert "'many'; give a whole number, such as 320000 or 1e6" in line
+    assert "'many'; give a whole number, such as 320000, 320k or 1e6" in line
     assert line.count("\n") == 1
     assert line.isascii()
     assert "\x1b" not in line
@@ -178,7 +180,7 @@ class Interrupted(GRU):
 
 def test_only_what_goes_on_says_so_when_it_is_interrupted(tmp_path, capsys, monkeypatch):
     train_it = ["train", "--circuit", "interrupted", "--episode-steps", "20", "--algorithm-options", "n_envs=2",
-                "--circuit-options", "units=2", "--out", str(tmp_path / "run"), "--json"]  # fmt: skip
+                "--circuit-options", "units=2", "--out", str(tmp_path / "run")]  # fmt: skip
     register_circuit("interrupted", Interrupted, "a GRU that is interrupted")
     try:
         main([*train_it, "--steps", "40"])

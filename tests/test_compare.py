@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 from nervecord.cli.main import main
-from nervecord.errors import InvalidRun, OutputExists
+from nervecord.errors import InvalidRun, OutputExists, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
@@ -55,7 +55,7 @@ def test_a_group_beats_the_first_as_often_as_its_seeds_do(runs, tmp_path):
 
 
 def test_a_comparison_is_written_for_papers(runs, tmp_path):
-    compare(runs, tmp_path / "out", episodes=2, labels=["slow & steady", "fast"])
+    compare(runs, tmp_path / "out", episodes=2, labels={"period 40": "fast", "period 60": "slow & steady"})
     files = ["table.csv", "table.md", "table.tex", "curves.svg", "curves.pdf", "curves.png"]
     assert all((tmp_path / "out" / name).stat().st_size for name in files)
     head, _, *rows = (tmp_path / "out" / "table.md").read_text().splitlines()
@@ -66,10 +66,12 @@ def test_a_comparison_is_written_for_papers(runs, tmp_path):
     assert r"slow \& steady & 2 &" in tex
     assert r"[95 \% interval]" in tex
     again = (tmp_path / "out" / "curves.pdf").read_bytes()
-    compare(runs, tmp_path / "out", episodes=2, labels=["slow & steady", "fast"])
+    compare(runs, tmp_path / "out", episodes=2, labels={"period 40": "fast", "period 60": "slow & steady"})
     assert (tmp_path / "out" / "curves.pdf").read_bytes() == again
-    with pytest.raises(InvalidRun, match=r"1 labels \(slow\) and 2 groups \(period 60; period 40\)"):
-        compare(runs, tmp_path / "out", labels=["slow"])
+    with pytest.raises(UnknownName, match="unknown group 'period 4'; did you mean 'period 40'"):
+        compare(runs, tmp_path / "out", labels={"period 4": "fast"})
+    with pytest.raises(InvalidRun, match="two groups are called 'period 60'"):
+        compare(runs, tmp_path / "out", labels={"period 40": "period 60"})
 
 
 def test_what_cannot_be_compared_is_one_line(runs, tmp_path):

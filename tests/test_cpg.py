@@ -112,7 +112,7 @@ def test_it_swims_untrained_as_measured():
 
 
 def test_wrong_options_are_one_line():
-    for options in ({"frequency": 0.0}, {"wavelength": -1.0}, {"frequency": math.inf}):
+    for options in ({"frequency": 0.0}, {"wavelength": -1.0}):
         name, value = next(iter(options.items()))
         with pytest.raises(CircuitMismatch, match=rf"{name} is {value:g} \w+; give a number above 0"):
             make_circuit("cpg", {"joint_pos": 5}, 5, options)

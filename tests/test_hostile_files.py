@@ -11,6 +11,7 @@ import hostile_files
 from nervecord.circuits import CIRCUITS, make_circuit
 from nervecord.errors import CircuitMismatch, InvalidRun
 from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.resolution import Resolved
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,12 @@ def test_what_is_whole_is_not_refused_and_harm_is_noticed(whole, tmp_path):
     assert "wrote outside" in hostile_files.wrong_with(tmp_path, home, before, [])
     os.mkfifo(tmp_path / "pipe.csv")
     assert "waits" in hostile_files.run_apart(["worm", "connectome", str(tmp_path / "pipe.csv")], home, 0.5)
+
+
+@pytest.mark.parametrize("resolved", ["no names", ["ab"], 3, {"agent": "no names"}])
+def test_what_a_run_came_to_is_names_and_values(resolved):
+    with pytest.raises(InvalidRun, match="of another version"):
+        Resolved.from_json(resolved, RunConfig())
 
 
 @pytest.mark.parametrize("name", ["connectome", "mlp"])

@@ -116,7 +116,7 @@ def test_unknown_neurons_name_the_nearest(worm, capsys):
         record(worm, 1, interventions=[Intervention("B_d_9")])
     with pytest.raises(SystemExit):
         main(["evaluate", str(worm.path), "--silence", "B_x_1", "--episodes", "2", "--json"])
-    assert "unknown neuron 'B_x_1'" in capsys.readouterr().err
+    assert "unknown neuron 'B_x_1'" in capsys.readouterr().out
 
 
 def test_a_circuit_whose_neurons_cannot_be_reached_says_so():

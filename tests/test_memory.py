@@ -330,4 +330,4 @@ def test_the_command_line_trains_a_curriculum(tmp_path, capsys):
     assert '"done": true' in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main([*words, "--options", "batchsize=16"])
-    assert "did you mean 'batch_size'" in capsys.readouterr().err
+    assert "did you mean 'batch_size'" in capsys.readouterr().out

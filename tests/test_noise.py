@@ -124,7 +124,7 @@ def test_who_asks_for_no_noise_keeps_none():
 
 
 def test_how_much_noise_is_wanted_is_checked():
-    with pytest.raises(InvalidTask, match="noise is -1; give 0 or more"):
+    with pytest.raises(InvalidTask, match="noise is -1; give a whole number, 0 or more"):
         EnvBatch("swim", 1, noise=-1)
     with pytest.raises(InvalidTask, match="the sense noise has 0 values"):
         EnvBatch("swim", 1, senses=["joint_pos", "noise"])

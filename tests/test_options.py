@@ -34,8 +34,8 @@ SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
         ("--algorithm ppo --algorithm-options normalize_reward=1", "normalize_reward is 1; give true or false"),
         ("--algorithm ppo --algorithm-options critic_hidden=8", "critic_hidden is 8; give a list, such as [64,64]"),
         ("--algorithm sac --algorithm-options ent_coef=much", "ent_coef is 'much'; give a number, 0 or more, or auto"),
-        ("--workers 0", "workers is 0; give 1 or more"),
-        ("--workers -3", "workers is -3; give 1 or more"),
+        ("--workers 0", "workers is 0; give a whole number, 1 or more"),
+        ("--workers -3", "workers is -3; give a whole number, 1 or more"),
     ],
 )
 def test_a_wrong_value_is_one_line_and_leaves_no_folder(arguments, words, tmp_path, capsys):

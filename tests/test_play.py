@@ -98,7 +98,11 @@ def test_a_page_that_stops_reading_keeps_no_other_page_waiting(served, monkeypat
             session.ws_connect(f"{url}live"),
             session.ws_connect(f"{url}live") as other,
         ):
-            return [(await other.receive_json(timeout=10))["time"] for _ in range(5)]
+            times = []
+            for _ in range(5):
+                times.append((await other.receive_json(timeout=60))["time"])
+                await other.send_str("drew")
+            return times
 
     monkeypatch.setattr(aiohttp.web.WebSocketResponse, "send_json", send_json)
     times = asyncio.run(watch(served[1]))

@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM and SIGHUP: a checkpoint, one line, the right exit status, and nobody left behind."""
 
+import json
 import os
 import signal
 import subprocess
@@ -106,8 +107,8 @@ def test_a_training_told_to_stop_writes_a_checkpoint_and_says_one_line(number, h
     process = kill_runs.start(kill_runs.Kind(LONG), out)
     wait_for(lambda: (out / "checkpoints").exists() and (out / "metrics.csv").read_text().count("\n") > 20)
     os.kill(process.pid, number)
-    _, error = process.communicate(timeout=600)
-    assert error.decode() == f"nervecord: {how}; run the same command again to continue\n"
+    said = json.loads(process.communicate(timeout=600)[0])["error"]
+    assert said["message"] == f"{how}; run the same command again to continue"
     assert process.returncode == 128 + number
     step, done = Run(out).progress
     assert 0 < step < 640_000_000
@@ -135,13 +136,13 @@ def test_a_sweep_told_to_stop_ends_its_trainings_with_checkpoints(number, tmp_pa
     (tmp_path / "plan.toml").write_text(kill_runs.PLAN.replace("6400", "64000000").replace("= 400", "= 32000000"))
     words = [sys.executable, "-c", "from nervecord.cli.main import main; main()", "sweep",
              str(tmp_path / "plan.toml"), "--out", str(tmp_path / "sweep"), "--workers", "2", "--json"]  # fmt: skip
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, process_group=0)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
     tables = [tmp_path / "sweep" / seed / "metrics.csv" for seed in "01"]
     wait_for(lambda: all(table.exists() and table.read_text().count("\n") > 20 for table in tables))
     os.killpg(process.pid, number)
-    _, error = process.communicate(timeout=600)
+    output, error = process.communicate(timeout=600)
     assert process.returncode == 128 + number
-    assert error.decode().splitlines()[-1].startswith("nervecord: ")
+    assert "\n" not in json.loads(output)["error"]["message"]
     assert "Traceback" not in error.decode()
     assert kill_runs.none_left(process.pid)
     assert all(Run(table.parent).progress[0] > 0 for table in tables)

@@ -1,5 +1,6 @@
 """Runs survive: a full disk, damaged and hostile files. What kills them is in test_stopping."""
 
+import json
 import os
 import pickle
 import resource
@@ -87,9 +88,9 @@ def test_a_write_that_fails_leaves_the_last_checkpoint_and_one_line(tmp_path):
     command = [sys.executable, "-c", "from nervecord.cli.main import main; main()", *words]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False)
     assert done.returncode == 1
-    line = [text for text in done.stderr.splitlines() if text.startswith("nervecord:")]
-    assert len(line) == 1, done.stderr
-    assert "run the same command again to continue" in line[0]
+    line = json.loads(done.stdout)["error"]["message"]
+    assert "\n" not in line
+    assert "run the same command again to continue" in line
     assert not [path for path in (tmp_path / "run").rglob("*.safetensors") if "partial" not in str(path)]
     main(words)
     assert Run(tmp_path / "run").done

@@ -61,8 +61,10 @@ def test_a_sweep_has_a_table_by_groups_and_is_compared_by_its_folder(swept, tmp_
     folder, runs = swept[0] / "runs", swept[1]
     (tmp_path / "plan.toml").write_text(PLAN)
     groups = sweep_groups(tmp_path / "plan.toml", folder)
-    assert groups["group"].tolist() == ["ncap, es", "ncap, td3", "gru, es"]
-    assert groups["return_iqm"].tolist() == pytest.approx(runs["return"][:3].tolist())
+    # In the order of their folders, and `runs` in the plan's.
+    assert groups["group"].tolist() == ["gru, es", "ncap, es", "ncap, td3"]
+    ncap_es, ncap_td3, gru_es = runs["return"][:3]
+    assert groups["return_iqm"].tolist() == pytest.approx([gru_es, ncap_es, ncap_td3])
     assert (folder / "groups.tex").exists()
     measured = sorted(folder.glob("*/results/*/*.json"))
     for name, given in {"whole": [folder], "listed": sorted(folder.iterdir())}.items():

@@ -231,8 +231,8 @@ FAULTS = (
     ),
     Fault(
         "steps-cut", "fractions of a step are cut off in silence", "cli/parsing.py",
-        'if (number := float(text)).is_integer():\n            return int(number)',
-        'return int(float(text))',
+        ' and number == number.to_integral_value()',
+        '',
         ("test_cli.py::test_a_mistake_is_one_line_that_says_what_would_be_right",),
     ),
 )  # fmt: skip

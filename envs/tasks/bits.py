@@ -17,7 +17,7 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, Int
 
 from ...errors import InvalidAction, InvalidTask, NotReady, UnknownName
-from ..vector_rules import Described, as_info, autoreset_mode_of, check_options, chosen_envs, final_info, seeds_for
+from ..vector_rules import Described, as_info, autoreset_mode_of, chosen_envs, final_info, seeds_for, warn_of_options
 
 BIT_TASKS = {
     "parity": "whether the last N bits hold an odd number of ones",
@@ -107,12 +107,8 @@ class BitsEnv(Described, gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float[np.ndarray, 2], dict[str, Any]]:
-        """Start a new sequence; return its first bit, -1 or 1, and the flag, 0.
-
-        Raises:
-            InvalidTask: there are options, which a reset does not take.
-        """
-        check_options(options)
+        """Start a new sequence; return its first bit, -1 or 1, and the flag, 0."""
+        warn_of_options(options)
         super().reset(seed=seed)
         self._has_begun = True
         return self._stream.reset(self.np_random), {}

@@ -17,7 +17,7 @@ from ...circuits import Wiring
 from ...drawing.figures import figure_svg
 from ...errors import InvalidRecording, InvalidRun, NervecordError, UnknownName
 from ...files import write_text, write_whole
-from ...options import COUNT, FLAG, Instance, ListOf, checked
+from ...options import FLAG, Instance, ListOf, Number, checked
 from ...plain_files import check_plain
 from ..rollouts.evaluation import EVALUATION_SEED, check_episodes
 from ..rollouts.interventions import INTERVENTIONS, Intervention
@@ -50,7 +50,7 @@ class Probed:
     InvalidRun,
     subject=A_RUN,
     probes=ListOf(Instance(str, "the name of a probe"), '["gait"]'),
-    episodes=COUNT,
+    episodes=Number(1, is_whole=True, also=(None,), none="leave it out"),
     interventions=INTERVENTIONS,
     progress=FLAG,
 )

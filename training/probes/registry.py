@@ -53,6 +53,7 @@ def _adopted(probe: Any, name: str) -> Probe:
     return probe
 
 
+# Every probe by name, with those of other packages.
 PROBES: Registry[Probe] = Registry("nervecord.probes", _OWN, _adopted)
 
 

@@ -131,7 +131,7 @@ class SavedModel:
         """Return what would make observations of the model's shape, if it is easily told."""
         n = there[0] if there is not None and len(there) == 1 else 0
         if n == size + 1 and not self.observe_time:
-            return "; give --observe-time if it was shown the time"
+            return "; give --observe-time if their last value was the seconds since the reset"
         if n > size and n % size == 0:
             return f"; give --frames {n // size} if it was trained under VecFrameStack"
         return ""

@@ -113,7 +113,9 @@ class Resolved:
             config = RunConfig.from_json({**there, **found})
             spec = {"circuit": config.circuit, "circuit_options": config.circuit_options, "seed": config.seed}
             return cls(config, AgentSpec.from_json({**spec, **told}))
-        except (TypeError, KeyError, AttributeError) as error:
+        except NervecordError:
+            raise  # some are ValueErrors too
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise of_another_version(error) from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +43,7 @@ def compare(
     runs: Sequence[Run | str | Path],
     out: str | Path,
     episodes: int = 20,
-    labels: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
     progress: bool = False,
     trust: bool = False,
 ) -> Comparison:
@@ -53,13 +53,14 @@ def compare(
         runs: runs, or folders of sweeps, which stand for all of their runs; their evaluations are taken as they are.
         out: the folder.
         episodes: of runs that are not evaluated yet.
-        labels: names of the groups, in the order of their first runs; by default what differs between them.
+        labels: other names for some groups, by their own names, which are what differs between them.
         progress: show bars.
         trust: follow links in the folders, and run the code of their circuits; see `Folder`.
 
     Raises:
         InvalidRun: fewer than two runs, no episodes, one that is no run or not trained, the same seed twice in a group,
-            or another number of labels than of groups.
+            or two groups of one name.
+        UnknownName: a label for a group that is not there.
         OutputExists: something stands in `out` that no comparison wrote.
     """
     opened = _expanded(runs, trust)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ...envs import make_body
-from ...errors import InvalidRun
+from ...errors import InvalidRun, UnknownName
 from ...intervals import bootstrap_iqm, probability_of_improvement
 from ..runs.config import RunConfig
 from ..runs.held_graphs import told_config
@@ -44,15 +44,16 @@ class _Facts:
         return json.dumps(self.fields, sort_keys=True)
 
 
-def grouped(runs: Sequence[Run], labels: Sequence[str] = ()) -> dict[str, list[Run]]:
+def grouped(runs: Sequence[Run], labels: Mapping[str, str] | None = None) -> dict[str, list[Run]]:
     """Group runs whose configs, with their defaults, differ in the seed alone; name groups by what differs.
 
     Args:
         runs: the runs.
-        labels: names of the groups in the order of their first runs, in place of those made here.
+        labels: other names for some groups, by the names made here.
 
     Raises:
-        InvalidRun: the same seed twice in a group, or another number of labels than of groups.
+        InvalidRun: the same seed twice in a group, or two groups of one name.
+        UnknownName: there is no group of that name.
     """
     facts = [_Facts.of(run) for run in runs]
     found: dict[str, list[Run]] = {}
@@ -63,12 +64,13 @@ def grouped(runs: Sequence[Run], labels: Sequence[str] = ()) -> dict[str, list[R
         seeds = [run.config.seed for run in members]
         if repeated := [seed for seed in seeds if seeds.count(seed) > 1]:
             raise InvalidRun(f"seed {repeated[0]} of {names[key]} is there twice; give each run once")
-    if labels and (len(labels) != len(found) or len(set(labels)) < len(labels)):
-        raise InvalidRun(
-            f"there are {len(labels)} labels ({', '.join(labels)}) and {len(found)} groups "
-            f"({'; '.join(names.values())}); give each group a label of its own, in this order"
-        )
-    given = dict(zip(found, labels, strict=True)) if labels else names
+    labels = labels or {}
+    for name in labels:
+        if name not in names.values():
+            raise UnknownName("group", name, names.values())
+    given = {key: labels.get(name, name) for key, name in names.items()}
+    if twice := [label for label in given.values() if list(given.values()).count(label) > 1]:
+        raise InvalidRun(f"two groups are called {twice[0]!r}; give each a label of its own")
     return {given[key]: members for key, members in found.items()}
 
 

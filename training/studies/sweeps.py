@@ -143,7 +143,8 @@ def sweep_groups(plan: Sweep | str | Path, out: str | Path) -> pd.DataFrame:
     """
     plan, out = plan if isinstance(plan, Sweep) else Sweep.read(plan), Path(out)
     means = means_of(TrialFiles(out).table("sweep"))
-    runs = {name: Run(out / name) for name in plan.configs() if name in means.index}
+    # In the order in which `compare` meets them.
+    runs = {name: Run(out / name) for name in sorted(plan.configs()) if name in means.index}
     named = {run.path: name for name, run in runs.items()}
     groups = {label: [named[run.path] for run in members] for label, members in grouped(list(runs.values())).items()}
     table = group_table(means, groups) if groups else pd.DataFrame()
