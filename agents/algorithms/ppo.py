@@ -1,7 +1,7 @@
 """PPO that trains any circuit through time, with an explicit state of any shape.
 
 Schulman et al. 2017 (https://arxiv.org/abs/1707.06347), with SB3's conventions: equal to SB3's PPO for
-stateless circuits and to sb3-contrib's RecurrentPPO for an LSTM (tests/test_ppo.py).
+stateless circuits and to sb3-contrib's RecurrentPPO for an LSTM (tests/agents/test_ppo.py).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from nervecord.circuits.recurrent import with_rank
 from nervecord.errors import CircuitMismatch
 from torch import nn
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parents[1] / "golden"
 CTRNN_GOLDEN, ELM_GOLDEN = np.load(FOLDER / "ctrnn.npz"), np.load(FOLDER / "elm.npz")
 
 

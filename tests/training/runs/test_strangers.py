@@ -15,7 +15,7 @@ from nervecord.training.runs.lock import hold
 from nervecord.training.runs.run import Run
 from nervecord.training.runs.trial_files import TrialFiles
 
-RUNS = Path(__file__).parent / "reference" / "runs"
+RUNS = Path(__file__).parents[2] / "reference" / "runs"
 ENTRIES = ("config.json", "versions.json", "metrics.csv", "evaluation.json", "checkpoints", "history", "lock.json",
            "tensorboard", "results", "film.mp4", "notes.txt", ".report.html.partial", ".evaluation.json.partial",
            "history/000000000000.safetensors", "checkpoints/000000006000", "results/a/b/c")  # fmt: skip

@@ -164,7 +164,7 @@ if __name__ == "__main__":
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     (tmp_path / "parent.py").write_text(PARENT)
-    words = [sys.executable, str(tmp_path / "parent.py"), str(Path(__file__).parent)]
+    words = [sys.executable, str(tmp_path / "parent.py"), str(Path(__file__).parents[2])]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0)
     assert len(process.stdout.readline().split()) == 2
     process.kill()
@@ -176,7 +176,7 @@ def test_a_pool_that_nobody_closes_does_not_keep_python_from_its_end(tmp_path):
     (tmp_path / "parent.py").write_text(
         PARENT.replace("    next(tasks)\n", "", 2).replace("print", "next(tasks); print")
     )
-    words = [sys.executable, str(tmp_path / "parent.py"), str(Path(__file__).parent)]
+    words = [sys.executable, str(tmp_path / "parent.py"), str(Path(__file__).parents[2])]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0)
     assert process.wait(600) == 0
     assert kill_runs.none_left(process.pid)

@@ -1,4 +1,4 @@
-"""Circuits beside their wiring, and what is said of mistakes; tests/test_testing.py holds each to its laws."""
+"""Circuits beside their wiring, and what is said of mistakes; tests/testing/test_testing.py holds each to its laws."""
 
 import pytest
 import torch
@@ -61,14 +61,18 @@ def state_at(circuit: Circuit, seed: int = 0) -> dict[str, torch.Tensor]:
 def test_wiring_predicts_activity_from_its_presynaptic_neurons(circuit):
     """Every unit without a bias of its own is its inputs, weighted as drawn: names and columns agree."""
     if isinstance(circuit, CTM):
-        pytest.skip("its motors are quadratic in its neurons; tests/test_ctm.py checks the wiring as a derivative")
+        pytest.skip(
+            "its motors are quadratic in its neurons; tests/circuits/test_ctm.py checks the wiring as a derivative"
+        )
     if isinstance(circuit, Relay):
-        pytest.skip("its units and muscles remember; tests/test_relay.py checks which side its wiring switches on")
+        pytest.skip(
+            "its units and muscles remember; tests/circuits/test_relay.py checks which side its wiring switches on"
+        )
     if isinstance(circuit, CPG):
         output = list(range(len(circuit.neurons)))[circuit.groups["motors"]]
         activation = lambda drive: drive.clamp(-1, 1)  # noqa: E731 - motors have two directions
     elif isinstance(circuit, Connectome):
-        # Its cells remember, and tests/test_connectome.py has their equation; its motors are muscles' means.
+        # Its cells remember, and tests/circuits/test_connectome.py has their equation; its motors are muscles' means.
         output = [index for index, neuron in enumerate(circuit.neurons) if neuron.name.startswith("motor_")]
         activation = lambda drive: drive  # noqa: E731
     elif any("bias" in name for name, _ in circuit.named_parameters() if "linear" not in name):

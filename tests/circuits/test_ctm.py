@@ -11,8 +11,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
-EXTRACT = Path(__file__).parent / "golden" / "ctm.npz"  # the two smallest cases, to stay below 200 KB
-SHARED = Path(__file__).parents[2] / "shared" / "golden" / "ctm.npz"
+EXTRACT = Path(__file__).parents[1] / "golden" / "ctm.npz"  # the two smallest cases, to stay below 200 KB
+SHARED = Path(__file__).parents[3] / "shared" / "golden" / "ctm.npz"
 BATCH, STEPS, SENSORS = 6, 40, 5
 SMALL = {"d_model": 24, "d_input": 8, "n_synch": 6, "memory_length": 5}
 VARIANTS: list[dict] = [

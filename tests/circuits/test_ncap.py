@@ -9,7 +9,7 @@ from nervecord.circuits import NCAP, load_weights, make_circuit
 from nervecord.errors import CircuitMismatch
 
 # All 24 cases of the shared golden vectors; each case's parameters packed in one array, to stay below 200 KB.
-GOLDEN = np.load(Path(__file__).parent / "golden" / "ncap.npz")
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "ncap.npz")
 CASES = sorted({key.split("/")[0] for key in GOLDEN.files})
 
 

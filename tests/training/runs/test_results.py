@@ -26,7 +26,7 @@ from nervecord.training.studies.comparisons import compare
 from nervecord.training.studies.transfers import transfer, transfer_table
 from nervecord.videos.films import render
 
-KEPT = Path(__file__).parent / "reference" / "runs"
+KEPT = Path(__file__).parents[2] / "reference" / "runs"
 CONFIG = RunConfig(steps=1600, episode_steps=200, algorithm_options={"n_envs": 8})
 LESION = [Intervention("B_d_1"), Intervention("B_v_1")]
 
