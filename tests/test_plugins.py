@@ -252,6 +252,7 @@ def test_listings_hold_what_the_package_adds_and_say_what_is_broken(nervecord):
     assert "Climb from the best member to the best around it." in str(algorithms["climb"])
 
 
+@pytest.mark.slow
 def test_everything_the_package_adds_works_together(nervecord, tmp_path):
     out = tmp_path / "run"
     trained = nervecord("train", "--circuit", "follower", "--body", "stub", "--task", "sprint", "--algorithm", "climb",

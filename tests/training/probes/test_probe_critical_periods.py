@@ -21,6 +21,7 @@ def run(tmp_path_factory) -> Run:
     return train(config, tmp_path_factory.mktemp("runs") / "mlp", progress=False)
 
 
+@pytest.mark.slow
 def test_a_grid_compares_with_controls_as_long_and_goes_on_where_it_stopped(run):
     grid = deficit_grid(run, onsets=(0.0, 0.5), durations=(0.5,), after=0.5, workers=1)
     assert (grid.onsets, grid.durations) == ((0, 100), (100,))

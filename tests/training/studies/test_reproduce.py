@@ -36,6 +36,7 @@ def ablated(tmp_path_factory):
     return config, out, ablate(config, out, seeds=2, episodes=2, workers=1, progress=False)
 
 
+@pytest.mark.slow
 def test_ablations_tell_what_each_part_is_worth(ablated):
     _, out, table = ablated
     assert table["agent"].tolist() == list(lattice())
@@ -49,6 +50,7 @@ def test_ablations_tell_what_each_part_is_worth(ablated):
     assert "no oscillator" in (out / "ablation.svg").read_text()
 
 
+@pytest.mark.slow
 def test_ablations_go_on_where_they_stopped(ablated):
     config, out, table = ablated
     before = {path: path.stat().st_mtime_ns for path in out.glob("**/*.safetensors")}
