@@ -13,7 +13,7 @@ class NervecordError(Exception):
     """Base of every error that a user's input can cause; the command line prints it and exits 2."""
 
 
-class UnknownName(NervecordError):
+class UnknownName(NervecordError, LookupError):
     """An unknown name, with the closest known ones.
 
     Args:
@@ -32,11 +32,15 @@ class UnknownName(NervecordError):
         super().__init__(f"unknown {kind} {told(name)}; {guess}known: {', '.join(ordered)}{added}")
 
 
-class InvalidBody(NervecordError):
+class InvalidOption(NervecordError, ValueError):
+    """An option or argument that is out of range, of another type, or does not go with another one."""
+
+
+class InvalidBody(NervecordError, ValueError):
     """A body that cannot be built: a field out of range, or XML that is no chain of hinges."""
 
 
-class InvalidArena(NervecordError):
+class InvalidArena(NervecordError, ValueError):
     """An impossible arena, such as a medium of negative density, or an argument that it does not take."""
 
 
@@ -64,7 +68,15 @@ class CircuitMismatch(NervecordError):
 
 
 class InvalidRun(NervecordError):
-    """A run folder that is incomplete, damaged, of another version or of another configuration."""
+    """What lies on disk is no run, or an incomplete, damaged or locked one, of another version or configuration."""
+
+
+class WorkersLost(NervecordError, RuntimeError):
+    """Worker processes that could not start, or that died more often than they are started again."""
+
+
+class Unreachable(NervecordError, ConnectionError):
+    """A service that does not answer, such as a Ray cluster or a model hub."""
 
 
 class TrainingDiverged(NervecordError):
@@ -75,7 +87,7 @@ class InvalidRecording(NervecordError):
     """A recording that is too short, constant or not finite for what a probe needs."""
 
 
-class InvalidFilm(NervecordError):
+class InvalidFilm(NervecordError, ValueError):
     """A film that cannot be made as it is asked for: a size, a rate or a speed out of range, or nothing to draw."""
 
 
@@ -87,7 +99,7 @@ class BrokenPlugin(NervecordError):
     """A plug-in's entry point that cannot be imported or is of the wrong type."""
 
 
-class MissingDependency(NervecordError):
+class MissingDependency(NervecordError, ImportError):
     """A missing library, system package or encoder; the message has the install command."""
 
 

@@ -141,7 +141,7 @@ def checked(
 ) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
     """Make a function refuse arguments that are not allowed, before anything else.
 
-        @checked(InvalidRun, episodes=COUNT)
+        @checked(InvalidOption, episodes=COUNT)
         def evaluate(run, episodes=20): ...
 
     Args:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ..errors import InvalidRun
+from ..errors import InvalidOption
 from .parsing import Steps
 
 # What each kind of field is on a command line, by its annotation.
@@ -47,7 +47,7 @@ def with_config_options(command: type[Any], arguments: Sequence[str]) -> type[An
     Defaults are those of the file that `--config` names among the arguments, and else of `RunConfig`.
 
     Raises:
-        InvalidRun: the file cannot be read.
+        InvalidOption: the file cannot be read.
         UnknownName: it holds what no run has.
     """
     from ..training.runs.config import RunConfig, read_config
@@ -70,7 +70,7 @@ def config_of(command: Any) -> Any:
     """Return the `RunConfig` that a command's options and its file make.
 
     Raises:
-        InvalidRun: an option that cannot be read.
+        InvalidOption: an option that cannot be read.
     """
     from ..training.runs.config import RunConfig
 
@@ -94,7 +94,7 @@ def circuit_named(text: str, untrusted: Path | None = None) -> str:
         untrusted: that file, where its user did not say that they trust what it names.
 
     Raises:
-        InvalidRun: a file of options names code.
+        InvalidOption: a file of options names code.
         CircuitMismatch: the code cannot be run, or has no such circuit.
     """
     from ..circuits.code_files import circuit_from_file, names_file
@@ -102,7 +102,7 @@ def circuit_named(text: str, untrusted: Path | None = None) -> str:
     if not names_file(text):
         return text
     if untrusted is not None:
-        raise InvalidRun(f"{untrusted} names circuit {text}, which is code; if you know who made it, give --trust")
+        raise InvalidOption(f"{untrusted} names circuit {text}, which is code; if you know who made it, give --trust")
     return circuit_from_file(text)
 
 
@@ -110,13 +110,13 @@ def pairs(texts: Sequence[str]) -> dict[str, Any]:
     """Return options given as name=value, the values as JSON where they are some.
 
     Raises:
-        InvalidRun: one has no value.
+        InvalidOption: one has no value.
     """
     found = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise InvalidRun(f"option {text!r} has no value; give name=value")
+            raise InvalidOption(f"option {text!r} has no value; give name=value")
         try:
             found[name] = json.loads(value)
         except ValueError:
@@ -132,7 +132,7 @@ def _file_named(arguments: Sequence[str]) -> Path | None:
         if argument.startswith("--config="):
             found.append(argument.partition("=")[2])
     if len(found) > 1:
-        raise InvalidRun(f"--config is given {len(found)} times ({', '.join(found)}); give one file")
+        raise InvalidOption(f"--config is given {len(found)} times ({', '.join(found)}); give one file")
     return Path(found[0]) if found else None
 
 
@@ -167,7 +167,7 @@ def _arena(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         example = '{"name": "open", "medium": {"density": 1000}}'
-        raise InvalidRun(f"arena {text!r} is no JSON ({error}); give a name, or JSON such as {example}") from error
+        raise InvalidOption(f"arena {text!r} is no JSON ({error}); give a name, or JSON such as {example}") from error
 
 
 def _range(name: str, text: str) -> tuple[Any, ...]:
@@ -176,7 +176,9 @@ def _range(name: str, text: str) -> tuple[Any, ...]:
     try:
         low, high = (float(part) for part in (bounds if kind else [*bounds, last]))
     except ValueError as error:
-        raise InvalidRun(f"randomize {name}={text}; give low:high, such as {name}=0.8:1.2, or low:high:log") from error
+        raise InvalidOption(
+            f"randomize {name}={text}; give low:high, such as {name}=0.8:1.2, or low:high:log"
+        ) from error
     return low, high, *kind
 
 

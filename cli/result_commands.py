@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ..errors import InvalidRun, OutputExists, UnknownName
+from ..errors import InvalidOption, OutputExists, UnknownName
 from ..training.runs.holds import holds
 from . import listings
 from .run_commands import Command, Intervening, OnAgent, OnModels, OnRun, OnRunOrModel, OnRuns, Trusting
@@ -196,7 +196,7 @@ class Report(OnRuns, OnModels):
             if path.suffix != ".zip":
                 holds(path, self.trust)
             elif len(self.runs) > 1:
-                raise InvalidRun(f"{path} is a zip file, and a page is about one of them alone; give it by itself")
+                raise InvalidOption(f"{path} is a zip file, and a page is about one of them alone; give it by itself")
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
@@ -388,10 +388,10 @@ class Names(Trusting):
             raise UnknownName("list", self.kind, [*_LISTS, *_LISTS_OF])
         if self.kind in _LISTS:
             if self.of is not None:
-                raise InvalidRun(f"list {self.kind} takes no {self.of!r}; leave it out, or give options {self.of}")
+                raise InvalidOption(f"list {self.kind} takes no {self.of!r}; leave it out, or give options {self.of}")
             return _LISTS[self.kind]()
         if self.of is None:
-            raise InvalidRun(f"list {self.kind} of what? give {_LISTS_OF[self.kind]}")
+            raise InvalidOption(f"list {self.kind} of what? give {_LISTS_OF[self.kind]}")
         if self.kind == "options":
             return listings.options_of(self.of)
         return listings.neurons_of(self.run_in(Path(self.of)))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import tyro
 
-from ..errors import InvalidRun, UnknownName
+from ..errors import InvalidOption, UnknownName
 from ..training.learning.engine import Engine
 from ..training.runs.holds import holds
 from .config_options import circuit_named, config_of, pairs, with_config_options
@@ -51,12 +51,12 @@ class Command(ABC):
             why: the end of a sentence about all of them: what they are for, and what to do.
 
         Raises:
-            InvalidRun: one of them is given.
+            InvalidOption: one of them is given.
         """
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         given = [f"--{name.replace('_', '-')}" for name in names.split() if getattr(self, name) != defaults[name]]
         if given:
-            raise InvalidRun(f"{', '.join(given)} would change nothing: {why}")
+            raise InvalidOption(f"{', '.join(given)} would change nothing: {why}")
 
     def check(self) -> None:  # noqa: B027  # most commands have nothing to refuse so early
         """Refuse at once what shows without loading a library, as a folder that holds no run does."""
@@ -131,7 +131,7 @@ class Configured(Trusting):
             return made
         in_file = self.held_config.get("task_options", {}).get("reward")
         if made.task_options.get("reward", self.reward) not in (self.reward, in_file):
-            raise InvalidRun(f"reward is {made.task_options['reward']} and {self.reward}; give one of them")
+            raise InvalidOption(f"reward is {made.task_options['reward']} and {self.reward}; give one of them")
         return dataclasses.replace(made, task_options={**made.task_options, "reward": self.reward})
 
 
@@ -359,10 +359,10 @@ class OnAgent(Trusting):
         """Refuse anything but one agent, with its own options."""
         if self.untrained:
             if self.path is not None:
-                raise InvalidRun(f"{self.path} and --untrained are two agents; give one of them")
+                raise InvalidOption(f"{self.path} and --untrained are two agents; give one of them")
             return
         if self.path is None:
-            raise InvalidRun("give the folder of a run, or --untrained with --circuit")
+            raise InvalidOption("give the folder of a run, or --untrained with --circuit")
         about_task = "" if self.path.suffix == ".zip" else "task task_options episode_steps"
         why = f"they are about --untrained, and {self.path} knows its own"
         self.refuse(f"circuit circuit_options seed {about_task}", why)

@@ -9,7 +9,7 @@ from typing import Any
 
 import tyro
 
-from ..errors import InvalidRun, UnknownName
+from ..errors import InvalidOption, UnknownName
 from ..training.learning.engine import Engine
 from .config_options import circuit_named
 from .run_commands import Command, Configured, OnRuns
@@ -128,14 +128,14 @@ def _labels(texts: Sequence[str]) -> dict[str, str]:
     """Return labels given as GROUP=LABEL.
 
     Raises:
-        InvalidRun: one names no group, or two name the same.
+        InvalidOption: one names no group, or two name the same.
     """
     found: dict[str, str] = {}
     for text in texts:
         group, equals, label = text.partition("=")
         if not equals or not label:
-            raise InvalidRun(f"label {text!r} is for no group; give GROUP=LABEL, such as 'mlp=A network'")
+            raise InvalidOption(f"label {text!r} is for no group; give GROUP=LABEL, such as 'mlp=A network'")
         if group in found:
-            raise InvalidRun(f"group {group!r} is given two labels; give it one")
+            raise InvalidOption(f"group {group!r} is given two labels; give it one")
         found[group] = label
     return found

@@ -14,7 +14,7 @@ from ..circuits import Wiring
 from ..drawing import draw_wiring
 from ..drawing.figures import figure_svg, learning_curve, transfer_bars
 from ..envs import make_body
-from ..errors import InvalidRun, NervecordError, OutputExists
+from ..errors import InvalidOption, NervecordError, OutputExists
 from ..files import read_json, write_text
 from ..intervals import Interval
 from ..options import PATH, PATH_OR_NONE, ListOf, checked
@@ -37,7 +37,7 @@ _VIEWS = {"2d": "seen from above", "3d": "in three dimensions", "neurons": "with
 _LONG = 8  # sentences that are shown at once; more are folded away
 
 
-@checked(InvalidRun, runs=ListOf(A_RUN, "runs/a, runs/b"), out=PATH_OR_NONE)
+@checked(InvalidOption, runs=ListOf(A_RUN, "runs/a, runs/b"), out=PATH_OR_NONE)
 def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     """Write one HTML page about runs; a missing part is named with the command that makes it.
 
@@ -46,14 +46,14 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
         out: the page; by default report.html in the only run.
 
     Raises:
-        InvalidRun: there is no such run, nothing trained in it yet, or no `out` for several.
+        InvalidOption: there is no such run, nothing trained in it yet, or no `out` for several.
         OutputExists: something stands at `out` that is no report.
     """
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     if not opened:
-        raise InvalidRun("no run to report; give one or more")
+        raise InvalidOption("no run to report; give one or more")
     if len(opened) > 1 and out is None:
-        raise InvalidRun("the page about several runs belongs to none of them; give --out, such as --out both.html")
+        raise InvalidOption("the page about several runs belongs to none of them; give --out, such as --out both.html")
     path = Path(out) if out is not None else opened[0].path / "report.html"
     if out is not None:
         _check_page(path, "report")
@@ -96,7 +96,7 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
     return path
 
 
-@checked(InvalidRun, runs=ListOf(A_RUN, "runs/a, runs/b"), out=PATH)
+@checked(InvalidOption, runs=ListOf(A_RUN, "runs/a, runs/b"), out=PATH)
 def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
     """Write a page of many runs: their curves in one chart, and a card with film and wiring for each.
 
@@ -105,12 +105,12 @@ def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
         out: the page.
 
     Raises:
-        InvalidRun: there is no such run, or nothing trained in it yet.
+        InvalidOption: there is no such run, or nothing trained in it yet.
         OutputExists: something stands at `out` that is no gallery.
     """
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     if not opened:
-        raise InvalidRun("no run to show; give one or more")
+        raise InvalidOption("no run to show; give one or more")
     path = Path(out)
     _check_page(path, "gallery")
     names = _names(opened)
@@ -138,7 +138,7 @@ def report_model(saved: SavedModel, name: str, out: str | Path, episodes: int = 
 
     Raises:
         CircuitMismatch: it observes or acts in other spaces.
-        InvalidRun: no episodes.
+        InvalidOption: no episodes.
         OutputExists: something stands at `out` that is no report.
     """
     path = Path(out)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from ..circuits.code_files import circuit_from_json, code_of
 from ..envs import make_body
 from ..envs.tasks.registry import task_class
-from ..errors import InvalidRun, OutputExists
+from ..errors import InvalidOption, InvalidRun, OutputExists, Unreachable
 from ..extras import require
 from ..files import read_json, write_json, write_text
 from ..options import FLAG, PATH, TEXT_OR_NONE, Allowed, Instance, ListOf, Number, checked, wrong_value
@@ -46,7 +46,7 @@ _STATS: dict[str, Allowed] = {
 
 
 @checked(
-    InvalidRun, run=A_RUN, out=PATH, film=FLAG, onnx=FLAG, torch_program=FLAG, progress=FLAG
+    InvalidOption, run=A_RUN, out=PATH, film=FLAG, onnx=FLAG, torch_program=FLAG, progress=FLAG
 )  # fmt: skip
 def export(
     run: Run | str | Path,
@@ -144,7 +144,7 @@ def _add_policy(run: Run, write: Callable[..., Path], step: Callable[[Path], Ste
         envs.close()
 
 
-@checked(InvalidRun, folder=PATH, out=PATH, trust=FLAG)
+@checked(InvalidOption, folder=PATH, out=PATH, trust=FLAG)
 def import_run(folder: str | Path, out: str | Path, trust: bool = False) -> Run:
     """Turn an exported folder into a run; reads only safetensors and JSON, so no code of others runs.
 
@@ -247,7 +247,7 @@ def _invalid_run_from(file: Path) -> Iterator[None]:
         raise InvalidRun(f"{file} is damaged: {' '.join(str(error).split())}") from error
 
 
-@checked(InvalidRun, folder=PATH, repo=Instance(str, "OWNER/NAME"), endpoint=TEXT_OR_NONE, private=FLAG)
+@checked(InvalidOption, folder=PATH, repo=Instance(str, "OWNER/NAME"), endpoint=TEXT_OR_NONE, private=FLAG)
 def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bool = False) -> str:
     """Upload an exported folder to a model hub and return its address.
 
@@ -267,7 +267,7 @@ def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bo
         api.create_repo(repo, private=private, exist_ok=True)
         return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message="nervecord export"))
     except Exception as error:  # the hub's client passes on its HTTP library's errors, which change with its version
-        raise InvalidRun(f"{repo} was not uploaded: {' '.join(str(error).split())}") from error
+        raise Unreachable(f"{repo} was not uploaded: {' '.join(str(error).split())}") from error
 
 
 def _card(run: Run, evaluation: Result, film: bool, onnx: bool, torch_program: bool) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...circuits import Circuit, Facts
 from ...envs.deficits import Deficits
 from ...envs.env_batch import EnvBatch, Step
-from ...errors import InvalidRun, UnknownName
+from ...errors import InvalidOption, UnknownName
 from ...options import Number, allowed_values, wrong_value
 from ..agent import Agent
 from .members import Outcome, Round
@@ -108,19 +108,19 @@ class Algorithm(ABC):
 
         Raises:
             UnknownName: there is no such option.
-            InvalidRun: a value is out of range or of the wrong type.
+            InvalidOption: a value is out of range or of the wrong type.
         """
         for option in asked:
             if option not in vars(self.Options()):
                 raise UnknownName(f"option of {name}", option, vars(self.Options()))
         if wrong := wrong_value(asked, allowed_values(self.Options)):
-            raise InvalidRun(wrong)
+            raise InvalidOption(wrong)
 
     def resolve(self, name: str, facts: Facts, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Return every option: the given values, and the defaults for this kind of circuit.
 
         Raises:
-            UnknownName, InvalidRun: as `validate`.
+            UnknownName, InvalidOption: as `validate`.
             CircuitMismatch: the options contradict one another.
         """
         self.validate(name, asked)

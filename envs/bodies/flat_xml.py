@@ -67,6 +67,8 @@ def read_bytes(path: Path) -> bytes:
         if found.st_size > MAX_BYTES:
             raise InvalidBody(f"cannot read {path}: it has {found.st_size} bytes; {MAX_BYTES} are the most")
         return path.read_bytes()
+    except InvalidBody:
+        raise  # which is a ValueError too
     except (OSError, ValueError) as error:
         raise InvalidBody(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
@@ -204,6 +206,8 @@ def _mesh(name: str, path: Path) -> str:
             raise ValueError("no vertices, or one that is not finite")
         if faces.size and (faces.min() < 0 or faces.max() >= len(vertices)):
             raise ValueError("a face names a vertex that is none")
+    except InvalidBody:
+        raise
     except (ValueError, IndexError, struct.error) as error:
         raise InvalidBody(
             f"{name}: the mesh {path} cannot be read: {one_line(error)}; give binary STL or OBJ"

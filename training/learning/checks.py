@@ -10,7 +10,7 @@ import torch
 from ...agents import Agent
 from ...envs.deficits import Deficits
 from ...envs.tasks.registry import task_class
-from ...errors import InvalidRun
+from ...errors import InvalidOption
 from ...memory import machine_memory
 from ...options import told
 from ..runs.config import RunConfig
@@ -61,7 +61,7 @@ def check_memory(resolved: Resolved) -> None:
     """Refuse numbers of environments, transitions or units that this machine's memory can never hold.
 
     Raises:
-        InvalidRun: the option that takes most of it.
+        InvalidOption: the option that takes most of it.
     """
     options, spec = resolved.options, resolved.agent
     seen, n_envs = spec.layout.size + spec.n_motors, options["n_envs"]
@@ -76,7 +76,7 @@ def check_memory(resolved: Resolved) -> None:
     }
     most, here = max(needed, key=needed.__getitem__), machine_memory()
     if needed[most] > here:
-        raise InvalidRun(
+        raise InvalidOption(
             f"{most} is {told(options[most])}, which takes {needed[most] / 1e9:,.0f} GB at least, and this machine has "
             f"{here / 1e9:,.0f}; give less"
         )
@@ -86,7 +86,7 @@ def device_named(name: str) -> torch.device:
     """Return the device of that name.
 
     Raises:
-        InvalidRun: this machine's torch has none such.
+        InvalidOption: this machine's torch has none such.
     """
     try:
         device = torch.device(name)
@@ -94,7 +94,7 @@ def device_named(name: str) -> torch.device:
         float(torch.zeros(1, device=device))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise InvalidRun(
+        raise InvalidOption(
             f"device {name!r} cannot be used here: {reason}; give cpu, or see torch's device names"
         ) from error
     return device

@@ -20,7 +20,7 @@ from ...circuits import CIRCUITS, Circuit, RecurrentCircuit, make_circuit
 from ...circuits.code_files import circuit_from_json, circuit_json
 from ...circuits.registry import unknown_circuit
 from ...envs.tasks.bits import BIT_TASKS, answers, draw_bits, draw_length
-from ...errors import CircuitMismatch, InvalidRun, TrainingDiverged, UnknownName
+from ...errors import CircuitMismatch, InvalidOption, InvalidRun, TrainingDiverged, UnknownName
 from ...options import FLAG, PATH, Allowed, Instance, Number, checked, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
@@ -90,7 +90,7 @@ class CurriculumConfig:
 
     def __post_init__(self) -> None:
         if wrong := wrong_value(vars(self), _FIELDS):
-            raise InvalidRun(wrong)
+            raise InvalidOption(wrong)
         if self.circuit not in CIRCUITS:
             raise unknown_circuit(self.circuit)
         for what, name, known in (
@@ -100,7 +100,7 @@ class CurriculumConfig:
             if name not in known:
                 raise UnknownName(what, name, known)
         if self.kind != "sliding" and self.window != CurriculumConfig.window:
-            raise InvalidRun(f"window is {self.window} and kind {self.kind!r}; only 'sliding' has a window")
+            raise InvalidOption(f"window is {self.window} and kind {self.kind!r}; only 'sliding' has a window")
         object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
 
     def make_circuit(self) -> Circuit:
@@ -157,7 +157,7 @@ class CurriculumRun(Folder[CurriculumConfig]):
         return circuit
 
 
-@checked(InvalidRun, config=Instance(CurriculumConfig, "a CurriculumConfig"), out=PATH, progress=FLAG, trust=FLAG)
+@checked(InvalidOption, config=Instance(CurriculumConfig, "a CurriculumConfig"), out=PATH, progress=FLAG, trust=FLAG)
 def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True, trust: bool = False) -> CurriculumRun:
     """Train a curriculum in the folder `out`, or continue the one that is there.
 

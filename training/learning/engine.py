@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Literal
 
-from ...errors import InvalidRun
+from ...errors import InvalidOption, InvalidRun, Unreachable
 from ...extras import require
 from .workers import GRACE, RETRIES, WorkerPool, attempt
 
@@ -45,13 +45,13 @@ def run_tasks(
         MissingDependency: Ray is not installed.
     """
     if workers is not None and workers < 1:
-        raise InvalidRun(f"workers is {workers}; give 1 or more")
+        raise InvalidOption(f"workers is {workers}; give 1 or more")
     if engine == "ray":
         return _on_ray(function, tasks, workers, address)
     if engine != "local":
-        raise InvalidRun(f"engine is {engine!r}; give 'local' or 'ray'")
+        raise InvalidOption(f"engine is {engine!r}; give 'local' or 'ray'")
     if address is not None:
-        raise InvalidRun("an address needs Ray; give --engine ray with it")
+        raise InvalidOption("an address needs Ray; give --engine ray with it")
     return _in_processes(function, tasks, workers or _cores())
 
 
@@ -122,7 +122,7 @@ def start_ray(workers: int | None, address: str | None) -> Any:
             logging_level=logging.ERROR,
         )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InvalidRun(f"no Ray cluster answers at {address}: {' '.join(str(error).split())}") from error
+        raise Unreachable(f"no Ray cluster answers at {address}: {' '.join(str(error).split())}") from error
     return ray
 
 
@@ -141,7 +141,7 @@ def _ask_for_answer(address: str) -> None:
                 if connection.recv(9)[3:4] != b"\4":
                     raise ConnectionError("what answers is not Ray")
     except (OSError, OverflowError) as error:
-        raise InvalidRun(f"no Ray cluster answers at {address}: {error}") from error
+        raise Unreachable(f"no Ray cluster answers at {address}: {error}") from error
 
 
 def _cores() -> int:

@@ -10,7 +10,7 @@ from ...agents import Agent
 from ...agents.algorithms.members import Members, Outcome, Round
 from ...agents.algorithms.registry import algorithm_named
 from ...envs.deficits import Deficits
-from ...errors import InvalidRun
+from ...errors import InvalidOption, WorkersLost
 from ...options import up_to
 from ..runs.resolution import Resolved
 from .engine import Engine, start_ray
@@ -23,24 +23,26 @@ def open_evaluator(resolved: Resolved, workers: int, engine: Engine = "local", a
     A round's result depends only on its members, so results do not depend on the number of workers.
 
     Raises:
-        InvalidRun: the algorithm has no population, or there are more workers than a generation has rounds.
+        InvalidOption: the algorithm has no population, or there are more workers than a generation has rounds.
         MissingDependency: Ray is not installed.
     """
     if workers < 1:
-        raise InvalidRun(f"workers is {workers}; give 1 or more")
+        raise InvalidOption(f"workers is {workers}; give 1 or more")
     if engine not in ("local", "ray"):
-        raise InvalidRun(f"engine is {engine!r}; give 'local' or 'ray'")
+        raise InvalidOption(f"engine is {engine!r}; give 'local' or 'ray'")
     if address is not None and engine != "ray":
-        raise InvalidRun("an address needs Ray; give --engine ray with it")
+        raise InvalidOption("an address needs Ray; give --engine ray with it")
     algorithm, options = resolved.config.algorithm, resolved.options
     if not algorithm_named(algorithm).has_population:
-        raise InvalidRun(f"{algorithm} has no population to spread over workers; use es or cmaes")
+        raise InvalidOption(f"{algorithm} has no population to spread over workers; use es or cmaes")
     if resolved.config.device != "cpu":
-        raise InvalidRun(f"workers compute on the CPU, and device is {resolved.config.device!r}; leave one of them out")
+        raise InvalidOption(
+            f"workers compute on the CPU, and device is {resolved.config.device!r}; leave one of them out"
+        )
     n_envs = options["n_envs"]
     rounds = options["population"] // n_envs
     if workers > rounds:
-        raise InvalidRun(
+        raise InvalidOption(
             f"workers is {workers} and a generation has {rounds} rounds of {n_envs} members; "
             f"give {up_to(rounds)}, or a larger population, such as --algorithm-options population={workers * n_envs}"
         )
@@ -98,7 +100,7 @@ class _RayWorkers(Workers):
                     raise outcome
                 yield outcome
         except self._ray.exceptions.RayActorError as error:
-            raise InvalidRun(f"workers died {RETRIES + 1} times in a row; see whether memory runs out") from error
+            raise WorkersLost(f"workers died {RETRIES + 1} times in a row; see whether memory runs out") from error
 
     def close(self) -> None:
         self._ray.shutdown()

@@ -18,7 +18,7 @@ from ...agents.algorithms.algorithm import Learner
 from ...agents.algorithms.registry import algorithm_named
 from ...envs import EnvBatch, make_body
 from ...envs.deficits import Deficits
-from ...errors import CircuitMismatch, InvalidRun
+from ...errors import CircuitMismatch, InvalidOption, InvalidRun
 from ...options import FLAG, PATH, TEXT_OR_NONE, Instance, Number, OneOf, checked
 from ...progress import progress_bar
 from ...threads import one_thread
@@ -59,7 +59,7 @@ Callback = Callable[[Moment], bool | None]
 
 
 @checked(
-    InvalidRun,
+    InvalidOption,
     config=Instance(RunConfig, "a RunConfig"),
     out=PATH,
     progress=FLAG,
@@ -125,7 +125,7 @@ def train(
         return run
 
 
-@checked(InvalidRun, path=A_RUN, progress=FLAG, device=TEXT_OR_NONE, trust=FLAG)
+@checked(InvalidOption, path=A_RUN, progress=FLAG, device=TEXT_OR_NONE, trust=FLAG)
 def resume(
     path: str | Path, progress: bool = True, device: str | None = None, trust: bool = False, **options: Any
 ) -> Run:

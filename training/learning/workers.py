@@ -16,7 +16,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ...errors import InvalidRun, NervecordError, UnknownName
+from ...errors import InvalidRun, NervecordError, UnknownName, WorkersLost
 
 # Workers may die when memory is full or a machine fails; a task on which they die again and again is a bug.
 RETRIES = 3
@@ -101,14 +101,14 @@ class WorkerPool:
         status = worker.process.exitcode or 0
         # Does not count a worker that a signal ended.
         if 0 < status < 128:
-            raise InvalidRun(
+            raise WorkersLost(
                 f"a worker ended at its start (exit status {status}; see above); workers import the script that "
                 "starts them, so that script must start them under `if __name__ == '__main__':`"
             )
         self._lost_at_start += 1
         if self._lost_at_start > RETRIES:
             times = f"workers died {self._lost_at_start} times in a row as they started"
-            raise InvalidRun(f"{times}; see whether memory runs out, and give fewer workers")
+            raise WorkersLost(f"{times}; see whether memory runs out, and give fewer workers")
 
     def close(self) -> None:
         """End the workers at once; those in the middle of a training write a checkpoint first."""

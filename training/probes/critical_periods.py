@@ -16,7 +16,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from ...envs.deficits import Deficit
-from ...errors import InvalidRun, NervecordError
+from ...errors import InvalidOption, InvalidRun, NervecordError
 from ...progress import progress_bar
 from ..learning.checks import check
 from ..learning.engine import run_tasks
@@ -134,7 +134,7 @@ def deficit_grid(
         InvalidRun: shares out of range, no seeds, or a training that cannot be.
     """
     if not onsets or not durations or min(onsets) < 0 or min(durations) <= 0 or after < 0 or seeds < 1:
-        raise InvalidRun(
+        raise InvalidOption(
             f"onsets {tuple(onsets)}, durations {tuple(durations)}, after {after}, {seeds} seeds; give onsets and "
             "after of 0 or more, durations above 0 and 1 seed or more"
         )

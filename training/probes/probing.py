@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ...circuits import Wiring
 from ...drawing.figures import figure_svg
-from ...errors import InvalidRecording, InvalidRun, NervecordError, UnknownName
+from ...errors import InvalidOption, InvalidRecording, NervecordError, UnknownName
 from ...files import write_text, write_whole
 from ...options import FLAG, Instance, ListOf, Number, checked
 from ...plain_files import check_plain
@@ -47,7 +47,7 @@ class Probed:
 
 
 @checked(
-    InvalidRun,
+    InvalidOption,
     subject=A_RUN,
     probes=ListOf(Instance(str, "the name of a probe"), '["gait"]'),
     episodes=Number(1, is_whole=True, also=(None,), none="leave it out"),
@@ -77,7 +77,7 @@ def probe(
 
     Raises:
         UnknownName: no such probe or neuron.
-        InvalidRun, InvalidRecording: the subject cannot be read, or is a recording and so is not recorded with
+        InvalidOption, InvalidRecording: the subject cannot be read, or is a recording and so is not recorded with
             `episodes` or `interventions`.
     """
     names = chosen(probes)

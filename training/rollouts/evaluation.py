@@ -16,7 +16,7 @@ from ...agents import Agent, Rollout
 from ...agents.fused import Fused, reason_not_fused, say_not_fused
 from ...circuits import Pins
 from ...envs import Body, EnvBatch, make_body
-from ...errors import InvalidRun
+from ...errors import InvalidOption
 from ...intervals import Interval, bootstrap_mean
 from ...options import COUNT, FLAG, checked, wrong_value
 from ...progress import progress_bar
@@ -158,10 +158,10 @@ def check_episodes(episodes: int) -> None:
     """Refuse numbers of episodes that are none.
 
     Raises:
-        InvalidRun: no whole number, or none above 0.
+        InvalidOption: no whole number, or none above 0.
     """
     if wrong := wrong_value({"episodes": episodes}, {"episodes": COUNT}):
-        raise InvalidRun(wrong)
+        raise InvalidOption(wrong)
 
 
 def evaluate_on(
@@ -174,7 +174,7 @@ def evaluate_on(
     """Evaluate an agent on the body and task of a resolved run; see `Resolved.on` for another body.
 
     Raises:
-        InvalidRun: no episodes.
+        InvalidOption: no episodes.
     """
     check_episodes(episodes)
     # Bodies are drawn in training only; what is evaluated is the body that was named.
@@ -190,7 +190,7 @@ def evaluate_model(saved: SavedModel, episodes: int, progress: bool = False) -> 
 
     Raises:
         CircuitMismatch: it observes or acts in other spaces.
-        InvalidRun: no episodes.
+        InvalidOption: no episodes.
         InvalidTask: the task has no such reward.
     """
     envs = saved.make_envs(episodes)
@@ -200,7 +200,7 @@ def evaluate_model(saved: SavedModel, episodes: int, progress: bool = False) -> 
         envs.close()
 
 
-@checked(InvalidRun, run=A_RUN, episodes=COUNT, interventions=INTERVENTIONS, progress=FLAG)
+@checked(InvalidOption, run=A_RUN, episodes=COUNT, interventions=INTERVENTIONS, progress=FLAG)
 def evaluate(
     run: Run | str | Path,
     episodes: int = 20,
@@ -213,7 +213,7 @@ def evaluate(
     Raises:
         CircuitMismatch: the weights do not fit the other body.
         UnknownName: no such neuron.
-        InvalidRun: there is no such run, or nothing trained in it yet.
+        InvalidOption: there is no such run, or nothing trained in it yet.
     """
     run = run if isinstance(run, Run) else Run(run)
     checkpoint = run.load_checkpoint(with_training=False)

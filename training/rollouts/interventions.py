@@ -11,7 +11,7 @@ import torch
 
 from ...circuits import Circuit, Pins, check_pins
 from ...circuits.contract import device_of
-from ...errors import CircuitMismatch, InvalidRun, UnknownName
+from ...errors import CircuitMismatch, InvalidOption, UnknownName
 from ...options import Instance, ListOf, Number, OneOf, wrong_value
 
 Kind = Literal["silence", "clamp", "drive"]
@@ -45,16 +45,18 @@ class Intervention:
 
     def __post_init__(self) -> None:
         if wrong := wrong_value(vars(self), _FIELDS):
-            raise InvalidRun(f"{self.kind} {self.neuron}: {wrong}")
+            raise InvalidOption(f"{self.kind} {self.neuron}: {wrong}")
         if self.stop is not None and self.stop <= self.start:
-            raise InvalidRun(f"{self.kind} {self.neuron} from step {self.start} to {self.stop}; give 0 <= start < stop")
+            raise InvalidOption(
+                f"{self.kind} {self.neuron} from step {self.start} to {self.stop}; give 0 <= start < stop"
+            )
 
     @classmethod
     def parse(cls, kind: Kind, text: str) -> Intervention:
         """Read NEURON[:START:STOP], or NEURON=VALUE[:START:STOP] for what is clamped or driven.
 
         Raises:
-            InvalidRun: it is written otherwise.
+            InvalidOption: it is written otherwise.
         """
         what, *window = text.split(":")
         neuron, _, value = what.partition("=")
@@ -63,9 +65,10 @@ class Intervention:
             if len(window) not in (0, 2) or bool(value) is (kind == "silence"):
                 raise ValueError
             start, stop = (int(step) for step in window) if window else (0, None)
-            return cls(neuron, kind, float(value or 0.0), start, stop)
+            amount = float(value or 0.0)
         except ValueError as error:
-            raise InvalidRun(f"{kind} is {text!r}; give {form}, such as {_EXAMPLE[kind]}") from error
+            raise InvalidOption(f"{kind} is {text!r}; give {form}, such as {_EXAMPLE[kind]}") from error
+        return cls(neuron, kind, amount, start, stop)
 
     def __str__(self) -> str:
         value = "" if self.kind == "silence" else f" {self.value:+g}" if self.kind == "drive" else f" {self.value:g}"

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from ...agents import Agent, Rollout
 from ...envs import Body, EnvBatch
-from ...errors import InvalidRun
+from ...errors import InvalidOption
 from ...options import COUNT, FLAG, checked
 from ...progress import progress_bar
 from ...threads import one_thread
@@ -26,7 +26,7 @@ from .watched import Watched
 _READ = ("joint_pos", "joint_vel", "link_pos", "link_angle", "com_pos")
 
 
-@checked(InvalidRun, run=A_RUN, episodes=COUNT, interventions=INTERVENTIONS, progress=FLAG)
+@checked(InvalidOption, run=A_RUN, episodes=COUNT, interventions=INTERVENTIONS, progress=FLAG)
 def record(
     run: Run | str | Path,
     episodes: int = 8,
@@ -37,7 +37,7 @@ def record(
     """Record a run's agent on its own body, or on another, with neurons silenced, clamped or driven.
 
     Raises:
-        InvalidRun: there is no such run, nothing trained in it yet, or no episodes.
+        InvalidOption: there is no such run, nothing trained in it yet, or no episodes.
         UnknownName: no such body or neuron.
     """
     run = run if isinstance(run, Run) else Run(run)
@@ -53,7 +53,7 @@ def record_model(saved: SavedModel, episodes: int, progress: bool = False) -> Re
 
     Raises:
         CircuitMismatch: it observes or acts in other spaces.
-        InvalidRun: no episodes.
+        InvalidOption: no episodes.
         InvalidTask: the task has no such reward.
     """
     envs = saved.make_envs(episodes)

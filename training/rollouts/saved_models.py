@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from ...agents.sb3.zip_files import load_sb3, load_statistics, saw_normalized, statistics_beside
 from ...envs import Body, EnvBatch
-from ...errors import CircuitMismatch, InvalidRun
+from ...errors import CircuitMismatch, InvalidOption
 from ...options import Number, wrong_value
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class SavedModel:
             tried_in: the other attributes by name.
 
         Raises:
-            InvalidRun: not trusted, missing, or not what it should be.
+            InvalidOption: not trusted, missing, or not what it should be.
             UnknownName: no such algorithm.
             MissingDependency: a class of sb3-contrib, which is not installed.
         """
@@ -87,7 +87,7 @@ class SavedModel:
 
         Raises:
             CircuitMismatch: the model observes or acts in other spaces.
-            InvalidRun: no episodes, or no frames.
+            InvalidOption: no episodes, or no frames.
         """
         envs = self.make_envs_on(self.body, episodes)
         try:
@@ -101,11 +101,11 @@ class SavedModel:
         """Make one environment for each episode on any body, whether the model fits it or not.
 
         Raises:
-            InvalidRun: no episodes, or no frames.
+            InvalidOption: no episodes, or no frames.
         """
         allowed = {"episodes": Number(1, is_whole=True), "frames": Number(1, is_whole=True)}
         if wrong := wrong_value({"episodes": episodes, "frames": self.frames}, allowed):
-            raise InvalidRun(wrong)
+            raise InvalidOption(wrong)
         return EnvBatch(
             self.task, episodes, body=body, observe_time=self.observe_time, episode_steps=self.episode_steps,
             **self.task_options,

@@ -23,7 +23,7 @@ from ...envs.deficits import Deficit
 from ...envs.randomization import wrong_range
 from ...envs.tasks.bits import BIT_TASKS
 from ...envs.tasks.registry import check_options
-from ...errors import InvalidBody, InvalidRun, UnknownName
+from ...errors import InvalidBody, InvalidOption, InvalidRun, UnknownName
 from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, wrong_value
 from .held_graphs import check_held, hold_graph
 
@@ -133,7 +133,7 @@ class RunConfig:
         object.__setattr__(self, "protect", tuple(self.protect))
         object.__setattr__(self, "randomize", {name: tuple(bounds) for name, bounds in self.randomize.items()})
         if self.task in BIT_TASKS:
-            raise InvalidRun(f"{self.task} is a task without a body: nervecord curriculum --task {self.task}")
+            raise InvalidOption(f"{self.task} is a task without a body: nervecord curriculum --task {self.task}")
         if self.circuit not in CIRCUITS:
             raise unknown_circuit(self.circuit)
         for kind, name, known in (
@@ -146,14 +146,16 @@ class RunConfig:
         bodies = tuple(make_body(body) for body in self.bodies)
         body = make_body(self.body)
         if bodies and body not in (bodies[0], make_body(RunConfig.body)):
-            raise InvalidRun(f"body is {body.name} and bodies begin with {bodies[0].name}; leave body out")
+            raise InvalidOption(f"body is {body.name} and bodies begin with {bodies[0].name}; leave body out")
         body, *others = (_stepped(each, self.control_dt) for each in bodies or (body,))
         object.__setattr__(self, "bodies", (body, *others) if bodies else ())
         object.__setattr__(self, "body", body)
         object.__setattr__(self, "arena", make_arena(self.arena))
         object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
         if self.protect and self.start is None:
-            raise InvalidRun("protect keeps what a circuit has learned; give start too, the run whose circuit goes on")
+            raise InvalidOption(
+                "protect keeps what a circuit has learned; give start too, the run whose circuit goes on"
+            )
         for name in _NUMBERS:
             # NumPy's whole numbers are none to JSON.
             if (value := getattr(self, name)) is not None:
@@ -239,7 +241,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InvalidRun(f"{path} cannot be read: {error}") from error
+        raise InvalidOption(f"{path} cannot be read: {error}") from error
     check_fields(values)
     check_values(values)
     return values
@@ -255,7 +257,7 @@ def check_fields(values: Iterable[str]) -> None:
     known = [field.name for field in dataclasses.fields(RunConfig)]
     for name in values:
         if name == "reward":
-            raise InvalidRun('reward is an option of the task; give task_options = {reward = "com"}')
+            raise InvalidOption('reward is an option of the task; give task_options = {reward = "com"}')
         if name not in known:
             raise UnknownName("field of a run", name, known)
 
@@ -267,11 +269,11 @@ def check_values(values: Mapping[str, Any]) -> None:
         InvalidRun: the first of them.
     """
     if wrong := wrong_value(values, _FIELDS):
-        raise InvalidRun(wrong)
+        raise InvalidOption(wrong)
     for name in _TABLES:
         held = values.get(name)
         for part in held if name == "deficits" and held else [held]:
             if isinstance(part, Mapping) and (wrong := not_plain(name, part)):
-                raise InvalidRun(wrong)
+                raise InvalidOption(wrong)
     if wrong := wrong_range(values.get("randomize", {})):
-        raise InvalidRun(wrong)
+        raise InvalidOption(wrong)

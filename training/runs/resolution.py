@@ -17,7 +17,7 @@ from ...envs.choice import choose_physics
 from ...envs.env_batch import EnvBatch, make_layout, make_setting
 from ...envs.setting import Setting
 from ...envs.tasks.registry import option_defaults
-from ...errors import CircuitMismatch, InvalidRun, NervecordError
+from ...errors import CircuitMismatch, InvalidOption, NervecordError
 from .config import RunConfig, of_another_version
 
 _log = logging.getLogger(__name__)
@@ -71,11 +71,11 @@ class Resolved:
         """Build environments of the run; `randomize` replaces the run's own ranges.
 
         Raises:
-            InvalidRun: no environments.
+            InvalidOption: no environments.
             InvalidTask: an option of the task is out of range.
         """
         if n_envs < 1:
-            raise InvalidRun(f"episodes is {n_envs}; give 1 or more")
+            raise InvalidOption(f"episodes is {n_envs}; give 1 or more")
         config = self.config
         return EnvBatch(
             config.task,
@@ -103,7 +103,7 @@ class Resolved:
         """Read what `to_json` returned for a config.
 
         Raises:
-            InvalidRun: it is of another version.
+            InvalidOption: it is of another version.
         """
         try:
             found, there = dict(values), asked.to_json()
@@ -123,7 +123,7 @@ def resolve(config: RunConfig) -> Resolved:
     """Fill in every default of a config, without building environments or, where its class declares facts, the circuit.
 
     Raises:
-        UnknownName, InvalidTask, InvalidRun, CircuitMismatch: what does not go together.
+        UnknownName, InvalidTask, InvalidOption, CircuitMismatch: what does not go together.
     """
     algorithm = algorithm_named(config.algorithm)
     setting = _setting(config)

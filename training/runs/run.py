@@ -10,7 +10,7 @@ from pathlib import Path
 from ...agents import Agent
 from ...agents.resize import resize
 from ...envs import Body
-from ...errors import InvalidRun
+from ...errors import InvalidOption, InvalidRun
 from ...options import Instance
 from .config import RunConfig
 from .folder import Checkpoint, Folder
@@ -40,7 +40,7 @@ class Run(Folder[RunConfig]):
         try:
             super().__init__(path, trust)
             self.resolved = self._what_it_came_to()
-        except InvalidRun as error:
+        except (InvalidRun, InvalidOption) as error:
             # What is wrong in a config is said without the folder that it is in.
             if str(self.path) in str(error):
                 raise

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ...circuits import CIRCUITS
 from ...drawing.figures import ablation_bars
-from ...errors import CircuitMismatch, InvalidRun, OutputExists
+from ...errors import CircuitMismatch, InvalidOption, InvalidRun, OutputExists
 from ...intervals import bootstrap_iqm
 from ..learning.checks import check
 from ..learning.engine import Engine
@@ -56,7 +56,7 @@ def ablation_trials(config: RunConfig, seeds: int) -> dict[str, Trial]:
         InvalidRun: no seeds.
     """
     if seeds < 1:
-        raise InvalidRun(f"seeds is {seeds}; give 1 or more")
+        raise InvalidOption(f"seeds is {seeds}; give 1 or more")
     needed = {option for options in lattice().values() for option in options}
     able = [name for name, entry in CIRCUITS.working().items() if needed <= entry.options.keys()]
     if config.circuit not in able:

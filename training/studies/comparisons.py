@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...drawing.figures import interval_curves
-from ...errors import InvalidRun, OutputExists
+from ...errors import InvalidOption, OutputExists
 from ...options import COUNT, FLAG, PATH, ListOf, checked
 from ..rollouts.evaluation import evaluate, result_of
 from ..runs.holds import holds
@@ -38,7 +38,7 @@ class Comparison:
     path: Path
 
 
-@checked(InvalidRun, runs=ListOf(A_RUN, '["runs/a", "runs/b"]'), out=PATH, episodes=COUNT, progress=FLAG)
+@checked(InvalidOption, runs=ListOf(A_RUN, '["runs/a", "runs/b"]'), out=PATH, episodes=COUNT, progress=FLAG)
 def compare(
     runs: Sequence[Run | str | Path],
     out: str | Path,
@@ -58,7 +58,7 @@ def compare(
         trust: follow links in the folders, and run the code of their circuits; see `Folder`.
 
     Raises:
-        InvalidRun: fewer than two runs, no episodes, one that is no run or not trained, the same seed twice in a group,
+        InvalidOption: fewer than two runs, no episodes, one that is no run or not trained, the same seed twice in a group,
             or two groups of one name.
         UnknownName: a label for a group that is not there.
         OutputExists: something stands in `out` that no comparison wrote.
@@ -66,7 +66,7 @@ def compare(
     opened = _expanded(runs, trust)
     out = Path(out)
     if len(opened) < 2:
-        raise InvalidRun(f"{len(opened)} run to compare; give two or more")
+        raise InvalidOption(f"{len(opened)} run to compare; give two or more")
     files = TrialFiles(out)
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or len(files.table(_STUDY)))):
         raise OutputExists(f"{out} exists and holds no comparison; give another --out")
@@ -91,7 +91,7 @@ def _expanded(paths: Sequence[Run | str | Path], trust: bool) -> list[Run]:
     """Open runs, and all runs of a study's folder; what else a study keeps beside its runs is passed over.
 
     Raises:
-        InvalidRun: one is neither.
+        InvalidOption: one is neither.
     """
     runs: list[Run] = []
     for path in paths:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ...envs import make_body
-from ...errors import InvalidRun, UnknownName
+from ...errors import InvalidOption, UnknownName
 from ...intervals import bootstrap_iqm, probability_of_improvement
 from ..runs.config import RunConfig
 from ..runs.held_graphs import told_config
@@ -52,7 +52,7 @@ def grouped(runs: Sequence[Run], labels: Mapping[str, str] | None = None) -> dic
         labels: other names for some groups, by the names made here.
 
     Raises:
-        InvalidRun: the same seed twice in a group, or two groups of one name.
+        InvalidOption: the same seed twice in a group, or two groups of one name.
         UnknownName: there is no group of that name.
     """
     facts = [_Facts.of(run) for run in runs]
@@ -63,14 +63,14 @@ def grouped(runs: Sequence[Run], labels: Mapping[str, str] | None = None) -> dic
     for key, members in found.items():
         seeds = [run.config.seed for run in members]
         if repeated := [seed for seed in seeds if seeds.count(seed) > 1]:
-            raise InvalidRun(f"seed {repeated[0]} of {names[key]} is there twice; give each run once")
+            raise InvalidOption(f"seed {repeated[0]} of {names[key]} is there twice; give each run once")
     labels = labels or {}
     for name in labels:
         if name not in names.values():
             raise UnknownName("group", name, names.values())
     given = {key: labels.get(name, name) for key, name in names.items()}
     if twice := [label for label in given.values() if list(given.values()).count(label) > 1]:
-        raise InvalidRun(f"two groups are called {twice[0]!r}; give each a label of its own")
+        raise InvalidOption(f"two groups are called {twice[0]!r}; give each a label of its own")
     return {given[key]: members for key, members in found.items()}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...errors import InvalidRun, UnknownName
+from ...errors import InvalidOption, UnknownName
 from ...options import told
 from ..learning.engine import Engine
 from ..rollouts.evaluation import check_episodes
@@ -44,26 +44,26 @@ class Sweep:
     def __post_init__(self) -> None:
         for part, table in (("base", self.base), ("vary", self.vary)):
             if not isinstance(table, Mapping):
-                raise InvalidRun(f"{part} is {told(table)}; give a table of fields of a run, such as seed")
+                raise InvalidOption(f"{part} is {told(table)}; give a table of fields of a run, such as seed")
         check_fields([*self.base, *self.vary])
         check_episodes(self.episodes)
         for name, values in self.vary.items():
             if not isinstance(values, list) or not values:
-                raise InvalidRun(f"vary.{name} is {told(values)}; give a list of values, such as [0, 1, 2]")
+                raise InvalidOption(f"vary.{name} is {told(values)}; give a list of values, such as [0, 1, 2]")
             if twice := [value for index, value in enumerate(values) if value in values[:index]]:
-                raise InvalidRun(f"vary.{name} has {told(twice[0])} twice; give each value once")
+                raise InvalidOption(f"vary.{name} has {told(twice[0])} twice; give each value once")
 
     @classmethod
     def read(cls, path: str | Path) -> Sweep:
         """Read a TOML file with the tables `base` and `vary`.
 
         Raises:
-            InvalidRun: it cannot be read, or holds something else.
+            InvalidOption: it cannot be read, or holds something else.
         """
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InvalidRun(f"{path} cannot be read: {error}") from error
+            raise InvalidOption(f"{path} cannot be read: {error}") from error
         if unknown := values.keys() - {"base", "vary", "episodes"}:
             raise UnknownName("part of a sweep", min(unknown), ["base", "episodes", "vary"])
         return cls(values.get("base", {}), values.get("vary", {}), values.get("episodes", 20))
@@ -111,7 +111,7 @@ def sweep(
         unit, net_speed is in m/s), and a note.
 
     Raises:
-        InvalidRun, UnknownName: the plan is wrong; nothing is run.
+        InvalidOption, UnknownName: the plan is wrong; nothing is run.
     """
     plan = plan if isinstance(plan, Sweep) else Sweep.read(plan)
     out = Path(out)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from ...agents import Agent, AgentSpec
 from ...envs import Body, EnvBatch, make_body
-from ...errors import CircuitMismatch, InvalidRun
+from ...errors import CircuitMismatch, InvalidOption, InvalidRun
 from ...intervals import bootstrap_mean
 from ...options import COUNT, FLAG, Instance, ListOf, Number, checked
 from ..learning.training import train
@@ -28,7 +28,7 @@ _COLUMNS = ["body", "agent", "mean", "low", "high", "net_speed", "n", "note"]
 
 
 @checked(
-    InvalidRun,
+    InvalidOption,
     run=A_RUN,
     bodies=ListOf(Instance((str, Path, Body), "a body or its name"), '["swimmer4"]'),
     episodes=COUNT,

@@ -15,7 +15,7 @@ import pandas as pd
 from ...agents import Agent
 from ...circuits import Wiring
 from ...envs import Body, make_body
-from ...errors import InvalidRun, NervecordError
+from ...errors import InvalidOption, InvalidRun, NervecordError
 from ...progress import progress_bar
 from ..learning.engine import Engine, run_tasks
 from ..learning.training import train
@@ -191,7 +191,7 @@ def evaluated(
     try:
         values: Mapping[str, Any] = evaluate_on(run.resolved.on(body), agent(), episodes).metrics
         missing = ""
-    except InvalidRun:
+    except (InvalidRun, InvalidOption):
         raise
     except NervecordError as error:
         values, missing = {}, str(error)
