@@ -7,6 +7,7 @@ from gymnasium import spaces
 from nervecord.agents import CircuitPPO
 from nervecord.agents.algorithms.sequence_buffer import SequenceBuffer
 from nervecord.agents.sensing import plain_layout
+from nervecord.circuits import CIRCUITS as REGISTERED
 from nervecord.circuits import Circuit, make_circuit, register_circuit
 from nervecord.circuits.contract import Neuron, Wiring
 from nervecord.circuits.registry import circuit_names
@@ -50,14 +51,19 @@ class Elman(Circuit):
         return Wiring(self.neurons, ())
 
 
-register_circuit("elman-of-a-test", Elman, "a circuit that a user wrote")
+@pytest.fixture(scope="module", autouse=True)
+def _elman():
+    """For these tests alone: others go through all circuits that are registered."""
+    register_circuit("elman-of-a-test", Elman, "a circuit that a user wrote")
+    yield
+    del REGISTERED["elman-of-a-test"]
 
 
 def senses_of(names=("joint_pos", "to_target")) -> dict:
     return {"joint_pos": 3, "to_target": 2, **dict.fromkeys(names[2:], 1)}
 
 
-CIRCUITS = [name for name in circuit_names() if name != "navigator"]
+CIRCUITS = [*(name for name in circuit_names() if name != "navigator"), "elman-of-a-test"]
 RECURRENT = [name for name in CIRCUITS if make_circuit(name, {**senses_of(), "body_velocities": 15}, 3).is_recurrent]
 
 
