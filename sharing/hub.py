@@ -259,7 +259,7 @@ def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bo
 
     Raises:
         MissingDependency: huggingface_hub is not installed.
-        InvalidRun: the hub refused; not logged in, say.
+        Unreachable: the hub refused; not logged in, say.
     """
     hub: Any = require("huggingface_hub", "hub")
     api = hub.HfApi(endpoint=endpoint)

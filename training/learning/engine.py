@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Literal
 
-from ...errors import InvalidOption, InvalidRun, Unreachable
+from ...errors import InvalidOption, Unreachable, WorkersLost
 from ...extras import require
 from .workers import GRACE, RETRIES, WorkerPool, attempt
 
@@ -41,7 +41,8 @@ def run_tasks(
             one on this machine.
 
     Raises:
-        InvalidRun: workers below 1, no such engine, or workers that cannot start.
+        InvalidOption: workers below 1, or no such engine.
+        WorkersLost: workers that cannot start.
         MissingDependency: Ray is not installed.
     """
     if workers is not None and workers < 1:
@@ -85,10 +86,10 @@ def _on_ray(
             try:
                 _, outcome = ray.get(done[0])
             except ray.exceptions.WorkerCrashedError:
-                outcome = InvalidRun(f"workers died {RETRIES + 1} times in a row on {name}")
+                outcome = WorkersLost(f"workers died {RETRIES + 1} times in a row on {name}")
             except ray.exceptions.RayError as error:
                 # The task could not be sent to a worker, or ran out of memory.
-                outcome = InvalidRun(f"{name} could not be run: {' '.join(str(error).split())}")
+                outcome = WorkersLost(f"{name} could not be run: {' '.join(str(error).split())}")
             yield name, outcome
     finally:
         _end_on_ray(ray, list(running))
@@ -110,7 +111,7 @@ def start_ray(workers: int | None, address: str | None) -> Any:
 
     Raises:
         MissingDependency: Ray is not installed.
-        InvalidRun: no cluster answers at the address.
+        Unreachable: no cluster answers at the address.
     """
     ray = require("ray", "ray")
     if address is not None:
@@ -127,11 +128,11 @@ def start_ray(workers: int | None, address: str | None) -> Any:
 
 
 def _ask_for_answer(address: str) -> None:
-    """Raise InvalidRun unless a gRPC server answers at [ray://]HOST:PORT: Ray would wait for minutes."""
+    """Raise Unreachable unless a gRPC server answers at [ray://]HOST:PORT: Ray would wait for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit()):
         if address.startswith("ray://"):
-            raise InvalidRun(f"address is {address!r}; give ray://HOST:PORT, such as ray://10.0.0.1:10001")
+            raise InvalidOption(f"address is {address!r}; give ray://HOST:PORT, such as ray://10.0.0.1:10001")
         return  # A word, such as auto, which Ray knows or refuses at once.
     try:
         with socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_WITHIN) as connection:

@@ -94,8 +94,8 @@ def train(
         trust: follow links in `out`, and run the code of its circuit; see `Folder`.
 
     Raises:
-        InvalidRun: another run stands in `out`, or is trained there now, or workers that the algorithm has no
-            use for.
+        InvalidRun: another run stands in `out`, or is trained there now.
+        InvalidOption: workers that the algorithm has no use for.
         OutputExists: something that is no run stands there.
     """
     out = Path(out)

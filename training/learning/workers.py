@@ -16,7 +16,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ...errors import InvalidRun, NervecordError, UnknownName, WorkersLost
+from ...errors import InvalidOption, NervecordError, UnknownName, WorkersLost
 
 # Workers may die when memory is full or a machine fails; a task on which they die again and again is a bug.
 RETRIES = 3
@@ -54,10 +54,10 @@ class WorkerPool:
     def run(self, tasks: Iterable[tuple[Any, Task]]) -> Iterator[tuple[Any, Any]]:
         """Run all tasks; yield each one's key with its return value or its exception, in the order of completion.
 
-        A task on which workers keep dying yields an InvalidRun.
+        A task on which workers keep dying yields a WorkersLost.
 
         Raises:
-            InvalidRun: workers end before they get a task.
+            WorkersLost: workers end before they get a task.
             Exception: any exception of `begin`.
         """
         left, lost = deque(tasks), Counter[Any]()
@@ -76,7 +76,7 @@ class WorkerPool:
                         left.appendleft((worker.key, worker.task))
                     else:
                         times = f"workers died {RETRIES + 1} times in a row on {worker.key}"
-                        yield worker.key, InvalidRun(f"{times}; see whether memory runs out, and give fewer workers")
+                        yield worker.key, WorkersLost(f"{times}; see whether memory runs out, and give fewer workers")
                 elif worker.task:
                     worker.task = None
                     yield worker.key, answer[1]
@@ -192,7 +192,7 @@ def _sendable(error: Exception) -> Exception:
     story = "".join(traceback.format_exception(error))
     # Pickle misses a class of __main__; the registries miss a name registered there.
     if isinstance(error, UnknownName) or (isinstance(error, AttributeError) and "__main__" in str(error)):
-        error = InvalidRun(f"{error}; {_FRESH}")
+        error = InvalidOption(f"{error}; {_FRESH}")
     elif isinstance(error, NervecordError) and not _survives_pickle(error):
         error = NervecordError(str(error))
     elif not _survives_pickle(error):

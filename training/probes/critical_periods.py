@@ -131,7 +131,8 @@ def deficit_grid(
 
     Raises:
         UnknownName: the observation has no such sense.
-        InvalidRun: shares out of range, no seeds, or a training that cannot be.
+        InvalidOption: shares out of range, or no seeds.
+        InvalidRun: a training that cannot be.
     """
     if not onsets or not durations or min(onsets) < 0 or min(durations) <= 0 or after < 0 or seeds < 1:
         raise InvalidOption(

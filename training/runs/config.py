@@ -235,7 +235,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
     """Read the fields of a config from a TOML file: by their names, options as tables.
 
     Raises:
-        InvalidRun: it cannot be read, or a value that its field does not take.
+        InvalidOption: it cannot be read, or a value that its field does not take.
         UnknownName: a field that no config has.
     """
     try:
@@ -252,7 +252,7 @@ def check_fields(values: Iterable[str]) -> None:
 
     Raises:
         UnknownName: the first of them.
-        InvalidRun: `reward`, which is an option of the task.
+        InvalidOption: `reward`, which is an option of the task.
     """
     known = [field.name for field in dataclasses.fields(RunConfig)]
     for name in values:
@@ -266,7 +266,7 @@ def check_values(values: Mapping[str, Any]) -> None:
     """Refuse what a field does not take, and numbers that are not finite or too large anywhere in it.
 
     Raises:
-        InvalidRun: the first of them.
+        InvalidOption: the first of them.
     """
     if wrong := wrong_value(values, _FIELDS):
         raise InvalidOption(wrong)

@@ -53,7 +53,7 @@ def ablation_trials(config: RunConfig, seeds: int) -> dict[str, Trial]:
 
     Raises:
         CircuitMismatch: the circuit has no such parts to leave out.
-        InvalidRun: no seeds.
+        InvalidOption: no seeds.
     """
     if seeds < 1:
         raise InvalidOption(f"seeds is {seeds}; give 1 or more")
@@ -93,7 +93,8 @@ def ablate(
 
     Raises:
         CircuitMismatch: the circuit has no such parts to leave out.
-        InvalidRun: no seeds or episodes, a folder holds a run of another config, or no trial could be; the line
+        InvalidOption: no seeds or episodes.
+        InvalidRun: a folder holds a run of another config, or no trial could be; the line
             says why the first could not.
         OutputExists: a table or figure stands in `out` that no ablation wrote.
     """

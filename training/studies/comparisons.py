@@ -58,8 +58,8 @@ def compare(
         trust: follow links in the folders, and run the code of their circuits; see `Folder`.
 
     Raises:
-        InvalidOption: fewer than two runs, no episodes, one that is no run or not trained, the same seed twice in a group,
-            or two groups of one name.
+        InvalidOption: fewer than two runs, no episodes, the same seed twice in a group, or two groups of one name.
+        InvalidRun: one that is no run or not trained.
         UnknownName: a label for a group that is not there.
         OutputExists: something stands in `out` that no comparison wrote.
     """

@@ -62,7 +62,8 @@ def transfer(
     Raises:
         UnknownName: no such body.
         CircuitMismatch: the circuit fits none of the bodies asked for.
-        InvalidRun: a negative number of steps, no episodes, or nothing trained yet.
+        InvalidOption: a negative number of steps, or no episodes.
+        InvalidRun: nothing is trained yet.
     """
     run = run if isinstance(run, Run) else Run(run)
     others = [make_body(body) for body in bodies]
@@ -128,7 +129,7 @@ def transfer_model(
     Raises:
         UnknownName: no such body.
         CircuitMismatch: the model fits not even its own body.
-        InvalidRun: no episodes.
+        InvalidOption: no episodes.
     """
     own = make_body(saved.body)
     saved.make_envs(1).close()

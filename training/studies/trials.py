@@ -104,7 +104,8 @@ def run_trials(
     others go on. When all are through, the table of their scores is written.
 
     Raises:
-        InvalidRun: no episodes, a folder holds a run of another config, or trials run in `out` already; see `run_tasks`
+        InvalidOption: no episodes.
+        InvalidRun: a folder holds a run of another config, or trials run in `out` already; see `run_tasks`
             for the rest.
     """
     check_episodes(episodes)
@@ -182,7 +183,7 @@ def evaluated(
     """Return what an agent comes to, from the run's results where it was measured before, else measured now and kept.
 
     Raises:
-        InvalidRun: no episodes.
+        InvalidOption: no episodes.
     """
     conditions = conditions_of(run.resolved.config, episodes, EVALUATION_SEED, body)
     held = run.results.where(TESTS, agent=label, weights=weights, **conditions).best

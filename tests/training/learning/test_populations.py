@@ -89,7 +89,7 @@ def test_what_a_notebook_registered_is_missing_on_workers_in_one_line(tmp_path):
     # A kernel has no file, as python -c has none.
     words = [sys.executable, "-c", NOTEBOOK]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=900)
-    assert "InvalidRun: unknown circuit 'spring'" in done.stderr
+    assert "InvalidOption: unknown circuit 'spring'" in done.stderr
     assert "workers are new processes and do not have the names that a notebook" in done.stderr
     assert "died" not in done.stderr
 
@@ -99,7 +99,7 @@ def test_a_script_that_does_not_guard_its_work_is_told_to(tmp_path):
     (tmp_path / "script.py").write_text(NOTEBOOK)
     words = [sys.executable, "script.py"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=900)
-    assert "InvalidRun: a worker ended at its start (exit status 1" in done.stderr
+    assert "WorkersLost: a worker ended at its start (exit status 1" in done.stderr
     assert "if __name__ == '__main__':" in done.stderr
 
 
