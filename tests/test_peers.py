@@ -29,7 +29,7 @@ from nervecord.training.learning.training import train
 from nervecord.training.rollouts.evaluation import Evaluation
 from nervecord.training.runs.config import RunConfig
 from stable_baselines3 import SAC, TD3
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, LogEveryNTimesteps
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecFrameStack, VecNormalize, VecVideoRecorder
@@ -359,7 +359,7 @@ class Seen(BaseCallback):
 @pytest.mark.parametrize(("kind", "options"), [(CircuitPPO, PPO), (ES, {"seed": 0})])
 def test_callbacks_see_observations_and_the_ends_that_count(kind, options, tmp_path):
     model = kind("CircuitPolicy", SwimmerVecEnv(2, **BODY), tensorboard_log=str(tmp_path), **options)
-    model.learn(16, callback=(seen := Seen()))
+    model.learn(16, callback=[seen := Seen(), LogEveryNTimesteps(4)])
     assert seen.shapes == {(2, 15)}
     assert seen.ends == model.num_timesteps // 12 * 2
     assert [path.name for path in tmp_path.iterdir()] == [f"{kind.__name__}_1"]

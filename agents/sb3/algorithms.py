@@ -157,7 +157,7 @@ class _PopulationModel(BaseAlgorithm):
             for name, value in metrics.items():
                 self.logger.record(name, value)
             if self.learner.generation % log_interval == 0:
-                self._dump_logs()
+                self.dump_logs()
         callback.on_training_end()
         return self
 
@@ -189,7 +189,8 @@ class _PopulationModel(BaseAlgorithm):
 
         return evaluate
 
-    def _dump_logs(self) -> None:
+    def dump_logs(self) -> None:
+        """Write what was recorded, with steps and speed in steps per second, to the logger."""
         seconds = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
         self.logger.record("time/fps", int((self.num_timesteps - self._num_timesteps_at_start) / seconds))
         self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")

@@ -64,7 +64,9 @@ def senses_of(names=("joint_pos", "to_target")) -> dict:
 
 
 CIRCUITS = [*(name for name in circuit_names() if name != "navigator"), "elman-of-a-test"]
-RECURRENT = [name for name in CIRCUITS if make_circuit(name, {**senses_of(), "body_velocities": 15}, 3).is_recurrent]
+OTHERS = [name for name in CIRCUITS if name != "elman-of-a-test"]
+RECURRENT = [name for name in OTHERS if make_circuit(name, {**senses_of(), "body_velocities": 15}, 3).is_recurrent]
+RECURRENT += ["elman-of-a-test"]
 
 
 def plain(env) -> dict:
