@@ -18,7 +18,7 @@ from ..agents import Agent
 from ..agents.algorithms import ALGORITHMS, Algorithm, Learner
 from ..circuits import CIRCUITS, NCAP, Facts
 from ..envs.deficits import Deficit, Deficits
-from ..errors import InvalidRun, NervecordError, UnknownName
+from ..errors import InvalidOption, NervecordError, UnknownName
 from ..options import allowed_values
 from ..training.runs import Resolved, RunConfig, resolve
 from ..training.runs.nested import join, part
@@ -72,7 +72,7 @@ def _options(laws: Laws, name: str, kind: Algorithm) -> None:
     for option, value in defaults.items():
         laws.hold("defaults are within their bounds", allowed[option].takes(value), f"{option} is {value!r}",
                   f"it is to be {allowed[option]}")  # fmt: skip
-    for asked, error in (({"no_such_option": 1}, UnknownName), ({"n_envs": -1}, InvalidRun)):
+    for asked, error in (({"no_such_option": 1}, UnknownName), ({"n_envs": -1}, InvalidOption)):
         law = f"{next(iter(asked))}={next(iter(asked.values()))} is refused"
         try:
             kind.validate(name, asked)

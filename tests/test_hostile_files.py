@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("resource", reason="limits of processes are not on Windows")
 import hostile_files
 from nervecord.circuits import CIRCUITS, make_circuit
-from nervecord.errors import CircuitMismatch, InvalidRun
+from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRun
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.resolution import Resolved
 
@@ -73,7 +73,7 @@ def test_a_circuit_of_too_many_weights_is_refused_before_it_is_drawn(name, optio
 
 
 def test_an_episode_longer_than_memory_is_refused():
-    with pytest.raises(InvalidRun, match="give a whole number from 1 to 1000000"):
+    with pytest.raises(InvalidOption, match="give a whole number from 1 to 1000000"):
         RunConfig.from_json(RunConfig().to_json() | {"episode_steps": 10**12})
 
 

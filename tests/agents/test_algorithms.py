@@ -16,7 +16,7 @@ from nervecord.agents.algorithms.registry import algorithm_named
 from nervecord.agents.algorithms.sb3_learner import Draws
 from nervecord.envs import EnvBatch
 from nervecord.envs.sb3_env import SwimmerVecEnv
-from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
+from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRun, UnknownName
 from nervecord.options import Number, option
 from nervecord.training.learning.training import Moment, resume, train
 from nervecord.training.rollouts.evaluation import evaluate
@@ -295,7 +295,7 @@ def test_draws_on_a_device_are_the_learners_own_and_go_on_with_it(monkeypatch):
 
 
 def test_a_device_that_is_not_here_is_one_line_before_anything_is_written(tmp_path):
-    with pytest.raises(InvalidRun, match="device 'nowhere' cannot be used here"):
+    with pytest.raises(InvalidOption, match="device 'nowhere' cannot be used here"):
         train(small("es", device="nowhere"), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 
@@ -346,7 +346,7 @@ def test_what_does_not_fit_an_agent_is_one_line():
 def test_a_longer_training_that_is_refused_changes_nothing(tmp_path):
     run = train(small("es"), tmp_path / "run", progress=False)
     before = (run.path / "config.json").read_bytes()
-    with pytest.raises(InvalidRun, match="rounds"):
+    with pytest.raises(InvalidOption, match="rounds"):
         train(small("es", steps=4800), run.path, progress=False, workers=99)
     assert (run.path / "config.json").read_bytes() == before
     assert train(small("es"), run.path, progress=False).done

@@ -12,7 +12,7 @@ from nervecord.envs import Swimmer
 from nervecord.envs.deficits import Deficit
 from nervecord.envs.tasks.registry import TASKS
 from nervecord.envs.tasks.swim import Swim
-from nervecord.errors import InvalidArena, InvalidBody, InvalidRun, InvalidTask, NervecordError
+from nervecord.errors import InvalidArena, InvalidBody, InvalidOption, InvalidRun, InvalidTask, NervecordError
 from nervecord.training.learning.checks import check, device_named
 from nervecord.training.learning.training import train
 from nervecord.training.rollouts.interventions import Intervention
@@ -247,15 +247,15 @@ def test_the_command_lines_reward_wins_over_the_files(tmp_path):
 @pytest.mark.parametrize("kind", ["clamp", "drive"])
 @pytest.mark.parametrize("value", ["nan", "inf", "1e300"])
 def test_a_neuron_is_held_at_finite_values_alone(kind, value):
-    with pytest.raises(InvalidRun) as caught:
+    with pytest.raises(InvalidOption) as caught:
         Intervention.parse(kind, f"osc_d={value}")
     assert f"{kind} osc_d: value is {float(value)!r}" in one_line(caught)
-    with pytest.raises(InvalidRun, match=f"{kind} is 'osc_d'; give NEURON=VALUE"):
+    with pytest.raises(InvalidOption, match=f"{kind} is 'osc_d'; give NEURON=VALUE"):
         Intervention.parse(kind, "osc_d")
 
 
 def test_a_device_that_computes_nothing_is_refused():
-    with pytest.raises(InvalidRun, match="device 'meta' cannot be used here"):
+    with pytest.raises(InvalidOption, match="device 'meta' cannot be used here"):
         device_named("meta")
 
 
@@ -270,7 +270,7 @@ def test_a_device_that_computes_nothing_is_refused():
     ],
 )
 def test_a_wrong_plan_is_one_line(base, vary, words):
-    with pytest.raises(InvalidRun) as caught:
+    with pytest.raises(InvalidOption) as caught:
         Sweep(base, vary).configs()
     assert words in one_line(caught)
 

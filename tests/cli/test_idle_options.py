@@ -9,7 +9,7 @@ from nervecord.circuits import Wiring
 from nervecord.cli.main import COMMANDS, main
 from nervecord.cli.run_commands import Configured
 from nervecord.cli.worm_commands import CompareWorms, ShowConnectome
-from nervecord.errors import InvalidRecording, InvalidRun
+from nervecord.errors import InvalidOption, InvalidRecording
 from nervecord.training.learning.checks import check
 from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun
 from nervecord.training.probes import Subject, run_probe
@@ -154,7 +154,7 @@ def test_a_probe_of_weights_does_not_pass_off_what_it_finds_as_that_of_silenced_
 
 
 def test_a_body_beside_bodies_is_refused_unless_it_is_the_first_of_them():
-    with pytest.raises(InvalidRun, match="body is swimmer8 and bodies begin with swimmer4"):
+    with pytest.raises(InvalidOption, match="body is swimmer8 and bodies begin with swimmer4"):
         RunConfig(body="swimmer8", bodies=("swimmer4", "swimmer4-heavy"))
     config = RunConfig(body="swimmer4", bodies=("swimmer4", "swimmer4-heavy"))
     assert dataclasses.replace(config, seed=1).body == config.bodies[0]

@@ -18,7 +18,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervecord.envs import MujocoBatch, SwimmerEnv, SwimmerVectorEnv, XmlBody
-from nervecord.errors import InvalidBody, InvalidRun
+from nervecord.errors import InvalidBody, InvalidOption
 from nervecord.training.runs import RunConfig, resolve
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
@@ -440,7 +440,7 @@ def test_a_run_takes_another_control_step_and_a_wrong_one_names_the_way_out(tmp_
     envs.close()
     several = RunConfig(bodies=["swimmer6", "swimmer6-eel"], control_dt=0.06)
     assert [body.control_dt for body in several.bodies] == [0.06, 0.06]
-    with pytest.raises(InvalidRun, match="control_dt is 0; give a number above 0, or leave it out"):
+    with pytest.raises(InvalidOption, match="control_dt is 0; give a number above 0, or leave it out"):
         RunConfig(control_dt=0)
 
 

@@ -267,7 +267,7 @@ def test_borders_of_a_table_meet_at_every_row(pages, opened):
 
 
 def test_a_gallery_of_nothing_is_one_line():
-    from nervecord.errors import InvalidRun
+    from nervecord.errors import InvalidOption
 
-    with pytest.raises(InvalidRun, match="no run to show"):
+    with pytest.raises(InvalidOption, match="no run to show"):
         gallery()

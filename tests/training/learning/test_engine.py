@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from nervecord.errors import InvalidRun, MissingDependency, NervecordError
+from nervecord.errors import InvalidOption, MissingDependency, NervecordError, Unreachable, WorkersLost
 from nervecord.training.learning import engine
 from nervecord.training.learning.engine import run_tasks
 from nervecord.training.learning.workers import WorkerPool
@@ -45,7 +45,7 @@ def test_a_task_that_always_kills_its_worker_is_named_and_the_others_go_on():
     pool = WorkerPool(1)
     outcomes = dict(pool.run([("bad", (die, ())), ("good", (square, (3,)))]))
     pool.close()
-    assert isinstance(outcomes["bad"], InvalidRun)
+    assert isinstance(outcomes["bad"], WorkersLost)
     assert str(outcomes["bad"]).startswith("workers died 4 times in a row on bad; see whether memory runs out")
     assert outcomes["good"] == 9
 
@@ -56,7 +56,7 @@ def test_a_task_that_always_kills_its_worker_is_named_and_the_others_go_on():
         (refuse, (3,), NervecordError, "no 3"),
         (square, ("x",), TypeError, "can't multiply"),
         (break_awkwardly, (), RuntimeError, "Awkward: the axle: rust"),
-        (misname, (), InvalidRun, "unknown circuit 'spring'.*workers are new processes"),
+        (misname, (), InvalidOption, "unknown circuit 'spring'.*workers are new processes"),
     ],
 )
 def test_an_error_in_a_task_comes_out_with_its_story_and_ends_no_other(function, arguments, kind, words):
@@ -102,7 +102,7 @@ def runs(pid: int) -> bool:
     ],
 )
 def test_wrong_options_are_one_line(options, message):
-    with pytest.raises(InvalidRun, match=message):
+    with pytest.raises(InvalidOption, match=message):
         dict(run_tasks(square, {"a": (1,)}, **options))
 
 
@@ -114,7 +114,7 @@ def test_a_missing_ray_names_its_install(monkeypatch):
 
 def test_a_ray_address_without_a_port_is_refused():
     pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")
-    with pytest.raises(InvalidRun, match="give ray://HOST:PORT"):
+    with pytest.raises(InvalidOption, match="give ray://HOST:PORT"):
         engine.start_ray(None, "ray://nowhere")
 
 
@@ -125,7 +125,7 @@ def test_a_ray_address_at_which_nobody_answers_is_said_at_once(scheme):
         closed.bind(("127.0.0.1", 0))
         address = f"{scheme}127.0.0.1:{closed.getsockname()[1]}"
         begin = time.monotonic()
-        with pytest.raises(InvalidRun, match=f"no Ray cluster answers at {address}"):
+        with pytest.raises(Unreachable, match=f"no Ray cluster answers at {address}"):
             dict(run_tasks(square, {"a": (1,)}, engine="ray", address=address))
     assert time.monotonic() - begin < 60
 
@@ -135,7 +135,7 @@ def test_a_service_that_is_not_ray_is_said_at_once():
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     begin = time.monotonic()
-    with pytest.raises(InvalidRun, match="what answers is not Ray"):
+    with pytest.raises(Unreachable, match="what answers is not Ray"):
         engine.start_ray(None, f"127.0.0.1:{server.server_port}")
     server.shutdown()
     assert time.monotonic() - begin < 60

@@ -13,7 +13,15 @@ from nervecord.circuits import CIRCUITS, GRU, RecurrentCircuit, register_circuit
 from nervecord.cli.main import main
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.envs.tasks.bits import answers, draw_bits, draw_length
-from nervecord.errors import CircuitMismatch, InvalidAction, InvalidRun, InvalidTask, TrainingDiverged, UnknownName
+from nervecord.errors import (
+    CircuitMismatch,
+    InvalidAction,
+    InvalidOption,
+    InvalidRun,
+    InvalidTask,
+    TrainingDiverged,
+    UnknownName,
+)
 from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun, curriculum
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.resolution import resolve
@@ -302,8 +310,8 @@ def test_a_curriculum_that_diverges_stops_at_its_last_good_checkpoint(faulty, tm
         ({"circuit": "ctrn"}, UnknownName, "did you mean 'ctrnn'"),
         ({"task": "sum"}, UnknownName, "unknown bit task 'sum'"),
         ({"kind": "double-head"}, UnknownName, "unknown curriculum"),
-        ({"updates": 0}, InvalidRun, "updates is 0"),
-        ({"max_n": 1}, InvalidRun, "max_n is 1; give a whole number, 2 or more"),
+        ({"updates": 0}, InvalidOption, "updates is 0"),
+        ({"max_n": 1}, InvalidOption, "max_n is 1; give a whole number, 2 or more"),
     ],
 )
 def test_a_wrong_curriculum_is_one_line(options, error, message):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from nervecord.cli.main import main
-from nervecord.errors import CircuitMismatch, InvalidRun
+from nervecord.errors import CircuitMismatch, InvalidOption
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.resolution import resolve
@@ -64,8 +64,8 @@ def test_a_round_is_a_share_of_the_population():
 @pytest.mark.parametrize(
     ("config", "workers", "error", "message"),
     [
-        (RunConfig(algorithm="ppo"), 2, InvalidRun, "ppo has no population"),
-        (RunConfig(), 2, InvalidRun, r"1 rounds of 32 members; give 1, or .* population=64"),
+        (RunConfig(algorithm="ppo"), 2, InvalidOption, "ppo has no population"),
+        (RunConfig(), 2, InvalidOption, r"1 rounds of 32 members; give 1, or .* population=64"),
         (RunConfig(algorithm_options={"population": 40}), 1, CircuitMismatch, "give a multiple of 32"),
     ],
 )

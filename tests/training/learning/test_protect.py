@@ -8,7 +8,7 @@ import pytest
 import torch
 from nervecord.agents import Agent, AgentSpec
 from nervecord.envs.env_batch import make_layout, make_setting
-from nervecord.errors import CircuitMismatch, InvalidRun
+from nervecord.errors import CircuitMismatch, InvalidOption
 from nervecord.training.learning.protection import linear_inputs, principal_subspace, protect
 from nervecord.training.learning.training import train
 from nervecord.training.rollouts.recorder import record
@@ -134,7 +134,7 @@ def test_weights_that_are_not_protected_are_named(first, tmp_path, caplog):
 
 def test_what_cannot_be_protected_is_one_line(first, tmp_path):
     path = str(first.path)
-    with pytest.raises(InvalidRun, match="give start too"):
+    with pytest.raises(InvalidOption, match="give start too"):
         dataclasses.replace(first.config, protect=(path,))
     other = dataclasses.replace(first.config, circuit="gru", circuit_options={}, steps=480)
     gru = str(train(other, tmp_path / "gru", progress=False).path)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from nervecord.envs.deficits import Deficit
-from nervecord.errors import InvalidRecording, InvalidRun, UnknownName
+from nervecord.errors import InvalidOption, InvalidRecording, InvalidRun, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.critical_periods import DeficitGrid, deficit_grid, describe
@@ -68,5 +68,5 @@ def test_what_cannot_be_masked_is_said_in_one_line(run):
         run_probe("critical_periods", Subject(planted(), WIRING))
     with pytest.raises(UnknownName, match="smell"):
         deficit_grid(run, sense="smell", onsets=(0,), durations=(0.5,))
-    with pytest.raises(InvalidRun, match="durations above 0"):
+    with pytest.raises(InvalidOption, match="durations above 0"):
         deficit_grid(run, durations=(0.0,))

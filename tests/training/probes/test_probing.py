@@ -11,7 +11,7 @@ import torch
 import xarray
 from nervecord.cli.main import main
 from nervecord.envs.sb3_env import SwimmerVecEnv
-from nervecord.errors import InvalidRecording, InvalidRun, UnknownName
+from nervecord.errors import InvalidOption, InvalidRecording, InvalidRun, UnknownName
 from nervecord.pages.reports import report
 from nervecord.training.learning.training import train
 from nervecord.training.probes import PROBES
@@ -61,7 +61,7 @@ def test_what_probes_found_is_kept_and_read_back(run):
     arrays = np.load(run.results.file(kept, ".npz"))
     assert np.array_equal(arrays["curvature"], result.arrays["curvature"])
     assert kept.seconds == pytest.approx(found["gait"].seconds, abs=1e-3)
-    with pytest.raises(InvalidRun, match="episodes is 0; give a whole number, 1 or more"):
+    with pytest.raises(InvalidOption, match="episodes is 0; give a whole number, 1 or more"):
         probe(run, ("gait",), episodes=0)
 
 
@@ -97,7 +97,7 @@ def test_the_report_shows_every_probe_its_words_and_what_is_missing(run):
 def test_two_runs_stand_side_by_side(run, tmp_path):
     other = train(dataclasses.replace(CONFIG, seed=1), tmp_path / "other" / "worm", progress=False)
     probe(run, ("gait",), episodes=2)
-    with pytest.raises(InvalidRun, match="give --out"):
+    with pytest.raises(InvalidOption, match="give --out"):
         report(run, other)
     main(["report", str(run.path), str(other.path), "--out", str(tmp_path / "both.html")])
     page = (tmp_path / "both.html").read_text()

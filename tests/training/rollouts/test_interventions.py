@@ -7,7 +7,7 @@ import pytest
 import torch
 from nervecord.circuits import NCAP, Circuit, Pins
 from nervecord.cli.main import main
-from nervecord.errors import CircuitMismatch, InvalidRecording, InvalidRun, UnknownName
+from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRecording, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.rollouts.evaluation import evaluate, evaluate_agent
 from nervecord.training.rollouts.interventions import Intervention, check, pins_at
@@ -107,7 +107,7 @@ def test_what_the_command_line_says_is_understood(kind, text, expected):
      ("silence", "B_d_2:20:10"), ("drive", "osc_v=1:a:b")],
 )  # fmt: skip
 def test_what_is_not_understood_is_one_line(kind, text):
-    with pytest.raises(InvalidRun, match="give "):
+    with pytest.raises(InvalidOption, match="give "):
         Intervention.parse(kind, text)
 
 

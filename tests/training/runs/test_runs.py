@@ -13,7 +13,7 @@ from nervecord.agents.algorithms.registry import algorithm_named
 from nervecord.cli.main import main
 from nervecord.envs import make_body
 from nervecord.envs.deficits import Deficit, Deficits
-from nervecord.errors import InvalidRun, OutputExists, UnknownName
+from nervecord.errors import InvalidOption, InvalidRun, OutputExists, UnknownName
 from nervecord.pages.reports import report
 from nervecord.training.learning.training import train
 from nervecord.training.probes.probing import probe
@@ -315,7 +315,7 @@ def test_a_damaged_or_foreign_run_is_named(worm, tmp_path):
 def test_options_that_do_not_exist_are_named():
     with pytest.raises(UnknownName, match="did you mean 'sigma'"):
         RunConfig(algorithm_options={"sigme": 1})
-    with pytest.raises(InvalidRun, match="sigma is 0; give a number above 0"):
+    with pytest.raises(InvalidOption, match="sigma is 0; give a number above 0"):
         RunConfig(algorithm_options={"sigma": 0})
 
 

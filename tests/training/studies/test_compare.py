@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 from nervecord.cli.main import main
-from nervecord.errors import InvalidRun, OutputExists, UnknownName
+from nervecord.errors import InvalidOption, InvalidRun, OutputExists, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
@@ -70,12 +70,12 @@ def test_a_comparison_is_written_for_papers(runs, tmp_path):
     assert (tmp_path / "out" / "curves.pdf").read_bytes() == again
     with pytest.raises(UnknownName, match="unknown group 'period 4'; did you mean 'period 40'"):
         compare(runs, tmp_path / "out", labels={"period 4": "fast"})
-    with pytest.raises(InvalidRun, match="two groups are called 'period 60'"):
+    with pytest.raises(InvalidOption, match="two groups are called 'period 60'"):
         compare(runs, tmp_path / "out", labels={"period 40": "period 60"})
 
 
 def test_what_cannot_be_compared_is_one_line(runs, tmp_path):
-    with pytest.raises(InvalidRun, match="1 run to compare; give two or more"):
+    with pytest.raises(InvalidOption, match="1 run to compare; give two or more"):
         compare(runs[:1], tmp_path / "out")
     with pytest.raises(InvalidRun, match=r"seed 0 .* is there twice"):
         compare([runs[0], runs[0]], tmp_path / "out")

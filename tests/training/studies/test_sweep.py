@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from nervecord.cli.main import main
-from nervecord.errors import InvalidRun, UnknownName
+from nervecord.errors import InvalidOption, InvalidRun, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.result import Result, Weights
@@ -167,13 +167,13 @@ def test_an_error_of_any_kind_is_its_trials_note(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("episodes = 0", InvalidRun, "episodes is 0; give a whole number, 1 or more"),
-        ("episodes = 2.5", InvalidRun, "episodes is 2.5; give a whole number, 1 or more"),
-        ("episodes = true", InvalidRun, "episodes is True; give a whole number, 1 or more"),
+        ("episodes = 0", InvalidOption, "episodes is 0; give a whole number, 1 or more"),
+        ("episodes = 2.5", InvalidOption, "episodes is 2.5; give a whole number, 1 or more"),
+        ("episodes = true", InvalidOption, "episodes is True; give a whole number, 1 or more"),
         ("[vary]\nseeds = [0]", UnknownName, "did you mean 'seed'"),
-        ("[vary]\nseed = 3", InvalidRun, "give a list of values"),
+        ("[vary]\nseed = 3", InvalidOption, "give a list of values"),
         ("[varied]\nseed = [3]", UnknownName, "unknown part of a sweep 'varied'"),
-        ("[vary", InvalidRun, "cannot be read"),
+        ("[vary", InvalidOption, "cannot be read"),
         ('[vary]\ncircuit = ["ncpa"]', UnknownName, "did you mean 'ncap'"),
     ],
 )
