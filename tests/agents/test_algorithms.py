@@ -93,7 +93,7 @@ def test_a_new_algorithm_trains_resumes_evaluates_and_spreads_over_workers_unask
     assert whole.metrics()["metric"].eq("train/best").sum() == 4
     with pytest.raises(UnknownName, match="option of climb 'spred'; did you mean 'spread'"):
         dataclasses.replace(config, algorithm_options={"spred": 1})
-    with pytest.raises(InvalidRun, match="spread is 0; give a number above 0"):
+    with pytest.raises(InvalidOption, match="spread is 0; give a number above 0"):
         dataclasses.replace(config, algorithm_options={"spread": 0})
 
 

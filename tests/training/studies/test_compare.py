@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 from nervecord.cli.main import main
-from nervecord.errors import InvalidOption, InvalidRun, OutputExists, UnknownName
+from nervecord.errors import InvalidOption, OutputExists, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
@@ -77,7 +77,7 @@ def test_a_comparison_is_written_for_papers(runs, tmp_path):
 def test_what_cannot_be_compared_is_one_line(runs, tmp_path):
     with pytest.raises(InvalidOption, match="1 run to compare; give two or more"):
         compare(runs[:1], tmp_path / "out")
-    with pytest.raises(InvalidRun, match=r"seed 0 .* is there twice"):
+    with pytest.raises(InvalidOption, match=r"seed 0 .* is there twice"):
         compare([runs[0], runs[0]], tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
