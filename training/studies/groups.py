@@ -69,8 +69,9 @@ def grouped(runs: Sequence[Run], labels: Mapping[str, str] | None = None) -> dic
         if name not in names.values():
             raise UnknownName("group", name, names.values())
     given = {key: labels.get(name, name) for key, name in names.items()}
-    if twice := [label for label in given.values() if list(given.values()).count(label) > 1]:
-        raise InvalidOption(f"two groups are called {twice[0]!r}; give each a label of its own")
+    called = list(given.values())
+    if alike := [label for label in called if called.count(label) > 1]:
+        raise InvalidOption(f"two groups are called {alike[0]!r}; give each a label of its own")
     return {given[key]: members for key, members in found.items()}
 
 
