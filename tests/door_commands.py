@@ -100,12 +100,64 @@ RANGES = text(
 )
 FILMS = text("NEW.gif", wrong=("NEW.txt", "FILE", "NEW", "FILE/x.gif", ""))
 WORDS = {"silence": NEURONS, "clamp": PINS, "drive": PINS}
-# Option of a command to its values; the first is the command's own words, None an option of its own.
+TRUST = {"trust": Values((None,), ())}
+WORKERS = Values(("1",), ("0", "-1", "x", "1.5"))
+SPREAD = {"workers": WORKERS, "engine": text("local", wrong=("nope",)), "address": Values((), ("127.0.0.1:1", ""))}
+EPISODE = text("20", "10", wrong=("0", "-1", "2.5", *_NO_NUMBER))
+LOOK = {
+    "out": FILMS,
+    "seconds": text("0.1", wrong=("0", "-1", "nan", "inf", "1e300", "x")),
+    "view": text("2d", wrong=("4d", "", "2D ")),
+    "neurons": Values((None,), ()),
+    "size": Values(
+        (["320", "240"], ["120", "120"]),
+        ("320", ["0", "0"], ["-1", "240"], ["x", "y"], ["9999", "9999"], ["1.5", "240"]),
+    ),
+    "fps": text("10", "33.3", wrong=("0", "-1", "nan", "inf", "1000", "x")),
+    "speed": text("2", "0.5", wrong=("0", "-1", "nan", "inf", "1e300", "x")),
+    "camera": text("follow", "fixed", wrong=("nope", "", "Fixed")),
+    "zoom": text("0.5", "2", wrong=("0", "-1", "nan", "inf", "1e300", "x")),
+}
+# About a model that SB3 saved, or about an agent that was never trained; of a run they would change nothing.
+OF_ZIPS = {
+    "algorithm": text("ppo", wrong=("nope", "")),
+    "normalize": Values((), ("nope.pkl", "FILE", "FOLDER")),
+    "frames": text("1", wrong=("0", "-1", "x", "3")),
+    "reward": text("com", wrong=("fast", "")),
+    "observe-time": Values((), (None,)),
+}
+OF_UNTRAINED = {
+    "circuit": text("ncap", "mlp", wrong=("ncapp", "", "nope.py:Mine", "FILE.py:")),
+    "circuit-options": text(wrong=("nope=1", "period", "=")),
+    "seed": SEEDS,
+}
+OF_BOTH = {
+    "task": text("swim", wrong=("swin", "parity", "")),
+    "task-options": TASKED,
+    "episode-steps": EPISODE,
+}
+
+
+def refused(*options: dict[str, Values]) -> dict[str, Values]:
+    """Return options, every value of which is wrong beside a run."""
+    return {name: Values((), (*values.right, *values.wrong)) for part in options for name, values in part.items()}
+
+
+OF_NO_RUN = refused(OF_ZIPS, OF_UNTRAINED, OF_BOTH)
+UNTRAINED = {"": Values((), ("RUN", "nope")), "body": BODIES, **OF_UNTRAINED, **OF_BOTH, **TRUST}
+ZIP = {
+    "": text("MODEL.zip", wrong=("nope.zip", "FILE.zip")),
+    "body": Values(("swimmer6",), BODIES.wrong),
+    **OF_ZIPS,
+    **OF_BOTH,
+}
+# Option of a command to its values; "" is the command's own words, None an option without a value, a list several. What
+# follows the name of a command tells apart several of its uses.
 COMMANDS: dict[str, dict[str, Values]] = {
     "train": {
         "body": BODIES,
         "steps": text("160", "0.2k", wrong=("0", "-5", "1.5", "1e1000000000", *_NO_NUMBER)),
-        "episode-steps": text("20", "10", wrong=("0", "-1", "2.5", *_NO_NUMBER)),
+        "episode-steps": EPISODE,
         "seed": SEEDS,
         "circuit": text("ncap", wrong=("ncapp", "", "mlp,", "elm elm")),
         "algorithm": text("es", wrong=("ess", "")),
@@ -126,61 +178,92 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "evaluate-every": text("100000", wrong=("0", "-1", *_NO_NUMBER)),
         "start": text("RUN", wrong=("nope", "FILE", "DAMAGED")),
         "protect": Values((), ("nope", "RUN")),
-        "workers": Values((), ("0", "-1", "x", "1.5")),
-        "engine": text("local", wrong=("nope",)),
-        "address": Values((), ("127.0.0.1:1",)),
+        **SPREAD,
         "reward": text("com", wrong=("fast",)),
-        "config": Values((), ("nope.toml", "FILE", "FOLDER")),
+        "config": Values((), ("nope.toml", "FILE", "FOLDER", "BAD.toml", "TYPES.toml", "BYTES.toml")),
+        "control-dt": text("0.03", "0.06", wrong=("0", "-1", "nan", "inf", "1e-300", "0.0301", "x")),
+        "bodies": Values(("swimmer4", ["swimmer6", "swimmer6-eel"]), (*BODIES.wrong, ["swimmer4", "swimmer6"])),
+        "out": Values(("NEW",), ("FILE", "FOLDER", "FILE/x", "RUN")),
+        **TRUST,
         "stepz": Values((), ("3",)),
     },
-    "evaluate": {
-        "": OF_RUN,
-        "episodes": COUNTS,
-        "body": BODIES,
-        **WORDS,
-        "trust": Values((), (None,)),
-        "algorithm": Values((), ("ppo",)),
-        "task": Values((), ("swim",)),
-        "reward": Values((), ("com",)),
-    },
+    "evaluate": {"": OF_RUN, "episodes": COUNTS, "body": BODIES, **WORDS, **TRUST, **OF_NO_RUN},
+    "evaluate an untrained agent": {**UNTRAINED, "episodes": COUNTS},
+    "evaluate a zip file": {**ZIP, "episodes": COUNTS, **refused(WORDS)},
     "record": {
         "": OF_RUN,
         "episodes": COUNTS,
         "body": BODIES,
         "out": text("NEW.nc", wrong=("NEW.txt", "FILE", "")),
+        "history": Values((), (["x"],)),
         **WORDS,
+        **TRUST,
+        **OF_NO_RUN,
     },
+    "record a history": {"": OF_RUN, "episodes": refused({"": COUNTS})[""], **refused(WORDS)},
+    "record an untrained agent": {**UNTRAINED, "episodes": COUNTS},
+    "record a zip file": {**ZIP, "episodes": COUNTS},
     "probe": {
         "": text("RUN", wrong=(*OF_RUN.wrong, "FILE.nc", "nope.nc")),
         "episodes": COUNTS,
         "probes": text("gait", "diagram", wrong=("gate", "")),
         **WORDS,
+        **TRUST,
+        **refused(OF_UNTRAINED, OF_BOTH),
     },
+    "probe an untrained agent": {**UNTRAINED, "probes": text("gait", wrong=("gate", ""))},
     "transfer": {
         "": OF_RUN,
         "episodes": COUNTS,
         "bodies": BODIES,
         "finetune": text("0", wrong=("-1", "1.5", *_NO_NUMBER)),
+        **TRUST,
+        **refused(OF_ZIPS, OF_BOTH, {"body": BODIES}),
     },
-    "render": {
+    "transfer a zip file": {**ZIP, "episodes": COUNTS, "finetune": Values((), ("160", "-1"))},
+    "render": {"": OF_RUN, **LOOK, "body": BODIES, **WORDS, **TRUST, **OF_NO_RUN},
+    "render an untrained agent": {**UNTRAINED, **LOOK},
+    "render a zip file": {**ZIP, **LOOK},
+    "results": {"": OF_RUN, "out": text("NEW.csv", "NEW.sqlite", wrong=("NEW.txt", "FILE", "")), **TRUST},
+    "report": {
         "": OF_RUN,
-        "out": FILMS,
-        "seconds": text("0.1", wrong=("0", "-1", "nan", "inf", "1e300", "x")),
-        "view": text("2d", wrong=("4d", "", "2D ")),
-        "body": BODIES,
-        **WORDS,
+        "out": text("NEW.html", wrong=("FILE", "FOLDER")),
+        **TRUST,
+        **refused(OF_ZIPS, OF_BOTH, {"body": BODIES}),
     },
-    "results": {"": OF_RUN, "out": text("NEW.csv", "NEW.sqlite", wrong=("NEW.txt", "FILE", ""))},
-    "report": {"": OF_RUN, "out": text("NEW.html", wrong=("FILE", "FOLDER"))},
-    "gallery": {"": OF_RUN, "out": text("NEW.html", wrong=("FILE", "FOLDER"))},
-    "compare": {"": OF_RUN, "episodes": COUNTS, "out": text("NEW", wrong=("FILE", "FOLDER"))},
-    "export": {"": OF_RUN, "out": text("NEW", wrong=("FILE", "FOLDER")), "no-film": Values((None,), ())},
-    "import": {"": Values((), ("RUN", "nope", "FILE", "FOLDER", "DAMAGED")), "out": Values(("NEW",), ())},
-    "resume": {"": OF_RUN, "workers": Values((), ("0", "x")), "device": text("cpu", wrong=("gpu",))},
-    "play": {"": Values((), OF_RUN.wrong), "port": Values(("0",), ("x", "-1", "65536"))},
+    "report a zip file": {**ZIP, "out": text("NEW.html", wrong=("FILE", "FOLDER"))},
+    "gallery": {"": OF_RUN, "out": text("NEW.html", wrong=("FILE", "FOLDER")), **TRUST},
+    "compare": {
+        "": OF_RUN,
+        "episodes": COUNTS,
+        "out": text("NEW", wrong=("FILE", "FOLDER")),
+        "labels": text("mine", wrong=("",)),
+        **TRUST,
+    },
+    "export": {
+        "": OF_RUN,
+        "out": text("NEW", wrong=("FILE", "FOLDER")),
+        "film": Values((), (["maybe"],)),
+        "no-film": Values((None,), ()),
+        "push": Values((), ("", "nope", "a/b/c", "a b/c")),
+        "private": Values((), (None,)),
+        "endpoint": Values((), ("http://127.0.0.1:1",)),
+        **TRUST,
+    },
+    "import": {"": Values((), ("RUN", "nope", "FILE", "FOLDER", "DAMAGED")), "out": Values(("NEW",), ()), **TRUST},
+    "resume": {"": OF_RUN, "device": text("cpu", wrong=("gpu", "")), **SPREAD, **TRUST},
+    "play": {
+        "": Values((), OF_RUN.wrong),
+        "port": Values(("0",), ("x", "-1", "65536")),
+        "body": Values(("swimmer4",), BODIES.wrong),
+        **TRUST,
+        **refused(OF_UNTRAINED, OF_BOTH),
+    },
     "sweep": {
         "": Values((), ("nope", "FILE", "FOLDER", "BAD.toml", "TYPES.toml", "BYTES.toml")),
         "out": Values(("NEW",), ()),
+        **SPREAD,
+        **TRUST,
     },
     "curriculum": {
         "": Values((), ("nope",)),
@@ -192,27 +275,66 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "options": text(
             "max_n=3", wrong=("momentum=0", "max_n=1", "nope=1", "learning_rate=nan", "seed=1", "batch_size=x")
         ),
+        "circuit-options": Values((), ("units=0", "units=x", "units=1.5", "nope=1", "units", f"units={'9' * 400}")),
+        "out": Values(("NEW",), ("FILE", "FOLDER", "RUN")),
+        **TRUST,
     },
-    "list": {"": text("bodies", "tasks", "circuits", "probes", wrong=("nope", "", "body"))},
+    "list": {
+        "": text(
+            "bodies",
+            "tasks",
+            "circuits",
+            "probes",
+            "arenas",
+            "senses",
+            "algorithms",
+            "environments",
+            wrong=("nope", "", "body", "options", "neurons", ["bodies", "x"], ["options", "nope"], ["neurons", "FILE"]),
+        ),
+        **TRUST,
+    },
+    "list options": {"": text("ppo", "ncap", "swim", "along", wrong=("nope", "", "swimmer6"))},
+    "list neurons": {"": OF_RUN, **TRUST},
     "worm": {"": text("connectome", wrong=("nope", "compare"))},
-    "reproduce": {"": Values((), ("nope",)), "scale": Values(("smoke",), ("tiny",))},
-    "ablate": {
-        "seeds": Values((), ("0", "-1", "x")),
-        "episodes": Values((), ("0", "x")),
-        "circuit": Values((), ("mlp",)),
+    "reproduce": {
+        "": Values((), ("nope", "")),
+        "scale": Values(("smoke",), ("tiny", "")),
+        "out": Values(("NEW",), ("FILE", "FILE/x")),
+        **SPREAD,
     },
     "nope": {"": Values((), ("RUN",))},
 }
+COMMANDS["ablate"] = {
+    **COMMANDS["train"],
+    "seeds": Values(("1",), ("0", "-1", "x")),
+    "episodes": Values(("1",), ("0", "x")),
+    "circuit": Values((), ("mlp", "nope")),
+    "out": Values(("NEW",), ("FILE", "FILE/x")),
+    "start": Values((), ("nope", "FILE", "DAMAGED")),
+}
+# Options of one command of which each is right alone.
+CLASHES = (("neurons", "view"), ("body", "bodies"))
 # Right ones would train for hours.
 ALWAYS_WRONG = ("ablate",)
 # What a command needs beside what is drawn: without it, it would take minutes, or have nowhere to write.
 NEEDS = {
     "train": ["--steps", "160", "--episode-steps", "10", "--algorithm-options", "n_envs=8", "--out", "NEW"],
     "evaluate": ["--episodes", "1"],
+    "evaluate an untrained agent": ["--untrained", "--episodes", "1", "--episode-steps", "20"],
+    "evaluate a zip file": ["--trust", "--episodes", "1", "--episode-steps", "20"],
     "record": ["--episodes", "1", "--out", "NEW.nc"],
+    "record a history": ["--history", "--out", "NEW.nc"],
+    "record an untrained agent": ["--untrained", "--episodes", "1", "--episode-steps", "20", "--out", "NEW.nc"],
+    "record a zip file": ["--trust", "--episodes", "1", "--episode-steps", "20", "--out", "NEW.nc"],
     "probe": ["--episodes", "2"],
+    "probe an untrained agent": ["--untrained", "--episodes", "1", "--episode-steps", "20"],
     "transfer": ["--episodes", "1", "--bodies", "swimmer4"],
+    "transfer a zip file": ["--trust", "--episodes", "1", "--episode-steps", "20", "--bodies", "swimmer6-eel"],
     "render": ["--out", "NEW.gif", "--seconds", "0.1"],
+    "render an untrained agent": ["--untrained", "--episode-steps", "20", "--out", "NEW.gif", "--seconds", "0.1"],
+    "render a zip file": ["--trust", "--episode-steps", "20", "--out", "NEW.gif", "--seconds", "0.1"],
+    "report": ["--out", "NEW.html"],
+    "report a zip file": ["--trust", "--episode-steps", "20", "--out", "NEW.html"],
     "compare": ["--episodes", "1", "--out", "NEW"],
     "gallery": ["--out", "NEW.html"],
     "export": ["--out", "NEW", "--no-film"],
@@ -229,6 +351,6 @@ NEEDS = {
         "--out",
         "NEW",
     ],
-    "ablate": ["--out", "NEW"],
+    "ablate": ["--steps", "160", "--episode-steps", "10", "--seeds", "1", "--episodes", "1", "--out", "NEW"],
     "reproduce": ["--out", "NEW"],
 }

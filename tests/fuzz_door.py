@@ -30,10 +30,12 @@ from pathlib import Path
 from typing import Any
 
 from door_calls import CALLS, TINY
-from door_commands import ALWAYS_WRONG, COMMANDS, NEEDS
+from door_commands import ALWAYS_WRONG, CLASHES, COMMANDS, NEEDS
 from nervecord.cli.main import main as command_line
+from nervecord.envs import SwimmerVecEnv
 from nervecord.errors import NervecordError
 from nervecord.training.learning.training import train
+from stable_baselines3 import PPO
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Drawn:
 
     def __str__(self) -> str:
         if isinstance(self.given, list):
-            return f"nervecord {' '.join(json.dumps(word)[:80] for word in (self.name, *self.given))}"
+            return f"nervecord {' '.join(json.dumps(word)[:80] for word in self.given)}"
         return f"{self.name}({', '.join(f'{name}={str(value)[:60]!s}' for name, value in self.given.items())})"
 
 
@@ -68,6 +70,10 @@ class Place:
         (folder / "bad.toml").write_text("[base\n")
         (folder / "types.toml").write_text("[base]\nsteps = 1979-05-27\n[vary]\nseed = 3\n")
         (folder / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+        (folder / "file.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+        env = SwimmerVecEnv(1, episode_steps=20)
+        PPO("MlpPolicy", env, n_steps=20, device="cpu").save(folder / "model.zip")
+        env.close()
 
     def named(self, value: Any) -> Any:
         """Return a value with this place's files where it names one."""
@@ -79,7 +85,7 @@ class Place:
         head, slash, rest = stem.partition("/")
         if head == "NEW":
             return str(self.folder / f"new-{next(self._numbers)}{dot}{suffix}")
-        if head in ("RUN", "FILE", "FOLDER", "DAMAGED", "TWO", "BAD", "TYPES", "BYTES"):
+        if head in ("RUN", "FILE", "FOLDER", "DAMAGED", "TWO", "MODEL", "BAD", "TYPES", "BYTES"):
             return str(self.folder / f"{head.lower()}{slash}{rest}{dot}{suffix}")
         return value
 
@@ -105,6 +111,7 @@ def draw(rng: random.Random, place: Place) -> Drawn:
     chosen = {each for each in values if values[each].right and rng.random() < 0.3}
     if is_line and "" in values and values[""].right:
         chosen.add("")  # the words without which there is nothing to do
+    chosen -= {one for one, other in CLASHES if is_line and other in chosen | {wrong}}
     for each in sorted(chosen - {wrong}):
         given[each] = rng.choice(values[each].right)
     if wrong is not None:
@@ -121,15 +128,22 @@ def _words(name: str, given: dict[str, Any], place: Place) -> list[str]:
             needs[word[2:]] = []
         else:
             needs[list(needs)[-1]].append(place.named(word))
-    options = {**needs, **{key: [] if value is None else [value] for key, value in given.items() if key}}
-    if name == "train" and "algorithm-options" in given and "n_envs" not in given["algorithm-options"]:
+    options = {**needs, **{key: _several(value) for key, value in given.items() if key}}
+    if name in ("train", "ablate") and "algorithm-options" in given and "n_envs" not in given["algorithm-options"]:
         options["algorithm-options"] = ["n_envs=8", *options["algorithm-options"]]
     if name == "curriculum" and "options" in given:
         options["options"] = [*needs["options"][1:], given["options"]]
-    first = [given[""]] if "" in given else []
+    command, first = name.split()[:1], _several(given.get(""))
+    if name in ("list options", "list neurons"):
+        command = name.split()
     if name == "compare":
         first.append(place.named("TWO"))
-    return [*first, *(word for key, values in options.items() for word in (f"--{key}", *values))]
+    return [*command, *first, *(word for key, values in options.items() for word in (f"--{key}", *values))]
+
+
+def _several(value: Any) -> list[str]:
+    """Return the words of a value: one, several, or none."""
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def tried(drawn: Drawn, place: Place) -> str:
@@ -141,7 +155,7 @@ def tried(drawn: Drawn, place: Place) -> str:
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             if isinstance(drawn.given, list):
-                command_line([drawn.name, *drawn.given])
+                command_line(drawn.given)
             else:
                 CALLS[drawn.name].function(**drawn.given)
     except SystemExit as stop:

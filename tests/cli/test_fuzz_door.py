@@ -29,6 +29,6 @@ def test_every_command_is_drawn_or_costs_minutes():
 
 
 def test_what_is_accepted_though_wrong_and_refused_though_right_is_a_problem(place):
-    assert "accepted" in tried(Drawn("list", ["bodies"], "kind"), place)
-    assert "refused" in tried(Drawn("list", ["nope"], None), place)
+    assert "accepted" in tried(Drawn("list", ["list", "bodies"], "kind"), place)
+    assert "refused" in tried(Drawn("list", ["list", "nope"], None), place)
     assert "traceback" in tried(Drawn("make_body", {"nope": 1}, None), place)
