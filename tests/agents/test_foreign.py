@@ -49,6 +49,7 @@ def test_a_trusted_zip_is_evaluated(model, capsys):
         (["--task", "navigate", "--reward", "com"], "task 'navigate' has no option 'reward'"),
         (["--observe-time"], "observations are of shape (15,)"),
         (["--task-options", "target=1"], "task 'swim' has no option 'target'"),
+        (["--task-options", "n_envs=3"], "task 'swim' has no option 'n_envs'"),
     ],
 )
 def test_mistakes_are_one_line(model, words, message, capsys):

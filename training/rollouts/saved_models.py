@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from ...agents.sb3.zip_files import load_sb3, load_statistics, saw_normalized, statistics_beside
 from ...envs import Body, EnvBatch
+from ...envs.tasks.registry import check_options
 from ...errors import CircuitMismatch, InvalidOption
 from ...options import Number, wrong_value
 
@@ -64,7 +65,7 @@ class SavedModel:
             tried_in: the other attributes by name.
 
         Raises:
-            InvalidOption: not trusted, missing, or not what it should be.
+            InvalidRun: not trusted, missing, or not what it should be.
             UnknownName: no such algorithm.
             MissingDependency: a class of sb3-contrib, which is not installed.
         """
@@ -102,10 +103,12 @@ class SavedModel:
 
         Raises:
             InvalidOption: no episodes, or no frames.
+            UnknownName, InvalidTask: no such task, or an option that it does not take.
         """
         allowed = {"episodes": Number(1, is_whole=True), "frames": Number(1, is_whole=True)}
         if wrong := wrong_value({"episodes": episodes, "frames": self.frames}, allowed):
             raise InvalidOption(wrong)
+        check_options(self.task, self.task_options)
         return EnvBatch(
             self.task, episodes, body=body, observe_time=self.observe_time, episode_steps=self.episode_steps,
             **self.task_options,
