@@ -237,7 +237,7 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "": OF_RUN,
         "episodes": COUNTS,
         "out": text("NEW", wrong=("FILE", "FOLDER")),
-        "labels": text("mine", wrong=("",)),
+        "labels": Values((), (["mine"], [""], ["=mine"])),  # a right one names a group
         **TRUST,
     },
     "export": {

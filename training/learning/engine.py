@@ -45,15 +45,24 @@ def run_tasks(
         WorkersLost: workers that cannot start.
         MissingDependency: Ray is not installed.
     """
-    if workers is not None and workers < 1:
-        raise InvalidOption(f"workers is {workers}; give 1 or more")
+    check_engine(workers, engine, address)
     if engine == "ray":
         return _on_ray(function, tasks, workers, address)
-    if engine != "local":
-        raise InvalidOption(f"engine is {engine!r}; give 'local' or 'ray'")
-    if address is not None:
-        raise InvalidOption("an address needs Ray; give --engine ray with it")
     return _in_processes(function, tasks, workers or _cores())
+
+
+def check_engine(workers: int | None, engine: str, address: str | None) -> None:
+    """Refuse workers, an engine or an address that cannot be.
+
+    Raises:
+        InvalidOption: workers below 1, no such engine, or an address without Ray.
+    """
+    if workers is not None and workers < 1:
+        raise InvalidOption(f"workers is {workers}; give 1 or more")
+    if engine not in ("local", "ray"):
+        raise InvalidOption(f"engine is {engine!r}; give 'local' or 'ray'")
+    if address is not None and engine != "ray":
+        raise InvalidOption("an address needs Ray; give --engine ray with it")
 
 
 def _in_processes(

@@ -13,7 +13,7 @@ from ...envs.deficits import Deficits
 from ...errors import InvalidOption, WorkersLost
 from ...options import up_to
 from ..runs.resolution import Resolved
-from .engine import Engine, start_ray
+from .engine import Engine, check_engine, start_ray
 from .workers import RETRIES, WorkerPool, attempt
 
 
@@ -26,12 +26,7 @@ def open_evaluator(resolved: Resolved, workers: int, engine: Engine = "local", a
         InvalidOption: the algorithm has no population, or there are more workers than a generation has rounds.
         MissingDependency: Ray is not installed.
     """
-    if workers < 1:
-        raise InvalidOption(f"workers is {workers}; give 1 or more")
-    if engine not in ("local", "ray"):
-        raise InvalidOption(f"engine is {engine!r}; give 'local' or 'ray'")
-    if address is not None and engine != "ray":
-        raise InvalidOption("an address needs Ray; give --engine ray with it")
+    check_engine(workers, engine, address)
     algorithm, options = resolved.config.algorithm, resolved.options
     if not algorithm_named(algorithm).has_population:
         raise InvalidOption(f"{algorithm} has no population to spread over workers; use es or cmaes")

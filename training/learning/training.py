@@ -30,7 +30,7 @@ from ..runs.nested import join, part
 from ..runs.resolution import Resolved
 from ..runs.run import A_RUN, Run
 from .checks import check, device_named, say_blind
-from .engine import Engine
+from .engine import Engine, check_engine
 from .populations import Workers, open_evaluator
 from .protection import protect
 from .start import start_from
@@ -100,6 +100,7 @@ def train(
     """
     out = Path(out)
     device_named(config.device)
+    check_engine(workers, engine, address)
     with one_thread(), contextlib.ExitStack() as stack:
         if (out / "config.json").exists():
             run = Run.create(out, config, trust=trust)
