@@ -37,7 +37,7 @@ class Along(LayeredCircuit):
     Args:
         n_joints: number of joints, head to tail.
         channels: C, units at every joint in every layer.
-        layers: L, how many convolutions.
+        layers: L, how many convolutions; with 0, no joint hears another.
         levels: of each V-cycle; 1 is a plain convolution.
         rng: where the initial weights come from: orthogonal, with a gain of 0.01 at the motors.
 
@@ -61,9 +61,9 @@ class Along(LayeredCircuit):
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("channels", channels), ("layers", layers), ("levels", levels)):
-            if value < 1:
-                raise CircuitMismatch(f"{name} is {value}; give 1 or more")
+        for name, value, least in (("channels", channels, 1), ("layers", layers, 0), ("levels", levels, 1)):
+            if value < least:
+                raise CircuitMismatch(f"{name} is {value}; give {least} or more")
         self.n_motors, self.channels, self.n_layers, self.n_levels = n_joints, channels, layers, levels
         self.senses = (("joint_pos", n_joints), ("body_velocities", 3 * (n_joints + 1)))
         self.input = _orthogonal(channels, len(_INPUTS), math.sqrt(2), rng)

@@ -29,6 +29,7 @@ def sensed(n_joints, seed=1):
     [
         ({}, 89),
         ({"channels": 3}, 58),
+        ({"layers": 0}, 37),
         ({"layers": 2}, 141),
         ({"channels": 16, "layers": 2}, 1713),
         ({"channels": 16, "layers": 2, "levels": 3}, 7985),
@@ -66,7 +67,7 @@ def test_a_joint_reaches_as_many_joints_as_there_are_layers():
     sensors = sensed(8)
     changed = sensors.clone()
     changed[0, 3] += 0.5
-    for layers in (1, 2):
+    for layers in (0, 1, 2):
         circuit = along(layers=layers)
         moved = (circuit(changed, {})[0] - circuit(sensors, {})[0])[0].abs() > 1e-9
         assert moved.nonzero().flatten().tolist() == list(range(3 - layers, 4 + layers))
@@ -95,7 +96,11 @@ def test_the_wiring_is_what_units_hear(options):
 
 
 def test_wrong_options_are_one_line():
-    for options, message in (({"layers": 0}, "layers is 0; give 1 or more"), ({"channels": 1.5}, "channels")):
+    for options, message in (
+        ({"layers": -1}, "layers is -1; give 0 or more"),
+        ({"channels": 0}, "channels is 0; give 1 or more"),
+        ({"channels": 1.5}, "channels"),
+    ):
         with pytest.raises(CircuitMismatch, match=message) as refused:
             make_circuit("along", SENSES, 8, options)
         assert "\n" not in str(refused.value)
