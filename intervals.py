@@ -87,6 +87,26 @@ def probability_of_improvement(
     return Interval(estimate, low, high, len(x) + len(y))
 
 
+def difference_of_iqms(
+    scores: Float[ArrayLike, " seeds"], others: Float[ArrayLike, " others"], seed: int = 0
+) -> Interval:
+    """Return by how much one interquartile mean is above another, with its 95 % bootstrap interval.
+
+    Both samples are resampled, each by itself. The difference is in their unit, which must be the same.
+    """
+    x, y = np.asarray(scores, float).ravel(), np.asarray(others, float).ravel()
+    n = len(x) + len(y)
+    if min(len(x), len(y)) == 0:
+        return Interval(np.nan, np.nan, np.nan, n)
+    estimate = float(iqm(x) - iqm(y))
+    if min(len(x), len(y)) < 2 or not np.isfinite([estimate]).all():
+        return Interval(estimate, np.nan, np.nan, n)
+    if np.ptp(x) == np.ptp(y) == 0:
+        return Interval(estimate, estimate, estimate, n)
+    low, high = _percentiles(lambda x, y, axis=-1: iqm(x, axis) - iqm(y, axis), [x, y], "percentile", seed)
+    return Interval(estimate, low, high, n)
+
+
 def performance_profile(
     scores: Float[ArrayLike, " seeds"], thresholds: Float[ArrayLike, " thresholds"], seed: int = 0
 ) -> tuple[Float[np.ndarray, " thresholds"], Float[np.ndarray, " thresholds"], Float[np.ndarray, " thresholds"]]:

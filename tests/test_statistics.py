@@ -1,8 +1,18 @@
 """Estimates and intervals against closed forms and against their own meaning."""
 
+import math
+
 import numpy as np
 import pytest
-from nervecord.intervals import bootstrap_iqm, bootstrap_mean, iqm, performance_profile, probability_of_improvement
+from nervecord.intervals import (
+    Interval,
+    bootstrap_iqm,
+    bootstrap_mean,
+    difference_of_iqms,
+    iqm,
+    performance_profile,
+    probability_of_improvement,
+)
 
 
 def test_iqm_is_the_mean_of_the_middle_half():
@@ -55,3 +65,15 @@ def test_performance_profile():
     assert (low <= share).all()
     assert (share <= high).all()
     assert low[1] < 0.5 < high[1]
+
+
+def test_a_difference_of_iqms_has_an_interval_over_both_samples():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(10, 1, 400), rng.normal(8, 1, 400)
+    found = difference_of_iqms(x, y)
+    assert found.mean == pytest.approx(iqm(x) - iqm(y))
+    # The IQM of n normal values has a standard error of about 1.1 / sqrt(n).
+    assert found.high - found.low == pytest.approx(2 * 1.96 * 1.1 * math.sqrt(2 / 400), rel=0.1)
+    assert difference_of_iqms([3, 3], [1, 1, 1]) == Interval(2.0, 2.0, 2.0, 5)
+    assert math.isnan(difference_of_iqms([3], [1, 2]).low)
+    assert math.isnan(difference_of_iqms([], [1, 2]).mean)

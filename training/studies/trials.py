@@ -29,8 +29,8 @@ from ..runs.run import Run
 from ..runs.trial_files import TrialFiles, asked_of
 
 # Control steps per second and core of each algorithm, roughly: what a progress bar goes by.
-_RATE = {"es": 10_000, "cmaes": 10_000, "ppo": 2_000}
-_SLOWEST = 600
+_RATE = {"es": 300_000, "cmaes": 300_000, "ppo": 12_000}
+_SLOWEST = 300
 _GAIT_EPISODES = 4
 _log = logging.getLogger(__name__)
 

@@ -12,12 +12,18 @@ from nervecord.errors import CircuitMismatch, InvalidRun, OutputExists, UnknownN
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.score_table import read_scores
 from nervecord.training.studies.ablations import ablate, lattice
-from nervecord.training.studies.ncap_paper.claims import Findings
-from nervecord.training.studies.ncap_paper.reproduction import SCALES, Scale, reproduce
+from nervecord.training.studies.ncap_paper.findings import Findings
+from nervecord.training.studies.ncap_paper.ingredients import PAIRS, ingredients_table
+from nervecord.training.studies.ncap_paper.plan import ARMS, MLP, SCALES, Budget, Scale, first_trials
+from nervecord.training.studies.ncap_paper.reproduction import reproduce
 
 TINY = Scale(
-    {"es": (2, 1600, 800), "ppo": (2, 2048, 2048), "ddpg": (2, 1200, 1200)}, ("NCAP",), ("es",), 2, 1600,
-    ("swimmer4", "swimmer6-eel"), ("swimmer4", "swimmer6-eel"), 1, 1600, 2,
+    {
+        "es": Budget(2, 1600, 800, ("NCAP", "along", MLP)),
+        "ppo": Budget(2, 2048, 2048, ("NCAP", "along", "along, each joint alone", MLP), {MLP: 1024}),
+    },
+    {"es": Budget(2, 1600, 800, ("NCAP", MLP))},
+    (2, 1600), ("swimmer4", "swimmer6-eel"), ("swimmer4", "swimmer6-eel"), (1, 1600), 2,
 )  # fmt: skip
 
 
@@ -86,7 +92,7 @@ def reproduced(tmp_path_factory):
 @pytest.mark.slow
 def test_a_reproduction_judges_every_claim(reproduced):
     out, claims = reproduced
-    assert len(claims) == 10
+    assert len(claims) == 16
     assert claims["verdict"].isin(["holds", "partly", "not"]).all()
     assert claims["verdict"].iloc[0] in ("holds", "partly")
     page = (out / "report.md").read_text()
@@ -103,9 +109,9 @@ def test_every_score_of_a_reproduction_is_in_the_store(reproduced):
     curves = scores[(scores["study"] == "curves") & (scores["reward"] == "paper")]
     trained = curves[(curves["stage"] == "trained") & (curves["metric"] == "return")]
     assert trained.groupby(["agent", "algorithm"])["seed"].nunique().eq(2).all()
-    assert trained.groupby(["agent", "algorithm"]).ngroups == 12
+    assert trained.groupby(["agent", "algorithm"]).ngroups == 7
     assert set(trained[trained["algorithm"] == "ppo"]["body"]) == {"swimmer6", "swimmer4", "swimmer6-eel"}
-    assert scores[(scores["study"] == "finetune")]["source"].nunique() == 4
+    assert scores[(scores["study"] == "finetune")]["source"].nunique() == 6
     found = Findings(scores)
     ncap = trained[(trained["agent"] == "NCAP") & (trained["algorithm"] == "es") & (trained["body"] == "swimmer6")]
     assert found.iqm("NCAP", "es").mean == pytest.approx(ncap.groupby("seed")["value"].mean().mean())
@@ -122,6 +128,40 @@ def test_a_reproduction_done_is_not_done_again(reproduced):
     assert before == {path: path.stat().st_mtime_ns for path in before}
     with pytest.raises(InvalidRun, match="at scale 'tiny'"):
         reproduce(out, "smoke", progress=False)
+
+
+def scores_of(returns, study="curves", algorithm="ppo"):
+    """Return the scores of trained agents: by label and body, the return of each seed."""
+    return [
+        {"source": f"{agent}-{seed}", "study": study, "agent": agent, "algorithm": algorithm, "reward": "paper",
+         "seed": seed, "trained_on": "swimmer6", "stage": "trained", "metric": "return", "body": body, "weights": 4,
+         "step": 10, "episode": 0, "value": value, "note": None}
+        for (agent, body), values in returns.items() for seed, value in enumerate(values)
+    ]  # fmt: skip
+
+
+def test_an_ingredient_is_worth_the_difference_of_its_pair():
+    rows = scores_of({
+        ("along", "swimmer6"): (900, 910, 920), (MLP, "swimmer6"): (980, 980, 980),
+        ("along", "swimmer8"): (950, 960, 970), (MLP, "swimmer8"): (300, 310, 320),
+        ("along", "swimmer4"): (450, 460, 470), (MLP, "swimmer4"): (100, 110, 120),
+        ("along", "swimmer6-eel"): (1, 1, 1), (MLP, "swimmer6-eel"): (999, 999, 999),
+    })  # fmt: skip
+    (row,) = ingredients_table(Findings(pd.DataFrame(rows))).to_dict("records")
+    assert row["ingredient"] == "sharing along the body"
+    assert row["with and without it"] == f"along and {MLP}, ppo"
+    assert row["trained"].startswith("910 - 980 = -70 [-")
+    # Means over 4 and 8 links; another body of 6 links has no part in them.
+    assert row["other numbers of links"].startswith("710 - 210 = 500 [")
+
+
+def test_every_pair_differs_in_something_that_the_largest_scale_trains():
+    trials = first_trials(SCALES["paper"]).values()
+    trained = {(trial.study, trial.agent, trial.config.algorithm) for trial in trials}
+    for pair in PAIRS:
+        assert {(pair.study, agent, pair.algorithm) for agent in (pair.whole, pair.without)} <= trained
+        assert pair.whole != pair.without
+    assert {trial.agent for trial in trials if trial.study == "curves"} == set(ARMS)
 
 
 def test_steps_to_a_return_count_seeds_that_never_reach_it():

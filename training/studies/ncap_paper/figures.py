@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,7 +12,21 @@ from ....drawing.figures import COLOURS, open_axes
 from ....intervals import bootstrap_iqm, performance_profile
 from ...rollouts.recording import Recording
 
-_TITLES = {"es": "ES", "ppo": "PPO", "ddpg": "DDPG"}
+_BLUE, _GREY, _, _GREEN, _RED, _PURPLE = COLOURS
+# A colour for each kind of circuit, and a line for each of its members.
+_STYLES = {
+    "NCAP": (_BLUE, "-"),
+    "NCAP+": (_BLUE, "--"),
+    "relay": (_GREEN, "-"),
+    "cpg": (_PURPLE, "-"),
+    "cpg with stretch": (_PURPLE, "--"),
+    "along": (_RED, "-"),
+    "along, each joint alone": (_RED, "--"),
+    "MLP(8, 8)": (_GREY, ":"),
+    "MLP(64, 64)": (_GREY, "-"),
+    "MLP(256, 256)": (_GREY, "--"),
+}
+_TITLES = {"es": "ES", "cmaes": "CMA-ES", "ppo": "PPO", "ddpg": "DDPG"}
 
 
 def curve_panels(scores: pd.DataFrame, reward: str) -> Figure:
@@ -24,18 +36,21 @@ def curve_panels(scores: pd.DataFrame, reward: str) -> Figure:
         & (scores["stage"] == "training") & (scores["metric"] == "return")
     ]  # fmt: skip
     algorithms = sorted(set(rows["algorithm"]), key=list(ALGORITHMS).index)
-    figure = Figure(figsize=(3.6 * max(len(algorithms), 2), 3.6), layout="constrained")
+    figure = Figure(figsize=(3.6 * max(len(algorithms), 2), 3.8), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(algorithms), sharey=True))
-    colours = _colours(scores)
     for axes, algorithm in zip(panels, algorithms, strict=True):
-        for agent, colour in colours.items():
-            of_agent = rows[(rows["algorithm"] == algorithm) & (rows["agent"] == agent)]
+        of_algorithm = rows[rows["algorithm"] == algorithm]
+        for agent in _STYLES:
+            of_agent = of_algorithm[of_algorithm["agent"] == agent]
             if of_agent.empty:
                 continue
             table = of_agent.pivot_table(index="step", columns="seed", values="value").interpolate()
-            _band(axes, table.index.to_numpy() / 1000, table.to_numpy(), agent, colour)
-        axes.set(title=_TITLES.get(algorithm, algorithm), xlabel="thousand environment steps")
-        axes.set_xlim(left=0)
+            _band(axes, table.index.to_numpy(), table.to_numpy(), agent)
+        # The first evaluations tell most; the untrained agents stand at 0.
+        least = of_algorithm["step"][of_algorithm["step"] > 0].min()
+        axes.set_xscale("symlog", linthresh=least, linscale=0.4)
+        axes.set(title=_TITLES.get(algorithm, algorithm), xlabel="environment steps")
+        axes.set_xlim(0, of_algorithm["step"].max())
         axes.grid(alpha=0.25)
         open_axes(axes)
     panels[0].set_ylabel(f"return, {reward} reward (IQM, 95 %)")
@@ -54,12 +69,12 @@ def profile_panels(scores: pd.DataFrame) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, len(algorithms), sharey=True))
     thresholds = np.linspace(0, 1000, 201)
     for axes, algorithm in zip(panels, algorithms, strict=True):
-        for agent, colour in _colours(scores).items():
+        for agent, (colour, line) in _STYLES.items():
             of_agent = rows[(rows["algorithm"] == algorithm) & (rows["agent"] == agent)]
             if of_agent.empty:
                 continue
             share, low, high = performance_profile(of_agent.groupby("seed")["value"].mean(), thresholds)
-            axes.plot(thresholds, share, color=colour, linewidth=2, label=agent)
+            axes.plot(thresholds, share, line, color=colour, linewidth=2, label=agent)
             axes.fill_between(thresholds, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.set(title=_TITLES.get(algorithm, algorithm), xlabel="return", ylim=(-0.02, 1.02))
         axes.grid(alpha=0.25)
@@ -74,24 +89,23 @@ def transfer_lines(scores: pd.DataFrame) -> Figure:
     tested = scores[(scores["metric"] == "return") & scores["episode"].notna() & (scores["reward"] == "paper")]
     moved = tested[tested["study"] == "finetune"]
     groups = {}
-    for agent, algorithm in sorted(set(zip(moved["agent"], moved["algorithm"], strict=True)), key=_ncap_first):
+    pairs = set(zip(moved["agent"], moved["algorithm"], strict=True))
+    for agent, algorithm in sorted(pairs, key=lambda pair: list(_STYLES).index(pair[0])):
         same = (tested["agent"] == agent) & (tested["algorithm"] == algorithm)
         own = tested["body"] == tested["trained_on"]
-        groups[f"{agent}, {algorithm}"] = tested[same & (tested["study"] == "curves") & (tested["stage"] == "trained")]
-        groups[f"{agent}, {algorithm}, fine-tuned"] = tested[
-            same
-            & ((tested["study"] == "finetune") | ((tested["study"] == "curves") & (tested["stage"] == "trained") & own))
-        ]
+        as_it_is = (tested["study"] == "curves") & (tested["stage"] == "trained")
+        groups[agent, algorithm, ""] = tested[same & as_it_is]
+        groups[agent, algorithm, ", fine-tuned"] = tested[same & ((tested["study"] == "finetune") | (as_it_is & own))]
     figure = Figure(figsize=(10.5, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     names = sorted({body for rows in groups.values() for body in rows["body"] if "-" in body})
-    for index, (label, rows) in enumerate(groups.items()):
-        colour, style = COLOURS[index // 2], "--" if "fine-tuned" in label else "-"
+    for index, ((agent, algorithm, tuned), rows) in enumerate(groups.items()):
+        colour, style = _STYLES[agent][0], "--" if tuned else "-"
         found = {body: bootstrap_iqm(of_body.groupby("seed")["value"].mean()) for body, of_body in rows.groupby("body")}
         sizes = sorted((int(body.removeprefix("swimmer")), each) for body, each in found.items() if "-" not in body)
         links = [size for size, _ in sizes]
         left.plot(links, [each.mean for _, each in sizes], style, color=colour, linewidth=2, marker="o", markersize=3.5,
-                  label=label)  # fmt: skip
+                  label=f"{agent}, {algorithm}{tuned}")  # fmt: skip
         left.fill_between(links, [each.low for _, each in sizes], [each.high for _, each in sizes], color=colour,
                           alpha=0.12, linewidth=0)  # fmt: skip
         places = np.arange(len(names)) + 0.14 * (index - (len(groups) - 1) / 2)
@@ -140,22 +154,12 @@ def _dorsal_minus_ventral(values: dict[str, np.ndarray], kind: str, joints: int)
     return np.stack([values[f"{kind}_d_{joint}"] - values[f"{kind}_v_{joint}"] for joint in range(joints)], 1)
 
 
-def _band(axes: Axes, steps: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:
+def _band(axes: Axes, steps: np.ndarray, values: np.ndarray, agent: str) -> None:
+    colour, line = _STYLES[agent]
     found = [bootstrap_iqm(row[np.isfinite(row)]) for row in values]
-    axes.plot(steps, [each.mean for each in found], color=colour, linewidth=2, label=label)
-    axes.fill_between(steps, [each.low for each in found], [each.high for each in found], color=colour, alpha=0.2,
+    axes.plot(steps, [each.mean for each in found], line, color=colour, linewidth=2, label=agent)
+    axes.fill_between(steps, [each.low for each in found], [each.high for each in found], color=colour, alpha=0.15,
                       linewidth=0)  # fmt: skip
-
-
-def _colours(scores: pd.DataFrame) -> dict[str, str]:
-    """Return a colour for each agent, the same in every figure."""
-    agents = sorted(set(scores[scores["study"] == "curves"]["agent"]), key=_ncap_first)
-    return dict(zip(agents, itertools.cycle(COLOURS), strict=False))
-
-
-def _ncap_first(agent: str | tuple[str, str]) -> tuple[bool, str]:
-    name = agent if isinstance(agent, str) else agent[0]
-    return name != "NCAP", name
 
 
 def _legend(figure: Figure, panels: list[Axes] | np.ndarray) -> None:

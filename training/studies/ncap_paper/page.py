@@ -1,0 +1,169 @@
+"""The report of a reproduction of the NCAP paper: tables and figures, claim by claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ....drawing.figures import ablation_bars, figure_svg
+from ....files import write_text, write_whole
+from ....intervals import Interval, probability_of_improvement
+from ...rollouts.recorder import record
+from ...runs.run import Run
+from ..markdown import markdown_table
+from .claims import judge
+from .figures import curve_panels, profile_panels, transfer_lines, wave_panels
+from .findings import ENOUGH, Findings
+from .ingredients import ingredients_table
+from .plan import OURS
+
+
+def write_report(out: Path, scores: pd.DataFrame, command: str) -> pd.DataFrame:
+    """Write report.md, its figures and claims.csv from every score; return the claims."""
+    found = Findings(scores)
+    claims = judge(found)
+    figures = {
+        **{f"curves-{reward}": curve_panels(scores, reward) for reward in found.rewards},
+        "profiles": profile_panels(scores),
+        "ablation": ablation_bars(found.ablation),
+        "transfer": transfer_lines(scores),
+        "waves": wave_panels(record(Run(out / "runs" / found.first_run), 1)),
+    }
+    for name, figure in figures.items():
+        write_text(out / f"{name}.svg", figure_svg(figure))
+    write_whole(out / "claims.csv", lambda partial: claims.to_csv(partial, index=False))
+    write_text(out / "report.md", _page(found, claims, command))
+    return claims
+
+
+def _page(found: Findings, claims: pd.DataFrame, command: str) -> str:
+    trials = found.scores["source"].nunique()
+    parts = [
+        "# NCAP on the Swimmer, reproduced",
+        f"Made by `{command}`: {trials} trials. Every value is an interquartile mean over seeds of the mean over "
+        "episodes, with its 95 % bootstrap interval over seeds; up to three seeds it is the plain mean. All of it is "
+        "in results.sqlite:",
+        '    pandas.read_sql("SELECT * FROM scores", sqlite3.connect("results.sqlite"))',
+        "## Claim by claim",
+        _markdown(claims),
+        "## What each ingredient explains",
+        "Each row is a pair of agents that differ in one ingredient and were trained in the same way: the return with "
+        "it, without it, and the difference. `other numbers of links` is the mean over those bodies, as the agents "
+        "are; an MLP is resampled over joints, and so is a circuit of which each joint has weights of its own.",
+        _markdown(ingredients_table(found)),
+    ]
+    for reward in found.rewards:
+        parts += [
+            f"## Learning, {reward} reward",
+            f"![curves](curves-{reward}.svg)",
+            _markdown(_learning(found, reward)),
+        ]
+    parts += [
+        "![profiles](profiles.svg)",
+        "## Without each part of the prior (ES)",
+        "![ablation](ablation.svg)",
+        _markdown(_ablations(found.ablation)),
+        "## Transfer",
+        f"Trained on {found.own}, each by the algorithm of its highest return there. An MLP acts as it is on variants "
+        "of that body; for other sizes its weights are interpolated over joints.",
+        "![transfer](transfer.svg)",
+        _markdown(_transfer(found)),
+        "Fine-tuned on each body:",
+        _markdown(_finetuned(found)),
+        "## Gait and B-neurons",
+        "![waves](waves.svg)",
+        _markdown(_gaits(found)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _learning(found: Findings, reward: str) -> pd.DataFrame:
+    rows = []
+    for arm, algorithm in found.trained_with(reward):
+        best = found.best(reward, algorithms=[algorithm])[2]
+        median, reached, seeds = found.steps_to(arm, algorithm, reward, ENOUGH * best)
+        returns = found.per_seed(arm, algorithm, reward)
+        ours = found.per_seed(OURS, algorithm, reward)
+        wins = None if arm == OURS or ours.empty else probability_of_improvement(ours, returns)
+        rows.append({
+            "algorithm": algorithm,
+            "agent": arm,
+            "weights": f"{found.weights(arm):,}",
+            "seeds": seeds,
+            "untrained": _text(found.iqm(arm, algorithm, reward=reward, stage="untrained")),
+            "trained": _text(found.iqm(arm, algorithm, reward=reward)),
+            "mean": f"{returns.mean():.0f}",
+            f"steps to {ENOUGH:.0%} of the best": f"{_steps(median)} ({reached}/{seeds})",
+            "NCAP ahead": f"{wins.mean:.2f}" if wins else "",
+            "net speed, cm/s": _text(found.iqm(arm, algorithm, reward=reward, metric="net_speed"), 100, 1),
+            "J/(kg m)": _text(found.iqm(arm, algorithm, reward=reward, metric="cost_of_transport"), 1, 2),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _ablations(table: pd.DataFrame) -> pd.DataFrame:
+    def column(stage: str) -> list[str]:
+        return [_text(Interval(row[stage], row[f"{stage}_low"], row[f"{stage}_high"], row["seeds"]))
+                for _, row in table.iterrows()]  # fmt: skip
+
+    return pd.DataFrame({
+        "circuit": table["agent"], "weights": table["weights"], "seeds": table["seeds"],
+        "untrained": column("untrained"), "trained": column("trained"),
+    })  # fmt: skip
+
+
+def _transfer(found: Findings) -> pd.DataFrame:
+    shown = [(arm, found.best("paper", [arm])[1]) for arm in found.arms]
+    rows = [
+        {"body": body, **{f"{arm}, {by}": _text(found.iqm(arm, by, body=body)) for arm, by in shown}}
+        for body in [found.own, *found.bodies("curves", "trained")]
+    ]
+    means = {f"{arm}, {by}": f"{found.over_sizes(arm, by).mean():.0f}" for arm, by in shown}
+    return pd.DataFrame([*rows, {"body": "mean over other numbers of links", **means}])
+
+
+def _finetuned(found: Findings) -> pd.DataFrame:
+    moved = found.scores[found.scores["study"] == "finetune"]
+    pairs = list(dict.fromkeys(zip(moved["agent"], moved["algorithm"], strict=True)))
+    chosen = {"stage": "finetuned", "study": "finetune"}
+    return pd.DataFrame([
+        {"body": body, **{f"{arm}, {by}": _text(found.iqm(arm, by, body=body, **chosen)) for arm, by in pairs}}
+        for body in found.bodies("finetune", "finetuned")
+    ])  # fmt: skip
+
+
+def _gaits(found: Findings) -> pd.DataFrame:
+    columns: dict[str, tuple[str, float, int]] = {
+        "frequency, Hz": ("frequency", 1, 2),
+        "wavelength, lengths": ("wavelength", 1, 2),
+        "travelling index": ("travelling_index", 1, 2),
+        "tail amplitude, cm": ("tail_amplitude", 100, 1),
+        "Strouhal": ("strouhal", 1, 2),
+        "speed, cm/s": ("com_speed", 100, 1),
+        "J/(kg m)": ("cost_of_transport", 1, 2),
+    }
+    text: Callable[..., str] = _text
+    return pd.DataFrame([
+        {"reward": reward, "algorithm": algorithm, "agent": arm}
+        | {title: text(found.iqm(arm, algorithm, reward=reward, metric=metric), factor, digits)
+           for title, (metric, factor, digits) in columns.items()}
+        for reward in found.rewards for arm, algorithm in found.trained_with(reward)
+    ])  # fmt: skip
+
+
+def _text(found: Interval, factor: float = 1.0, digits: int = 0) -> str:
+    mean, low, high = (f"{factor * value:.{digits}f}" for value in (found.mean, found.low, found.high))
+    if found.n == 0:
+        return ""
+    return mean if np.isnan(found.low) else f"{mean} [{low}, {high}]"
+
+
+def _steps(steps: float) -> str:
+    return f"{steps:,.0f}" if np.isfinite(steps) else "never"
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    return markdown_table(table.columns, *table.itertuples(index=False))
