@@ -115,7 +115,7 @@ SCALES = {
             "ddpg": Budget(10, 50_000, 5_000, (OURS, "along", MLP)),
         },
         {
-            "es": Budget(10, 5_000_000, 100_000, (OURS, "along", MLP)),
+            "es": Budget(10, 1_000_000, 50_000, (OURS, "along", MLP)),
             "ppo": Budget(10, 1_000_000, 50_000, (OURS, "along", MLP)),
         },
         (10, 5_000_000),
