@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from ....agents.algorithms.registry import ALGORITHMS
 from ....drawing.figures import COLOURS, open_axes
@@ -47,10 +50,12 @@ def curve_panels(scores: pd.DataFrame, reward: str) -> Figure:
             table = of_agent.pivot_table(index="step", columns="seed", values="value").interpolate()
             _band(axes, table.index.to_numpy(), table.to_numpy(), agent)
         # The first evaluations tell most; the untrained agents stand at 0.
-        least = of_algorithm["step"][of_algorithm["step"] > 0].min()
+        least, most = of_algorithm["step"][of_algorithm["step"] > 0].min(), of_algorithm["step"].max()
         axes.set_xscale("symlog", linthresh=least, linscale=0.4)
-        axes.set(title=_TITLES.get(algorithm, algorithm), xlabel="environment steps")
-        axes.set_xlim(0, of_algorithm["step"].max())
+        axes.set_xticks([0, least, most] if most < 100 * least else [0, *_decades(least, most)], minor=False)
+        axes.xaxis.set_major_formatter(EngFormatter(places=0, sep=""))
+        axes.minorticks_off()
+        axes.set(title=_TITLES.get(algorithm, algorithm), xlabel="environment steps", xlim=(0, most))
         axes.grid(alpha=0.25)
         open_axes(axes)
     panels[0].set_ylabel(f"return, {reward} reward (IQM, 95 %)")
@@ -115,6 +120,7 @@ def transfer_lines(scores: pd.DataFrame) -> Figure:
         right.errorbar(places, means, np.nan_to_num(whiskers), fmt="o" if style == "-" else "D", markersize=4.5,
                        color=colour, mfc=colour if style == "-" else "white", linewidth=1)  # fmt: skip
     left.set(xlabel="links (trained on 6)", ylabel="return (IQM over seeds, 95 %)", ylim=(0, 1020))
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.grid(alpha=0.25)
     right.set_xticks(range(len(names)), [name.split("-", 1)[1] for name in names], rotation=30)
     right.grid(alpha=0.25, axis="y")
@@ -152,6 +158,10 @@ def wave_panels(recording: Recording, seconds: float = 6.0) -> Figure:
 
 def _dorsal_minus_ventral(values: dict[str, np.ndarray], kind: str, joints: int) -> np.ndarray:
     return np.stack([values[f"{kind}_d_{joint}"] - values[f"{kind}_v_{joint}"] for joint in range(joints)], 1)
+
+
+def _decades(least: float, most: float) -> list[float]:
+    return [10.0**power for power in range(math.ceil(math.log10(least)), math.floor(math.log10(most)) + 1)]
 
 
 def _band(axes: Axes, steps: np.ndarray, values: np.ndarray, agent: str) -> None:

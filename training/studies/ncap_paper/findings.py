@@ -31,7 +31,7 @@ class Findings:
         self.scores = scores
         self.curves = scores[scores["study"] == "curves"]
         self.own = str(self.curves["trained_on"].iloc[0])
-        self.rewards = list(dict.fromkeys(self.curves["reward"]))
+        self.rewards = [reward for reward in ("paper", "com") if reward in set(self.curves["reward"])]
         self.algorithms = sorted(set(self.curves["algorithm"]), key=list(ALGORITHMS).index)
         self.arms = sorted(set(self.curves["agent"]), key=list(ARMS).index)
         self.ablation = ablation_table(scores[scores["study"] == "ablation"])

@@ -52,7 +52,7 @@ def _page(found: Findings, claims: pd.DataFrame, command: str) -> str:
         "## What each ingredient explains",
         "Each row is a pair of agents that differ in one ingredient and were trained in the same way: the return with "
         "it, without it, and the difference. `other numbers of links` is the mean over those bodies, as the agents "
-        "are; an MLP is resampled over joints, and so is a circuit of which each joint has weights of its own.",
+        "are; an MLP is resampled over joints, and NCAP with weights of its own at each joint does not fit them.",
         _markdown(ingredients_table(found)),
     ]
     for reward in found.rewards:
