@@ -158,11 +158,18 @@ def _read(name: str, given: Any) -> Any:
     if name == "randomize":
         return {key: _range(key, str(text)) for key, text in pairs(given).items()}
     if name == "arena":
-        return _arena(given) if given and given.startswith("{") else given
+        return arena_given(given)
     return pairs(given) if name.endswith("_options") else given
 
 
-def _arena(text: str) -> Any:
+def arena_given(text: str | None) -> Any:
+    """Return an arena given as a name or as JSON.
+
+    Raises:
+        InvalidOption: it begins as JSON and is none.
+    """
+    if not text or not text.startswith("{"):
+        return text
     try:
         return json.loads(text)
     except ValueError as error:

@@ -17,7 +17,7 @@ import tyro
 from ..errors import InvalidOption, UnknownName
 from ..training.learning.engine import Engine
 from ..training.runs.holds import holds
-from .config_options import circuit_named, config_of, pairs, with_config_options
+from .config_options import arena_given, circuit_named, config_of, pairs, with_config_options
 from .parsing import Steps
 from .printing import table_text
 
@@ -352,6 +352,8 @@ class OnAgent(Trusting):
     """Of --untrained: NAME=VALUE, such as desired_speed=0.2; a run knows its own."""
     episode_steps: Steps | None = None
     """Of --untrained: control steps of an episode, the task's own number by default."""
+    arena: str | None = None
+    """Of --untrained, open by default: a name of `nervecord list arenas`, or JSON; a run knows its own."""
     seed: int | None = None
     """Of --untrained, 0 by default: which initial weights."""
 
@@ -365,7 +367,7 @@ class OnAgent(Trusting):
             raise InvalidOption("give the folder of a run, or --untrained with --circuit")
         about_task = "" if self.path.suffix == ".zip" else "task task_options episode_steps"
         why = f"they are about --untrained, and {self.path} knows its own"
-        self.refuse(f"circuit circuit_options seed {about_task}", why)
+        self.refuse(f"circuit circuit_options arena seed {about_task}", why)
         if self.path.suffix not in (".zip", ".nc"):
             holds(self.path, self.trust)
 
@@ -385,7 +387,7 @@ class OnAgent(Trusting):
         config = RunConfig(
             circuit_named(self.circuit or "ncap"), body=body or "swimmer6", task=self.task or "swim",
             task_options=pairs(self.task_options), episode_steps=self.episode_steps, seed=self.seed or 0,
-            circuit_options=pairs(self.circuit_options),
+            circuit_options=pairs(self.circuit_options), arena=arena_given(self.arena),
         )  # fmt: skip
         with untrained(config) as run:
             yield run

@@ -8,11 +8,13 @@ from ..lazy import lazy_exports
 from .registration import register_environments
 
 if TYPE_CHECKING:
-    from .arenas.arena import Arena, Fluid
+    from .arenas.arena import Arena
+    from .arenas.media import Drag, Fluid, gel, newtonian
     from .arenas.registry import ARENAS, make_arena
     from .bodies.body import Body
     from .bodies.registry import body_names, make_body, register_body
     from .bodies.swimmers import VARIANTS, Swimmer, swimmer
+    from .bodies.worm import Worm, worm
     from .bodies.xml_body import XmlBody
     from .choice import choose_physics
     from .dm_env import DmSwimmer
@@ -37,6 +39,7 @@ __all__ = [
     "Body",
     "CueTurn",
     "DmSwimmer",
+    "Drag",
     "EnvBatch",
     "Fluid",
     "Layout",
@@ -51,13 +54,17 @@ __all__ = [
     "SwimmerVecEnv",
     "SwimmerVectorEnv",
     "Task",
+    "Worm",
     "XmlBody",
     "body_names",
     "choose_physics",
+    "gel",
     "make_arena",
     "make_body",
+    "newtonian",
     "register_body",
     "register_environments",
     "swimmer",
+    "worm",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import mujoco
 import numpy as np
 
-from ..envs import ARENAS, Arena, Body, MujocoBatch, make_arena, make_body
+from ..envs import ARENAS, Arena, Body, Drag, MujocoBatch, make_arena, make_body
 from ..envs.arenas import arena_json
 from .laws import Laws, named
 
-_OF_THE_BODY = ("nq", "nv", "nu")
+_OF_THE_BODY = ("nq", "nv")
 
 
 def check_arena(arena: str | type[Arena] | Arena | Mapping[str, Any], body: str | Path | Body = "swimmer6") -> None:
@@ -44,6 +45,17 @@ def check_arena(arena: str | type[Arena] | Arena | Mapping[str, Any], body: str 
         _world(laws, made, make_body(body))
 
 
+def _medium(laws: Laws, arena: Arena, body: Body, model: mujoco.MjModel) -> None:
+    law, right, medium = "the medium fills the arena", "call super().add_to(spec, body, visual)", arena.medium
+    medium = medium or body.habitat
+    if isinstance(medium, Drag):
+        across = [-model.actuator(f"{frame}_drag_across").biasprm[2] for frame in body.parts.frames]
+        laws.alike(law, across, medium.across * body.link_sizes[0], right, what="drag across the links")
+    else:
+        filled = [float(model.opt.density), float(model.opt.viscosity)]
+        laws.alike(law, filled, [medium.density, medium.viscosity], right, what="density or viscosity")
+
+
 def _world(laws: Laws, arena: Arena, body: Body) -> None:
     plain = body.compile()
     with laws.asking("an arena adds itself to a world", "see Arena.add_to"):
@@ -57,15 +69,15 @@ def _world(laws: Laws, arena: Arena, body: Body) -> None:
         laws.alike(law, found, expected, right, what=f"mass or inertia of {part}")
     for part in body.parts.motors:
         laws.alike(law, model.actuator(part).gear, plain.actuator(part).gear, right, what=f"gear of {part}")
+    others = [act for act in range(model.nu) if model.actuator(act).name not in body.parts.motors]
+    laws.hold(
+        law, not model.actuator_gainprm[others].any(), "another actuator than the body's takes commands",
+        "give what you add a gain of 0; see Drag",
+    )  # fmt: skip
     for sensor in range(plain.nsensor):
         same = model.sensor(sensor).name == plain.sensor(sensor).name
         laws.hold(law, same, f"sensor {sensor} is {model.sensor(sensor).name!r}", right)
-    medium = arena.medium or body.habitat
-    filled = [float(model.opt.density), float(model.opt.viscosity)]
-    laws.alike(
-        "the medium fills the arena", filled, [medium.density, medium.viscosity],
-        "call super().add_to(spec, habitat, visual)", what="density or viscosity",
-    )  # fmt: skip
+    _medium(laws, arena, body, model)
     touching, before = (
         int(((each.geom_contype != 0) | (each.geom_conaffinity != 0)).sum()) for each in (dressed, model)
     )

@@ -146,8 +146,8 @@ class Lit(Arena):
 
     x: float = 0.5
 
-    def add_to(self, spec, habitat, visual=False):
-        super().add_to(spec, habitat, visual)
+    def add_to(self, spec, body, visual=False):
+        super().add_to(spec, body, visual)
         spec.worldbody.add_site(name="lamp", pos=[self.x, 0, 0])
 
 

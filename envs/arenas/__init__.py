@@ -1,6 +1,7 @@
 """The surroundings of a body: medium, obstacles, fields, food."""
 
-from .arena import Arena, Fluid
+from .arena import Arena
+from .media import Drag, Fluid, gel, newtonian
 from .registry import ARENAS, arena_json, make_arena
 
-__all__ = ["ARENAS", "Arena", "Fluid", "arena_json", "make_arena"]
+__all__ = ["ARENAS", "Arena", "Drag", "Fluid", "arena_json", "gel", "make_arena", "newtonian"]

@@ -9,38 +9,10 @@ from typing import Any
 import mujoco
 
 from ...errors import InvalidArena
-from ...options import Instance, Number, wrong_value
+from ...options import Instance, wrong_value
+from .media import Drag, Fluid, Medium, Resisted
 
-
-@dataclasses.dataclass(frozen=True)
-class Fluid:
-    """A medium at rest that resists motion by its inertia and its viscosity (MuJoCo's inertia-box model).
-
-    Attributes:
-        density: kg/m^3.
-        viscosity: dynamic viscosity, Pa s.
-
-    Raises:
-        InvalidArena: a value is below 0 or not finite.
-    """
-
-    density: float = 3000.0
-    viscosity: float = 0.0
-
-    def __post_init__(self) -> None:
-        for field in ("density", "viscosity"):
-            value = getattr(self, field)
-            if wrong := wrong_value({field: value}, {field: Number(0)}):
-                raise InvalidArena(f"the fluid's {wrong}")
-
-    def add_to(self, spec: mujoco.MjSpec) -> None:
-        """Fill a world with the fluid."""
-        spec.option.density, spec.option.viscosity = self.density, self.viscosity
-
-
-_MEDIUM = {"medium": Instance((Fluid, NoneType), "a Fluid, or a table of its density and viscosity")}
-# dm_control's fluid: three times the density of water, and no viscosity.
-WATER = Fluid()
+_MEDIUM = {"medium": Instance((Fluid, Drag, NoneType), "a Fluid or a Drag, or a table of its fields")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,33 +20,34 @@ class Arena:
     """The surroundings of a body; subclasses add obstacles, fields or food.
 
     Attributes:
-        medium: the fluid that fills the arena; None takes each body's own medium, `Body.habitat`.
+        medium: what fills the arena; None takes each body's own medium, `Body.habitat`.
 
     Raises:
-        InvalidArena: the medium is not a `Fluid`.
+        InvalidArena: the medium is neither a `Fluid` nor a `Drag`.
     """
 
-    medium: Fluid | None = None
+    medium: Medium | None = None
 
     def __post_init__(self) -> None:
         if wrong := wrong_value({"medium": self.medium}, _MEDIUM):
             raise InvalidArena(f"the arena's {wrong}")
 
-    def add_to(self, spec: mujoco.MjSpec, habitat: Fluid, visual: bool = False) -> None:
+    def add_to(self, spec: mujoco.MjSpec, body: Resisted, visual: bool = False) -> None:
         """Add the arena to a world that contains a body.
 
         Args:
             spec: the world.
-            habitat: the body's own medium, used where the arena has none.
+            body: the body, whose own medium is used where the arena has none.
             visual: add light and a floor for rendering; the physics does not change.
         """
-        (self.medium or habitat).add_to(spec)
+        (self.medium or body.habitat).add_to(spec, body)
         if visual:
             add_floor(spec)
 
     def to_json(self) -> dict[str, Any]:
-        """Return every field as JSON types."""
-        return dataclasses.asdict(self)
+        """Return every field that it is made from, as JSON types."""
+        fields = dataclasses.asdict(self)
+        return {field.name: fields[field.name] for field in dataclasses.fields(self) if field.init}
 
 
 def add_floor(spec: mujoco.MjSpec) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 from ...errors import InvalidArena, UnknownName
 from ...registry import Registry
-from .arena import Arena, Fluid
+from .arena import Arena
+from .media import medium_of
+from .worlds import Agar, AgarLow, Gel, Newtonian, Water
 
 
 def _adopted(arena: Any, name: str) -> type[Arena]:
@@ -17,7 +19,11 @@ def _adopted(arena: Any, name: str) -> type[Arena]:
 
 
 # Every arena by name, with those of other packages.
-ARENAS: Registry[type[Arena]] = Registry("nervecord.arenas", {"open": Arena}, _adopted)
+ARENAS: Registry[type[Arena]] = Registry(
+    "nervecord.arenas",
+    {"open": Arena, "water": Water, "newtonian": Newtonian, "gel": Gel, "agar": Agar, "agar_low": AgarLow},
+    _adopted,
+)
 
 
 def make_arena(arena: str | Arena | Mapping[str, Any] | None) -> Arena:
@@ -37,7 +43,7 @@ def make_arena(arena: str | Arena | Mapping[str, Any] | None) -> Arena:
         raise UnknownName("arena", name, ARENAS)
     try:
         if isinstance(values.get("medium"), Mapping):
-            values["medium"] = Fluid(**values["medium"])
+            values["medium"] = medium_of(values["medium"])
         return ARENAS[name](**values)
     except TypeError as error:
         raise InvalidArena(f"arena {name!r}: {str(error).split('() ')[-1]}") from error

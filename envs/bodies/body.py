@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ...errors import InvalidBody
-from ..arenas.arena import Arena, Fluid
+from ..arenas.arena import Arena
+from ..arenas.media import Medium
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Body(ABC):
 
     @property
     @abstractmethod
-    def habitat(self) -> Fluid:
+    def habitat(self) -> Medium:
         """The medium around the body in an arena without a medium."""
 
     @abstractmethod
@@ -129,7 +130,7 @@ class Body(ABC):
         """
         spec = mujoco.MjSpec()
         self.add_to(spec)
-        (arena or Arena()).add_to(spec, self.habitat, visual)
+        (arena or Arena()).add_to(spec, self, visual)
         return spec.compile()
 
 

@@ -13,9 +13,10 @@ import gymnasium
 from ...errors import InvalidBody, UnknownName
 from ...options import told
 from ...registry import Registry
-from ..arenas.arena import Fluid
+from ..arenas.media import medium_of
 from .body import Body
 from .swimmers import VARIANTS, Swimmer, swimmer
+from .worm import Worm, worm
 from .xml_body import XmlBody
 
 _LISTED_SIZES = (3, 4, 6, 8, 10, 12, 15, 20, 24)
@@ -36,14 +37,15 @@ def register_body(name: str, make: Callable[[], Body]) -> None:
 
 
 def body_names() -> Iterator[str]:
-    """Return the names of bodies to list; in `swimmerN` and its variants, N may be any number up to 100."""
+    """Return the names of bodies to list; N may be any number up to 100 in `swimmerN`, its variants and `wormN`."""
     yield from (f"swimmer{n}" for n in _LISTED_SIZES)
     yield from (f"swimmer6-{variant}" for variant in VARIANTS)
+    yield from ("worm", "worm24")
     yield from _registered
 
 
 def make_body(body: str | Path | Body) -> Body:
-    """Return the body of a name: `swimmerN`, `swimmerN-VARIANT`, a registered one, or an XML file.
+    """Return the body of a name: `swimmerN`, `swimmerN-VARIANT`, `worm`, `wormN`, a registered one, or an XML file.
 
     A `Path`, and a string that names a file that exists or ends in .xml, is MuJoCo XML; see `XmlBody`.
 
@@ -60,6 +62,8 @@ def make_body(body: str | Path | Body) -> Body:
         raise InvalidBody(f"body is {told(body)}; give a name, such as swimmer6, a Body, or a path to MuJoCo XML")
     if body in _registered:
         return _registered[body]()
+    if match := re.fullmatch(r"worm(\d*)", body):
+        return worm(int(match[1])) if match[1] else worm()
     if match := re.fullmatch(r"swimmer(\d+)(?:-(\w+))?", body):
         base, variant = swimmer(int(match[1])), match[2]
         if variant is None:
@@ -90,8 +94,8 @@ def body_from_json(values: Mapping[str, Any]) -> Body:
             medium = {name: fields.pop(name) for name in ("density", "viscosity")}
             kind, fields = "swimmer", {**fields, "habitat": medium}
     if isinstance(fields.get("habitat"), Mapping):
-        fields["habitat"] = Fluid(**fields["habitat"])
+        fields["habitat"] = medium_of(fields["habitat"])
     try:
-        return {"swimmer": Swimmer, "xml": XmlBody}[kind](**fields)
+        return {"swimmer": Swimmer, "worm": Worm, "xml": XmlBody}[kind](**fields)
     except (TypeError, KeyError) as error:
         raise InvalidBody(f"a body of kind {kind!r} cannot be read: {error}") from error

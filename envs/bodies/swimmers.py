@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from ...errors import InvalidBody
 from ...options import Instance, ListOf, Number, wrong_value
-from ..arenas.arena import WATER, Fluid
+from ..arenas.media import WATER, Drag, Fluid
 from .body import Body, Parts
 from .sensors import add_sensors
 
@@ -30,7 +30,7 @@ _FIELDS = {
     "gear": Number(0),
     "joint_range": Number(0, math.pi, above=True, also=(None,)),
     "range_bias": Number(0, 1),
-    "habitat": Instance(Fluid, "a Fluid(density=..., viscosity=...)"),
+    "habitat": Instance((Fluid, Drag), "a Fluid(density=..., viscosity=...) or a Drag(across=..., ratio=...)"),
     "taper": Number(0, 1),
     "lesioned": ListOf(Number(0, is_whole=True), "[2,3]"),
     "control_dt": Number(0, above=True),
@@ -67,7 +67,7 @@ class Swimmer(Body):
     gear: float = 5e-4
     joint_range: float | None = None
     range_bias: float = 0.0
-    habitat: Fluid = WATER
+    habitat: Fluid | Drag = WATER
     taper: float = 0.0
     lesioned: tuple[int, ...] = ()
     control_dt: float = 0.03
@@ -211,10 +211,10 @@ VARIANTS: Mapping[str, tuple[str, Callable[[Swimmer], dict[str, Any]]]] = {
     "eel": ("mass and height taper to 30 % at the tail", lambda _: {"taper": 0.7}),
     "strong": ("motors of twice the torque", lambda body: {"gear": 2 * body.gear}),
     "weak": ("motors of half the torque", lambda body: {"gear": 0.5 * body.gear}),
-    "thick": ("a viscous fluid, 0.1 Pa s", lambda body: {"habitat": dataclasses.replace(body.habitat, viscosity=0.1)}),
+    "thick": ("a viscous fluid, 0.1 Pa s", lambda _: {"habitat": dataclasses.replace(WATER, viscosity=0.1)}),
     "thin": (
         "a fluid of half the density",
-        lambda body: {"habitat": dataclasses.replace(body.habitat, density=0.5 * body.habitat.density)},
+        lambda _: {"habitat": dataclasses.replace(WATER, density=0.5 * WATER.density)},
     ),
     "lesioned": ("the motor of the middle joint cut", lambda body: {"lesioned": (body.n_joints // 2,)}),
     "asymmetric": ("joints bend further to one side", lambda _: {"range_bias": 0.3}),

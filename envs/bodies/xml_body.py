@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import InvalidBody
 from ...options import Number, wrong_value
-from ..arenas.arena import Fluid
+from ..arenas.media import Fluid
 from .body import Body, Parts
 from .flat_xml import flatten, one_line, parse, quiet, read_text
 from .sensors import add_sensors

@@ -18,6 +18,9 @@ from .lanes.rows import reading_slices
 from .mujoco_batch import MujocoBatch, substeps_of
 from .physics import PARAMETERS, QUANTITIES, Physics
 
+# Parameters that lanes take as drag added to the model's, and keep in their state as such.
+_OF_DRAG = {"drag", "drag_ratio"}
+
 
 class LanePhysics(Physics):
     """`n_envs` copies of a planar chain, stepped side by side in vector instructions; see `Physics` and `Lanes`.
@@ -114,8 +117,20 @@ class LanePhysics(Physics):
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Set the parameters of some environments; see `Physics.set`."""
-        self._remember(ids, values, np.full(self.n_envs, self._model.opt.viscosity))
-        self._lanes.set(ids, **{name: column[ids] for name, column in self._set.items()})
+        self._remember(ids, values, [self._model])
+        settings: dict[str, np.ndarray] = {name: each[ids] for name, each in self._set.items() if name not in _OF_DRAG}
+        if self._set.keys() & _OF_DRAG:
+            settings["drag"] = self._added_drag(ids)
+        self._lanes.set(ids, **settings)
+
+    def _added_drag(self, ids: Int[np.ndarray, " some"]) -> Float[np.ndarray, "some links 3"]:
+        """Return by how much the drag of links is above the model's, N s/m and N m s/rad."""
+        length, thickness = (self._set.get(name, np.ones(self.n_envs))[ids, None] for name in ("link_length", "drag"))
+        own = self._lanes.chain.drag * np.stack([length, length, length**3], -1)
+        found = own * thickness[..., None]
+        if "drag_ratio" in self._set:
+            found[..., 0] = found[..., 1] / self._set["drag_ratio"][ids, None]
+        return found - own
 
     def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:
         """Set the velocity of one body's root; see `Physics.push`."""
@@ -125,7 +140,11 @@ class LanePhysics(Physics):
 
     def get_state(self) -> dict[str, Any]:
         """Return copies of everything that the future depends on."""
-        return {**self._lanes.get_state(), "actions": self._actions.copy(), "has_diverged": self.diverged.copy()}
+        media = {f"medium_{name}": self._set[name].copy() for name in sorted(_OF_DRAG & self._set.keys())}
+        return {
+            **self._lanes.get_state(), **media,
+            "actions": self._actions.copy(), "has_diverged": self.diverged.copy(),
+        }  # fmt: skip
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned, bit for bit.
@@ -138,7 +157,8 @@ class LanePhysics(Physics):
                 "the state belongs to the physics of MuJoCo, and lanes cannot continue from it; choose physics mujoco"
             )
         self._lanes.set_state(state)
-        self._set = {name: np.array(state[name]) for name in PARAMETERS}
+        self._set = {name: np.array(state[name]) for name in PARAMETERS if name not in _OF_DRAG}
+        self._set |= {name: np.array(state[f"medium_{name}"]) for name in _OF_DRAG if f"medium_{name}" in state}
         self._actions[:] = state["actions"]
         self.diverged[:] = state["has_diverged"]
 

@@ -189,7 +189,7 @@ class MujocoBatch(Physics):
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Give some environments parameters of their own; see `Physics.set`."""
-        self._remember(ids, values, np.array([model.opt.viscosity for model in self._models])[self._which])
+        self._remember(ids, values, self._models)
         derives = False
         for which, parameters in enumerate(self._parameters):
             some = ids[self._which[ids] == which]

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...errors import InvalidBody, UnknownName
+from ..arenas.media import drag_of, drag_ratio
 from ..bodies.body import Body
 from .physics import PARAMETERS
 
@@ -39,6 +40,7 @@ class Parameters:
         self._links = np.flatnonzero(model.body_rootid == root)
         self._geoms = np.flatnonzero(np.isin(model.geom_bodyid, self._links))
         self._motors = [model.actuator(name).id for name in body.parts.motors]
+        self._drag = drag_of(body, model)
         self._stretch: _Stretch | None = None
 
     def fields(self, draws: Draws) -> tuple[Fields, bool]:
@@ -67,11 +69,24 @@ class Parameters:
             factor = np.ones((n_draws, self.model.nu, 1))
             factor[:, self._motors] = draws["gear"][:, None, None]
             found["actuator_gear"] = self.model.actuator_gear * factor
+        if draws.keys() & {"link_length", "drag", "drag_ratio"} and (self._drag or "drag" in draws):
+            found["actuator_biasprm"] = self._drags(draws, n_draws)
         if "density" in draws:
             found["opt.density"] = self.model.opt.density * draws["density"]
         if "viscosity" in draws:
             found["opt.viscosity"] = np.array(draws["viscosity"], float)
         return found, bool({"link_mass", "link_length", "gear"} & draws.keys())
+
+    def _drags(self, draws: Draws, n_draws: int) -> np.ndarray:
+        """Return the coefficients of drag, which grow with the links' length, and in rotation with its cube."""
+        ratio = drag_ratio(self.body, self.model)
+        found = np.repeat(self.model.actuator_biasprm[None], n_draws, 0)
+        along, across, turn = np.array(self._drag).T
+        length, thickness = draws.get("link_length", np.ones(n_draws)), draws.get("drag", np.ones(n_draws))
+        found[:, across, 2] *= (length * thickness)[:, None]
+        found[:, turn, 2] *= (length**3 * thickness)[:, None]
+        found[:, along, 2] = found[:, across, 2] / draws.get("drag_ratio", np.full(n_draws, ratio))[:, None]
+        return found
 
 
 class _Stretch:

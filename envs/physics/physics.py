@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import mujoco
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from ...errors import UnknownName
 from ..arenas.arena import Arena
+from ..arenas.media import drag_ratio
 from ..bodies.body import Body
 
 # Quantities that can be read, with their shape for each environment and their unit.
@@ -28,8 +29,9 @@ QUANTITIES = {
     "head_axes": ("2 2", "the head's x and y axis in the plane, no unit"),
     "motor_torque": ("joints", "N m: the motors' torques in the last physics step"),
 }
-# Parameters that can be set for each environment: factors on the body's own values, and the absolute viscosity.
-PARAMETERS = ("link_mass", "link_length", "gear", "density", "viscosity")
+# Parameters that can be set for each environment: factors on the body's own values and on its medium's drag, and the
+# absolute viscosity of a fluid and ratio of drag.
+PARAMETERS = ("link_mass", "link_length", "gear", "density", "viscosity", "drag", "drag_ratio")
 
 
 class Physics(ABC):
@@ -85,7 +87,7 @@ class Physics(ABC):
 
     @abstractmethod
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
-        """Set the parameters of some environments: factors, and viscosity in Pa s; see `PARAMETERS`.
+        """Set the parameters of some environments: factors, viscosity in Pa s, and the ratio of drag; see `PARAMETERS`.
 
         A reset must follow. Parameters that are not named return to the values that the body was built with.
 
@@ -98,18 +100,29 @@ class Physics(ABC):
         self,
         ids: Int[np.ndarray, " some"],
         values: Mapping[str, Float[np.ndarray, " some"]],
-        viscosity: Float[np.ndarray, " envs"],
+        models: Sequence[mujoco.MjModel],
     ) -> None:
         """Store parameters in `_set`, a column each; those not named return to the bodies' own values.
 
+        Args:
+            ids: of the environments.
+            values: the parameters.
+            models: of the bodies.
+
         Raises:
             UnknownName: no such parameter.
+            InvalidBody: parameters of drag in a medium that has none.
         """
         for name in values:
             if name not in PARAMETERS:
                 raise UnknownName("parameter", name, PARAMETERS)
-        for name in self._set.keys() | values.keys():
-            own = viscosity if name == "viscosity" else np.ones(self.n_envs)
+        named, which = self._set.keys() | values.keys(), np.arange(self.n_envs) % len(models)
+        owns = {"viscosity": np.array([model.opt.viscosity for model in models])[which]}
+        if named & {"drag", "drag_ratio"}:
+            ratios = [drag_ratio(body, model) for body, model in zip(self.bodies, models, strict=True)]
+            owns["drag_ratio"] = np.array(ratios)[which]
+        for name in named:
+            own = owns.get(name, np.ones(self.n_envs))
             self._set.setdefault(name, own.copy())[ids] = values.get(name, own[ids])
 
     @abstractmethod

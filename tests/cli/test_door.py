@@ -83,7 +83,7 @@ def refused(arguments, tmp_path, capsys) -> str:
         ("task_options", {"senses": 3}, 'senses is 3; give a list, such as ["joint_pos","body_velocities"]'),
         ("task_options", {"senses": "nope"}, "senses is 'nope'; give a list"),
         ("arena", {"name": "open", "medium": {"density": INF}}, "arena medium density is inf; give a finite number"),
-        ("arena", {"name": "open", "medium": 3}, "the arena's medium is 3; give a Fluid, or a table"),
+        ("arena", {"name": "open", "medium": 3}, "the arena's medium is 3; give a Fluid or a Drag, or a table"),
     ],
 )
 def test_a_wrong_value_is_the_same_line_from_python_and_a_sweep(field, value, words):

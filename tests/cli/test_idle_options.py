@@ -68,7 +68,7 @@ IDLE = [
     *(
         (f"{command} run {option}", f"{option.split()[0]} would change nothing: they are about --untrained, and run")
         for command in ("evaluate", "record", "probe", "render", "play")
-        for option in ("--circuit mlp", "--circuit-options period=50", "--seed 1", *OF_TASKS[1:])
+        for option in ("--circuit mlp", "--circuit-options period=50", "--arena agar", "--seed 1", *OF_TASKS[1:])
     ),
     *(
         (f"{command} model.zip {option}", f"{option.split()[0]} would change nothing: model.zip is a zip file")

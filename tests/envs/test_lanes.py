@@ -64,7 +64,7 @@ def altered(body, alter):
     """The body's model after `alter(spec)`."""
     body, spec = make_body(body), mujoco.MjSpec()
     body.add_to(spec)
-    Arena().add_to(spec, body.habitat)
+    Arena().add_to(spec, body)
     alter(spec)
     return spec.compile()
 

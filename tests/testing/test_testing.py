@@ -423,21 +423,21 @@ def test_a_fault_of_a_body_is_named(body, message):
 
 @dataclasses.dataclass(frozen=True)
 class Vacuum(Arena):
-    def add_to(self, spec, habitat, visual=False):
+    def add_to(self, spec, body, visual=False):
         pass
 
 
 @dataclasses.dataclass(frozen=True)
 class Ballast(Arena):
-    def add_to(self, spec, habitat, visual=False):
-        super().add_to(spec, habitat, visual)
+    def add_to(self, spec, body, visual=False):
+        super().add_to(spec, body, visual)
         spec.geom("inertial_0").mass *= 2
 
 
 @dataclasses.dataclass(frozen=True)
 class SolidFloor(Arena):
-    def add_to(self, spec, habitat, visual=False):
-        super().add_to(spec, habitat, visual)
+    def add_to(self, spec, body, visual=False):
+        super().add_to(spec, body, visual)
         if visual:
             spec.worldbody.add_geom(size=[0.1, 0, 0])
 

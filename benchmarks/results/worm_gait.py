@@ -1,0 +1,178 @@
+"""The gait from water to agar, of circuits without training, beside the animal's: tables of docs/results/world.md.
+
+python -m nervecord.benchmarks.results.worm_gait [--links 13 24] [--agents relay ncap]
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tyro
+from jaxtyping import Float
+
+from ...agents import Agent, AgentSpec
+from ...envs import Arena, Drag, EnvBatch, gel, make_body, newtonian
+from ...envs.tasks.swim import Swim
+from ...training.studies.markdown import markdown_table
+
+# Fang-Yen et al. 2010, digitised by others: viscosity, Pa s; frequency, Hz; wavelength, body lengths; curvature
+# amplitude times length.
+ANIMAL = np.array([
+    (0.001, 1.761, 1.516, 2.87), (0.00925, 1.597, 1.388, 3.13), (0.122, 1.383, 1.328, 3.29),
+    (0.303, 1.119, 1.239, 3.54), (0.798, 0.790, 1.032, 4.77), (1.39, 0.650, 0.943, 4.82),
+    (9.02, 0.257, 0.856, 6.23), (28.1, 0.169, 0.799, 6.74),
+])  # fmt: skip
+AGENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "relay": ("relay", {"init": "worm", "limit": 12.0}),
+    "ncap": ("ncap", {}),
+    "ncap_plus": ("ncap_plus", {}),
+    "cpg": ("cpg", {}),
+}
+STARTS = 5
+# The rule of both verdicts, fixed before these runs.
+_RISE = 1.05  # from one viscosity to the next, at most
+_FALL = {"wavelength": 1.8, "frequency": 4.0}  # from the lowest to the highest, at least
+_CLOSE = {"wavelength": 0.15, "frequency": 0.35}  # rms of the logarithm of ours over the animal's, at most
+
+
+@dataclasses.dataclass(frozen=True)
+class Gaits:
+    """What some starts came to in one medium, a value each.
+
+    Attributes:
+        frequency: Hz.
+        wavelength: body lengths; negative where the wave runs from tail to head.
+        amplitude: of the curvature, times the body's length.
+        speed: of the centre of mass along the line from tail to head, body lengths/s.
+    """
+
+    frequency: Float[np.ndarray, " starts"]
+    wavelength: Float[np.ndarray, " starts"]
+    amplitude: Float[np.ndarray, " starts"]
+    speed: Float[np.ndarray, " starts"]
+
+
+def wave_of(curvature: Float[np.ndarray, "time joints"], dt: float) -> tuple[float, float, float]:
+    """Return the frequency of the largest peak of all joints' spectrum, Hz, the wavelength and the amplitude there.
+
+    The wavelength, in body lengths, is from the slope of the phase over the middle 80 % of the joints, weighted by
+    their amplitudes. The amplitude is the joints' mean, in the unit of the curvature.
+    """
+    joints, window = curvature.shape[1], np.hanning(len(curvature))[:, None]
+    seen, seconds = (curvature - curvature.mean(0)) * window, np.arange(len(curvature)) * dt
+    frequencies = np.fft.rfftfreq(8 * len(seen), dt)
+    power = (np.abs(np.fft.rfft(seen, 8 * len(seen), axis=0)) ** 2).sum(1)
+    power[frequencies < 2 / seconds[-1]] = 0  # a drift
+    frequency = float(frequencies[power.argmax()])
+    wave = np.exp(-2j * np.pi * frequency * seconds) @ seen * 2 / window.sum()
+    edge = int(0.1 * joints)
+    place, middle = np.arange(1, joints + 1) / (joints + 1), slice(edge, joints - edge)
+    slope = np.polyfit(place[middle], np.unwrap(np.angle(wave))[middle], 1, w=np.abs(wave)[middle])[0]
+    return frequency, float(-2 * np.pi / slope), float(np.abs(wave).mean())
+
+
+def gaits_in(medium: Drag, n_links: int, agent: str, seconds: float, control_dt: float | None = None) -> Gaits:
+    """Run an untrained agent on the worm from random starts, and measure it after the first 40 %."""
+    body = make_body(f"worm{n_links}")
+    if control_dt:
+        body = dataclasses.replace(body, control_dt=control_dt)  # type: ignore[type-var]
+    circuit, options = AGENTS[agent]
+    steps = round(seconds / body.control_dt)
+    envs = EnvBatch("swim", STARTS, body, Arena(medium), "lanes", 1, senses=Swim.senses, episode_steps=steps)
+    actor = Agent(AgentSpec(circuit, envs.layout, body.n_joints, circuit_options=options))
+    envs.seed(list(range(STARTS)))
+    observation = envs.reset(np.arange(STARTS))
+    state, begins = None, np.ones(STARTS, bool)
+    bends, places, ways = [], [], []
+    for _ in range(steps):
+        action, state = actor.predict(observation, state, begins, deterministic=True)
+        observation, begins = envs.step(action).observation, np.zeros(STARTS, bool)
+        links = envs.physics.read("link_pos")
+        bends.append(n_links * envs.physics.read("joint_pos"))
+        places.append(envs.physics.read("com_pos").copy())
+        way = links[:, 0] - links[:, -1]
+        ways.append(way / np.linalg.norm(way, axis=1, keepdims=True))
+    first = int(0.4 * steps)
+    curvature = np.swapaxes(np.array(bends[first:]), 0, 1)
+    frequency, wavelength, amplitude = np.array([wave_of(bend, body.control_dt) for bend in curvature]).T
+    moved = np.diff(np.array(places), axis=0)[first:] * np.array(ways)[first + 1 :]
+    length = body.link_sizes[0].sum()
+    return Gaits(frequency, wavelength, amplitude, moved.sum(-1).mean(0) / (body.control_dt * length))
+
+
+def curve(n_links: int, agent: str, ratio: float = 1.5, control_dt: float | None = None) -> list[Gaits]:
+    """Return the gaits at the animal's eight viscosities; speeds are less those at a drag ratio of 1.
+
+    MuJoCo's steps add a drift to the speed at every ratio alike; at 1 there is nothing else.
+    """
+    found = []
+    for viscosity in ANIMAL[:, 0]:
+        across = newtonian(viscosity).across
+        seconds = max(20.0, 7 / ANIMAL[ANIMAL[:, 0] == viscosity, 1][0])
+        ours, still = (gaits_in(Drag(across, each), n_links, agent, seconds, control_dt) for each in (ratio, 1.0))
+        found.append(dataclasses.replace(ours, speed=ours.speed - still.speed))
+    return found
+
+
+def verdict(gaits: list[Gaits]) -> str:
+    """Return `adapts`, `as the animal` or `neither`, by the rule above, which must hold at every start."""
+    frequency = np.array([each.frequency for each in gaits])
+    wavelength = np.array([each.wavelength for each in gaits])
+    speed = np.array([each.speed for each in gaits])
+    values = {"wavelength": wavelength, "frequency": frequency}
+    if (wavelength <= 0).any() or (speed <= 0).any():
+        return "neither"
+    for name, each in values.items():
+        if (each[1:] > _RISE * each[:-1]).any() or (each[0] < _FALL[name] * each[-1]).any():
+            return "neither"
+    return "as the animal" if all((errors(gaits)[name] <= most).all() for name, most in _CLOSE.items()) else "adapts"
+
+
+def errors(gaits: list[Gaits]) -> dict[str, Float[np.ndarray, " starts"]]:
+    """Return the rms over viscosities of the logarithm of ours over the animal's, for each start; no unit."""
+    return {
+        name: np.sqrt((np.log(np.abs([getattr(each, name) for each in gaits]) / ANIMAL[:, [column]]) ** 2).mean(0))
+        for name, column in (("frequency", 1), ("wavelength", 2))
+    }
+
+
+def main(links: tuple[int, ...] = (13, 16, 20, 24), agents: tuple[str, ...] = tuple(AGENTS)) -> None:
+    """Print the tables.
+
+    Args:
+        links: numbers of links of the worm.
+        agents: labels of `AGENTS`.
+    """
+    header = ["agent", "links", "what", *(f"{viscosity:g} Pa s" for viscosity in ANIMAL[:, 0]), "rms ln", "verdict"]
+    rows: list[list[str]] = [
+        ["animal", "", name, *(f"{value:.2f}" for value in ANIMAL[:, column]), "", ""]
+        for column, name in ((1, "f, Hz"), (2, "wavelength, L"), (3, "amplitude x L"))
+    ]
+    for agent in agents:
+        for n_links in links:
+            gaits = curve(n_links, agent)
+            off = errors(gaits)
+            for name, title in (
+                ("frequency", "f, Hz"), ("wavelength", "wavelength, L"), ("amplitude", "amplitude x L"),
+                ("speed", "speed, L/s"),
+            ):  # fmt: skip
+                values = [getattr(each, name) for each in gaits]
+                digits = 3 if name == "speed" else 2
+                spread = f"{off[name].min():.3f} to {off[name].max():.3f}" if name in off else ""
+                rows.append([
+                    agent, str(n_links), title, *(f"{np.mean(value):.{digits}f}" for value in values), spread,
+                    verdict(gaits) if name == "frequency" else "",
+                ])  # fmt: skip
+            print(markdown_table(header, *rows[-4:]), flush=True)
+    print(markdown_table(header, *rows))
+    for name, medium in (("agar, K 40", gel(1.0)), ("agar, K 10", dataclasses.replace(gel(1.0), ratio=10.0))):
+        found = gaits_in(medium, 13, "relay", 40.0)
+        print(f"{name}: f {found.frequency.mean():.3f} Hz, wavelength {found.wavelength.mean():.3f} L, "
+              f"amplitude {found.amplitude.mean():.1f}, speed {found.speed.mean():.3f} L/s")  # fmt: skip
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

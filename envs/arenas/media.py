@@ -1,0 +1,186 @@
+"""Media: what resists a body's motion, and those of the worm, from water to agar."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import mujoco
+import numpy as np
+
+from ...errors import InvalidArena, InvalidBody
+from ...options import Number, wrong_value
+
+
+class Resisted(Protocol):
+    """What a medium needs to know of a body: the names of its links' frames, and the links' lengths, m."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def parts(self) -> Any:
+        """Its named parts."""
+
+    @property
+    def habitat(self) -> Any:
+        """Its own medium."""
+
+    @property
+    def link_sizes(self) -> Any:
+        """Length and width of each link, m."""
+
+
+def _check(medium: Any, whose: str, **allowed: Number) -> None:
+    if wrong := wrong_value({name: getattr(medium, name) for name in allowed}, allowed):
+        raise InvalidArena(f"{whose} {wrong}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fluid:
+    """A medium at rest that resists motion by its inertia and its viscosity (MuJoCo's inertia-box model).
+
+    Its viscosity is the same in every direction, so it gives a wave no thrust; see `Drag`.
+
+    Attributes:
+        density: kg/m^3.
+        viscosity: dynamic viscosity, Pa s.
+
+    Raises:
+        InvalidArena: a value is below 0 or not finite.
+    """
+
+    density: float = 3000.0
+    viscosity: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self, "the fluid's", density=Number(0), viscosity=Number(0))
+
+    def add_to(self, spec: mujoco.MjSpec, body: Resisted) -> None:  # noqa: ARG002
+        """Fill a world with the fluid."""
+        spec.option.density, spec.option.viscosity = self.density, self.viscosity
+
+
+@dataclasses.dataclass(frozen=True)
+class Drag:
+    """A medium without inertia, in which a thin link moves more easily along itself than across (resistive force).
+
+    A link of length l with velocity v_t along, v_n across and angular velocity w feels, at its centre,
+
+        F = -l (c_T v_t t + c_N v_n n),  torque = -c_N l^3 / 12 w,  c_N = across, c_T = across / ratio
+
+    Three actuators without control on each link give it in MuJoCo, stepped by implicitfast.
+
+    Attributes:
+        across: c_N, N s/m^2.
+        ratio: K = c_N / c_T, 1 or more. At 1 there is no thrust.
+
+    Raises:
+        InvalidArena: a value is out of range.
+    """
+
+    across: float
+    ratio: float = 1.5
+
+    def __post_init__(self) -> None:
+        _check(self, "drag:", across=Number(0, above=True), ratio=Number(1))
+
+    def add_to(self, spec: mujoco.MjSpec, body: Resisted) -> None:
+        """Fill a world with the medium: add what slows each link of a body that is there already."""
+        spec.option.density = spec.option.viscosity = 0.0
+        spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+        for frame, length in zip(body.parts.frames, body.link_sizes[0].tolist(), strict=True):
+            for name, axis, share in _AXES:
+                spec.add_actuator(
+                    name=f"{frame}_{name}", target=frame, trntype=mujoco.mjtTrn.mjTRN_SITE,
+                    gear=np.eye(6)[axis].tolist(),
+                    gaintype=mujoco.mjtGain.mjGAIN_FIXED, gainprm=[0.0] * 10,
+                    biastype=mujoco.mjtBias.mjBIAS_AFFINE,
+                    biasprm=[0.0, 0.0, -share(self, length), *[0.0] * 7],
+                )  # fmt: skip
+
+
+# What a frame's y, x and z axis are to its link, and the coefficient of motion along each, N s/m or N m s/rad.
+_AXES = (
+    ("drag_along", 1, lambda drag, length: drag.across / drag.ratio * length),
+    ("drag_across", 0, lambda drag, length: drag.across * length),
+    ("drag_turn", 5, lambda drag, length: drag.across * length**3 / 12),
+)
+Medium = Fluid | Drag
+
+
+def drag_of(body: Resisted, model: mujoco.MjModel) -> list[list[int]]:
+    """Return the actuators of a model that are a medium's drag, for each link along, across and in rotation.
+
+    It is empty where the medium is a fluid.
+    """
+    names = [[f"{frame}_{name}" for name, _, _ in _AXES] for frame in body.parts.frames]
+    found = [[mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_ACTUATOR, name) for name in each] for each in names]
+    return found if found[0][0] >= 0 else []
+
+
+def drag_ratio(body: Resisted, model: mujoco.MjModel) -> float:
+    """Return the ratio of a medium's drag, no unit.
+
+    Raises:
+        InvalidBody: the medium is a fluid.
+    """
+    links = drag_of(body, model)
+    if not links:
+        raise InvalidBody(f"{body.name} is in a fluid, which has no drag to set; choose an arena such as water or agar")
+    along, across, _ = model.actuator_biasprm[links[0], 2]
+    return float(across / along)
+
+
+# dm_control's fluid: three times the density of water, and no viscosity.
+WATER = Fluid()
+# Coefficients of the animal, 1 mm long, kg/s over its whole length (Boyle, Berri and Cohen 2012).
+_WATER, _AGAR = (5.2e-6, 3.3e-6), (0.128, 3.2e-3)
+_WATERS_VISCOSITY = 1e-3  # Pa s
+# N s/m^2 of the body `worm` in water: its time of inertia, mass over c_N and length, is then 5 ms, which is out of the
+# way of everything else (the animal's is 1 ms).
+ACROSS_IN_WATER = 20.0
+
+
+def newtonian(viscosity: float = _WATERS_VISCOSITY) -> Drag:
+    """Return a Newtonian fluid around `worm`, by its viscosity in Pa s; Fang-Yen et al. 2010 used 0.001 to 28.
+
+    Raises:
+        InvalidArena: a viscosity that is not above 0.
+    """
+    if wrong := wrong_value({"viscosity": viscosity}, {"viscosity": Number(0, above=True)}):
+        raise InvalidArena(f"a Newtonian fluid: {wrong}")
+    return Drag(ACROSS_IN_WATER * viscosity / _WATERS_VISCOSITY, 1.5)
+
+
+def gel(m: float = 0.0) -> Drag:
+    """Return a gel around `worm` between water (0) and agar (1), linear in both coefficients (Boyle et al. 2012).
+
+    Nearly all of the way is like agar: draw m by its logarithm.
+
+    Raises:
+        InvalidArena: m is not from 0 to 1.
+    """
+    if wrong := wrong_value({"m": m}, {"m": Number(0, 1)}):
+        raise InvalidArena(f"a gel: {wrong}")
+    across, along = (water + m * (agar - water) for water, agar in zip(_WATER, _AGAR, strict=True))
+    return Drag(ACROSS_IN_WATER * across / _WATER[0], across / along)
+
+
+def medium_of(values: Mapping[str, Any]) -> Medium:
+    """Return the medium with these fields: those of a `Fluid` or of a `Drag`.
+
+    Raises:
+        InvalidArena: fields of neither, or out of range.
+    """
+    kind = Drag if "across" in values or "ratio" in values else Fluid
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise InvalidArena(f"a medium has density and viscosity, or across and ratio; given {list(values)}") from error
+
+
+# Boyle's water, as `worm` has it around it.
+WORM_WATER = gel(0.0)
