@@ -9,8 +9,8 @@ A `Rows` is a view of a contiguous float64 array [rows, W]; its type carries W, 
         rows = as_rows(array, 8)  # a literal, or a variable that a closure keeps
         rows[0] = 2.0 * rows[0]  # 8 lanes at once; nothing checks the bounds
 
-Lanes take `+ - * /`, `-x`, `abs`, comparisons, `floor`, `select`, `minimum`, `maximum`, with one another and with plain
-numbers, which are copied to every lane; masks, from comparisons, take `& | ^ ~`. No fast-math flag is ever
+Lanes take `+ - * /`, `-x`, `abs`, comparisons, `floor`, `sqrt`, `select`, `minimum`, `maximum`, with one another and
+with plain numbers, which are copied to every lane; masks, from comparisons, take `& | ^ ~`. No fast-math flag is ever
 set: each lane rounds by IEEE 754, whatever W and the other lanes are.
 
 Imports numba, so modules that must import quickly do not import this file.
@@ -197,6 +197,15 @@ def floor(_context: Any, x: Any) -> Any:
     if not isinstance(x, Lanes):
         raise TypingError(f"floor of {x}; give lanes")
     build = _unary_llvm("floor")
+    return x(x), lambda _context, builder, _signature, values: build(builder, *values)
+
+
+@intrinsic
+def sqrt(_context: Any, x: Any) -> Any:
+    """Take the square root of each lane, correctly rounded."""
+    if not isinstance(x, Lanes):
+        raise TypingError(f"sqrt of {x}; give lanes")
+    build = _unary_llvm("sqrt")
     return x(x), lambda _context, builder, _signature, values: build(builder, *values)
 
 

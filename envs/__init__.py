@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .arenas.arena import Arena
     from .arenas.media import Drag, Fluid, gel, newtonian
     from .arenas.registry import ARENAS, make_arena
+    from .arenas.zones import Zone, Zones
     from .bodies.body import Body
     from .bodies.registry import body_names, make_body, register_body
     from .bodies.swimmers import VARIANTS, Swimmer, swimmer
@@ -56,6 +57,8 @@ __all__ = [
     "Task",
     "Worm",
     "XmlBody",
+    "Zone",
+    "Zones",
     "body_names",
     "choose_physics",
     "gel",

@@ -3,5 +3,6 @@
 from .arena import Arena
 from .media import Drag, Fluid, gel, newtonian
 from .registry import ARENAS, arena_json, make_arena
+from .zones import Zone, Zones
 
-__all__ = ["ARENAS", "Arena", "Drag", "Fluid", "arena_json", "gel", "make_arena", "newtonian"]
+__all__ = ["ARENAS", "Arena", "Drag", "Fluid", "Zone", "Zones", "arena_json", "gel", "make_arena", "newtonian"]

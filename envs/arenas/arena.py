@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from types import NoneType
 from typing import Any
 
@@ -31,6 +32,11 @@ class Arena:
     def __post_init__(self) -> None:
         if wrong := wrong_value({"medium": self.medium}, _MEDIUM):
             raise InvalidArena(f"the arena's {wrong}")
+
+    @property
+    def zones(self) -> Sequence[Any]:
+        """Places with other media; see `Zones`."""
+        return ()
 
     def add_to(self, spec: mujoco.MjSpec, body: Resisted, visual: bool = False) -> None:
         """Add the arena to a world that contains a body.

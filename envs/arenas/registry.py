@@ -10,6 +10,7 @@ from ...registry import Registry
 from .arena import Arena
 from .media import medium_of
 from .worlds import Agar, AgarLow, Gel, Newtonian, Water
+from .zones import Zones
 
 
 def _adopted(arena: Any, name: str) -> type[Arena]:
@@ -21,7 +22,15 @@ def _adopted(arena: Any, name: str) -> type[Arena]:
 # Every arena by name, with those of other packages.
 ARENAS: Registry[type[Arena]] = Registry(
     "nervecord.arenas",
-    {"open": Arena, "water": Water, "newtonian": Newtonian, "gel": Gel, "agar": Agar, "agar_low": AgarLow},
+    {
+        "open": Arena,
+        "water": Water,
+        "newtonian": Newtonian,
+        "gel": Gel,
+        "agar": Agar,
+        "agar_low": AgarLow,
+        "zones": Zones,
+    },
     _adopted,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,9 @@ from mujoco import MjData, MjModel
 
 from ...errors import InvalidBody, UnknownName
 from ..arenas.arena import Arena
+from ..arenas.zones import SHAPES
 from ..bodies.body import Body
-from .lanes import Controller, Face, Lanes, reason_not_covered
-from .lanes.rows import reading_slices
+from .lanes import Controller, Face, Lanes, reason_not_covered, rows
 from .mujoco_batch import MujocoBatch, substeps_of
 from .physics import PARAMETERS, QUANTITIES, Physics
 
@@ -47,7 +48,10 @@ class LanePhysics(Physics):
             raise InvalidBody(f"{reason}; choose physics mujoco")
         self._model = self.body.compile(arena=self.arena)
         self.n_substeps = substeps_of(self.body, self._model)
-        self._lanes = Lanes(self._model, n_envs, n_threads, scaled=self._scaled)
+        zones = _as_rows(self.arena) if self.arena.zones else None
+        self._lanes = Lanes(
+            self._model, n_envs, n_threads, scaled=self._scaled, zones=zones, lengths=self.body.link_sizes[0]
+        )
         self._actions, self.diverged = self._lanes.ctrl, self._lanes.diverged
         self._set: dict[str, np.ndarray] = {}
         self._readers = self._make_readers()
@@ -107,7 +111,7 @@ class LanePhysics(Physics):
 
     def columns(self, name: str) -> Int[np.ndarray, " numbers"] | None:
         """Return the numbers of the kernel's readings that equal a quantity; None where it must be computed."""
-        readings = reading_slices(self.body.n_links)
+        readings = rows.reading_slices(self.body.n_links)
         places = {"joint_pos": slice(3, readings["qpos"].stop), "link_vel": readings["link_velocity"]}
         return np.arange(places[name].start, places[name].stop) if name in places else None
 
@@ -180,6 +184,18 @@ class LanePhysics(Physics):
         if parameters:
             physics.set(np.array([0]), {name: np.array([value]) for name, value in parameters.items()})
         return physics.mujoco(0)[0]
+
+
+def _as_rows(arena: Any) -> Float[np.ndarray, "media numbers"]:
+    """Return the media of an arena with zones as the kernel has them; see `rows.SHAPE`."""
+    found = np.zeros((1 + len(arena.zones), rows.ZONE))
+    for row, medium in zip(found, (arena.medium, *(zone.medium for zone in arena.zones)), strict=True):
+        row[rows.LOG_ACROSS], row[rows.LOG_RATIO] = math.log(medium.across), math.log(medium.ratio)
+    for row, zone in zip(found[1:], arena.zones, strict=True):
+        row[rows.SHAPE] = SHAPES.index(zone.shape)
+        row[rows.ZONE_X : rows.TO_Y + 1] = zone.x, zone.y, math.cos(zone.heading), math.sin(zone.heading)
+        row[rows.SIZE], row[rows.PER_EDGE] = zone.size, 1 / zone.edge
+    return found
 
 
 def reason_no_lanes(bodies: Sequence[Body], arena: Arena) -> str | None:

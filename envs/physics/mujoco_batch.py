@@ -17,6 +17,7 @@ from mujoco.batch import MODEL_FIELDS, Batch
 
 from ...errors import InvalidBody, NervecordError, UnknownName
 from ..arenas.arena import Arena
+from ..arenas.media import drag_of
 from ..bodies.body import Body
 from .cores import available_threads
 from .parameters import Parameters
@@ -178,6 +179,8 @@ class MujocoBatch(Physics):
 
     def step(self, ids: Int[np.ndarray, " some"] | None = None) -> None:
         """Advance by one control step; see `Physics.step`."""
+        if self.arena.zones:
+            self._fill_media(ids)
         # MuJoCo computes sensors before it integrates; stage VEL brings them to the new state for free.
         self._batch.step(ids, self.n_substeps, int(mujoco.mjtStage.mjSTAGE_VEL))
         self._current.clear()
@@ -186,6 +189,15 @@ class MujocoBatch(Physics):
             # MuJoCo has put these back to their reference pose by itself.
             self.diverged |= (warned != self._warned).any(axis=1)
             self._warned = warned
+
+    def _fill_media(self, ids: Int[np.ndarray, " some"] | None) -> None:
+        """Give each link the drag of the medium at its centre."""
+        which = np.arange(self.n_envs) if ids is None else ids
+        across, ratio = self.arena.drag_at(self.read("link_pos")[which])  # type: ignore[attr-defined]
+        lengths = self.body.link_sizes[0]
+        coefficients = np.stack([across * lengths / ratio, across * lengths, across * lengths**3 / 12], -1)
+        actuators = np.array(drag_of(self.body, self._model))
+        self._batch.expand("actuator_biasprm")[which[:, None, None], actuators, 2] = -coefficients
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Give some environments parameters of their own; see `Physics.set`."""

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ...errors import UnknownName
+from ...errors import InvalidBody, UnknownName
 from ..arenas.arena import Arena
 from ..arenas.media import drag_ratio
 from ..bodies.body import Body
@@ -111,11 +111,13 @@ class Physics(ABC):
 
         Raises:
             UnknownName: no such parameter.
-            InvalidBody: parameters of drag in a medium that has none.
+            InvalidBody: parameters of drag in a medium that has none, or where zones set it.
         """
         for name in values:
             if name not in PARAMETERS:
                 raise UnknownName("parameter", name, PARAMETERS)
+        if self.arena.zones and (drawn := values.keys() & {"drag", "drag_ratio", "link_length"}):
+            raise InvalidBody(f"{min(drawn)} cannot be drawn in an arena with zones, whose drag follows from the place")
         named, which = self._set.keys() | values.keys(), np.arange(self.n_envs) % len(models)
         owns = {"viscosity": np.array([model.opt.viscosity for model in models])[which]}
         if named & {"drag", "drag_ratio"}:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ....lane_functions import clip, tanh
 from ....vectors import any_of, as_rows, below, call_at, full, select
-from .kernel import Rows, integrate, read
+from .kernel import Rows, fill_media, integrate, read
 
 # isort: off
 from .rows import (
@@ -124,17 +124,19 @@ def advance_in(width: int) -> Callable[..., Any]:
 
     def advance(
         first: int, last: int, space: Any, ids: Any, state: Any, ctrl: Any, ctrl_range: Any, parameters: Any,
-        constants: Any, kind: int, n_substeps: int, n_steps: int, readings: Any, diverged: Any, rule: Any, columns: Any,
-        bounds: Any, elapsed: Any, com_start: Any, observation: Any, numbers: Any, flags: Any, address: int,
-        told: Any, weights: Any, memory: Any, chosen: Any, senses: Any, squash: int, tallies: Any,
+        constants: Any, kind: int, n_substeps: int, n_steps: int, zones: Any, lengths: Any, readings: Any,
+        diverged: Any, rule: Any, columns: Any, bounds: Any, elapsed: Any, com_start: Any, observation: Any,
+        numbers: Any, flags: Any, address: int, told: Any, weights: Any, memory: Any, chosen: Any, senses: Any,
+        squash: int, tallies: Any,
     ) -> None:  # fmt: skip
         """Advance the blocks from `first` up to and without `last` of the environments `ids`, and write their outputs.
 
         Take one control step under `ctrl` or, if `address` is not 0, `n_steps` under the controller there.
 
         space [rows, width] is the workspace, state [envs, links + 2, 3], ctrl [envs, joints], ctrl_range
-        [joints, 2], parameters [blocks of ids or 1, numbers, width], readings [envs, numbers], diverged [envs], then
-        as in `Face` (empty without a face), and as in `Controller`; rows of other environments do not change.
+        [joints, 2], parameters [blocks of ids or 1, numbers, width], zones and lengths as in `fill_media` (empty
+        without zones; with them, parameters are written, a block for each), readings [envs, numbers], diverged [envs],
+        then as in `Face` (empty without a face), and as in `Controller`; rows of other environments do not change.
         """
         n_links = state.shape[1] - 2
         n_out, n_rows = readings.shape[1], (n_links + 2) * ROWS
@@ -160,6 +162,8 @@ def advance_in(width: int) -> Callable[..., Any]:
             for step in range(n_steps + 1):
                 if step > 0:
                     command_motors(n_links, z, rows_t, motors, ctrl_range, address != 0, squash != 0)
+                    if zones.shape[0] > 0:
+                        fill_media(n_links, z, rows_t, zones, lengths)
                     for _ in range(n_substeps):
                         integrate(n_links, z, rows_t, constants, kind)
                 if address != 0 or step == n_steps:
@@ -218,7 +222,8 @@ def advance_in(width: int) -> Callable[..., Any]:
 
 ADVANCE = (
     "void(int64, int64, float64[:, ::1], int64[::1], float64[:, :, ::1], float64[:, ::1], float64[:, ::1], "
-    "float64[:, :, ::1], float64[::1], int64, int64, int64, float64[:, ::1], boolean[::1], float64[::1], int64[::1], "
-    "float64[:, ::1], int64[::1], float64[:, ::1], float32[:, ::1], float32[:, ::1], boolean[:, ::1], int64, "
-    "float64[::1], float64[:, :, ::1], float64[:, :, ::1], int64[::1], float64[:, ::1], int64, float64[:, :, ::1])"
+    "float64[:, :, ::1], float64[::1], int64, int64, int64, float64[:, ::1], float64[::1], float64[:, ::1], "
+    "boolean[::1], float64[::1], int64[::1], float64[:, ::1], int64[::1], float64[:, ::1], float32[:, ::1], "
+    "float32[:, ::1], boolean[:, ::1], int64, float64[::1], float64[:, :, ::1], float64[:, :, ::1], int64[::1], "
+    "float64[:, ::1], int64, float64[:, :, ::1])"
 )

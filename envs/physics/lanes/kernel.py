@@ -18,17 +18,18 @@ from typing import Any, TypeAlias
 import numba
 import numpy as np
 
-from ....lane_functions import sincos
-from ....vectors import any_of, as_rows, full, minimum, select
+from ....lane_functions import clip, exp, sincos, tanh
+from ....vectors import any_of, as_rows, full, minimum, select, sqrt
 
 # isort: off
 from .rows import (
-    ACCEL, ARMATURE, BACK_X, BACK_Y, BEND, BIAS_TURN, BIAS_X, BIAS_Y, BODY_PARAMETERS, CENTRE, COS, DAMPING,
+    ACCEL, ARMATURE, BACK_X, BACK_Y, BEND, BIAS_TURN, BIAS_X, BIAS_Y, BODY_PARAMETERS, CENTRE, COS, DAMPING, DISC,
     DRAG_ACROSS, DRAG_ALONG, DRAG_TURN, EULER_DAMPED, FACING, HELD, HIGH, IMPEDANCE_0, IMPEDANCE_1, IMPLICITFAST,
-    IMPLICIT_DAMPING, INERTIA, INVERSE_WEIGHT, IS_PUSHED, LENGTH, LINEAR_ACROSS, LINEAR_ALONG, LINEAR_TURN, LOW, MASS,
-    MOTOR, NOSE_ACROSS, NOSE_ALONG, ORIGIN_X, ORIGIN_Y, PARAMETERS, PER_WIDTH, PLACE, PLACE_0, PLACE_SUM, PUSHES,
-    PUSH_TURN, PUSH_X, PUSH_Y, REF_DAMPING, REF_STIFFNESS, REST, RK4, ROOT_ARMATURE, ROWS, SHARE, SIDE, SIN, SPEED,
-    SPEED_0, SPEED_SUM, SQUARE_ACROSS, SQUARE_ALONG, SQUARE_TURN, STEP, STIFF, STIFFNESS, TORQUE, TURN, WANTED,
+    IMPLICIT_DAMPING, INERTIA, INVERSE_WEIGHT, IS_PUSHED, LENGTH, LINEAR_ACROSS, LINEAR_ALONG, LINEAR_TURN, LOG_ACROSS,
+    LOG_RATIO, LOW, MASS, MOTOR, NOSE_ACROSS, NOSE_ALONG, ORIGIN_X, ORIGIN_Y, PARAMETERS, PER_EDGE, PER_WIDTH, PLACE,
+    PLACE_0, PLACE_SUM, PUSHES, PUSH_TURN, PUSH_X, PUSH_Y, RAMP, REF_DAMPING, REF_STIFFNESS, REST, RK4, ROOT_ARMATURE,
+    ROWS, SHAPE, SHARE, SIDE, SIN, SIZE, SPEED, SPEED_0, SPEED_SUM, SQUARE_ACROSS, SQUARE_ALONG, SQUARE_TURN, STEP,
+    STIFF, STIFFNESS, TORQUE, TO_X, TO_Y, TURN, WANTED, ZONE_X, ZONE_Y,
 )  # fmt: skip
 # isort: on
 
@@ -84,6 +85,37 @@ def find_forces(n_links: int, z: Rows, t: Rows, is_implicit: bool, is_pushed: bo
             z[k + HELD] = 0.0
         parent_angle, parent_rate = angle, rate
     return any_of(is_past)
+
+
+@_compiled
+def fill_media(n_links: int, z: Rows, t: Rows, zones: np.ndarray, lengths: np.ndarray) -> None:
+    """Set the linear drag of each link to that of the medium at its centre; see `rows.SHAPE`.
+
+    zones [zones + 1, ...] begins with the medium between zones, whose drag across is exp(LOG_ACROSS) N s/m^2; lengths
+    [links] are in m.
+    """
+    x, y = z[n_links * ROWS + PLACE], z[(n_links + 1) * ROWS + PLACE]
+    for i in range(n_links):
+        q = i * PARAMETERS
+        s, c = sincos(z[i * ROWS + PLACE])
+        centre, length = t[q + CENTRE], t[q + LENGTH]
+        log_across, log_ratio = full(z, zones[0, LOG_ACROSS]), full(z, zones[0, LOG_RATIO])
+        for k in range(1, zones.shape[0]):
+            away_x, away_y = x + centre * c - zones[k, ZONE_X], y + centre * s - zones[k, ZONE_Y]
+            inside = away_x * zones[k, TO_X] + away_y * zones[k, TO_Y]
+            if zones[k, SHAPE] == DISC:
+                inside = zones[k, SIZE] - sqrt(away_x * away_x + away_y * away_y)
+            if zones[k, SHAPE] == RAMP:
+                share = clip(inside / zones[k, SIZE], 0.0, 1.0)
+            else:
+                share = 0.5 + 0.5 * tanh(0.5 * inside * zones[k, PER_EDGE])
+            log_across = log_across + share * (zones[k, LOG_ACROSS] - log_across)
+            log_ratio = log_ratio + share * (zones[k, LOG_RATIO] - log_ratio)
+        across = exp(log_across) * lengths[i]
+        t[q + LINEAR_ACROSS] = across
+        t[q + LINEAR_ALONG] = across * exp(-log_ratio)
+        t[q + LINEAR_TURN] = across * (lengths[i] * lengths[i] / 12.0)
+        x, y = x + length * c, y + length * s
 
 
 @_compiled

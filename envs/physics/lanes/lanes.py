@@ -45,6 +45,8 @@ class Lanes:
         scaled: compiles the scaled body, as `Body.compile` does: `set` checks its lengths and masses against it, and
             uses it where links are not boxes. Without it, links are assumed to be boxes.
         width: environments in a vector; by default the fastest.
+        zones: [zones + 1, rows.ZONE], media by place, which set the links' linear drag; see `kernel.fill_media`.
+        lengths: [links], of the links, m; needed with zones.
 
     Raises:
         InvalidBody: lanes do not cover the model; says why.
@@ -80,6 +82,8 @@ class Lanes:
         n_threads: int = 0,
         scaled: Callable[..., mujoco.MjModel] | None = None,
         width: int | None = None,
+        zones: Float[np.ndarray, "media numbers"] | None = None,
+        lengths: Float[np.ndarray, " links"] | None = None,
     ) -> None:
         if n_envs < 1:
             raise InvalidTask(f"n_envs is {n_envs}; give 1 or more")
@@ -99,6 +103,10 @@ class Lanes:
         self._constants = self.chain.constants.copy()
         self._are_boxes: bool | None = None
         self._parameters = self.chain.parameters[None]  # [1 or n_envs, numbers]
+        self._zones = np.zeros((0, rows.ZONE)) if zones is None else np.ascontiguousarray(zones, float)
+        self._lengths = np.zeros(0) if lengths is None else np.ascontiguousarray(lengths, float)
+        if len(self._zones):  # each environment's links then have drag of their own
+            self._parameters = np.tile(self._parameters, (n_envs, 1))
         self._blocks = self._in_blocks(self._parameters)
         self._face = NOTHING.in_order()
         self._open()
@@ -274,7 +282,7 @@ class Lanes:
         chain = self.chain
         rest = (
             ids, self._state, self.ctrl, chain.ctrl_range, blocks, self._constants, chain.kind, n_substeps,
-            n_steps, self._readings, self.diverged, *self._face, *controller.in_order(),
+            n_steps, self._zones, self._lengths, self._readings, self.diverged, *self._face, *controller.in_order(),
         )  # fmt: skip
         is_short = len(ids) < _SERIAL_BELOW and n_steps == 1
         n_threads = 1 if is_short else self._threads_for(len(ids), n_blocks, n_substeps * n_steps)

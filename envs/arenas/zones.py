@@ -1,0 +1,141 @@
+"""Zones: places of an arena with a medium of their own, whose edges are soft."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+
+from ...errors import InvalidArena
+from ...options import Instance, Number, OneOf, wrong_value
+from .arena import Arena
+from .media import WORM_WATER, Drag, Resisted, gel, medium_of
+
+Shape = Literal["half-plane", "disc", "ramp"]
+SHAPES = get_args(Shape)
+_FINITE = Number(-math.inf, math.inf)
+_FIELDS = {
+    "shape": OneOf(SHAPES),
+    "medium": Instance(Drag, "a Drag, or a table of its across and ratio"),
+    "x": _FINITE, "y": _FINITE, "heading": _FINITE,
+    "size": Number(0, above=True),
+    "edge": Number(0, above=True),
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Zone:
+    """A place with a medium of its own.
+
+    Attributes:
+        shape: "half-plane": beyond a line through (x, y), in the direction `heading`; "disc": around (x, y), with the
+            radius `size`; "ramp": what was there before gives way to the medium from (x, y) on, over `size` m in the
+            direction `heading`.
+        medium: the drag in it.
+        x, y: m.
+        heading: rad.
+        size: radius or length, m.
+        edge: over how many m the medium changes at the edge of a half-plane or a disc; at least the length of a link,
+            so that no link jumps from one to the other.
+
+    Raises:
+        InvalidArena: a value is out of range.
+    """
+
+    shape: Shape = "half-plane"
+    medium: Drag = gel(1.0)  # noqa: RUF009
+    x: float = 0.0
+    y: float = 0.0
+    heading: float = 0.0
+    size: float = 1.0
+    edge: float = 0.1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.medium, Mapping):
+            object.__setattr__(self, "medium", medium_of(self.medium))
+        if wrong := wrong_value(vars(self), _FIELDS):
+            raise InvalidArena(f"a zone: {wrong}")
+
+    def share(self, places: Float[np.ndarray, "*some 2"]) -> Float[np.ndarray, "*some"]:
+        """Return how much of the medium there is at some places, from 0 to 1."""
+        away = places - np.array([self.x, self.y])
+        if self.shape == "disc":
+            inside = self.size - np.sqrt((away**2).sum(-1))
+        else:
+            inside = away @ np.array([math.cos(self.heading), math.sin(self.heading)])
+        if self.shape == "ramp":
+            return np.clip(inside / self.size, 0.0, 1.0)
+        return 0.5 + 0.5 * np.tanh(0.5 * inside / self.edge)
+
+
+@dataclasses.dataclass(frozen=True)
+class Zones(Arena):
+    """A medium with zones of others in it; by default water, and agar from 1 m on.
+
+    The medium of a link is that at its centre, looked up at the start of each control step. Where zones overlap, later
+    ones lie on top. The logarithms of drag across and of the ratio change along an edge.
+
+    Attributes:
+        medium: where no zone is.
+        zones: in order, one or more, or tables of their fields.
+
+    Raises:
+        InvalidArena: no zone, or a medium that is a fluid.
+    """
+
+    medium: Drag = WORM_WATER
+    zones: tuple[Zone, ...] = (Zone(x=1.0),)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.medium, Drag):
+            raise InvalidArena(f"the medium between zones is {self.medium!r}; give a Drag, such as water's")
+        if not isinstance(self.zones, list | tuple) or not self.zones:
+            raise InvalidArena("zones is a list of zones in their order, later ones on top; give one or more")
+        object.__setattr__(self, "zones", tuple(map(_zone, self.zones)))
+
+    def add_to(self, spec: mujoco.MjSpec, body: Resisted, visual: bool = False) -> None:
+        """Add the arena to a world that contains a body; see `Arena.add_to`.
+
+        Raises:
+            InvalidArena: an edge is shorter than a link.
+        """
+        longest = float(max(body.link_sizes[0]))
+        for zone in self.zones:
+            if zone.shape != "ramp" and zone.edge < longest * (1 - 1e-9):
+                raise InvalidArena(
+                    f"the edge of a zone is {zone.edge:g} m and a link of {body.name} {longest:g} m; give an edge of "
+                    f"{longest:g} or more, so that no link jumps over it"
+                )
+        super().add_to(spec, body, visual)
+
+    def drag_at(
+        self, places: Float[np.ndarray, "*some 2"]
+    ) -> tuple[Float[np.ndarray, "*some"], Float[np.ndarray, "*some"]]:
+        """Return drag across, N s/m^2, and its ratio at some places."""
+        shape = np.zeros(places.shape[:-1])
+        across, ratio = shape + math.log(self.medium.across), shape + math.log(self.medium.ratio)
+        for zone in self.zones:
+            share = zone.share(places)
+            across += share * (math.log(zone.medium.across) - across)
+            ratio += share * (math.log(zone.medium.ratio) - ratio)
+        return np.exp(across), np.exp(ratio)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every field as JSON types."""
+        return dataclasses.asdict(self)
+
+
+def _zone(zone: Any) -> Zone:
+    if isinstance(zone, Zone):
+        return zone
+    try:
+        return Zone(**zone)
+    except TypeError as error:
+        fields = ", ".join(field.name for field in dataclasses.fields(Zone))
+        raise InvalidArena(f"zone {zone!r} is none; give a Zone, or a table of {fields}") from error
