@@ -12,8 +12,8 @@ from ...envs.deficits import Deficits
 from ...envs.tasks.registry import task_class
 from ...errors import InvalidOption
 from ...memory import machine_memory
-from ...options import told
-from ..runs.config import RunConfig
+from ...options import checked, told
+from ..runs.config import A_CONFIG, RunConfig
 from ..runs.resolution import Resolved, resolve
 from .start import inherit
 
@@ -22,6 +22,7 @@ _BYTES_PER_ENV = {"lanes": 2_000, "mujoco": 170_000}
 _log = logging.getLogger(__name__)
 
 
+@checked(InvalidOption, config=A_CONFIG)
 def check(config: RunConfig) -> Resolved:
     """Resolve a config, and raise every error of its training that can be found without building anything.
 

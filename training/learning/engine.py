@@ -7,15 +7,21 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ...errors import InvalidOption, Unreachable, WorkersLost
 from ...extras import require
+from ...options import TEXT_OR_NONE, Number, OneOf, wrong_value
 from .workers import GRACE, RETRIES, WorkerPool, attempt
 
 Engine = Literal["local", "ray"]
 # Seconds to wait for a cluster's head, which answers at once if it exists.
 _ANSWERS_WITHIN = 10.0
+_PLACE = {
+    "workers": Number(1, is_whole=True, also=(None,), none="leave it out"),
+    "engine": OneOf(get_args(Engine)),
+    "address": TEXT_OR_NONE,
+}
 
 
 def run_tasks(
@@ -52,15 +58,13 @@ def run_tasks(
 
 
 def check_engine(workers: int | None, engine: str, address: str | None) -> None:
-    """Refuse workers, an engine or an address that cannot be.
+    """Refuse workers, an engine or an address that cannot be, before anything is begun.
 
     Raises:
         InvalidOption: workers below 1, no such engine, or an address without Ray.
     """
-    if workers is not None and workers < 1:
-        raise InvalidOption(f"workers is {workers}; give 1 or more")
-    if engine not in ("local", "ray"):
-        raise InvalidOption(f"engine is {engine!r}; give 'local' or 'ray'")
+    if wrong := wrong_value({"workers": workers, "engine": engine, "address": address}, _PLACE):
+        raise InvalidOption(wrong)
     if address is not None and engine != "ray":
         raise InvalidOption("an address needs Ray; give --engine ray with it")
 

@@ -97,7 +97,7 @@ def runs(pid: int) -> bool:
     ("options", "message"),
     [
         ({"workers": 0}, "workers is 0"),
-        ({"engine": "slurm"}, "give 'local' or 'ray'"),
+        ({"engine": "slurm"}, "give local or ray"),
         ({"address": "10.0.0.1:6379"}, "give --engine ray"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from nervecord.cli.main import main
-from nervecord.errors import CircuitMismatch, InvalidRun, OutputExists, UnknownName
+from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRun, OutputExists, UnknownName
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.score_table import read_scores
 from nervecord.training.studies.ablations import ablate, lattice
@@ -146,4 +146,7 @@ def test_wrong_input_is_one_line(tmp_path, capsys):
         reproduce(tmp_path / "mine", "smoke")
     with pytest.raises(SystemExit):
         main(["reproduce", "ctm", "--out", str(tmp_path / "out")])
+    with pytest.raises(InvalidOption, match="workers is 0; give a whole number"):
+        reproduce(tmp_path / "out", "smoke", workers=0)
+    assert not (tmp_path / "out").exists()
     assert "unknown paper 'ctm'" in capsys.readouterr().err

@@ -14,9 +14,10 @@ from typing import Any
 import pandas as pd
 
 from ....envs import VARIANTS
-from ....errors import InvalidRun, OutputExists, UnknownName
+from ....errors import InvalidOption, InvalidRun, OutputExists, UnknownName
 from ....files import read_json, write_json
-from ...learning.engine import Engine
+from ....options import FLAG, PATH, Instance, checked
+from ...learning.engine import Engine, check_engine
 from ...runs.config import RunConfig
 from ...runs.trial_files import TrialFiles
 from ..ablations import ablation_trials
@@ -81,6 +82,7 @@ SCALES = {
 }  # fmt: skip
 
 
+@checked(InvalidOption, out=PATH, scale=Instance(str, "smoke, small or paper"), progress=FLAG)
 def reproduce(
     out: str | Path,
     scale: str = "small",
@@ -100,11 +102,13 @@ def reproduce(
 
     Raises:
         UnknownName: no such scale.
+        InvalidOption: workers below 1, no such engine, or an address without Ray.
         InvalidRun: `out` has a reproduction at another scale.
         OutputExists: `out` has something else in it.
     """
     if scale not in SCALES:
         raise UnknownName("scale", scale, SCALES)
+    check_engine(workers, engine, address)
     out, plan = Path(out), SCALES[scale]
     _open(out, scale)
     files = TrialFiles(out)
