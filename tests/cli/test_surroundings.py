@@ -24,6 +24,7 @@ def shell(line: str, **variables: str) -> subprocess.CompletedProcess:
         (f"{LIST} list tasks | true; exit ${{PIPESTATUS[0]}}", 141, ""),
         (f"{LIST} --help | true; exit ${{PIPESTATUS[0]}}", 141, ""),
         (f"{LIST} list tasks > /dev/full", 1, "nervecord: cannot write to standard output: No space left on device\n"),
+        (f"{LIST} train --help > /dev/full", 1, "nervecord: cannot write to standard output: No space left on device\n"),
         (f"{LIST} list tasks >&-", 0, ""),
         (f"{LIST} list nope 2>&-", 2, ""),
         (f"{LIST} list nope 2>/dev/full", 2, ""),
