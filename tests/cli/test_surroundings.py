@@ -9,6 +9,7 @@ import pytest
 from nervecord.envs import SwimmerVectorEnv
 from nervecord.errors import NervecordError
 
+FULL = "nervecord: cannot write to standard output: No space left on device"
 LIST = f"{sys.executable} -c 'from nervecord.cli.main import main; import sys; main(sys.argv[1:])'"
 
 
@@ -23,8 +24,8 @@ def shell(line: str, **variables: str) -> subprocess.CompletedProcess:
     [
         (f"{LIST} list tasks | true; exit ${{PIPESTATUS[0]}}", 141, ""),
         (f"{LIST} --help | true; exit ${{PIPESTATUS[0]}}", 141, ""),
-        (f"{LIST} list tasks > /dev/full", 1, "nervecord: cannot write to standard output: No space left on device\n"),
-        (f"{LIST} train --help > /dev/full", 1, "nervecord: cannot write to standard output: No space left on device\n"),
+        (f"{LIST} list tasks > /dev/full", 1, f"{FULL}\n"),
+        (f"{LIST} train --help > /dev/full", 1, f"{FULL}\n"),
         (f"{LIST} list tasks >&-", 0, ""),
         (f"{LIST} list nope 2>&-", 2, ""),
         (f"{LIST} list nope 2>/dev/full", 2, ""),
@@ -43,6 +44,23 @@ def test_a_variable_that_keeps_a_library_from_loading_is_named():
         "nervecord: MUJOCO_GL is 'foo', with which mujoco cannot be imported (invalid value for environment variable "
         "MUJOCO_GL: foo); unset MUJOCO_GL\n"
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_environments_on_lanes_go_on_in_a_forked_child_as_in_the_parent():
+    env = SwimmerVectorEnv(64, body="swimmer3", physics="lanes", n_threads=2)
+    env.reset(seed=0)
+    read, write = os.pipe()
+    child = os.fork()
+    moved = env.step(np.ones((64, 2)))[0].tobytes()
+    if not child:
+        os.write(write, moved)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert os.read(read, len(moved)) == moved
+    os.close(read), os.close(write)
+    env.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -9,6 +9,7 @@ import torch
 
 from ...agents import Agent
 from ...envs.deficits import Deficits
+from ...envs.randomization import checked_ranges
 from ...envs.tasks.registry import task_class
 from ...errors import InvalidOption
 from ...memory import machine_memory
@@ -30,6 +31,7 @@ def check(config: RunConfig) -> Resolved:
         NervecordError: what would go wrong, of the kind that training would raise.
     """
     resolved = resolve(config)
+    checked_ranges(config.randomize)
     if config.steps <= (first := resolved.options.get("learning_starts", 0)):
         _log.warning(
             f"nervecord: steps is {config.steps} and {config.algorithm} learns nothing in its first {first} "

@@ -69,6 +69,12 @@ def test_a_table_of_the_users_is_kept(tmp_path):
     assert (tmp_path / "ablation.csv").read_text() == "mine"
 
 
+def test_ranges_that_no_environment_takes_are_refused_before_a_folder_is_made(tmp_path):
+    with pytest.raises(UnknownName, match="unknown randomisation 'mass'"):
+        ablate(RunConfig(randomize={"mass": (0.8, 1.2)}), tmp_path / "out", seeds=1, episodes=1, progress=False)
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_has_no_such_parts_is_one_line(tmp_path):
     with pytest.raises(CircuitMismatch, match="ablate takes ncap; mlp has no such parts"):
         ablate(RunConfig("mlp"), tmp_path / "out")
