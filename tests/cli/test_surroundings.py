@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from nervecord.cli.main import main
 from nervecord.envs import SwimmerVectorEnv
 from nervecord.errors import NervecordError
 
@@ -35,6 +36,15 @@ def test_a_stream_that_cannot_be_written_to_ends_in_no_traceback(line, status, s
     # Whoever has closed the pipe has done so before there is anything to write.
     done = shell(line)
     assert (done.returncode, done.stderr) == (status, said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
+def test_a_run_in_a_folder_whose_name_is_not_utf8_has_its_report(tmp_path, monkeypatch):
+    (folder := tmp_path / os.fsdecode(b"in\xffner")).mkdir()
+    monkeypatch.chdir(folder)
+    main(["train", "--steps", "160", "--episode-steps", "10", "--algorithm-options", "n_envs=8", "--out", "."])
+    main(["report", "."])
+    assert "in\\udcffner" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_variable_that_keeps_a_library_from_loading_is_named():
