@@ -24,7 +24,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    # Names of files that are not UTF-8 are text that cannot be encoded; JSON has the same escapes for them.
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:

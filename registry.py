@@ -74,7 +74,7 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
         return self._held[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._held or name in self._found()
+        return isinstance(name, str) and (name in self._held or name in self._found())
 
     def __iter__(self) -> Iterator[str]:
         yield from dict.fromkeys((*self._lines, *self._held, *self._found()))

@@ -89,6 +89,8 @@ def _run(arguments: list[str]) -> None:
         wrong = variable_at_fault(error) or str(error)
         sys.exit(_complain(type(error).__name__, wrong, 2, as_json))
     except OSError as error:
+        if command is None and not error.filename:
+            raise  # help that cannot be printed
         reason = str(error.strerror or error).splitlines()[0]
         if error.filename and error.errno not in _FAILING:
             sys.exit(_complain("OSError", f"cannot use {error.filename}: {reason}", 2, as_json))

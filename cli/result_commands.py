@@ -276,15 +276,17 @@ class Export(OnRun):
 
     def run(self) -> dict[str, Any]:
         """Export, and return the folder and the address it was uploaded to."""
-        from ..sharing.hub import export, push
+        from ..sharing.hub import check_repo, export, push
 
+        if self.push is not None:
+            check_repo(self.push)
         folder = export(self.opened(), self.out, self.film, self.onnx, self.torch, progress=not self.json)
         uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
         return {"export": str(folder), **uploaded}
 
 
 @dataclasses.dataclass(frozen=True)
-class Import(OnRun):
+class Import(Trusting):
     """Open an exported agent as a run of one's own; runs no code without --trust."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING

@@ -130,9 +130,20 @@ class Configured(Trusting):
         if self.reward is None:
             return made
         in_file = self.held_config.get("task_options", {}).get("reward")
-        if made.task_options.get("reward", self.reward) not in (self.reward, in_file):
-            raise InvalidOption(f"reward is {made.task_options['reward']} and {self.reward}; give one of them")
-        return dataclasses.replace(made, task_options={**made.task_options, "reward": self.reward})
+        return dataclasses.replace(made, task_options=_rewarded(made.task_options, self.reward, in_file))
+
+
+def _rewarded(options: Mapping[str, Any], reward: str | None, in_file: str | None = None) -> Mapping[str, Any]:
+    """Return a task's options with the reward of --reward, which one of a file of options gives way to.
+
+    Raises:
+        InvalidOption: the options have another.
+    """
+    if reward is None:
+        return options
+    if options.get("reward", reward) not in (reward, in_file):
+        raise InvalidOption(f"reward is {options['reward']} and {reward}; give one of them")
+    return {**options, "reward": reward}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -326,12 +337,17 @@ class OnModels(Trusting):
 
         if path is None or path.suffix != ".zip":
             return None
-        options = pairs(self.task_options) | ({} if self.reward is None else {"reward": self.reward})
+        options = _rewarded(pairs(self.task_options), self.reward)
         return SavedModel.load(
-            path, self.trust, self.algorithm, self.normalize, body=body or "swimmer6", task=self.task or "swim",
+            path, self.trust, self.algorithm, self.normalize, body=_or(body, "swimmer6"), task=_or(self.task, "swim"),
             task_options=options, observe_time=self.observe_time, episode_steps=self.episode_steps,
             frames=1 if self.frames is None else self.frames,
         )  # fmt: skip
+
+
+def _or(given: str | None, default: str) -> str:
+    """Return what is given, be it empty, or the default."""
+    return default if given is None else given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -385,7 +401,7 @@ class OnAgent(Trusting):
         from ..training.runs.config import RunConfig
 
         config = RunConfig(
-            circuit_named(self.circuit or "ncap"), body=body or "swimmer6", task=self.task or "swim",
+            circuit_named(_or(self.circuit, "ncap")), body=_or(body, "swimmer6"), task=_or(self.task, "swim"),
             task_options=pairs(self.task_options), episode_steps=self.episode_steps, seed=self.seed or 0,
             circuit_options=pairs(self.circuit_options), arena=arena_given(self.arena),
         )  # fmt: skip

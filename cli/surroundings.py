@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..errors import NervecordError
 
 # The variables that libraries read while they are imported.
 _READ_ON_IMPORT = {"mujoco": "MUJOCO_GL", "matplotlib": "MPLBACKEND"}
+
+
+class _Words:
+    """Standard error, which loses its words where it cannot take them: a full disk below a log ends no training.
+
+    Where its reader has left, the command ends, as it does for standard output.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with _losing():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with _losing():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _losing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def open_streams() -> None:
@@ -27,6 +61,8 @@ def open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if not isinstance(sys.stderr, _Words):
+        sys.stderr = _Words(sys.stderr)
 
 
 def drop_output() -> None:

@@ -29,6 +29,7 @@ from .senses import SENSES, Layout
 from .setting import Setting
 from .tasks.registry import make_task, task_class
 from .tasks.task import Task
+from .vector_rules import as_numbers, seeds_for
 
 Ids = Int[np.ndarray, " some"]
 _log = logging.getLogger(__name__)
@@ -144,8 +145,12 @@ class EnvBatch:
         self._face = face_of(self, self.layout, self.observation_space, self._last_observation)
 
     def seed(self, seeds: Sequence[int | None]) -> None:
-        """Give environment i the generator of seeds[i]; None keeps the one it has."""
-        for index, seed in enumerate(seeds):
+        """Give environment i the generator of seeds[i]; None keeps the one it has.
+
+        Raises:
+            InvalidTask: one is no whole number, 0 or more, or there is another number of them.
+        """
+        for index, seed in enumerate(seeds_for(seeds, self.n_envs)):
             if seed is not None or self.rngs[index] is None:
                 self.rngs[index], self.seeds[index] = seeding.np_random(seed)
 
@@ -245,7 +250,7 @@ class EnvBatch:
                 self.noise[index] = self.rngs[index].standard_normal(self.noise.shape[1])  # type: ignore[union-attr]
 
     def _checked(self, actions: Any) -> np.ndarray:
-        actions = np.asarray(actions)
+        actions = as_numbers(actions)
         expected = (self.n_envs, self.body.n_joints)
         if actions.shape != expected:
             raise InvalidAction(

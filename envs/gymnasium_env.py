@@ -18,7 +18,16 @@ from .physics.lanes import reason_not_compiled
 from .pictures import RENDER_MODES, picture_size, pictured, pictures
 from .registration import IDS, LANES_IDS
 from .tasks.registry import option_names, takes_any_option
-from .vector_rules import Described, as_info, autoreset_mode_of, chosen_envs, final_info, seeds_for, warn_of_options
+from .vector_rules import (
+    Described,
+    as_info,
+    as_numbers,
+    autoreset_mode_of,
+    chosen_envs,
+    final_info,
+    seeds_for,
+    warn_of_options,
+)
 
 
 class SwimmerVectorEnv(Described, VectorEnv):
@@ -38,8 +47,8 @@ class SwimmerVectorEnv(Described, VectorEnv):
 
     Raises:
         InvalidArgument: an option that neither takes.
+        InvalidTask: no such mode.
         InvalidAction: a step of an environment that has ended, in the mode DISABLED.
-        UnknownName: no such mode.
     """
 
     def __init__(
@@ -197,16 +206,20 @@ class SwimmerEnv(Described, gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float[np.ndarray, " obs"], dict[str, Any]]:
-        """Start a new episode; there are no options."""
+        """Start a new episode; there are no options.
+
+        Raises:
+            InvalidTask: the seed is no whole number, 0 or more.
+        """
         warn_of_options(options)
-        super().reset(seed=seed)
+        super().reset(seed=seeds_for(seed, 1)[0])
         self.batch.rngs[0] = self.np_random
         observation = self.batch.reset(self._first)
         return observation[0], _of_first(self.batch.metrics())
 
     def step(self, action: Any) -> tuple[Float[np.ndarray, " obs"], float, bool, bool, dict[str, Any]]:
         """Apply an action, [n_joints] in [-1, 1], for one control step."""
-        action = np.asarray(action)
+        action = as_numbers(action)
         if action.ndim != 1:
             raise InvalidAction(f"action has shape {action.shape}; {self.body.name} needs ({self.body.n_joints},)")
         observation, reward, terminated, truncated, metrics = self.batch.step(action[None])

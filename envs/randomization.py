@@ -17,6 +17,7 @@ Range = tuple[float, float] | tuple[float, float, Literal["log"]]
 # With factors beyond these, numbers of bodies leave what physics can compute with.
 _SMALLEST = 1e-6
 _FACTOR = Number(0, 1e9)
+_ABOVE_0 = ("link_mass", "link_length")
 
 
 class _Range:
@@ -42,7 +43,13 @@ _RANGE = _Range()
 def wrong_range(ranges: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the first range that is none, and what would be right; None if all are."""
     named = {f"randomize {name}": bounds for name, bounds in ranges.items()}
-    return wrong_value(named, dict.fromkeys(named, _RANGE))
+    if wrong := wrong_value(named, dict.fromkeys(named, _RANGE)):
+        return wrong
+    for name, (low, _, *kind) in ranges.items():
+        if low == 0 and (kind or name in _ABOVE_0):
+            why = "its logarithm is drawn" if kind else "no body has none"
+            return f"randomize {name} begins at 0, and {why}; give a low above 0, such as [0.8, 1.2]"
+    return None
 
 
 def checked_ranges(ranges: Mapping[str, Any]) -> dict[str, Range]:
@@ -59,9 +66,6 @@ def checked_ranges(ranges: Mapping[str, Any]) -> dict[str, Range]:
     for name, (low, high, *kind) in ranges.items():
         if name not in PARAMETERS:
             raise UnknownName("randomisation", name, PARAMETERS)
-        if low == 0 and (kind or name in ("link_mass", "link_length")):
-            why = "its logarithm is drawn" if kind else "no body has none"
-            raise InvalidTask(f"randomize {name} begins at 0, and {why}; give a low above 0, such as [0.8, 1.2]")
         found[name] = (float(low), float(high), "log") if kind else (float(low), float(high))
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 from jaxtyping import Bool, Int, Shaped
 
-from ..errors import InvalidArgument, InvalidTask
+from ..errors import InvalidAction, InvalidArgument, InvalidTask
+from ..options import told
 
 
 class Described:
@@ -57,13 +59,23 @@ def seeds_for(seed: int | Sequence[int | None] | None, n_envs: int) -> list[int 
     """Return the seed of each environment: seed + i, or those that are given.
 
     Raises:
-        InvalidTask: another number of them.
+        InvalidTask: another number of them, or one that is no seed.
     """
-    if seed is None or isinstance(seed, int | np.integer):
-        return [None if seed is None else int(seed) + index for index in range(n_envs)]
-    if len(seed) != n_envs:
-        raise InvalidTask(f"{len(seed)} seeds for {n_envs} environments; give one each")
-    return list(seed)
+    if seed is None:
+        return [None] * n_envs
+    if isinstance(seed, list | tuple | np.ndarray):
+        if len(seed) != n_envs:
+            raise InvalidTask(f"{len(seed)} seeds for {n_envs} environments; give one each")
+        return [None if each is None else _as_seed(each) for each in seed]
+    first = _as_seed(seed)
+    return [first + index for index in range(n_envs)]
+
+
+def _as_seed(seed: Any) -> int:
+    # No upper bound: those that gymnasium draws have 128 bits.
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise InvalidTask(f"seed is {told(seed)}; give a whole number, 0 or more")
+    return int(seed)
 
 
 def warn_of_options(options: Mapping[str, Any] | None, known: Sequence[str] = ()) -> None:
@@ -71,7 +83,12 @@ def warn_of_options(options: Mapping[str, Any] | None, known: Sequence[str] = ()
 
     They are no error: libraries reset every environment with the same options, and gymnasium's own ignore what they do
     not know.
+
+    Raises:
+        InvalidArgument: they are no table.
     """
+    if not isinstance(options, Mapping | NoneType):
+        raise InvalidArgument(f"options are {told(options)}; give a table of them, or None")
     if unknown := [name for name in options or () if name not in known]:
         warnings.warn(
             f"nervecord: reset ignores {', '.join(map(repr, unknown))}; it takes {', '.join(known) or 'no options'}. "
@@ -99,6 +116,21 @@ def chosen_envs(options: Mapping[str, Any] | None, n_envs: int) -> Int[np.ndarra
     if not mask.any():
         raise InvalidTask("reset_mask chooses no environment; give one that does, or step on")
     return np.flatnonzero(mask)
+
+
+def as_numbers(actions: Any) -> Shaped[np.ndarray, " ..."]:
+    """Return actions as an array, each number in its own unit.
+
+    Raises:
+        InvalidAction: they are no numbers, or lists of several lengths.
+    """
+    try:
+        found = np.asarray(actions)
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor that needs a gradient is torch's RuntimeError
+        raise InvalidAction(f"actions are no array: {told(str(error))}; give an array of numbers") from error
+    if found.dtype.kind not in "fiub":
+        raise InvalidAction(f"actions are of type {found.dtype}; give numbers")
+    return found
 
 
 def as_info(

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -259,8 +260,10 @@ def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bo
 
     Raises:
         MissingDependency: huggingface_hub is not installed.
+        InvalidOption: `repo` is not an owner and a name.
         Unreachable: the hub refused; not logged in, say.
     """
+    check_repo(repo)
     hub: Any = require("huggingface_hub", "hub")
     api = hub.HfApi(endpoint=endpoint)
     try:
@@ -268,6 +271,16 @@ def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bo
         return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message="nervecord export"))
     except Exception as error:  # the hub's client passes on its HTTP library's errors, which change with its version
         raise Unreachable(f"{repo} was not uploaded: {' '.join(str(error).split())}") from error
+
+
+def check_repo(repo: str) -> None:
+    """Refuse a name that no repository on a hub can have.
+
+    Raises:
+        InvalidOption: it is not an owner and a name.
+    """
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+        raise InvalidOption(f"{repo!r} is no repository; give OWNER/NAME, such as me/worm")
 
 
 def _card(run: Run, evaluation: Result, film: bool, onnx: bool, torch_program: bool) -> str:

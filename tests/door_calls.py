@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,21 +13,29 @@ import torch
 from door_commands import Values
 from nervecord.agents import CMAES, ES, Agent, AgentSpec
 from nervecord.circuits import make_circuit
-from nervecord.envs import EnvBatch, Fluid, Swimmer, SwimmerVecEnv, SwimmerVectorEnv, make_body
+from nervecord.envs import EnvBatch, Fluid, Swimmer, SwimmerEnv, SwimmerVecEnv, SwimmerVectorEnv, make_body
 from nervecord.envs.deficits import Deficit
+from nervecord.envs.tasks.bits import BitsVectorEnv
+from nervecord.pages.play_server import play
 from nervecord.pages.reports import gallery, report
-from nervecord.sharing.hub import export
-from nervecord.training.learning.curricula import CurriculumConfig
-from nervecord.training.learning.training import train
+from nervecord.sharing.hub import export, import_run
+from nervecord.training.learning.checks import check
+from nervecord.training.learning.curricula import CurriculumConfig, curriculum
+from nervecord.training.learning.initial import untrained
+from nervecord.training.learning.training import resume, train
 from nervecord.training.probes.probing import probe
 from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.rollouts.interventions import Intervention
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run, load_agent
+from nervecord.training.studies.ablations import ablate
 from nervecord.training.studies.comparisons import compare
-from nervecord.training.studies.sweeps import Sweep
+from nervecord.training.studies.ncap_paper.reproduction import reproduce
+from nervecord.training.studies.sweeps import Sweep, sweep
 from nervecord.training.studies.transfers import transfer
 from nervecord.videos.films import render
+from nervecord.videos.render import render_recording
 
 NAN, INF = math.nan, math.inf
 HUGE = 10**400
@@ -46,6 +55,12 @@ PATHS = Values(("RUN",), (*but(str), "nope", "FILE", "FOLDER", "DAMAGED"))
 BODY = Values((None, "swimmer4", Swimmer(n_links=5)), (3, 1.5, [], {}, b"x", "nope", "swimmer2", NAN, True))
 PINNED = Values(((), (Intervention("B_d_2"),)), (None, 3, "B_d_2", ["B_d_2"], [None], (Intervention("nope"),)))
 NUMBER = (0, -1, "1", None, NAN, INF, 1e300, HUGE, True, [1.0])
+
+
+def _without_right(values: Mapping[str, Values]) -> dict[str, Values]:
+    return {name: Values((), each.wrong) for name, each in values.items()}
+
+
 FLAGS = Values((False,), (None, 2, "yes", [], 1.0))
 
 
@@ -85,6 +100,63 @@ def _search(kind: type[ES | CMAES], **options: Any) -> None:
         env.close()
 
 
+def _step(action: Any, **made: Any) -> None:
+    env = SwimmerEnv(**{"body": "swimmer4", **made})
+    env.reset(seed=0)
+    env.step(action)
+    env.close()
+
+
+def _vector_step(actions: Any, bits: bool = False, **reset: Any) -> None:
+    env = BitsVectorEnv(2) if bits else SwimmerVectorEnv(2, body="swimmer3")
+    env.reset(**reset)
+    env.step(actions)
+    env.close()
+
+
+def _untrained(config: Any) -> None:
+    with untrained(config) as run:
+        run.agent()
+
+
+def _film(**given: Any) -> None:
+    recording = record(given.pop("run"), 1)
+    render_recording(recording, **given)
+
+
+_CURRICULUM = CurriculumConfig(
+    "gru", updates=1, max_n=3, evaluate_every=1, batch_size=2, evaluation_sequences=2, circuit_options={"units": 4}
+)
+_LOOK = {
+    "size": Values((None, (320, 240)), (3, "x", (320,), (0, 0), (10**6, 10**6), (320.5, 240), (None, 240))),
+    "fps": Values((None, 10), (0, -1, "x", NAN, INF, 1e6, True)),
+    "speed": Values((1.0, 2), (0, -1, "x", None, NAN, INF)),
+    "camera": Values(("follow", "fixed"), (None, 3, "nope", [])),
+    "zoom": Values((1.0, 0.5), (0, -1, "x", None, NAN, INF)),
+    "view": Values(("2d",), (None, 3, "4d", [])),
+}
+_PLACE = {
+    "workers": Values((None,), (0, -1, 1.5, "2", NAN, True)),
+    "engine": Values(("local",), (None, 3, "nope", [])),
+    "address": Values((None,), (3, "127.0.0.1:1", [])),
+}
+_RESET = {
+    "seed": Values(
+        (None, 0, [1, 2], np.int64(3), 2**100), (-1, 1.5, "1", "ab", [1], [1, -1], [1, None, 2], [1, "a"], NAN, True)
+    ),
+    "options": Values(
+        (None, {}, {"reset_mask": np.ones(2, bool)}),
+        (
+            3,
+            "x",
+            {"reset_mask": None},
+            {"reset_mask": [True, True]},
+            {"reset_mask": np.ones(3, bool)},
+            {"reset_mask": np.zeros(2, bool)},
+            {"reset_mask": np.ones(2)},
+        ),
+    ),
+}
 _STATES = {"ctrnn": {"x": torch.zeros(2, 4)}, "gru": {"hidden": torch.zeros(2, 4), "cell": torch.zeros(2, 4)}}
 _SEARCHED = {"sigma": Values((0.2,), NUMBER), "episode_limit": Values((None, 5), (0, -1, 1.5, "5", NAN))}
 CALLS = {
@@ -240,9 +312,7 @@ CALLS = {
             "config": Values((), (None, 3, "x", {})),
             "out": Values((), (None, 3, [], b"x", "FILE")),
             "progress": FLAGS,
-            "workers": Values((None,), (0, -1, 1.5, "2", NAN, True)),
-            "engine": Values(("local",), (None, 3, "nope")),
-            "address": Values((None,), (3, "127.0.0.1:1", [])),
+            **_PLACE,
             "callback": Values((None, lambda _: None), (3, "x")),
         },
         {"config": TINY, "out": "NEW", "progress": False},
@@ -285,13 +355,115 @@ CALLS = {
             "run": PATHS,
             "out": Values(("NEW.gif",), (None, 3, [], "NEW.txt", "FILE")),
             "body": BODY,
-            "view": Values(("2d",), (None, 3, "4d")),
+            **_LOOK,
             "seconds": Values((0.1,), (0, -1, "1", NAN, INF, True)),
             "interventions": PINNED,
             "overwrite": FLAGS,
             "progress": FLAGS,
         },
         {"run": "RUN", "out": "NEW.gif", "seconds": 0.1},
+    ),
+    "render_recording": Call(
+        _film,
+        {
+            "path": Values(("NEW.gif",), (None, 3, [], "NEW.txt", "FILE")),
+            "episode": Values((0,), (-1, 1, 1.5, "0", None, NAN, True)),
+            "seconds": Values((0.1,), (0, -1, "1", NAN, INF, True)),
+            "wiring": Values((None,), (3, "x")),
+            **_LOOK,
+        },
+        {"run": "RUN", "path": "NEW.gif", "seconds": 0.1},
+    ),
+    "resume": Call(
+        resume,
+        {"path": PATHS, "progress": FLAGS, "device": Values((None, "cpu"), (3, "gpu", [])), **_PLACE},
+        {"path": "RUN", "progress": False},
+    ),
+    "check": Call(check, {"config": Values((TINY,), (None, 3, "x", {}, CurriculumConfig("gru")))}, {"config": TINY}),
+    "untrained": Call(_untrained, {"config": Values((TINY,), (None, 3, "x", {}))}, {"config": TINY}),
+    "curriculum": Call(
+        curriculum,
+        {"config": Values((), (None, 3, "x", {}, TINY)), "out": Values((), (None, 3, [], "FILE")), "progress": FLAGS},
+        {"config": _CURRICULUM, "out": "NEW", "progress": False},
+    ),
+    "Run": Call(Run, {"path": PATHS}, {"path": "RUN"}),
+    "load_agent": Call(load_agent, {"run": PATHS, "body": BODY}, {"run": "RUN"}),
+    "import_run": Call(
+        import_run,
+        {
+            "folder": Values((), (*but(str), "nope", "FILE", "FOLDER", "DAMAGED", "RUN")),
+            "out": Values((), (None, 3, [], "FILE")),
+            "trust": Values((), (None, 2, "yes")),
+        },
+        {"folder": "RUN", "out": "NEW"},
+    ),
+    # Right ones of these train for hours, or serve for ever.
+    "sweep": Call(
+        sweep,
+        {"plan": Values((), (None, 3, [], "nope", "FILE", "BAD.toml", "TYPES.toml")), **_without_right(_PLACE)},
+        {"plan": Sweep({}, {"seed": [0]}), "out": "NEW"},
+    ),
+    "ablate": Call(
+        ablate,
+        {
+            "config": Values((), (None, 3, "x", {}, RunConfig("mlp"))),
+            "seeds": Values((), (0, -1, 1.5, "2", None, NAN)),
+            "episodes": Values((), (0, -1, 1.5, "2", None, NAN)),
+            "out": Values((), (None, 3, [], "FILE")),
+            **_without_right(_PLACE),
+        },
+        {"config": TINY, "out": "NEW", "seeds": 1, "episodes": 1},
+    ),
+    "reproduce": Call(
+        reproduce,
+        {
+            "scale": Values((), (None, 3, "tiny", [])),
+            "out": Values((), (None, 3, [], "FILE")),
+            **_without_right(_PLACE),
+        },
+        {"out": "NEW", "scale": "smoke"},
+    ),
+    "play": Call(
+        play,
+        {
+            "run": Values((), PATHS.wrong),
+            "body": Values((), BODY.wrong),
+            "port": Values((), (-1, 65536, 1.5, "0", None, True)),
+        },
+        {"run": "RUN"},
+    ),
+    "SwimmerEnv.step": Call(
+        _step,
+        {
+            "action": Values(
+                (np.zeros(3), [0.1, 0, 0]),
+                (None, 3, "x", np.zeros(2), np.zeros((1, 3)), np.full(3, NAN), ["a"] * 3, {}, np.full(3, None)),
+            ),
+            "task": Values(("swim", "navigate"), (*but(str), "nope")),
+            "render_mode": Values((None, "rgb_array"), (3, "human", [])),
+            "width": Values((480,), (0, -1, 1.5, "9", None, 10**9)),
+            "height": Values((360,), (0, -1, 1.5, "9", None, 10**9)),
+            "episode_steps": Values((None, 3), (0, -1, 1.5, "3", NAN, True)),
+            "observe_time": FLAGS,
+            "nope": Values((), (3,)),
+        },
+        {"action": np.zeros(3)},
+    ),
+    "SwimmerVectorEnv.step": Call(
+        _vector_step,
+        {
+            "actions": Values((np.zeros((2, 2)), [[0, 0.1], [1, 0]]), (None, 3, "x", np.zeros(2), [[0], [0, 1]], b"x")),
+            **_RESET,
+        },
+        {"actions": np.zeros((2, 2))},
+    ),
+    "BitsVectorEnv.step": Call(
+        functools.partial(_vector_step, bits=True),
+        {
+            "actions": Values(([0, 1], np.ones(2, int)), (None, 3, "x", [0], [0, 2], [0, None], np.zeros((2, 1)))),
+            **_RESET,
+        },
+        {"actions": [0, 1]},
     ),
     "compare": Call(
         compare,

@@ -126,7 +126,9 @@ OF_ZIPS = {
     "reward": text("com", wrong=("fast", "")),
     "observe-time": Values((), (None,)),
 }
+ARENAS = text("open", "agar", '{"name":"open"}', wrong=("{bad", "nope", '{"medium":3}', '{"name":3}', '{"nope":1}'))
 OF_UNTRAINED = {
+    "arena": ARENAS,
     "circuit": text("ncap", "mlp", wrong=("ncapp", "", "nope.py:Mine", "FILE.py:")),
     "circuit-options": text(wrong=("nope=1", "period", "=")),
     "seed": SEEDS,
@@ -164,7 +166,7 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "task": text("swim", wrong=("swin", "parity", "")),
         "physics": text("mujoco", wrong=("lane", "")),
         "device": text("cpu", wrong=("meta", "gpu", "cuda:99", "")),
-        "arena": text("open", '{"name":"open"}', wrong=("{bad", "nope", '{"medium":3}', '{"name":3}', '{"nope":1}')),
+        "arena": ARENAS,
         "task-options": TASKED,
         "circuit-options": CIRCUITED,
         "algorithm-options": LEARNED,
@@ -211,7 +213,10 @@ COMMANDS: dict[str, dict[str, Values]] = {
         **TRUST,
         **refused(OF_UNTRAINED, OF_BOTH),
     },
-    "probe an untrained agent": {**UNTRAINED, "probes": text("gait", wrong=("gate", ""))},
+    "probe an untrained agent": {
+        **{name: UNTRAINED[name] for name in UNTRAINED if name != "body"},
+        "probes": text("gait", wrong=("gate", "")),
+    },
     "transfer": {
         "": OF_RUN,
         "episodes": COUNTS,
@@ -248,25 +253,31 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "push": Values((), ("", "nope", "a/b/c", "a b/c")),
         "private": Values((), (None,)),
         "endpoint": Values((), ("http://127.0.0.1:1",)),
+        "onnx": Values((None,), ()),
+        "torch": Values((None,), ()),
         **TRUST,
     },
-    "import": {"": Values((), ("RUN", "nope", "FILE", "FOLDER", "DAMAGED")), "out": Values(("NEW",), ()), **TRUST},
+    "import": {
+        "": Values(("EXPORT",), ("RUN", "nope", "FILE", "FOLDER", "DAMAGED", "")),
+        "out": Values(("NEW",), ("FILE", "FOLDER", "RUN", "FILE/x")),
+        **TRUST,
+    },
     "resume": {"": OF_RUN, "device": text("cpu", wrong=("gpu", "")), **SPREAD, **TRUST},
     "play": {
-        "": Values((), OF_RUN.wrong),
+        "": OF_RUN,
         "port": Values(("0",), ("x", "-1", "65536")),
         "body": Values(("swimmer4",), BODIES.wrong),
         **TRUST,
         **refused(OF_UNTRAINED, OF_BOTH),
     },
+    "play an untrained agent": {**UNTRAINED},
     "sweep": {
-        "": Values((), ("nope", "FILE", "FOLDER", "BAD.toml", "TYPES.toml", "BYTES.toml")),
-        "out": Values(("NEW",), ()),
+        "": Values(("PLAN.toml",), ("nope", "FILE", "FOLDER", "BAD.toml", "TYPES.toml", "BYTES.toml", "")),
+        "out": Values(("NEW",), ("FILE", "FILE/x")),
         **SPREAD,
         **TRUST,
     },
     "curriculum": {
-        "": Values((), ("nope",)),
         "circuit": text("ctrnn", wrong=("ncap", "nope")),
         "updates": COUNTS,
         "seed": SEEDS,
@@ -297,7 +308,7 @@ COMMANDS: dict[str, dict[str, Values]] = {
     "list neurons": {"": OF_RUN, **TRUST},
     "worm": {"": text("connectome", wrong=("nope", "compare"))},
     "reproduce": {
-        "": Values((), ("nope", "")),
+        "": text("ncap", wrong=("nope", "")),
         "scale": Values(("smoke",), ("tiny", "")),
         "out": Values(("NEW",), ("FILE", "FILE/x")),
         **SPREAD,
@@ -314,8 +325,8 @@ COMMANDS["ablate"] = {
 }
 # Options of one command of which each is right alone.
 CLASHES = (("neurons", "view"), ("body", "bodies"))
-# Right ones would train for hours.
-ALWAYS_WRONG = ("ablate",)
+# Right ones would train for hours, or serve for ever.
+ALWAYS_WRONG = ("ablate", "sweep", "reproduce", "play", "play an untrained agent", "import_run")
 # What a command needs beside what is drawn: without it, it would take minutes, or have nowhere to write.
 NEEDS = {
     "train": ["--steps", "160", "--episode-steps", "10", "--algorithm-options", "n_envs=8", "--out", "NEW"],
@@ -352,5 +363,8 @@ NEEDS = {
         "NEW",
     ],
     "ablate": ["--steps", "160", "--episode-steps", "10", "--seeds", "1", "--episodes", "1", "--out", "NEW"],
-    "reproduce": ["--out", "NEW"],
+    "reproduce": ["--scale", "smoke", "--out", "NEW"],
+    "play an untrained agent": ["--untrained", "--episode-steps", "20"],
+    "import": ["--out", "NEW"],
+    "sweep": ["--out", "NEW"],
 }

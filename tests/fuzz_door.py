@@ -34,6 +34,7 @@ from door_commands import ALWAYS_WRONG, CLASHES, COMMANDS, NEEDS
 from nervecord.cli.main import main as command_line
 from nervecord.envs import SwimmerVecEnv
 from nervecord.errors import NervecordError
+from nervecord.sharing.hub import export
 from nervecord.training.learning.training import train
 from stable_baselines3 import PPO
 
@@ -70,6 +71,8 @@ class Place:
         (folder / "bad.toml").write_text("[base\n")
         (folder / "types.toml").write_text("[base]\nsteps = 1979-05-27\n[vary]\nseed = 3\n")
         (folder / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+        (folder / "plan.toml").write_text("[base]\nsteps = 160\n[vary]\nseed = [0]\n")
+        export(folder / "run", folder / "export", film=False)
         (folder / "file.zip").write_bytes(b"PK\x03\x04" + bytes(100))
         env = SwimmerVecEnv(1, episode_steps=20)
         PPO("MlpPolicy", env, n_steps=20, device="cpu").save(folder / "model.zip")
@@ -85,7 +88,7 @@ class Place:
         head, slash, rest = stem.partition("/")
         if head == "NEW":
             return str(self.folder / f"new-{next(self._numbers)}{dot}{suffix}")
-        if head in ("RUN", "FILE", "FOLDER", "DAMAGED", "TWO", "MODEL", "BAD", "TYPES", "BYTES"):
+        if head in ("RUN", "FILE", "FOLDER", "DAMAGED", "TWO", "MODEL", "EXPORT", "PLAN", "BAD", "TYPES", "BYTES"):
             return str(self.folder / f"{head.lower()}{slash}{rest}{dot}{suffix}")
         return value
 
@@ -103,10 +106,10 @@ def draw(rng: random.Random, place: Place) -> Drawn:
         name = rng.choice(list(CALLS))
         values, given = CALLS[name].arguments, dict(CALLS[name].needs)
     wrong = None
-    never_right = is_line and "" in values and not values[""].right
-    if never_right:
+    # Without its first word, a command would do nothing; that of an untrained agent has none.
+    if is_line and "" in values and not values[""].right and "--untrained" not in NEEDS.get(name, ()):
         wrong = ""
-    elif name in ALWAYS_WRONG or rng.random() < 0.5:
+    elif name in ALWAYS_WRONG or rng.random() < 0.5 or not any(each.right for each in values.values()):
         wrong = rng.choice([each for each in values if values[each].wrong])
     chosen = {each for each in values if values[each].right and rng.random() < 0.3}
     if is_line and "" in values and values[""].right:
@@ -117,7 +120,9 @@ def draw(rng: random.Random, place: Place) -> Drawn:
     if wrong is not None:
         given[wrong] = rng.choice(values[wrong].wrong)
     given = {each: place.named(value) for each, value in given.items()}
-    return Drawn(name, _words(name, given, place) if is_line else given, wrong)
+    if not is_line:
+        return Drawn(name, given, wrong)
+    return Drawn(name, [*_words(name, given, place), *["--json"] * (rng.random() < 0.2)], wrong)
 
 
 def _words(name: str, given: dict[str, Any], place: Place) -> list[str]:
@@ -161,6 +166,8 @@ def tried(drawn: Drawn, place: Place) -> str:
     except SystemExit as stop:
         status = stop.code or 0
         said = err.getvalue().splitlines()[-1] if err.getvalue() else ""
+        if "--json" in drawn.given and status:
+            said = json.loads(out.getvalue())["error"]["message"]
     except (NervecordError, OSError) as error:
         status, said = 2, str(error)
         if isinstance(error, OSError) and not error.filename:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..envs import Body, make_body
 from ..errors import InvalidFilm
-from ..options import FLAG, PATH, Number, checked
+from ..options import FLAG, PATH, checked
 from ..training.rollouts.evaluation import EVALUATION_SEED
 from ..training.rollouts.interventions import INTERVENTIONS, Intervention
 from ..training.rollouts.recorder import record, record_agent
@@ -17,7 +17,7 @@ from ..training.rollouts.watched import Watched
 from ..training.runs.result import Result, conditions_of
 from ..training.runs.run import A_RUN, Run
 from .encode import check_output
-from .look import Look
+from .look import SECONDS, Look
 from .render import render_recording
 
 
@@ -25,7 +25,7 @@ from .render import render_recording
     InvalidFilm,
     run=A_RUN,
     out=PATH,
-    seconds=Number(0, above=True, also=(None,), none="leave it out"),
+    seconds=SECONDS,
     interventions=INTERVENTIONS,
     overwrite=FLAG,
     progress=FLAG,
@@ -62,7 +62,7 @@ def render(
         MissingDependency: `view="3d"` where no OpenGL works.
     """
     run = run if isinstance(run, Run) else Run(run)
-    looks = _checked(out, run.config.body if body is None else body, seconds, overwrite, look)
+    looks = _checked(out, run.config.body if body is None else body, overwrite, look)
     recording = record(run, 1, body, interventions, progress)
     caption = "; ".join([run.description, *map(str, interventions)])
     wiring = run.agent(body).circuit.wiring() if looks.view == "neurons" else None
@@ -76,6 +76,7 @@ def render(
     return path
 
 
+@checked(InvalidFilm, out=PATH, seconds=SECONDS, overwrite=FLAG, progress=FLAG)
 def render_model(
     saved: SavedModel,
     out: str | Path,
@@ -100,7 +101,7 @@ def render_model(
         CircuitMismatch: it observes or acts in other spaces.
         OutputExists, UnknownName, InvalidFilm, MissingDependency: as `render`.
     """
-    looks = _checked(out, saved.body, seconds, overwrite, look)
+    looks = _checked(out, saved.body, overwrite, look)
     envs = saved.make_envs(1)
     try:
         agent = Watched(saved, envs)
@@ -113,13 +114,9 @@ def render_model(
     )
 
 
-def _checked(
-    out: str | Path, body: str | Path | Body, seconds: float | None, overwrite: bool, look: Mapping[str, Any]
-) -> Look:
+def _checked(out: str | Path, body: str | Path | Body, overwrite: bool, look: Mapping[str, Any]) -> Look:
     """Return how a film looks, once it is known that it can be made: before any work."""
     looks = Look(**look)
     check_output(Path(out), overwrite)
-    if seconds is not None and not seconds > 0:
-        raise InvalidFilm(f"seconds is {seconds:g}; give a number above 0")
     looks.rate(make_body(body).control_dt, Path(out))
     return looks

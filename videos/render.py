@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,25 @@ import numpy as np
 from ..circuits import Wiring
 from ..drawing.top_view import TopView
 from ..errors import InvalidFilm
+from ..options import FLAG, PATH, Instance, Number, checked
 from ..progress import progress_bar
 from ..training.rollouts.recording import Recording
 from .encode import check_output, write_film
-from .look import Look
+from .look import SECONDS, Look
 from .neuron_view import NeuronView
 from .view3d import frames_3d
 
 
+@checked(
+    InvalidFilm,
+    recording=Instance(Recording, "a Recording"),
+    path=PATH,
+    wiring=Instance((Wiring, NoneType), "the wiring of a circuit, or leave it out"),
+    episode=Number(0, is_whole=True),
+    seconds=SECONDS,
+    overwrite=FLAG,
+    progress=FLAG,
+)
 def render_recording(
     recording: Recording,
     path: str | Path,

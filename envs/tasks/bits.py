@@ -17,7 +17,17 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, Int
 
 from ...errors import InvalidAction, InvalidTask, NotReady, UnknownName
-from ..vector_rules import Described, as_info, autoreset_mode_of, chosen_envs, final_info, seeds_for, warn_of_options
+from ...options import told
+from ..vector_rules import (
+    Described,
+    as_info,
+    as_numbers,
+    autoreset_mode_of,
+    chosen_envs,
+    final_info,
+    seeds_for,
+    warn_of_options,
+)
 
 BIT_TASKS = {
     "parity": "whether the last N bits hold an odd number of ones",
@@ -67,8 +77,8 @@ class _Stream:
 
     def step(self, action: Any) -> tuple[Float[np.ndarray, 2], float, bool, dict[str, Any]]:
         """Take the answer if it was due, else show the next bit."""
-        if action not in (0, 1):
-            raise InvalidAction(f"action is {action!r}; give 0 or 1")
+        if as_numbers(action).shape != () or action not in (0, 1):
+            raise InvalidAction(f"action is {told(action)}; give 0 or 1")
         if self.place == len(self.bits) - 1:
             correct = bool(action == answers(self.task, self.bits[:, None], self.n)[0])
             return self._shown(), float(correct), True, {"correct": correct}
@@ -107,9 +117,13 @@ class BitsEnv(Described, gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float[np.ndarray, 2], dict[str, Any]]:
-        """Start a new sequence; return its first bit, -1 or 1, and the flag, 0."""
+        """Start a new sequence; return its first bit, -1 or 1, and the flag, 0.
+
+        Raises:
+            InvalidTask: the seed is no whole number, 0 or more.
+        """
         warn_of_options(options)
-        super().reset(seed=seed)
+        super().reset(seed=seeds_for(seed, 1)[0])
         self._has_begun = True
         return self._stream.reset(self.np_random), {}
 
@@ -218,6 +232,8 @@ class BitsVectorEnv(Described, VectorEnv):
 
         Raises:
             NotReady: there was no reset.
+            InvalidAction: other than an answer for each environment, or one for an episode that has ended, in the mode
+                DISABLED.
         """
         if not self._has_begun.all():
             raise NotReady(_NO_RESET)
@@ -226,6 +242,9 @@ class BitsVectorEnv(Described, VectorEnv):
                 f"environment {np.flatnonzero(self._ended)[0]} has ended, and autoreset is disabled; "
                 'call reset(options={"reset_mask": ended})'
             )
+        actions = as_numbers(actions)
+        if actions.shape != (self.num_envs,):
+            raise InvalidAction(f"actions have shape {actions.shape}; give ({self.num_envs},), an answer for each")
         waiting, rewards = self._ended, np.zeros(self.num_envs)
         ended, correct = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         for index, (stream, action) in enumerate(zip(self._streams, actions, strict=True)):

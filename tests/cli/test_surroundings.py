@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+from nervecord.cli.main import main
 from nervecord.envs import SwimmerVectorEnv
 from nervecord.errors import NervecordError
 
+FULL = "nervecord: cannot write to standard output: No space left on device"
 LIST = f"{sys.executable} -c 'from nervecord.cli.main import main; import sys; main(sys.argv[1:])'"
 
 
@@ -23,7 +25,8 @@ def shell(line: str, **variables: str) -> subprocess.CompletedProcess:
     [
         (f"{LIST} list tasks | true; exit ${{PIPESTATUS[0]}}", 141, ""),
         (f"{LIST} --help | true; exit ${{PIPESTATUS[0]}}", 141, ""),
-        (f"{LIST} list tasks > /dev/full", 1, "nervecord: cannot write to standard output: No space left on device\n"),
+        (f"{LIST} list tasks > /dev/full", 1, f"{FULL}\n"),
+        (f"{LIST} train --help > /dev/full", 1, f"{FULL}\n"),
         (f"{LIST} list tasks >&-", 0, ""),
         (f"{LIST} list nope 2>&-", 2, ""),
         (f"{LIST} list nope 2>/dev/full", 2, ""),
@@ -35,6 +38,15 @@ def test_a_stream_that_cannot_be_written_to_ends_in_no_traceback(line, status, s
     assert (done.returncode, done.stderr) == (status, said)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
+def test_a_run_in_a_folder_whose_name_is_not_utf8_has_its_report(tmp_path, monkeypatch):
+    (folder := tmp_path / os.fsdecode(b"in\xffner")).mkdir()
+    monkeypatch.chdir(folder)
+    main(["train", "--steps", "160", "--episode-steps", "10", "--algorithm-options", "n_envs=8", "--out", "."])
+    main(["report", "."])
+    assert "in\\udcffner" in (folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_variable_that_keeps_a_library_from_loading_is_named():
     done = shell(f"{LIST} train --circuit nope", MUJOCO_GL="foo")
     assert done.returncode == 2
@@ -42,6 +54,23 @@ def test_a_variable_that_keeps_a_library_from_loading_is_named():
         "nervecord: MUJOCO_GL is 'foo', with which mujoco cannot be imported (invalid value for environment variable "
         "MUJOCO_GL: foo); unset MUJOCO_GL\n"
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_environments_on_lanes_go_on_in_a_forked_child_as_in_the_parent():
+    env = SwimmerVectorEnv(64, body="swimmer3", physics="lanes", n_threads=2)
+    env.reset(seed=0)
+    read, write = os.pipe()
+    child = os.fork()
+    moved = env.step(np.ones((64, 2)))[0].tobytes()
+    if not child:
+        os.write(write, moved)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert os.read(read, len(moved)) == moved
+    os.close(read), os.close(write)
+    env.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

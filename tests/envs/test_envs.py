@@ -8,10 +8,11 @@ import gymnasium
 import nervecord  # noqa: F401  (registers the ids)
 import numpy as np
 import pytest
+import torch
 from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nervecord.envs import EnvBatch, SwimmerVectorEnv
+from nervecord.envs import EnvBatch, SwimmerEnv, SwimmerVectorEnv
 from nervecord.envs.bodies.body import joint_range
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import InvalidAction, InvalidTask, UnknownName
@@ -165,7 +166,16 @@ def test_layout_names_every_column_once(n_links, time, task):
 
 
 @pytest.mark.parametrize(
-    ("actions", "words"), [(np.zeros((2, 4)), "shape"), (np.full((2, 5), np.nan), "not finite"), (np.zeros(5), "shape")]
+    ("actions", "words"),
+    [
+        (np.zeros((2, 4)), "shape"),
+        (np.full((2, 5), np.nan), "not finite"),
+        (np.zeros(5), "shape"),
+        (np.full((2, 5), None), "actions are of type object; give numbers"),
+        ([["a"] * 5] * 2, "actions are of type <U1; give numbers"),
+        ([[0.0], [0.0, 0.0]], "actions are no array: 'setting an array element"),
+        (torch.zeros(2, 5, requires_grad=True), "actions are no array: .*requires grad"),
+    ],
 )
 def test_bad_actions_are_refused_before_anything_moves(actions, words):
     env = SwimmerVectorEnv(2)
@@ -173,6 +183,14 @@ def test_bad_actions_are_refused_before_anything_moves(actions, words):
     with pytest.raises(InvalidAction, match=words):
         env.step(actions)
     assert np.array_equal(env.batch.observation(), before)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "ab", True, [1], [1, -1], [1, "a"]])
+def test_what_is_no_seed_is_refused(seed):
+    with pytest.raises(InvalidTask, match="seed"):
+        SwimmerVectorEnv(2).reset(seed=seed)
+    with pytest.raises(InvalidTask, match="seed"):
+        SwimmerEnv().reset(seed=[*seed, 0] if isinstance(seed, list) else seed)
 
 
 @pytest.mark.parametrize(

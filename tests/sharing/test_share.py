@@ -46,6 +46,20 @@ def test_an_exported_agent_comes_back_the_same(exported, tmp_path):
     assert back.config == run.config
 
 
+def test_an_exported_agent_is_imported_from_the_command_line(exported, tmp_path, capsys):
+    main(["import", str(exported[1]), "--out", str(tmp_path / "mine"), "--json"])
+    assert json.loads(capsys.readouterr().out)["config"]["circuit"] == "mlp"
+    assert Run(tmp_path / "mine").done
+
+
+@pytest.mark.parametrize("repo", ["", "worm", "a/b/c", "a b/c"])
+def test_what_is_no_repository_is_refused_before_anything_is_exported(repo, exported, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["export", str(exported[0].path), "--out", str(tmp_path / "out"), "--push", repo])
+    assert "is no repository; give OWNER/NAME, such as me/worm" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_folder_is_what_a_hub_expects_and_nothing_in_it_is_pickled(exported):
     _, folder = exported
     names = {path.name for path in folder.iterdir()}

@@ -9,11 +9,12 @@ import torch
 
 from ...agents import Agent
 from ...envs.deficits import Deficits
+from ...envs.randomization import checked_ranges
 from ...envs.tasks.registry import task_class
 from ...errors import InvalidOption
 from ...memory import machine_memory
-from ...options import told
-from ..runs.config import RunConfig
+from ...options import checked, told
+from ..runs.config import A_CONFIG, RunConfig
 from ..runs.resolution import Resolved, resolve
 from .start import inherit
 
@@ -22,6 +23,7 @@ _BYTES_PER_ENV = {"lanes": 2_000, "mujoco": 170_000}
 _log = logging.getLogger(__name__)
 
 
+@checked(InvalidOption, config=A_CONFIG)
 def check(config: RunConfig) -> Resolved:
     """Resolve a config, and raise every error of its training that can be found without building anything.
 
@@ -29,6 +31,7 @@ def check(config: RunConfig) -> Resolved:
         NervecordError: what would go wrong, of the kind that training would raise.
     """
     resolved = resolve(config)
+    checked_ranges(config.randomize)
     if config.steps <= (first := resolved.options.get("learning_starts", 0)):
         _log.warning(
             f"nervecord: steps is {config.steps} and {config.algorithm} learns nothing in its first {first} "

@@ -7,15 +7,22 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Literal
+from types import NoneType
+from typing import Any, Literal, get_args
 
 from ...errors import InvalidOption, Unreachable, WorkersLost
 from ...extras import require
+from ...options import Instance, Number, OneOf, wrong_value
 from .workers import GRACE, RETRIES, WorkerPool, attempt
 
 Engine = Literal["local", "ray"]
 # Seconds to wait for a cluster's head, which answers at once if it exists.
 _ANSWERS_WITHIN = 10.0
+_PLACE = {
+    "workers": Number(1, is_whole=True, also=(None,), none="leave it out"),
+    "engine": OneOf(get_args(Engine)),
+    "address": Instance((str, NoneType), "HOST:PORT, ray://HOST:PORT or auto, or leave it out"),
+}
 
 
 def run_tasks(
@@ -52,15 +59,15 @@ def run_tasks(
 
 
 def check_engine(workers: int | None, engine: str, address: str | None) -> None:
-    """Refuse workers, an engine or an address that cannot be.
+    """Refuse workers, an engine or an address that cannot be, before anything is begun.
 
     Raises:
         InvalidOption: workers below 1, no such engine, or an address without Ray.
     """
-    if workers is not None and workers < 1:
-        raise InvalidOption(f"workers is {workers}; give 1 or more")
-    if engine not in ("local", "ray"):
-        raise InvalidOption(f"engine is {engine!r}; give 'local' or 'ray'")
+    if wrong := wrong_value({"workers": workers, "engine": engine, "address": address}, _PLACE):
+        raise InvalidOption(wrong)
+    if address == "":
+        raise InvalidOption("address is ''; give HOST:PORT, ray://HOST:PORT or auto, or leave it out")
     if address is not None and engine != "ray":
         raise InvalidOption("an address needs Ray; give --engine ray with it")
 
@@ -121,6 +128,7 @@ def start_ray(workers: int | None, address: str | None) -> Any:
     Raises:
         MissingDependency: Ray is not installed.
         Unreachable: no cluster answers at the address.
+        WorkersLost: none starts on this machine.
     """
     ray = require("ray", "ray")
     if address is not None:
@@ -132,7 +140,11 @@ def start_ray(workers: int | None, address: str | None) -> Any:
             logging_level=logging.ERROR,
         )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise Unreachable(f"no Ray cluster answers at {address}: {' '.join(str(error).split())}") from error
+        ray.shutdown()  # what has begun of a cluster on this machine
+        reason = " ".join(str(error).split())
+        if address is None:
+            raise WorkersLost(f"Ray does not start on this machine: {reason}") from error
+        raise Unreachable(f"no Ray cluster answers at {address}: {reason}") from error
     return ray
 
 

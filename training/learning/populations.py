@@ -38,7 +38,7 @@ def open_evaluator(resolved: Resolved, workers: int, engine: Engine = "local", a
     rounds = options["population"] // n_envs
     if workers > rounds:
         raise InvalidOption(
-            f"workers is {workers} and a generation has {rounds} rounds of {n_envs} members; "
+            f"workers is {workers} and a generation has {rounds} round{'s' * (rounds != 1)} of {n_envs} members; "
             f"give {up_to(rounds)}, or a larger population, such as --algorithm-options population={workers * n_envs}"
         )
     return _RayWorkers(resolved, workers, address) if engine == "ray" else _Processes(resolved, workers)

@@ -19,11 +19,11 @@ from ...agents.algorithms.registry import algorithm_named
 from ...envs import EnvBatch, make_body
 from ...envs.deficits import Deficits
 from ...errors import CircuitMismatch, InvalidOption, InvalidRun
-from ...options import FLAG, PATH, TEXT_OR_NONE, Instance, Number, OneOf, checked
+from ...options import FLAG, PATH, TEXT_OR_NONE, Instance, checked
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..rollouts.evaluation import evaluate_agent
-from ..runs.config import RunConfig
+from ..runs.config import A_CONFIG, RunConfig
 from ..runs.held_graphs import told_config
 from ..runs.metrics_log import make_logger
 from ..runs.nested import join, part
@@ -60,12 +60,9 @@ Callback = Callable[[Moment], bool | None]
 
 @checked(
     InvalidOption,
-    config=Instance(RunConfig, "a RunConfig"),
+    config=A_CONFIG,
     out=PATH,
     progress=FLAG,
-    workers=Number(1, is_whole=True, also=(None,), none="leave it out"),
-    engine=OneOf(("local", "ray")),
-    address=TEXT_OR_NONE,
     callback=Instance((Callable, NoneType), "a function of a Moment"),  # type: ignore[arg-type]
 )
 def train(

@@ -35,6 +35,10 @@ class SavedModel:
         episode_steps: control steps of an episode; None is the task's own number.
         statistics: what SB3's VecNormalize kept of the observations; None shows them as they are.
         frames: how many last observations are shown, oldest first, as SB3's VecFrameStack does.
+
+    Raises:
+        UnknownName: no such task.
+        InvalidArgument, InvalidTask: an option that the task does not take, or cannot have.
     """
 
     model: BaseAlgorithm
@@ -45,6 +49,9 @@ class SavedModel:
     episode_steps: int | None = None
     statistics: VecNormalize | None = None
     frames: int = 1
+
+    def __post_init__(self) -> None:
+        check_options(self.task, self.task_options)
 
     @classmethod
     def load(

@@ -20,6 +20,7 @@ from ...envs.arenas import arena_json
 from ...envs.bodies import body_from_json
 from ...envs.choice import PHYSICS_CHOICES
 from ...envs.deficits import Deficit
+from ...envs.physics.mujoco_batch import substeps_of
 from ...envs.randomization import wrong_range
 from ...envs.tasks.bits import BIT_TASKS
 from ...envs.tasks.registry import check_options
@@ -212,17 +213,22 @@ class RunConfig:
             raise of_another_version(error) from error
 
 
+A_CONFIG = Instance(RunConfig, "a RunConfig")
+
+
 def _stepped(body: Body, control_dt: float | None) -> Body:
     """Return a body of another control step, in seconds; None leaves it as it is.
 
     Raises:
-        InvalidBody: its class has no such field.
+        InvalidBody: its class has no such field, or it is no whole number of the body's physics steps.
     """
     if control_dt is None:
         return body
     if not dataclasses.is_dataclass(body):
         raise InvalidBody(f"{body.name} has its control step from its class; leave control_dt out")
-    return dataclasses.replace(body, control_dt=float(control_dt))
+    stepped = dataclasses.replace(body, control_dt=float(control_dt))
+    substeps_of(stepped, stepped.compile())
+    return stepped
 
 
 def of_another_version(error: Exception) -> InvalidRun:

@@ -19,8 +19,9 @@ import torch
 from jaxtyping import Shaped
 
 from ...circuits.code_files import circuit_from_json
-from ...errors import InvalidRun, OutputExists
+from ...errors import InvalidOption, InvalidRun, OutputExists
 from ...files import sync, write_json
+from ...options import FLAG, PATH, checked
 from ...plain_files import check_plain
 from .checkpoints import Checkpoint, read_checkpoint, read_progress, write_checkpoint
 from .held_graphs import told_config
@@ -85,6 +86,7 @@ class Folder(Generic[ConfigT]):
     kind: str
     config_type: type[ConfigT]
 
+    @checked(InvalidOption, path=PATH, trust=FLAG)
     def __init__(self, path: str | Path, trust: bool = False) -> None:
         self.path, self.trust = Path(path), trust
         self.facts = self._read_facts()

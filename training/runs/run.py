@@ -42,7 +42,7 @@ class Run(Folder[RunConfig]):
             self.resolved = self._what_it_came_to()
         except (InvalidRun, InvalidOption) as error:
             # What is wrong in a config is said without the folder that it is in.
-            if str(self.path) in str(error):
+            if not hasattr(self, "path") or str(self.path) in str(error):
                 raise
             raise InvalidRun(f"{self.path}: {error}") from error
 

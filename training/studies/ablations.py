@@ -10,14 +10,16 @@ from typing import Any
 
 import pandas as pd
 
+from ...agents import Agent
 from ...circuits import CIRCUITS
 from ...drawing.figures import ablation_bars
 from ...errors import CircuitMismatch, InvalidOption, InvalidRun, OutputExists
 from ...intervals import bootstrap_iqm
+from ...options import COUNT, FLAG, PATH, checked
 from ..learning.checks import check
 from ..learning.engine import Engine
 from ..rollouts.evaluation import check_episodes
-from ..runs.config import RunConfig
+from ..runs.config import A_CONFIG, RunConfig
 from ..runs.trial_files import TrialFiles
 from .trials import Trial, run_trials
 from .written import FIGURES, TABLES, estimates, write_figure, write_table
@@ -52,7 +54,7 @@ def ablation_trials(config: RunConfig, seeds: int) -> dict[str, Trial]:
     """Return the trials of every ablation of a config's circuit, by name.
 
     Raises:
-        CircuitMismatch: the circuit has no such parts to leave out.
+        CircuitMismatch: the circuit has no such parts to leave out, or cannot be built.
         InvalidOption: no seeds.
     """
     if seeds < 1:
@@ -64,13 +66,14 @@ def ablation_trials(config: RunConfig, seeds: int) -> dict[str, Trial]:
     trials = {}
     for label, options in lattice().items():
         chosen = dataclasses.replace(config, circuit_options={**config.circuit_options, **options})
-        check(chosen)
+        Agent(check(chosen).agent)
         for seed in range(config.seed, config.seed + seeds):
             name = f"{_STUDY}/{config.algorithm}/{label.replace(', ', '-').replace(' ', '-')}/{seed}"
             trials[name] = Trial(_STUDY, label, dataclasses.replace(chosen, seed=seed), untrained=True)
     return trials
 
 
+@checked(InvalidOption, config=A_CONFIG, out=PATH, seeds=COUNT, episodes=COUNT, progress=FLAG)
 def ablate(
     config: RunConfig,
     out: str | Path,

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ...errors import InvalidOption, UnknownName
-from ...options import told
+from ...options import FLAG, PATH, checked, told
 from ..learning.engine import Engine
 from ..rollouts.evaluation import check_episodes
 from ..runs.config import RunConfig, check_fields
@@ -54,6 +54,7 @@ class Sweep:
                 raise InvalidOption(f"vary.{name} has {told(twice[0])} twice; give each value once")
 
     @classmethod
+    @checked(InvalidOption, path=PATH)
     def read(cls, path: str | Path) -> Sweep:
         """Read a TOML file with the tables `base` and `vary`.
 
@@ -93,6 +94,7 @@ class Sweep:
         return found
 
 
+@checked(InvalidOption, out=PATH, progress=FLAG)
 def sweep(
     plan: Sweep | str | Path,
     out: str | Path,

@@ -17,7 +17,7 @@ from ...circuits import Wiring
 from ...envs import Body, make_body
 from ...errors import InvalidOption, InvalidRun, NervecordError
 from ...progress import progress_bar
-from ..learning.engine import Engine, run_tasks
+from ..learning.engine import Engine, check_engine, run_tasks
 from ..learning.training import train
 from ..probes import Subject, run_probe
 from ..rollouts.evaluation import EVALUATION_SEED, check_episodes, evaluate_on, result_of
@@ -109,6 +109,7 @@ def run_trials(
             for the rest.
     """
     check_episodes(episodes)
+    check_engine(workers, engine, address)
     for name, trial in trials.items():
         _check_folder(out / name, trial.config)
     asked = {name: trial.asked(episodes) for name, trial in trials.items()}

@@ -97,8 +97,9 @@ def runs(pid: int) -> bool:
     ("options", "message"),
     [
         ({"workers": 0}, "workers is 0"),
-        ({"engine": "slurm"}, "give 'local' or 'ray'"),
+        ({"engine": "slurm"}, "give local or ray"),
         ({"address": "10.0.0.1:6379"}, "give --engine ray"),
+        ({"engine": "ray", "address": ""}, "address is ''; give HOST:PORT"),
     ],
 )
 def test_wrong_options_are_one_line(options, message):
@@ -127,7 +128,7 @@ def test_a_ray_address_at_which_nobody_answers_is_said_at_once(scheme):
         begin = time.monotonic()
         with pytest.raises(Unreachable, match=f"no Ray cluster answers at {address}"):
             dict(run_tasks(square, {"a": (1,)}, engine="ray", address=address))
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 30
 
 
 def test_a_service_that_is_not_ray_is_said_at_once():
@@ -138,7 +139,7 @@ def test_a_service_that_is_not_ray_is_said_at_once():
     with pytest.raises(Unreachable, match="what answers is not Ray"):
         engine.start_ray(None, f"127.0.0.1:{server.server_port}")
     server.shutdown()
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 30
 
 
 @pytest.mark.slow

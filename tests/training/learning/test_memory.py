@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nervecord.circuits import CIRCUITS, GRU, RecurrentCircuit, register_circuit
 from nervecord.cli.main import main
 from nervecord.envs.sb3_env import SwimmerVecEnv
-from nervecord.envs.tasks.bits import answers, draw_bits, draw_length
+from nervecord.envs.tasks.bits import BitsEnv, BitsVectorEnv, answers, draw_bits, draw_length
 from nervecord.errors import (
     CircuitMismatch,
     InvalidAction,
@@ -35,6 +35,22 @@ QUICK = CurriculumConfig(
 
 
 # Bits
+
+
+@pytest.mark.parametrize("actions", [None, "x", [0, 1], [0, 1, 2], [0, 1, None], np.zeros((3, 2)), [[0], [0, 1]]])
+def test_other_than_an_answer_for_each_is_refused(actions):
+    env = BitsVectorEnv(3)
+    env.reset(seed=0)
+    with pytest.raises(InvalidAction, match="give"):
+        env.step(actions)
+
+
+@pytest.mark.parametrize("action", [None, "0", 2, 0.5, [0, 1], np.zeros(2)])
+def test_other_than_one_answer_is_refused(action):
+    env = BitsEnv("parity")
+    env.reset(seed=0)
+    with pytest.raises(InvalidAction, match="give"):
+        env.step(action)
 
 
 @given(st.lists(st.integers(0, 1), min_size=4, max_size=30), st.integers(2, 4))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from nervecord.cli.main import main
-from nervecord.errors import CircuitMismatch, InvalidRun, OutputExists, UnknownName
+from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRun, OutputExists, UnknownName
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.score_table import read_scores
 from nervecord.training.studies.ablations import ablate, lattice
@@ -73,6 +73,12 @@ def test_a_table_of_the_users_is_kept(tmp_path):
         ablate(RunConfig(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["ablation.csv"]
     assert (tmp_path / "ablation.csv").read_text() == "mine"
+
+
+def test_ranges_that_no_environment_takes_are_refused_before_a_folder_is_made(tmp_path):
+    with pytest.raises(UnknownName, match="unknown randomisation 'mass'"):
+        ablate(RunConfig(randomize={"mass": (0.8, 1.2)}), tmp_path / "out", seeds=1, episodes=1, progress=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_has_no_such_parts_is_one_line(tmp_path):
@@ -186,4 +192,7 @@ def test_wrong_input_is_one_line(tmp_path, capsys):
         reproduce(tmp_path / "mine", "smoke")
     with pytest.raises(SystemExit):
         main(["reproduce", "ctm", "--out", str(tmp_path / "out")])
+    with pytest.raises(InvalidOption, match="workers is 0; give a whole number"):
+        reproduce(tmp_path / "out", "smoke", workers=0)
+    assert not (tmp_path / "out").exists()
     assert "unknown paper 'ctm'" in capsys.readouterr().err

@@ -11,15 +11,17 @@ from typing import Any
 
 import pandas as pd
 
-from ....errors import InvalidRun, OutputExists, UnknownName
+from ....errors import InvalidOption, InvalidRun, OutputExists, UnknownName
 from ....files import read_json, write_json
-from ...learning.engine import Engine
+from ....options import FLAG, PATH, Instance, checked
+from ...learning.engine import Engine, check_engine
 from ...runs.trial_files import TrialFiles
 from ..trials import run_trials
 from .page import write_report
 from .plan import SCALES, finetuning_trials, first_trials
 
 
+@checked(InvalidOption, out=PATH, scale=Instance(str, "smoke, small or paper"), progress=FLAG)
 def reproduce(
     out: str | Path,
     scale: str = "small",
@@ -38,11 +40,13 @@ def reproduce(
 
     Raises:
         UnknownName: no such scale.
+        InvalidOption: workers below 1, no such engine, or an address without Ray.
         InvalidRun: `out` has a reproduction at another scale.
         OutputExists: `out` has something else in it.
     """
     if scale not in SCALES:
         raise UnknownName("scale", scale, SCALES)
+    check_engine(workers, engine, address)
     out, plan = Path(out), SCALES[scale]
     _open(out, scale)
     files = TrialFiles(out)
