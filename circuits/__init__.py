@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .gated.lstm import LSTM
     from .lane_step import LaneStep
     from .mlp import MLP
+    from .ncap.klinotaxis import Klinotaxis
     from .ncap.navigator import Navigator
     from .ncap.ncap import NCAP
     from .ncap.plus import NCAPPlus
@@ -63,6 +64,7 @@ __all__ = [
     "Contact",
     "Facts",
     "Graph",
+    "Klinotaxis",
     "LaneStep",
     "NCAPPlus",
     "Navigator",

@@ -10,6 +10,7 @@ from ..errors import CircuitMismatch
 from .along import Along
 from .contract import Circuit
 from .cpg import CPG
+from .ncap.klinotaxis import Klinotaxis
 from .ncap.navigator import Navigator
 from .ncap.ncap import NCAP
 from .ncap.plus import NCAPPlus
@@ -36,6 +37,7 @@ def _along_body(kind: Callable[..., Circuit], *needs: str) -> Callable[..., Circ
 
 ncap = _along_body(NCAP, "joint_pos")
 ncap_plus = _along_body(NCAPPlus, "joint_pos", "body_velocities")
+klinotaxis = _along_body(Klinotaxis, "joint_pos", "odour")
 navigator = _along_body(Navigator, "joint_pos", "to_target")
 along = _along_body(Along, "joint_pos", "body_velocities")
 cpg = _along_body(CPG, "joint_pos")

@@ -74,6 +74,9 @@ CIRCUITS: Registry[_Entry] = Registry(
             f"{_HERE}.connectome.circuit:Connectome", "rate neurons wired by a connectome, muscles on the joints"
         ),
         "navigator": Line(f"{_HERE}.builders:navigator", "ncap steered towards a target, 6 shared weights"),
+        "klinotaxis": Line(
+            f"{_HERE}.builders:klinotaxis", "ncap steered by an odour's change in time, 14 shared weights"
+        ),
         "mlp": Line(f"{_HERE}.mlp:MLP", "multilayer perceptron, hidden=(64, 64)"),
         "ctm": Line(f"{_HERE}.ctm.circuit:CTM", "Continuous Thought Machine, ticks=1, d_model=128"),
         "ctrnn": Line(f"{_HERE}.ctrnn:CTRNN", "leaky units with a learned time constant each, units=64"),

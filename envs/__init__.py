@@ -9,9 +9,11 @@ from .registration import register_environments
 
 if TYPE_CHECKING:
     from .arenas.arena import Arena
+    from .arenas.fields import Field, Source
     from .arenas.media import Drag, Fluid, gel, newtonian
     from .arenas.registry import ARENAS, make_arena
-    from .arenas.zones import Zone, Zones
+    from .arenas.worlds import Landscape
+    from .arenas.zones import Zone
     from .bodies.body import Body
     from .bodies.registry import body_names, make_body, register_body
     from .bodies.swimmers import VARIANTS, Swimmer, swimmer
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from .physics.physics import Physics
     from .sb3_env import SwimmerVecEnv
     from .senses import SENSES, Layout, Sense, SenseKind
+    from .tasks.chemotaxis import Chemotaxis
     from .tasks.cue_turn import CueTurn
     from .tasks.navigate import Navigate
     from .tasks.registry import TASKS
@@ -38,17 +41,21 @@ __all__ = [
     "VARIANTS",
     "Arena",
     "Body",
+    "Chemotaxis",
     "CueTurn",
     "DmSwimmer",
     "Drag",
     "EnvBatch",
+    "Field",
     "Fluid",
+    "Landscape",
     "Layout",
     "MujocoBatch",
     "Navigate",
     "Physics",
     "Sense",
     "SenseKind",
+    "Source",
     "Swim",
     "Swimmer",
     "SwimmerEnv",
@@ -58,7 +65,6 @@ __all__ = [
     "Worm",
     "XmlBody",
     "Zone",
-    "Zones",
     "body_names",
     "choose_physics",
     "gel",

@@ -11,7 +11,10 @@ from importlib import metadata
 
 import gymnasium
 
-IDS = {"nervecord/Swim-v0": "swim", "nervecord/Navigate-v0": "navigate", "nervecord/CueTurn-v0": "cueturn"}
+IDS = {
+    "nervecord/Swim-v0": "swim", "nervecord/Navigate-v0": "navigate", "nervecord/CueTurn-v0": "cueturn",
+    "nervecord/Chemotaxis-v0": "chemotaxis",
+}  # fmt: skip
 LANES_IDS = {f"{name.removesuffix('0')}1": task for name, task in IDS.items()}
 _GROUP = "nervecord.tasks"
 BIT_IDS = {"nervecord/Parity-v0": "parity", "nervecord/DelayedMatch-v0": "delayed-match"}

@@ -46,8 +46,10 @@ class Envs(Protocol):
         body: the first body.
         bodies: all bodies, assigned to the environments in turn.
         body_index: index in `bodies` of each environment's body.
+        arena: the bodies' surroundings.
         physics: simulates the bodies.
         task: the environments' task.
+        rngs: each environment's generator; None before its first seed.
         elapsed: time since the reset, in control steps.
         noise: random values for the present observation, standard normal and without a unit.
         episode_steps: length of a whole episode, in control steps.
@@ -58,8 +60,10 @@ class Envs(Protocol):
     body: Body
     bodies: tuple[Body, ...]
     body_index: Int[np.ndarray, " envs"]
+    arena: Arena
     physics: Physics
     task: Any
+    rngs: list[np.random.Generator | None]
     elapsed: Int[np.ndarray, " envs"]
     noise: Float[np.ndarray, "envs noise"]
     episode_steps: int

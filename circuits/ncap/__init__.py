@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .klinotaxis import Klinotaxis
     from .navigator import Navigator
     from .ncap import NCAP
     from .plus import NCAPPlus
 
-__all__ = ["NCAP", "NCAPPlus", "Navigator"]
+__all__ = ["NCAP", "Klinotaxis", "NCAPPlus", "Navigator"]
 __getattr__ = lazy_exports(__name__, __file__)

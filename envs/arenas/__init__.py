@@ -1,8 +1,23 @@
 """The surroundings of a body: medium, obstacles, fields, food."""
 
 from .arena import Arena
+from .fields import Field, Source
 from .media import Drag, Fluid, gel, newtonian
 from .registry import ARENAS, arena_json, make_arena
-from .zones import Zone, Zones
+from .worlds import Landscape
+from .zones import Zone
 
-__all__ = ["ARENAS", "Arena", "Drag", "Fluid", "Zone", "Zones", "arena_json", "gel", "make_arena", "newtonian"]
+__all__ = [
+    "ARENAS",
+    "Arena",
+    "Drag",
+    "Field",
+    "Fluid",
+    "Landscape",
+    "Source",
+    "Zone",
+    "arena_json",
+    "gel",
+    "make_arena",
+    "newtonian",
+]

@@ -9,8 +9,7 @@ from ...errors import InvalidArena, UnknownName
 from ...registry import Registry
 from .arena import Arena
 from .media import medium_of
-from .worlds import Agar, AgarLow, Gel, Newtonian, Water
-from .zones import Zones
+from .worlds import Agar, AgarLow, Gel, Landscape, Newtonian, Water
 
 
 def _adopted(arena: Any, name: str) -> type[Arena]:
@@ -29,7 +28,7 @@ ARENAS: Registry[type[Arena]] = Registry(
         "gel": Gel,
         "agar": Agar,
         "agar_low": AgarLow,
-        "zones": Zones,
+        "landscape": Landscape,
     },
     _adopted,
 )

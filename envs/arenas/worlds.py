@@ -1,11 +1,16 @@
-"""The arenas of the worm: media by name."""
+"""The arenas of the worm: media by name, and a landscape of zones and fields."""
 
 from __future__ import annotations
 
 import dataclasses
 
+import mujoco
+
+from ...errors import InvalidArena
 from .arena import Arena
-from .media import WORM_WATER, Drag, gel, newtonian
+from .fields import Field, field_of
+from .media import WORM_WATER, Drag, Resisted, gel, newtonian
+from .zones import Zone, zone_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,3 +62,50 @@ class AgarLow(Arena):
     """Agar with a drag ratio of 10 (Shen et al. 2012); run what you claim about agar on both."""
 
     medium: Drag = dataclasses.field(init=False, default=dataclasses.replace(gel(1.0), ratio=10.0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Landscape(Arena):
+    """A medium, with zones of others in it, an odour and a temperature.
+
+    The medium of a link is that at its centre, looked up at the start of each control step. Where zones overlap, later
+    ones lie on top. The logarithms of drag across and of the ratio change along an edge.
+
+    Attributes:
+        medium: where no zone is; with zones, a `Drag`.
+        zones: in order, or tables of their fields.
+        odour: concentration, for the sense of that name.
+        temperature: K, for the sense of that name.
+
+    Raises:
+        InvalidArena: zones in a fluid, or what is no zone or no field.
+    """
+
+    zones: tuple[Zone, ...] = ()
+    odour: Field | None = None
+    temperature: Field | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.zones, list | tuple):
+            raise InvalidArena(f"zones is {self.zones!r}; give a list of zones, later ones on top")
+        object.__setattr__(self, "zones", tuple(map(zone_of, self.zones)))
+        if self.zones and not isinstance(self.medium, Drag):
+            raise InvalidArena(f"the medium between zones is {self.medium!r}; give a Drag, such as gel(0.0)")
+        for name in ("odour", "temperature"):
+            object.__setattr__(self, name, field_of(getattr(self, name)))
+
+    def add_to(self, spec: mujoco.MjSpec, body: Resisted, visual: bool = False) -> None:
+        """Add the arena to a world that contains a body; see `Arena.add_to`.
+
+        Raises:
+            InvalidArena: an edge is shorter than a link.
+        """
+        longest = float(max(body.link_sizes[0]))
+        for zone in self.zones:
+            if zone.shape != "ramp" and zone.edge < longest * (1 - 1e-9):
+                raise InvalidArena(
+                    f"the edge of a zone is {zone.edge:g} m and a link of {body.name} {longest:g} m; give an edge of "
+                    f"{longest:g} or more, so that no link jumps over it"
+                )
+        super().add_to(spec, body, visual)

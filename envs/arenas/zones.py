@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
-import mujoco
 import numpy as np
 from jaxtyping import Float
 
 from ...errors import InvalidArena
 from ...options import Instance, Number, OneOf, wrong_value
-from .arena import Arena
-from .media import WORM_WATER, Drag, Resisted, gel, medium_of
+from .media import Drag, gel, medium_of
 
 Shape = Literal["half-plane", "disc", "ramp"]
 SHAPES = get_args(Shape)
@@ -73,69 +71,29 @@ class Zone:
         return 0.5 + 0.5 * np.tanh(0.5 * inside / self.edge)
 
 
-@dataclasses.dataclass(frozen=True)
-class Zones(Arena):
-    """A medium with zones of others in it; by default water, and agar from 1 m on.
+def drag_at(
+    medium: Drag, zones: Sequence[Zone], places: Float[np.ndarray, "*some 2"]
+) -> tuple[Float[np.ndarray, "*some"], Float[np.ndarray, "*some"]]:
+    """Return drag across, N s/m^2, and its ratio at some places of a medium with zones in it."""
+    shape = np.zeros(places.shape[:-1])
+    across, ratio = shape + math.log(medium.across), shape + math.log(medium.ratio)
+    for zone in zones:
+        share = zone.share(places)
+        across += share * (math.log(zone.medium.across) - across)
+        ratio += share * (math.log(zone.medium.ratio) - ratio)
+    return np.exp(across), np.exp(ratio)
 
-    The medium of a link is that at its centre, looked up at the start of each control step. Where zones overlap, later
-    ones lie on top. The logarithms of drag across and of the ratio change along an edge.
 
-    Attributes:
-        medium: where no zone is.
-        zones: in order, one or more, or tables of their fields.
+def zone_of(zone: Zone | Mapping[str, object]) -> Zone:
+    """Return a zone as it is, or one of a table of its fields.
 
     Raises:
-        InvalidArena: no zone, or a medium that is a fluid.
+        InvalidArena: it is neither.
     """
-
-    medium: Drag = WORM_WATER
-    zones: tuple[Zone, ...] = (Zone(x=1.0),)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.medium, Drag):
-            raise InvalidArena(f"the medium between zones is {self.medium!r}; give a Drag, such as water's")
-        if not isinstance(self.zones, list | tuple) or not self.zones:
-            raise InvalidArena("zones is a list of zones in their order, later ones on top; give one or more")
-        object.__setattr__(self, "zones", tuple(map(_zone, self.zones)))
-
-    def add_to(self, spec: mujoco.MjSpec, body: Resisted, visual: bool = False) -> None:
-        """Add the arena to a world that contains a body; see `Arena.add_to`.
-
-        Raises:
-            InvalidArena: an edge is shorter than a link.
-        """
-        longest = float(max(body.link_sizes[0]))
-        for zone in self.zones:
-            if zone.shape != "ramp" and zone.edge < longest * (1 - 1e-9):
-                raise InvalidArena(
-                    f"the edge of a zone is {zone.edge:g} m and a link of {body.name} {longest:g} m; give an edge of "
-                    f"{longest:g} or more, so that no link jumps over it"
-                )
-        super().add_to(spec, body, visual)
-
-    def drag_at(
-        self, places: Float[np.ndarray, "*some 2"]
-    ) -> tuple[Float[np.ndarray, "*some"], Float[np.ndarray, "*some"]]:
-        """Return drag across, N s/m^2, and its ratio at some places."""
-        shape = np.zeros(places.shape[:-1])
-        across, ratio = shape + math.log(self.medium.across), shape + math.log(self.medium.ratio)
-        for zone in self.zones:
-            share = zone.share(places)
-            across += share * (math.log(zone.medium.across) - across)
-            ratio += share * (math.log(zone.medium.ratio) - ratio)
-        return np.exp(across), np.exp(ratio)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return every field as JSON types."""
-        return dataclasses.asdict(self)
-
-
-def _zone(zone: Any) -> Zone:
     if isinstance(zone, Zone):
         return zone
     try:
-        return Zone(**zone)
+        return Zone(**zone)  # type: ignore[arg-type]
     except TypeError as error:
-        fields = ", ".join(field.name for field in dataclasses.fields(Zone))
-        raise InvalidArena(f"zone {zone!r} is none; give a Zone, or a table of {fields}") from error
+        names = ", ".join(field.name for field in dataclasses.fields(Zone))
+        raise InvalidArena(f"zone {zone!r} is none; give a Zone, or a table of {names}") from error

@@ -17,7 +17,8 @@ from mujoco.batch import MODEL_FIELDS, Batch
 
 from ...errors import InvalidBody, NervecordError, UnknownName
 from ..arenas.arena import Arena
-from ..arenas.media import drag_of
+from ..arenas.media import Drag, drag_of
+from ..arenas.zones import drag_at
 from ..bodies.body import Body
 from .cores import available_threads
 from .parameters import Parameters
@@ -193,7 +194,9 @@ class MujocoBatch(Physics):
     def _fill_media(self, ids: Int[np.ndarray, " some"] | None) -> None:
         """Give each link the drag of the medium at its centre."""
         which = np.arange(self.n_envs) if ids is None else ids
-        across, ratio = self.arena.drag_at(self.read("link_pos")[which])  # type: ignore[attr-defined]
+        medium = self.arena.medium
+        assert isinstance(medium, Drag)
+        across, ratio = drag_at(medium, self.arena.zones, self.read("link_pos")[which])
         lengths = self.body.link_sizes[0]
         coefficients = np.stack([across * lengths / ratio, across * lengths, across * lengths**3 / 12], -1)
         actuators = np.array(drag_of(self.body, self._model))

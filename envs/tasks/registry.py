@@ -12,6 +12,7 @@ from ...errors import InvalidArgument, InvalidTask, UnknownName
 from ...options import Allowed, Instance, ListOf, OfType, wrong_value
 from ...registry import Registry
 from ..setting import Envs
+from .chemotaxis import Chemotaxis
 from .cue_turn import CueTurn
 from .navigate import Navigate
 from .swim import Swim
@@ -26,7 +27,7 @@ def _adopted(task: Any, name: str) -> type[Task]:
 
 # Every task by name, with those of other packages.
 TASKS: Registry[type[Task]] = Registry(
-    "nervecord.tasks", {"swim": Swim, "navigate": Navigate, "cueturn": CueTurn}, _adopted
+    "nervecord.tasks", {"swim": Swim, "navigate": Navigate, "cueturn": CueTurn, "chemotaxis": Chemotaxis}, _adopted
 )
 
 _SENSES = ListOf(Instance(str, "the name of a sense"), '["joint_pos","body_velocities"]')

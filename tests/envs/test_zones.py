@@ -4,28 +4,30 @@ import json
 
 import numpy as np
 import pytest
-from nervecord.envs import Arena, Drag, EnvBatch, Fluid, Zone, Zones, gel, make_arena, newtonian
+from nervecord.envs import Arena, Drag, EnvBatch, Fluid, Landscape, Zone, gel, make_arena, newtonian
 from nervecord.envs.arenas import arena_json
+from nervecord.envs.arenas.zones import drag_at
 from nervecord.errors import InvalidArena, InvalidBody
 from nervecord.testing import check_arena
 
 WATER, AGAR = gel(0.0), gel(1.0)
-THREE = Zones(
+THREE = Landscape(
+    WATER,
     zones=(
         Zone(x=-0.2, medium=gel(0.01)),
         Zone("disc", gel(0.5), y=0.5, size=0.3, edge=0.12),
         Zone("ramp", newtonian(0.3), y=-0.2, heading=-1.5, size=0.5),
-    )
+    ),
 )
 
 
 def test_zones_keep_the_laws_of_arenas():
-    check_arena("zones", "worm8")
+    check_arena(THREE, "worm8")
     assert make_arena(json.loads(json.dumps(arena_json(THREE)))) == THREE
 
 
 def test_the_medium_of_a_place():
-    across, ratio = Zones(zones=(Zone(x=1.0, medium=AGAR),)).drag_at(np.array([[-9.0, 3], [1, 5], [9, 0], [1.1, 0]]))
+    across, ratio = drag_at(WATER, (Zone(x=1.0, medium=AGAR),), np.array([[-9.0, 3], [1, 5], [9, 0], [1.1, 0]]))
     half = np.sqrt([WATER.across * AGAR.across, WATER.ratio * AGAR.ratio])
     np.testing.assert_allclose(across[:3], [WATER.across, half[0], AGAR.across], rtol=1e-9)
     np.testing.assert_allclose(ratio[:3], [WATER.ratio, half[1], AGAR.ratio], rtol=1e-9)
@@ -35,8 +37,8 @@ def test_the_medium_of_a_place():
 
 
 def test_later_zones_lie_on_top_and_ramps_are_linear():
-    over = Zones(zones=(Zone("disc", AGAR, size=5.0), Zone("ramp", newtonian(0.3), size=2.0)))
-    across, _ = over.drag_at(np.array([[-1.0, 0], [1, 0], [2, 0], [4, 0]]))
+    over = (Zone("disc", AGAR, size=5.0), Zone("ramp", newtonian(0.3), size=2.0))
+    across, _ = drag_at(WATER, over, np.array([[-1.0, 0], [1, 0], [2, 0], [4, 0]]))
     np.testing.assert_allclose(
         np.log(across),
         [np.log(AGAR.across), (np.log(AGAR.across) + np.log(6000)) / 2, np.log(6000), np.log(6000)], rtol=1e-6,
@@ -65,23 +67,23 @@ def test_lanes_have_the_zones_of_mujoco():
 
 @pytest.mark.parametrize("physics", ["lanes", "mujoco"])
 def test_a_zone_that_is_everywhere_is_its_medium(physics):
-    everywhere = Zones(zones=(Zone("disc", newtonian(0.3), size=1000.0),))
+    everywhere = Landscape(WATER, zones=(Zone("disc", newtonian(0.3), size=1000.0),))
     np.testing.assert_allclose(swim(physics, everywhere), swim(physics, Arena(newtonian(0.3))), rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
-        (lambda: Zones(zones=()), InvalidArena, "one or more"),
-        (lambda: Zones(medium=Fluid()), InvalidArena, "give a Drag"),
+        (lambda: Landscape(zones=(Zone(),)), InvalidArena, "give a Drag"),
+        (lambda: Landscape(Fluid(), zones=(Zone(),)), InvalidArena, "give a Drag"),
         (lambda: Zone(medium=Fluid()), InvalidArena, "medium"),
         (lambda: Zone("square"), InvalidArena, "shape is 'square'"),
         (lambda: Zone("disc", size=0.0), InvalidArena, "size is 0"),
         (lambda: Zone(x=float("nan")), InvalidArena, "x is nan"),
         (lambda: Zone(medium=Drag(1.0, 2.0), edge=-1.0), InvalidArena, "edge is -1"),
-        (lambda: make_arena({"name": "zones", "zones": [{"radius": 1}]}), InvalidArena, "zone"),
-        (lambda: make_arena({"name": "zones", "zones": 3}), InvalidArena, "zones"),
-        (lambda: swim("lanes", Zones(zones=(Zone(edge=0.05),))), InvalidArena, "give an edge of 0.1 or more"),
+        (lambda: make_arena({"name": "landscape", "zones": [{"radius": 1}]}), InvalidArena, "zone"),
+        (lambda: make_arena({"name": "landscape", "zones": 3}), InvalidArena, "zones"),
+        (lambda: swim("lanes", Landscape(WATER, (Zone(edge=0.05),))), InvalidArena, "give an edge of 0.1 or more"),
         (lambda: EnvBatch("swim", 1, "worm8", THREE, randomize={"drag": (1, 2)}).reset(np.arange(1)), InvalidBody,
          "drag cannot be drawn in an arena with zones"),
     ],

@@ -76,13 +76,14 @@ def test_bodies_keep_their_laws(name):
 @pytest.mark.parametrize("name", ARENAS)
 @pytest.mark.parametrize("body", ["swimmer6-thick", "gymnasium-swimmer"])
 def test_arenas_keep_their_laws(name, body):
-    # Edges are as wide as a link, and gymnasium's swimmer has links of 1 m.
-    check_arena({"name": name, "zones": [{"x": 1.0, "edge": 1.0}]} if name == "zones" else name, body)
+    check_arena(name, body)
 
 
 @pytest.mark.parametrize("name", SENSES)
 def test_senses_keep_their_laws(name):
-    check_sense(name, "cueturn" if name in ("cue", "go") else "navigate")
+    task = {"cue": "cueturn", "go": "cueturn", "odour": "chemotaxis"}.get(name, "navigate")
+    warm = {"name": "landscape", "temperature": {"base": 293.0, "slope_x": 2.0}}
+    check_sense(name, task, arena=warm if name == "temperature" else None)
 
 
 @pytest.mark.parametrize("name", TASKS)
