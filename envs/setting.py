@@ -46,6 +46,7 @@ class Envs(Protocol):
         body: the first body.
         bodies: all bodies, assigned to the environments in turn.
         body_index: index in `bodies` of each environment's body.
+        arena: the bodies' surroundings.
         physics: simulates the bodies.
         task: the environments' task.
         elapsed: time since the reset, in control steps.
@@ -58,6 +59,7 @@ class Envs(Protocol):
     body: Body
     bodies: tuple[Body, ...]
     body_index: Int[np.ndarray, " envs"]
+    arena: Arena
     physics: Physics
     task: Any
     elapsed: Int[np.ndarray, " envs"]

@@ -114,8 +114,11 @@ class LanePhysics(Physics):
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Set the parameters of some environments; see `Physics.set`."""
-        self._remember(ids, values, np.full(self.n_envs, self._model.opt.viscosity))
+        self._remember(ids, values)
         self._lanes.set(ids, **{name: column[ids] for name, column in self._set.items()})
+
+    def _own_viscosity(self) -> Float[np.ndarray, " envs"]:
+        return np.full(self.n_envs, self._model.opt.viscosity)
 
     def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:
         """Set the velocity of one body's root; see `Physics.push`."""

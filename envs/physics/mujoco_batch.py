@@ -189,7 +189,7 @@ class MujocoBatch(Physics):
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Give some environments parameters of their own; see `Physics.set`."""
-        self._remember(ids, values, np.array([model.opt.viscosity for model in self._models])[self._which])
+        self._remember(ids, values)
         derives = False
         for which, parameters in enumerate(self._parameters):
             some = ids[self._which[ids] == which]
@@ -200,6 +200,9 @@ class MujocoBatch(Physics):
                     self._batch.expand(field)[some] = rows
         if derives:
             self._batch.set_const(ids)
+
+    def _own_viscosity(self) -> Float[np.ndarray, " envs"]:
+        return np.array([model.opt.viscosity for model in self._models])[self._which]
 
     def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:
         """Set the velocity of one body's root; see `Physics.push`."""

@@ -94,11 +94,26 @@ class Physics(ABC):
             InvalidBody: this body does not have the parameter.
         """
 
+    def parameter(self, name: str) -> Float[np.ndarray, " envs"]:
+        """Return a parameter of every environment: a factor without a unit, or the viscosity in Pa s.
+
+        Raises:
+            UnknownName: no such parameter.
+        """
+        if name not in PARAMETERS:
+            raise UnknownName("parameter", name, PARAMETERS)
+        if name in self._set:
+            return self._set[name].copy()
+        return self._own_viscosity() if name == "viscosity" else np.ones(self.n_envs)
+
+    @abstractmethod
+    def _own_viscosity(self) -> Float[np.ndarray, " envs"]:
+        """Return the viscosity that each environment's body was built with, Pa s."""
+
     def _remember(
         self,
         ids: Int[np.ndarray, " some"],
         values: Mapping[str, Float[np.ndarray, " some"]],
-        viscosity: Float[np.ndarray, " envs"],
     ) -> None:
         """Store parameters in `_set`, a column each; those not named return to the bodies' own values.
 
@@ -109,7 +124,7 @@ class Physics(ABC):
             if name not in PARAMETERS:
                 raise UnknownName("parameter", name, PARAMETERS)
         for name in self._set.keys() | values.keys():
-            own = viscosity if name == "viscosity" else np.ones(self.n_envs)
+            own = self._own_viscosity() if name == "viscosity" else np.ones(self.n_envs)
             self._set.setdefault(name, own.copy())[ids] = values.get(name, own[ids])
 
     @abstractmethod

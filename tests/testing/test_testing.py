@@ -471,6 +471,10 @@ class Bend(SenseKind):
         return envs.physics.read("joint_pos").sum(1, keepdims=True)
 
 
+class Unsteady(Bend):
+    is_constant = True
+
+
 class TooMany(Bend):
     def read(self, envs):
         return envs.physics.read("joint_pos")
@@ -508,6 +512,7 @@ class Quantity(Bend):
         (Average, "environments do not hear each other"),
         (Trembling, "reading changes nothing.*draw nothing in read"),
         (OfNoScale, "scale is what circuits take for 1"),
+        (Unsteady, "a constant sense does not change within an episode.*leave is_constant out"),
         (Quantity(), "it is the quantity that it names"),
         (dict, "describes itself in a setting.*AttributeError"),
     ],
