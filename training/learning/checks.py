@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 
 import torch
 
 from ...agents import Agent
+from ...agents.places import check_weights
+from ...circuits import CIRCUITS
+from ...envs import make_body
 from ...envs.deficits import Deficits
 from ...envs.tasks.registry import task_class
-from ...errors import InvalidOption
+from ...errors import CircuitMismatch, InvalidOption, NervecordError
 from ...memory import machine_memory
 from ...options import told
 from ..runs.config import RunConfig
@@ -34,12 +38,39 @@ def check(config: RunConfig) -> Resolved:
             f"nervecord: steps is {config.steps} and {config.algorithm} learns nothing in its first {first} "
             f"(learning_starts); give more steps, or --algorithm-options learning_starts={config.steps // 10}"
         )
-    Deficits(resolved.agent.layout, config.deficits)
+    for each in resolved.each:
+        Deficits(each.agent.layout, config.deficits)
+    check_bodies(resolved)
     for late in (deficit for deficit in config.deficits if deficit.start >= config.steps):
         _log.warning(f"nervecord: deficit {late} begins after the last of {config.steps} steps; nothing is missing yet")
     device_named(config.device)
     check_memory(resolved)
     return inherit(resolved)
+
+
+def check_bodies(resolved: Resolved) -> None:
+    """Refuse bodies on which a circuit has other weights, and two of one name, which logs could not tell apart.
+
+    Raises:
+        CircuitMismatch: the first of them; names circuits that fit bodies of any size.
+        InvalidOption: two bodies of one name.
+    """
+    names = [make_body(each.config.body).name for each in resolved.each]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InvalidOption(f"bodies name {twice[0]} {names.count(twice[0])} times; give each body a name of its own")
+    if reason := check_weights([each.agent for each in resolved.each], names):
+        raise CircuitMismatch(f"{reason}; choose bodies of one number of links, or {', '.join(_sharing())}")
+
+
+def _sharing() -> list[str]:
+    """Return the circuits whose weights are the same for any number of links."""
+    found = []
+    for name in CIRCUITS.working():
+        with contextlib.suppress(NervecordError):
+            specs = [resolve(RunConfig(name, body=body)).agent for body in ("swimmer3", "swimmer4")]
+            if check_weights(specs, ["swimmer3", "swimmer4"]) is None:
+                found.append(name)
+    return found
 
 
 def say_blind(agent: Agent, config: RunConfig) -> None:

@@ -20,7 +20,7 @@ from ...progress import progress_bar
 from ..learning.engine import Engine, run_tasks
 from ..learning.training import train
 from ..probes import Subject, run_probe
-from ..rollouts.evaluation import EVALUATION_SEED, check_episodes, evaluate_on, result_of
+from ..rollouts.evaluation import EVALUATION_SEED, check_episodes, conditions_on, evaluate_on, result_of
 from ..rollouts.recorder import record
 from ..runs.config import RunConfig
 from ..runs.lock import hold
@@ -185,7 +185,7 @@ def evaluated(
     Raises:
         InvalidOption: no episodes.
     """
-    conditions = conditions_of(run.resolved.config, episodes, EVALUATION_SEED, body)
+    conditions = conditions_on(run.resolved.config, episodes, body)
     held = run.results.where(TESTS, agent=label, weights=weights, **conditions).best
     if held is not None and not held.missing:
         return held
