@@ -17,7 +17,6 @@ from ...agents import Agent
 from ...agents.algorithms.algorithm import Learner
 from ...agents.algorithms.registry import algorithm_named
 from ...agents.places import Place
-from ...envs import make_body
 from ...envs.deficits import Deficits
 from ...errors import CircuitMismatch, InvalidOption, InvalidRun
 from ...options import FLAG, PATH, TEXT_OR_NONE, Instance, Number, OneOf, checked
@@ -305,9 +304,9 @@ def summary(run: Run) -> dict[str, Any]:
     table = run.metrics()
     returns = table[table["metric"] == "rollout/ep_rew_mean"]
     config, checkpoint = run.config, run.load_checkpoint(with_training=False)
-    bodies = [make_body(body).name for body in config.bodies]
+    bodies = list(config.body_names) if config.bodies else []
     return {
-        "config": {**told_config(config.to_json()), "body": make_body(config.body).name, "bodies": bodies},
+        "config": {**told_config(config.to_json()), "body": config.trained_on, "bodies": bodies},
         "run": str(run.path),
         "weights": run.agent(trained=False).n_weights,
         "done": run.done,

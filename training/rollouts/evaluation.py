@@ -274,7 +274,7 @@ def conditions_on(
         body = None
     found = conditions_of(config, episodes, EVALUATION_SEED, body, interventions)
     if body is None and several:
-        found |= {"body": " + ".join(each.name for each in several), "bodies": [each.to_json() for each in several]}
+        found |= {"body": config.trained_on, "bodies": [each.to_json() for each in several]}
     return found
 
 

@@ -157,7 +157,7 @@ def _measure(trial: Trial, run: Run, episodes: int) -> Measured:
     config, weights = trial.config, run.last_weights()
     assert weights is not None
     agent = run.agent()
-    own = make_body(config.body)
+    own = None if len(config.bodies) > 1 else make_body(config.body)
     results: list[tuple[str, Result]] = []
     if trial.untrained:
         fresh = run.agent(trained=False)
@@ -207,7 +207,7 @@ def run_facts(config: RunConfig) -> dict[str, Any]:
         "circuit": config.circuit,
         "algorithm": config.algorithm,
         "reward": config.task_options.get("reward", "paper"),
-        "trained_on": make_body(config.body).name,
+        "trained_on": config.trained_on,
         "seed": config.seed,
     }
 
