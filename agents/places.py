@@ -69,6 +69,7 @@ class ResampledNormalizer(Normalizer):
     def __init__(self, shared: Normalizer, old: Layout, new: Layout) -> None:
         nn.Module.__init__(self)
         self._shared = shared
+        self._here: Tensor
         self.register_buffer("_here", along_body(new, old).double().to(shared.mean.device), persistent=False)
         self._there = along_body(old, new).double().numpy()
 

@@ -105,7 +105,7 @@ class Deficits:
     """
 
     def __init__(self, layout: Layout, deficits: Sequence[Deficit]) -> None:
-        self.deficits = tuple(deficits)
+        self.layout, self.deficits = layout, tuple(deficits)
         self._windows: list[tuple[slice, Deficit]] = []
         for deficit in deficits:
             columns = layout[deficit.sense]
@@ -125,7 +125,7 @@ class Deficits:
         Raises:
             UnknownName, InvalidTask: it has no such sense, or no value of that index.
         """
-        return Deficits(layout, self.deficits)
+        return self if layout is self.layout else Deficits(layout, self.deficits)
 
     def missing(self, step: int) -> Bool[np.ndarray, " obs"] | None:
         """Return a mask of the columns missing at an environment step; None where no column is missing."""

@@ -53,10 +53,13 @@ class JoinedBatch:
         """Apply actions, in units of the motor's range, for one control step; only in `ids`, if they are given."""
         parts = np.split(np.asarray(actions), self._ends[:-1])
         chosen = [None] * len(self.batches) if ids is None else self._split(ids)
-        stepped = [batch.step(*given) for batch, *given in zip(self.batches, parts, chosen, strict=True)]
+        stepped = [batch.step(own, some) for batch, own, some in zip(self.batches, parts, chosen, strict=True)]
         common = [name for name in stepped[0].metrics if all(name in each.metrics for each in stepped)]
         metrics = {name: np.concatenate([each.metrics[name] for each in stepped]) for name in common}
-        return Step(*(np.concatenate(values) for values in list(zip(*stepped, strict=True))[:4]), metrics)
+        observation, reward, terminated, truncated = (
+            np.concatenate([getattr(each, name) for each in stepped]) for name in Step._fields[:4]
+        )
+        return Step(observation, reward, terminated, truncated, metrics)
 
     def get_state(self) -> dict[str, Any]:
         """Return everything that the future depends on, by each batch's number."""

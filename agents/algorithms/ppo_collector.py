@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from ...envs.env_batch import Step
 from ..actor_critic import ActorCritic
@@ -29,9 +31,11 @@ class Collector:
     Attributes:
         rollout: the environments in which the agent acts.
         shown: what the circuit is shown now, normalised and with what is missing at 0.
+        ended: numbers of the environments whose episode ended with the last step.
     """
 
-    shown: torch.Tensor
+    shown: Float[Tensor, "envs obs"]
+    ended: Int[np.ndarray, " some"]
 
     def __init__(
         self,
@@ -59,8 +63,8 @@ class Collector:
         """Forget the last rollout."""
         self.actor_critic.eval()
         self.buffer.reset()
-        self._motors: list[torch.Tensor] = []
-        self._heard: list[torch.Tensor] = []
+        self._motors: list[Tensor] = []
+        self._heard: list[Tensor] = []
 
     def step(self) -> Step:
         """Act for one control step."""
@@ -70,7 +74,7 @@ class Collector:
     def restart(self, stepped: Step, episodes: EpisodeLog) -> None:
         """Note the episodes that ended with the step, begin others in their place, and count what is shown now."""
         rollout = self.rollout
-        self._ended, self._truncated = rollout.ended, rollout.ended
+        self.ended, self._truncated = rollout.ended, rollout.ended
         if len(rollout.ended):
             episodes.add_ended(rollout, stepped, self.bodies)
             self._truncated = rollout.ended[stepped.truncated[rollout.ended]]
@@ -79,13 +83,8 @@ class Collector:
         if self.agent.normalizer is not None:
             self.agent.normalizer.update(rollout.observation)
 
-    @property
-    def ended(self) -> np.ndarray:
-        """Numbers of the environments whose episode ended with the last step."""
-        return self._ended
-
-    def keep(self, rewards: np.ndarray, gamma: float) -> None:
-        """Keep the last step with its rewards, as they are learned from; `shown` is what follows it."""
+    def keep(self, rewards: Float[np.ndarray, " envs"], gamma: float) -> None:
+        """Keep the last step with its rewards, as they are learned from, without a unit; `shown` is what follows it."""
         actions, motor, hears, state = self.rollout.extra
         self._motors.append(motor)
         self._heard.append(hears)
@@ -110,7 +109,9 @@ class Collector:
         """Keep what the circuit is shown now: statistics move with the next step."""
         self.shown = self.agent.observe(self.rollout.observation)
 
-    def go_on(self, observation: np.ndarray, state: Any, episode_start: np.ndarray) -> None:
+    def go_on(
+        self, observation: Float[np.ndarray, "envs obs"], state: Any, episode_start: Bool[np.ndarray, " envs"]
+    ) -> None:
         """Take up episodes in the middle, as `Rollout.go_on` does; what is shown is in the layout's units."""
         self.rollout.go_on(observation, state, episode_start)
         self.rollout.returns, self.rollout.lengths = np.zeros(self.n_envs), np.zeros(self.n_envs, int)

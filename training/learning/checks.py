@@ -9,6 +9,7 @@ import logging
 import torch
 
 from ...agents import Agent
+from ...agents.algorithms.registry import algorithm_named
 from ...agents.places import check_weights
 from ...circuits import CIRCUITS
 from ...envs import make_body
@@ -96,9 +97,11 @@ def check_memory(resolved: Resolved) -> None:
     """
     options, spec = resolved.options, resolved.agent
     seen, n_envs = spec.layout.size + spec.n_motors, options["n_envs"]
+    # A population has environments on every body; others divide them.
+    n_places = len(resolved.each) if algorithm_named(resolved.config.algorithm).has_population else 1
     critic = itertools.pairwise((seen, *options.get("critic_hidden", ()), 1))
     needed = {
-        "n_envs": n_envs * (_BYTES_PER_ENV[resolved.config.physics] + 4 * seen),
+        "n_envs": n_envs * n_places * (_BYTES_PER_ENV[resolved.config.physics] + 4 * seen),
         "n_steps": 4 * n_envs * options.get("n_steps", 0) * seen,
         "buffer_size": 4 * options.get("buffer_size", 0) * (seen + spec.layout.size),
         "batch_size": 4 * options.get("batch_size", 0) * seen,

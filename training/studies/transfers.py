@@ -123,7 +123,7 @@ def worst_and_mean(table: pd.DataFrame) -> pd.DataFrame:
         if len(group) < 2:
             continue
         about = {"agent": agent, "trained_on": was_seen}
-        worst = group.loc[group["mean"].idxmin()]
+        worst = group.iloc[int(group["mean"].to_numpy().argmin())]
         scores = {name: worst[name] for name in ("mean", "low", "high", "net_speed", "n")}
         rows.append({"body": "worst", **about, **scores, "note": worst["body"]})
         means = {name: group[name].mean() for name in ("mean", "net_speed")}
