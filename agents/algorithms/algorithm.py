@@ -79,8 +79,10 @@ class Learner(ABC):
 
     def lose_senses(self) -> None:
         """Remove the senses that the deficits remove at this step of training."""
-        for agent in () if self.deficits is None else self.agents:
-            missing = self.deficits.on(agent.layout).missing(self.steps)  # type: ignore[union-attr]
+        if self.deficits is None:
+            return
+        for agent in self.agents:
+            missing = self.deficits.on(agent.layout).missing(self.steps)
             agent.missing = None if missing is None else torch.as_tensor(missing, device=agent.device)
 
 

@@ -150,16 +150,19 @@ class MembersOnBodies:
 
     Args:
         places: an agent on each body, with an environment for each member of a round.
-        deficits: senses to remove from the observations as training goes on.
+
+    Raises:
+        CircuitMismatch: a circuit's `lane_step` does not fit it.
     """
 
-    def __init__(self, places: Sequence[Place], deficits: Deficits | None = None) -> None:
+    def __init__(self, places: Sequence[Place]) -> None:
         self._names = [place.bodies[0] for place in places]
-        self._members = [
-            Members(place.agent, place.envs, n_bodies=len(places),
-                    deficits=None if deficits is None else deficits.on(place.agent.layout))
-            for place in places
-        ]  # fmt: skip
+        self._members = [Members(place.agent, place.envs, n_bodies=len(places)) for place in places]
+
+    def lose(self, deficits: Deficits | None) -> None:
+        """Remove senses from the observations as training goes on; None removes none."""
+        for members in self._members:
+            members.deficits = None if deficits is None else deficits.on(members.agent.layout)
 
     def evaluate(self, part: Round) -> Outcome:
         """Run one episode of every member on every body."""

@@ -95,13 +95,11 @@ class PopulationAlgorithm(Algorithm):
         learner.steps_at_once = learner.method.population * envs.episode_steps * len(places)
         learner.rounds_of, learner.envs = envs.n_envs, envs
         if evaluate is None:
-            members: list[MembersOnBodies] = []
+            members = MembersOnBodies(places)
 
             def here(rounds: Iterable[Round]) -> Iterator[Outcome]:
-                if not members:  # deficits are set after the start
-                    members.append(MembersOnBodies(places, learner.deficits))
-                for part in rounds:
-                    yield members[0].evaluate(part)
+                members.lose(learner.deficits)
+                yield from map(members.evaluate, rounds)
 
             learner.evaluate = here
         return learner

@@ -109,7 +109,8 @@ class RoundRunner:
     def __init__(self, resolved: Resolved) -> None:
         agent, deficits = Agent(resolved.agent), resolved.config.deficits
         places = places_of(resolved, agent, contextlib.ExitStack())  # which end with the process
-        self._members = MembersOnBodies(places, Deficits(agent.layout, deficits) if deficits else None)
+        self._members = MembersOnBodies(places)
+        self._members.lose(Deficits(agent.layout, deficits) if deficits else None)
 
     def evaluate(self, part: Round) -> Outcome:
         """Run one episode of every member on every body."""
