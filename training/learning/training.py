@@ -169,9 +169,8 @@ class _Sitting:
         if self.config.start is not None and (not is_begun or self.config.protect):
             start_from(self.agent, resolved)
         places = places_of(resolved, self.agent, stack)
-        self.is_several = len(resolved.each) > 1
         others: dict[str, Any] = {} if evaluator is None else {"evaluate": evaluator.evaluate}
-        if self.is_several and algorithm.takes_places:
+        if len(resolved.each) > 1 and algorithm.takes_places:
             others["places"] = places
         envs: Any = places[0].envs
         self.learner: Learner = algorithm.start(self.agent, envs, resolved.options, self.config.seed, **others)
