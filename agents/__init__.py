@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .agent import Agent, AgentSpec, Normalizer
     from .algorithms.registry import ALGORITHMS
     from .loop import Rollout, replay
+    from .places import Place
     from .sb3.algorithms import CMAES, ES, CircuitPPO
     from .sb3.off_policy import CircuitSACPolicy, CircuitTD3Policy
     from .sb3.policies import CircuitActorCriticPolicy, CircuitPolicy
@@ -29,6 +30,7 @@ __all__ = [
     "CircuitSACPolicy",
     "CircuitTD3Policy",
     "Normalizer",
+    "Place",
     "Rollout",
     "Sensing",
     "replay",

@@ -19,6 +19,8 @@ from .agent import Agent, to_actions
 from .flat_adam import FlatAdam
 
 Critic = Literal["shared", "separate", "mlp"]
+# SB3's constant, a thousand times torch's: steps stay small while the second moment is young.
+ADAM_EPSILON = 1e-5
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 # The separate critic's state travels with the actor's, under names of its own.
 _CRITIC = "critic."
@@ -82,8 +84,7 @@ class ActorCritic(nn.Module):
     def make_optimizer(self, learning_rate: float) -> FlatAdam:
         """Return Adam over everything that is trained."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        # SB3's constant, a thousand times torch's: steps stay small while the second moment is young.
-        return FlatAdam(trained, learning_rate, epsilon=1e-5)
+        return FlatAdam(trained, learning_rate, epsilon=ADAM_EPSILON)
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state of actor and critic at an episode's start."""

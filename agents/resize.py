@@ -1,4 +1,4 @@
-"""Move an MLP to a body of another size: resample its inputs and outputs along the body."""
+"""Move an agent to a body of another size: statistics, and an MLP's inputs and outputs, are resampled along it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,8 @@ def resize(
     Raises:
         CircuitMismatch: the bodies do not have the same senses.
     """
-    if old.sizes.keys() != new.sizes.keys():
-        raise CircuitMismatch(
-            f"the MLP was trained with the senses {', '.join(old.sizes)}, and the new body has {', '.join(new.sizes)}; "
-            "choose a body and task with the same senses"
-        )
-    shown = _along_body(old, new)
+    check_senses(old, new)
+    shown = along_body(old, new)
     moved = _resample(new.sizes["joint_pos"], old.sizes["joint_pos"])
     resized = dict(weights)
     layers = sorted({int(name.split(".")[1]) for name in weights})
@@ -41,15 +37,37 @@ def resize(
     resized[f"{first}.weight"] = resized[f"{first}.weight"] @ shown
     resized[f"{last}.weight"] = moved @ resized[f"{last}.weight"]
     resized[f"{last}.bias"] = moved @ resized[f"{last}.bias"]
+    return resized, resize_stats(stats, old, new)
+
+
+def resize_stats(stats: Mapping[str, Any] | None, old: Layout, new: Layout) -> dict[str, Any] | None:
+    """Return the statistics of a body's observations, each in its own unit, for a body of another size.
+
+    Raises:
+        CircuitMismatch: the bodies do not have the same senses.
+    """
     if stats is None:
-        return resized, None
-    back = _along_body(new, old).double().numpy()
-    moments = {name: (back @ np.asarray(stats[name])).tolist() for name in ("mean", "var")}
-    return resized, {**stats, **moments}
+        return None
+    check_senses(old, new)
+    back = along_body(new, old).double().numpy()
+    return {**stats, **{name: (back @ np.asarray(stats[name])).tolist() for name in ("mean", "var")}}
 
 
-def _along_body(to: Layout, start: Layout) -> Float[Tensor, "to from"]:
-    """Return the matrix that resamples a whole observation."""
+def check_senses(old: Layout, new: Layout) -> None:
+    """Refuse bodies whose observations hold other senses.
+
+    Raises:
+        CircuitMismatch: they do.
+    """
+    if old.sizes.keys() != new.sizes.keys():
+        raise CircuitMismatch(
+            f"the agent was trained with the senses {', '.join(old.sizes)}, and the new body has "
+            f"{', '.join(new.sizes)}; choose a body and task with the same senses"
+        )
+
+
+def along_body(to: Layout, start: Layout) -> Float[Tensor, "to from"]:
+    """Return the matrix that resamples a whole observation along the body; it has no unit."""
     parts = []
     for sense, size in to.sizes.items():
         group = _PER_LINK.get(sense, 1)

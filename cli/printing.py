@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..training.rollouts.evaluation import Evaluation
 
 _EMPTY = {"None": "", "[]": "none"}
 _DIGITS = 4
@@ -25,6 +28,15 @@ def number(value: float) -> str:
 def table_text(table: pd.DataFrame) -> str:
     """Return a table, each value in its own unit, with a line for each row; what is missing is blank."""
     return str(table.to_string(index=False, na_rep="", float_format=number))
+
+
+def over_bodies_text(found: Mapping[str, Evaluation]) -> str:
+    """Return a line for each body, or what several come to, with the interval of every metric in its own unit."""
+    import pandas as pd
+
+    rows = [{"body": body, **{name: str(each) for name, each in scores.intervals.items()}}
+            for body, scores in found.items()]  # fmt: skip
+    return table_text(pd.DataFrame(rows))
 
 
 def text(value: Any, indent: str = "") -> str:

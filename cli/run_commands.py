@@ -19,7 +19,7 @@ from ..training.learning.engine import Engine
 from ..training.runs.holds import holds
 from .config_options import arena_given, circuit_named, config_of, pairs, with_config_options
 from .parsing import Steps
-from .printing import table_text
+from .printing import over_bodies_text, table_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -442,12 +442,12 @@ class OnRunOrModel(Intervening, OnAgent, OnModels):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate(OnRunOrModel):
-    """Report the mean return with a bootstrap 95 % interval over episodes."""
+    """Report the mean return with a bootstrap 95 % interval over episodes; of a run of several bodies, on each."""
 
     episodes: int = 20
     """Episodes, each with its own seed, apart from training's."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Any:
         """Evaluate, and return estimates with their intervals."""
         from ..training.rollouts.evaluation import evaluate, evaluate_model
 
@@ -456,7 +456,12 @@ class Evaluate(OnRunOrModel):
         else:
             with self.opened(self.body) as run:
                 result = evaluate(run, self.episodes, self.body, self.interventions, progress=not self.json)
-        return result.to_json() if self.json else {name: str(found) for name, found in result.intervals.items()}
+        if self.json:
+            return result.to_json()
+        if not result.bodies:
+            return {name: str(found) for name, found in result.intervals.items()}
+        worst, on_worst = result.worst
+        return over_bodies_text({**result.bodies, f"worst: {worst}": on_worst, "mean": result})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -486,11 +491,14 @@ class Transfer(OnModels):
 
     def run(self) -> Any:
         """Test, and return the table."""
-        from ..training.studies.transfers import transfer, transfer_model
+        import pandas as pd
+
+        from ..training.studies.transfers import transfer, transfer_model, worst_and_mean
 
         if model := self.model(self.path, self.body):
             table = transfer_model(model, self.bodies, self.episodes, progress=not self.json)
         else:
             run = self.run_in(self.path)
             table = transfer(run, self.bodies, self.episodes, self.finetune, progress=not self.json)
-        return self.table(table)
+        over = worst_and_mean(table)
+        return self.table(pd.concat([table, over], ignore_index=True) if len(over) else table)

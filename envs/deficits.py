@@ -105,6 +105,7 @@ class Deficits:
     """
 
     def __init__(self, layout: Layout, deficits: Sequence[Deficit]) -> None:
+        self.layout, self.deficits = layout, tuple(deficits)
         self._windows: list[tuple[slice, Deficit]] = []
         for deficit in deficits:
             columns = layout[deficit.sense]
@@ -117,6 +118,14 @@ class Deficits:
                 columns = slice(columns.start + deficit.index, columns.start + deficit.index + 1)
             self._windows.append((columns, deficit))
         self._size = layout.size
+
+    def on(self, layout: Layout) -> Deficits:
+        """Return the same of another observation.
+
+        Raises:
+            UnknownName, InvalidTask: it has no such sense, or no value of that index.
+        """
+        return self if layout is self.layout else Deficits(layout, self.deficits)
 
     def missing(self, step: int) -> Bool[np.ndarray, " obs"] | None:
         """Return a mask of the columns missing at an environment step; None where no column is missing."""

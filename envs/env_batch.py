@@ -138,6 +138,7 @@ class EnvBatch:
         self.seeds: list[int | None] = [None] * n_envs
         self._has_begun = self._is_closed = False
         self._face = face_of(self, self.layout, self.observation_space, self._last_observation)
+        self._constant = [sense.name for sense in self.layout.senses if SENSES[sense.name].is_constant]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # The physics is built anew, and has to be told where to write.
@@ -167,6 +168,7 @@ class EnvBatch:
         self.task.reset(ids, [self.rngs[index] for index in ids])
         self._draw_noise(ids)
         self._has_begun = True
+        self._write_constant()
         return self._observe()
 
     def step(self, actions: Float[np.ndarray, "envs joints"], ids: Ids | None = None) -> Step:
@@ -222,6 +224,12 @@ class EnvBatch:
         if len(self.bodies) > 1:
             facts["body"] = self.body_index.copy()
         return {**metrics, **facts}
+
+    def _write_constant(self) -> None:
+        """Write senses that are constant within an episode where the compiled physics leaves them as they are."""
+        for name in self._constant if self._face else ():
+            part = self.layout[name]
+            self._last_observation[:, part] = SENSES[name].read(self).clip(self._low[part], self._high[part])
 
     def _observe(self) -> Float[np.ndarray, "envs obs"]:
         """Read every sense, within its bounds, and note which bodies move faster than any body does."""
@@ -281,6 +289,7 @@ class EnvBatch:
         self.task.set_state(state["task"])
         self.noise[:] = state.get("noise", self.noise)
         self.rngs = [None if held is None else _restored(held) for held in state["rngs"]]
+        self._write_constant()
         self._observe()
 
     def facts(self) -> dict[str, Any]:

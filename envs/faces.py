@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from .physics.lane_physics import LanePhysics
 from .physics.lanes import Face
-from .physics.lanes.rows import DIVERGED, NET_SPEED, REWARD, TRUNCATED
+from .physics.lanes.rows import DIVERGED, KEPT, NET_SPEED, REWARD, TIME, TRUNCATED
 from .senses import SENSES, Layout, Time
 from .setting import Envs
 from .tasks.task import Task
@@ -31,7 +31,7 @@ def face_of(envs: Envs, layout: Layout, space: spaces.Box, observation: Float[np
 
     Return None where it cannot: on MuJoCo, with senses or rewards that are more than a reading, and for tasks with
     their own metrics or ends. Observations are written to `observation`, in units of the layout, a row for each
-    environment.
+    environment, but for senses that are constant: those the caller writes, at each reset.
     """
     physics, task = envs.physics, envs.task
     pay = task.pay() if _declares(type(task), "reward", "pay") else None
@@ -43,7 +43,9 @@ def face_of(envs: Envs, layout: Layout, space: spaces.Box, observation: Float[np
     for sense in layout.senses:
         kind = SENSES[sense.name]
         if type(kind) is Time:
-            readings: np.ndarray | None = np.array([-1])
+            readings: np.ndarray | None = np.array([TIME])
+        elif kind.is_constant:
+            readings = np.full(sense.size, KEPT)
         else:
             readings = physics.columns(kind.quantity) if _declares(type(kind), "read", "quantity") else None
         if readings is None:

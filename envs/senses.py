@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
@@ -13,13 +14,16 @@ from jaxtyping import Float
 
 from ..errors import InvalidTask, UnknownName
 from ..registry import Registry
-from .bodies.body import joint_limit
+from .arenas.media import WATER, Drag
+from .bodies.body import Body, joint_limit, reference_model
 from .setting import Envs, Setting
 
 # Bounds of the observation space. No body here reaches them; they are finite because gymnasium's checker,
 # and learners that scale observations by their bounds, need finite bounds.
 MAX_ANGLE, MAX_VELOCITY, MAX_DISTANCE = 2 * np.pi, 1e3, 1e3
 _MAX_NOISE = 10.0  # standard deviations; one draw in 1e23 is beyond
+_MAX_CONTEXT = 25.0  # as a logarithm; factors on a body's numbers are 1e-6 to 1e9
+_VISCOSITY = 0.1  # Pa s; the unit of the sense context
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +52,11 @@ class SenseKind(ABC):
 
     Attributes:
         quantity: the physics' quantity that `read` returns unchanged; empty where `read` computes something else.
+        is_constant: values do not change within an episode.
     """
 
     quantity: ClassVar[str] = ""
+    is_constant: ClassVar[bool] = False
 
     @abstractmethod
     def describe(self, setting: Setting) -> Sense:
@@ -107,16 +113,49 @@ class Time(SenseKind):
         return envs.elapsed[:, None] * envs.dt
 
 
+_DRAWN = ("link_length", "link_mass", "gear", "density", "viscosity", "drag")
+
+
 class Context(SenseKind):
-    """The body of an environment among several, one-hot: 1 at the body's index, 0 elsewhere."""
+    """What the environment's body and fluid are: six logarithms, each 0 for swimmer6 in its own water.
 
-    def describe(self, setting: Setting) -> Sense:
+    They are ln of the number of links, of the mean link length, the mean link mass, the mean gear and the fluid's
+    density, each over swimmer6's (6, 0.1 m, 0.01 kg, 5e-4 N m, 3000 kg/m^3), and ln(1 + viscosity / 0.1 Pa s), since
+    swimmer6's fluid has no viscosity: its logarithm has no value, and that of swimmer6-thick is ln 2. A medium without
+    inertia has no density, and the viscosity of the fluid with as much drag. What is drawn at reset is what is sensed.
+    """
+
+    is_constant = True
+
+    def describe(self, setting: Setting) -> Sense:  # noqa: ARG002
         """Return what it is; see `SenseKind`."""
-        return Sense("context", len(setting.bodies), 0.0, 1.0, "")
+        return Sense("context", 6, -_MAX_CONTEXT, _MAX_CONTEXT, "1")
 
-    def read(self, envs: Envs) -> Float[np.ndarray, "envs bodies"]:
-        """Return one row of 0 and 1 for each environment."""
-        return np.eye(len(envs.bodies))[envs.body_index]
+    def read(self, envs: Envs) -> Float[np.ndarray, "envs 6"]:
+        """Return the logarithms: links, length, mass, gear, density, viscosity; no unit."""
+        fluids = [envs.arena.medium or body.habitat for body in envs.bodies]
+        own = np.array([
+            (*_over_swimmer6(body), fluid.density / WATER.density)
+            for body, fluid in zip(envs.bodies, fluids, strict=True)
+        ])[envs.body_index]  # fmt: skip
+        drawn = {name: envs.physics.parameter(name) for name in _DRAWN}
+        factors = [drawn[name] for name in ("link_length", "link_mass", "gear", "density")]
+        with np.errstate(divide="ignore"):  # a motor without torque, or space without a fluid
+            logarithms = np.log(own * np.stack([np.ones(envs.n_envs), *factors], 1))
+        of_drag = np.array([fluid.viscosity if isinstance(fluid, Drag) else 0.0 for fluid in fluids])[envs.body_index]
+        thickness = np.log1p((drawn["viscosity"] + of_drag * drawn["drag"]) / _VISCOSITY)[:, None]
+        return np.clip(np.concatenate([logarithms, thickness], 1), -_MAX_CONTEXT, _MAX_CONTEXT)
+
+
+@functools.lru_cache(maxsize=256)
+def _over_swimmer6(body: Body) -> Float[np.ndarray, " 4"]:
+    """Return number of links, and mean link length, link mass and gear, each over swimmer6's."""
+    model, parts = reference_model(body), body.parts
+    masses = [model.body(name).mass[0] for name in parts.links]
+    gears = [abs(model.actuator(name).gear[0]) for name in parts.motors]
+    # Divided before the mean, which keeps a body of swimmer6's links at exactly 1.
+    return np.array([body.n_links / 6, *(np.mean(np.divide(each, of)) for each, of in
+                     ((body.link_sizes[0], 0.1), (masses, 0.01), (gears, 5e-4)))])  # fmt: skip
 
 
 class Noise(SenseKind):

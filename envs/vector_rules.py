@@ -63,7 +63,7 @@ def seeds_for(seed: int | Sequence[int | None] | None, n_envs: int) -> list[int 
     """
     if seed is None:
         return [None] * n_envs
-    if isinstance(seed, list | tuple | np.ndarray):
+    if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str | bytes):
         if len(seed) != n_envs:
             raise InvalidTask(f"{len(seed)} seeds for {n_envs} environments; give one each")
         return [None if each is None else _as_seed(each) for each in seed]

@@ -26,10 +26,10 @@ from ..training.rollouts.recorder import record, record_agent
 from ..training.rollouts.recording import Recording
 from ..training.rollouts.saved_models import SavedModel
 from ..training.rollouts.watched import Watched
-from ..training.runs.result import Result
-from ..training.runs.results import interventions_told
+from ..training.runs.result import TESTS, TRAINED, Result
+from ..training.runs.results import Results, interventions_told
 from ..training.runs.run import A_RUN, Run, hint_unfinished
-from ..training.studies.transfers import transfer_table
+from ..training.studies.transfers import transfer_table, worst_and_mean
 from ..version import __version__
 from .page_data import learning_data, moments_data, render_page
 
@@ -200,7 +200,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 def _lead(run: Run, facts: dict[str, Any]) -> str:
     config = run.config
     return (
-        f"{config.circuit} trained by {config.algorithm} to {config.task} on {make_body(config.body).name}, "
+        f"{config.circuit} trained by {config.algorithm} to {config.task} on {config.trained_on}, "
         f"seed {config.seed}, {facts['steps']:,} steps"
     )
 
@@ -217,11 +217,27 @@ def _tiles(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
     if found is not None:
         stale = _again(results.told(found), f"nervecord evaluate {run.path}")
         value = found.intervals["return"]
-        tiles.append({"value": f"{value.mean:,.0f}", "label": f"return, {_told(value)}{stale}"})
+        what = "return" if len(run.config.body_names) == 1 else f"mean return of {len(run.config.body_names)} bodies"
+        tiles.append({"value": f"{value.mean:,.0f}", "label": f"{what}, {_told(value)}{stale}"})
         if "net_speed" in found.intervals:
             speed = f"{100 * found.intervals['net_speed'].mean:.1f} cm/s"
             tiles.append({"value": speed, "label": f"net speed of the centre of mass{stale}"})
-    return tiles
+    return tiles + _worst_tile(run, results)
+
+
+def _worst_tile(run: Run, results: Results) -> list[dict[str, str]]:
+    """Return the lowest return on the bodies that a run was trained on, where there are several."""
+    names = run.config.body_names
+    if len(names) == 1:
+        return []
+    tests = [results.where(TESTS, agent=TRAINED, body=name).shown for name in names]
+    found = [each for each in tests if each is not None and not each.missing]
+    if not found:
+        return []
+    worst = min(found, key=lambda each: each.intervals["return"].mean)
+    value, stale = worst.intervals["return"], results.told(worst)
+    label = f"lowest return of {len(found)} bodies, on {worst.body}, {_told(value)}"
+    return [{"value": f"{value.mean:,.0f}", "label": f"{label}{_again(stale, f'nervecord evaluate {run.path}')}"}]
 
 
 def _again(stale: str, command: str) -> str:
@@ -290,20 +306,25 @@ def _wiring(run: Run) -> dict[str, Any]:
 
 def _transfer(run: Run) -> dict[str, Any]:
     table = transfer_table(run)
-    own = table["body"] == make_body(run.config.body).name
+    own = table["trained_on"].astype(bool)
     others = table[~own]
     if others.empty:
         return {"missing": f"No other body yet: nervecord transfer {run.path}"}
-    known = [
-        f"{row['agent']} {row['mean']:,.0f} ({_interval(row)}{', ' if row['note'] else ''}{row['note']})"
-        for _, row in table[own].iterrows() if row["n"]
-    ]  # fmt: skip
+    several = len(run.config.body_names) > 1
+    known = []
+    for _, row in table[own & (table["n"] > 0)].iterrows():
+        about = f"{_interval(row)}{', ' if row['note'] else ''}{row['note']}"
+        known.append(f"{row['agent']}{' on ' + row['body'] if several else ''} {row['mean']:,.0f} ({about})")
     columns = ["body", "agent", "return", "95 % interval", "net speed (cm/s)", "episodes"]
     return {
         "svg": figure_svg(transfer_bars(others)),
         "columns": columns,
-        "groups": {"": [_score(row) for _, row in others.iterrows()]},
-        "words": [f"For comparison, {', '.join(known)} on the body of the training"] if known else [],
+        "groups": {"": [_score(row) for _, row in pd.concat([others, worst_and_mean(others)]).iterrows()]},
+        "words": [
+            f"For comparison, {', '.join(known)} on the {'bodies' if several else 'body'} of the training",
+        ]
+        if known
+        else [],
     }
 
 

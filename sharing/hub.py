@@ -288,7 +288,7 @@ def _card(run: Run, evaluation: Result, film: bool, onnx: bool, torch_program: b
     found = {name: dataclasses.asdict(interval) for name, interval in evaluation.intervals.items()}
     loader = jinja2.PackageLoader(__package__, ".")
     return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
-        config=config, body=make_body(config.body).name, facts=summary(run), found=found, film=film,
+        config=config, body=config.trained_on, facts=summary(run), found=found, film=film,
         onnx=onnx, torch_program=torch_program, n_observed=policy.agent.layout.size,
         state=dict(zip(policy.state_names, (list(each.shape) for each in policy.initial_state), strict=True)),
         senses=policy.agent.layout.sizes, code=code_of(config.circuit),

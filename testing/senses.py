@@ -75,7 +75,7 @@ def _reading(laws: Laws, kind: SenseKind, described: Sense, task: str, body: Any
         EnvBatch(task, n, body=body, arena=arena, senses=["joint_pos"], noise=2, episode_steps=4 * _STEPS, n_threads=1)
         for n in (3, 1)
     )
-    shape = (3, described.size)
+    shape, at_reset = (3, described.size), None
     try:
         many.seed([5, 6, 7])
         alone.seed([6])
@@ -101,6 +101,10 @@ def _reading(laws: Laws, kind: SenseKind, described: Sense, task: str, body: Any
             laws.alike("reading changes nothing", again, values, "draw nothing in read: take the sense noise")
             law, right = "environments do not hear each other", "read row by row"
             laws.alike(law, one[0], values[1], right, what="an environment alone")
+            if kind.is_constant:
+                at_reset = values if at_reset is None else at_reset
+                law = "a constant sense does not change within an episode"
+                laws.alike(law, values, at_reset, "leave is_constant out")
             if kind.quantity:
                 raw = many.physics.read(kind.quantity).reshape(3, -1)
                 laws.alike("it is the quantity that it names", values, raw, "leave quantity empty where it is more")

@@ -3,7 +3,7 @@
 from nervecord.circuits.registry import circuit_names
 
 JOINTS, BATCH = 5, 7
-SENSES = {"joint_pos": JOINTS, "body_velocities": 18, "to_target": 2}
+SENSES = {"joint_pos": JOINTS, "body_velocities": 18, "to_target": 2, "odour": 1}
 VARIANTS = {
     "ncap": [
         {"oscillator": False},
@@ -13,6 +13,7 @@ VARIANTS = {
     ],
     "cpg": [{"feedback": True}],
     "relay": [{"init": "worm", "limit": 12.0}],
+    "klinotaxis": [{"klinokinesis": False}, {"klinotaxis": False}],
     "navigator": [{"controller": "learned"}, {"controller": "learned", "sharing": False}],
     "mlp": [{"hidden": (8,)}],
     "ctrnn": [

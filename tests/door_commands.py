@@ -184,7 +184,10 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "reward": text("com", wrong=("fast",)),
         "config": Values((), ("nope.toml", "FILE", "FOLDER", "BAD.toml", "TYPES.toml", "BYTES.toml")),
         "control-dt": text("0.03", "0.06", wrong=("0", "-1", "nan", "inf", "1e-300", "0.0301", "x")),
-        "bodies": Values(("swimmer4", ["swimmer6", "swimmer6-eel"]), (*BODIES.wrong, ["swimmer4", "swimmer6"])),
+        "bodies": Values(
+            ("swimmer4", ["swimmer6", "swimmer6-eel"], ["swimmer4", "swimmer6"]),
+            (*BODIES.wrong, ["swimmer6", "swimmer6"]),
+        ),
         "out": Values(("NEW",), ("FILE", "FOLDER", "FILE/x", "RUN")),
         **TRUST,
         "stepz": Values((), ("3",)),

@@ -24,6 +24,8 @@ COUNT = Number(1, is_whole=True)
 POSITIVE = Number(0, above=True)
 SHARE = Number(0, 1)
 
+_BODY = "body"  # of an episode that is remembered: its body's name
+
 Evaluate = Callable[[Iterable[Round]], Iterator[Outcome]]
 
 
@@ -51,6 +53,11 @@ class Learner(ABC):
         self.after_update: list[Callable[[], None]] = []
 
     @property
+    def agents(self) -> Sequence[Agent]:
+        """The agent on each of several bodies, of one weights; the agent alone where there is one body."""
+        return (self.agent,)
+
+    @property
     def rewires(self) -> bool:
         """Whether the circuit rewires itself after an update, from its activity since the last one."""
         return type(self.agent.circuit).after_update is not Circuit.after_update
@@ -72,9 +79,11 @@ class Learner(ABC):
 
     def lose_senses(self) -> None:
         """Remove the senses that the deficits remove at this step of training."""
-        if self.deficits is not None:
-            missing = self.deficits.missing(self.steps)
-            self.agent.missing = None if missing is None else torch.as_tensor(missing, device=self.agent.device)
+        if self.deficits is None:
+            return
+        for agent in self.agents:
+            missing = self.deficits.on(agent.layout).missing(self.steps)
+            agent.missing = None if missing is None else torch.as_tensor(missing, device=agent.device)
 
 
 class Algorithm(ABC):
@@ -87,6 +96,7 @@ class Algorithm(ABC):
             oscillators read the time from the observation instead of counting it.
         squashes: whether motors pass through a tanh where the circuit does not bound them itself.
         has_population: whether it evaluates rounds of members, which other processes may run.
+        takes_places: whether `start` takes `places`, and so trains on bodies of several sizes at once.
         normalizes: whether the agent sees normalised observations under given options.
     """
 
@@ -94,6 +104,7 @@ class Algorithm(ABC):
     trains_memory: ClassVar[bool] = True
     squashes: ClassVar[bool] = False
     has_population: ClassVar[bool] = False
+    takes_places: ClassVar[bool] = False
 
     def defaults(self, facts: Facts) -> dict[str, Any]:  # noqa: ARG002
         """Return the defaults that differ for this kind of circuit."""
@@ -136,7 +147,9 @@ class Algorithm(ABC):
         """Return a learner that begins with the agent as it is.
 
         An algorithm with a population also takes `evaluate`, a function that evaluates rounds elsewhere; None evaluates
-        them in `envs`.
+        them in `envs`. One that `takes_places` takes `places`, the agent and environments of each of several bodies:
+        the agents' circuits have the same weights, and the first agent and environments are `agent` and `envs`. A
+        population has `n_envs` environments of each body, others divide `n_envs` over them.
 
         Args:
             agent: the agent to train.
@@ -171,38 +184,56 @@ class EpisodeLog:
     """
 
     def __init__(self, size: int = 100) -> None:
-        self._held: deque[dict[str, float]] = deque(maxlen=size)
+        self._held: deque[dict[str, Any]] = deque(maxlen=size)
 
-    def add(self, returns: Sequence[float], lengths: Sequence[int], metrics: Mapping[str, np.ndarray]) -> None:
+    def add(
+        self,
+        returns: Sequence[float],
+        lengths: Sequence[int],
+        metrics: Mapping[str, np.ndarray],
+        bodies: Sequence[str] = (),
+    ) -> None:
         """Note episodes that ended: returns without a unit, lengths in control steps, metrics each in its own unit.
 
         Metrics that describe an episode without rating it are left out.
+
+        Args:
+            returns, lengths, metrics: one value an episode.
+            bodies: the name of each episode's body, where there are several.
         """
         metrics = {name: values for name, values in metrics.items() if name not in ("diverged", "body")}
         for index, (value, length) in enumerate(zip(returns, lengths, strict=True)):
-            told = {name: float(values[index]) for name, values in metrics.items()}
+            told: dict[str, Any] = {name: float(values[index]) for name, values in metrics.items()}
+            told |= {_BODY: bodies[index]} if len(bodies) else {}
             self._held.append({"r": float(value), "l": int(length), **told})
 
-    def add_ended(self, rollout: Any, stepped: Step) -> None:
-        """Note the episodes of a rollout that ended with its last step."""
+    def add_ended(self, rollout: Any, stepped: Step, bodies: Sequence[str] = ()) -> None:
+        """Note the episodes of a rollout that ended with its last step; `bodies` names each environment's body."""
         ids = rollout.ended
         ended = {name: values[ids] for name, values in stepped.metrics.items()}
-        self.add(rollout.returns[ids], rollout.lengths[ids], ended)
+        self.add(rollout.returns[ids], rollout.lengths[ids], ended, [bodies[index] for index in ids] if bodies else ())
 
     def means(self) -> dict[str, float]:
-        """Return means over the episodes remembered, by the names of SB3's logs."""
+        """Return means over the episodes remembered, by the names of SB3's logs, and of each of several bodies.
+
+        Returns have no unit, the task's metrics their own.
+        """
         held = list(self._held)
         if not held:
             return {}
         names = {"r": "ep_rew_mean", "l": "ep_len_mean"}
-        common = [name for name in held[0] if all(name in each for each in held)]
-        return {f"rollout/{names.get(name, name)}": float(np.mean([each[name] for each in held])) for name in common}
+        common = [name for name in held[0] if name != _BODY and all(name in each for each in held)]
+        found = {f"rollout/{names.get(name, name)}": float(np.mean([each[name] for each in held])) for name in common}
+        bodies = sorted({each[_BODY] for each in held if _BODY in each})
+        by_body = {body: float(np.mean([each["r"] for each in held if each.get(_BODY) == body])) for body in bodies}
+        worst = {"rollout/ep_rew_worst": min(by_body.values())} if by_body else {}
+        return {**found, **{f"return/{body}": value for body, value in by_body.items()}, **worst}
 
-    def to_json(self) -> list[dict[str, float]]:
+    def to_json(self) -> list[dict[str, Any]]:
         """Return the episodes as JSON types."""
         return list(self._held)
 
-    def load_json(self, held: Iterable[dict[str, float]]) -> None:
+    def load_json(self, held: Iterable[dict[str, Any]]) -> None:
         """Restore the episodes that `to_json` returned."""
         self._held.clear()
         self._held.extend(held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ...envs.env_batch import Step
 from ..agent import Agent
 from ..fused import Fused, flat_state, reason_not_fused, say_not_fused
 from ..loop import Batch, Rollout
+from ..places import Place
 from .population import Population
 
 # Bytes of weights that stay in a processor's cache from step to step.
@@ -45,11 +46,14 @@ class Outcome:
         returns: the sum of each member's rewards, no unit.
         lengths: length of each member's episode, in control steps.
         metrics: the task's metrics at each episode's end, each in its own unit.
+        by_body: where each member runs an episode on each of several bodies, what came of them on each, by its name;
+            the return is then the mean over the bodies, and the length the sum.
     """
 
     returns: Float[np.ndarray, " members"]
     lengths: Int[np.ndarray, " members"]
     metrics: Mapping[str, Float[np.ndarray, " members"]]
+    by_body: Mapping[str, Outcome] = dataclasses.field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -65,6 +69,7 @@ class Members:
         envs: one environment per member of a round.
         episode_limit: control steps after which a round ends even if episodes go on; None waits for all.
         deficits: senses to remove from the observation as training goes on.
+        n_bodies: bodies on which each member runs an episode, which all count as steps of training.
         fused: run whole episodes in compiled code; None does so wherever that is possible.
 
     Raises:
@@ -77,9 +82,11 @@ class Members:
         envs: Batch,
         episode_limit: int | None = None,
         deficits: Deficits | None = None,
+        n_bodies: int = 1,
         fused: bool | None = None,
     ) -> None:
         self.agent, self.envs, self.episode_limit, self.deficits = agent, envs, episode_limit, deficits
+        self._n_bodies = n_bodies
         self._populations: dict[int, Population] = {}
         self._fused = None
         if fused or (fused is None and reason_not_fused(agent, envs) is None):
@@ -105,7 +112,7 @@ class Members:
 
         def act(observation: np.ndarray, _: Any, __: Any) -> tuple[np.ndarray, None, None]:
             if self.deficits is not None:
-                missing = self.deficits.missing(part.step + rollout.elapsed * n)
+                missing = self.deficits.missing(part.step + rollout.elapsed * n * self._n_bodies)
                 agent.missing = None if missing is None else torch.as_tensor(missing, device=agent.device)
             motor = population.step(agent.sense(observation[turn]))
             # A member whose circuit diverges commands 0 from then on, and so scores low.
@@ -136,6 +143,40 @@ class Members:
             self._populations[len(weights)] = Population(self.agent.circuit, len(weights))
         self._populations[len(weights)].start(weights)
         return self._populations[len(weights)]
+
+
+class MembersOnBodies:
+    """Evaluate rounds on several bodies, or one: each member runs an episode on every body, from the same seed.
+
+    Args:
+        places: an agent on each body, with an environment for each member of a round.
+
+    Raises:
+        CircuitMismatch: a circuit's `lane_step` does not fit it.
+    """
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self._names = [place.bodies[0] for place in places]
+        self._members = [Members(place.agent, place.envs, n_bodies=len(places)) for place in places]
+
+    def lose(self, deficits: Deficits | None) -> None:
+        """Remove senses from the observations as training goes on; None removes none."""
+        for members in self._members:
+            members.deficits = None if deficits is None else deficits.on(members.agent.layout)
+
+    def evaluate(self, part: Round) -> Outcome:
+        """Run one episode of every member on every body."""
+        found = [members.evaluate(part) for members in self._members]
+        outcomes = [outcome for outcome in found if outcome is not None]
+        if len(outcomes) == 1:
+            return outcomes[0]
+        common = [name for name in outcomes[0].metrics if all(name in each.metrics for each in outcomes)]
+        return Outcome(
+            np.mean([each.returns for each in outcomes], axis=0),
+            np.sum([each.lengths for each in outcomes], axis=0),
+            {name: np.mean([each.metrics[name] for each in outcomes], axis=0) for name in common},
+            dict(zip(self._names, outcomes, strict=True)),
+        )
 
 
 def turns_for(weights: Float[Tensor, "members weights"]) -> int:

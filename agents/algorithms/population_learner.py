@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,8 +17,9 @@ from ...errors import CircuitMismatch
 from ...memory import machine_memory
 from ..agent import Agent
 from ..loop import Batch, Rollout
+from ..places import Place
 from .algorithm import Algorithm, EpisodeLog, Evaluate, Learner
-from .members import Members, Outcome, Round
+from .members import MembersOnBodies, Outcome, Round
 
 State = dict[str, Any]
 
@@ -67,6 +68,7 @@ class PopulationAlgorithm(Algorithm):
 
     Method: ClassVar[type[PopulationMethod]]
     has_population = True
+    takes_places = True
 
     def check(self, facts: Facts | None, options: dict[str, Any]) -> None:  # noqa: ARG002
         """Fill in the population, by default `n_envs`, and refuse one that is not a multiple of `n_envs`."""
@@ -78,22 +80,26 @@ class PopulationAlgorithm(Algorithm):
             )
 
     def start(
-        self, agent: Agent, envs: EnvBatch, options: Mapping[str, Any], seed: int, evaluate: Evaluate | None = None
+        self,
+        agent: Agent,
+        envs: EnvBatch,
+        options: Mapping[str, Any],
+        seed: int,
+        evaluate: Evaluate | None = None,
+        places: Sequence[Place] = (),
     ) -> PopulationLearner:
         """Return a learner that searches around the agent's weights."""
         _check_memory(options["population"], agent.n_weights)
-        learner = PopulationLearner(agent, self.Method(options), seed, evaluate)
-        learner.steps_at_once = learner.method.population * envs.episode_steps
+        learner = PopulationLearner(agent, self.Method(options), seed, evaluate, places)
+        places = places or [Place(agent, envs, (envs.body.name,) * envs.n_envs)]
+        learner.steps_at_once = learner.method.population * envs.episode_steps * len(places)
         learner.rounds_of, learner.envs = envs.n_envs, envs
         if evaluate is None:
-            members = Members(agent, envs)
+            members = MembersOnBodies(places)
 
             def here(rounds: Iterable[Round]) -> Iterator[Outcome]:
-                members.deficits = learner.deficits
-                for part in rounds:
-                    outcome = members.evaluate(part)
-                    assert outcome is not None
-                    yield outcome
+                members.lose(learner.deficits)
+                yield from map(members.evaluate, rounds)
 
             learner.evaluate = here
         return learner
@@ -125,6 +131,7 @@ class PopulationLearner(Learner):
         method: the search.
         seed: seed of every random draw.
         evaluate: the function that evaluates rounds; may be set later.
+        places: the agent on each of several bodies.
 
     Attributes:
         generation: generations so far.
@@ -138,8 +145,16 @@ class PopulationLearner(Learner):
     rounds_of: int
     envs: Batch | None = None
 
-    def __init__(self, agent: Agent, method: PopulationMethod, seed: int, evaluate: Evaluate | None = None) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        method: PopulationMethod,
+        seed: int,
+        evaluate: Evaluate | None = None,
+        places: Sequence[Place] = (),
+    ) -> None:
         super().__init__()
+        self.places = tuple(places)
         self.agent, self.method, self.seed, self.generation = agent, method, seed, 0
         self.takes_projections = method.takes_projections
         if not any(True for _ in agent.circuit.parameters()):
@@ -147,7 +162,7 @@ class PopulationLearner(Learner):
         if evaluate is not None:
             self.evaluate = evaluate
         self.state = method.start(self._weights())
-        self.episodes = EpisodeLog(method.population)
+        self.episodes = EpisodeLog(method.population * max(len(places), 1))
 
     def advance(self) -> dict[str, float]:
         """Evaluate one generation and move the mean."""
@@ -194,25 +209,15 @@ class PopulationLearner(Learner):
             raise CircuitMismatch(
                 f"{kind} rewires itself after an update; set the learner's envs, in which an episode of the mean runs"
             )
-        sensors: list[Tensor] = []
-        activity: list[Tensor] = []
-
-        def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:
-            sensors.append(self.agent.sense(observation))
-            motor, state, felt = self.agent.run(observation, state, episode_start, record=True)
-            activity.append(felt)  # type: ignore[arg-type]
-            return self.agent.to_actions(motor).cpu().numpy(), state, None
-
-        rollout = Rollout(self.envs, act)
-        rollout.start([self.seed + index for index in range(self.envs.n_envs)])
-        while rollout.is_running:
-            rollout.step()
-        self.agent.circuit.after_update(torch.stack(sensors), torch.stack(activity))
+        for place in self.places or (Place(self.agent, self.envs, ()),):
+            _rewire_by_episode(place.agent, place.envs, self.seed)
 
     def note(self, outcome: Outcome) -> None:
         """Count a round's steps and remember its episodes."""
         self.steps += outcome.steps
-        self.episodes.add(outcome.returns.tolist(), outcome.lengths.tolist(), outcome.metrics)
+        for body, each in (outcome.by_body or {"": outcome}).items():
+            bodies = [body] * len(each.returns) if body else ()
+            self.episodes.add(each.returns.tolist(), each.lengths.tolist(), each.metrics, bodies)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the search's state and the counters."""
@@ -238,3 +243,20 @@ class PopulationLearner(Learner):
     def _weights(self) -> Float[Tensor, " weights"]:
         """Return the circuit's weights in one row."""
         return torch.nn.utils.parameters_to_vector(self.agent.circuit.parameters()).detach().cpu()
+
+
+def _rewire_by_episode(agent: Agent, envs: Batch, seed: int) -> None:
+    sensors: list[Tensor] = []
+    activity: list[Tensor] = []
+
+    def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:
+        sensors.append(agent.sense(observation))
+        motor, state, felt = agent.run(observation, state, episode_start, record=True)
+        activity.append(felt)  # type: ignore[arg-type]
+        return agent.to_actions(motor).cpu().numpy(), state, None
+
+    rollout = Rollout(envs, act)
+    rollout.start([seed + index for index in range(envs.n_envs)])
+    while rollout.is_running:
+        rollout.step()
+    agent.circuit.after_update(torch.stack(sensors), torch.stack(activity))

@@ -7,7 +7,7 @@ stateless circuits and to sb3-contrib's RecurrentPPO for an LSTM (tests/agents/t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ...envs.env_batch import EnvBatch
 from ...options import ListOf, Number, OneOf, option
 from ..actor_critic import ActorCritic
 from ..agent import Agent
+from ..places import Place
 from .algorithm import COUNT, POSITIVE, SHARE, Algorithm
 from .ppo_learner import PPOLearner, check_lengths
 
@@ -73,6 +74,7 @@ class ProximalPolicyOptimization(Algorithm):
     """Train any circuit by PPO, through time where it has a memory."""
 
     Options = Options
+    takes_places = True
 
     def defaults(self, facts: Facts) -> dict[str, Any]:
         """Return defaults for circuits that work before training: little noise, raw senses, a large learning rate.
@@ -99,10 +101,17 @@ class ProximalPolicyOptimization(Algorithm):
         envs: EnvBatch,
         options: Mapping[str, Any],
         seed: int,
+        places: Sequence[Place] = (),
     ) -> PPOLearner:
         """Return a learner that begins with the agent as it is."""
         # A random stream apart from the one that drew the weights.
         draws = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
         generator = torch.Generator(agent.device).manual_seed(draws)
-        actor_critic = ActorCritic(agent, options["action_std"], options["critic"], options["critic_hidden"], generator)
-        return PPOLearner(agent, actor_critic, envs, options, seed)
+
+        def with_critic(agent: Agent) -> ActorCritic:
+            critic = options["critic"], options["critic_hidden"]
+            return ActorCritic(agent, options["action_std"], *critic, generator)
+
+        others = [(with_critic(place.agent), place) for place in places[1:]]
+        bodies = places[0].bodies if places else ()
+        return PPOLearner(agent, with_critic(agent), envs, options, seed, others=others, bodies=bodies)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,14 @@ from torch import Tensor
 
 from ...envs.env_batch import Step
 from ...errors import CircuitMismatch, TrainingDiverged
-from ..actor_critic import ActorCritic
+from ..actor_critic import ADAM_EPSILON, ActorCritic
 from ..agent import Agent
 from ..flat_adam import FlatAdam
 from ..loop import Batch, Rollout, replay
+from ..places import Place
 from .algorithm import EpisodeLog, Learner, load_optimizer_state, optimizer_state
 from .objective import objective
+from .ppo_collector import Collector
 from .reward_normalizer import RewardNormalizer
 from .sequence_buffer import SequenceBuffer, Sequences
 
@@ -40,11 +42,13 @@ class PPOLearner(Learner):
         seed: of the episodes and of the order of sequences.
         optimizer: over actor and critic; None makes it.
         shuffle: draws the order of sequences; None makes it of the seed.
+        others: for bodies of other sizes, the agent's circuit with a critic there, and where it acts. Minibatches hold
+            sequences of each size; the circuits have the same weights, each critic its own.
+        bodies: the name of each environment's body, where there are several.
 
     Attributes:
         optimizer: Adam over both.
-        buffer: the last rollout.
-        rollout: the environments in which the agent acts.
+        collectors: for bodies of each size, the environments in which the agent acts, and their last rollout.
 
     Raises:
         CircuitMismatch: lengths that do not divide, or a circuit whose state changes shape.
@@ -62,24 +66,48 @@ class PPOLearner(Learner):
         seed: int,
         optimizer: FlatAdam | None = None,
         shuffle: Any = None,
+        others: Sequence[tuple[ActorCritic, Place]] = (),
+        bodies: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.agent, self.actor_critic, self.options = agent, actor_critic, dict(options)
         self.seed, self.n_updates = seed, 0
         self.options["sequence_length"] = options["sequence_length"] if agent.circuit.is_recurrent else 1
         check_lengths(self.options)
-        self.optimizer = optimizer or actor_critic.make_optimizer(options["learning_rate"])
+        self._actor_critics = (actor_critic, *(each for each, _ in others))
+        self.optimizer = optimizer or _optimizer(self._actor_critics, options["learning_rate"])
         self._shuffle = np.random.RandomState(seed) if shuffle is None else shuffle
-        _check_state(self.actor_critic, agent)
-        self.buffer = SequenceBuffer(
-            options["n_steps"], agent.layout.space, agent.action_space, agent.device,
-            options["gae_lambda"], options["gamma"], envs.n_envs, self.options["sequence_length"], self._shuffle,
-        )  # fmt: skip
-        self.rollout = Rollout(envs, self._act)
-        self.steps_at_once = envs.n_envs * options["n_steps"]
+        places = (Place(agent, envs, bodies), *(place for _, place in others))
+        self.collectors = tuple(map(self._collector, self._actor_critics, places))
+        n_envs = sum(collector.n_envs for collector in self.collectors)
+        self.steps_at_once = n_envs * options["n_steps"]
         self.episodes = EpisodeLog()
-        self._rewards = RewardNormalizer(envs.n_envs, options["gamma"]) if options["normalize_reward"] else None
+        self._rewards = RewardNormalizer(n_envs, options["gamma"]) if options["normalize_reward"] else None
         self._has_started = False
+
+    def _collector(self, actor_critic: ActorCritic, place: Place) -> Collector:
+        _check_state(actor_critic, place.agent)
+        options, agent = self.options, place.agent
+        buffer = SequenceBuffer(
+            options["n_steps"], agent.layout.space, agent.action_space, agent.device, options["gae_lambda"],
+            options["gamma"], place.envs.n_envs, options["sequence_length"], self._shuffle,
+        )  # fmt: skip
+        return Collector(agent, actor_critic, place.envs, buffer, place.bodies)
+
+    @property
+    def agents(self) -> Sequence[Agent]:
+        """The agent on bodies of each size."""
+        return tuple(collector.agent for collector in self.collectors)
+
+    @property
+    def buffer(self) -> SequenceBuffer:
+        """The last rollout of the first environments."""
+        return self.collectors[0].buffer
+
+    @property
+    def rollout(self) -> Rollout:
+        """The first environments in which the agent acts."""
+        return self.collectors[0].rollout
 
     def advance(self) -> dict[str, float]:
         """Do one rollout and one update; return what there is to log."""
@@ -88,154 +116,166 @@ class PPOLearner(Learner):
 
     def start(self) -> None:
         """Begin an episode everywhere."""
-        self.rollout.start([self.seed + index for index in range(self.rollout.envs.n_envs)])
+        seed = self.seed
+        for collector in self.collectors:
+            collector.start(seed)
+            seed += collector.n_envs
         self._has_started = True
-        if self.agent.normalizer is not None:
-            self.agent.normalizer.update(self.rollout.observation)
         self._look()
 
     @torch.no_grad()
     def collect(self, on_step: Callable[[Step], bool] | None = None) -> bool:
-        """Fill the buffer; False if `on_step`, which is told of every step, says stop."""
-        rollout, agent = self.rollout, self.agent
+        """Fill the buffers; False if `on_step`, which is told of every step, says stop."""
+        collectors, gamma = self.collectors, self.options["gamma"]
         if not self._has_started:
             self.start()
-        self.actor_critic.eval()
-        self.buffer.reset()
-        motors, heard = [], []
+        for collector in collectors:
+            collector.begin()
         for _ in range(self.options["n_steps"]):
-            shown, starts = self._shown, rollout.episode_start
-            stepped = rollout.step()
-            self.steps += rollout.envs.n_envs
-            if on_step is not None and not on_step(stepped):
-                return False
-            actions, motor, hears, state = rollout.extra
-            motors.append(motor)
-            heard.append(hears)
-            ended = rollout.ended
-            rewards, truncated = stepped.reward, ended
-            if len(ended):
-                self.episodes.add_ended(rollout, stepped)
-                truncated = ended[stepped.truncated[ended]]
-                last_observation = stepped.observation[truncated]
-                rollout.restart(ended)
-            if agent.normalizer is not None:
-                agent.normalizer.update(rollout.observation)
-            if self._rewards is not None:
-                rewards = self._rewards(rewards, ended)
-            rewards = rewards.astype(np.float32)
+            rewards = []
+            for collector in collectors:
+                stepped = collector.step()
+                self.steps += collector.n_envs
+                if on_step is not None and not on_step(stepped):
+                    return False
+                collector.restart(stepped, self.episodes)
+                rewards.append(stepped.reward)
+            rewards = self._normalized(rewards)
             self._look()
-            if len(truncated):
-                # The episode was cut, not over: what would have followed is worth its value, in the
-                # state after the step.
-                after = {key: value[truncated] for key, value in rollout.state.items()}
-                none = torch.zeros(len(truncated), dtype=torch.bool, device=agent.device)
-                last = self.actor_critic.predict_values(agent.observe(last_observation), after, none)
-                rewards[truncated] += self.options["gamma"] * last.cpu().numpy()
-            self.buffer.add(shown, actions, rewards, starts, state)
-        dones = rollout.episode_start
-        final = torch.as_tensor(dones, device=agent.device)
-        log_probs = self.actor_critic.log_prob(torch.stack(motors), self.buffer.actions)
-        last_values = self.actor_critic.predict_values(self._shown, rollout.state, final)
-        self.buffer.finish(self.actor_critic.value(torch.stack(heard)), log_probs, last_values, dones)
+            for collector, own in zip(collectors, rewards, strict=True):
+                collector.keep(own.astype(np.float32), gamma)
+        for collector in collectors:
+            collector.finish()
         return True
+
+    def _normalized(self, rewards: list[np.ndarray]) -> list[np.ndarray]:
+        """Return the rewards of a step as they are learned from: by statistics of all bodies together."""
+        if self._rewards is None:
+            return rewards
+        ends = np.cumsum([len(own) for own in rewards])
+        ended = [each.ended + end - each.n_envs for each, end in zip(self.collectors, ends, strict=True)]
+        return np.split(self._rewards(np.concatenate(rewards), np.concatenate(ended)), ends[:-1])
 
     def go_on(self, observation: np.ndarray, state: Any, episode_start: np.ndarray) -> None:
         """Take up episodes in the middle, as `Rollout.go_on` does; what is shown is in the layout's units."""
-        n_envs = self.rollout.envs.n_envs
-        self.rollout.go_on(observation, state, episode_start)
-        self.rollout.returns, self.rollout.lengths, self.rollout.elapsed = np.zeros(n_envs), np.zeros(n_envs, int), 0
+        self.collectors[0].go_on(observation, state, episode_start)
         self._has_started = True
         self._look()
 
-    def _act(self, _: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, Any]:
-        if state is None:
-            state = self.actor_critic.initial_state(len(episode_start))
-        starts = torch.as_tensor(episode_start, device=self.agent.device)
-        actions, motor, heard, after = self.actor_critic.act(self._shown, state, starts)
-        return self.actor_critic.to_env(actions).cpu().numpy(), after, (actions, motor, heard, state)
-
     def _look(self) -> None:
-        """Keep what the circuit is shown now: statistics move with the next step."""
         self.lose_senses()
-        self._shown = self.agent.observe(self.rollout.observation)
+        for collector in self.collectors:
+            collector.look()
 
     def update(self) -> dict[str, float]:
         """Update actor and critic from the rollout; return the loss's terms and what else there is to log."""
-        self.actor_critic.train()
+        for actor_critic in self._actor_critics:
+            actor_critic.train()
         logged: list[dict[str, float]] = []
         target = self.options["target_kl"]
         go_on = True
         for _ in range(self.options["n_epochs"]):
-            for sequences in self.buffer.get(self.options["batch_size"]):
-                terms = self.differentiate(sequences)
+            for parts in self._minibatches():
+                terms = self.differentiate(*parts)
                 logged.append(terms)
                 go_on = target is None or terms["approx_kl"] <= 1.5 * target
                 if not go_on:
                     break
                 self._step(terms)
                 if self.rewires:
-                    self._rewire(sequences)
+                    for collector, sequences in zip(self.collectors, parts, strict=True):
+                        _rewire(collector.agent, sequences)
             self.n_updates += 1
             if not go_on:
                 break
         found = {f"train/{name}": float(np.mean([terms[name] for terms in logged])) for name in logged[0]}
-        explained = explained_variance(self.buffer.values.flatten(), self.buffer.returns.flatten())
+        buffers = [collector.buffer for collector in self.collectors]
+        values, returns = (
+            np.concatenate([getattr(buffer, name).flatten() for buffer in buffers]) for name in ("values", "returns")
+        )
+        explained = explained_variance(values, returns)
         found |= {
             "train/explained_variance": float(explained),
             "train/learning_rate": float(self.optimizer.param_groups[0]["lr"]),
             "train/n_updates": float(self.n_updates),
         }
         if not self.actor_critic.is_discrete:
-            found["train/std"] = self.actor_critic.log_std.exp().mean().item()
+            found["train/std"] = torch.cat([each.log_std for each in self._actor_critics]).exp().mean().item()
         return found
 
-    def differentiate(self, sequences: Sequences) -> dict[str, float]:
+    def _minibatches(self) -> Iterator[tuple[Sequences, ...]]:
+        """Yield minibatches in random order, each with sequences of bodies of every size."""
+        size, buffers = self.options["batch_size"], [collector.buffer for collector in self.collectors]
+        if len(buffers) == 1:
+            yield from ((sequences,) for sequences in buffers[0].get(size))
+            return
+        many = -(-self.steps_at_once // size)
+        yield from zip(*(buffer.get_parts(many) for buffer in buffers), strict=True)
+
+    def differentiate(self, *parts: Sequences) -> dict[str, float]:
         """Set the gradients of PPO's loss on a minibatch; return the loss and its terms by name.
 
         They have no unit, but `entropy_loss` and `approx_kl` are in nats and `clip_fraction` is from 0 to 1. What comes
         after the circuit is differentiated by hand, which takes half as long; autograd goes on from the motor commands.
 
+        Args:
+            parts: sequences of each of the collectors, in order.
+
         Raises:
             TrainingDiverged: the loss is not finite.
         """
-        options, actor_critic = self.options, self.actor_critic
+        options, together = self.options, _Together(parts)
         vf_coef, ent_coef = options["vf_coef"], options["ent_coef"]
         self.optimizer.zero_grad()
-        motor, heard, _ = actor_critic.unroll(sequences.observations, sequences.state, sequences.episode_start)
+        ran = [
+            actor_critic.unroll(each.observations, each.state, each.episode_start)[:2]
+            for actor_critic, each in zip(self._actor_critics, parts, strict=True)
+        ]
         with torch.no_grad():
-            log_prob, entropy = actor_critic.log_prob(motor, sequences.actions), actor_critic.entropy(motor)
-            values, by_layer = actor_critic.run_critic(heard)
-            advantages = sequences.advantages
+            all_parts = list(zip(self._actor_critics, ran, parts, strict=True))
+            log_prob = together.join([each.log_prob(motor, part.actions) for each, (motor, _), part in all_parts])
+            entropies = [each.entropy(motor) for each, (motor, _), _ in all_parts]
+            entropy = together.mean(entropies)
+            ran_critics = [each.run_critic(heard) for each, (_, heard), _ in all_parts]
+            values = together.join([each for each, _ in ran_critics])
+            old_log_prob, old_values, returns, raw_advantages = (
+                together.join([getattr(part, name) for part in parts])
+                for name in ("old_log_prob", "old_values", "returns", "advantages")
+            )
+            advantages = raw_advantages
             if options["normalize_advantage"] and advantages.numel() > 1:
                 std, mean = torch.std_mean(advantages)
                 advantages = (advantages - mean) / (std + 1e-8)
-            parts, of_log_prob, of_values = objective(
-                log_prob, values, sequences.old_log_prob, advantages, sequences.returns, options["clip_range"],
-                sequences.old_values, options.get("clip_range_vf"),  # which SB3's users alone ask for
+            objectives, of_log_prob, of_values = objective(
+                log_prob, values, old_log_prob, advantages, returns, options["clip_range"],
+                old_values, options.get("clip_range_vf"),  # which SB3's users alone ask for
             )  # fmt: skip
             # One wait for a device, not one for each number.
-            numbers = torch.cat((parts, -entropy[None])).tolist()
+            numbers = torch.cat((objectives, -entropy[None])).tolist()
             terms = dict(zip(_TERMS, numbers, strict=True))
             terms["loss"] = numbers[0] + vf_coef * numbers[1] + ent_coef * numbers[4]
             if not math.isfinite(terms["loss"]):
                 culprits = {"log_prob": log_prob, "values": values, "entropy": entropy,
-                            "ratio": (log_prob - sequences.old_log_prob).exp(),
-                            "advantages": sequences.advantages, "returns": sequences.returns}  # fmt: skip
+                            "ratio": (log_prob - old_log_prob).exp(),
+                            "advantages": raw_advantages, "returns": returns}  # fmt: skip
                 raise TrainingDiverged(self._diagnosis("the loss", culprits))
-            of_motor = actor_critic.motor_gradient(motor, sequences.actions, of_log_prob, -ent_coef)
-            of_heard = actor_critic.value_gradient(of_values * vf_coef, by_layer, heard)
-        roots = [(motor, of_motor)] if motor.requires_grad else []
-        if of_heard is not None:
-            roots.append((heard, of_heard))
+            gradients = zip(together.split(of_log_prob), together.split(of_values * vf_coef), strict=True)
+            roots = []
+            for (actor_critic, (motor, heard), part), (_, by_layer), share, (of_its_log_prob, of_its_values) in zip(
+                all_parts, ran_critics, together.shares, gradients, strict=True
+            ):
+                of_motor = actor_critic.motor_gradient(motor, part.actions, of_its_log_prob, -ent_coef * share)
+                of_heard = actor_critic.value_gradient(of_its_values, by_layer, heard)
+                roots += [(motor, of_motor)] if motor.requires_grad else []
+                roots += [(heard, of_heard)] if of_heard is not None else []
         if roots:
-            tensors, gradients = zip(*roots, strict=True)
-            torch.autograd.backward(tensors, gradients)
+            tensors, of_tensors = zip(*roots, strict=True)
+            torch.autograd.backward(tensors, of_tensors)
         return terms
 
     def _step(self, terms: dict[str, float]) -> None:
         if not math.isfinite(self.optimizer.clip(self.options["max_grad_norm"])):
-            learned = self.actor_critic.named_parameters()
+            learned = [pair for each in self._actor_critics for pair in each.named_parameters()]
             gradients = {name: parameter.grad for name, parameter in learned if parameter.grad is not None}
             raise TrainingDiverged(self._diagnosis(f"a gradient (of a loss of {terms['loss']:.3g})", gradients))
         for hook in self.before_update:
@@ -251,13 +291,6 @@ class PPOLearner(Learner):
             "the weights are as before this update; try a lower learning_rate or max_grad_norm"
         )
 
-    @torch.no_grad()
-    def _rewire(self, sequences: Sequences) -> None:
-        circuit, sensors = self.agent.circuit, self.agent.sensing(sequences.observations)
-        own = {name: sequences.state[name] for name in circuit.initial_state(1)}
-        steps = replay(circuit, sensors, own, sequences.episode_start)
-        circuit.after_update(sensors, torch.stack([step.activity for step in steps]))
-
     @property
     def _generator(self) -> torch.Generator:
         assert self.actor_critic.generator is not None
@@ -265,34 +298,25 @@ class PPOLearner(Learner):
 
     def state_dict(self) -> dict[str, Any]:
         """Return critic, optimiser, environments, draws and counters."""
-        rollout = self.rollout
-        own = {name: value for name, value in self.actor_critic.state_dict().items() if not name.startswith("circuit.")}
-        found: dict[str, Any] = {
+        first, *others = (collector.state_dict(self._has_started) for collector in self.collectors)
+        return {
             "steps": self.steps,
             "n_updates": self.n_updates,
-            "actor_critic": own,
             "optimizer": optimizer_state(self.optimizer),
             "generator": self._generator.get_state(),
             "shuffle": self._shuffle.get_state(legacy=False),
             "episodes": self.episodes.to_json(),
             "rewards": None if self._rewards is None else self._rewards.to_json(),
+            **first,
+            **({"others": {str(number): each for number, each in enumerate(others)}} if others else {}),
         }
-        if self._has_started:
-            found["envs"] = rollout.envs.get_state()  # type: ignore[attr-defined]
-            found["rollout"] = {
-                "observation": rollout.observation,
-                "episode_start": rollout.episode_start,
-                "state": rollout.state,
-                "returns": rollout.returns,
-                "lengths": rollout.lengths,
-            }
-        return found
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self.steps, self.n_updates = state["steps"], state["n_updates"]
-        circuit = {f"circuit.{name}": value for name, value in self.agent.circuit.state_dict().items()}
-        self.actor_critic.load_state_dict({**circuit, **state["actor_critic"]})
+        others = [state["others"][str(number)] for number in range(len(self.collectors) - 1)]
+        for collector, its in zip(self.collectors, (state, *others), strict=True):
+            collector.load_state_dict(its)
         load_optimizer_state(self.optimizer, state["optimizer"])
         try:
             self._generator.set_state(state["generator"])
@@ -304,12 +328,56 @@ class PPOLearner(Learner):
         if self._rewards is not None:
             self._rewards.load_json(state["rewards"])
         if "envs" in state:
-            held = state["rollout"]
-            self.rollout.envs.set_state(state["envs"])  # type: ignore[attr-defined]
-            # On the device of now, wherever it was before.
-            inner = {name: value.to(self.agent.device) for name, value in (held["state"] or {}).items()}
-            self.go_on(held["observation"], inner or held["state"], held["episode_start"])
-            self.rollout.returns, self.rollout.lengths = held["returns"], held["lengths"]
+            self._has_started = True
+            self._look()
+
+
+class _Together:
+    """Numbers of a minibatch's parts as one: of one part as they are, of several end to end.
+
+    Args:
+        parts: sequences of bodies of each size.
+
+    Attributes:
+        shares: each part's share of the transitions.
+    """
+
+    def __init__(self, parts: Sequence[Sequences]) -> None:
+        self._shapes = [part.returns.shape for part in parts]
+        sizes = [shape.numel() for shape in self._shapes]
+        self._sizes, self.shares = sizes, [size / sum(sizes) for size in sizes]
+
+    def join(self, values: list[Tensor]) -> Tensor:
+        """Return the values of all parts."""
+        return values[0] if len(values) == 1 else torch.cat([value.flatten() for value in values])
+
+    def split(self, values: Tensor) -> list[Tensor]:
+        """Return the values of each part, in its shape."""
+        if len(self._sizes) == 1:
+            return [values]
+        return [part.view(shape) for part, shape in zip(values.split(self._sizes), self._shapes, strict=True)]
+
+    def mean(self, means: list[Tensor]) -> Tensor:
+        """Return the mean of all transitions from the means of the parts."""
+        if len(means) == 1:
+            return means[0]
+        return torch.stack([share * mean for share, mean in zip(self.shares, means, strict=True)]).sum()
+
+
+def _optimizer(actor_critics: Sequence[ActorCritic], learning_rate: float) -> FlatAdam:
+    """Return Adam over everything that is trained, weights that several circuits share once."""
+    if len(actor_critics) == 1:
+        return actor_critics[0].make_optimizer(learning_rate)
+    trained = {id(each): each for one in actor_critics for each in one.parameters() if each.requires_grad}
+    return FlatAdam(trained.values(), learning_rate, epsilon=ADAM_EPSILON)
+
+
+@torch.no_grad()
+def _rewire(agent: Agent, sequences: Sequences) -> None:
+    circuit, sensors = agent.circuit, agent.sensing(sequences.observations)
+    own = {name: sequences.state[name] for name in circuit.initial_state(1)}
+    steps = replay(circuit, sensors, own, sequences.episode_start)
+    circuit.after_update(sensors, torch.stack([step.activity for step in steps]))
 
 
 @torch.no_grad()

@@ -172,6 +172,22 @@ class SequenceBuffer:
         order = torch.as_tensor(self._shuffle.permutation(sequences.episode_start.shape[1]))
         return sequences.pick(order.to(self.observations.device)).split(batch_size // self.sequence_length)
 
+    def get_parts(self, many: int) -> Iterator[Sequences]:
+        """Yield the rollout's sequences in random order, in `many` parts of nearly equal sizes.
+
+        Raises:
+            CircuitMismatch: there are fewer sequences than parts.
+        """
+        sequences = self.sequences()
+        count = sequences.episode_start.shape[1]
+        if count < many:
+            raise CircuitMismatch(
+                f"a rollout has {many} minibatches and only {count} sequences of one size of body; give a larger "
+                "batch_size, a shorter sequence_length or more n_envs"
+            )
+        for chosen in np.array_split(self._shuffle.permutation(count), many):
+            yield sequences.pick(torch.as_tensor(chosen).to(self.observations.device))
+
     @torch.no_grad()
     def sequences(self) -> Sequences:
         """Return the whole rollout, the sequences of one environment in a row."""

@@ -89,8 +89,9 @@ class Klinotaxis(Circuit):
         )  # fmt: skip
         n = len(self.ncap.neurons)
         self.neurons = (*self.ncap.neurons, *own)
-        self.groups = {**self.ncap.groups, "odour": slice(n, n + 1), "change": slice(n + 1, n + 3),
-                       "turns": slice(n + 3, n + 5)}  # fmt: skip
+        self.groups = {**self.ncap.groups, **{
+            neuron.name: slice(n + place, n + place + 1) for place, neuron in enumerate(own)
+        }}  # fmt: skip
 
     def initial_state(self, batch_size: int) -> State:
         """Return NCAP's counter and the four filters, [batch, 1] each; the first odour sets those of the odour."""
@@ -112,13 +113,13 @@ class Klinotaxis(Circuit):
 
         fast, slow = toward("fast", odour, True), toward("slow", odour, True)
         change = fast - slow
-        on, off = self.pinned(torch.cat((change.clamp(min=0.0), (-change).clamp(min=0.0)), 1), "change", pins).split(
-            1, 1
-        )
+        on = self.pinned(change.clamp(min=0.0), "ON", pins)
+        off = self.pinned((-change).clamp(min=0.0), "OFF", pins)
         change = on - off
         steer, falling = toward("steer", change * self._head_side(step)), toward("falling", change)
-        turns = torch.cat((steer * self.klinotaxis, (-falling).clamp(min=0.0) * self.klinokinesis), 1)
-        turns = self.pinned(turns, "turns", pins)
+        steering = self.pinned(steer * self.klinotaxis, "steer", pins)
+        turning = self.pinned((-falling).clamp(min=0.0) * self.klinokinesis, "falling", pins)
+        turns = torch.cat((steering, turning), 1)
         cap = self.cap.clamp(0.0, 1.0)
         turn = (_GAIN * (turns * self.gains).sum(1, keepdim=True)).clamp(-cap, cap)
         controls = torch.cat((turn.clamp(min=0.0), (-turn).clamp(min=0.0), torch.ones_like(turn)), 1)

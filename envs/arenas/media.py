@@ -87,6 +87,16 @@ class Drag:
     def __post_init__(self) -> None:
         _check(self, "drag:", across=Number(0, above=True), ratio=Number(1))
 
+    @property
+    def density(self) -> float:
+        """0 kg/m^3: it has no inertia."""
+        return 0.0
+
+    @property
+    def viscosity(self) -> float:
+        """Of the Newtonian fluid around `worm` with as much drag across, Pa s."""
+        return self.across / ACROSS_IN_WATER * _WATERS_VISCOSITY
+
     def add_to(self, spec: mujoco.MjSpec, body: Resisted) -> None:
         """Fill a world with the medium: add what slows each link of a body that is there already."""
         spec.option.density = spec.option.viscosity = 0.0

@@ -121,7 +121,7 @@ class LanePhysics(Physics):
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Set the parameters of some environments; see `Physics.set`."""
-        self._remember(ids, values, [self._model])
+        self._remember(ids, values)
         settings: dict[str, np.ndarray] = {name: each[ids] for name, each in self._set.items() if name not in _OF_DRAG}
         if self._set.keys() & _OF_DRAG:
             settings["drag"] = self._added_drag(ids)
@@ -135,6 +135,9 @@ class LanePhysics(Physics):
         if "drag_ratio" in self._set:
             found[..., 0] = found[..., 1] / self._set["drag_ratio"][ids, None]
         return found - own
+
+    def _own_models(self) -> Sequence[MjModel]:
+        return [self._model]
 
     def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:
         """Set the velocity of one body's root; see `Physics.push`."""

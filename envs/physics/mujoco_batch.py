@@ -204,7 +204,7 @@ class MujocoBatch(Physics):
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Give some environments parameters of their own; see `Physics.set`."""
-        self._remember(ids, values, self._models)
+        self._remember(ids, values)
         derives = False
         for which, parameters in enumerate(self._parameters):
             some = ids[self._which[ids] == which]
@@ -215,6 +215,9 @@ class MujocoBatch(Physics):
                     self._batch.expand(field)[some] = rows
         if derives:
             self._batch.set_const(ids)
+
+    def _own_models(self) -> Sequence[mujoco.MjModel]:
+        return self._models
 
     def push(self, index: int, velocity: Float[np.ndarray, 2]) -> None:
         """Set the velocity of one body's root; see `Physics.push`."""

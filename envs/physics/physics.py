@@ -96,18 +96,42 @@ class Physics(ABC):
             InvalidBody: this body does not have the parameter.
         """
 
+    def parameter(self, name: str) -> Float[np.ndarray, " envs"]:
+        """Return a parameter of every environment: a factor, the ratio of drag (no unit), or the viscosity in Pa s.
+
+        Raises:
+            UnknownName: no such parameter.
+            InvalidBody: the ratio of drag in a fluid.
+        """
+        if name not in PARAMETERS:
+            raise UnknownName("parameter", name, PARAMETERS)
+        return self._set[name].copy() if name in self._set else self._own(name)
+
+    @abstractmethod
+    def _own_models(self) -> Sequence[mujoco.MjModel]:
+        """Return the models of the bodies, as they were built."""
+
+    def _own(self, name: str) -> Float[np.ndarray, " envs"]:
+        """Return the value of a parameter with which each environment's body was built."""
+        models = self._own_models()
+        if name == "viscosity":
+            own = [model.opt.viscosity for model in models]
+        elif name == "drag_ratio":
+            own = [drag_ratio(body, model) for body, model in zip(self.bodies, models, strict=True)]
+        else:
+            return np.ones(self.n_envs)
+        return np.array(own)[np.arange(self.n_envs) % len(models)]
+
     def _remember(
         self,
         ids: Int[np.ndarray, " some"],
         values: Mapping[str, Float[np.ndarray, " some"]],
-        models: Sequence[mujoco.MjModel],
     ) -> None:
         """Store parameters in `_set`, a column each; those not named return to the bodies' own values.
 
         Args:
             ids: of the environments.
             values: the parameters.
-            models: of the bodies.
 
         Raises:
             UnknownName: no such parameter.
@@ -118,13 +142,10 @@ class Physics(ABC):
                 raise UnknownName("parameter", name, PARAMETERS)
         if self.arena.zones and (drawn := values.keys() & {"drag", "drag_ratio", "link_length"}):
             raise InvalidBody(f"{min(drawn)} cannot be drawn in an arena with zones, whose drag follows from the place")
-        named, which = self._set.keys() | values.keys(), np.arange(self.n_envs) % len(models)
-        owns = {"viscosity": np.array([model.opt.viscosity for model in models])[which]}
-        if named & {"drag", "drag_ratio"}:
-            ratios = [drag_ratio(body, model) for body, model in zip(self.bodies, models, strict=True)]
-            owns["drag_ratio"] = np.array(ratios)[which]
-        for name in named:
-            own = owns.get(name, np.ones(self.n_envs))
+        if "drag" in values:
+            self._own("drag_ratio")  # refused in a fluid
+        owns = {name: self._own(name) for name in self._set.keys() | values.keys()}
+        for name, own in owns.items():
             self._set.setdefault(name, own.copy())[ids] = values.get(name, own[ids])
 
     @abstractmethod

@@ -346,7 +346,7 @@ def test_what_does_not_fit_an_agent_is_one_line():
 def test_a_longer_training_that_is_refused_changes_nothing(tmp_path):
     run = train(small("es"), tmp_path / "run", progress=False)
     before = (run.path / "config.json").read_bytes()
-    with pytest.raises(InvalidOption, match="rounds"):
+    with pytest.raises(InvalidOption, match="has 1 round of 4"):
         train(small("es", steps=4800), run.path, progress=False, workers=99)
     assert (run.path / "config.json").read_bytes() == before
     assert train(small("es"), run.path, progress=False).done

@@ -13,7 +13,7 @@ from nervecord.circuits.registry import circuit_names
 from small_es import flat_weights, small_es
 
 MEMBERS = 6
-SENSES = {"joint_pos": 4, "to_target": 2, "body_velocities": 15}
+SENSES = {"joint_pos": 4, "to_target": 2, "odour": 1, "body_velocities": 15}
 
 
 class Small(Circuit):

@@ -7,7 +7,9 @@ from nervecord.agents import Agent, AgentSpec
 from nervecord.circuits import Klinotaxis, Pins
 from nervecord.envs import EnvBatch
 from nervecord.errors import CircuitMismatch
+from nervecord.training.learning.training import train
 from nervecord.training.rollouts.evaluation import evaluate_agent
+from nervecord.training.runs.config import RunConfig
 
 
 def stepped(circuit, odours, pins=None):
@@ -82,6 +84,16 @@ def test_it_finds_sources_and_its_controls_do_not():
     for control in (indices(16, task={"shuffled": True}), indices(16, circuit="ncap")):
         assert control["reached"].mean() < 0.5
         assert control["half_plane"].mean() < 0.45  # chance is 0, with a standard error of 0.2
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "es"])
+def test_it_learns_by_every_kind_of_learner(algorithm, tmp_path):
+    options = {"ppo": {"n_envs": 4, "n_steps": 32, "batch_size": 64}, "es": {"n_envs": 8, "population": 8}}[algorithm]
+    config = RunConfig("klinotaxis", algorithm, task="chemotaxis", steps=256, episode_steps=32,
+                       algorithm_options=options)  # fmt: skip
+    run = train(config, tmp_path / "run", progress=False)
+    before, after = (run.agent(trained=trained).circuit.state_dict() for trained in (False, True))
+    assert (before["log_seconds"] != after["log_seconds"]).any()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Physics by name: parameters against compiled models, whole states, divergence, several bodies in a batch."""
 
+import math
 import os
 import pickle
 import subprocess
@@ -152,11 +153,34 @@ assert not env.step(np.ones((3, 5)))[2].any()
     assert list(tmp_path.iterdir()) == []  # MuJoCo's own log file, for one
 
 
+# The sense context of swimmer6, swimmer6-heavy (twice the mass) and swimmer6-thick (0.1 Pa s).
+CONTEXTS = [[0] * 6, [0, 0, math.log(2), 0, 0, 0], [0, 0, 0, 0, 0, math.log(2)]]
+
+
+@pytest.mark.parametrize("physics", ["mujoco", "lanes"])
+def test_context_is_the_logarithm_of_what_is_drawn(physics):
+    ranges = {"link_length": (0.5, 0.5), "link_mass": (3, 3), "gear": (2, 2), "density": (0.1, 4), "viscosity": (0, 1)}
+    envs = EnvBatch("swim", 3, "swimmer12", physics=physics, senses=["context", "time"], randomize=ranges)
+    envs.seed([1, 2, 3])
+    envs.reset(np.arange(3))
+    models = [envs.physics.mujoco(index)[0].opt for index in range(3)]
+    fluids = [(math.log(model.density / 3000), math.log(1 + model.viscosity / 0.1)) for model in models]
+    expected = [[math.log(2), math.log(0.5), math.log(3), math.log(2), *fluid] for fluid in fluids]
+    held = envs.get_state()
+    # Only the first is drawn anew.
+    envs.reset(np.array([0]))
+    moved = envs.step(np.zeros((3, 11))).observation
+    assert moved[1:, :6] == pytest.approx(np.array(expected[1:]), abs=1e-6)
+    assert (moved[0, 4:6] != np.float32(expected[0][4:])).all()
+    envs.set_state(held)
+    assert envs.observation()[:, :6] == pytest.approx(np.array(expected), abs=1e-6)
+
+
 def test_a_batch_of_several_bodies_steps_each_as_alone():
     names = ["swimmer6", "swimmer6-heavy", "swimmer6-thick"]
     together = SwimmerVectorEnv(6, body=names, senses=["joint_pos", "body_velocities", "context"], episode_steps=30)
     seen, _ = together.reset(seed=4)
-    assert np.array_equal(seen[:, together.layout["context"]], np.tile(np.eye(3), (2, 1)))
+    assert np.array_equal(seen[:, together.layout["context"]], np.tile(CONTEXTS, (2, 1)))
     alone = [SwimmerVectorEnv(1, body=names[i % 3], episode_steps=30) for i in range(6)]
     first = [env.reset(seed=4 + index)[0][0] for index, env in enumerate(alone)]
     size = alone[0].layout.size

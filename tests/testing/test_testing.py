@@ -49,6 +49,8 @@ SMALL_OPTIONS = {
 def test_circuits_keep_their_laws(name, options):
     # Which is silent until both sides are excited, and then by turns alone.
     no_gradient = {"contra"} if name == "ncap" else ()
+    if name == "klinotaxis":  # at full speed, and with a lag that moves the steps of a clock
+        no_gradient = {"lag", "ncap.speed", "ncap.contra"}
     senses = WITH_COMMANDS if "controls" in options else None
     check_circuit(name, senses, options=options, no_gradient=no_gradient)
 
@@ -473,6 +475,10 @@ class Bend(SenseKind):
         return envs.physics.read("joint_pos").sum(1, keepdims=True)
 
 
+class Unsteady(Bend):
+    is_constant = True
+
+
 class TooMany(Bend):
     def read(self, envs):
         return envs.physics.read("joint_pos")
@@ -510,6 +516,7 @@ class Quantity(Bend):
         (Average, "environments do not hear each other"),
         (Trembling, "reading changes nothing.*draw nothing in read"),
         (OfNoScale, "scale is what circuits take for 1"),
+        (Unsteady, "a constant sense does not change within an episode.*leave is_constant out"),
         (Quantity(), "it is the quantity that it names"),
         (dict, "describes itself in a setting.*AttributeError"),
     ],

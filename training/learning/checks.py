@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 
 import torch
 
 from ...agents import Agent
+from ...agents.algorithms.registry import algorithm_named
+from ...agents.places import check_weights
+from ...circuits import CIRCUITS
+from ...envs import make_body
 from ...envs.deficits import Deficits
 from ...envs.randomization import checked_ranges
 from ...envs.tasks.registry import task_class
-from ...errors import InvalidOption
+from ...errors import CircuitMismatch, InvalidOption, NervecordError
 from ...memory import machine_memory
 from ...options import checked, told
 from ..runs.config import A_CONFIG, RunConfig
@@ -37,12 +42,39 @@ def check(config: RunConfig) -> Resolved:
             f"nervecord: steps is {config.steps} and {config.algorithm} learns nothing in its first {first} "
             f"(learning_starts); give more steps, or --algorithm-options learning_starts={config.steps // 10}"
         )
-    Deficits(resolved.agent.layout, config.deficits)
+    for each in resolved.each:
+        Deficits(each.agent.layout, config.deficits)
+    check_bodies(resolved)
     for late in (deficit for deficit in config.deficits if deficit.start >= config.steps):
         _log.warning(f"nervecord: deficit {late} begins after the last of {config.steps} steps; nothing is missing yet")
     device_named(config.device)
     check_memory(resolved)
     return inherit(resolved)
+
+
+def check_bodies(resolved: Resolved) -> None:
+    """Refuse bodies on which a circuit has other weights, and two of one name, which logs could not tell apart.
+
+    Raises:
+        CircuitMismatch: the first of them; names circuits that fit bodies of any size.
+        InvalidOption: two bodies of one name.
+    """
+    names = [make_body(each.config.body).name for each in resolved.each]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InvalidOption(f"bodies name {twice[0]} {names.count(twice[0])} times; give each body a name of its own")
+    if reason := check_weights([each.agent for each in resolved.each], names):
+        raise CircuitMismatch(f"{reason}; choose bodies of one number of links, or {', '.join(_sharing())}")
+
+
+def _sharing() -> list[str]:
+    """Return the circuits whose weights are the same for any number of links."""
+    found = []
+    for name in CIRCUITS.working():
+        with contextlib.suppress(NervecordError):
+            specs = [resolve(RunConfig(name, body=body)).agent for body in ("swimmer3", "swimmer4")]
+            if check_weights(specs, ["swimmer3", "swimmer4"]) is None:
+                found.append(name)
+    return found
 
 
 def say_blind(agent: Agent, config: RunConfig) -> None:
@@ -68,9 +100,11 @@ def check_memory(resolved: Resolved) -> None:
     """
     options, spec = resolved.options, resolved.agent
     seen, n_envs = spec.layout.size + spec.n_motors, options["n_envs"]
+    # A population has environments on every body; others divide them.
+    n_places = len(resolved.each) if algorithm_named(resolved.config.algorithm).has_population else 1
     critic = itertools.pairwise((seen, *options.get("critic_hidden", ()), 1))
     needed = {
-        "n_envs": n_envs * (_BYTES_PER_ENV[resolved.config.physics] + 4 * seen),
+        "n_envs": n_envs * n_places * (_BYTES_PER_ENV[resolved.config.physics] + 4 * seen),
         "n_steps": 4 * n_envs * options.get("n_steps", 0) * seen,
         "buffer_size": 4 * options.get("buffer_size", 0) * (seen + spec.layout.size),
         "batch_size": 4 * options.get("batch_size", 0) * seen,

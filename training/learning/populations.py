@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...agents import Agent
-from ...agents.algorithms.members import Members, Outcome, Round
+from ...agents.algorithms.members import MembersOnBodies, Outcome, Round
 from ...agents.algorithms.registry import algorithm_named
 from ...envs.deficits import Deficits
 from ...errors import InvalidOption, WorkersLost
 from ...options import up_to
 from ..runs.resolution import Resolved
 from .engine import Engine, check_engine, start_ray
+from .places import places_of
 from .workers import RETRIES, WorkerPool, attempt
 
 
@@ -102,17 +104,17 @@ class _RayWorkers(Workers):
 
 
 class RoundRunner:
-    """A worker's environments and agent of a run; weights come with each round."""
+    """A worker's environments and agent of a run, on every body; weights come with each round."""
 
     def __init__(self, resolved: Resolved) -> None:
-        agent, envs = Agent(resolved.agent), resolved.make_envs(resolved.options["n_envs"])
-        self._members = Members(agent, envs, deficits=Deficits(agent.layout, resolved.config.deficits))
+        agent, deficits = Agent(resolved.agent), resolved.config.deficits
+        places = places_of(resolved, agent, contextlib.ExitStack())  # which end with the process
+        self._members = MembersOnBodies(places)
+        self._members.lose(Deficits(agent.layout, deficits) if deficits else None)
 
     def evaluate(self, part: Round) -> Outcome:
-        """Run one episode of every member."""
-        outcome = self._members.evaluate(part)
-        assert outcome is not None
-        return outcome
+        """Run one episode of every member on every body."""
+        return self._members.evaluate(part)
 
 
 class _RayRunner:

@@ -16,13 +16,13 @@ from typing import Any
 from ...agents import Agent
 from ...agents.algorithms.algorithm import Learner
 from ...agents.algorithms.registry import algorithm_named
-from ...envs import EnvBatch, make_body
+from ...agents.places import Place
 from ...envs.deficits import Deficits
 from ...errors import CircuitMismatch, InvalidOption, InvalidRun
 from ...options import FLAG, PATH, TEXT_OR_NONE, Instance, checked
 from ...progress import progress_bar
 from ...threads import one_thread
-from ..rollouts.evaluation import evaluate_agent
+from ..rollouts.evaluation import evaluate_agent, over_bodies
 from ..runs.config import A_CONFIG, RunConfig
 from ..runs.held_graphs import told_config
 from ..runs.metrics_log import make_logger
@@ -31,6 +31,7 @@ from ..runs.resolution import Resolved
 from ..runs.run import A_RUN, Run
 from .checks import check, device_named, say_blind
 from .engine import Engine, check_engine
+from .places import places_of, places_on_bodies
 from .populations import Workers, open_evaluator
 from .protection import protect
 from .start import start_from
@@ -164,18 +165,19 @@ class _Sitting:
         # What is protected must be seen as the start saw it, in a later sitting too.
         if self.config.start is not None and (not is_begun or self.config.protect):
             start_from(self.agent, resolved)
-        envs = resolved.make_envs(resolved.options["n_envs"])
-        stack.callback(envs.close)
-        elsewhere: dict[str, Any] = {} if evaluator is None else {"evaluate": evaluator.evaluate}
-        self.learner: Learner = algorithm.start(self.agent, envs, resolved.options, self.config.seed, **elsewhere)
+        places = places_of(resolved, self.agent, stack)
+        others: dict[str, Any] = {} if evaluator is None else {"evaluate": evaluator.evaluate}
+        if len(resolved.each) > 1 and algorithm.takes_places:
+            others["places"] = places
+        envs: Any = places[0].envs
+        self.learner: Learner = algorithm.start(self.agent, envs, resolved.options, self.config.seed, **others)
         if self.config.deficits:
             self.learner.deficits = Deficits(self.agent.layout, self.config.deficits)
         if self.config.protect and (free := protect(self.learner, self.config)):
             _log.warning("weights that act in no linear map learn unprotected: %s", ", ".join(free))
-        self.test: EnvBatch | None = None
+        self.tests: tuple[Place, ...] = ()
         if self.config.evaluate_every:
-            self.test = resolved.make_envs(_EVALUATION_EPISODES, randomize={})
-            stack.callback(self.test.close)
+            self.tests = places_on_bodies(resolved, self.agent, _EVALUATION_EPISODES, stack, randomize={})
 
     def go(self, run: Run, progress: bool, callback: Callback | None, stop: Stop) -> None:
         """Train to the last step, with evaluations and checkpoints on the way."""
@@ -256,12 +258,20 @@ class _Sitting:
 
         Apart from the learner's environments and random numbers, and with all its senses.
         """
-        if self.test is None or self._evaluated == self.learner.steps:
+        if not self.tests or self._evaluated == self.learner.steps:
             return
         missing, self.agent.missing = self.agent.missing, None
-        found = evaluate_agent(self.agent, self.test)
+        found = {
+            place.bodies[0]: evaluate_agent(place.agent, place.envs)  # type: ignore[arg-type]
+            for place in self.tests
+        }
         self.agent.missing = missing
-        self._log({f"eval/{name}": float(values.mean()) for name, values in found.metrics.items()})
+        together = over_bodies(found)
+        logged = {f"eval/{name}": float(values.mean()) for name, values in together.metrics.items()}
+        if together.bodies:
+            logged |= {f"eval/return/{body}": each.mean_return.mean for body, each in found.items()}
+            logged["eval/return_worst"] = together.worst[1].mean_return.mean
+        self._log(logged)
         self._evaluated = self.learner.steps
 
     def _log(self, metrics: Mapping[str, float]) -> None:
@@ -290,8 +300,9 @@ def summary(run: Run) -> dict[str, Any]:
     table = run.metrics()
     returns = table[table["metric"] == "rollout/ep_rew_mean"]
     config, checkpoint = run.config, run.load_checkpoint(with_training=False)
+    bodies = list(config.body_names) if config.bodies else []
     return {
-        "config": {**told_config(config.to_json()), "body": make_body(config.body).name},
+        "config": {**told_config(config.to_json()), "body": config.trained_on, "bodies": bodies},
         "run": str(run.path),
         "weights": run.agent(trained=False).n_weights,
         "done": run.done,

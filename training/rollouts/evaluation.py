@@ -14,6 +14,7 @@ from jaxtyping import Float, Shaped
 
 from ...agents import Agent, Rollout
 from ...agents.fused import Fused, reason_not_fused, say_not_fused
+from ...agents.places import on_body
 from ...circuits import Pins
 from ...envs import Body, EnvBatch, make_body
 from ...errors import InvalidOption
@@ -54,9 +55,12 @@ class Evaluation:
     Attributes:
         metrics: one value per episode of "return" (the sum of rewards) and of everything that the task
             informs of at an episode's end, such as "net_speed" (of the centre of mass, m/s). Returns have no unit.
+            Of several bodies, each value is the mean over the bodies of the episodes of one seed.
+        bodies: the scores on each of several bodies, by its name; empty where there is one.
     """
 
     metrics: Mapping[str, Float[np.ndarray, " episodes"]]
+    bodies: Mapping[str, Evaluation] = dataclasses.field(default_factory=dict)
 
     @property
     def returns(self) -> Float[np.ndarray, " episodes"]:
@@ -74,16 +78,32 @@ class Evaluation:
         return bootstrap_mean(self.returns)
 
     @property
+    def worst(self) -> tuple[str, Evaluation]:
+        """The body, of several, with the lowest mean return, and the scores on it; "" and these where there is one."""
+        return min(self.bodies.items(), key=lambda each: each[1].returns.mean(), default=("", self))
+
+    @property
     def intervals(self) -> dict[str, Interval]:
         """The mean of every metric with a bootstrap 95 % interval over episodes."""
         return {name: bootstrap_mean(values) for name, values in self.metrics.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the intervals and every episode."""
+        """Return the intervals and every episode; of several bodies, those of each and the name of the worst too."""
+        by_body = {body: each.to_json() for body, each in self.bodies.items()}
         return {
             **{name: dataclasses.asdict(interval) for name, interval in self.intervals.items()},
             "episodes": {name: values.tolist() for name, values in self.metrics.items()},
+            **({"bodies": by_body, "worst": self.worst[0]} if by_body else {}),
         }
+
+
+def over_bodies(found: Mapping[str, Evaluation]) -> Evaluation:
+    """Return the scores of an agent on several bodies together: by episode, the mean over bodies; of one, its own."""
+    each = list(found.values())
+    if len(each) == 1:
+        return each[0]
+    common = [name for name in each[0].metrics if all(name in other.metrics for other in each)]
+    return Evaluation({name: np.mean([one.metrics[name] for one in each], axis=0) for name in common}, dict(found))
 
 
 def evaluate_agent(
@@ -171,18 +191,22 @@ def evaluate_on(
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
 ) -> Evaluation:
-    """Evaluate an agent on the body and task of a resolved run; see `Resolved.on` for another body.
+    """Evaluate an agent on the body, or each of the bodies, and task of a resolved run; see `Resolved.on` for another.
 
     Raises:
         InvalidOption: no episodes.
     """
     check_episodes(episodes)
-    # Bodies are drawn in training only; what is evaluated is the body that was named.
-    envs = resolved.make_envs(episodes, randomize={})
-    try:
-        return evaluate_agent(agent, envs, interventions=interventions, progress=progress)
-    finally:
-        envs.close()
+    found = {}
+    for each in resolved.each:
+        # Bodies are drawn in training only; what is evaluated is the body that was named.
+        envs = each.make_envs(episodes, randomize={})
+        there = agent if len(resolved.each) == 1 else on_body(agent, each.agent)
+        try:
+            found[envs.body.name] = evaluate_agent(there, envs, interventions=interventions, progress=progress)
+        finally:
+            envs.close()
+    return over_bodies(found)
 
 
 def evaluate_model(saved: SavedModel, episodes: int, progress: bool = False) -> Evaluation:
@@ -210,6 +234,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a run's agent on its own body or another, and add the scores to the run's results.
 
+    A run of several bodies is evaluated on each; their scores are results of their own, beside those over all bodies.
+
     Raises:
         CircuitMismatch: the weights do not fit the other body.
         UnknownName: no such neuron.
@@ -222,7 +248,33 @@ def evaluate(
     assert checkpoint is not None
     hint_unfinished(run, checkpoint.step)
     weights = Weights.of(checkpoint.step, checkpoint.weights)
+    for name, each in found.bodies.items():
+        its = next(own for own in run.resolved.config.bodies if make_body(own).name == name)
+        run.results.add(result_of(run.resolved.config, weights, episodes, each.metrics, its, interventions))
     run.results.add(result_of(run.resolved.config, weights, episodes, found.metrics, body, interventions))
+    return found
+
+
+def conditions_on(
+    config: RunConfig,
+    episodes: int,
+    body: str | Body | None = None,
+    interventions: Sequence[Intervention] = (),
+) -> dict[str, Any]:
+    """Return under which conditions `evaluate` tests a run's agent, as JSON types: on all its bodies, or on another.
+
+    Args:
+        config: of the run whose task it is.
+        episodes: how many.
+        body: another than the run's own, or one of several.
+        interventions: what is done to neurons.
+    """
+    several = [make_body(each) for each in config.bodies] if len(config.bodies) > 1 else []
+    if body is not None and not several and make_body(body) == make_body(config.body):
+        body = None
+    found = conditions_of(config, episodes, EVALUATION_SEED, body, interventions)
+    if body is None and several:
+        found |= {"body": config.trained_on, "bodies": [each.to_json() for each in several]}
     return found
 
 
@@ -243,17 +295,17 @@ def result_of(
         weights: of the agent that acted.
         episodes: how many were to be run.
         values: by metric, one value an episode, in the metric's own unit.
-        body: another than the run's own.
+        body: another than the run's own, or one of several.
         interventions: what was done to neurons.
         agent: who acted; see `Result`.
         missing: why there are no values.
     """
-    own = [make_body(each) for each in config.bodies or (config.body,)]
-    other = body is not None and [make_body(body)] != own
+    conditions = conditions_on(config, episodes, body, interventions)
+    own = conditions_on(config, episodes, None, interventions)
     return Result(
-        "transfer" if other else "evaluation",
+        "evaluation" if conditions == own else "transfer",
         weights,
-        conditions_of(config, episodes, EVALUATION_SEED, body if other else None, interventions),
+        conditions,
         agent=agent,
         values={name: [value if math.isfinite(value) else None for value in each.tolist()]
                 for name, each in values.items()},

@@ -74,8 +74,10 @@ class RunConfig:
         circuit: name of the circuit; `circuit_from_file` makes one of a file of code, whose text the run then holds.
         algorithm: name of the algorithm.
         body: name of the body, a path to MuJoCo XML, or a `Body`.
-        bodies: bodies that the environments have in turn, of one number of links, in place of `body`, which is then
-            the first of them.
+        bodies: bodies on which one agent trains at once, in place of `body`, which is then the first of them. They may
+            differ in number of links where the circuit's weights do not. Each has environments of its own: members of
+            a population run an episode on every body, and PPO divides its environments over them. Algorithms of SB3
+            have one batch, of bodies of one number of links.
         arena: what is around the body: a name, or an `Arena`; None is open space in the body's own medium.
         control_dt: seconds per control step, of each body; None is the body's own, which is 0.03 of the swimmers and
             of XML. It is a whole number of the body's physics steps.
@@ -177,6 +179,16 @@ class RunConfig:
     def n_links(self) -> int:
         """The number of links of the body."""
         return make_body(self.body).n_links
+
+    @property
+    def body_names(self) -> tuple[str, ...]:
+        """The names of the bodies that it trains on."""
+        return tuple(make_body(body).name for body in self.bodies or (self.body,))
+
+    @property
+    def trained_on(self) -> str:
+        """The names of its bodies as one, such as swimmer6 or swimmer4 + swimmer8."""
+        return " + ".join(self.body_names)
 
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON types; `from_json` takes it back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from ...envs.choice import choose_physics
 from ...envs.env_batch import EnvBatch, make_layout, make_setting
 from ...envs.setting import Setting
 from ...envs.tasks.registry import option_defaults
-from ...errors import CircuitMismatch, InvalidOption, NervecordError
+from ...errors import CircuitMismatch, InvalidBody, InvalidOption, NervecordError
 from .config import RunConfig, of_another_version
 
 _log = logging.getLogger(__name__)
@@ -53,6 +54,12 @@ class Resolved:
         """The number of noise values that the circuit wants at each control step."""
         return self.agent.layout.sizes.get("noise", 0)
 
+    @functools.cached_property
+    def each(self) -> tuple[Resolved, ...]:
+        """The same with each of the run's bodies alone; the run itself where it has one."""
+        bodies = self.config.bodies
+        return tuple(self.on(body) for body in bodies) if len(bodies) > 1 else (self,)
+
     def on(self, body: str | Body | None) -> Resolved:
         """Return the same with another body: the same senses, and a circuit as it is trained; None changes nothing.
 
@@ -68,19 +75,33 @@ class Resolved:
         return Resolved(config, agent)
 
     def make_envs(self, n_envs: int, randomize: Mapping[str, Any] | None = None) -> EnvBatch:
-        """Build environments of the run; `randomize` replaces the run's own ranges.
+        """Build environments of the run's body, of several the first; `randomize` replaces the run's own ranges.
 
         Raises:
             InvalidOption: no environments.
             InvalidTask: an option of the task is out of range.
         """
+        if len(self.each) > 1:
+            return self.each[0].make_envs(n_envs, randomize)
+        return self._make_envs(n_envs, self.config.body, randomize)
+
+    def make_mixed_envs(self, n_envs: int) -> EnvBatch:
+        """Build one batch in which environments have the run's bodies in turn, which have one number of links.
+
+        Raises:
+            InvalidBody: they do not go together.
+            InvalidTask: an option of the task is out of range.
+        """
+        return self._make_envs(n_envs, self.config.bodies or self.config.body)
+
+    def _make_envs(self, n_envs: int, body: Any, randomize: Mapping[str, Any] | None = None) -> EnvBatch:
         if n_envs < 1:
             raise InvalidOption(f"episodes is {n_envs}; give 1 or more")
         config = self.config
         return EnvBatch(
             config.task,
             n_envs,
-            body=config.bodies or config.body,
+            body=body,
             arena=config.arena,
             physics=config.physics,
             randomize=config.randomize if randomize is None else randomize,
@@ -127,9 +148,7 @@ def resolve(config: RunConfig) -> Resolved:
     """
     algorithm = algorithm_named(config.algorithm)
     setting = _setting(config)
-    physics, why = choose_physics(config.physics, setting)
-    if why:
-        _log.warning("nervecord: %s", why)
+    physics = _physics_of(config, algorithm.takes_places)
     task_options = {**option_defaults(config.task), **config.task_options}
     layout = make_layout(setting, task_options.get("senses"))
     n_motors = setting.body.n_joints
@@ -141,6 +160,8 @@ def resolve(config: RunConfig) -> Resolved:
             f"choose {others}, or a circuit without memory"
         )
     options = algorithm.resolve(config.algorithm, facts, config.algorithm_options)
+    if len(config.bodies) > 1 and algorithm.takes_places and not algorithm.has_population:
+        options["n_envs"] = _divided(options["n_envs"], len(config.bodies), "n_envs" in config.algorithm_options)
     # Who learns from single steps cannot count; the time is there to be read.
     reads_time = facts.memory == "clock" and not algorithm.trains_memory
     senses = list(layout.sizes)
@@ -190,7 +211,49 @@ def trainable(algorithm: str) -> list[str]:
 
 
 def _setting(config: RunConfig, noise: int = 0) -> Setting:
-    return make_setting(config.task, config.bodies or config.body, config.arena, config.episode_steps, noise)
+    return make_setting(config.task, config.body, config.arena, config.episode_steps, noise)
+
+
+def _physics_of(config: RunConfig, apart: bool) -> str:
+    """Return what steps a run's bodies, lanes where they cover one of several; say why where they cover one not.
+
+    Args:
+        config: the run's.
+        apart: each of several bodies has environments of its own, in place of one batch with all of them.
+
+    Raises:
+        CircuitMismatch: the algorithm needs one batch, and the bodies do not go into one.
+        InvalidBody: lanes were asked for by name and do not cover a body.
+    """
+    if len(config.bodies) > 1 and not apart:
+        try:
+            settings = [make_setting(config.task, config.bodies, config.arena, config.episode_steps)]
+        except InvalidBody as error:
+            able = ", ".join(name for name, each in ALGORITHMS.working().items() if each.takes_places)
+            raise CircuitMismatch(f"{config.algorithm} trains in one batch: {error}; or choose {able}") from error
+    else:
+        settings = [
+            make_setting(config.task, body, config.arena, config.episode_steps)
+            for body in config.bodies or (config.body,)
+        ]
+    found = [choose_physics(config.physics, setting) for setting in settings]
+    for why in dict.fromkeys(why for _, why in found if why):
+        _log.warning("nervecord: %s", why)
+    return "lanes" if any(name == "lanes" for name, _ in found) else "mujoco"
+
+
+def _divided(n_envs: int, n_bodies: int, is_asked: bool) -> int:
+    """Return a number of environments that can be divided over bodies: the next multiple, of one not asked for.
+
+    Raises:
+        CircuitMismatch: it was asked for and is no multiple.
+    """
+    multiple = -(-n_envs // n_bodies) * n_bodies
+    if is_asked and multiple != n_envs:
+        raise CircuitMismatch(
+            f"n_envs is {n_envs} and there are {n_bodies} bodies; give a multiple, such as {multiple}"
+        )
+    return multiple
 
 
 def _circuit_defaults(name: str) -> dict[str, Any]:

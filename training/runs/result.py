@@ -75,14 +75,16 @@ def conditions_of(
         config: the run's, resolved: nothing in it is left open.
         episodes: how many.
         seed: of the first; episode i has seed + i.
-        body: another than the run's own.
+        body: another than the run's own, of several the first.
         interventions: what is done to neurons, dataclasses all of whose fields are JSON types.
     """
+    if body is None and len(config.bodies) > 1:
+        body = config.bodies[0]
     config = config if body is None else on_body(config, body)
-    bodies = [make_body(each) for each in config.bodies or (config.body,)]
+    own = make_body(config.body)
     found = {
-        "body": bodies[0].name,
-        "bodies": [each.to_json() for each in bodies],
+        "body": own.name,
+        "bodies": [own.to_json()],
         "arena": None if config.arena is None else arena_json(config.arena),  # type: ignore[arg-type]
         "physics": config.physics,
         "task": config.task,

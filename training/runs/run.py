@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 from ...agents import Agent
-from ...agents.resize import resize
+from ...agents.resize import resize, resize_stats
 from ...envs import Body
 from ...errors import InvalidOption, InvalidRun
 from ...options import Instance
@@ -108,8 +108,11 @@ class Run(Folder[RunConfig]):
         if checkpoint is None:
             return agent
         weights, stats = checkpoint.weights, checkpoint.state.get("observation_stats")
-        if own.circuit == "mlp" and there.layout.sizes != own.layout.sizes:
-            weights, stats = resize(weights, stats, own.layout, there.layout)
+        if there.layout.sizes != own.layout.sizes:
+            if own.circuit == "mlp":
+                weights, stats = resize(weights, stats, own.layout, there.layout)
+            else:
+                stats = resize_stats(stats, own.layout, there.layout)
         agent.load(weights, stats)
         return agent
 

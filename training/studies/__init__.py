@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .comparisons import Comparison, compare
     from .ncap_paper.reproduction import reproduce
     from .sweeps import Sweep, sweep, sweep_groups
-    from .transfers import transfer, transfer_model, transfer_table
+    from .transfers import transfer, transfer_model, transfer_table, worst_and_mean
 
 __all__ = [
     "Comparison",
@@ -24,5 +24,6 @@ __all__ = [
     "transfer",
     "transfer_model",
     "transfer_table",
+    "worst_and_mean",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...envs import make_body
 from ...errors import InvalidOption, UnknownName
 from ...intervals import bootstrap_iqm, probability_of_improvement
 from ..runs.config import RunConfig
@@ -34,7 +33,7 @@ class _Facts:
     def of(cls, run: Run) -> _Facts:
         config = run.resolved.config
         fields = {name: value for name, value in told_config(config.to_json()).items() if name not in _ASIDE}
-        fields |= {"body": _body_name(config), "bodies": ", ".join(make_body(each).name for each in config.bodies)}
+        fields |= {"body": _body_name(config), "bodies": ""}
         fields["arena"] = None if run.config.arena is None else fields["arena"]
         asked = {(name, option) for name in _OPTIONS for option in getattr(run.config, name)}
         return cls(json.loads(json.dumps(fields)), frozenset(asked))
@@ -178,5 +177,4 @@ def _words(name: str, value: Any) -> str:
 
 
 def _body_name(config: RunConfig) -> str:
-    body = make_body(config.body)
-    return body.name if config.control_dt is None else f"{body.name} at {config.control_dt:g} s"
+    return config.trained_on if config.control_dt is None else f"{config.trained_on} at {config.control_dt:g} s"

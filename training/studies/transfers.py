@@ -24,7 +24,7 @@ from ..runs.result import FINETUNED, TESTS, TRAINED, Result, Weights
 from ..runs.run import A_RUN, Run
 
 CONTROL = "untrained ncap"
-_COLUMNS = ["body", "agent", "mean", "low", "high", "net_speed", "n", "note"]
+_COLUMNS = ["body", "agent", "trained_on", "mean", "low", "high", "net_speed", "n", "note"]
 
 
 @checked(
@@ -56,8 +56,9 @@ def transfer(
         progress: show bars.
 
     Returns:
-        One row per body and agent: body, agent, mean, low, high (of the return, 95 % bootstrap interval
-        over episodes), net_speed (m/s), n (episodes), note.
+        One row per body and agent: body, agent, trained_on (whether the run was trained on that body), mean, low, high
+        (of the return, 95 % bootstrap interval over episodes), net_speed (m/s), n (episodes), note.
+        `worst_and_mean` sums it up.
 
     Raises:
         UnknownName: no such body.
@@ -71,8 +72,8 @@ def transfer(
     if checkpoint is None:
         raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.path}` trains it")
     weights = Weights.of(checkpoint.step, checkpoint.weights)
-    own = make_body(run.config.body)
-    chosen = [own, *(body for body in others if body != own)]
+    own = [make_body(body) for body in run.config.bodies or (run.config.body,)]
+    chosen = [*own, *(body for body in others if body not in own)]
     results, found = run.results, []
     problems = []
 
@@ -96,15 +97,38 @@ def transfer(
         try:
             if problem := test(functools.partial(run.agent, body, checkpoint), envs, body, TRAINED):
                 problems.append(problem)
-            elif finetune and body != own:
+            elif finetune and body not in own:
                 test(_finetuned(run, weights, body, finetune, progress).agent, envs, body, FINETUNED)
             control = AgentSpec("ncap", there.agent.layout, there.agent.n_motors)
             test(functools.partial(Agent, control), envs, body, CONTROL)
         finally:
             envs.close()
-    if others and problems and len(problems) == len(chosen) - 1:
+    if others and problems and len(problems) == len(chosen) - len(own):
         raise CircuitMismatch(problems[0])
-    return pd.DataFrame([_row(result) for result in found], columns=_COLUMNS)
+    return pd.DataFrame([_row(result, run) for result in found], columns=_COLUMNS)
+
+
+def worst_and_mean(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the lowest return and the mean over bodies of each agent, of bodies trained on and of those never seen.
+
+    Args:
+        table: of `transfer`, `transfer_model` or `transfer_table`; returns have no unit, net_speed is in m/s.
+
+    Returns:
+        Rows with the table's columns: body is "worst" or "mean", and the note names the bodies. A mean has no interval,
+        which would have to be over bodies. One body alone has no rows.
+    """
+    rows = []
+    for (was_seen, agent), group in table[table["n"] > 0].groupby(["trained_on", "agent"], sort=False):
+        if len(group) < 2:
+            continue
+        about = {"agent": agent, "trained_on": was_seen}
+        worst = group.iloc[int(group["mean"].to_numpy().argmin())]
+        scores = {name: worst[name] for name in ("mean", "low", "high", "net_speed", "n")}
+        rows.append({"body": "worst", **about, **scores, "note": worst["body"]})
+        means = {name: group[name].mean() for name in ("mean", "net_speed")}
+        rows.append({"body": "mean", **about, **means, "n": group["n"].sum(), "note": ", ".join(group["body"])})
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def transfer_model(
@@ -135,7 +159,7 @@ def transfer_model(
     saved.make_envs(1).close()
     rows: list[dict[str, Any]] = []
     for body in (own, *(other for other in map(make_body, bodies) if other != own)):
-        envs = saved.make_envs_on(body, episodes)
+        envs, about = saved.make_envs_on(body, episodes), {"body": body.name, "trained_on": body == own}
         try:
             control = Agent(AgentSpec("ncap", envs.layout, envs.body.n_joints))
             for label, agent in ((TRAINED, saved), (CONTROL, control)):
@@ -143,9 +167,9 @@ def transfer_model(
                     if label == TRAINED:
                         saved.check(envs)
                     found = evaluate_agent(agent, envs, progress=progress)
-                    rows.append({"body": body.name, "agent": label, "note": "", **_scores(found.metrics)})
+                    rows.append({**about, "agent": label, "note": "", **_scores(found.metrics)})
                 except CircuitMismatch as error:
-                    rows.append({"body": body.name, "agent": label, "note": str(error), "n": 0})
+                    rows.append({**about, "agent": label, "note": str(error), "n": 0})
         finally:
             envs.close()
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -158,19 +182,25 @@ def transfer_table(run: Run) -> pd.DataFrame:
     are there, and the note says so.
     """
     results = run.results
-    tests = sorted(results.where(TESTS).own, key=lambda result: result.what)  # the run's own body first
+    names = run.config.body_names
+    # Of one body each: what several bodies come to together is no body's.
+    alone = [result for result in results.where(TESTS).own if len(result.conditions.get("bodies", ("one",))) == 1]
+    tests = sorted(alone, key=lambda result: result.body not in names)  # the run's own bodies first
     rows = []
     for body in dict.fromkeys(result.body for result in tests):
         for agent in (TRAINED, FINETUNED, CONTROL):
             of_agent = results.where(TESTS, agent=agent, body=body).own
             best = of_agent.best if agent == CONTROL else of_agent.shown
             if best is not None:
-                rows.append({**_row(best), "note": best.missing or results.told(best)})
+                rows.append({**_row(best, run), "note": best.missing or results.told(best)})
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _row(result: Result) -> dict[str, Any]:
-    row: dict[str, Any] = {"body": result.body, "agent": result.agent, "n": 0, "note": result.missing}
+def _row(result: Result, run: Run) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "body": result.body, "agent": result.agent, "n": 0, "note": result.missing,
+        "trained_on": result.body in run.config.body_names,
+    }  # fmt: skip
     return row if result.missing else row | _scores(result.metrics)
 
 
@@ -183,5 +213,5 @@ def _scores(metrics: Mapping[str, Float[np.ndarray, " episodes"]]) -> dict[str, 
 
 def _finetuned(run: Run, weights: Weights, body: Body, steps: int, progress: bool) -> Run:
     # Of these weights: a run that trained on is tuned anew.
-    config = dataclasses.replace(run.config, body=body, steps=steps, start=str(run.path.resolve()))
+    config = dataclasses.replace(run.config, body=body, bodies=(), steps=steps, start=str(run.path.resolve()))
     return train(config, run.path / "finetuned" / f"{body.name}-from-{weights.step}", progress)

@@ -20,7 +20,7 @@ from ...progress import progress_bar
 from ..learning.engine import Engine, check_engine, run_tasks
 from ..learning.training import train
 from ..probes import Subject, run_probe
-from ..rollouts.evaluation import EVALUATION_SEED, check_episodes, evaluate_on, result_of
+from ..rollouts.evaluation import EVALUATION_SEED, check_episodes, conditions_on, evaluate_on, result_of
 from ..rollouts.recorder import record
 from ..runs.config import RunConfig
 from ..runs.lock import hold
@@ -158,7 +158,7 @@ def _measure(trial: Trial, run: Run, episodes: int) -> Measured:
     config, weights = trial.config, run.last_weights()
     assert weights is not None
     agent = run.agent()
-    own = make_body(config.body)
+    own = None if len(config.bodies) > 1 else make_body(config.body)
     results: list[tuple[str, Result]] = []
     if trial.untrained:
         fresh = run.agent(trained=False)
@@ -186,7 +186,7 @@ def evaluated(
     Raises:
         InvalidOption: no episodes.
     """
-    conditions = conditions_of(run.resolved.config, episodes, EVALUATION_SEED, body)
+    conditions = conditions_on(run.resolved.config, episodes, body)
     held = run.results.where(TESTS, agent=label, weights=weights, **conditions).best
     if held is not None and not held.missing:
         return held
@@ -208,7 +208,7 @@ def run_facts(config: RunConfig) -> dict[str, Any]:
         "circuit": config.circuit,
         "algorithm": config.algorithm,
         "reward": config.task_options.get("reward", "paper"),
-        "trained_on": make_body(config.body).name,
+        "trained_on": config.trained_on,
         "seed": config.seed,
     }
 

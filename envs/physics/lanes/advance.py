@@ -19,8 +19,8 @@ from .kernel import Rows, fill_media, integrate, read
 
 # isort: off
 from .rows import (
-    COUNTED, DIVERGED, DT, END_SPEED, EPISODE, FACTOR, FIRST_VELOCITY, GEAR, LAST_VELOCITY, LEAST, MOST, MOTOR,
-    NET_SPEED, PAID, PARAMETERS, PRICE, RETURN, REWARD, ROWS, RUNS, SCALE, SENSE_HIGH, SENSE_LOW, SHIFT, TORQUE_0,
+    COUNTED, DIVERGED, DT, END_SPEED, EPISODE, FACTOR, FIRST_VELOCITY, GEAR, KEPT, LAST_VELOCITY, LEAST, MOST, MOTOR,
+    NET_SPEED, PAID, PARAMETERS, PRICE, RETURN, REWARD, ROWS, RUNS, SCALE, SENSE_HIGH, SENSE_LOW, SHIFT, TIME, TORQUE_0,
     TRUNCATED, TURN,
 )  # fmt: skip
 # isort: on
@@ -59,9 +59,25 @@ def sense(
     """Write a controller's sensors from the readings."""
     for i in range(chosen.shape[0]):
         j = chosen[i]
-        value = full(read, elapsed * rule[DT]) if columns[j] < 0 else read[columns[j]]
+        if columns[j] == KEPT:
+            continue  # `sense_kept` has written it
+        value = full(read, elapsed * rule[DT]) if columns[j] == TIME else read[columns[j]]
         value = (clip(value, bounds[0, j], bounds[1, j]) - senses[i, SHIFT]) * senses[i, FACTOR]
         sensors[i] = clip(value, senses[i, SENSE_LOW], senses[i, SENSE_HIGH]) * senses[i, SCALE]
+
+
+@_compiled
+def sense_kept(
+    space: np.ndarray, row: int, lane: int, observation: np.ndarray, columns: np.ndarray, chosen: np.ndarray,
+    senses: np.ndarray,
+) -> None:  # fmt: skip
+    """Write one environment's sensors that no reading changes, from its observation to the rows from `row` on."""
+    for i in range(chosen.shape[0]):
+        j = chosen[i]
+        if columns[j] == KEPT:
+            value = (observation[j] - senses[i, SHIFT]) * senses[i, FACTOR]
+            value = max(min(value, senses[i, SENSE_HIGH]), senses[i, SENSE_LOW])
+            space[row + i, lane] = value * senses[i, SCALE]
 
 
 @_compiled
@@ -99,7 +115,9 @@ def show(
         is_lost = is_lost or not bounds[0, j] <= value <= bounds[1, j]
     if not (is_stepped and is_lost):
         for j in range(columns.shape[0]):
-            value = seconds if columns[j] < 0 else readings[env, columns[j]]
+            if columns[j] == KEPT:
+                continue
+            value = seconds if columns[j] == TIME else readings[env, columns[j]]
             value = bounds[0, j] if value < bounds[0, j] else value
             observation[env, j] = bounds[1, j] if value > bounds[1, j] else value
     if not is_stepped:
@@ -158,6 +176,8 @@ def advance_in(width: int) -> Callable[..., Any]:
                 if address == 0:
                     for i in range(1, n_links):
                         space[i * ROWS + MOTOR, lane] = ctrl[env, i - 1]
+                else:
+                    sense_kept(space, n_rows + n_out, lane, observation[env], columns, chosen, senses)
             n_before = elapsed[ids[block * width]] if address != 0 else 0
             for step in range(n_steps + 1):
                 if step > 0:

@@ -21,7 +21,8 @@ class Face:
 
     Attributes:
         rule: [rows.RULE], the numbers of reward and episode end; order and units (s, m/s) as in `rows.py`.
-        columns: [obs], the reading for each value of an observation; -1 for the time since the reset, s.
+        columns: [obs], the reading for each value of an observation; `rows.TIME` for the time since the reset, s, and
+            `rows.KEPT` where the kernel leaves and senses what is written in the observation.
         bounds: [2, obs], lower and upper bounds of observations, in their units.
         elapsed: [envs], control steps since the reset; read, never written.
         com_start: [envs, 2], centre of mass at the reset, m; read, never written.

@@ -55,6 +55,8 @@ CONSTANTS = 9
 # least and most reward; first and last column of the velocities in an observation.
 DT, EPISODE, PAID, PRICE, LEAST, MOST, FIRST_VELOCITY, LAST_VELOCITY = range(8)
 RULE = 8
+# What a column of an observation shows that is no reading: the time since the reset, s, or what is written there.
+TIME, KEPT = -1, -2
 # Rows of `Face.numbers` and of `Face.flags`.
 REWARD, NET_SPEED = range(2)
 DIVERGED, TRUNCATED = range(2)

@@ -257,14 +257,15 @@ def test_a_damaged_result_loses_nothing_that_is_measured_now(run, capsys):
     assert len(run.results) == 1
 
 
-def test_one_of_several_bodies_is_another_condition_than_all_of_them(tmp_path):
+def test_each_of_several_bodies_is_another_condition_than_all_of_them(tmp_path):
     config = RunConfig(bodies=("swimmer6", "swimmer6-heavy"), steps=400, episode_steps=50,
                        algorithm_options={"n_envs": 4})  # fmt: skip
     run = train(config, tmp_path / "both", progress=False)
     evaluate(run, 2)
-    evaluate(run, 2, body="swimmer6")
-    told = [(result.what, len(result.conditions["bodies"])) for result in run.results]
-    assert told == [("evaluation", 2), ("transfer", 1)]
+    evaluate(run, 2, body="swimmer6")  # as it was measured with the others
+    told = [(result.what, result.body, len(result.conditions["bodies"])) for result in run.results]
+    assert told == [("transfer", "swimmer6", 1), ("transfer", "swimmer6-heavy", 1),
+                    ("evaluation", "swimmer6 + swimmer6-heavy", 2)]  # fmt: skip
 
 
 # A chain of two links whose motor's range lanes do not cover.
