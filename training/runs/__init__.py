@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .results import Results
     from .run import Run, load_agent
     from .score_table import read_scores
+    from .shipped import shipped_names
 
 __all__ = [
     "Resolved",
@@ -24,5 +25,6 @@ __all__ = [
     "load_agent",
     "read_scores",
     "resolve",
+    "shipped_names",
 ]
 __getattr__ = lazy_exports(__name__, __file__)
