@@ -25,6 +25,7 @@ from ..training.runs.folder import FORMAT, READABLE, read_metrics
 from ..training.runs.old_results import read_evaluation
 from ..training.runs.result import Result, Weights
 from ..training.runs.run import A_RUN, Run
+from ..training.runs.shipped import folder_of
 from ..version import __version__
 from ..videos.films import render
 from .cards import card
@@ -153,7 +154,7 @@ def import_run(folder: str | Path, out: str | Path, trust: bool = False) -> Run:
         OutputExists: something stands in `out`.
         InvalidRun: the folder is no export, is damaged, is of another format, or holds a link, which is not trusted.
     """
-    folder, out = Path(folder), Path(out)
+    folder, out = folder_of(folder), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir()) or out.samefile(".")):
         raise OutputExists(f"{out} exists; give another --out")
     if not trust:

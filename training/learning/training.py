@@ -29,7 +29,7 @@ from ..runs.metrics_log import make_logger
 from ..runs.nested import join, part
 from ..runs.resolution import Resolved
 from ..runs.run import A_RUN, Run
-from ..runs.shipped import is_address
+from ..runs.shipped import check_no_address, is_address
 from .checks import check, device_named, say_blind
 from .engine import Engine, check_engine
 from .populations import Workers, open_evaluator
@@ -96,9 +96,10 @@ def train(
 
     Raises:
         InvalidRun: another run stands in `out`, or is trained there now.
-        InvalidOption: workers that the algorithm has no use for.
+        InvalidOption: workers that the algorithm has no use for, or the address of an agent in place of a folder.
         OutputExists: something that is no run stands there.
     """
+    check_no_address(out)
     out = Path(out)
     device_named(config.device)
     check_engine(workers, engine, address)

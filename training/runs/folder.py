@@ -19,14 +19,14 @@ import torch
 from jaxtyping import Shaped
 
 from ...circuits.code_files import circuit_from_json
-from ...errors import InvalidOption, InvalidRun, OutputExists
+from ...errors import InvalidRun, OutputExists
 from ...files import sync, write_json
 from ...plain_files import check_plain
 from .checkpoints import Checkpoint, read_checkpoint, read_progress, write_checkpoint
 from .held_graphs import told_config
 from .holds import read_facts
 from .lock import LOCK, hold
-from .shipped import folder_of, is_address
+from .shipped import check_no_address, folder_of
 
 FORMAT = 3
 READABLE = (2, 3)
@@ -118,8 +118,7 @@ class Folder(Generic[ConfigT]):
             InvalidRun: a training with another config stands there, or a link, which is not trusted.
             InvalidOption: the path is the address of an agent that comes with the package.
         """
-        if is_address(path):
-            raise InvalidOption(f"{path} is an agent that comes with nervecord, and no folder; give another --out")
+        check_no_address(path)
         path = Path(path)
         if (path / "config.json").exists():
             found = cls(path, trust)

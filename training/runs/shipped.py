@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ...errors import UnknownName
+from ...errors import InvalidOption, UnknownName
 from ...files import sync, user_cache
 
 PREFIX = "agent:"
@@ -28,6 +28,16 @@ def shipped_names() -> list[str]:
 def is_address(path: str | Path) -> bool:
     """Return whether a path is none, but the address of an agent that comes with the package."""
     return str(path).startswith(PREFIX)
+
+
+def check_no_address(out: str | Path) -> None:
+    """Refuse an address where something is to be written: no file or folder is ever called so.
+
+    Raises:
+        InvalidOption: it is one.
+    """
+    if is_address(out):
+        raise InvalidOption(f"{out} is the address of an agent, as those that come with nervecord; give another --out")
 
 
 def folder_of(path: str | Path) -> Path:

@@ -127,7 +127,7 @@ def test_one_is_not_trained_on_in_place_but_from_its_weights(tmp_path):
     with pytest.raises(InvalidOption, match="train --circuit ncap_plus --start agent:ncap-plus --out runs/mine"):
         resume("agent:ncap-plus")
     small = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
-    with pytest.raises(InvalidOption, match="agent:new is an agent that comes with nervecord, and no folder"):
+    with pytest.raises(InvalidOption, match=r"agent:new is the address of an agent.*give another --out"):
         train(small, "agent:new", progress=False)
     assert not list(tmp_path.glob("agent*"))
     command = "train --start agent:ncap --steps 400 --episode-steps 50 --algorithm-options n_envs=8 --out mine --json"
