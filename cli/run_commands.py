@@ -440,7 +440,11 @@ class Evaluate(OnRunOrModel):
         else:
             with self.opened(self.body) as run:
                 result = evaluate(run, self.episodes, self.body, self.interventions, progress=not self.json)
-        return result.to_json() if self.json else {name: str(found) for name, found in result.intervals.items()}
+        if self.json:
+            return result.to_json()
+        normalized = result.normalized_return
+        told = {} if normalized is None else {"normalized_return": f"{normalized}, 0 random, 1 best known"}
+        return {name: str(found) for name, found in result.intervals.items()} | told
 
 
 @dataclasses.dataclass(frozen=True)

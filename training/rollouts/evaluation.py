@@ -22,6 +22,7 @@ from ...options import COUNT, FLAG, checked, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.config import RunConfig
+from ..runs.references import Scale, scale_of
 from ..runs.resolution import Resolved
 from ..runs.result import TRAINED, Result, Weights, conditions_of
 from ..runs.run import A_RUN, Run, hint_unfinished
@@ -54,9 +55,11 @@ class Evaluation:
     Attributes:
         metrics: one value per episode of "return" (the sum of rewards) and of everything that the task
             informs of at an episode's end, such as "net_speed" (of the centre of mass, m/s). Returns have no unit.
+        scale: of the returns, where their body and task have reference scores.
     """
 
     metrics: Mapping[str, Float[np.ndarray, " episodes"]]
+    scale: Scale | None = None
 
     @property
     def returns(self) -> Float[np.ndarray, " episodes"]:
@@ -78,10 +81,17 @@ class Evaluation:
         """The mean of every metric with a bootstrap 95 % interval over episodes."""
         return {name: bootstrap_mean(values) for name, values in self.metrics.items()}
 
+    @property
+    def normalized_return(self) -> Interval | None:
+        """The mean return as random actions have 0 and the best agent known has 1; None without reference scores."""
+        return None if self.scale is None else self.scale.of(self.mean_return)
+
     def to_json(self) -> dict[str, Any]:
         """Return the intervals and every episode."""
+        normalized = self.normalized_return
         return {
             **{name: dataclasses.asdict(interval) for name, interval in self.intervals.items()},
+            "normalized_return": None if normalized is None else dataclasses.asdict(normalized),
             "episodes": {name: values.tolist() for name, values in self.metrics.items()},
         }
 
@@ -195,7 +205,8 @@ def evaluate_model(saved: SavedModel, episodes: int, progress: bool = False) -> 
     """
     envs = saved.make_envs(episodes)
     try:
-        return evaluate_agent(saved, envs, progress=progress)
+        found = evaluate_agent(saved, envs, progress=progress)
+        return dataclasses.replace(found, scale=saved.scale_on(envs.body))
     finally:
         envs.close()
 
@@ -222,8 +233,9 @@ def evaluate(
     assert checkpoint is not None
     hint_unfinished(run, checkpoint.step)
     weights = Weights.of(checkpoint.step, checkpoint.weights)
-    run.results.add(result_of(run.resolved.config, weights, episodes, found.metrics, body, interventions))
-    return found
+    result = result_of(run.resolved.config, weights, episodes, found.metrics, body, interventions)
+    run.results.add(result)
+    return dataclasses.replace(found, scale=scale_of(result.conditions))
 
 
 def result_of(

@@ -8,6 +8,7 @@ from ...lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .config import RunConfig
+    from .references import normalized_return, reference_scores
     from .resolution import Resolved, resolve
     from .result import Result, Weights
     from .results import Results
@@ -23,7 +24,9 @@ __all__ = [
     "RunConfig",
     "Weights",
     "load_agent",
+    "normalized_return",
     "read_scores",
+    "reference_scores",
     "resolve",
     "shipped_names",
 ]
