@@ -1,4 +1,4 @@
-"""What `nervecord list` says of one thing: the options of a name, the neurons of a run, the environments."""
+"""What `nervecord list` says: the options of a name, the neurons of a run, the environments, the agents."""
 
 from __future__ import annotations
 
@@ -51,6 +51,22 @@ def neurons_of(run: Run) -> dict[str, Any]:
         found[neuron.name] = ", ".join(filter(None, (neuron.role, sides.get(neuron.side or ""), place)))
     counted = Counter(neuron.role for neuron in neurons)
     return {**found, "in all": ", ".join(f"{count} {role}" for role, count in counted.items())}
+
+
+def agents() -> dict[str, Any]:
+    """Return the address of every agent that comes with the package, with its circuit, size, training and return."""
+    from ..training.runs.run import Run
+    from ..training.runs.shipped import PREFIX, SHIPPED, shipped_names
+
+    found = {}
+    for name in shipped_names():
+        run = Run(SHIPPED / name)  # where it lies: nothing is written
+        tested = run.results.current.where("evaluation").best
+        assert tested is not None
+        weights = f"{run.config.circuit} of {run.agent(trained=False).n_weights} weights"
+        returned = f"return {tested.intervals['return']} on {tested.body}"
+        found[f"{PREFIX}{name}"] = f"{weights}, trained by {run.config.algorithm}; {returned}"
+    return found
 
 
 def environments() -> dict[str, Any]:

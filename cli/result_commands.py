@@ -69,7 +69,7 @@ class Probe(Intervening, OnAgent):
     """Measure what body and neurons do; see `nervecord list probes`."""
 
     path: tyro.conf.Positional[Path | None] = None
-    """Folder of a run, or the .nc file of a recording."""
+    """Folder of a run, agent:NAME of `nervecord list agents`, or the .nc file of a recording."""
     probes: tuple[str, ...] = ("gait",)
     """Names of probes, or all."""
     episodes: int | None = None
@@ -183,7 +183,8 @@ class Report(OnRuns, OnModels):
     body_is_of_zips = True
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs; or one zip file that SB3 saved (with --trust), which is measured anew."""
+    """Folders of runs, or agent:NAME of `nervecord list agents`; or one zip file that SB3 saved (with --trust), which
+    is measured anew."""
     out: Path | None = None
     """The page; report.html in the run by default, beside a zip file FILE.html. Several runs need it."""
     body: str | None = None
@@ -377,10 +378,11 @@ class Bench(Command):
 
 @dataclasses.dataclass(frozen=True)
 class Names(Trusting):
-    """List bodies, tasks, circuits and more, the options of one, or the neurons of a run."""
+    """List agents, bodies, tasks, circuits and more, the options of one, or the neurons of a run."""
 
     kind: tyro.conf.Positional[str] = tyro.MISSING
-    """bodies, arenas, senses, tasks, circuits, algorithms, probes, environments; options NAME; neurons RUN."""
+    """agents, bodies, arenas, senses, tasks, circuits, algorithms, probes, environments; options NAME; neurons
+    RUN."""
     of: tyro.conf.Positional[str | None] = None
     """Of options: an algorithm, circuit or task. Of neurons: the folder of a run."""
 
@@ -445,8 +447,8 @@ def _probes() -> dict[str, Any]:
 
 # Each imports what it lists alone.
 _LISTS: dict[str, Callable[[], dict[str, Any]]] = {
-    "bodies": _bodies, "arenas": _arenas, "senses": _senses, "tasks": _tasks, "circuits": _circuits,
-    "algorithms": _algorithms, "probes": _probes, "environments": listings.environments,
+    "agents": listings.agents, "bodies": _bodies, "arenas": _arenas, "senses": _senses, "tasks": _tasks,
+    "circuits": _circuits, "algorithms": _algorithms, "probes": _probes, "environments": listings.environments,
 }  # fmt: skip
 _LISTS_OF = {"options": "an algorithm, circuit or task, such as ppo", "neurons": "the folder of a run"}
 

@@ -228,7 +228,7 @@ class OnRun(Trusting):
     """A command about one run."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
-    """Folder of the run."""
+    """Folder of the run, or agent:NAME of `nervecord list agents`."""
 
     def check(self) -> None:
         """Refuse a folder that holds no run."""
@@ -244,7 +244,7 @@ class OnRuns(Trusting):
     """A command about runs."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs."""
+    """Folders of runs, or agent:NAME of `nervecord list agents`."""
 
     def opened(self) -> list[Run]:
         """Return the runs."""
@@ -281,6 +281,8 @@ class Resume(_Spread, OnRun):
 
     goes_on = True
 
+    path: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the run or the curriculum."""
     device: str | None = None
     """Where to compute from now on, as torch names it; by default where it was."""
 
@@ -355,7 +357,7 @@ class OnAgent(Trusting):
     """A command about an agent: that of a run, or one that was never trained."""
 
     path: tyro.conf.Positional[Path | None] = None
-    """Folder of the run."""
+    """Folder of the run, or agent:NAME of `nervecord list agents`."""
     untrained: bool = False
     """Instead of a run, an agent as it is before training: ncap swims from the start."""
     circuit: str | None = None
@@ -416,7 +418,7 @@ class OnRunOrModel(Intervening, OnAgent, OnModels):
     of_zips = "algorithm normalize frames reward observe_time"
 
     path: tyro.conf.Positional[Path | None] = None
-    """Folder of the run, or a zip file that SB3 saved (with --trust)."""
+    """Folder of the run, agent:NAME of `nervecord list agents`, or a zip file that SB3 saved (with --trust)."""
     body: str | None = None
     """Another body than the run's own; the body of a zip file, swimmer6 by default."""
     task: str | None = None
@@ -458,10 +460,12 @@ class Evaluate(OnRunOrModel):
                 result = evaluate(run, self.episodes, self.body, self.interventions, progress=not self.json)
         if self.json:
             return result.to_json()
-        if not result.bodies:
-            return {name: str(found) for name, found in result.intervals.items()}
-        worst, on_worst = result.worst
-        return over_bodies_text({**result.bodies, f"worst: {worst}": on_worst, "mean": result})
+        if result.bodies:
+            worst, on_worst = result.worst
+            return over_bodies_text({**result.bodies, f"worst: {worst}": on_worst, "mean": result})
+        normalized = result.normalized_return
+        told = {} if normalized is None else {"normalized_return": f"{normalized}, 0 random, 1 best known"}
+        return {name: str(found) for name, found in result.intervals.items()} | told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -471,7 +475,7 @@ class Transfer(OnModels):
     body_is_of_zips = True
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
-    """Folder of the run, or a zip file that SB3 saved (with --trust)."""
+    """Folder of the run, agent:NAME of `nervecord list agents`, or a zip file that SB3 saved (with --trust)."""
     body: str | None = None
     """Of a zip file, the body that it was trained on, swimmer6 by default; a run knows its own."""
     bodies: tuple[str, ...] = ("swimmer4", "swimmer8", "swimmer12")

@@ -26,6 +26,7 @@ from ..training.rollouts.recorder import record, record_agent
 from ..training.rollouts.recording import Recording
 from ..training.rollouts.saved_models import SavedModel
 from ..training.rollouts.watched import Watched
+from ..training.runs.references import Scale, scale_of
 from ..training.runs.result import TESTS, TRAINED, Result
 from ..training.runs.results import Results, interventions_told
 from ..training.runs.run import A_RUN, Run, hint_unfinished
@@ -152,6 +153,7 @@ def report_model(saved: SavedModel, name: str, out: str | Path, episodes: int = 
     finally:
         envs.close()
     tiles = [{"value": f"{found.mean_return.mean:,.0f}", "label": f"return, {_told(found.mean_return)}"}]
+    tiles += _normalized(found.scale, found.mean_return)
     if "net_speed" in found.metrics:
         speed = f"{100 * found.intervals['net_speed'].mean:.1f} cm/s"
         tiles.append({"value": speed, "label": "net speed of the centre of mass"})
@@ -219,6 +221,7 @@ def _tiles(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
         value = found.intervals["return"]
         what = "return" if len(run.config.body_names) == 1 else f"mean return of {len(run.config.body_names)} bodies"
         tiles.append({"value": f"{value.mean:,.0f}", "label": f"{what}, {_told(value)}{stale}"})
+        tiles += _normalized(scale_of(found.conditions), value, stale)
         if "net_speed" in found.intervals:
             speed = f"{100 * found.intervals['net_speed'].mean:.1f} cm/s"
             tiles.append({"value": speed, "label": f"net speed of the centre of mass{stale}"})
@@ -238,6 +241,12 @@ def _worst_tile(run: Run, results: Results) -> list[dict[str, str]]:
     value, stale = worst.intervals["return"], results.told(worst)
     label = f"lowest return of {len(found)} bodies, on {worst.body}, {_told(value)}"
     return [{"value": f"{value.mean:,.0f}", "label": f"{label}{_again(stale, f'nervecord evaluate {run.path}')}"}]
+
+
+def _normalized(scale: Scale | None, value: Interval, stale: str = "") -> list[dict[str, str]]:
+    """Return the tile of a return among those of others, where they were measured."""
+    label = f"of the way from random actions to the best agent known{stale}"
+    return [] if scale is None else [{"value": f"{100 * scale.of(value).mean:.1f} %", "label": label}]
 
 
 def _again(stale: str, command: str) -> str:
@@ -315,7 +324,7 @@ def _transfer(run: Run) -> dict[str, Any]:
     for _, row in table[own & (table["n"] > 0)].iterrows():
         about = f"{_interval(row)}{', ' if row['note'] else ''}{row['note']}"
         known.append(f"{row['agent']}{' on ' + row['body'] if several else ''} {row['mean']:,.0f} ({about})")
-    columns = ["body", "agent", "return", "95 % interval", "net speed (cm/s)", "episodes"]
+    columns = ["body", "agent", "return", "95 % interval", "of the best", "net speed (cm/s)", "episodes"]
     return {
         "svg": figure_svg(transfer_bars(others)),
         "columns": columns,
@@ -329,10 +338,11 @@ def _transfer(run: Run) -> dict[str, Any]:
 
 
 def _score(row: pd.Series) -> list[str]:
-    found = ["does not fit", "", ""]
+    found = ["does not fit", "", "", ""]
     if row["n"]:
         speed = "" if pd.isna(row["net_speed"]) else f"{100 * row['net_speed']:.1f}"
-        found = [f"{row['mean']:,.0f}", _interval(row), speed]
+        normalized = "" if pd.isna(row["normalized"]) else f"{100 * row['normalized']:.1f} %"
+        found = [f"{row['mean']:,.0f}", _interval(row), normalized, speed]
     stale = f" ({row['note']})" if row["n"] and row["note"] else ""
     return [row["body"], f"{row['agent']}{stale}", *found, f"{row['n']:,}"]
 

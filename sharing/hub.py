@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 import math
 import re
 import shutil
@@ -12,29 +10,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from safetensors.torch import load_file, save
 
-from ..circuits.code_files import circuit_from_json, code_of
+from ..circuits.code_files import circuit_from_json
 from ..envs import make_body
-from ..envs.tasks.registry import task_class
 from ..errors import InvalidOption, InvalidRun, OutputExists, Unreachable
 from ..extras import require
 from ..files import read_json, write_json, write_text
 from ..options import FLAG, PATH, TEXT_OR_NONE, Allowed, Instance, ListOf, Number, checked, wrong_value
 from ..plain_files import check_plain
 from ..training.learning.checks import check
-from ..training.learning.training import summary
 from ..training.rollouts.evaluation import evaluate, result_of
 from ..training.runs.config import RunConfig
 from ..training.runs.folder import FORMAT, READABLE, read_metrics
-from ..training.runs.held_graphs import told_config
 from ..training.runs.old_results import read_evaluation
 from ..training.runs.result import Result, Weights
 from ..training.runs.run import A_RUN, Run
+from ..training.runs.shipped import folder_of
 from ..version import __version__
 from ..videos.films import render
-from .policies import Policy, Step, check_policy, export_onnx, export_torch, onnx_step, torch_step
+from .cards import card
+from .policies import Step, check_policy, export_onnx, export_torch, onnx_step, torch_step
 
 _FILM_SECONDS = 10.0
 _EPISODES = 20
@@ -108,7 +104,7 @@ def export(
             _add_policy(run, export_onnx, onnx_step, partial / "policy.onnx")
         if torch_program:
             _add_policy(run, export_torch, torch_step, partial / "policy.pt2")
-        write_text(partial / "README.md", _card(run, found, film, onnx, torch_program))
+        write_text(partial / "README.md", card(run, found, film=film, onnx=onnx, torch_program=torch_program))
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -159,7 +155,7 @@ def import_run(folder: str | Path, out: str | Path, trust: bool = False) -> Run:
         OutputExists: something stands in `out`.
         InvalidRun: the folder is no export, is damaged, is of another format, or holds a link, which is not trusted.
     """
-    folder, out = Path(folder), Path(out)
+    folder, out = folder_of(folder), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir()) or out.samefile(".")):
         raise OutputExists(f"{out} exists; give another --out")
     if not trust:
@@ -281,17 +277,3 @@ def check_repo(repo: str) -> None:
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
         raise InvalidOption(f"{repo!r} is no repository; give OWNER/NAME, such as me/worm")
-
-
-def _card(run: Run, evaluation: Result, film: bool, onnx: bool, torch_program: bool) -> str:
-    config, policy = run.config, Policy(run.agent())
-    found = {name: dataclasses.asdict(interval) for name, interval in evaluation.intervals.items()}
-    loader = jinja2.PackageLoader(__package__, ".")
-    return jinja2.Environment(loader=loader, keep_trailing_newline=True).get_template("card.md.j2").render(
-        config=config, body=config.trained_on, facts=summary(run), found=found, film=film,
-        onnx=onnx, torch_program=torch_program, n_observed=policy.agent.layout.size,
-        state=dict(zip(policy.state_names, (list(each.shape) for each in policy.initial_state), strict=True)),
-        senses=policy.agent.layout.sizes, code=code_of(config.circuit),
-        model=policy.agent.circuit.origin, units=task_class(config.task).metric_units, version=__version__,
-        settings=json.dumps(told_config(config.to_json()), indent=1),
-    )  # fmt: skip

@@ -51,7 +51,7 @@ def but(*these: Any) -> tuple[Any, ...]:
 
 
 COUNT = Values((1, 2, np.int64(2)), (0, -1, 1.5, "2", None, NAN, INF, 10**30, HUGE, True, [1], np.zeros(2)))
-PATHS = Values(("RUN",), (*but(str), "nope", "FILE", "FOLDER", "DAMAGED"))
+PATHS = Values(("RUN",), (*but(str), "nope", "agent:nope", "FILE", "FOLDER", "DAMAGED"))
 BODY = Values((None, "swimmer4", Swimmer(n_links=5)), (3, 1.5, [], {}, b"x", "nope", "swimmer2", NAN, True))
 PINNED = Values(((), (Intervention("B_d_2"),)), (None, 3, "B_d_2", ["B_d_2"], [None], (Intervention("nope"),)))
 NUMBER = (0, -1, "1", None, NAN, INF, 1e300, HUGE, True, [1.0])

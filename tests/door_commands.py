@@ -21,7 +21,7 @@ def text(*right: str, wrong: tuple[str, ...]) -> Values:
 _NO_NUMBER = ("x", "", "nan", "inf", "-inf", "1e400", "9" * 400)
 COUNTS = text("1", "2", wrong=("0", "-1", "1.5", *_NO_NUMBER))
 SEEDS = text("0", "7", str(2**32 - 1), wrong=("-1", "1.5", str(2**32), *_NO_NUMBER))
-OF_RUN = text("RUN", wrong=("nope", "FILE", "FOLDER", "/dev/null", "", "a\udcffb", "DAMAGED"))
+OF_RUN = text("RUN", wrong=("nope", "agent:nope", "FILE", "FOLDER", "/dev/null", "", "a\udcffb", "DAMAGED"))
 BODIES = text("swimmer4", "swimmer6-eel", wrong=("swimer6", "swimmer2", "swimmer1000", "", "FILE.xml", "nope.xml"))
 NEURONS = text("B_d_2", "B_d_2:1:5", wrong=("", "B_d_99", "B_d_2:5:1", "B_d_2:a:b", "B_d_2=1", "B_d_2:1", "=", ":"))
 PINS = text(
@@ -178,7 +178,7 @@ COMMANDS: dict[str, dict[str, Values]] = {
         ),
         "checkpoint-every": text("100000", wrong=("0", "-1", *_NO_NUMBER)),
         "evaluate-every": text("100000", wrong=("0", "-1", *_NO_NUMBER)),
-        "start": text("RUN", wrong=("nope", "FILE", "DAMAGED")),
+        "start": text("RUN", "agent:ncap", wrong=("nope", "agent:nope", "FILE", "DAMAGED")),
         "protect": Values((), ("nope", "RUN")),
         **SPREAD,
         "reward": text("com", wrong=("fast",)),
@@ -303,12 +303,13 @@ COMMANDS: dict[str, dict[str, Values]] = {
             "senses",
             "algorithms",
             "environments",
+            "agents",
             wrong=("nope", "", "body", "options", "neurons", ["bodies", "x"], ["options", "nope"], ["neurons", "FILE"]),
         ),
         **TRUST,
     },
     "list options": {"": text("ppo", "ncap", "swim", "along", wrong=("nope", "", "swimmer6"))},
-    "list neurons": {"": OF_RUN, **TRUST},
+    "list neurons": {"": text("RUN", "agent:cpg", wrong=OF_RUN.wrong), **TRUST},
     "worm": {"": text("connectome", wrong=("nope", "compare"))},
     "reproduce": {
         "": text("ncap", wrong=("nope", "")),

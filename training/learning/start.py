@@ -24,7 +24,7 @@ def inherit(resolved: Resolved) -> Resolved:
     before = Run(resolved.config.start)
     if before.config.circuit != resolved.config.circuit:
         raise CircuitMismatch(
-            f"{before.path} has circuit {before.config.circuit}, this run {resolved.config.circuit}; "
+            f"{resolved.config.start} has circuit {before.config.circuit}, this run {resolved.config.circuit}; "
             "--start needs the same circuit"
         )
     return Resolved(resolved.config, dataclasses.replace(resolved.agent, dt_ref=before.resolved.agent.dt_ref))

@@ -29,6 +29,7 @@ from ..runs.metrics_log import make_logger
 from ..runs.nested import join, part
 from ..runs.resolution import Resolved
 from ..runs.run import A_RUN, Run
+from ..runs.shipped import check_no_address, is_address
 from .checks import check, device_named, say_blind
 from .engine import Engine, check_engine
 from .places import places_of, places_on_bodies
@@ -93,9 +94,10 @@ def train(
 
     Raises:
         InvalidRun: another run stands in `out`, or is trained there now.
-        InvalidOption: workers that the algorithm has no use for.
+        InvalidOption: workers that the algorithm has no use for, or the address of an agent in place of a folder.
         OutputExists: something that is no run stands there.
     """
+    check_no_address(out)
     out = Path(out)
     device_named(config.device)
     check_engine(workers, engine, address)
@@ -136,8 +138,16 @@ def resume(
         device: to compute on from now on; None is where it was.
         trust: follow links in the folder, and run the code of its circuit; see `Folder`.
         options: the workers, engine, address and callback of `train`.
+
+    Raises:
+        InvalidOption: the path is the address of an agent that comes with the package.
     """
     config = Run(path, trust).config
+    if is_address(path):
+        raise InvalidOption(
+            f"{path} comes with nervecord as it is; nervecord train --circuit {config.circuit} --start {path} "
+            "--out runs/mine trains it on"
+        )
     if device is not None:
         config = dataclasses.replace(config, device=device)
     return train(config, path, progress, trust=trust, **options)

@@ -23,6 +23,7 @@ from ...options import COUNT, FLAG, checked, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.config import RunConfig
+from ..runs.references import Scale, scale_of
 from ..runs.resolution import Resolved
 from ..runs.result import TRAINED, Result, Weights, conditions_of
 from ..runs.run import A_RUN, Run, hint_unfinished
@@ -57,10 +58,12 @@ class Evaluation:
             informs of at an episode's end, such as "net_speed" (of the centre of mass, m/s). Returns have no unit.
             Of several bodies, each value is the mean over the bodies of the episodes of one seed.
         bodies: the scores on each of several bodies, by its name; empty where there is one.
+        scale: of the returns, where their body and task have reference scores.
     """
 
     metrics: Mapping[str, Float[np.ndarray, " episodes"]]
     bodies: Mapping[str, Evaluation] = dataclasses.field(default_factory=dict)
+    scale: Scale | None = None
 
     @property
     def returns(self) -> Float[np.ndarray, " episodes"]:
@@ -87,11 +90,18 @@ class Evaluation:
         """The mean of every metric with a bootstrap 95 % interval over episodes."""
         return {name: bootstrap_mean(values) for name, values in self.metrics.items()}
 
+    @property
+    def normalized_return(self) -> Interval | None:
+        """The mean return as random actions have 0 and the best agent known has 1; None without reference scores."""
+        return None if self.scale is None else self.scale.of(self.mean_return)
+
     def to_json(self) -> dict[str, Any]:
         """Return the intervals and every episode; of several bodies, those of each and the name of the worst too."""
         by_body = {body: each.to_json() for body, each in self.bodies.items()}
+        normalized = self.normalized_return
         return {
             **{name: dataclasses.asdict(interval) for name, interval in self.intervals.items()},
+            "normalized_return": None if normalized is None else dataclasses.asdict(normalized),
             "episodes": {name: values.tolist() for name, values in self.metrics.items()},
             **({"bodies": by_body, "worst": self.worst[0]} if by_body else {}),
         }
@@ -219,7 +229,8 @@ def evaluate_model(saved: SavedModel, episodes: int, progress: bool = False) -> 
     """
     envs = saved.make_envs(episodes)
     try:
-        return evaluate_agent(saved, envs, progress=progress)
+        found = evaluate_agent(saved, envs, progress=progress)
+        return dataclasses.replace(found, scale=saved.scale_on(envs.body))
     finally:
         envs.close()
 
@@ -251,8 +262,9 @@ def evaluate(
     for name, each in found.bodies.items():
         its = next(own for own in run.resolved.config.bodies if make_body(own).name == name)
         run.results.add(result_of(run.resolved.config, weights, episodes, each.metrics, its, interventions))
-    run.results.add(result_of(run.resolved.config, weights, episodes, found.metrics, body, interventions))
-    return found
+    result = result_of(run.resolved.config, weights, episodes, found.metrics, body, interventions)
+    run.results.add(result)
+    return dataclasses.replace(found, scale=scale_of(result.conditions))
 
 
 def conditions_on(

@@ -18,6 +18,7 @@ from ...envs import Body, EnvBatch
 from ...envs.tasks.registry import check_options
 from ...errors import CircuitMismatch, InvalidOption
 from ...options import Number, wrong_value
+from ..runs.references import Scale, scale_on
 
 _log = logging.getLogger(__name__)
 
@@ -120,6 +121,10 @@ class SavedModel:
             self.task, episodes, body=body, observe_time=self.observe_time, episode_steps=self.episode_steps,
             **self.task_options,
         )  # fmt: skip
+
+    def scale_on(self, body: Body) -> Scale | None:
+        """Return the scale of returns on a body, where it has reference scores for the task."""
+        return scale_on(body, self.task, self.task_options, self.episode_steps)
 
     def check(self, envs: EnvBatch) -> None:
         """Refuse environments that the model does not fit.

@@ -27,6 +27,7 @@ from .checkpoints import Checkpoint, read_checkpoint, read_progress, write_check
 from .held_graphs import told_config
 from .holds import read_facts
 from .lock import LOCK, hold
+from .shipped import check_no_address, folder_of
 
 FORMAT = 3
 READABLE = (2, 3)
@@ -74,13 +75,14 @@ class Folder(Generic[ConfigT]):
         config_type: the class of its configs.
 
     Args:
-        path: the folder.
+        path: the folder; or the address of an agent that comes with the package, such as agent:ncap-plus.
         trust: follow links in it, as to checkpoints on a cluster's scratch disk, and run the code of its circuit, if
             it has one from a file; see `check_plain` for what a stranger's links could do.
 
     Raises:
         InvalidRun: no training stands there, or one of another kind or format; or a link or code, which is not trusted.
         CircuitMismatch: the code of its circuit fails when it runs.
+        UnknownName: no such agent comes with the package.
     """
 
     kind: str
@@ -88,7 +90,7 @@ class Folder(Generic[ConfigT]):
 
     @checked(InvalidOption, path=PATH, trust=FLAG)
     def __init__(self, path: str | Path, trust: bool = False) -> None:
-        self.path, self.trust = Path(path), trust
+        self.path, self.trust = folder_of(path), trust
         self.facts = self._read_facts()
         if trust and isinstance(self.facts["asked"], Mapping):
             circuit_from_json(self.facts["asked"].get("circuit"), trust)
@@ -116,7 +118,9 @@ class Folder(Generic[ConfigT]):
         Raises:
             OutputExists: something else stands there; nothing is touched.
             InvalidRun: a training with another config stands there, or a link, which is not trusted.
+            InvalidOption: the path is the address of an agent that comes with the package.
         """
+        check_no_address(path)
         path = Path(path)
         if (path / "config.json").exists():
             found = cls(path, trust)

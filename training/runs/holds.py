@@ -8,6 +8,7 @@ from typing import Any
 from ...errors import InvalidRun
 from ...files import read_json
 from ...plain_files import check_plain
+from .shipped import folder_of
 
 
 def holds(path: str | Path, trust: bool = False) -> str:
@@ -15,8 +16,9 @@ def holds(path: str | Path, trust: bool = False) -> str:
 
     Raises:
         InvalidRun: it holds none.
+        UnknownName: it is the address of an agent that does not come with the package.
     """
-    return str(read_facts(Path(path), "run", trust).get("holds", "run"))
+    return str(read_facts(folder_of(path), "run", trust).get("holds", "run"))
 
 
 def read_facts(path: Path, kind: str, trust: bool = False) -> dict[str, Any]:

@@ -10,15 +10,16 @@ from pathlib import Path
 from ...agents import Agent
 from ...agents.resize import resize, resize_stats
 from ...envs import Body
-from ...errors import InvalidOption, InvalidRun
+from ...errors import InvalidOption, InvalidRun, UnknownName
 from ...options import Instance
 from .config import RunConfig
 from .folder import Checkpoint, Folder
 from .resolution import Resolved, resolve
 from .result import Weights
 from .results import Results
+from .shipped import PREFIX, shipped_names
 
-A_RUN = Instance((Folder, str, os.PathLike), "a run or its folder, such as runs/worm")
+A_RUN = Instance((Folder, str, os.PathLike), "a run, its folder, such as runs/worm, or an agent, such as agent:ncap")
 _log = logging.getLogger(__name__)
 
 
@@ -126,14 +127,31 @@ def load_agent(run: Run | str | Path, body: str | Body | None = None) -> Agent:
     """Return the agent of a run as trained so far, on the run's own body or on another.
 
     Args:
-        run: the run or its folder.
+        run: the run or its folder; or an agent that comes with the package, by its name (see `nervecord list agents`),
+            such as "ncap-plus", or its address, "agent:ncap-plus".
         body: another body than the run's own, by name or as a `Body`.
 
     Raises:
         CircuitMismatch: the weights do not fit the other body.
         InvalidRun: there is no such run, or nothing trained in it yet.
+        InvalidOption: an agent and a folder have that name.
+        UnknownName: neither an agent nor a folder has it.
     """
+    if isinstance(run, str) and Path(run).name == run:
+        run = _address(run)
     return (run if isinstance(run, Run) else Run(run)).agent(body)
+
+
+def _address(name: str) -> str:
+    """Return the address of the agent, or the folder, that a name without a folder before it means."""
+    is_folder = Path(name).exists()
+    if name not in shipped_names():
+        if is_folder or name.startswith(PREFIX):
+            return name
+        raise UnknownName("agent", name, shipped_names(), "or give the folder of a run")
+    if is_folder:
+        raise InvalidOption(f"{name} is an agent and a folder here; give {PREFIX}{name} or {Path(name).absolute()}")
+    return f"{PREFIX}{name}"
 
 
 def hint_unfinished(run: Run, steps: int) -> None:

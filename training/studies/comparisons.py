@@ -16,7 +16,7 @@ from ..runs.holds import holds
 from ..runs.result import TRAINED, Result
 from ..runs.run import A_RUN, Run
 from ..runs.trial_files import TrialFiles, asked_of
-from .groups import group_table, grouped, printed
+from .groups import group_table, grouped, printed, scales_of
 from .trials import curve, means_of, run_facts
 from .written import write_figure, write_table
 
@@ -79,7 +79,8 @@ def compare(
             files.put(str(run.path), asked, about, [(TRAINED, found)], curve(run))
     scores = files.table(_STUDY)
     files.write_table()
-    table = group_table(means_of(scores), {label: [str(run.path) for run in runs] for label, runs in groups.items()})
+    names = {label: [str(run.path) for run in members] for label, members in groups.items()}
+    table = group_table(means_of(scores), names, scales_of(groups))
     write_table(table, printed(table), out / "table")
     curves = {label: [_learning(run) for run in members] for label, members in groups.items()}
     figure = interval_curves({label: seeds for label, seeds in curves.items() if all(len(s) for s, _ in seeds)})

@@ -14,6 +14,8 @@ from ...errors import InvalidOption, UnknownName
 from ...intervals import bootstrap_iqm, probability_of_improvement
 from ..runs.config import RunConfig
 from ..runs.held_graphs import told_config
+from ..runs.references import Scale, scale_of
+from ..runs.result import conditions_of
 from ..runs.run import Run
 from .written import estimates
 
@@ -74,15 +76,25 @@ def grouped(runs: Sequence[Run], labels: Mapping[str, str] | None = None) -> dic
     return {given[key]: members for key, members in found.items()}
 
 
-def group_table(means: pd.DataFrame, groups: Mapping[str, Iterable[str]]) -> pd.DataFrame:
+def scales_of(groups: Mapping[str, Sequence[Run]]) -> dict[str, Scale | None]:
+    """Return the scale of each group's returns, None where their body and task have no reference scores."""
+    firsts = {label: members[0].resolved.config for label, members in groups.items()}
+    return {label: scale_of(conditions_of(config, 1, 0)) for label, config in firsts.items()}
+
+
+def group_table(
+    means: pd.DataFrame, groups: Mapping[str, Iterable[str]], scales: Mapping[str, Scale | None]
+) -> pd.DataFrame:
     """Return one row per group: the interquartile mean of the return over seeds, with its 95 % interval, and more.
 
     Args:
         means: the mean over episodes of each metric, in its own unit, by column; a row for each run, by its name.
         groups: names of the runs of each group.
+        scales: of each group's returns.
 
     Returns:
-        Columns group, seeds, return_iqm with return_low95 and return_high95 (no unit), net_speed_mean (m/s), and
+        Columns group, seeds, return_iqm with return_low95 and return_high95 (no unit), normalized_iqm (return_iqm where
+        random actions have 0 and the best agent known has 1; see `normalized_return`), net_speed_mean (m/s), and
         p_better, the probability that a seed of the group has a higher return than a seed of the group that
         compared_with names, with p_better_low95 and p_better_high95.
     """
@@ -91,10 +103,10 @@ def group_table(means: pd.DataFrame, groups: Mapping[str, Iterable[str]]) -> pd.
     rows = []
     for label, sources in groups.items():
         members = means.reindex(list(sources)).dropna(subset=["return"])
-        found = bootstrap_iqm(members["return"])
+        found, scale = bootstrap_iqm(members["return"]), scales[label]
         row: dict[str, Any] = {
             "group": label, "seeds": found.n, "return_iqm": found.mean, "return_low95": found.low,
-            "return_high95": found.high,
+            "return_high95": found.high, "normalized_iqm": np.nan if scale is None else scale.of(found).mean,
             "net_speed_mean": float(members["net_speed"].mean()) if "net_speed" in members else np.nan,
             "compared_with": "",
         }  # fmt: skip
@@ -103,8 +115,8 @@ def group_table(means: pd.DataFrame, groups: Mapping[str, Iterable[str]]) -> pd.
             row |= {"compared_with": first, "p_better": better.mean, "p_better_low95": better.low,
                     "p_better_high95": better.high}  # fmt: skip
         rows.append(row)
-    columns = ["group", "seeds", "return_iqm", "return_low95", "return_high95", "net_speed_mean", "compared_with",
-               "p_better", "p_better_low95", "p_better_high95"]  # fmt: skip
+    columns = ["group", "seeds", "return_iqm", "return_low95", "return_high95", "normalized_iqm", "net_speed_mean",
+               "compared_with", "p_better", "p_better_low95", "p_better_high95"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -113,8 +125,10 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
     shown = pd.DataFrame({"group": table["group"], "seeds": table["seeds"].astype(str)})
     returns = estimates(table["return_iqm"], table["return_low95"], table["return_high95"])
     shown["return, IQM [95 % interval]"] = returns
-    if table["net_speed_mean"].notna().any():
-        shown["net speed, mean, m/s"] = ["" if np.isnan(each) else f"{each:.4g}" for each in table["net_speed_mean"]]
+    plain = {"normalized, 0 random, 1 best known": "normalized_iqm", "net speed, mean, m/s": "net_speed_mean"}
+    for head, column in plain.items():
+        if table[column].notna().any():
+            shown[head] = ["" if np.isnan(each) else f"{each:.4g}" for each in table[column]]
     if others := [label for label in table["compared_with"] if label]:
         better = estimates(table["p_better"], table["p_better_low95"], table["p_better_high95"])
         shown[f"P(return above {others[0]}) [95 % interval]"] = better

@@ -20,7 +20,7 @@ from ..runs.config import RunConfig, check_fields
 from ..runs.held_graphs import tell_graph
 from ..runs.run import Run
 from ..runs.trial_files import TrialFiles, with_checksum
-from .groups import group_table, grouped, printed
+from .groups import group_table, grouped, printed, scales_of
 from .trials import Trial, means_of, run_trials
 from .written import write_table
 
@@ -148,8 +148,9 @@ def sweep_groups(plan: Sweep | str | Path, out: str | Path) -> pd.DataFrame:
     # In the order in which `compare` meets them.
     runs = {name: Run(out / name) for name in sorted(plan.configs()) if name in means.index}
     named = {run.path: name for name, run in runs.items()}
-    groups = {label: [named[run.path] for run in members] for label, members in grouped(list(runs.values())).items()}
-    table = group_table(means, groups) if groups else pd.DataFrame()
+    members = grouped(list(runs.values()))
+    groups = {label: [named[run.path] for run in each] for label, each in members.items()}
+    table = group_table(means, groups, scales_of(members)) if groups else pd.DataFrame()
     if groups:
         write_table(table, printed(table), out / "groups")
     return table

@@ -20,11 +20,12 @@ from ...options import COUNT, FLAG, Instance, ListOf, Number, checked
 from ..learning.training import train
 from ..rollouts.evaluation import evaluate_agent, result_of
 from ..rollouts.saved_models import SavedModel
+from ..runs.references import Scale, scale_of
 from ..runs.result import FINETUNED, TESTS, TRAINED, Result, Weights
 from ..runs.run import A_RUN, Run
 
 CONTROL = "untrained ncap"
-_COLUMNS = ["body", "agent", "trained_on", "mean", "low", "high", "net_speed", "n", "note"]
+_COLUMNS = ["body", "agent", "trained_on", "mean", "low", "high", "normalized", "net_speed", "n", "note"]
 
 
 @checked(
@@ -57,7 +58,8 @@ def transfer(
 
     Returns:
         One row per body and agent: body, agent, trained_on (whether the run was trained on that body), mean, low, high
-        (of the return, 95 % bootstrap interval over episodes), net_speed (m/s), n (episodes), note.
+        (of the return, 95 % bootstrap interval over episodes), normalized (the mean where random actions have 0 and
+        the best agent known has 1; see `normalized_return`), net_speed (m/s), n (episodes), note.
         `worst_and_mean` sums it up.
 
     Raises:
@@ -167,7 +169,8 @@ def transfer_model(
                     if label == TRAINED:
                         saved.check(envs)
                     found = evaluate_agent(agent, envs, progress=progress)
-                    rows.append({**about, "agent": label, "note": "", **_scores(found.metrics)})
+                    scores = _scores(found.metrics, saved.scale_on(body))
+                    rows.append({**about, "agent": label, "note": "", **scores})
                 except CircuitMismatch as error:
                     rows.append({**about, "agent": label, "note": str(error), "n": 0})
         finally:
@@ -201,14 +204,15 @@ def _row(result: Result, run: Run) -> dict[str, Any]:
         "body": result.body, "agent": result.agent, "n": 0, "note": result.missing,
         "trained_on": result.body in run.config.body_names,
     }  # fmt: skip
-    return row if result.missing else row | _scores(result.metrics)
+    return row if result.missing else row | _scores(result.metrics, scale_of(result.conditions))
 
 
-def _scores(metrics: Mapping[str, Float[np.ndarray, " episodes"]]) -> dict[str, Any]:
+def _scores(metrics: Mapping[str, Float[np.ndarray, " episodes"]], scale: Scale | None) -> dict[str, Any]:
     """Return a row's numbers: of the return, no unit, and of the net speed, m/s, where the task has one."""
     interval = bootstrap_mean(metrics["return"])
+    normalized = {} if scale is None else {"normalized": scale.of(interval).mean}
     speed = {"net_speed": float(metrics["net_speed"].mean())} if "net_speed" in metrics else {}
-    return {"n": interval.n, "mean": interval.mean, "low": interval.low, "high": interval.high, **speed}
+    return {"n": interval.n, "mean": interval.mean, "low": interval.low, "high": interval.high, **normalized, **speed}
 
 
 def _finetuned(run: Run, weights: Weights, body: Body, steps: int, progress: bool) -> Run:

@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ....errors import MissingDependency
+from ....files import user_cache
 from ....version import __version__
 
 _log = logging.getLogger(__name__)
@@ -93,16 +93,10 @@ def compiled_step(function: Callable[..., None], width: int) -> int:
 
 def cache_folder() -> Path:
     """Return the folder of compiled code: below NUMBA_CACHE_DIR, or below the user's cache folder."""
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        base = Path(chosen)
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    base = Path(chosen) / "nervecord" if chosen else user_cache()
     sources = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:12]
-    return base / "nervecord" / f"lanes-{__version__}-{sources}"
+    return base / f"lanes-{__version__}-{sources}"
 
 
 def _load(name: str, width: int) -> Callable[..., None]:

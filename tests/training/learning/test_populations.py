@@ -65,7 +65,7 @@ def test_a_round_is_a_share_of_the_population():
     ("config", "workers", "error", "message"),
     [
         (RunConfig(algorithm="ppo"), 2, InvalidOption, "ppo has no population"),
-        (RunConfig(), 2, InvalidOption, r"1 rounds of 32 members; give 1, or .* population=64"),
+        (RunConfig(), 2, InvalidOption, r"1 round of 32 members; give 1, or .* population=64"),
         (RunConfig(algorithm_options={"population": 40}), 1, CircuitMismatch, "give a multiple of 32"),
     ],
 )
