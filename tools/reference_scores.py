@@ -4,7 +4,7 @@ python tools/reference_scores.py                                      # all bodi
 python tools/reference_scores.py --bodies swimmer6 --task swim --task-options reward=com
 python tools/reference_scores.py --out /tmp/runs --workers 4          # the same command again goes on
 
-One body after another is trained, in runs/reference, and written to training/runs/reference_scores.csv in place of
+One body after another is trained, in runs/reference, and written to training/runs/references.csv in place of
 what the file says of that body, task and options; all else in it stays.
 """
 

@@ -1,6 +1,6 @@
 """What others reach on a body and a task: random actions, untrained NCAP, and the best agent that is known.
 
-They are rows of reference_scores.csv, which `python tools/reference_scores.py` measures and writes.
+They are rows of references.csv, which `python tools/reference_scores.py` measures and writes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...envs.tasks.registry import option_defaults, task_class
 from ...errors import UnknownName
 from ...intervals import Interval
 
-FILE = Path(__file__).with_name("reference_scores.csv")
+FILE = Path(__file__).with_name("references.csv")
 COLUMNS = (
     "body", "task", "task_options", "agent", "is_best", "return_iqm", "return_low95", "return_high95", "seeds",
     "episodes", "physics", "version", "command",
