@@ -1,5 +1,6 @@
 """What surrounds a command or a process: streams, variables, forks; each is one line, or works."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -36,6 +37,19 @@ def test_a_stream_that_cannot_be_written_to_ends_in_no_traceback(line, status, s
     # Whoever has closed the pipe has done so before there is anything to write.
     done = shell(line)
     assert (done.returncode, done.stderr) == (status, said)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full is Linux's /dev/full")
+def test_a_log_on_a_full_disk_ends_no_training(tmp_path, monkeypatch, capsys):
+    with open("/dev/full", "w", buffering=1) as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        main(["train", "--steps", "160", "--episode-steps", "10", "--algorithm-options", "n_envs=8", "--out",
+              str(tmp_path / "run")])  # fmt: skip
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            log.close()
+    assert "run" in capsys.readouterr().out
+    assert (tmp_path / "run" / "checkpoints").is_dir()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
