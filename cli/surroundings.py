@@ -62,7 +62,7 @@ def open_streams() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     if not isinstance(sys.stderr, _LossyStream):
-        sys.stderr = _LossyStream(sys.stderr)  # type: ignore[assignment]
+        sys.stderr = _LossyStream(sys.stderr)
 
 
 def drop_output() -> None:

@@ -61,12 +61,18 @@ def test_a_run_in_a_folder_whose_name_is_not_utf8_has_its_report(tmp_path, monke
     assert "in\\udcffner" in (folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_variable_that_keeps_a_library_from_loading_is_named():
-    done = shell(f"{LIST} train --circuit nope", MUJOCO_GL="foo")
+@pytest.mark.parametrize(
+    ("command", "variable", "library", "reason"),
+    [
+        ("train --circuit nope", "MUJOCO_GL", "mujoco", "invalid value for environment variable MUJOCO_GL: foo"),
+        ("compare a b --out c", "MPLBACKEND", "matplotlib", "Key backend: 'foo' is not a valid value for backend"),
+    ],
+)
+def test_a_variable_that_keeps_a_library_from_loading_is_named(command, variable, library, reason):
+    done = shell(f"{LIST} {command}", **{variable: "foo"})
     assert done.returncode == 2
     assert done.stderr == (
-        "nervecord: MUJOCO_GL is 'foo', with which mujoco cannot be imported (invalid value for environment variable "
-        "MUJOCO_GL: foo); unset MUJOCO_GL\n"
+        f"nervecord: {variable} is 'foo', with which {library} cannot be imported ({reason}); unset {variable}\n"
     )
 
 
