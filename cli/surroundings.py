@@ -14,22 +14,22 @@ from ..errors import NervecordError
 _READ_ON_IMPORT = {"mujoco": "MUJOCO_GL", "matplotlib": "MPLBACKEND"}
 
 
-class _Words:
-    """Standard error, which loses its words where it cannot take them: a full disk below a log ends no training.
+class _LossyStream:
+    """Standard error that ignores failed writes, so that a log on a full disk ends no training.
 
-    Where its reader has left, the command ends, as it does for standard output.
+    A reader that has left ends the command, as it does for standard output.
     """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        with _losing():
+        with _ignored():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with _losing():
+        with _ignored():
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
@@ -37,7 +37,7 @@ class _Words:
 
 
 @contextlib.contextmanager
-def _losing() -> Iterator[None]:
+def _ignored() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
@@ -61,8 +61,8 @@ def open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    if not isinstance(sys.stderr, _Words):
-        sys.stderr = _Words(sys.stderr)
+    if not isinstance(sys.stderr, _LossyStream):
+        sys.stderr = _LossyStream(sys.stderr)
 
 
 def drop_output() -> None:

@@ -149,7 +149,7 @@ class EnvBatch:
         """Give environment i the generator of seeds[i]; None keeps the one it has.
 
         Raises:
-            InvalidTask: one is no whole number, 0 or more, or there is another number of them.
+            InvalidTask: one is not a whole number, 0 or more, or there is another number of them.
         """
         for index, seed in enumerate(seeds_for(seeds, self.n_envs)):
             if seed is not None or self.rngs[index] is None:

@@ -209,7 +209,7 @@ class SwimmerEnv(Described, gymnasium.Env):
         """Start a new episode; there are no options.
 
         Raises:
-            InvalidTask: the seed is no whole number, 0 or more.
+            InvalidTask: the seed is not a whole number, 0 or more.
         """
         warn_of_options(options)
         super().reset(seed=seeds_for(seed, 1)[0])

@@ -59,7 +59,7 @@ def seeds_for(seed: int | Sequence[int | None] | None, n_envs: int) -> list[int 
     """Return the seed of each environment: seed + i, or those that are given.
 
     Raises:
-        InvalidTask: another number of them, or one that is no seed.
+        InvalidTask: another number of them, or one that is not a whole number, 0 or more.
     """
     if seed is None:
         return [None] * n_envs
@@ -85,7 +85,7 @@ def warn_of_options(options: Mapping[str, Any] | None, known: Sequence[str] = ()
     not know.
 
     Raises:
-        InvalidArgument: they are no table.
+        InvalidArgument: they are not a mapping.
     """
     if not isinstance(options, Mapping | NoneType):
         raise InvalidArgument(f"options are {told(options)}; give a table of them, or None")
@@ -122,12 +122,12 @@ def as_numbers(actions: Any) -> Shaped[np.ndarray, " ..."]:
     """Return actions as an array, each number in its own unit.
 
     Raises:
-        InvalidAction: they are no numbers, or lists of several lengths.
+        InvalidAction: they are not numbers, or are lists of several lengths.
     """
     try:
         found = np.asarray(actions)
     except (TypeError, ValueError, RuntimeError) as error:  # a tensor that needs a gradient is torch's RuntimeError
-        raise InvalidAction(f"actions are no array: {told(str(error))}; give an array of numbers") from error
+        raise InvalidAction(f"actions do not form an array: {told(str(error))}; give an array of numbers") from error
     if found.dtype.kind not in "fiub":
         raise InvalidAction(f"actions are of type {found.dtype}; give numbers")
     return found

@@ -276,4 +276,4 @@ def check_repo(repo: str) -> None:
         InvalidOption: it is not an owner and a name.
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-        raise InvalidOption(f"{repo!r} is no repository; give OWNER/NAME, such as me/worm")
+        raise InvalidOption(f"{repo!r} is not the name of a repository; give OWNER/NAME, such as me/worm")

@@ -120,7 +120,7 @@ class BitsEnv(Described, gymnasium.Env):
         """Start a new sequence; return its first bit, -1 or 1, and the flag, 0.
 
         Raises:
-            InvalidTask: the seed is no whole number, 0 or more.
+            InvalidTask: the seed is not a whole number, 0 or more.
         """
         warn_of_options(options)
         super().reset(seed=seeds_for(seed, 1)[0])

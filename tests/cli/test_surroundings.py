@@ -1,5 +1,6 @@
 """What surrounds a command or a process: streams, variables, forks; each is one line, or works."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -38,6 +39,19 @@ def test_a_stream_that_cannot_be_written_to_ends_in_no_traceback(line, status, s
     assert (done.returncode, done.stderr) == (status, said)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full is Linux's /dev/full")
+def test_a_log_on_a_full_disk_ends_no_training(tmp_path, monkeypatch, capsys):
+    with open("/dev/full", "w", buffering=1) as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        main(["train", "--steps", "160", "--episode-steps", "10", "--algorithm-options", "n_envs=8", "--out",
+              str(tmp_path / "run")])  # fmt: skip
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            log.close()
+    assert "run" in capsys.readouterr().out
+    assert (tmp_path / "run" / "checkpoints").is_dir()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
 def test_a_run_in_a_folder_whose_name_is_not_utf8_has_its_report(tmp_path, monkeypatch):
     (folder := tmp_path / os.fsdecode(b"in\xffner")).mkdir()
@@ -47,12 +61,18 @@ def test_a_run_in_a_folder_whose_name_is_not_utf8_has_its_report(tmp_path, monke
     assert "in\\udcffner" in (folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_variable_that_keeps_a_library_from_loading_is_named():
-    done = shell(f"{LIST} train --circuit nope", MUJOCO_GL="foo")
+@pytest.mark.parametrize(
+    ("command", "variable", "library", "reason"),
+    [
+        ("train --circuit nope", "MUJOCO_GL", "mujoco", "invalid value for environment variable MUJOCO_GL: foo"),
+        ("compare a b --out c", "MPLBACKEND", "matplotlib", "Key backend: 'foo' is not a valid value for backend"),
+    ],
+)
+def test_a_variable_that_keeps_a_library_from_loading_is_named(command, variable, library, reason):
+    done = shell(f"{LIST} {command}", **{variable: "foo"})
     assert done.returncode == 2
     assert done.stderr == (
-        "nervecord: MUJOCO_GL is 'foo', with which mujoco cannot be imported (invalid value for environment variable "
-        "MUJOCO_GL: foo); unset MUJOCO_GL\n"
+        f"nervecord: {variable} is 'foo', with which {library} cannot be imported ({reason}); unset {variable}\n"
     )
 
 

@@ -173,8 +173,8 @@ def test_layout_names_every_column_once(n_links, time, task):
         (np.zeros(5), "shape"),
         (np.full((2, 5), None), "actions are of type object; give numbers"),
         ([["a"] * 5] * 2, "actions are of type <U1; give numbers"),
-        ([[0.0], [0.0, 0.0]], "actions are no array: 'setting an array element"),
-        (torch.zeros(2, 5, requires_grad=True), "actions are no array: .*requires grad"),
+        ([[0.0], [0.0, 0.0]], "actions do not form an array: 'setting an array element"),
+        (torch.zeros(2, 5, requires_grad=True), "actions do not form an array: .*requires grad"),
     ],
 )
 def test_bad_actions_are_refused_before_anything_moves(actions, words):

@@ -56,7 +56,7 @@ def test_an_exported_agent_is_imported_from_the_command_line(exported, tmp_path,
 def test_what_is_no_repository_is_refused_before_anything_is_exported(repo, exported, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["export", str(exported[0].path), "--out", str(tmp_path / "out"), "--push", repo])
-    assert "is no repository; give OWNER/NAME, such as me/worm" in capsys.readouterr().err
+    assert "is not the name of a repository; give OWNER/NAME, such as me/worm" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
