@@ -14,7 +14,7 @@ VARIANTS = {
     "cpg": [{"feedback": True}],
     "relay": [{"init": "worm", "limit": 12.0}],
     "klinotaxis": [{"klinokinesis": False}, {"klinotaxis": False}],
-    "navigator": [{"controller": "learned"}, {"controller": "learned", "sharing": False}],
+    "navigator": [{"controller": "hand"}, {"controller": "learned"}, {"controller": "learned", "sharing": False}],
     "mlp": [{"hidden": (8,)}],
     "ctrnn": [
         {"units": 9, "form": "drive", "time_constants": "clamp", "tau": (1.5, 4.0)},

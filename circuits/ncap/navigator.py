@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Circuit, Pins, State, Wiring
+from ..contract import Circuit, Facts, Memory, Pins, State, Wiring
 from .ncap import NCAP
+
+_CONTROLLERS = ("bearing", "hand", "learned")
+_DT, _SMOOTHED = 0.03, 0.9  # s: a control step of the swimmers, and half a period of NCAP
 
 
 class Navigator(Circuit):
@@ -21,23 +26,29 @@ class Navigator(Circuit):
 
     Args:
         n_joints: number of joints.
-        controller: "hand" turns when |x| > 0.1 m and goes when |y| > 0.12 m; "learned" is linear from
-            (x, |y|) to right, left and speed, each clipped to [0, 1], and starts near "hand".
+        controller: "bearing" turns by the target's bearing in rad, smoothed over half a period of the clock, since the
+            head swings: turn = clip(gain bearing, -cap, cap), at full speed. "hand" turns when |x| > 0.1 m and goes
+            when |y| > 0.12 m; "learned" is linear from (x, |y|) to right, left and speed, each clipped to [0, 1], and
+            starts near "hand".
         period, sharing, sign_constraints, init, n_turn_joints, observe_time, dt, dt_ref, rng: as in `NCAP`.
+
+    Attributes:
+        gain, cap: of the turn, per rad and at most; only with "bearing".
+        log_seconds: logarithm of the time of smoothing, s; only with "bearing".
 
     Raises:
         CircuitMismatch: an option is out of range.
     """
 
     is_bounded = True
-    memory = "clock"
+    memory: Memory | None = "recurrent"
     origin = "It steers NCAP, a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022)."
 
     def __init__(
         self,
         n_joints: int,
         *,
-        controller: Literal["hand", "learned"] = "hand",
+        controller: Literal["bearing", "hand", "learned"] = "bearing",
         period: int = 60,
         sharing: bool = True,
         sign_constraints: bool = True,
@@ -49,8 +60,10 @@ class Navigator(Circuit):
         rng: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if controller not in ("hand", "learned"):
-            raise CircuitMismatch(f"controller is {controller!r}; give 'hand' or 'learned'")
+        if controller not in _CONTROLLERS:
+            raise CircuitMismatch(f"controller is {controller!r}; give one of {', '.join(map(repr, _CONTROLLERS))}")
+        self.controller, self.dt = controller, _DT if dt is None else dt
+        self.memory = "recurrent" if controller == "bearing" else "clock"
         self.ncap = NCAP(
             n_joints,
             period=period,
@@ -75,23 +88,35 @@ class Navigator(Circuit):
                 # Saturated turns beyond 0.2 m to the side; full speed unless the target is abreast.
                 self.linear.weight.copy_(torch.tensor([[-5.0, 0.0], [5.0, 0.0], [0.0, 8.0]]))
                 self.linear.bias.zero_()
+        if controller == "bearing":
+            self.gain, self.cap = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(1.0))
+            self.log_seconds = nn.Parameter(torch.tensor(math.log(_SMOOTHED)))
+
+    @classmethod
+    def facts(cls, options: Mapping[str, Any]) -> Facts:
+        """Return that it is bounded, and recurrent where it smooths the bearing."""
+        return Facts(is_bounded=True, memory="recurrent" if options["controller"] == "bearing" else "clock")
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the NCAP's initial state."""
-        return self.ncap.initial_state(batch_size)
+        """Return NCAP's initial state and, with "bearing", the smoothed direction, [batch, 2], 0 until the first."""
+        state = self.ncap.initial_state(batch_size)
+        return state | ({"direction": self.cap.new_zeros(batch_size, 2)} if self.controller == "bearing" else {})
 
     def forward(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State]:
         """Run one control step."""
-        motor, state = self.ncap(self._steer(sensors), state, pins)
-        return motor, state
+        steered, direction = self._steer(sensors, state)
+        motor, state = self.ncap(steered, _of_ncap(state), pins)
+        return motor, state | direction
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return the value of every neuron of the NCAP, in [0, 1]."""
-        return self.ncap.forward_with_activity(self._steer(sensors), state, pins)
+        steered, direction = self._steer(sensors, state)
+        motor, state, activity = self.ncap.forward_with_activity(steered, _of_ncap(state), pins)
+        return motor, state | direction, activity
 
     def unroll(
         self,
@@ -99,18 +124,43 @@ class Navigator(Circuit):
         state: State,
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch motors"], State]:
-        """Run the circuit over a sequence at once: steering looks at each step alone."""
-        return self.ncap.unroll(self._steer(sensors), state, episode_start)
+        """Run the circuit over a sequence; at once where steering looks at each step alone."""
+        if self.controller == "bearing":
+            return super().unroll(sensors, state, episode_start)
+        return self.ncap.unroll(self._steer(sensors, state)[0], state, episode_start)
 
     def wiring(self, state: State | None = None) -> Wiring:
         """Return the NCAP's graph; the controller acts through `right`, `left` and `stop`."""
         return self.ncap.wiring(state)
 
-    def _steer(self, sensors: Float[Tensor, "*batch sensors"]) -> Float[Tensor, "*batch ncap"]:
-        """Replace `to_target` by `right`, `left` and `speed`."""
+    def _steer(
+        self, sensors: Float[Tensor, "*batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "*batch ncap"], State]:
+        """Replace `to_target` by `right`, `left` and `speed`; return the next direction too, where there is one."""
         x, y = sensors[..., -2:-1], sensors[..., -1:]
+        direction: State = {}
         if self.linear is not None:
             controls = self.linear(torch.cat((x, y.abs()), -1)).clamp(0.0, 1.0)
-        else:
+        elif self.controller == "hand":
             controls = torch.cat((x < -0.1, x > 0.1, y.abs() > 0.12), -1).to(sensors.dtype)
-        return torch.cat((sensors[..., :-2], controls), -1)
+        else:
+            direction = {"direction": self._smoothed(x, y, state["direction"])}
+            to_right, ahead = direction["direction"].split(1, -1)
+            cap = self.cap.clamp(0.0, 1.0)
+            turn = (self.gain * torch.atan2(to_right, ahead)).clamp(-cap, cap)
+            controls = torch.cat((turn.clamp(min=0.0), (-turn).clamp(min=0.0), torch.ones_like(turn)), -1)
+        return torch.cat((sensors[..., :-2], controls), -1), direction
+
+    def _smoothed(
+        self, x: Float[Tensor, "batch 1"], y: Float[Tensor, "batch 1"], before: Float[Tensor, "batch 2"]
+    ) -> Float[Tensor, "batch 2"]:
+        """Return the direction to the target, to the right and ahead, smoothed; the first is taken as it is."""
+        now = torch.cat((-x, -y), -1)
+        now = now / now.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+        rate = 1.0 - torch.exp(-self.dt / self.log_seconds.exp())
+        is_first = (before == 0).all(-1, keepdim=True)
+        return torch.where(is_first, now, before + rate * (now - before))
+
+
+def _of_ncap(state: State) -> State:
+    return {name: value for name, value in state.items() if name != "direction"}

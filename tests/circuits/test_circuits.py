@@ -1,8 +1,10 @@
 """Circuits beside their wiring, and what is said of mistakes; tests/testing/test_testing.py holds each to its laws."""
 
+import numpy as np
 import pytest
 import torch
 from circuit_cases import BATCH, CASES, JOINTS, SENSES
+from nervecord.agents import Agent, AgentSpec
 from nervecord.circuits import (
     CPG,
     CTM,
@@ -18,6 +20,7 @@ from nervecord.circuits import (
 from nervecord.circuits import load_weights as load
 from nervecord.circuits.contract import Neuron, Pins, Wiring
 from nervecord.circuits.registry import circuit_facts, circuit_names
+from nervecord.envs import EnvBatch
 from nervecord.errors import CircuitMismatch, UnknownName
 from nervecord.registry import Registry
 
@@ -104,7 +107,7 @@ def test_wiring_predicts_activity_from_its_presynaptic_neurons(circuit):
 
 @torch.no_grad()
 def test_hand_set_navigator_turns_right_for_a_target_on_the_right_and_stops_beside_it():
-    circuit = Navigator(JOINTS)
+    circuit = Navigator(JOINTS, controller="hand")
     column = {neuron.name: index for index, neuron in enumerate(circuit.neurons)}
     # The head faces -y, so its right is -x.
     targets = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [0.05, -1.0], [0.05, 0.05]])
@@ -112,6 +115,38 @@ def test_hand_set_navigator_turns_right_for_a_target_on_the_right_and_stops_besi
     _, _, activity = circuit.forward_with_activity(sensors, circuit.initial_state(4))
     controls = activity[:, [column["right"], column["left"], column["stop"]]]
     assert controls.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+@torch.no_grad()
+def test_a_navigator_turns_by_the_smoothed_bearing():
+    circuit = Navigator(JOINTS)
+    column = {neuron.name: index for index, neuron in enumerate(circuit.neurons)}
+    state, smoothed = circuit.initial_state(1), None
+    for target in ([-0.5, -1.0], [0.4, -1.0], [0.4, -1.0], [0.0, 1.0]):
+        sensors = torch.tensor([[*[0.0] * JOINTS, *target]])
+        _, state, activity = circuit.forward_with_activity(sensors, state)
+        now = np.array([-target[0], -target[1]]) / np.hypot(*target)
+        smoothed = now if smoothed is None else smoothed + (1 - np.exp(-0.03 / 0.9)) * (now - smoothed)
+        turn = np.clip(np.arctan2(*smoothed), -1, 1)
+        found = [activity[0, column[name]].item() for name in ("right", "left", "stop")]
+        np.testing.assert_allclose(found, [max(turn, 0), max(-turn, 0), 0], atol=1e-6)
+
+
+def test_a_navigator_reaches_every_target_nearby():
+    n = 24
+    envs = EnvBatch("navigate", n, physics="auto", episode_steps=900)
+    envs.seed(list(range(n)))
+    observation = envs.reset(np.arange(n))
+    agent = Agent(AgentSpec("navigator", envs.layout, JOINTS))
+    nearest = distance = envs.metrics()["target_distance"]
+    state, begins = None, np.ones(n, bool)
+    for _ in range(900):
+        action, state = agent.predict(observation, state, begins)
+        stepped, begins = envs.step(action), np.zeros(n, bool)
+        observation, nearest = stepped.observation, np.minimum(nearest, stepped.metrics["target_distance"])
+    is_near = distance < 1.2
+    assert is_near.sum() >= 5
+    assert (nearest[is_near] < 0.15).all()
 
 
 def test_weights_of_an_mlp_on_another_body_say_which_sizes_differ():
