@@ -52,6 +52,13 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
             partial.unlink()
 
 
+def write_netcdf(path: Path, dataset: Any, encoding: Mapping[str, Any]) -> None:
+    """Write an xarray dataset as netCDF (HDF5), whole or not at all; `encoding` is as xarray has it."""
+    # In memory first: HDF5 whose file cannot be written, as on a full disk, crashes Python when it closes it.
+    packed = dataset.to_netcdf(engine="h5netcdf", encoding=encoding)
+    write_whole(path, lambda partial: partial.write_bytes(packed))
+
+
 def sync(path: Path) -> None:
     """Return when a file, or the names in a folder, are on the disk."""
     if path.is_dir() and os.name == "nt":

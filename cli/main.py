@@ -45,7 +45,7 @@ COMMANDS: dict[str, dict[str, type[Any]]] = {
 }
 
 # A machine that fails in the middle, and no mistake in where to write.
-_FAILING = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_FAILING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from ...circuits import Neuron
 from ...drawing.poses import MOTION, SHAPE, Poses
 from ...errors import InvalidRecording
-from ...files import write_whole
+from ...files import write_netcdf
 from ...options import Allowed, Instance, ListOf, Number, wrong_value
 from .closed_hdf5 import check_closed
 
@@ -122,10 +122,7 @@ class Recording:
         dataset = xarray.Dataset(held, places, facts)
         dataset["time"].attrs["units"] = "s"
         packed = {"zlib": True, "complevel": 1, "shuffle": True}
-        write_whole(
-            Path(path),
-            lambda partial: dataset.to_netcdf(partial, engine="h5netcdf", encoding=dict.fromkeys(held, packed)),
-        )
+        write_netcdf(Path(path), dataset, dict.fromkeys(held, packed))
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from ...agents import replay
 from ...circuits import load_weights
 from ...errors import InvalidRecording
-from ...files import write_whole
+from ...files import write_netcdf
 from ..runs.run import Run
 from .recording import Recording
 
@@ -54,7 +54,7 @@ class History:
             {"conventions": "nervecord history 1"},
         )
         packed = {"activity": {"zlib": True, "complevel": 1, "shuffle": True}}
-        write_whole(Path(path), lambda partial: dataset.to_netcdf(partial, engine="h5netcdf", encoding=packed))
+        write_netcdf(Path(path), dataset, packed)
 
 
 def history(run: Run, recording: Recording) -> History:

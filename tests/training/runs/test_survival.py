@@ -96,6 +96,20 @@ def test_a_write_that_fails_leaves_the_last_checkpoint_and_one_line(tmp_path):
     assert Run(tmp_path / "run").done
 
 
+def test_a_recording_that_fails_in_the_middle_leaves_nothing_and_one_line(run, tmp_path):
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
+
+    words = ["record", str(run.path), "--episodes", "1", "--out", str(tmp_path / "rec.nc")]
+    command = [sys.executable, "-c", "from nervecord.cli.main import main; main()", *words]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("nervecord: File too large")
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 class _Payload:
     """What a hostile pickle does when it is opened."""
 
