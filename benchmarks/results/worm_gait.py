@@ -1,6 +1,6 @@
 """The gait from water to agar, of circuits without training, beside the animal's: tables of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.worm_gait [--links 13 24] [--agents relay ncap]
+python -m nervecord.benchmarks.results.worm_gait [--links 13 24] [--agents relay ncap] [--control-dt 0.01]
 """
 
 from __future__ import annotations
@@ -139,12 +139,17 @@ def errors(gaits: list[Gaits]) -> dict[str, Float[np.ndarray, " starts"]]:
     }
 
 
-def main(links: tuple[int, ...] = (13, 16, 20, 24), agents: tuple[str, ...] = tuple(AGENTS)) -> None:
+def main(
+    links: tuple[int, ...] = (13, 16, 20, 24),
+    agents: tuple[str, ...] = tuple(AGENTS),
+    control_dt: float | None = None,
+) -> None:
     """Print the tables.
 
     Args:
         links: numbers of links of the worm.
         agents: labels of `AGENTS`.
+        control_dt: seconds of a control step; the worm's own by default.
     """
     header = ["agent", "links", "what", *(f"{viscosity:g} Pa s" for viscosity in ANIMAL[:, 0]), "rms ln", "verdict"]
     rows: list[list[str]] = [
@@ -153,7 +158,7 @@ def main(links: tuple[int, ...] = (13, 16, 20, 24), agents: tuple[str, ...] = tu
     ]
     for agent in agents:
         for n_links in links:
-            gaits = curve(n_links, agent)
+            gaits = curve(n_links, agent, control_dt=control_dt)
             off = errors(gaits)
             for name, title in (
                 ("frequency", "f, Hz"), ("wavelength", "wavelength, L"), ("amplitude", "amplitude x L"),
