@@ -196,4 +196,4 @@ def test_an_idle_worker_that_is_killed_is_replaced():
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", kill_runs.KINDS)
 def test_what_is_stopped_at_random_moments_ends_as_if_it_was_not(kind, tmp_path):
-    kill_runs.kill_many(kind, tmp_path, kills=3)
+    kill_runs.kill_many(kind, tmp_path, kills=2)
