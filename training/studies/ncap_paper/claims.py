@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ....intervals import Interval
+from ....intervals import Interval, bootstrap_iqm
 from .findings import ENOUGH, Findings
-from .plan import MLP, MOVED, OURS
+from .plan import MLP, MOVED, NEVER, OURS
 
 Claim = dict[str, str]
 # Circuits that know nothing of the worm: no rhythm, no signs, weights drawn at random.
@@ -24,11 +24,14 @@ _GOAL_LINKS = (8, 20)
 
 
 def judge(found: Findings) -> pd.DataFrame:
-    """Return a row per claim: claim, verdict (holds: all of its checks; partly: some; not: none), numbers in words."""
+    """Return a row per claim: claim, verdict, numbers in words.
+
+    A verdict is holds (all of its checks), partly (some), not (none), or not tried (where a scale leaves them out).
+    """
     rules = (
         _swims_untrained, _best_untrained, _learns_sooner, _soonest, _as_good_as_an_mlp, _as_good_as_any, _signs_matter,
         _start_matters, _rhythm_matters, _transfers, _transfers_best, _ahead_after_finetuning, _best_after_finetuning,
-        _travelling_wave, _sharing_suffices, _along_reaches,
+        _travelling_wave, _sharing_suffices, _along_reaches, _many_help,
     )  # fmt: skip
     return pd.DataFrame([rule(found) for rule in rules])
 
@@ -199,6 +202,18 @@ def _along_reaches(found: Findings) -> Claim:
     )
 
 
+def _many_help(found: Findings) -> Claim:
+    """Judge each agent: trained on many bodies together, beside itself trained on one for as many steps."""
+    trained = found.scores[found.scores["study"] == "many"]
+    checks, words = [], []
+    for arm, algorithm in sorted(set(zip(trained["agent"], trained["algorithm"], strict=True))):
+        many, one = (bootstrap_iqm(found.over(NEVER, arm, algorithm, study)) for study in ("many", "curves"))
+        if one.n:
+            checks.append(many.mean > _upper(one))
+            words.append(f"{arm}, {algorithm}: {many.mean:.0f} against {one.mean:.0f}")
+    return _claim("Training on many bodies raises the return on bodies never seen", checks, "; ".join(words))
+
+
 def _trained_by(found: Findings, algorithm: str | None, arms: Sequence[str] | None = None) -> list[str]:
     """Return which of some arms were trained on the paper's reward by an algorithm, or by any."""
     held = [arm for arm, by in found.trained_with("paper") if algorithm in (None, by)]
@@ -206,7 +221,7 @@ def _trained_by(found: Findings, algorithm: str | None, arms: Sequence[str] | No
 
 
 def _claim(claim: str, checks: Sequence[bool], numbers: str) -> Claim:
-    verdict = "holds" if all(checks) else "partly" if any(checks) else "not"
+    verdict = "not tried" if not checks else "holds" if all(checks) else "partly" if any(checks) else "not"
     return {"claim": claim, "verdict": verdict, "numbers": numbers}
 
 

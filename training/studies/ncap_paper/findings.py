@@ -61,11 +61,14 @@ class Findings:
         """Return the interquartile mean over seeds with its interval; NaN where nothing was measured."""
         return bootstrap_iqm(self.per_seed(agent, algorithm, **chosen))
 
-    def over_sizes(self, agent: str, algorithm: str, study: str = "curves") -> pd.Series:
-        """Return each seed's mean return over the bodies of other numbers of links; empty where it has none."""
-        bodies = [body for body in self.bodies(study, "trained") if "-" not in body]
+    def over(self, bodies: Sequence[str], agent: str, algorithm: str, study: str = "curves") -> pd.Series:
+        """Return each seed's mean return over some bodies; empty where it has none of them."""
         each = [self.per_seed(agent, algorithm, body=body, study=study) for body in bodies]
         return pd.concat(each, axis=1).dropna().mean(axis=1) if each else pd.Series(dtype=float)
+
+    def over_sizes(self, agent: str, algorithm: str, study: str = "curves") -> pd.Series:
+        """Return each seed's mean return over the bodies of other numbers of links; empty where it has none."""
+        return self.over([body for body in self.bodies(study, "trained") if "-" not in body], agent, algorithm, study)
 
     def trained_with(self, reward: str) -> list[tuple[str, str]]:
         """Return agent and algorithm of everything that was trained on a reward."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ....drawing.figures import ablation_bars, figure_svg
 from ....files import write_text, write_whole
-from ....intervals import Interval, probability_of_improvement
+from ....intervals import Interval, bootstrap_iqm, probability_of_improvement
 from ...rollouts.recorder import record
 from ...runs.run import Run
 from ..markdown import markdown_table
@@ -18,7 +18,7 @@ from .claims import judge
 from .figures import curve_panels, profile_panels, transfer_lines, wave_panels
 from .findings import ENOUGH, Findings
 from .ingredients import ingredients_table
-from .plan import OURS
+from .plan import MANY, NEVER, OURS
 
 
 def write_report(out: Path, scores: pd.DataFrame, command: str) -> pd.DataFrame:
@@ -73,6 +73,10 @@ def _page(found: Findings, claims: pd.DataFrame, command: str) -> str:
         _markdown(_transfer(found)),
         "Fine-tuned on each body:",
         _markdown(_finetuned(found)),
+        "## Trained on many bodies",
+        f"Trained on {', '.join(MANY)} together, beside {found.own} alone for as many steps: means over bodies, and "
+        f"the lowest. Never seen are {', '.join(NEVER)}.",
+        _markdown(_many(found)),
         "## Gait and B-neurons",
         "![waves](waves.svg)",
         _markdown(_gaits(found)),
@@ -133,6 +137,21 @@ def _finetuned(found: Findings) -> pd.DataFrame:
         {"body": body, **{f"{arm}, {by}": _text(found.iqm(arm, by, body=body, **chosen)) for arm, by in pairs}}
         for body in found.bodies("finetune", "finetuned")
     ])  # fmt: skip
+
+
+def _many(found: Findings) -> pd.DataFrame:
+    trained = found.scores[found.scores["study"] == "many"]
+    rows = []
+    for arm, algorithm in list(dict.fromkeys(zip(trained["agent"], trained["algorithm"], strict=True))):
+        for study, on in (("many", "all of them"), ("curves", found.own)):
+            lowest = np.min([found.iqm(arm, algorithm, body=body, study=study).mean for body in MANY])
+            rows.append({
+                "agent": arm, "algorithm": algorithm, "trained on": on,
+                "on those bodies": _text(bootstrap_iqm(found.over(MANY, arm, algorithm, study))),
+                "lowest": "" if np.isnan(lowest) else f"{lowest:.0f}",
+                "never seen": _text(bootstrap_iqm(found.over(NEVER, arm, algorithm, study))),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def _gaits(found: Findings) -> pd.DataFrame:

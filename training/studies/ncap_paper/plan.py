@@ -32,6 +32,9 @@ ARMS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 # The agents that claims on other bodies compare, and the algorithm that trains and fine-tunes each: the paper's own
 # for NCAP, and the one that trains the others best.
 MOVED: Mapping[str, str] = {OURS: "es", "along": "ppo", MLP: "ppo"}
+# Bodies that one agent is trained on together, and bodies that it never saw.
+MANY = ("swimmer4", BODY, "swimmer8", f"{BODY}-thick", f"{BODY}-heavy")
+NEVER = ("swimmer10", "swimmer15", f"{BODY}-long", f"{BODY}-weak")
 _SIZES = tuple(f"swimmer{n}" for n in (3, 4, 8, 10, 12, 15, 20, 24))
 _VARIANTS = tuple(f"{BODY}-{variant}" for variant in VARIANTS)
 _SMALL = tuple(arm for arm in ARMS if arm != "MLP(256, 256)")
@@ -64,6 +67,7 @@ class Scale:
     Attributes:
         paper: budget of each algorithm on the paper's reward.
         com: the same on the speed of the centre of mass.
+        many: the same on the paper's reward and the bodies of `MANY` together.
         ablation: seeds and steps of each point of the lattice, by ES.
         bodies: bodies on which trained agents are tested without further training.
         finetuned: bodies on which agents are then fine-tuned.
@@ -73,6 +77,7 @@ class Scale:
 
     paper: Mapping[str, Budget]
     com: Mapping[str, Budget]
+    many: Mapping[str, Budget]
     ablation: tuple[int, int]
     bodies: tuple[str, ...]
     finetuned: tuple[str, ...]
@@ -89,6 +94,7 @@ SCALES = {
             "ddpg": Budget(2, 6_000, 3_000, (OURS, MLP)),
         },
         {"es": Budget(2, 32_000, 16_000, (OURS, MLP))},
+        {"es": Budget(2, 32_000, 16_000, (OURS, "along"))},
         (2, 32_000), ("swimmer4", "swimmer8", f"{BODY}-eel"), ("swimmer4", f"{BODY}-eel"), (1, 8_192), 4,
     ),
     "small": Scale(
@@ -101,6 +107,7 @@ SCALES = {
             "ddpg": Budget(3, 40_000, 4_000, (OURS, MLP)),
         },
         {"es": Budget(5, 1_000_000, 50_000, (OURS, MLP)), "ppo": Budget(5, 204_800, 12_288, (OURS, "along", MLP))},
+        {"es": Budget(5, 1_000_000, 100_000, (OURS, "NCAP+", "relay", "cpg", "along"))},
         (5, 1_000_000), _SIZES + _VARIANTS, _SIZES + _VARIANTS, (3, 64_000), 10,
     ),
     "paper": Scale(
@@ -118,8 +125,12 @@ SCALES = {
             "es": Budget(10, 1_000_000, 50_000, (OURS, "along", MLP)),
             "ppo": Budget(10, 1_000_000, 50_000, (OURS, "along", MLP)),
         },
+        {
+            "es": Budget(10, 5_000_000, 500_000, (OURS, "NCAP+", "relay", "cpg", "along")),
+            "ppo": Budget(10, 5_000_000, 500_000, ("along",)),
+        },
         (10, 5_000_000),
-        (*_SIZES, f"{BODY}-thick", f"{BODY}-long", f"{BODY}-weak"),
+        (*_SIZES, f"{BODY}-thick", f"{BODY}-heavy", f"{BODY}-long", f"{BODY}-weak"),
         ("swimmer3", "swimmer4", "swimmer8", "swimmer12", "swimmer20", f"{BODY}-thick", f"{BODY}-long", f"{BODY}-weak"),
         (10, 200_000), 20,
     ),
@@ -137,6 +148,11 @@ def first_trials(plan: Scale) -> dict[str, Trial]:
                         "curves", arm, _config(budget, arm, algorithm, reward, seed), untrained=True,
                         bodies=plan.bodies if reward == "paper" else (), gait=True,
                     )  # fmt: skip
+    for algorithm, budget in plan.many.items():
+        for arm in budget.arms:
+            for seed in range(budget.seeds):
+                config = dataclasses.replace(_config(budget, arm, algorithm, "paper", seed), body=MANY[0], bodies=MANY)
+                trials[_name("many", algorithm, arm, seed)] = Trial("many", arm, config, bodies=(*MANY, *NEVER))
     seeds, steps = plan.ablation
     base = RunConfig(body=BODY, steps=steps, checkpoint_every=steps, evaluate_every=steps // 50)
     ablations = ablation_trials(base, seeds)
