@@ -49,8 +49,8 @@ class _Constants(NamedTuple):
 class Relay(SidedCircuit):
     """Drive a chain of joints by stretch alone: each joint bends one way until it and those behind are bent enough.
 
-    With q in units of the joint limit, kappa = `limit` q, s = i / (J - 1) from head to tail, and q' the change of q
-    since the last control step over its seconds, 0 in an episode's first step:
+    With q in units of the joint limit, kappa = `limit` q, s = i / (J - 1) from head to tail, and q' its rate: sensed,
+    with `velocity`, otherwise the change since the last control step over its seconds, 0 in an episode's first step:
 
         x = W (kappa + beta kappa')
         P += (1 - exp(-dt / tau_n)) (x - P)
@@ -70,6 +70,8 @@ class Relay(SidedCircuit):
         n_joints: number of joints, head to tail.
         init: the weights to begin with: "swimmer", for the swimmers in their own water, or "worm", fitted to the
             animal's gait in media from water to 28 Pa s on an elastic body.
+        velocity: sense the joints' velocities (`joint_vel`). Where a period is few control steps, as in thin fluids,
+            the change since the last one comes late, and the gait locks to whole steps.
         limit: curvature at the joint limit, in 1 / body length: the limit in rad times the number of links, 2 pi on
             swimmers whatever their length.
         dt: seconds of a control step; None is 0.03, the swimmers'.
@@ -108,6 +110,7 @@ class Relay(SidedCircuit):
         *,
         init: Literal["swimmer", "worm"] = "swimmer",
         limit: float = 2 * math.pi,
+        velocity: bool = False,
         dt: float | None = None,
         rng: torch.Generator | None = None,  # noqa: ARG002
     ) -> None:
@@ -118,7 +121,8 @@ class Relay(SidedCircuit):
             raise CircuitMismatch(f"limit is {limit:g}; give the curvature at the joint limit, such as 6.28")
         if dt is not None and not 0 < dt < math.inf:
             raise CircuitMismatch(f"dt is {dt:g} s; give a control step above 0, such as 0.03")
-        self.n_motors, self.senses, self.limit = n_joints, (("joint_pos", n_joints),), limit
+        self.n_motors, self.limit, self.velocity = n_joints, limit, velocity
+        self.senses = (("joint_pos", n_joints), *([("joint_vel", n_joints)] if velocity else []))
         self.dt = _SWIMMERS_DT if dt is None else dt
         for name, value in _STARTS[init].items():
             is_log = name in _POSITIVE
@@ -142,11 +146,12 @@ class Relay(SidedCircuit):
         """Return switches as a wave, all else at rest, and no angle felt before.
 
         `on` is S, `felt` P, `muscle` a, `q` the last angles, each [batch_size, joints]; `has_felt`, [batch_size, 1], is
-        0 before the first step and 1 after it.
+        0 before the first step and 1 after it. With `velocity`, nothing of the last angles is remembered.
         """
         on = self.start.expand(batch_size, -1)
         rest = torch.zeros_like(on)
-        return {"on": on, "felt": rest, "muscle": rest, "q": rest, "has_felt": rest[:, :1]}
+        remembered = {} if self.velocity else {"q": rest, "has_felt": rest[:, :1]}
+        return {"on": on, "felt": rest, "muscle": rest, **remembered}
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
@@ -157,14 +162,16 @@ class Relay(SidedCircuit):
         muscle hears, and the switch goes on behind it.
         """
         constants = self._constants()
-        stretch = self.pinned_sides(sides(sensors), "q", pins)
+        stretch = self.pinned_sides(sides(sensors[:, : self.n_motors]), "q", pins)
         q = stretch[0] - stretch[1]
-        felt = self._felt(q, state["q"], state["has_felt"], constants)
+        rate = sensors[:, self.n_motors :] if self.velocity else self._rate(q, state["q"], state["has_felt"])
+        felt = self._felt(q, rate, constants)
         on, pressed = self._switch(felt, state["on"], state["felt"], constants)
         b_neurons = self.pinned_sides(sides(on), "B", pins)
         muscle = torch.lerp(state["muscle"], b_neurons[0] - b_neurons[1], constants.contracting)
         muscles = self.pinned_sides(sides(constants.strength * muscle).clamp(max=1.0), "muscle", pins)
-        after = {"on": on, "felt": pressed, "muscle": muscle, "q": q, "has_felt": torch.ones_like(q[:, :1])}
+        remembered = {} if self.velocity else {"q": q, "has_felt": torch.ones_like(q[:, :1])}
+        after = {"on": on, "felt": pressed, "muscle": muscle, **remembered}
         return muscles[0] - muscles[1], after, torch.cat((*stretch, *b_neurons, *muscles), -1)
 
     def unroll(
@@ -177,9 +184,15 @@ class Relay(SidedCircuit):
         constants = self._constants()
         state = self.reset_state(state, episode_start[0])
         initial = self.initial_state(episode_start.shape[1])
-        last = torch.cat((state["q"][None], sensors[:-1]))
-        has_felt = torch.cat((state["has_felt"][None], torch.ones_like(sensors[1:, :, :1])))
-        felt = self._felt(sensors, last, has_felt.masked_fill(episode_start[..., None], 0.0), constants)
+        q, remembered = sensors[..., : self.n_motors], State()
+        if self.velocity:
+            rate = sensors[..., self.n_motors :]
+        else:
+            last = torch.cat((state["q"][None], q[:-1]))
+            has_felt = torch.cat((state["has_felt"][None], torch.ones_like(q[1:, :, :1])))
+            rate = self._rate(q, last, has_felt.masked_fill(episode_start[..., None], 0.0))
+            remembered = {"q": q[-1], "has_felt": torch.ones_like(q[-1, :, :1])}
+        felt = self._felt(q, rate, constants)
         restarts, muscles = episode_start.any(1).tolist(), []
         on, pressed, muscle = state["on"], state["felt"], state["muscle"]
         for step, now in enumerate(felt.unbind()):
@@ -193,8 +206,7 @@ class Relay(SidedCircuit):
             muscle = torch.lerp(muscle, on, constants.contracting)
             muscles.append(muscle)
         motor = (constants.strength * torch.stack(muscles)).clamp(-1.0, 1.0)
-        has_felt = torch.ones_like(sensors[-1, :, :1])
-        return motor, {"on": on, "felt": pressed, "muscle": muscle, "q": sensors[-1], "has_felt": has_felt}
+        return motor, {"on": on, "felt": pressed, "muscle": muscle, **remembered}
 
     def lane_step(self) -> LaneStep:
         """Return the step over vectors."""
@@ -203,9 +215,9 @@ class Relay(SidedCircuit):
         return LaneStep(
             relay,
             sum(parameter.numel() for parameter in self.parameters()),
-            4 * self.n_motors + 1,
+            3 * self.n_motors if self.velocity else 4 * self.n_motors + 1,
             n_room=3 * self.n_motors,
-            numbers=(self.n_motors, self.dt, self.limit, _LEAST_THRESHOLD),
+            numbers=(self.n_motors, self.dt, self.limit, _LEAST_THRESHOLD, self.velocity),
         )
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
@@ -246,15 +258,19 @@ class Relay(SidedCircuit):
             self.gain * (1 + self.g_m * place),
         )
 
-    def _felt(
+    def _rate(
         self,
         q: Float[Tensor, "*batch joints"],
         last: Float[Tensor, "*batch joints"],
         has_felt: Float[Tensor, "*batch 1"],
-        constants: _Constants,
+    ) -> Float[Tensor, "*batch joints"]:
+        """Return q' by the change since the last step, in joint limits/s."""
+        return has_felt * (q - last) / self.dt
+
+    def _felt(
+        self, q: Float[Tensor, "*batch joints"], rate: Float[Tensor, "*batch joints"], constants: _Constants
     ) -> Float[Tensor, "*batch joints"]:
         """Return x, what the units feel of the stretch, in 1 / body length."""
-        rate = has_felt * (q - last) / self.dt
         return self.limit * nn.functional.linear(q + constants.beta * rate, constants.stretch)
 
     def _switch(

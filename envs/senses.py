@@ -86,6 +86,21 @@ class JointPos(SenseKind):
         return envs.physics.read("joint_pos")
 
 
+class JointVel(SenseKind):
+    """Velocities of the joints; circuits sense them in joint limits per second."""
+
+    quantity = "joint_vel"
+
+    def describe(self, setting: Setting) -> Sense:
+        """Return what it is; see `SenseKind`."""
+        limit = tuple(float(value) for value in joint_limit(setting.body))
+        return Sense("joint_vel", setting.body.n_joints, -MAX_VELOCITY, MAX_VELOCITY, "rad/s", limit)
+
+    def read(self, envs: Envs) -> Float[np.ndarray, "envs joints"]:
+        """Return the joints' velocities, rad/s."""
+        return envs.physics.read("joint_vel")
+
+
 class BodyVelocities(SenseKind):
     """Velocity and rotation of every link in its own frame."""
 
@@ -185,6 +200,7 @@ SENSES: Registry[SenseKind] = Registry(
     "nervecord.senses",
     {
         "joint_pos": JointPos(),
+        "joint_vel": JointVel(),
         "body_velocities": BodyVelocities(),
         "time": Time(),
         "context": Context(),

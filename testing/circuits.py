@@ -48,7 +48,13 @@ def check_circuit(
         UnknownName: no circuit has this name.
     """
     if senses is None:
-        senses = {"joint_pos": n_motors, "body_velocities": 3 * (n_motors + 1), "to_target": 2, "odour": 1}
+        senses = {
+            "joint_pos": n_motors,
+            "joint_vel": n_motors,
+            "body_velocities": 3 * (n_motors + 1),
+            "to_target": 2,
+            "odour": 1,
+        }
     options = dict(options or {})
     with named(CIRCUITS, circuit, "circuit") as name:
         built = Built(name, senses, n_motors, options)

@@ -15,7 +15,6 @@ from jaxtyping import Float
 
 from ...agents import Agent, AgentSpec
 from ...envs import Arena, Drag, EnvBatch, gel, make_body, newtonian
-from ...envs.tasks.swim import Swim
 from ...training.studies.markdown import markdown_table
 
 # Fang-Yen et al. 2010, digitised by others: viscosity, Pa s; frequency, Hz; wavelength, body lengths; curvature
@@ -26,12 +25,14 @@ ANIMAL = np.array([
     (9.02, 0.257, 0.856, 6.23), (28.1, 0.169, 0.799, 6.74),
 ])  # fmt: skip
 AGENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "relay": ("relay", {"init": "worm", "limit": 12.0}),
+    "relay": ("relay", {"init": "worm", "limit": 12.0, "velocity": True}),
+    "relay, by difference": ("relay", {"init": "worm", "limit": 12.0}),
     "ncap": ("ncap", {}),
     "ncap_plus": ("ncap_plus", {}),
     "cpg": ("cpg", {}),
 }
 STARTS = 5
+_SENSES = ("joint_pos", "joint_vel", "body_velocities")
 # The rule of both verdicts, fixed before these runs.
 _RISE = 1.05  # from one viscosity to the next, at most
 _FALL = {"wavelength": 1.8, "frequency": 4.0}  # from the lowest to the highest, at least
@@ -81,7 +82,7 @@ def gaits_in(medium: Drag, n_links: int, agent: str, seconds: float, control_dt:
         body = dataclasses.replace(body, control_dt=control_dt)  # type: ignore[type-var]
     circuit, options = AGENTS[agent]
     steps = round(seconds / body.control_dt)
-    envs = EnvBatch("swim", STARTS, body, Arena(medium), "lanes", 1, senses=Swim.senses, episode_steps=steps)
+    envs = EnvBatch("swim", STARTS, body, Arena(medium), "lanes", 1, senses=_SENSES, episode_steps=steps)
     actor = Agent(AgentSpec(circuit, envs.layout, body.n_joints, circuit_options=options))
     envs.seed(list(range(STARTS)))
     observation = envs.reset(np.arange(STARTS))

@@ -112,7 +112,12 @@ class LanePhysics(Physics):
     def columns(self, name: str) -> Int[np.ndarray, " numbers"] | None:
         """Return the numbers of the kernel's readings that equal a quantity; None where it must be computed."""
         readings = rows.reading_slices(self.body.n_links)
-        places = {"joint_pos": slice(3, readings["qpos"].stop), "link_vel": readings["link_velocity"]}
+        qvel = readings["qvel"]
+        places = {
+            "joint_pos": slice(3, readings["qpos"].stop),
+            "joint_vel": slice(qvel.start + 3, qvel.stop),
+            "link_vel": readings["link_velocity"],
+        }
         return np.arange(places[name].start, places[name].stop) if name in places else None
 
     def show(self, face: Face) -> None:

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from nervecord.benchmarks.results.thrust import Wave, balanced_speed, stepped_speed
-from nervecord.benchmarks.results.worm_gait import ANIMAL, Gaits, verdict, wave_of
+from nervecord.benchmarks.results.worm_gait import ANIMAL, Gaits, curve, verdict, wave_of
 from nervecord.envs import Arena, Drag, EnvBatch, Swimmer, gel, make_arena, make_body, newtonian
 from nervecord.envs.bodies.registry import body_from_json
 from nervecord.errors import InvalidArena, InvalidBody, UnknownName
@@ -139,6 +139,15 @@ def test_what_cannot_be_is_one_line(make, error, says):
     with pytest.raises(error, match=says) as refused:
         make()
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_relay_moves_as_the_animal_from_water_to_28_pa_s():
+    """Known answers of a prototype on MuJoCo: frequency 1.93 to 0.17 Hz, wavelength 1.75 to 0.72 body lengths."""
+    gaits = curve(13, "relay")
+    assert verdict(gaits) == "as the animal"
+    ends = [(each.frequency.mean(), each.wavelength.mean()) for each in (gaits[0], gaits[-1])]
+    np.testing.assert_allclose(ends, [(1.93, 1.75), (0.17, 0.72)], rtol=0.03)
 
 
 def test_a_wave_is_measured():
