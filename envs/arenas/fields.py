@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import Float
 
 from ...errors import InvalidArena
 from ...options import Number, OneOf, wrong_value
+from .media import made_of
 
 Form = Literal["gaussian", "cone"]
 FORMS = get_args(Form)
@@ -85,7 +85,7 @@ class Field:
             raise InvalidArena(f"a field: {wrong}")
         if not isinstance(self.sources, list | tuple):
             raise InvalidArena(f"sources is {self.sources!r}; give a list of sources")
-        object.__setattr__(self, "sources", tuple(map(_source, self.sources)))
+        object.__setattr__(self, "sources", tuple(made_of(Source, source) for source in self.sources))
 
     def at(
         self, places: Float[np.ndarray, "some 2"], seconds: Float[np.ndarray, " some"]
@@ -97,28 +97,3 @@ class Field:
             away = np.sqrt(((places - centre) ** 2).sum(1))
             found = found + source.amplitude * strength(source.form, source.size, away)
         return found
-
-
-def field_of(field: Field | Mapping[str, object] | None) -> Field | None:
-    """Return a field as it is, or one of a table of its fields.
-
-    Raises:
-        InvalidArena: it is neither.
-    """
-    if field is None or isinstance(field, Field):
-        return field
-    try:
-        return Field(**field)  # type: ignore[arg-type]
-    except TypeError as error:
-        names = ", ".join(each.name for each in dataclasses.fields(Field))
-        raise InvalidArena(f"field {field!r} is none; give a Field, or a table of {names}") from error
-
-
-def _source(source: Source | Mapping[str, object]) -> Source:
-    if isinstance(source, Source):
-        return source
-    try:
-        return Source(**source)  # type: ignore[arg-type]
-    except TypeError as error:
-        names = ", ".join(each.name for each in dataclasses.fields(Source))
-        raise InvalidArena(f"source {source!r} is none; give a Source, or a table of {names}") from error

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import mujoco
 import numpy as np
+from jaxtyping import Float
 
 from ...errors import InvalidArena, InvalidBody
 from ...options import Number, wrong_value
+
+_Kind = TypeVar("_Kind")
+
+
+def made_of(kind: type[_Kind], value: Any) -> _Kind:
+    """Return a value of a dataclass as it is, or one made of a table of its fields.
+
+    Raises:
+        InvalidArena: it is neither.
+    """
+    if isinstance(value, kind):
+        return value
+    try:
+        return kind(**value)
+    except TypeError as error:
+        names = ", ".join(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+        raise InvalidArena(
+            f"{kind.__name__.lower()} {value!r} is none; give a {kind.__name__}, or a table of {names}"
+        ) from error
 
 
 class Resisted(Protocol):
@@ -101,23 +121,30 @@ class Drag:
         """Fill a world with the medium: add what slows each link of a body that is there already."""
         spec.option.density = spec.option.viscosity = 0.0
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-        for frame, length in zip(body.parts.frames, body.link_sizes[0].tolist(), strict=True):
-            for name, axis, share in _AXES:
+        lengths = body.link_sizes[0]
+        drags = link_drag(np.full_like(lengths, self.across), np.full_like(lengths, self.ratio), lengths)
+        for frame, coefficients in zip(body.parts.frames, drags.tolist(), strict=True):
+            for (name, axis), coefficient in zip(_AXES, coefficients, strict=True):
                 spec.add_actuator(
                     name=f"{frame}_{name}", target=frame, trntype=mujoco.mjtTrn.mjTRN_SITE,
                     gear=np.eye(6)[axis].tolist(),
                     gaintype=mujoco.mjtGain.mjGAIN_FIXED, gainprm=[0.0] * 10,
                     biastype=mujoco.mjtBias.mjBIAS_AFFINE,
-                    biasprm=[0.0, 0.0, -share(self, length), *[0.0] * 7],
+                    biasprm=[0.0, 0.0, -coefficient, *[0.0] * 7],
                 )  # fmt: skip
 
 
-# What a frame's y, x and z axis are to its link, and the coefficient of motion along each, N s/m or N m s/rad.
-_AXES = (
-    ("drag_along", 1, lambda drag, length: drag.across / drag.ratio * length),
-    ("drag_across", 0, lambda drag, length: drag.across * length),
-    ("drag_turn", 5, lambda drag, length: drag.across * length**3 / 12),
-)
+# What a frame's y, x and z axis are to its link, in the order of `link_drag`.
+_AXES = (("drag_along", 1), ("drag_across", 0), ("drag_turn", 5))
+
+
+def link_drag(
+    across: Float[np.ndarray, "*some"], ratio: Float[np.ndarray, "*some"], length: Float[np.ndarray, "*some"]
+) -> Float[np.ndarray, "*some 3"]:
+    """Return the coefficients of links' drag along and across, N s/m, and in rotation, N m s/rad; see `Drag`."""
+    return np.stack([across / ratio * length, across * length, across * length**3 / 12], -1)
+
+
 Medium = Fluid | Drag
 
 
@@ -126,7 +153,7 @@ def drag_of(body: Resisted, model: mujoco.MjModel) -> list[list[int]]:
 
     It is empty where the medium is a fluid.
     """
-    names = [[f"{frame}_{name}" for name, _, _ in _AXES] for frame in body.parts.frames]
+    names = [[f"{frame}_{name}" for name, _ in _AXES] for frame in body.parts.frames]
     found = [[mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_ACTUATOR, name) for name in each] for each in names]
     return found if found[0][0] >= 0 else []
 

@@ -8,9 +8,9 @@ import mujoco
 
 from ...errors import InvalidArena
 from .arena import Arena
-from .fields import Field, field_of
-from .media import WORM_WATER, Drag, Resisted, gel, newtonian
-from .zones import Zone, zone_of
+from .fields import Field
+from .media import WORM_WATER, Drag, Resisted, gel, made_of, newtonian
+from .zones import Zone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,11 +89,12 @@ class Landscape(Arena):
         super().__post_init__()
         if not isinstance(self.zones, list | tuple):
             raise InvalidArena(f"zones is {self.zones!r}; give a list of zones, later ones on top")
-        object.__setattr__(self, "zones", tuple(map(zone_of, self.zones)))
+        object.__setattr__(self, "zones", tuple(made_of(Zone, zone) for zone in self.zones))
         if self.zones and not isinstance(self.medium, Drag):
             raise InvalidArena(f"the medium between zones is {self.medium!r}; give a Drag, such as gel(0.0)")
         for name in ("odour", "temperature"):
-            object.__setattr__(self, name, field_of(getattr(self, name)))
+            if (field := getattr(self, name)) is not None:
+                object.__setattr__(self, name, made_of(Field, field))
 
     def add_to(self, spec: mujoco.MjSpec, body: Resisted, visual: bool = False) -> None:
         """Add the arena to a world that contains a body; see `Arena.add_to`.

@@ -82,18 +82,3 @@ def drag_at(
         across += share * (math.log(zone.medium.across) - across)
         ratio += share * (math.log(zone.medium.ratio) - ratio)
     return np.exp(across), np.exp(ratio)
-
-
-def zone_of(zone: Zone | Mapping[str, object]) -> Zone:
-    """Return a zone as it is, or one of a table of its fields.
-
-    Raises:
-        InvalidArena: it is neither.
-    """
-    if isinstance(zone, Zone):
-        return zone
-    try:
-        return Zone(**zone)  # type: ignore[arg-type]
-    except TypeError as error:
-        names = ", ".join(field.name for field in dataclasses.fields(Zone))
-        raise InvalidArena(f"zone {zone!r} is none; give a Zone, or a table of {names}") from error

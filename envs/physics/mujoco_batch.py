@@ -17,7 +17,7 @@ from mujoco.batch import MODEL_FIELDS, Batch
 
 from ...errors import InvalidBody, NervecordError, UnknownName
 from ..arenas.arena import Arena
-from ..arenas.media import Drag, drag_of
+from ..arenas.media import Drag, drag_of, link_drag
 from ..arenas.zones import drag_at
 from ..bodies.body import Body
 from .cores import available_threads
@@ -61,6 +61,8 @@ class MujocoBatch(Physics):
         self._parameters = [Parameters(body, model) for body, model in zip(self.bodies, self._models, strict=True)]
         self._which = np.arange(n_envs) % len(self.bodies)
         self._set: dict[str, np.ndarray] = {}
+        if self.arena.zones:
+            self._lengths, self._drag_ids = self.body.link_sizes[0], np.array(drag_of(self.body, self._model))
         self._open()
 
     def _open(self) -> None:
@@ -197,10 +199,8 @@ class MujocoBatch(Physics):
         medium = self.arena.medium
         assert isinstance(medium, Drag)
         across, ratio = drag_at(medium, self.arena.zones, self.read("link_pos")[which])
-        lengths = self.body.link_sizes[0]
-        coefficients = np.stack([across * lengths / ratio, across * lengths, across * lengths**3 / 12], -1)
-        actuators = np.array(drag_of(self.body, self._model))
-        self._batch.expand("actuator_biasprm")[which[:, None, None], actuators, 2] = -coefficients
+        drags = link_drag(across, ratio, np.broadcast_to(self._lengths, across.shape))
+        self._batch.expand("actuator_biasprm")[which[:, None, None], self._drag_ids, 2] = -drags
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Give some environments parameters of their own; see `Physics.set`."""

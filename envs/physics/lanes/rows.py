@@ -69,7 +69,7 @@ SENSE = 5
 RUNS, RETURN, COUNTED, END_SPEED = range(4)
 TALLY = 4
 
-# --- a medium of zones; the first row is the medium between them; see `Zones` ---
+# --- a medium of zones; the first row is the medium between them; see `Zone` ---
 # Shape, in the order of `zones.SHAPES`; place, m; direction; radius or length, m; 1 / edge, 1/m; logarithms of drag
 # across, of N s/m^2, and of the ratio.
 SHAPE, ZONE_X, ZONE_Y, TO_X, TO_Y, SIZE, PER_EDGE, LOG_ACROSS, LOG_RATIO = range(9)

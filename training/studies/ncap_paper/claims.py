@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ....intervals import Interval, bootstrap_iqm
-from .findings import ENOUGH, Findings
+from .findings import ENOUGH, Findings, steps_text
 from .plan import MLP, MOVED, NEVER, OURS
 
 Claim = dict[str, str]
@@ -73,7 +73,7 @@ def _sooner(found: Findings, claim: str, others: Sequence[str]) -> Claim:
         ours = found.steps_to(OURS, algorithm, "paper", ENOUGH * best)[0]
         theirs = found.steps_to(arm, algorithm, "paper", ENOUGH * best)[0]
         checks.append(ours < theirs)
-        words.append(f"{algorithm} to {ENOUGH * best:.0f}: NCAP {_steps(ours)}, {arm} {_steps(theirs)}")
+        words.append(f"{algorithm} to {ENOUGH * best:.0f}: NCAP {steps_text(ours)}, {arm} {steps_text(theirs)}")
     return _claim(claim, checks, "; ".join(words))
 
 
@@ -236,7 +236,3 @@ def _upper(interval: Interval) -> float:
 def _upper_of(row: pd.Series, stage: str) -> float:
     high = row[f"{stage}_high"]
     return float(row[stage] if np.isnan(high) else high)
-
-
-def _steps(steps: float) -> str:
-    return f"{steps:,.0f}" if np.isfinite(steps) else "never"

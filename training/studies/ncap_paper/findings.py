@@ -115,3 +115,8 @@ class Findings:
     def weights(self, agent: str) -> int:
         """Return how many weights of an agent are trained."""
         return int(self.curves[self.curves["agent"] == agent]["weights"].max())
+
+
+def steps_text(steps: float) -> str:
+    """Return environment steps as they are read; an agent that never got there has infinitely many."""
+    return f"{steps:,.0f}" if np.isfinite(steps) else "never"

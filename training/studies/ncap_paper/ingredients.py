@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ....intervals import difference_of_iqms, iqm
-from .findings import ENOUGH, Findings
+from .findings import ENOUGH, Findings, steps_text
 from .plan import MLP, OURS
 
 _WHOLE = "shared, signed, constant"
@@ -67,7 +67,7 @@ def ingredients_table(found: Findings) -> pd.DataFrame:
             "ingredient": pair.ingredient,
             "with and without it": f"{_name(pair.whole)} and {_name(pair.without)}, {pair.algorithm}",
             "untrained": _change(*untrained),
-            "steps to 90 %": " and ".join(f"{step:,.0f}" if np.isfinite(step) else "never" for step in steps),
+            "steps to 90 %": " and ".join(map(steps_text, steps)),
             "trained": _change(*trained),
             "other numbers of links": _change(*transferred),
         })  # fmt: skip

@@ -16,7 +16,7 @@ from ...runs.run import Run
 from ..markdown import markdown_table
 from .claims import judge
 from .figures import curve_panels, profile_panels, transfer_lines, wave_panels
-from .findings import ENOUGH, Findings
+from .findings import ENOUGH, Findings, steps_text
 from .ingredients import ingredients_table
 from .plan import MANY, NEVER, OURS
 
@@ -100,7 +100,7 @@ def _learning(found: Findings, reward: str) -> pd.DataFrame:
             "untrained": _text(found.iqm(arm, algorithm, reward=reward, stage="untrained")),
             "trained": _text(found.iqm(arm, algorithm, reward=reward)),
             "mean": f"{returns.mean():.0f}",
-            f"steps to {ENOUGH:.0%} of the best": f"{_steps(median)} ({reached}/{seeds})",
+            f"steps to {ENOUGH:.0%} of the best": f"{steps_text(median)} ({reached}/{seeds})",
             "NCAP ahead": f"{wins.mean:.2f}" if wins else "",
             "net speed, cm/s": _text(found.iqm(arm, algorithm, reward=reward, metric="net_speed"), 100, 1),
             "J/(kg m)": _text(found.iqm(arm, algorithm, reward=reward, metric="cost_of_transport"), 1, 2),
@@ -178,10 +178,6 @@ def _text(found: Interval, factor: float = 1.0, digits: int = 0) -> str:
     if found.n == 0:
         return ""
     return mean if np.isnan(found.low) else f"{mean} [{low}, {high}]"
-
-
-def _steps(steps: float) -> str:
-    return f"{steps:,.0f}" if np.isfinite(steps) else "never"
 
 
 def _markdown(table: pd.DataFrame) -> str:
