@@ -221,6 +221,7 @@ class _Course:
                 self.losses.append(self._train_once())
                 self.update += 1
                 bar.update()
+                stops = stop.requested  # a signal from here on waits for the next update, so that this one is kept
                 if self.update % config.evaluate_every == 0 or self.update == config.updates:
                     accuracies = self._evaluate()
                     self._log(float(np.mean(self.losses)), accuracies)
@@ -229,9 +230,10 @@ class _Course:
                     self.losses.clear()
                     self._save(done=self.update >= config.updates or self.largest_solved >= config.max_n)
                     bar.set_postfix(N=self.n, solved=self.largest_solved, loss=f"{loss:.3f}", refresh=False)
-                elif stop.requested:
+                elif stops:
                     self._save(done=False)
-                stop.check()
+                if stops:
+                    stop.check()
         finally:
             bar.close()
             self.logger.close()

@@ -258,10 +258,11 @@ class _Sitting:
 
     def _save_if_due(self) -> None:
         """Write a checkpoint where one is due, or a signal asks to stop; then stop."""
-        step = self.learner.steps
-        if step - self._saved >= self.config.checkpoint_every or (self.stop.requested and step != self._saved):
+        step, stops = self.learner.steps, self.stop.requested
+        if step - self._saved >= self.config.checkpoint_every or (stops and step != self._saved):
             self._save(done=False)
-        self.stop.check()
+        if stops:  # a signal that came since then waits for the next update, so that no update is lost
+            self.stop.check()
 
     def _evaluate(self) -> None:
         """Log how the agent does now, if the run is to be evaluated and was not at this step.

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import kill_runs
 import pytest
-from nervecord.training.learning.stopping import Stopped, signals_raise, stopping
+from nervecord import RunConfig, train
+from nervecord.training.learning.stopping import Stop, Stopped, signals_raise, stopping
 from nervecord.training.learning.workers import WorkerPool
 from nervecord.training.runs.run import Run
 from tasks import sleep
@@ -72,6 +73,25 @@ def test_what_is_ignored_stays_ignored():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_between_the_look_for_it_and_the_stop_loses_no_update(tmp_path, monkeypatch):
+    looks = []
+
+    def look(stop: Stop) -> bool:
+        found = stop._signal is not None
+        looks.append(found)
+        if len(looks) == 3:  # after one generation, and before that has a checkpoint
+            send(signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(Stop, "requested", property(look))
+    config = RunConfig(body="swimmer4", steps=64_000, episode_steps=20, checkpoint_every=64_000)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", progress=False)
+    run = Run(tmp_path / "run")
+    assert run.progress == (run.metrics()["step"].max(), False)
+    assert run.progress[0] > 0
 
 
 def test_another_thread_leaves_signals_alone():
