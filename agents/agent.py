@@ -175,6 +175,12 @@ class Agent(nn.Module):
         return self.circuit.neurons
 
     @property
+    def firing(self) -> tuple[Neuron, ...]:
+        """The neurons that fire, in the order of the columns of `spikes`."""
+        spiking = self.circuit.spiking
+        return self.neurons[self.circuit.groups[spiking]] if spiking else ()
+
+    @property
     def device(self) -> torch.device:
         """Where the agent's tensors are."""
         return self.sensing.scale.device
@@ -286,13 +292,7 @@ class Agent(nn.Module):
         Raises:
             CircuitMismatch: observation, state or `episode_start` are of other sizes.
         """
-        self._check(observation, state, episode_start)
-        sensors = self.sense(observation)
-        if state is None:
-            state = self.circuit.initial_state(len(sensors))
-        elif episode_start is not None and np.any(episode_start):
-            starts = torch.as_tensor(np.atleast_1d(episode_start).astype(bool))
-            state = self.circuit.reset_state(state, starts.to(self.device))
+        sensors, state = self._before(observation, state, episode_start)
         # Circuits of older packages take none.
         pinned = [] if pins is None else [pins]
         if record:
@@ -300,10 +300,39 @@ class Agent(nn.Module):
         motor, state = self.circuit(sensors, state, *pinned)
         return motor, state, None
 
+    @torch.inference_mode()
+    def spikes(
+        self,
+        observation: Shaped[np.ndarray, "batch obs"],
+        state: State | None = None,
+        episode_start: Bool[np.ndarray, " batch"] | None = None,
+        pins: Pins | None = None,
+    ) -> Float[Tensor, "batch substeps firing"]:
+        """Return the spikes, 0 or 1, that neurons fire while the agent acts as in `predict` with these arguments.
+
+        Raises:
+            CircuitMismatch: no neurons of the circuit fire, or sizes are those of others.
+        """
+        sensors, state = self._before(observation, state, episode_start)
+        return self.circuit.spikes(sensors, state, pins)
+
     def to_actions(self, motor: Float[Tensor, "*batch motors"]) -> Shaped[Tensor, "*shape"]:
         """Turn motor commands into actions in the environment's units."""
         motor = motor.tanh() if self.squash else motor
         return motor.clamp(-1.0, 1.0) if self._has_motor_units else to_actions(motor, self.action_space)
+
+    def _before(
+        self, observation: np.ndarray, state: State | None, episode_start: Bool[np.ndarray, " batch"] | None
+    ) -> tuple[Float[Tensor, "batch sensors"], State]:
+        """Return what the circuit senses, and its state, reset where an episode starts."""
+        self._check(observation, state, episode_start)
+        sensors = self.sense(observation)
+        if state is None:
+            return sensors, self.circuit.initial_state(len(sensors))
+        if episode_start is not None and np.any(episode_start):
+            starts = torch.as_tensor(np.atleast_1d(episode_start).astype(bool))
+            state = self.circuit.reset_state(state, starts.to(self.device))
+        return sensors, state
 
     def _check(
         self, observation: np.ndarray, state: State | None, episode_start: Bool[np.ndarray, " batch"] | None

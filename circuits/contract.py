@@ -122,6 +122,7 @@ class Circuit(nn.Module, ABC):
         is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
         memory: see `Facts`; None leaves it to be found out, by building the circuit and asking it for its state.
         is_scaled: see `Facts`.
+        spiking: the group of neurons that fire, whose spikes `spikes` returns; empty where none do.
         origin: a sentence about the nervous system that it is a model of, for model cards; empty where it is of none.
     """
 
@@ -132,6 +133,7 @@ class Circuit(nn.Module, ABC):
     is_bounded: bool = False
     memory: Memory | None = None
     is_scaled: bool = False
+    spiking: str = ""
     origin: str = ""
 
     @classmethod
@@ -208,6 +210,21 @@ class Circuit(nn.Module, ABC):
             motor, state = self(row, self.reset_state(state, start))
             motors.append(motor)
         return torch.stack(motors), state
+
+    def spikes(
+        self,
+        sensors: Float[Tensor, "batch sensors"],  # noqa: ARG002
+        state: State,  # noqa: ARG002
+        pins: Pins | None = None,  # noqa: ARG002
+    ) -> Float[Tensor, "batch substeps firing"]:
+        """Return the spikes in the control step from `state`: 0 or 1 for each neuron of the group `spiking`.
+
+        The step is divided evenly into substeps, of which there are as many each time. Recordings ask for them.
+
+        Raises:
+            CircuitMismatch: no neurons of this circuit fire.
+        """
+        raise CircuitMismatch(f"{type(self).__name__} has no neurons that fire")
 
     def lane_step(self) -> LaneStep | None:
         """Return the control step over vectors, by which whole episodes run in compiled code; None where there is none.

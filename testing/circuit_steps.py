@@ -350,6 +350,38 @@ def pins(built: Built) -> None:
               "no neuron changes when another is pinned", right)  # fmt: skip
 
 
+def spikes(built: Built) -> None:
+    """Check that spikes are 0 or 1, of the group that fires, the same in any batch, and that there are some."""
+    laws, circuit = built.laws, built.circuit
+    right = "return [batch, substeps, neurons of the group that `spiking` names], and keep nothing"
+    laws.hold(
+        "neurons that fire are a group", circuit.spiking in circuit.groups,
+        f"{circuit.spiking!r} is none of {', '.join(circuit.groups)}", "name one of `groups`",
+    )  # fmt: skip
+    sensors, state = built.sensors(_BATCH), built.state(_BATCH)
+    before = (sensors.clone(), _copied(state))
+    with laws.asking("a circuit that fires has spikes", right):
+        found = circuit.spikes(sensors, state)
+    laws.alike(
+        "asking for spikes leaves the arguments as they are", (sensors, state), before, "write no tensor in place"
+    )
+    n = len(circuit.neurons[circuit.groups[circuit.spiking]])
+    laws.hold(
+        "spikes have a row for each environment and a column for each neuron that fires",
+        found.dim() == 3 and (len(found), found.shape[-1]) == (_BATCH, n),
+        f"they are of shape {tuple(found.shape)} where ({_BATCH}, substeps, {n}) is expected", right,
+    )  # fmt: skip
+    laws.hold("a spike is 0 or 1", bool(((found == 0) | (found == 1)).all()), f"values are {found.unique()[:4]}", right)
+    one = circuit.spikes(sensors[2:3], _rows(state, slice(2, 3)))
+    laws.alike("environments of a batch do not hear each other", one, found[2:3], right, what="spikes alone")
+    fired = torch.zeros(())
+    for step in range(_STEPS):
+        sensors = built.sensors(_BATCH, seed=step)
+        fired = fired + circuit.spikes(sensors, state).sum()
+        _, state = circuit(sensors, state)
+    laws.hold("neurons that fire do fire", bool(fired), f"there is no spike in {_STEPS} steps", "mind the threshold")
+
+
 def _copied(state: Mapping[str, Tensor]) -> State:
     return {key: value.clone() for key, value in state.items()}
 

@@ -21,7 +21,7 @@ from ..training.rollouts import Recording, record
 from ..training.runs import Run, RunConfig
 from .laws import Laws, difference, named
 
-_NO_SERIES = ("neurons", "dt", "meta", "lengths")
+_NO_SERIES = ("neurons", "dt", "meta", "lengths", "firing")
 _SMALL = RunConfig("ncap", "es", "swimmer4", steps=960, episode_steps=120, algorithm_options={"n_envs": 4})
 
 
@@ -90,7 +90,10 @@ def _poor(subject: Subject) -> Iterator[tuple[str, Subject]]:
     recording = subject.recording
     short: dict[str, Any] = {name: value[:, :3] for name, value in _arrays(recording).items()}
     still: dict[str, Any] = {name: np.zeros_like(value) for name, value in _arrays(recording).items()}
-    lost: dict[str, Any] = {name: np.full_like(value, np.nan) for name, value in _arrays(recording).items()}
+    lost: dict[str, Any] = {
+        name: np.full_like(value, np.nan) if value.dtype.kind == "f" else value
+        for name, value in _arrays(recording).items()
+    }
     yield "a recording without a run", dataclasses.replace(subject, source=None)
     for what, arrays in (("three steps", short), ("a body that never moves", still), ("NaN", lost)):
         lengths = np.full(recording.n_episodes, 3 if what == "three steps" else recording.n_steps)

@@ -15,6 +15,7 @@ from .wiring_panel import EDGE, FAINT, INK, PAPER, WiringPanel, kind_of
 _WINDOW = 6.0  # seconds of activity in view
 _BODY, _ABOVE = 0.36, 0.56  # the body's share of the width, and of the height together with the wiring
 _LETTERS = 12 / 720  # in heights of the picture
+_MOST_TICKS = 4  # columns of a control step in a raster: six seconds of more would be narrower than a pixel
 _TO_COME = 0.6  # how pale the activity is that is to come
 
 
@@ -24,7 +25,7 @@ class NeuronView:
     Left the body, as `TopView` draws it; right the wiring, head left, with each neuron coloured by its
     value in units of the largest that it takes in the recording (orange above zero, violet below, a dark ring
     where it is pinned) and a key of the colours; beneath, six seconds of every neuron's activity with a line at the
-    present, paler where it is still to come.
+    present, paler where it is still to come. Of neurons that fire, the spikes stand there instead, dark on paper.
 
     Args:
         recording: what to draw.
@@ -67,6 +68,12 @@ class NeuronView:
         self._panel = WiringPanel(wiring, (width - self._split, self._beneath - header), self._letters, pinned)
         self._order = _in_rows(wiring.neurons)
         self._rows = activity_tint(self._level[:, self._order]).transpose(1, 0, 2)
+        if recording.firing:
+            rows = {neuron.name: row for row, neuron in enumerate(wiring.neurons[index] for index in self._order)}
+            ticks = _ticks(recording.spikes[episode, :steps])
+            self._rows = self._rows.repeat(ticks.shape[1] // steps, axis=1)
+            self._rows[[rows[name] for name in recording.firing]] = ticks
+        self._per_step = self._rows.shape[1] // steps  # columns of the activity's picture
         self._still = self._draw_still(header, bool(pinned))
 
     def __len__(self) -> int:
@@ -149,8 +156,8 @@ class NeuronView:
         steps = min(round(_WINDOW / self._dt), len(self._level))
         # The present runs through the window, which moves along when it is past its middle.
         first = int(np.clip(instant - steps // 2, 0, len(self._level) - steps))
-        shown = self._rows[:, first : first + steps].copy()
-        to_come = shown[:, instant + 1 - first :]
+        shown = self._rows[:, first * self._per_step : (first + steps) * self._per_step].copy()
+        to_come = shown[:, (instant + 1 - first) * self._per_step :]
         to_come[:] = (to_come + _TO_COME * (255 - to_come.astype(float))).astype(np.uint8)
         running = Image.fromarray(shown).resize((right - left, bottom - top), Image.Resampling.NEAREST)
         image.paste(running, (left, top))
@@ -165,6 +172,16 @@ class NeuronView:
             draw.line((x, bottom, x, bottom + 0.4 * self._letters), fill=FAINT)
             anchor = "ra" if x > right - 2 * self._letters else "ma"
             draw.text((x, bottom + 0.6 * self._letters), f"{second} s", fill=INK, font=self._font, anchor=anchor)
+
+
+def _ticks(spikes: UInt8[np.ndarray, "time substeps firing"]) -> UInt8[np.ndarray, "firing columns 3"]:
+    """Return a raster, RGB from 0 to 255: a column for each substep, or for some together where there are many."""
+    columns = np.arange(spikes.shape[1]) * min(spikes.shape[1], _MOST_TICKS) // spikes.shape[1]
+    starts = np.flatnonzero(np.diff(columns, prepend=-1))
+    fired = np.maximum.reduceat(spikes, starts, axis=1).reshape(-1, spikes.shape[2]).T
+    colours = np.array([PAPER, INK], np.uint8)
+    ticks: UInt8[np.ndarray, "firing columns 3"] = colours[fired]
+    return ticks
 
 
 def _in_rows(neurons: tuple[Neuron, ...]) -> list[int]:

@@ -59,6 +59,23 @@ def test_onnx_runs_a_policy_as_the_agent(ctrnn, dtype, tmp_path):
     assert check_policy(onnx_step(path), agent, envs, dtype) < {torch.float32: 1e-5, torch.float64: 1e-9}[dtype]
 
 
+def test_onnx_fires_as_the_agent_over_an_episode(tmp_path):
+    pytest.importorskip("onnxruntime")
+    agent, envs = agent_and_envs("spiking", episode_steps=120)
+    path = export_onnx(agent, tmp_path / "policy.onnx")
+    assert check_policy(onnx_step(path), agent, envs) < 1e-5
+    step, spent = onnx_step(path), []
+
+    def fires_more(observation, starts, trace, membrane):
+        action, trace, membrane = step(observation, starts, trace, membrane)
+        spent.append(membrane.size)
+        return action, trace, membrane - (np.arange(membrane.size).reshape(membrane.shape) == len(spent))
+
+    with pytest.raises(CircuitMismatch, match=r"fires otherwise than the agent in \d+ of 15,360 control steps"):
+        check_policy(fires_more, agent, envs)
+    envs.close()
+
+
 def test_a_policy_that_acts_otherwise_is_one_line(ctrnn):
     agent, envs = ctrnn
     policy = Policy(agent)

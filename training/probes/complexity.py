@@ -7,10 +7,13 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
 from ...drawing.figures import COLOURS, open_axes
+from ...errors import InvalidRecording
 from ...intervals import bootstrap_mean
+from ..rollouts.recording import Recording
 from .contract import ProbeResult, Subject, living
 
 _EPISODES = 4
+_BITS = 3000  # of spikes: more take seconds for each neuron
 _SHUFFLES = 3
 
 
@@ -18,17 +21,15 @@ def complexity(subject: Subject) -> ProbeResult:
     """Measure every neuron's Lempel-Ziv complexity, binarised at its median, relative to that of its shuffles.
 
     1 means as irregular as chance; activity that repeats itself is near 0. The first four episodes are used, with
-    three shuffles of each.
+    three shuffles of each. Of neurons that fire it is that of their spikes, of the first 3,000 substeps: shuffles have
+    the same rate.
 
     Raises:
         InvalidRecording: fewer than 100 steps, values that are not finite, or no neuron that changes.
     """
-    activity, names, constant = living(subject.recording, 100)
+    trains, names, constant = _trains(subject.recording)
     rng = np.random.default_rng(0)
-    values = np.array([
-        [normalised_complexity(binarise(episode[:, index]), rng) for index in range(len(names))]
-        for episode in activity[:_EPISODES]
-    ])  # fmt: skip
+    values = np.array([[normalised_complexity(bits, rng) for bits in episode] for episode in trains])
     neurons = values.mean(0)
     interval = bootstrap_mean(values.mean(1))
     most, least = int(neurons.argmax()), int(neurons.argmin())
@@ -40,6 +41,26 @@ def complexity(subject: Subject) -> ProbeResult:
     words = (f"{names[least]} repeats itself most, {names[most]} least.",)
     arrays = {"neuron": np.array(names), "complexity": values}
     return ProbeResult(numbers, units, arrays, _figure(names, values), words)
+
+
+def _trains(recording: Recording) -> tuple[list[list[Bool[np.ndarray, " bits"]]], tuple[str, ...], int]:
+    """Return the bits of each neuron that changes, in each episode, the neurons' names, and how many never change."""
+    activity, names, constant = living(recording, 100)
+    firing = {name: column for column, name in enumerate(recording.firing)}
+    fired = np.asarray(recording.spikes[:_EPISODES]) > 0
+    fired = fired.reshape(len(fired), -1, fired.shape[-1])[:, :_BITS]
+    # A neuron that never fires, or in every substep, has a trace all the same, which decays or rises.
+    kept = [
+        (column, name) for column, name in enumerate(names)
+        if name not in firing or len(np.unique(fired[..., firing[name]])) > 1
+    ]  # fmt: skip
+    if not kept:
+        raise InvalidRecording("no neuron fires in some substeps and not in others; there is nothing to measure")
+    trains = [
+        [fired[episode, :, firing[name]] if name in firing else binarise(series[:, column]) for column, name in kept]
+        for episode, series in enumerate(activity[:_EPISODES])
+    ]
+    return trains, tuple(name for _, name in kept), constant + len(names) - len(kept)
 
 
 def binarise(series: Float[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:

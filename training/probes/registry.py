@@ -28,6 +28,7 @@ _OWN = {
     "facets": Probe("the different situations in which a neuron is most active", _later("facets")),
     "timescales": Probe("how long each neuron's activity remembers itself", _later("timescales")),
     "complexity": Probe("how irregular each neuron's activity is", _later("complexity")),
+    "spikes": Probe("when neurons fire, how often, and what that costs", _later("spikes")),
     "geometry": Probe("which phases a network holds apart, beside its inputs and outputs", _later("geometry")),
     "topology": Probe("how many loops the network's states form", _later("topology")),
     "fixed_points": Probe("the states in which a recurrent circuit would rest", _later("fixed_points")),

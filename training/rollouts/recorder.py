@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Shaped
 
 from ...agents import Agent, Rollout
 from ...envs import Body, EnvBatch
@@ -81,16 +81,18 @@ def record_agent(
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, Any]:
         pins = pins_at(rollout.elapsed)
         pinned: dict[str, Any] = {} if pins is None else {"pins": pins}
-        return agent.predict_with_activity(observation, state, episode_start, **pinned)
+        felt = {"spikes": agent.spikes(observation, state, episode_start, **pinned)} if agent.firing else {}
+        action, state, felt["activity"] = agent.predict_with_activity(observation, state, episode_start, **pinned)
+        return action, state, {name: value.cpu().numpy() for name, value in felt.items()}
 
     rollout, physics, steps = Rollout(envs, act), envs.physics, envs.episode_steps
-    kept: dict[str, Float[np.ndarray, "time envs *rest"]] = {}
+    kept: dict[str, Shaped[np.ndarray, "time envs *rest"]] = {}
 
     def keep(step: int, ids: np.ndarray, **row: Any) -> None:
         for name, value in row.items():
             if name not in kept:
                 # Time first: a step's rows lie side by side. What follows an episode's end stays 0.
-                kept[name] = np.zeros((steps, *np.shape(value)), np.float32)
+                kept[name] = np.zeros((steps, *np.shape(value)), np.uint8 if name == "spikes" else np.float32)
             kept[name][step, ids] = np.asarray(value)[ids]
 
     with one_thread(), progress_bar(total=steps, desc="record", unit="step", disable=not progress) as bar:
@@ -109,7 +111,7 @@ def record_agent(
                 step,
                 ids,
                 actions=rollout.actions,
-                activity=rollout.extra.cpu().numpy(),
+                **rollout.extra,
                 rewards=stepped.reward,
                 torque=physics.read("motor_torque"),
             )
@@ -120,6 +122,7 @@ def record_agent(
         **arrays,
         lengths=rollout.lengths,
         neurons=tuple(neuron.name for neuron in agent.neurons),
+        firing=tuple(neuron.name for neuron in agent.firing),
         dt=envs.dt,
         meta={
             **envs.facts(),

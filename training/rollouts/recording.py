@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import xarray
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
 from ...circuits import Neuron
 from ...drawing.poses import MOTION, SHAPE, Poses
@@ -24,6 +24,8 @@ from .closed_hdf5 import check_closed
 @dataclasses.dataclass(frozen=True)
 class Recording:
     """Whole episodes of one agent on one body; E episodes, T control steps, J joints, L links, N neurons.
+
+    Of circuits whose neurons fire it has the spikes too, K substeps in a control step and M neurons.
 
     Row t of every array belongs to the same instant: the state the agent saw, and what it did there.
 
@@ -47,6 +49,8 @@ class Recording:
             kind, value, start and stop of each) and where the recording came from.
         lengths: of each episode, in control steps; what stands behind its end in the other arrays is 0. Without it,
             all episodes are as long as the arrays.
+        spikes: 1 where a neuron fired, else 0; empty for a circuit in which none do.
+        firing: the names of the columns of `spikes`.
     """
 
     observations: Float[np.ndarray, "E T O"]
@@ -64,10 +68,15 @@ class Recording:
     dt: float
     meta: dict[str, Any]
     lengths: Int[np.ndarray, " E"] = dataclasses.field(default_factory=lambda: np.zeros(0, int))
+    spikes: UInt8[np.ndarray, "E T K M"] = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
+    firing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.lengths):
             object.__setattr__(self, "lengths", np.full(self.n_episodes, self.n_steps))
+        if not self.firing:
+            none = np.zeros((self.n_episodes, self.n_steps, 0, 0), np.uint8)
+            object.__setattr__(self, "spikes", none)
 
     @property
     def cells(self) -> tuple[Neuron, ...]:
@@ -107,10 +116,11 @@ class Recording:
         """Write one netCDF file (HDF5), whole or not at all; arrays are kept in single precision.
 
         netCDF, because it names its axes, units and neurons itself and opens in Python (xarray), MATLAB,
-        R and Julia: `xarray.open_dataset("recording.nc").activity.sel(neuron="B_d_2")`.
+        R and Julia: `xarray.open_dataset("recording.nc").activity.sel(neuron="B_d_2")`. The time of a spike is that of
+        its control step and of its substep together: `.spikes.sel(firing="unit_2")`.
         """
         held = {
-            name: xarray.Variable(_AXES[name], np.asarray(getattr(self, name), np.float32), {"units": _UNITS[name]})
+            name: xarray.Variable(_AXES[name], np.asarray(getattr(self, name), _TYPES[name]), {"units": _UNITS[name]})
             for name in _ARRAYS
             if 0 not in getattr(self, name).shape
         }
@@ -118,6 +128,10 @@ class Recording:
         places: dict[str, Any] = {"time": np.arange(self.n_steps) * self.dt, "xy": ["x", "y"]}
         if self.neurons:
             places["neuron"] = list(self.neurons)
+        if self.firing:
+            n_substeps = self.spikes.shape[2]
+            places["firing"] = list(self.firing)
+            places["substep"] = ("substep", np.arange(n_substeps) * self.dt / n_substeps, {"units": "s"})
         facts = {"dt": self.dt, "meta": json.dumps(self.meta), "conventions": "nervecord recording 1"}
         dataset = xarray.Dataset(held, places, facts)
         dataset["time"].attrs["units"] = "s"
@@ -137,7 +151,10 @@ class Recording:
             check_closed(Path(path))
             dataset = xarray.open_dataset(path, engine="h5netcdf", cache=False)
             sizes = dataset.sizes
-            neurons = tuple(str(name) for name in dataset["neuron"].values) if "neuron" in dataset else ()
+            neurons, firing = (
+                tuple(str(name) for name in dataset[axis].values) if axis in dataset else ()
+                for axis in ("neuron", "firing")
+            )
             # Recordings of older versions have none: all their episodes were cut by time.
             lengths = np.asarray(dataset["lengths"], int) if "lengths" in dataset else np.zeros(0, int)
             meta, dt = json.loads(dataset.attrs["meta"]), float(dataset.attrs["dt"])
@@ -147,13 +164,13 @@ class Recording:
             arrays: dict[str, Any] = {
                 name: OnDisk(dataset[name])
                 if name in dataset
-                else np.zeros([sizes.get(axis, 0) for axis in _AXES[name]], np.float32)
+                else np.zeros([sizes.get(axis, 0) for axis in _AXES[name]], _TYPES[name])
                 for name in _ARRAYS
             }
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split())
             raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
-        return cls(**arrays, neurons=neurons, dt=dt, meta=meta, lengths=lengths)
+        return cls(**arrays, neurons=neurons, dt=dt, meta=meta, lengths=lengths, firing=firing)
 
 
 def _check(dataset: xarray.Dataset, meta: Any, dt: float, lengths: np.ndarray) -> None:
@@ -170,6 +187,8 @@ def _check(dataset: xarray.Dataset, meta: Any, dt: float, lengths: np.ndarray) -
     for name in _ARRAYS:
         if name in dataset and (dataset[name].dims != _AXES[name] or dataset[name].dtype.kind not in "fiu"):
             raise ValueError(f"{name} is no array of numbers over {', '.join(_AXES[name])}")
+    if "spikes" in dataset and "firing" not in dataset:
+        raise ValueError("spikes are of neurons without names")
     sizes = dataset.sizes
     if not sizes.get("episode") or not sizes.get("time"):
         raise ValueError("it holds no steps")
@@ -230,6 +249,7 @@ _AXES = {
     "com_pos": ("episode", "time", "xy"),
     "target_pos": ("episode", "time", "target"),
     "activity": ("episode", "time", "neuron"),
+    "spikes": ("episode", "time", "substep", "firing"),
 }
 _UNITS = {
     "observations": "as observed",
@@ -243,8 +263,10 @@ _UNITS = {
     "com_pos": "m",
     "target_pos": "m",
     "activity": "1",
+    "spikes": "1",
 }
 _ARRAYS = list(_AXES)
+_TYPES = {name: np.uint8 if name == "spikes" else np.float32 for name in _ARRAYS}
 _SIZES = ListOf(Number(-math.inf), "[0.1, 0.1]")
 _META: dict[str, Allowed] = {
     "name": Instance(str, "the name of a body"), "link_length": _SIZES, "link_width": _SIZES, "joint_limit": _SIZES,

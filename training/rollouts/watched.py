@@ -30,6 +30,7 @@ class Watched:
 
     Attributes:
         wiring: the neurons and their synapses.
+        firing: those of a circuit that fire.
     """
 
     def __init__(self, saved: SavedModel, envs: EnvBatch) -> None:
@@ -38,8 +39,10 @@ class Watched:
         shown, _ = saved.see(envs.reset(np.arange(envs.n_envs)), None, None)
         self._agent: Any
         self.wiring: Wiring
+        self.firing: tuple[Neuron, ...] = ()
         if isinstance(policy, CircuitPolicy):
             self._agent, self.wiring = policy.agent, policy.circuit.wiring()
+            self.firing = policy.agent.firing
         else:
             self._agent = units = _Units(saved.model, shown)
             self.wiring = units.wiring
@@ -53,6 +56,15 @@ class Watched:
         shown, stack = self._saved.see(observation, stack, episode_start)
         actions, inner, activity = self._agent.predict_with_activity(shown, inner, episode_start)
         return actions, (stack, inner), activity
+
+    def spikes(
+        self, observation: Float[np.ndarray, "batch obs"], state: Any = None, episode_start: Any = None
+    ) -> Float[Tensor, "batch substeps firing"]:
+        """Return the spikes, 0 or 1, that neurons fire while it acts so; see `Agent.spikes`."""
+        stack, inner = (None, None) if state is None else state
+        shown, _ = self._saved.see(observation, stack, episode_start)
+        spikes: Tensor = self._agent.spikes(shown, inner, episode_start)
+        return spikes
 
 
 class _Units:

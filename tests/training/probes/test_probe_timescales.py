@@ -1,5 +1,7 @@
 """Timescales of processes whose timescale is known, and complexity of sequences that order as they must."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from nervecord.circuits import Wiring
@@ -10,6 +12,8 @@ from nervecord.training.probes.complexity import binarise, lempel_ziv, normalise
 from nervecord.training.probes.timescales import autocorrelation, fit_decay
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "complexity.npz"
 
 
 def autoregressive(keep: float, rng: np.random.Generator, episodes: int = 40, steps: int = 2000) -> np.ndarray:
@@ -73,6 +77,23 @@ def test_constant_periodic_and_random_order_as_they_must():
 )
 def test_phrases_are_those_of_the_exhaustive_history(text, phrases):
     assert lempel_ziv(np.array(list(text)) == "1") == phrases
+
+
+def test_phrases_are_those_that_antropy_counts():
+    golden = np.load(GOLDEN)
+    for case in ("case0", "case1", "case2"):
+        counted, normalised, others = golden[f"{case}/complexity"].T
+        found = [lempel_ziv(train > 0) for train in golden[f"{case}/trains"]]
+        assert found == counted.tolist()
+        length = golden[f"{case}/trains"].shape[1]
+        assert np.array(found) * np.log2(length) / length == pytest.approx(normalised)
+        assert found != others.tolist(), "the last column is of another definition, of 1978"
+
+
+def test_phrases_of_random_spikes_tend_to_their_entropy():
+    for share, entropy in ((0.5, 1.0), (0.2, 0.722), (0.05, 0.286)):
+        bits = np.random.default_rng(0).random(3000) < share
+        assert lempel_ziv(bits) * np.log2(3000) / 3000 == pytest.approx(entropy, abs=0.05)
 
 
 def test_bits_of_a_neuron_that_saturates():

@@ -1,0 +1,187 @@
+"""Integrate-and-fire units whose input current is constant within a control step, so that spikes have a closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ...errors import CircuitMismatch
+from ..contract import Pins, State, step_length
+from ..recurrent import UnitCircuit, hold, uniform
+
+_DT = 0.03  # s, the control step of a circuit that is told none: that of dm_control's swimmers
+_TAU = (0.001, 10.0)  # s, within which time constants act, however far a learner moves them
+
+
+class Spiking(UnitCircuit):
+    """Units that integrate a current, fire at 1 and subtract it; others hear a trace of their spikes.
+
+    In a control step of k substeps, I = W_in x + W_rec s + b, r = clip(I, 0, 1) is the share of substeps with a spike,
+    n = floor(v + k r) the number of spikes, v' = v + k r - n, and s' = a s + (1 - a) n / k with a = exp(-dt / tau).
+    The current is that of the whole control step: synapses between units transmit with a delay of one control step,
+    those of sensors at once. No loop over substeps is needed, and a step takes as long for any k. The gradient is that
+    of the rate r: it is passed through the rounding.
+
+    The trace s is what is read out, recorded and heard, from 0 to 1, and does not depend on k but for the rounding, at
+    most 1 / k in a step. So the same weights run with any number of substeps, and with 0 as rates, which send r itself.
+    The state is `s` and the membrane potential `v`, [batch, units], the latter from 0 to 1 in units of the threshold.
+
+    Args:
+        senses: name and size of each sense.
+        n_motors: number of motor commands.
+        units: number of units.
+        substeps: k, at which a unit may fire, per control step; 0 for rates.
+        tau: range of the initial time constants of the traces, s, drawn evenly in their logarithm.
+        learn_tau: learn them.
+        dt: seconds of a control step. Time constants are in seconds and stay what they are; the delay of a synapse is
+            a control step of any length.
+        dt_ref: seconds of the control step of which `dt` is taken where that is not given.
+        rng: random generator for the initial weights.
+
+    Attributes:
+        weight_in, weight_rec, bias: as above.
+        log_tau: logarithm of the time constants in seconds, which act within 0.001 to 10 s.
+    """
+
+    memory = "recurrent"
+    log_tau: Float[Tensor, " units"]
+
+    def __init__(
+        self,
+        senses: Mapping[str, int],
+        n_motors: int,
+        *,
+        units: int = 64,
+        substeps: int = 4,
+        tau: tuple[float, float] = (0.03, 0.3),
+        learn_tau: bool = True,
+        dt: float | None = None,
+        dt_ref: float | None = None,
+        rng: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if substeps < 0:
+            raise CircuitMismatch(f"substeps is {substeps}; give 1 or more, or 0 for rates without spikes")
+        self._build(senses, n_motors, units, rng)
+        step_length(dt, dt_ref)
+        self.dt, self.substeps = dt or dt_ref or _DT, substeps
+        self.spiking = "units" if substeps else ""
+        self.weight_in = uniform((units, self.n_sensors), self.n_sensors, rng)
+        self.weight_rec = uniform((units, units), units, rng)
+        # Half active at first: where r is linear, and no unit is silent.
+        self.bias = nn.Parameter(torch.empty(units).uniform_(0.2, 0.8, generator=rng))
+        hold(self, "log_tau", log_uniform(units, tau, rng), learned=learn_tau)
+
+    @property
+    def tau(self) -> Float[Tensor, " units"]:
+        """The traces' time constants, s."""
+        return acting_tau(self.log_tau)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return silent traces, and membranes in the middle, so that the first rounding has no bias."""
+        silent = self.bias.new_zeros(batch_size, self.n_features)
+        return {"s": silent, "v": torch.full_like(silent, 0.5)}
+
+    def step_features(
+        self, sensors: Float[Tensor, "batch sensors"], state: State
+    ) -> tuple[Float[Tensor, "batch units"], State]:
+        """Run one control step."""
+        return self._step(sensors, state, self._kept())
+
+    def unroll_features(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch units"], State]:
+        """Run a sequence. Bit for bit as step by step: a sum in another order could round one spike otherwise."""
+        kept, traces = self._kept(), []
+        for row, start in zip(sensors, episode_start, strict=True):
+            trace, state = self._step(row, self.reset_state(state, start), kept)
+            traces.append(trace)
+        return torch.stack(traces), state
+
+    def spikes(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
+    ) -> Float[Tensor, "batch substeps units"]:
+        """Return each unit's spikes, 0 or 1, in the substeps of the control step that starts from `state`."""
+        rate, before = self._rate(self.pinned(sensors, "sensors", pins), state), state["v"]
+        return spikes_of(rate, before, self.substeps)
+
+    def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
+        """Return the input and the recurrent weights."""
+        return self.weight_in, self.weight_rec
+
+    def _kept(self) -> Float[Tensor, " units"]:
+        """Return a: the fraction of a trace that remains after a control step."""
+        return torch.exp(-self.dt / self.tau)
+
+    def _rate(self, sensors: Float[Tensor, "batch sensors"], state: State) -> Float[Tensor, "batch units"]:
+        driven = nn.functional.linear(sensors, self.weight_in, self.bias)
+        # Clipped before it is integrated: an excess that the membrane kept would bias the rate for long.
+        return torch.addmm(driven, state["s"], self.weight_rec.t()).clamp(0.0, 1.0)
+
+    def _step(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, kept: Float[Tensor, " units"]
+    ) -> tuple[Float[Tensor, "batch units"], State]:
+        rate = self._rate(sensors, state)
+        sent, membrane = fire(rate, state["v"], self.substeps)
+        trace = torch.lerp(sent, state["s"], kept)
+        return trace, {"s": trace, "v": membrane}
+
+
+def fire(
+    rate: Float[Tensor, "batch units"], membrane: Float[Tensor, "batch units"], substeps: int
+) -> tuple[Float[Tensor, "batch units"], Float[Tensor, "batch units"]]:
+    """Return the share of substeps with a spike and the membrane potential after a control step.
+
+    The gradient of the share is that of the rate. With 0 substeps the rate itself is returned.
+
+    Args:
+        rate: wanted share of substeps with a spike, 0 to 1.
+        membrane: potential before, 0 to 1 in units of the threshold.
+        substeps: of the control step.
+    """
+    if not substeps:
+        return rate, membrane
+    charged = membrane + substeps * rate.detach()
+    # In single precision a sum of nearly k + 1 rounds up to it; there are no more spikes than substeps.
+    count = charged.floor().clamp(max=substeps)
+    sent = count / substeps
+    if rate.requires_grad:
+        sent = sent + (rate - rate.detach())
+    return sent, charged - count
+
+
+def spikes_of(
+    rate: Float[Tensor, "batch units"], membrane: Float[Tensor, "batch units"], substeps: int
+) -> Float[Tensor, "batch substeps units"]:
+    """Return in which substeps the spikes are that `fire` counts, 0 or 1 each.
+
+    Args:
+        rate, membrane, substeps: as those of `fire`.
+    """
+    until = torch.arange(substeps + 1, dtype=rate.dtype, device=rate.device)[:, None]
+    counts = torch.minimum((membrane[:, None] + until * rate.detach()[:, None]).floor(), until)
+    return counts.diff(dim=1)
+
+
+def acting_tau(log_tau: Float[Tensor, " units"]) -> Float[Tensor, " units"]:
+    """Return time constants in seconds from their logarithms, within what acts."""
+    return log_tau.clamp(math.log(_TAU[0]), math.log(_TAU[1])).exp()
+
+
+def log_uniform(units: int, tau: tuple[float, float], rng: torch.Generator | None) -> Float[Tensor, " units"]:
+    """Return the logarithms of time constants in seconds that are drawn evenly in their logarithm.
+
+    Raises:
+        CircuitMismatch: the range does not rise or is not within 0.001 to 10 s.
+    """
+    low, high = tau
+    if not _TAU[0] <= low <= high <= _TAU[1]:
+        raise CircuitMismatch(f"tau is {low} to {high} s; give a range within 0.001 to 10, such as [0.03, 0.3]")
+    return torch.empty(units).uniform_(math.log(low), math.log(high), generator=rng)
