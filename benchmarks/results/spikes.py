@@ -1,0 +1,271 @@
+"""What spikes cost and bring: the tables of docs/results/spikes.md.
+
+    python -m nervecord.benchmarks.results.spikes runs/spikes [--parts swim conversion robustness]
+
+Every result is a file. A second start skips what is there, and the tables have what is finished.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import tyro
+
+from ...agents import Agent
+from ...circuits import Circuit
+from ...envs import EnvBatch
+from ...files import read_json, write_json, write_text
+from ...intervals import Interval, bootstrap_mean
+from ...threads import one_thread
+from ...training.learning.training import train
+from ...training.probes.spikes import fan_out
+from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
+from ...training.rollouts.interventions import Intervention
+from ...training.rollouts.recorder import record_agent
+from ...training.runs.config import RunConfig
+from ...training.runs.run import Run
+from ...training.studies.markdown import markdown_table
+
+SEEDS = 5
+STEPS, EPISODES = 100_000, 10
+# What is trained to swim; rates are what is then converted.
+SWIMMERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "spiking, k = 4": ("spiking", {"substeps": 4}),
+    "rates": ("spiking", {"substeps": 0}),
+    "ctrnn": ("ctrnn", {}),
+    "lstm": ("lstm", {}),
+}
+SUBSTEPS = (1, 2, 4, 8, 16)
+# Disturbances of trained rates and of the same weights as spikes.
+NOISE, SILENCED, BITS = (0.1, 0.2, 0.4), (0.1, 0.25), (8, 4)
+# Rules of the verdicts, fixed before the runs. Intervals are 95 % bootstraps over seeds.
+LOSS = 5.0  # points of return that conversion may cost at k >= 2, and spikes beside the CT-RNN
+
+
+# Swim
+
+
+def swim(out: Path, seed: int) -> Iterator[None]:
+    """Train each circuit by PPO and evaluate it, unless that was done."""
+    for name, (circuit, options) in SWIMMERS.items():
+        path = out / "swim" / f"{_file(name)}-{seed}.json"
+        if not path.exists():
+            config = RunConfig(circuit, "ppo", seed=seed, steps=STEPS, circuit_options=options, physics="lanes")
+            run = train(config, path.with_suffix(""), progress=False)
+            write_json(path, {"return": _return(run.agent(), run)})
+        yield
+
+
+def conversion(out: Path, seed: int) -> Iterator[None]:
+    """Run a trained circuit of rates as spikes, without training; motors are compared on what the rates saw."""
+    path, run = out / "conversion" / f"{seed}.json", _rates(out, seed)
+    if path.exists() or run is None:
+        return
+    envs = run.resolved.make_envs(EPISODES, randomize={})
+    rates = run.agent()
+    recorded = record_agent(rates, envs)
+    wanted = _motors(rates, recorded.observations)
+    found = {"0": {"return": float(recorded.rewards.sum(1).mean()), "error": 0.0, "spread": float(wanted.std())}}
+    for k in SUBSTEPS:
+        agent = as_spikes(rates, k)
+        spiking = record_agent(agent, envs)
+        counts = spiking.spikes.sum(2, dtype=float)
+        heard = fan_out(agent.circuit.wiring(), spiking.firing)
+        found[f"{k}"] = {
+            "return": float(spiking.rewards.sum(1).mean()),
+            "error": float((_motors(agent, recorded.observations) - wanted).square().mean().sqrt()),
+            "rate": float(counts.mean() / spiking.dt),
+            "operations": float((counts @ heard).mean()),
+        }
+        yield
+    envs.close()
+    write_json(path, found)
+
+
+def robustness(out: Path, seed: int) -> Iterator[None]:
+    """Disturb a trained circuit of rates, and the same weights as spikes, alike; each return over the undisturbed."""
+    path, run = out / "robustness" / f"{seed}.json", _rates(out, seed)
+    if path.exists() or run is None:
+        return
+    rates = run.agent()
+    found: dict[str, dict[str, float]] = {}
+    for name, agent in {"rates": rates, "spikes": as_spikes(rates, 4)}.items():
+        intact = {key: value.clone() for key, value in agent.circuit.state_dict().items()}
+        whole = _return(agent, run)
+        kept = found.setdefault(name, {"intact": whole})
+        for what, disturb in _disturbances(seed):
+            agent.circuit.load_state_dict(intact)
+            kept[what] = _return(agent, run, disturb(agent.circuit)) / whole
+            yield
+        agent.circuit.load_state_dict(intact)
+    write_json(path, found)
+
+
+def _disturbances(seed: int) -> Iterator[tuple[str, Callable[[Circuit], list[Intervention]]]]:
+    for share in NOISE:
+        yield f"noise of {share:g} of the weights' deviation", lambda circuit, share=share: _noise(circuit, share, seed)
+    for share in SILENCED:
+        yield f"{100 * share:g} % of the units silenced", lambda circuit, share=share: _silence(circuit, share, seed)
+    for bits in BITS:
+        yield f"weights of {bits} bits", lambda circuit, bits=bits: _round(circuit, bits)
+
+
+@torch.no_grad()
+def _noise(circuit: Circuit, share: float, seed: int) -> list[Intervention]:
+    rng = torch.Generator().manual_seed(seed)
+    for weight in circuit.parameters():
+        weight.add_(torch.randn(weight.shape, generator=rng) * weight.std(), alpha=share)
+    return []
+
+
+def _silence(circuit: Circuit, share: float, seed: int) -> list[Intervention]:
+    units = [neuron.name for neuron in circuit.neurons[circuit.groups["units"]]]
+    chosen = np.random.default_rng(seed).choice(units, round(share * len(units)), replace=False)
+    return [Intervention(str(name), "silence") for name in chosen]
+
+
+@torch.no_grad()
+def _round(circuit: Circuit, bits: int) -> list[Intervention]:
+    for weight in circuit.parameters():
+        step = weight.abs().max() / (2 ** (bits - 1) - 1)
+        weight.copy_((weight / step).round() * step)
+    return []
+
+
+def as_spikes(rates: Agent, substeps: int) -> Agent:
+    """Return an agent of the same weights whose units fire."""
+    agent = Agent(dataclasses.replace(rates.spec, circuit_options={**rates.spec.circuit_options, "substeps": substeps}))
+    agent.load(rates.circuit.state_dict(), rates.observation_stats)
+    return agent
+
+
+def _rates(out: Path, seed: int) -> Run | None:
+    folder = out / "swim" / f"rates-{seed}"
+    return Run(folder) if folder.with_suffix(".json").exists() else None
+
+
+def _return(agent: Agent, run: Run, interventions: list[Intervention] | None = None) -> float:
+    envs: EnvBatch = run.resolved.make_envs(EPISODES, randomize={})
+    found = evaluate_agent(agent, envs, EVALUATION_SEED, interventions or ())
+    envs.close()
+    return float(found.returns.mean())
+
+
+@torch.inference_mode()
+def _motors(agent: Agent, observations: np.ndarray) -> torch.Tensor:
+    """Return the motor commands on recorded observations, [time, episode, motor], in units of the motor's range."""
+    sensors = agent.sense(np.swapaxes(np.asarray(observations), 0, 1))
+    starts = torch.zeros(sensors.shape[:2], dtype=torch.bool)
+    found, _ = agent.circuit.unroll(sensors, agent.circuit.initial_state(sensors.shape[1]), starts)
+    return found
+
+
+# Tables
+
+
+def write_tables(out: Path) -> None:
+    """Write tables.md from what is finished."""
+    parts = [_swim_table(out), _conversion_table(out), _robustness_table(out)]
+    write_text(out / "tables.md", "\n".join(part for part in parts if part))
+
+
+def _swim_table(out: Path) -> str:
+    returns = {
+        name: {seed: read_json(path, "")["return"] for seed in range(SEEDS)
+               if (path := out / "swim" / f"{_file(name)}-{seed}.json").exists()}
+        for name in SWIMMERS
+    }  # fmt: skip
+    rows = [[name, len(found), _told(found.values())] for name, found in returns.items() if found]
+    text = markdown_table(["circuit", "seeds", "return"], *rows) + "\n"
+    ours, theirs = returns["spiking, k = 4"], returns["ctrnn"]
+    behind = bootstrap_mean([theirs[seed] - ours[seed] for seed in ours.keys() & theirs.keys()])
+    return f"{text}\nThe CT-RNN is ahead of spikes by {behind}: {at_most(behind, LOSS)}.\n"
+
+
+def _conversion_table(out: Path) -> str:
+    found = _seeds(out / "conversion")
+    if not found:
+        return ""
+    rows, losses = [], []
+    for k in ("0", *map(str, SUBSTEPS)):
+        each = [seed[k] for seed in found]
+        loss = bootstrap_mean([seed["0"]["return"] - seed[k]["return"] for seed in found])
+        if int(k) >= 2:
+            losses.append(loss)
+        error = [seed[k]["error"] / seed["0"]["spread"] for seed in found]
+        fires = ["rate", "operations"] if k != "0" else []
+        told = [_told(one[name] for one in each) for name in fires] or ["", ""]
+        rows.append([k, _told(one["return"] for one in each), str(loss) if k != "0" else "", _told(error, 3), *told])
+    titles = ["k", "return", "loss", "error of motors, of their deviation", "spikes/s of a unit", "synaptic operations"]
+    worst = max(losses, key=lambda loss: loss.high)
+    return f"{markdown_table(titles, *rows)}\n\nThe largest loss at k >= 2 is {worst}: {at_most(worst, LOSS)}.\n"
+
+
+def _robustness_table(out: Path) -> str:
+    found = _seeds(out / "robustness")
+    if not found:
+        return ""
+    rows = []
+    for what, _ in _disturbances(0):
+        both = [[100 * seed[name][what] for seed in found] for name in ("rates", "spikes")]
+        ahead = bootstrap_mean(np.subtract(both[1], both[0]))
+        verdict = "spikes keep more" if ahead.low > 0 else "rates keep more" if ahead.high < 0 else "no difference"
+        rows.append([what, _told(both[0]), _told(both[1]), str(ahead), verdict])
+    titles = ["disturbance", "rates keep, %", "spikes keep, %", "spikes less rates", "verdict"]
+    return markdown_table(titles, *rows) + "\n"
+
+
+def at_most(found: Interval, bound: float) -> str:
+    """Return the verdict of a rule that a number is below a bound: by where its interval lies, in its own unit."""
+    return "holds" if found.high < bound else "fails" if found.low > bound else "undecided"
+
+
+def _seeds(folder: Path) -> list[dict[str, Any]]:
+    return [read_json(path, f"{path} is damaged") for path in sorted(folder.glob("*.json"))]
+
+
+def _told(values: Any, digits: int = 1) -> str:
+    found = bootstrap_mean(list(values))
+    ends = "" if math.isnan(found.low) else f" [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+    return f"{found.mean:.{digits}f}{ends}"
+
+
+def _file(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+PARTS = {"swim": swim, "conversion": conversion, "robustness": robustness}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arguments:
+    """Train, convert and disturb circuits that fire, and write tables."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder of the runs and the results."""
+    parts: tuple[Literal["swim", "conversion", "robustness"], ...] = ("swim", "conversion", "robustness")
+    """What to run."""
+    seeds: int = SEEDS
+    """Seeds of each."""
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = tyro.cli(_Arguments)
+    with one_thread():
+        # Seed by seed, so that tables of a part of the seeds compare like with like.
+        for seed in range(arguments.seeds):
+            for part in arguments.parts:
+                for _ in PARTS[part](arguments.out, seed):
+                    write_tables(arguments.out)
+    write_tables(arguments.out)
+
+
+if __name__ == "__main__":
+    main()
