@@ -62,12 +62,20 @@ class Neuron:
 
 @dataclasses.dataclass(frozen=True)
 class Synapse:
-    """One signed, weighted connection; `group` names the parameter it shares with others."""
+    """One signed, weighted connection.
+
+    Attributes:
+        pre, post: names of the neurons.
+        weight: as it acts now.
+        group: names the parameter that it shares with others.
+        delay: by how many control steps it transmits later than a synapse without a delay; None of one without.
+    """
 
     pre: str
     post: str
     weight: float
     group: str | None = None
+    delay: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
 from .contract import State, step_length
-from .recurrent import UnitCircuit, hold, uniform, with_rank
+from .delays import DelayedUnits
+from .recurrent import hold, uniform, with_rank
 
 _SLOPE = 0.01  # of the leaky ReLU below zero
 
 
-class CTRNN(UnitCircuit):
+class CTRNN(DelayedUnits):
     """Leaky units h' = f((1 - a) h + a (W h + b + W_in x)) with a = 1 / tau, one tau each.
 
     f is a leaky ReLU and no unit has a synapse onto itself (W has a zero diagonal). The state is `h`, [batch, units].
@@ -31,10 +32,14 @@ class CTRNN(UnitCircuit):
         tau: range of the initial time constants, in substeps; 1 or more.
         substeps: updates per control step.
         learn_start: learn the state that an episode starts with, initially 0.
+        delays: control steps that units remember of each value, so that each recurrent synapse has a learned delay of 0
+            to one less, and hears the same in all substeps; 0 for no delays. The state is then `buf` in place of `h`;
+            see `DelayedUnits`.
         rank: of the initial recurrent weights (before the diagonal is cut); None for full rank.
         dt: seconds of a control step.
-        dt_ref: seconds of the control step for which time constants are given. At another dt, 1 - a is (1 - 1 / tau) to
-            the power of dt / dt_ref: under constant input, a unit moves as far in the same number of seconds.
+        dt_ref: seconds of the control step for which time constants and delays are given. At another dt, 1 - a is
+            (1 - 1 / tau) to the power of dt / dt_ref: under constant input, a unit moves as far in the same number of
+            seconds.
         rng: random generator for the initial weights.
 
     Attributes:
@@ -45,6 +50,7 @@ class CTRNN(UnitCircuit):
     """
 
     memory = "recurrent"
+    sent = "h"
     others: Float[Tensor, "units units"]
     raw_tau: Float[Tensor, " units"]
     start: Float[Tensor, " units"]
@@ -60,6 +66,7 @@ class CTRNN(UnitCircuit):
         tau: tuple[float, float] = (1.0, 2.0),
         substeps: int = 1,
         learn_start: bool = True,
+        delays: int = 0,
         rank: int | None = None,
         dt: float | None = None,
         dt_ref: float | None = None,
@@ -87,6 +94,7 @@ class CTRNN(UnitCircuit):
         hold(self, "raw_tau", raw, learned=time_constants != "fixed")
         hold(self, "start", torch.zeros(units), learned=learn_start)
         self.register_buffer("others", 1 - torch.eye(units), persistent=False)
+        self._delay(delays, self.step_length, rng)
 
     @property
     def tau(self) -> Float[Tensor, " units"]:
@@ -97,15 +105,15 @@ class CTRNN(UnitCircuit):
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state that an episode starts with."""
-        return {"h": self.start.expand(batch_size, -1)}
+        return self.held(self.start.expand(batch_size, -1))
 
     def step_features(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
         """Run one control step, `substeps` updates."""
-        leak, recurrent = self._leak(), (self.weight_rec * self.others).t()
-        h = self._update(state["h"], self._drive(sensors), leak, recurrent)
-        return h, {"h": h}
+        leak, recurrent = self._leak(), self.acting(self.weight_rec * self.others)
+        h = self._update(state, self._drive(sensors), leak, recurrent)
+        return h, self.after(h, state)
 
     def unroll_features(
         self,
@@ -114,14 +122,15 @@ class CTRNN(UnitCircuit):
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch units"], State]:
         """Run a sequence; the sensors' weighted sums are computed for the whole sequence at once."""
-        leak, recurrent = self._leak(), (self.weight_rec * self.others).t()
-        resets, h, values = episode_start.any(1).tolist(), state["h"], []
+        leak, recurrent = self._leak(), self.acting(self.weight_rec * self.others)
+        resets, values = episode_start.any(1).tolist(), []
         for step, drive in enumerate(self._drive(sensors).unbind()):
             if resets[step]:
-                h = torch.where(episode_start[step, :, None], self.start, h)
-            h = self._update(h, drive, leak, recurrent)
+                state = self.reset_state(state, episode_start[step])
+            h = self._update(state, drive, leak, recurrent)
+            state = self.after(h, state)
             values.append(h)
-        return torch.stack(values), {"h": h}
+        return torch.stack(values), state
 
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the input and the recurrent weights."""
@@ -140,13 +149,14 @@ class CTRNN(UnitCircuit):
 
     def _update(
         self,
-        h: Float[Tensor, "batch units"],
+        state: State,
         drive: Float[Tensor, "batch units"],
         leak: Float[Tensor, " units"],
-        recurrent: Float[Tensor, "units units"],
+        recurrent: Float[Tensor, "heard units"],
     ) -> Float[Tensor, "batch units"]:
+        h = self.last(state)
         for _ in range(self.substeps):
-            heard = torch.addmm(drive, h, recurrent)
+            heard = torch.addmm(drive, self.heard(state) if self.delays else h, recurrent)
             if self.form == "drive":
                 heard = nn.functional.leaky_relu(heard, _SLOPE)
             h = torch.lerp(h, heard, leak)

@@ -121,6 +121,10 @@ class UnitCircuit(RecurrentCircuit):
         self.neurons = name_neurons(self.senses, units, n_motors)
         self.readout = motor_readout(units, n_motors, rng)
 
+    def drawn_delays(self) -> Float[Tensor, "units units"] | None:
+        """Return the delays that a diagram shows of synapses from units to units, in control steps; None without."""
+        return None
+
     @abstractmethod
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the weights that a diagram shows: from sensors and from units to units.
@@ -133,11 +137,12 @@ class UnitCircuit(RecurrentCircuit):
         names = [neuron.name for neuron in self.neurons]
         sensors, units, motors = (names[self.groups[group]] for group in ("sensors", "units", "motors"))
         into, between = self.drawn_weights()
+        delays = self.drawn_delays()
         return Wiring(
             self.neurons,
             (
                 *synapses(sensors, units, into, "input"),
-                *synapses(units, units, between, "recurrent"),
+                *synapses(units, units, between, "recurrent", None if delays is None else delays.tolist()),
                 *synapses(units, motors, self.readout.get_parameter("weight"), "readout"),
             ),
         )
@@ -161,11 +166,17 @@ def motor_readout(n_features: int, n_motors: int, rng: torch.Generator | None) -
 
 
 def synapses(
-    pre: Sequence[str], post: Sequence[str], weights: Float[Tensor, "post pre"], group: str
+    pre: Sequence[str],
+    post: Sequence[str],
+    weights: Float[Tensor, "post pre"],
+    group: str,
+    delays: Sequence[Sequence[float]] | None = None,
 ) -> Iterator[Synapse]:
-    """Return the synapses of a weight matrix, without those that are zero."""
-    for after, row in zip(post, weights.tolist(), strict=True):
-        yield from (Synapse(before, after, weight, group) for before, weight in zip(pre, row, strict=True) if weight)
+    """Return the synapses of a weight matrix, without those that are zero; `delays` are in control steps."""
+    for after, row, late in zip(post, weights.tolist(), delays or [[None] * len(pre)] * len(post), strict=True):
+        for before, weight, delay in zip(pre, row, late, strict=True):
+            if weight:
+                yield Synapse(before, after, weight, group, delay)
 
 
 def hold(module: nn.Module, name: str, value: Tensor, learned: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import networkx as nx
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,18 +23,27 @@ _FILL = {
     "muscle": "#ffebe9",
 }
 _MOST_EDGES = 300
+_LATE = 0.5  # control steps
 _ASIDE, _ABOVE = 0.15, 0.6  # free margins, in the units of places
 _NAMED = 20  # points across, of a circle that holds a name
 
 
 def to_networkx(wiring: Wiring) -> nx.MultiDiGraph:
-    """Return the graph: role, position and side on nodes; weight and group on edges."""
+    """Return the graph: role, position and side on nodes; weight, group and delay (control steps) on edges.
+
+    What a neuron or a synapse does not have is left out, so that networkx writes GraphML of it.
+    """
     graph = nx.MultiDiGraph()
     for neuron in wiring.neurons:
-        graph.add_node(neuron.name, role=neuron.role, position=neuron.position, side=neuron.side)
+        graph.add_node(neuron.name, **_known(role=neuron.role, position=neuron.position, side=neuron.side))
     for synapse in wiring.synapses:
-        graph.add_edge(synapse.pre, synapse.post, weight=synapse.weight, group=synapse.group)
+        facts = _known(weight=synapse.weight, group=synapse.group, delay=synapse.delay)
+        graph.add_edge(synapse.pre, synapse.post, **facts)
     return graph
+
+
+def _known(**facts: Any) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def draw_wiring(wiring: Wiring) -> Figure:
@@ -58,6 +69,7 @@ def draw_wiring(wiring: Wiring) -> Figure:
                 shrinkB=circle / 2 + 1,
                 linewidth=0.3 + 1.7 * abs(synapse.weight) / heaviest,
                 color=EXCITES if excites else INHIBITS,
+                linestyle=":" if (synapse.delay or 0) >= _LATE else "-",
                 alpha=0.35 if many else 0.85,
                 # Synapses that cross the midline bow around the muscle that they pass.
                 connectionstyle=f"arc3,rad={0.35 if _crosses(places, synapse) else 0.04}",
@@ -90,6 +102,8 @@ def draw_wiring(wiring: Wiring) -> Figure:
         if len(strongest) < len(wiring.synapses)
         else ""
     )
+    if any(synapse.delay is not None for synapse in wiring.synapses):
+        shown += f"dotted: {_LATE:g} or more control steps late; "
     # At the left, where a page that scrolls sideways begins.
     axes.set_title(f"{shown}head left, tail right; blue excites, red inhibits", fontsize=9, color="#57606a", loc="left")
     return figure

@@ -19,8 +19,13 @@ VARIANTS = {
     "ctrnn": [
         {"units": 9, "form": "drive", "time_constants": "clamp", "tau": (1.5, 4.0)},
         {"units": 9, "time_constants": "fixed", "learn_start": False, "rank": 2, "substeps": 3},
+        {"units": 6, "delays": 3},
     ],
-    "spiking": [{"units": 7, "substeps": 1, "learn_tau": False}, {"units": 6, "substeps": 0}],
+    "spiking": [
+        {"units": 7, "substeps": 1, "learn_tau": False},
+        {"units": 6, "substeps": 0},
+        {"units": 5, "delays": 4},
+    ],
     "elm": [{"units": 5, "branches": 3, "layers": 2, "learn_tau": False, "tau": (2.0, 50.0)}],
     "ltc": [{"units": 9, "sparsity": 0.2}],
     "cfc": [{"units": 9, "sparsity": 0.2}],

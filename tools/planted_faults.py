@@ -123,8 +123,8 @@ FAULTS = (
     ),
     Fault(
         "own-synapse", "units of a CTRNN hear themselves", "circuits/ctrnn.py",
-        '        leak, recurrent = self._leak(), (self.weight_rec * self.others).t()\n        h = self._update(',
-        '        leak, recurrent = self._leak(), self.weight_rec.t()\n        h = self._update(',
+        '        leak, recurrent = self._leak(), self.acting(self.weight_rec * self.others)\n        h = self._update(',
+        '        leak, recurrent = self._leak(), self.acting(self.weight_rec)\n        h = self._update(',
         ("test_testing.py::test_circuits_keep_their_laws[ctrnn-{}]",),
     ),
     # agents and learners

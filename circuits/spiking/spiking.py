@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
 from ..contract import Pins, State, step_length
-from ..recurrent import UnitCircuit, hold, uniform
+from ..delays import DelayedUnits
+from ..recurrent import hold, uniform
 
 _DT = 0.03  # s, the control step of a circuit that is told none: that of dm_control's swimmers
 _TAU = (0.001, 10.0)  # s, within which time constants act, however far a learner moves them
 
 
-class Spiking(UnitCircuit):
+class Spiking(DelayedUnits):
     """Units that integrate a current, fire at 1 and subtract it; others hear a trace of their spikes.
 
     In a control step of k substeps, I = W_in x + W_rec s + b, r = clip(I, 0, 1) is the share of substeps with a spike,
@@ -37,9 +38,13 @@ class Spiking(UnitCircuit):
         substeps: k, at which a unit may fire, per control step; 0 for rates.
         tau: range of the initial time constants of the traces, s, drawn evenly in their logarithm.
         learn_tau: learn them.
-        dt: seconds of a control step. Time constants are in seconds and stay what they are; the delay of a synapse is
-            a control step of any length.
-        dt_ref: seconds of the control step of which `dt` is taken where that is not given.
+        delays: control steps that units remember of each trace, so that each recurrent synapse has a learned delay of 0
+            to one less; 0 for no delays. 8 is a quarter of a second for dm_control's swimmers. The state is then `buf`
+            in place of `s`; see `DelayedUnits`.
+        dt: seconds of a control step. Time constants are in seconds and stay what they are; that synapses between units
+            hear the control step before is so at any length.
+        dt_ref: seconds of the control step that `delays` and `raw_delay` are counted in: at another dt, they stay as
+            many seconds.
         rng: random generator for the initial weights.
 
     Attributes:
@@ -48,6 +53,7 @@ class Spiking(UnitCircuit):
     """
 
     memory = "recurrent"
+    sent = "s"
     log_tau: Float[Tensor, " units"]
 
     def __init__(
@@ -59,6 +65,7 @@ class Spiking(UnitCircuit):
         substeps: int = 4,
         tau: tuple[float, float] = (0.03, 0.3),
         learn_tau: bool = True,
+        delays: int = 0,
         dt: float | None = None,
         dt_ref: float | None = None,
         rng: torch.Generator | None = None,
@@ -67,7 +74,6 @@ class Spiking(UnitCircuit):
         if substeps < 0:
             raise CircuitMismatch(f"substeps is {substeps}; give 1 or more, or 0 for rates without spikes")
         self._build(senses, n_motors, units, rng)
-        step_length(dt, dt_ref)
         self.dt, self.substeps = dt or dt_ref or _DT, substeps
         self.spiking = "units" if substeps else ""
         self.weight_in = uniform((units, self.n_sensors), self.n_sensors, rng)
@@ -75,22 +81,23 @@ class Spiking(UnitCircuit):
         # Half active at first: where r is linear, and no unit is silent.
         self.bias = nn.Parameter(torch.empty(units).uniform_(0.2, 0.8, generator=rng))
         hold(self, "log_tau", log_uniform(units, tau, rng), learned=learn_tau)
+        self._delay(delays, step_length(dt, dt_ref), rng)
 
     @property
     def tau(self) -> Float[Tensor, " units"]:
-        """The traces' time constants, s."""
-        return acting_tau(self.log_tau)
+        """The traces' time constants, in control steps."""
+        return acting_tau(self.log_tau) / self.dt
 
     def initial_state(self, batch_size: int) -> State:
         """Return silent traces, and membranes in the middle, so that the first rounding has no bias."""
         silent = self.bias.new_zeros(batch_size, self.n_features)
-        return {"s": silent, "v": torch.full_like(silent, 0.5)}
+        return {**self.held(silent), "v": torch.full_like(silent, 0.5)}
 
     def step_features(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
         """Run one control step."""
-        return self._step(sensors, state, self._kept())
+        return self._step(sensors, state, self._kept(), self.acting(self.weight_rec))
 
     def unroll_features(
         self,
@@ -99,9 +106,11 @@ class Spiking(UnitCircuit):
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch units"], State]:
         """Run a sequence. Bit for bit as step by step: a sum in another order could round one spike otherwise."""
-        kept, traces = self._kept(), []
-        for row, start in zip(sensors, episode_start, strict=True):
-            trace, state = self._step(row, self.reset_state(state, start), kept)
+        kept, recurrent, traces = self._kept(), self.acting(self.weight_rec), []
+        resets = episode_start.any(1).tolist()
+        for step, row in enumerate(sensors):
+            begun = self.reset_state(state, episode_start[step]) if resets[step] else state
+            trace, state = self._step(row, begun, kept, recurrent)
             traces.append(trace)
         return torch.stack(traces), state
 
@@ -109,8 +118,8 @@ class Spiking(UnitCircuit):
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> Float[Tensor, "batch substeps units"]:
         """Return each unit's spikes, 0 or 1, in the substeps of the control step that starts from `state`."""
-        rate, before = self._rate(self.pinned(sensors, "sensors", pins), state), state["v"]
-        return spikes_of(rate, before, self.substeps)
+        rate = self._rate(self.pinned(sensors, "sensors", pins), state, self.acting(self.weight_rec))
+        return spikes_of(rate, state["v"], self.substeps)
 
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the input and the recurrent weights."""
@@ -118,20 +127,26 @@ class Spiking(UnitCircuit):
 
     def _kept(self) -> Float[Tensor, " units"]:
         """Return a: the fraction of a trace that remains after a control step."""
-        return torch.exp(-self.dt / self.tau)
+        return torch.exp(-1 / self.tau)
 
-    def _rate(self, sensors: Float[Tensor, "batch sensors"], state: State) -> Float[Tensor, "batch units"]:
+    def _rate(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, recurrent: Float[Tensor, "heard units"]
+    ) -> Float[Tensor, "batch units"]:
         driven = nn.functional.linear(sensors, self.weight_in, self.bias)
         # Clipped before it is integrated: an excess that the membrane kept would bias the rate for long.
-        return torch.addmm(driven, state["s"], self.weight_rec.t()).clamp(0.0, 1.0)
+        return torch.addmm(driven, self.heard(state), recurrent).clamp(0.0, 1.0)
 
     def _step(
-        self, sensors: Float[Tensor, "batch sensors"], state: State, kept: Float[Tensor, " units"]
+        self,
+        sensors: Float[Tensor, "batch sensors"],
+        state: State,
+        kept: Float[Tensor, " units"],
+        recurrent: Float[Tensor, "heard units"],
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        rate = self._rate(sensors, state)
+        rate = self._rate(sensors, state, recurrent)
         sent, membrane = fire(rate, state["v"], self.substeps)
-        trace = torch.lerp(sent, state["s"], kept)
-        return trace, {"s": trace, "v": membrane}
+        trace = torch.lerp(sent, self.last(state), kept)
+        return trace, {**self.after(trace, state), "v": membrane}
 
 
 def fire(

@@ -113,12 +113,12 @@ def test_spikes_are_sent_forward_and_the_gradient_of_rates_comes_back():
         each(inputs, each.initial_state(6))[0].square().sum().backward()
     state = circuit.initial_state(6)
     trace = circuit.step_features(inputs, state)[0]
-    counts = trace / (1 - torch.exp(-circuit.dt / circuit.tau)) * 4
+    counts = trace / (1 - torch.exp(-1 / circuit.tau)) * 4
     assert torch.allclose(counts, counts.round(), atol=1e-4)
     assert torch.equal(counts.round(), circuit.spikes(inputs, state).sum(1))
     rate = torch.nn.functional.linear(inputs, circuit.weight_in, circuit.bias)
     inside = ((rate > 0) & (rate < 1)).float()
-    kept = torch.exp(-circuit.dt / circuit.tau)
+    kept = torch.exp(-1 / circuit.tau)
     motor = circuit.readout(trace)
     felt = (2 * motor @ circuit.readout.weight) * (1 - kept) * inside
     assert torch.allclose(circuit.bias.grad, felt.sum(0), atol=1e-7)
@@ -183,23 +183,23 @@ def test_a_silenced_unit_is_neither_heard_nor_read_out_and_its_membrane_goes_on(
 
 def usual_sent(circuit, activity):
     """The share of substeps with a spike of an episode's first step, from the traces."""
-    return (activity[:, circuit.groups["units"]] / (1 - torch.exp(-circuit.dt / circuit.tau)) * 4).round() / 4
+    return (activity[:, circuit.groups["units"]] / (1 - torch.exp(-1 / circuit.tau)) * 4).round() / 4
 
 
 @torch.no_grad()
 def test_time_constants_are_seconds_and_act_within_bounds():
     for dt in (0.01, 0.03, 0.04):
         circuit = make_circuit("spiking", SENSES, 3, {"units": 50, "substeps": 0}, rng(), dt=dt, dt_ref=0.03)
-        assert 0.03 <= circuit.tau.min() <= circuit.tau.max() <= 0.3
+        assert 0.03 <= dt * circuit.tau.min() <= dt * circuit.tau.max() <= 0.3
         circuit.weight_rec.zero_()
         circuit.weight_in.zero_()
         circuit.bias.fill_(0.5)
         trace = run(circuit, torch.zeros(round(0.6 / dt), 1, 9))[-1, 0]
-        assert torch.allclose(trace, 0.5 * (1 - torch.exp(-0.6 / circuit.tau)), atol=1e-5)
+        assert torch.allclose(trace, 0.5 * (1 - torch.exp(-0.6 / dt / circuit.tau)), atol=1e-5)
     circuit.log_tau.fill_(50.0)
-    assert torch.allclose(circuit.tau, torch.tensor(10.0))
+    assert torch.allclose(dt * circuit.tau, torch.tensor(10.0))
     circuit.log_tau.fill_(-50.0)
-    assert torch.allclose(circuit.tau, torch.tensor(0.001))
+    assert torch.allclose(dt * circuit.tau, torch.tensor(0.001))
 
 
 def test_weights_of_rates_are_those_of_spikes_at_any_number_of_substeps():

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from scipy.optimize import curve_fit
 
+from ...circuits import CTRNN
 from ...drawing.figures import COLOURS, open_axes
 from .contract import ProbeResult, Subject, living
 
@@ -126,7 +127,7 @@ def _trained(subject: Subject, names: tuple[str, ...]) -> Float[np.ndarray, " n"
     tau = getattr(circuit, "tau", None)
     if circuit is None or tau is None:
         return np.full(len(names), np.nan)
-    per_step = getattr(circuit, "substeps", 1)
+    per_step = circuit.substeps if isinstance(circuit, CTRNN) else 1
     values = iter((tau.detach().numpy() / per_step).tolist())
     of = {neuron.name: next(values, np.nan) for neuron in circuit.neurons if neuron.role == "inter"}
     return np.array([of.get(name, np.nan) for name in names])

@@ -47,7 +47,7 @@ def test_a_recording_has_the_spikes_that_its_traces_are_of(run, subject):
     assert recording.firing == tuple(f"unit_{i}" for i in range(UNITS))
     assert recording.spikes.shape == (2, 120, SUBSTEPS, UNITS)
     assert 0.2 < recording.spikes.mean() < 0.8
-    kept = np.exp(-circuit.dt / circuit.tau.detach().numpy())
+    kept = np.exp(-1 / circuit.tau.detach().numpy())
     trace = np.zeros((2, UNITS))
     units = [recording.neurons.index(name) for name in recording.firing]
     for step in range(120):
