@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .recurrent import RecurrentCircuit, UnitCircuit
     from .registry import CIRCUITS, make_circuit, register_circuit
     from .relay import Relay
+    from .spiking.lif import LIF
     from .spiking.spiking import Spiking
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "CTRNN",
     "ELM",
     "GRU",
+    "LIF",
     "LSTM",
     "LTC",
     "MLP",

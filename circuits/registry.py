@@ -83,6 +83,7 @@ CIRCUITS: Registry[_Entry] = Registry(
         "spiking": Line(
             f"{_HERE}.spiking.spiking:Spiking", "integrate-and-fire units, trained as rates, units=64, substeps=4"
         ),
+        "lif": Line(f"{_HERE}.spiking.lif:LIF", "leaky integrate-and-fire units, substep by substep, units=64"),
         "elm": Line(f"{_HERE}.elm:ELM", "Expressive Leaky Memory neuron, units=32"),
         "ltc": Line(f"{_HERE}.ncp.ltc:LTC", "liquid time-constant network in NCP wiring, units=32"),
         "cfc": Line(f"{_HERE}.ncp.cfc:CfC", "closed-form continuous-time network in NCP wiring, units=32"),

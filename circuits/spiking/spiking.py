@@ -14,7 +14,7 @@ from ..contract import Pins, State, step_length
 from ..delays import DelayedUnits
 from ..recurrent import hold, uniform
 
-_DT = 0.03  # s, the control step of a circuit that is told none: that of dm_control's swimmers
+STEP = 0.03  # s, the control step of a circuit that is told none: that of dm_control's swimmers
 _TAU = (0.001, 10.0)  # s, within which time constants act, however far a learner moves them
 
 
@@ -74,7 +74,7 @@ class Spiking(DelayedUnits):
         if substeps < 0:
             raise CircuitMismatch(f"substeps is {substeps}; give 1 or more, or 0 for rates without spikes")
         self._build(senses, n_motors, units, rng)
-        self.dt, self.substeps = dt or dt_ref or _DT, substeps
+        self.dt, self.substeps = dt or dt_ref or STEP, substeps
         self.spiking = "units" if substeps else ""
         self.weight_in = uniform((units, self.n_sensors), self.n_sensors, rng)
         self.weight_rec = uniform((units, units), units, rng)
