@@ -39,7 +39,6 @@ SWIMMERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "spiking, k = 4": ("spiking", {"substeps": 4}),
     "rates": ("spiking", {"substeps": 0}),
     "ctrnn": ("ctrnn", {}),
-    "lstm": ("lstm", {}),
 }
 SUBSTEPS = (1, 2, 4, 8, 16)
 # Disturbances of trained rates and of the same weights as spikes.
