@@ -116,10 +116,12 @@ def test_the_mean_trace_is_spikes_per_control_step_at_any_number_of_substeps():
         circuit.weight_rec.zero_()
         circuit.weight_in.zero_()
         circuit.bias.copy_(torch.linspace(1.2, 4, 60))
-        state, spikes, traces = circuit.initial_state(1), [], []
+        state, spikes, traces = circuit.initial_state(20), [], []
+        # At other times of their intervals: what starts alike fires at the same times in all control steps.
+        state["v"] = torch.rand(20, 60, generator=torch.Generator().manual_seed(1))
         for _ in range(200):
-            spikes.append(circuit.spikes(torch.zeros(1, 1), state).sum(1))
-            _, state = circuit(torch.zeros(1, 1), state)
+            spikes.append(circuit.spikes(torch.zeros(20, 1), state).sum(1))
+            _, state = circuit(torch.zeros(20, 1), state)
             traces.append(state["s"])
         assert float(torch.stack(traces).mean()) == pytest.approx(float(torch.stack(spikes).mean()), rel=0.03)
 
