@@ -8,6 +8,8 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .along import Along
+    from .ca3.circuit import CA3
+    from .ca3.spikes import SpikingCA3
     from .code_files import circuit_from_file
     from .connectome.circuit import Connectome
     from .connectome.files import load_graph
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from .spiking.spiking import Spiking
 
 __all__ = [
+    "CA3",
     "CIRCUITS",
     "CPG",
     "CTM",
@@ -76,6 +79,7 @@ __all__ = [
     "RecurrentCircuit",
     "Relay",
     "Spiking",
+    "SpikingCA3",
     "State",
     "Synapse",
     "UnitCircuit",

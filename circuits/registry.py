@@ -84,6 +84,7 @@ CIRCUITS: Registry[_Entry] = Registry(
             f"{_HERE}.spiking.spiking:Spiking", "integrate-and-fire units, trained as rates, units=64, substeps=4"
         ),
         "lif": Line(f"{_HERE}.spiking.lif:LIF", "leaky integrate-and-fire units, substep by substep, units=64"),
+        "ca3": Line(f"{_HERE}.ca3.circuit:CA3", "one-shot memory of contents under cues, cues=16, content=32"),
         "elm": Line(f"{_HERE}.elm:ELM", "Expressive Leaky Memory neuron, units=32"),
         "ltc": Line(f"{_HERE}.ncp.ltc:LTC", "liquid time-constant network in NCP wiring, units=32"),
         "cfc": Line(f"{_HERE}.ncp.cfc:CfC", "closed-form continuous-time network in NCP wiring, units=32"),
