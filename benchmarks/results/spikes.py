@@ -1,6 +1,6 @@
 """What spikes cost and bring: the tables of docs/results/spikes.md.
 
-    python -m nervecord.benchmarks.results.spikes runs/spikes [--parts swim conversion robustness]
+    python -m nervecord.benchmarks.results.spikes runs/spikes [--parts swim conversion robustness memory]
 
 Every result is a file. A second start skips what is there, and the tables have what is finished.
 """
@@ -18,8 +18,9 @@ import torch
 import tyro
 
 from ...agents import Agent
-from ...circuits import Circuit
+from ...circuits import Circuit, make_circuit
 from ...envs import EnvBatch
+from ...envs.tasks.bits import answers, draw_bits, draw_length
 from ...files import read_json, write_json, write_text
 from ...intervals import Interval, bootstrap_mean
 from ...threads import one_thread
@@ -44,6 +45,7 @@ SUBSTEPS = (1, 2, 4, 8, 16)
 # Disturbances of trained rates and of the same weights as spikes.
 NOISE, SILENCED, BITS = (0.1, 0.2, 0.4), (0.1, 0.25), (8, 4)
 # Rules of the verdicts, fixed before the runs. Intervals are 95 % bootstraps over seeds.
+SHARE = 0.5  # of the updates without delays, at most, that match needs with them
 LOSS = 5.0  # points of return that conversion may cost at k >= 2, and spikes beside the CT-RNN
 
 
@@ -165,12 +167,61 @@ def _motors(agent: Agent, observations: np.ndarray) -> torch.Tensor:
     return found
 
 
+# Memory
+
+MEMORIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "spiking, k = 4": ("spiking", {}),
+    "spiking, k = 4, delays": ("spiking", {"delays": 8}),
+    "ctrnn": ("ctrnn", {}),
+    "ctrnn, delays": ("ctrnn", {"delays": 8}),
+}
+TASK, N = "delayed-match", 5
+_SOLVED, _MOST_UPDATES, _EVERY = 0.98, 1500, 25
+_SEQUENCES, _TESTED = 64, 512
+
+
+def memory(out: Path, seed: int) -> Iterator[None]:
+    """Train circuits to compare a bit with one some steps ago until they are right; count the updates."""
+    for name, (circuit, options) in MEMORIES.items():
+        path = out / "memory" / f"{_file(name)}-{seed}.json"
+        if not path.exists():
+            write_json(path, {"updates": updates_to_solve(circuit, options, seed)})
+        yield
+
+
+def updates_to_solve(circuit: str, options: Mapping[str, Any], seed: int) -> int:
+    """Return after how many updates, in steps of 25, a circuit is right in 98 %; the most if it never was."""
+    rng = torch.Generator().manual_seed(seed)
+    net, draw, fresh = make_circuit(circuit, {"bit": 1}, 1, options, rng), *np.random.default_rng(seed).spawn(2)
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    for update in range(1, _MOST_UPDATES + 1):
+        logit, right = _answered(net, _SEQUENCES, draw)
+        optimizer.zero_grad()
+        torch.nn.functional.binary_cross_entropy_with_logits(logit, right).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        if update % _EVERY == 0:
+            with torch.inference_mode():
+                logit, right = _answered(net, _TESTED, fresh)
+            if float(((logit > 0) == (right > 0)).float().mean()) >= _SOLVED:
+                return update
+    return _MOST_UPDATES
+
+
+def _answered(net: Circuit, n: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the answer's logit at the end of n fresh sequences, and whether the right answer is yes, 0 or 1."""
+    bits = draw_bits(TASK, (draw_length(N, rng), n), rng)
+    shown = torch.as_tensor(2 * bits - 1, dtype=torch.float32)[..., None]
+    motors, _ = net.unroll(shown, net.initial_state(n), torch.zeros(bits.shape, dtype=torch.bool))
+    return motors[-1, :, 0], torch.as_tensor(answers(TASK, bits, N), dtype=torch.float32)
+
+
 # Tables
 
 
 def write_tables(out: Path) -> None:
     """Write tables.md from what is finished."""
-    parts = [_swim_table(out), _conversion_table(out), _robustness_table(out)]
+    parts = [_swim_table(out), _conversion_table(out), _robustness_table(out), _memory_table(out)]
     write_text(out / "tables.md", "\n".join(part for part in parts if part))
 
 
@@ -220,6 +271,28 @@ def _robustness_table(out: Path) -> str:
     return markdown_table(titles, *rows) + "\n"
 
 
+def _memory_table(out: Path) -> str:
+    found = {
+        name: {seed: read_json(path, "")["updates"] for seed in range(SEEDS)
+               if (path := out / "memory" / f"{_file(name)}-{seed}.json").exists()}
+        for name in MEMORIES
+    }  # fmt: skip
+    rows = [
+        [name, len(each), _told(each.values(), 0), sum(updates < _MOST_UPDATES for updates in each.values())]
+        for name, each in found.items()
+        if each
+    ]
+    if not rows:
+        return ""
+    text = [markdown_table(["circuit", "seeds", "updates", "solved"], *rows) + "\n"]
+    for name in ("spiking, k = 4", "ctrnn"):
+        without, late = found[name], found[f"{name}, delays"]
+        if seeds := without.keys() & late.keys():
+            share = bootstrap_mean([late[seed] / without[seed] for seed in seeds])
+            text.append(f"With delays {name} needs {share} of the updates: {at_most(share, SHARE)}.\n")
+    return "\n".join(text)
+
+
 def at_most(found: Interval, bound: float) -> str:
     """Return the verdict of a rule that a number is below a bound: by where its interval lies, in its own unit."""
     return "holds" if found.high < bound else "fails" if found.low > bound else "undecided"
@@ -239,7 +312,7 @@ def _file(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name)
 
 
-PARTS = {"swim": swim, "conversion": conversion, "robustness": robustness}
+PARTS = {"swim": swim, "conversion": conversion, "robustness": robustness, "memory": memory}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,7 +321,9 @@ class _Arguments:
 
     out: tyro.conf.Positional[Path]
     """Folder of the runs and the results."""
-    parts: tuple[Literal["swim", "conversion", "robustness"], ...] = ("swim", "conversion", "robustness")
+    parts: tuple[Literal["swim", "conversion", "robustness", "memory"], ...] = (
+        "swim", "conversion", "robustness", "memory",
+    )  # fmt: skip
     """What to run."""
     seeds: int = SEEDS
     """Seeds of each."""
