@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .gated.gru import GRU
     from .gated.lstm import LSTM
     from .lane_step import LaneStep
+    from .liquid.medium import Medium, Plasticity
+    from .liquid.nalsm import NALSM
     from .mlp import MLP
     from .ncap.klinotaxis import Klinotaxis
     from .ncap.navigator import Navigator
@@ -61,6 +63,7 @@ __all__ = [
     "LSTM",
     "LTC",
     "MLP",
+    "NALSM",
     "NCAP",
     "Along",
     "Cell",
@@ -72,10 +75,12 @@ __all__ = [
     "Graph",
     "Klinotaxis",
     "LaneStep",
+    "Medium",
     "NCAPPlus",
     "Navigator",
     "Neuron",
     "Pins",
+    "Plasticity",
     "RecurrentCircuit",
     "Relay",
     "Spiking",

@@ -85,6 +85,7 @@ CIRCUITS: Registry[_Entry] = Registry(
         ),
         "lif": Line(f"{_HERE}.spiking.lif:LIF", "leaky integrate-and-fire units, substep by substep, units=64"),
         "ca3": Line(f"{_HERE}.ca3.circuit:CA3", "one-shot memory of contents under cues, cues=16, content=32"),
+        "nalsm": Line(f"{_HERE}.liquid.nalsm:NALSM", "spiking liquid that an astrocyte organises once, units=125"),
         "elm": Line(f"{_HERE}.elm:ELM", "Expressive Leaky Memory neuron, units=32"),
         "ltc": Line(f"{_HERE}.ncp.ltc:LTC", "liquid time-constant network in NCP wiring, units=32"),
         "cfc": Line(f"{_HERE}.ncp.cfc:CfC", "closed-form continuous-time network in NCP wiring, units=32"),

@@ -28,6 +28,7 @@ VARIANTS = {
     ],
     "lif": [{"units": 6, "substeps": 3, "adaptation": True}, {"units": 5, "reset": "zero", "learn_tau": False}],
     "ca3": [{"cues": 3, "content": 5}],
+    "nalsm": [{"units": 27, "samples": 2}],
     "elm": [{"units": 5, "branches": 3, "layers": 2, "learn_tau": False, "tau": (2.0, 50.0)}],
     "ltc": [{"units": 9, "sparsity": 0.2}],
     "cfc": [{"units": 9, "sparsity": 0.2}],
