@@ -43,6 +43,7 @@ _OWN = {
     ),
     "noise_orbits": Probe("how noise makes a recurrent circuit wander and change its output", _later("noise_orbits")),
     "transitions": Probe("the neurons that kick the output from one state into the next", _later("transitions")),
+    "body_code": Probe("whether neurons tell which body they move", _later("body_code"), is_study=True),
     "critical_periods": Probe("when in training a missing sense costs most", _later("critical_periods"), is_study=True),
     "diagram": Probe("the wiring drawn, with signs and weights", _later("diagram")),
 }

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import xarray
 from nervecord import RunConfig, probe, record, report
-from nervecord.circuits import Synapse, Wiring
+from nervecord.circuits import Medium, Plasticity, Synapse, Wiring
+from nervecord.circuits.liquid.nalsm import drawn_liquid
 from nervecord.errors import InvalidRecording
 from nervecord.training.learning import train
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.complexity import lempel_ziv
+from nervecord.training.probes.spikes import branching_factor
 from nervecord.training.rollouts import Recording
 from nervecord.videos.neuron_view import NeuronView
 from planted import DT, planted
@@ -88,6 +90,33 @@ def test_numbers_of_spikes_are_those_that_were_planted():
     # Two synapses hear n1, which fires in a third of four substeps; one hears n2, in two thirds; a motor is left out.
     assert found["operations"] == pytest.approx(2 * 4 / 3 + 1 * 8 / 3, rel=0.05)
     assert found["operations_of_rates"] == 3
+
+
+def test_a_branching_factor_of_1_is_a_chain_and_of_0_neurons_that_nothing_follows():
+    chain, targets = np.zeros((200, 6), np.uint8), np.eye(6, k=-1, dtype=bool)
+    for start in range(30, 150, 20):
+        chain[start + np.arange(6), np.arange(6)] = 1
+    # Five of six have one spike follow; the sixth has no target. Each but the first is preceded by one.
+    assert branching_factor(chain, targets) == pytest.approx(5 / 6)
+    fans = np.eye(6, dtype=bool) * False
+    fans[1:3, 0] = True
+    assert branching_factor(chain, fans) == pytest.approx(2 / 6)
+    assert branching_factor(chain, np.zeros((6, 6), bool)) == 0
+    assert np.isnan(branching_factor(np.zeros((100, 6), np.uint8), targets))
+
+
+def test_stronger_weights_branch_more():
+    found = []
+    for strength in (0.6, 1.0, 1.6):
+        rng = np.random.default_rng(0)
+        _, mask, weights = drawn_liquid(125, 46, 100, rng)
+        medium = Medium(strength * weights / 3, mask, 100, Plasticity(0.0, potentiation=0.0, depression=0.0, bias=0.0))
+        raster = []
+        for bits in rng.random((250, 46)) < 0.5:
+            medium.step(bits)
+            raster.append(medium.spikes[:125])
+        found.append(branching_factor(np.array(raster), mask[:, :125]))
+    assert found[0] < found[1] < found[2]
 
 
 def test_complexity_of_neurons_that_fire_is_that_of_their_spikes():

@@ -1,0 +1,105 @@
+"""Units that vote against the authors' code, and the body told from planted activity."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nervecord import RunConfig, record
+from nervecord.circuits import Neuron
+from nervecord.errors import InvalidOption, InvalidRecording
+from nervecord.training.learning import untrained
+from nervecord.training.probes import Subject, run_probe
+from nervecord.training.probes.body_code import told_by_ridge, windows
+from nervecord.training.probes.tools.votes import (
+    NOBODY,
+    assigned,
+    best_threshold,
+    recognised,
+    remove_hyperactive,
+    votes,
+)
+from planted import planted
+
+GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "ensemble.npz")
+
+
+@pytest.mark.parametrize("name", ["case0", "case2"])
+def test_classes_responses_and_scores_are_those_of_the_authors_code(name):
+    case = {key.split("/")[1]: GOLDEN[key] for key in GOLDEN if key.startswith(name)}
+    threshold = int(case["options"][-1])
+    classes = np.concatenate([assigned(*expert) for expert in zip(case["train"], case["labels"], strict=True)])
+    assert np.array_equal(classes, case["assignments"])
+    kept = remove_hyperactive(case["calibration"], threshold)
+    assert np.array_equal(kept, case["responses"] < threshold)
+    assert np.array_equal(case["query"] * kept, case["cleaned"])
+    real = case["regions"] >= 0  # theirs lets units of no class vote too
+    for found, wanted in ((votes(case["query"], classes, kept), "score"), (votes(case["query"], classes), "score_raw")):
+        assert np.array_equal(found[0], case["regions"][real])
+        assert np.allclose(found[1], case[wanted][real], atol=1e-9)
+    truth = np.arange(len(case["query"]))
+    before, after = (recognised(case["query"], truth, classes, each) for each in (None, kept))
+    assert before <= 0.25 < 0.8 < after
+
+
+def test_removing_units_that_answer_to_all():
+    counts = np.array([[0, 1, 2, 0], [0, 1, 0, 0], [0, 3, 0, 5]])
+    assert remove_hyperactive(counts, 0).all()
+    assert remove_hyperactive(counts, 3).tolist() == [True, False, True, True]
+    assert remove_hyperactive(counts, 1).tolist() == [True, False, False, False], "a silent unit is kept"
+    assert assigned(counts, np.array([4, 5, 6])).tolist() == [NOBODY, 6, 4, 6]
+    order = np.array([2, 0, 1])
+    known, scores = votes(counts, np.array([0, 1, 2, 2]))
+    again, permuted = votes(counts[:, [1, 2, 3, 0]], np.array([1, 2, 2, 0]))
+    assert np.array_equal(known, again)
+    assert np.array_equal(scores, permuted)
+    assert np.array_equal(votes(counts[order], np.array([0, 1, 2, 2]))[1], scores[:, order])
+    for threshold, shape, message in ((-1, (3, 4), "threshold is -1"), (2, (12,), r"shape \(12,\); give \(samples")):
+        with pytest.raises(InvalidOption, match=message):
+            remove_hyperactive(counts.reshape(shape), threshold)
+
+
+def test_the_best_threshold_is_found_on_samples_that_classes_were_not():
+    rng = np.random.default_rng(0)
+    labels = np.tile(np.arange(5), 12)
+    counts = rng.poisson(3.0 * (labels[:, None] == np.arange(40) % 5))
+    counts[:, :8] = rng.poisson(9.0, (60, 8))  # a fifth answers to everything
+    classes = assigned(counts[:30], labels[:30])
+    threshold = best_threshold(counts[30:], labels[30:], classes, (10, 25))
+    assert threshold == 10
+    kept = remove_hyperactive(counts[30:], threshold)
+    assert recognised(counts[30:], labels[30:], classes, kept) > recognised(counts[30:], labels[30:], classes)
+
+
+def of_body(mean: float, seed: int):
+    """Four episodes in which one neuron's mean is of the body, and a sensor's tells everything."""
+    rng = np.random.default_rng(seed)
+    activity = rng.standard_normal((4, 300, 3)) + np.array([100 * mean, mean, 0])
+    cells = (Neuron("x", "sensor"), Neuron("a", "inter"), Neuron("b", "motor"))
+    made = dataclasses.replace(planted(n_links=4, steps=300, episodes=4), activity=activity, neurons=("x", "a", "b"))
+    made.meta["neurons"] = [{"role": cell.role, "position": None, "side": None} for cell in cells]
+    return made
+
+
+def test_a_body_is_told_by_neurons_that_are_not_sensors():
+    values, labels, episodes = windows([of_body(mean, seed) for seed, mean in enumerate((0.0, 1.0, 3.0))])
+    assert values.shape == (3 * 4 * 4, 2)
+    tested = episodes == 3
+    guesses = told_by_ridge(values[~tested], labels[~tested], values[tested])
+    assert np.array_equal(guesses[labels[tested] != 1], labels[tested][labels[tested] != 1])
+    with pytest.raises(InvalidRecording, match="no 60 steps after its first fifth"):
+        windows([dataclasses.replace(of_body(0.0, 0), lengths=np.array([300, 300, 300, 100]))])
+
+
+@pytest.mark.slow
+def test_bodies_are_told_by_the_neurons_of_an_agent_that_moves_them():
+    options = {"units": 16}
+    with untrained(RunConfig("spiking", "es", "swimmer6", episode_steps=160, circuit_options=options)) as run:
+        found = run_probe("body_code", Subject(record(run, 1), run.agent().circuit.wiring(), run))
+    assert found.numbers["chance"] == pytest.approx(1 / len(found.arrays["body"]))
+    assert set(found.numbers) == {"told", "told_low", "told_high", "chance", "votes", "votes_without_hyperactive"}
+    assert np.allclose(found.arrays["confusion"].sum(1), 1)
+    with untrained(RunConfig("spiking", "es", "swimmer4", episode_steps=160, circuit_options=options)) as run:
+        subject = Subject(record(run, 1), run.agent().circuit.wiring(), run)
+        with pytest.raises(InvalidRecording, match="no other body has 3 joints"):
+            run_probe("body_code", subject)
