@@ -173,10 +173,10 @@ def synapses(
     delays: Sequence[Sequence[float]] | None = None,
 ) -> Iterator[Synapse]:
     """Return the synapses of a weight matrix, without those that are zero; `delays` are in control steps."""
-    for after, row, late in zip(post, weights.tolist(), delays or [[None] * len(pre)] * len(post), strict=True):
-        for before, weight, delay in zip(pre, row, late, strict=True):
+    for i, (after, row) in enumerate(zip(post, weights.tolist(), strict=True)):
+        for j, (before, weight) in enumerate(zip(pre, row, strict=True)):
             if weight:
-                yield Synapse(before, after, weight, group, delay)
+                yield Synapse(before, after, weight, group, None if delays is None else delays[i][j])
 
 
 def hold(module: nn.Module, name: str, value: Tensor, learned: bool) -> None:

@@ -25,7 +25,7 @@ from ...envs.tasks.bits import answers, draw_bits, draw_length
 from ...files import read_json, write_json, write_text
 from ...intervals import Interval, bootstrap_mean
 from ...threads import one_thread
-from ...training.learning.training import train
+from ...training.learning.training import resume, train
 from ...training.probes.spikes import fan_out
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from ...training.rollouts.interventions import Intervention
@@ -59,7 +59,8 @@ def swim(out: Path, seed: int) -> Iterator[None]:
         path = out / "swim" / f"{_file(name)}-{seed}.json"
         if not path.exists():
             config = RunConfig(circuit, "ppo", seed=seed, steps=STEPS, circuit_options=options, physics="lanes")
-            run = train(config, path.with_suffix(""), progress=False)
+            folder = path.with_suffix("")
+            run = resume(folder, progress=False) if folder.exists() else train(config, folder, progress=False)
             write_json(path, {"return": _return(run.agent(), run)})
         yield
 

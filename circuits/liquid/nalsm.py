@@ -57,6 +57,7 @@ class NALSM(RecurrentCircuit):
 
     Attributes:
         weights: of synapses onto the liquid [liquid, liquid + inputs], a buffer.
+        mask: which synapses there are, a buffer.
 
     Source: Ivanov and Michmizos, NeurIPS 2021 (https://arxiv.org/abs/2111.01760).
     """
@@ -64,6 +65,7 @@ class NALSM(RecurrentCircuit):
     memory = "recurrent"
     spiking = "units"
     weights: Float[Tensor, "units all"]
+    mask: Bool[Tensor, "units all"]
 
     def __init__(
         self,
