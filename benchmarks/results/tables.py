@@ -44,20 +44,23 @@ def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[
 
 
 def fill_page(page: Path, made: Mapping[str, str]) -> None:
-    """Replace the tables of a page of docs/results by those made now; the prose around them stays.
+    """Replace tables of a page of docs/results by those made now; its prose and its other tables stay.
 
     Args:
         page: has each table between the lines `<!-- made: NAME -->` and `<!-- end -->`.
         made: Markdown by NAME.
 
     Raises:
-        InvalidOption: the page has not these tables, or has others besides.
+        InvalidOption: the page has no place for one of them.
     """
     text = page.read_text(encoding="utf-8")
     there = _MADE.findall(text)
-    if sorted(there) != sorted(made):
-        raise InvalidOption(f"{page} has places for {', '.join(there) or 'no table'}; made were {', '.join(made)}")
-    write_text(page, _MADE.sub(lambda found: _block(found[1], made[found[1]]), text))
+    if missing := [name for name in made if name not in there]:
+        raise InvalidOption(
+            f"{page} has no place for {', '.join(missing)}; give a page with the lines <!-- made: {missing[0]} --> "
+            "and <!-- end -->"
+        )
+    write_text(page, _MADE.sub(lambda found: _block(found[1], made[found[1]]) if found[1] in made else found[0], text))
 
 
 def _block(name: str, table: str) -> str:
