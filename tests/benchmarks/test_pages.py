@@ -12,11 +12,10 @@ PAGES = sorted((Path(__file__).parents[2] / "docs" / "results").glob("*.md"))
 
 def test_a_table_is_made_anew_where_the_page_has_a_place_for_it(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("# A\n\n<!-- made: one -->\n\n| old |\n\n<!-- end -->\n\nProse.\n\n<!-- made: two -->\n<!-- end -->\n")
+    text = "# A\n\n<!-- made: one -->\n\n| old |\n\n<!-- end -->\n\nProse.\n\n<!-- made: two -->\n<!-- end -->\n"
+    page.write_text(text)
     fill_page(page, {"one": "| new |\n"})
-    assert page.read_text() == (
-        "# A\n\n<!-- made: one -->\n\n| new |\n\n<!-- end -->\n\nProse.\n\n<!-- made: two -->\n<!-- end -->\n"
-    )
+    assert page.read_text() == text.replace("old", "new")
     with pytest.raises(InvalidOption, match="no place for three"):
         fill_page(page, {"one": "| newer |", "three": ""})
     assert "| new |" in page.read_text()
