@@ -160,7 +160,7 @@ def two_hundred_steps(width, n_envs=1, **options):
     return lanes.get_state()["state"]
 
 
-@pytest.mark.parametrize("width", [2, 16, *(pytest.param(width, marks=pytest.mark.slow) for width in (4, 8, 32))])
+@pytest.mark.parametrize("width", [2, 16, pytest.param(8, marks=pytest.mark.slow)])
 def test_two_hundred_steps_end_in_the_same_bits_on_every_machine(width):
     state = two_hundred_steps(width)[0]
     assert [number.hex() for number in (state[0, 0], state[5, 0], state[6, 0])] == [
