@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .ca3.circuit import CA3
     from .ca3.spikes import SpikingCA3
     from .code_files import circuit_from_file
+    from .compose import Composed, freeze
     from .connectome.circuit import Connectome
     from .connectome.files import load_graph
     from .connectome.graph import Cell, Contact, Graph, ladder
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from .relay import Relay
     from .spiking.lif import LIF
     from .spiking.spiking import Spiking
+    from .wires import Wire
 
 __all__ = [
     "CA3",
@@ -69,6 +71,7 @@ __all__ = [
     "Cell",
     "CfC",
     "Circuit",
+    "Composed",
     "Connectome",
     "Contact",
     "Facts",
@@ -88,9 +91,11 @@ __all__ = [
     "State",
     "Synapse",
     "UnitCircuit",
+    "Wire",
     "Wiring",
     "check_pins",
     "circuit_from_file",
+    "freeze",
     "ladder",
     "load_graph",
     "load_weights",
