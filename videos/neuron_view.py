@@ -178,9 +178,9 @@ def _ticks(spikes: UInt8[np.ndarray, "time substeps firing"]) -> UInt8[np.ndarra
     """Return a raster, RGB from 0 to 255: a column for each substep, or for some together where there are many."""
     columns = np.arange(spikes.shape[1]) * min(spikes.shape[1], _MOST_TICKS) // spikes.shape[1]
     starts = np.flatnonzero(np.diff(columns, prepend=-1))
-    fired = np.maximum.reduceat(spikes, starts, axis=1).reshape(-1, spikes.shape[2]).T
+    fired = np.maximum.reduceat(spikes > 0, starts, axis=1).reshape(-1, spikes.shape[2]).T
     colours = np.array([PAPER, INK], np.uint8)
-    ticks: UInt8[np.ndarray, "firing columns 3"] = colours[fired]
+    ticks: UInt8[np.ndarray, "firing columns 3"] = colours[fired.astype(int)]
     return ticks
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,11 +113,11 @@ def robustness(out: Path, seed: int) -> Iterator[None]:
 
 def _disturbances(seed: int) -> Iterator[tuple[str, Callable[[Circuit], list[Intervention]]]]:
     for share in NOISE:
-        yield f"noise of {share:g} of the weights' deviation", lambda circuit, share=share: _noise(circuit, share, seed)
+        yield f"noise of {share:g} of the weights' deviation", partial(_noise, share=share, seed=seed)
     for share in SILENCED:
-        yield f"{100 * share:g} % of the units silenced", lambda circuit, share=share: _silence(circuit, share, seed)
+        yield f"{100 * share:g} % of the units silenced", partial(_silence, share=share, seed=seed)
     for bits in BITS:
-        yield f"weights of {bits} bits", lambda circuit, bits=bits: _round(circuit, bits)
+        yield f"weights of {bits} bits", partial(_round, bits=bits)
 
 
 @torch.no_grad()

@@ -140,6 +140,10 @@ def test_a_wire_is_late_by_its_delay_and_starts_at_zero():
     found = run_through(circuit, sensors)[..., :3]
     assert torch.equal(found[3:], expected[:-3])
     assert (found[:3] == 0).all()
+    late = Composed({"ncap": ncap()}, [
+        Wire("in.joint_pos", "ncap.joint_pos"), Wire("ncap", "out", 2, 1.0)], {"joint_pos": N}, N)  # fmt: skip
+    delays = {each.delay for each in late.wiring().synapses if each.group == "wire ncap -> out"}
+    assert delays == {2}
 
 
 def test_neurons_of_parts_are_pinned_and_joined_in_the_graph():

@@ -81,7 +81,9 @@ def record_agent(
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, Any]:
         pins = pins_at(rollout.elapsed)
         pinned: dict[str, Any] = {} if pins is None else {"pins": pins}
-        felt = {"spikes": agent.spikes(observation, state, episode_start, **pinned)} if agent.firing else {}
+        felt: dict[str, Any] = {}
+        if agent.firing:
+            felt["spikes"] = agent.spikes(observation, state, episode_start, **pinned)
         action, state, felt["activity"] = agent.predict_with_activity(observation, state, episode_start, **pinned)
         return action, state, {name: value.cpu().numpy() for name, value in felt.items()}
 

@@ -187,9 +187,13 @@ def _check(dataset: xarray.Dataset, meta: Any, dt: float, lengths: np.ndarray) -
     for name in _ARRAYS:
         if name in dataset and (dataset[name].dims != _AXES[name] or dataset[name].dtype.kind not in "fiu"):
             raise ValueError(f"{name} is no array of numbers over {', '.join(_AXES[name])}")
-    if "spikes" in dataset and "firing" not in dataset:
-        raise ValueError("spikes are of neurons without names")
     sizes = dataset.sizes
+    if ("spikes" in dataset) != ("firing" in dataset):
+        raise ValueError("spikes are of neurons without names, or the other way round")
+    if "spikes" in dataset:
+        names = set(dataset["neuron"].values) if "neuron" in dataset else set()
+        if not sizes["substep"] or not names.issuperset(dataset["firing"].values):
+            raise ValueError("spikes are of no substeps, or of neurons that are not there")
     if not sizes.get("episode") or not sizes.get("time"):
         raise ValueError("it holds no steps")
     links, neurons = sizes.get("link", 0), sizes.get("neuron", 0)

@@ -68,9 +68,11 @@ def test_spikes_are_read_by_name_and_time_within_the_step(subject, tmp_path):
         some = opened.spikes.sel(firing="unit_2", time=7 * DT).sel(substep=DT / 2, method="nearest")
         assert np.array_equal(some, recording.spikes[:, 7, 2, 2])
         nameless = opened.drop_vars("firing").load()
-    nameless.to_netcdf(tmp_path / "nameless.nc", engine="h5netcdf")
-    with pytest.raises(InvalidRecording, match="spikes are of neurons without names"):
-        Recording.load(tmp_path / "nameless.nc")
+        strangers = opened.assign_coords(firing=[f"stranger_{i}" for i in range(UNITS)]).load()
+    for dataset, message in ((nameless, "of neurons without names"), (strangers, "of neurons that are not there")):
+        dataset.to_netcdf(tmp_path / "odd.nc", engine="h5netcdf")
+        with pytest.raises(InvalidRecording, match=message):
+            Recording.load(tmp_path / "odd.nc")
 
 
 def test_until_the_first_end_there_are_spikes_too():
