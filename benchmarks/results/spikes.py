@@ -1,6 +1,6 @@
 """What spikes cost and bring: the tables of docs/results/spikes.md.
 
-    python -m nervecord.benchmarks.results.spikes runs/spikes [--parts swim conversion robustness memory speed]
+    python -m nervecord.benchmarks.results.spikes runs/spikes --page docs/results/spikes.md
 
 Every result is a file. A second start skips what is there, and the tables have what is finished.
 """
@@ -23,7 +23,7 @@ from ...agents import Agent
 from ...circuits import Circuit, make_circuit
 from ...envs import EnvBatch
 from ...envs.tasks.bits import answers, draw_bits, draw_length
-from ...files import read_json, write_json, write_text
+from ...files import read_json, write_json
 from ...intervals import Interval, bootstrap_mean
 from ...threads import one_thread
 from ...training.learning.training import resume, train
@@ -34,6 +34,7 @@ from ...training.rollouts.recorder import record_agent
 from ...training.runs.config import RunConfig
 from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
+from .tables import fill_page
 
 SEEDS = 5
 STEPS, EPISODES = 100_000, 10
@@ -257,10 +258,13 @@ def speed(out: Path, seed: int) -> Iterator[None]:
 # Tables
 
 
-def write_tables(out: Path) -> None:
-    """Write tables.md from what is finished."""
-    parts = [_speed_table(out), _swim_table(out), _conversion_table(out), _robustness_table(out), _memory_table(out)]
-    write_text(out / "tables.md", "\n".join(part for part in parts if part))
+def tables(out: Path) -> dict[str, str]:
+    """Return the Markdown of each part of which anything is finished, its verdicts beneath."""
+    made = {
+        "speed": _speed_table(out), "swim": _swim_table(out), "conversion": _conversion_table(out),
+        "robustness": _robustness_table(out), "memory": _memory_table(out),
+    }  # fmt: skip
+    return {name: table for name, table in made.items() if table}
 
 
 def _speed_table(out: Path) -> str:
@@ -375,6 +379,8 @@ class _Arguments:
     """What to run."""
     seeds: int = SEEDS
     """Seeds of each."""
+    page: Path | None = None
+    """Page whose tables are made anew."""
 
 
 def main() -> None:
@@ -385,8 +391,11 @@ def main() -> None:
         for seed in range(arguments.seeds):
             for part in arguments.parts:
                 for _ in PARTS[part](arguments.out, seed):
-                    write_tables(arguments.out)
-    write_tables(arguments.out)
+                    pass
+    made = tables(arguments.out)
+    print(*made.values(), sep="\n\n")
+    if arguments.page:
+        fill_page(arguments.page, made)
 
 
 if __name__ == "__main__":
