@@ -48,7 +48,7 @@ def _trains(recording: Recording) -> tuple[list[list[Bool[np.ndarray, " bits"]]]
     activity, names, constant = living(recording, 100)
     firing = {name: column for column, name in enumerate(recording.firing)}
     fired = np.asarray(recording.spikes[:_EPISODES]) > 0
-    fired = fired.reshape(len(fired), -1, fired.shape[-1])[:, :_BITS]
+    fired = fired.reshape(len(fired), fired.shape[1] * fired.shape[2], fired.shape[3])[:, :_BITS]
     # A neuron that never fires, or in every substep, has a trace all the same, which decays or rises.
     kept = [
         (column, name) for column, name in enumerate(names)
