@@ -151,6 +151,7 @@ def test_a_film_shows_the_spikes_of_neurons_that_fire(subject):
     assert np.array_equal(NeuronView(many, subject.wiring, size=(640, 480))._rows, strip), "32 substeps, four columns"
 
 
+@pytest.mark.slow
 def test_a_report_draws_the_raster(run, tmp_path):
     probe(run, ["spikes"], episodes=1)
     page = report(run, out=tmp_path / "report.html").read_text()
