@@ -104,7 +104,8 @@ def sparsity(subject: Subject) -> ProbeResult:
     arrays = {"overlap": overlap / active, "sets": sets, "neuron": np.array(names)}
     words = (
         f"Neighbouring phases share {100 * numbers['overlap_next']:.0f} % of their {active} most active neurons, "
-        f"opposite ones {100 * numbers['overlap_opposite']:.0f} %, random sets {100 * numbers['overlap_chance']:.0f} %.",
+        f"opposite ones {100 * numbers['overlap_opposite']:.0f} %, random sets "
+        f"{100 * numbers['overlap_chance']:.0f} %.",
     )
     return ProbeResult(numbers, units, arrays, _figure(arrays["overlap"]), words)
 
