@@ -14,6 +14,8 @@ from ...errors import InvalidArena, InvalidBody
 from ...options import Number, wrong_value
 
 _Kind = TypeVar("_Kind")
+WORLD = 1000.0  # m: what stands in an arena is so far from the origin at most, on either axis
+PLACE = Number(-WORLD, WORLD)
 
 
 def made_of(kind: type[_Kind], value: Any) -> _Kind:

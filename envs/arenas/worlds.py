@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import mujoco
 
@@ -95,6 +96,12 @@ class Landscape(Arena):
         for name in ("odour", "temperature"):
             if (field := getattr(self, name)) is not None:
                 object.__setattr__(self, name, made_of(Field, field))
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Its fields by name."""
+        both = {"odour": self.odour, "temperature": self.temperature}
+        return {name: field for name, field in both.items() if field is not None}
 
     def add_to(self, spec: mujoco.MjSpec, body: Resisted, visual: bool = False) -> None:
         """Add the arena to a world that contains a body; see `Arena.add_to`.

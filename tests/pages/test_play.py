@@ -435,7 +435,7 @@ def test_a_target_out_of_view_has_an_arrow_to_it(tmp_path, opened):
     with serving(held) as (server, url), opened(url) as page:
         server.is_paused = True
         for place, seen in (((1.5, -1.5), False), ((0.1, 0.1), True)):
-            held.envs.task._target[0] = place
+            held.envs.task.place_target(0, np.array(place))
             page.locator("[data-push=up]").click()
             state = "visible" if seen else "hidden"
             until(page, f"document.querySelector('circle.target').getAttribute('visibility') === '{state}'")
