@@ -324,11 +324,15 @@ def _transfer(run: Run) -> dict[str, Any]:
     for _, row in table[own & (table["n"] > 0)].iterrows():
         about = f"{_interval(row)}{', ' if row['note'] else ''}{row['note']}"
         known.append(f"{row['agent']}{' on ' + row['body'] if several else ''} {row['mean']:,.0f} ({about})")
-    columns = ["body", "agent", "return", "95 % interval", "of the best", "net speed (cm/s)", "episodes"]
+    columns = ["body", "agent", "return", "95 % interval", "of the best", "net speed (cm/s)", "success", "episodes"]
+    rows = [_score(row) for _, row in pd.concat([others, worst_and_mean(others)]).iterrows()]
+    if others["success"].isna().all():
+        at = columns.index("success")
+        columns, *rows = ([*each[:at], *each[at + 1 :]] for each in (columns, *rows))
     return {
         "svg": figure_svg(transfer_bars(others)),
         "columns": columns,
-        "groups": {"": [_score(row) for _, row in pd.concat([others, worst_and_mean(others)]).iterrows()]},
+        "groups": {"": rows},
         "words": [
             f"For comparison, {', '.join(known)} on the {'bodies' if several else 'body'} of the training",
         ]
@@ -338,11 +342,12 @@ def _transfer(run: Run) -> dict[str, Any]:
 
 
 def _score(row: pd.Series) -> list[str]:
-    found = ["does not fit", "", "", ""]
+    found = ["does not fit", "", "", "", ""]
     if row["n"]:
         speed = "" if pd.isna(row["net_speed"]) else f"{100 * row['net_speed']:.1f}"
         normalized = "" if pd.isna(row["normalized"]) else f"{100 * row['normalized']:.1f} %"
-        found = [f"{row['mean']:,.0f}", _interval(row), normalized, speed]
+        success = "" if pd.isna(row["success"]) else f"{100 * row['success']:.0f} %"
+        found = [f"{row['mean']:,.0f}", _interval(row), normalized, speed, success]
     stale = f" ({row['note']})" if row["n"] and row["note"] else ""
     return [row["body"], f"{row['agent']}{stale}", *found, f"{row['n']:,}"]
 

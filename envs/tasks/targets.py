@@ -25,8 +25,9 @@ class Targeted(Task):
 
     Measures: `reached`, 1 once the nose has been within `target_radius` of the episode's first target, else 0;
     `seconds_to_target`, the time to that, or that of the episode so far where `reached` is 0; `path_efficiency`, the
-    distance at the start over the length of the centre of mass's path to the target, at most 1, and 0 where `reached`
-    is 0; `start_distance` from the nose; and `stratum`, the last of `strata` that it exceeds.
+    distance from the target's rim at the start over the length of the centre of mass's path until it is reached, at
+    most 1, and 0 where `reached` is 0; `start_distance` from the nose; and `stratum`, the last of `strata` that it
+    exceeds.
 
     Attributes:
         strata: least start distances, in body lengths, by which results are told apart; the first is 0.
@@ -90,11 +91,12 @@ class Targeted(Task):
         """Return the net speed, m/s, and the measures of reaching the target; see the class."""
         is_there, begun = self._arrival >= 0, self.start_distance()
         bounds = np.array(self.strata)
+        efficiency = np.minimum(np.maximum(begun - self.target_radius, 1e-9) / np.maximum(self._way, 1e-9), 1.0)
         return {
             **super().metrics(),
             "reached": is_there.astype(float),
             "seconds_to_target": np.where(is_there, self._arrival, self.envs.elapsed * self.envs.dt),
-            "path_efficiency": np.where(is_there, np.minimum(begun / np.maximum(self._way, 1e-9), 1.0), 0.0),
+            "path_efficiency": np.where(is_there, efficiency, 0.0),
             "start_distance": begun,
             "stratum": bounds[np.maximum(np.searchsorted(bounds, begun / self.length * (1 + 1e-9)) - 1, 0)],
         }

@@ -81,7 +81,9 @@ def test_measures_of_a_straight_way():
     np.testing.assert_array_equal(metrics["reached"], 1.0)
     steps = np.maximum(np.floor(30 * (1 - 0.25 * LENGTH / start) + 1), 1)
     np.testing.assert_allclose(metrics["seconds_to_target"], 0.03 * steps)
-    np.testing.assert_allclose(metrics["path_efficiency"], np.minimum(30 / steps, 1.0), rtol=1e-6)
+    efficiency = np.minimum((start - 0.25 * LENGTH) / (start * steps / 30), 1.0)
+    far = start > 0.25 * LENGTH
+    np.testing.assert_allclose(metrics["path_efficiency"][far], efficiency[far], rtol=1e-6)
     expected = np.select([start > 1.5 * LENGTH, start > 0.5 * LENGTH], [1.5, 0.5], 0.0)
     np.testing.assert_array_equal(metrics["stratum"], expected)
 
@@ -89,14 +91,16 @@ def test_measures_of_a_straight_way():
 def test_half_the_efficiency_there_and_back():
     envs = made("navigate")
     by, way = moved(envs), envs.task.target_pos - envs.physics.read("nose_pos")
+    distance = np.linalg.norm(way, axis=1)
     # There and back to a quarter of the way, and then all of it: 1.5 times as long.
     for share in (0.25, 0.0, 0.25, 0.5, 0.75, 1.0):
         by.by = share * way
         metrics = envs.step(np.zeros((4, 5))).metrics
-    far = np.linalg.norm(way, axis=1) > 0.4
+    far = distance > 0.4
     assert far.any()
     np.testing.assert_array_equal(metrics["reached"], 1.0)
-    np.testing.assert_allclose(metrics["path_efficiency"][far], 1 / 1.5, rtol=1e-6)
+    expected = (distance - 0.1) / (1.5 * distance)
+    np.testing.assert_allclose(metrics["path_efficiency"][far], expected[far], rtol=1e-6)
     np.testing.assert_allclose(metrics["target_distance"], 0.0, atol=1e-9)
 
 
