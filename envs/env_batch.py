@@ -23,6 +23,7 @@ from .arenas.fields import LiveField
 from .bodies import Body, make_body
 from .bodies.body import joint_limit
 from .choice import PHYSICS, choose_physics
+from .drawn import poses_of, shape_of, source_numbers, surroundings_of
 from .faces import face_of, shown
 from .physics.lane_physics import LanePhysics
 from .randomization import Range, checked_ranges, placed
@@ -304,17 +305,18 @@ class EnvBatch:
 
     def facts(self) -> dict[str, Any]:
         """Return what recordings and drawings say of the body and the task; lengths in m, limits in rad, mass in kg."""
-        lengths, widths = self.body.link_sizes
         model, _ = self.physics.mujoco(0)
         return {
-            "name": self.body.name,
-            "link_length": lengths.tolist(),
-            "link_width": widths.tolist(),
-            "joint_limit": joint_limit(self.body).tolist(),
+            **shape_of(self.body),
             "mass": float(sum(model.body(name).mass[0] for name in self.body.parts.links)),
             "task": type(self.task).__name__,
-            "is_chain": self.body.parts.is_chain,
+            **surroundings_of(self, self.body),
         }
+
+    @property
+    def sources(self) -> Float[np.ndarray, "envs source_numbers"]:
+        """Where the sources of fields are: x and y, m, and amplitude of each."""
+        return source_numbers(self.fields, self.n_envs)
 
     def poses(self, index: int = 0) -> Poses:
         """Return what a drawing of an environment needs, as its state is now.
@@ -323,22 +325,7 @@ class EnvBatch:
             NotReady: the environments are closed.
         """
         self._check_open()
-        target, row = self.task.target_pos, slice(index, index + 1)
-        body = self.bodies[self.body_index[index]]
-        lengths, widths = body.link_sizes
-        return Poses(
-            name=body.name,
-            dt=self.dt,
-            link_pos=np.array(self.physics.read("link_pos")[row]),
-            link_angle=np.array(self.physics.read("link_angle")[row]),
-            joint_pos=np.array(self.physics.read("joint_pos")[row]),
-            com_pos=np.array(self.physics.read("com_pos")[row]),
-            target_pos=np.array(target[row], float) if target.shape[-1] else None,
-            link_length=lengths,
-            link_width=widths,
-            joint_limit=joint_limit(body),
-            is_chain=body.parts.is_chain,
-        )
+        return poses_of(self, index)
 
     def close(self) -> None:
         """Free the native threads; nothing can be reset or stepped any more."""

@@ -208,6 +208,18 @@ def gel(m: float = 0.0) -> Drag:
     return Drag(ACROSS_IN_WATER * across / _WATER[0], across / along)
 
 
+def medium_name(medium: Drag) -> str:
+    """Return a short name of a medium: one of the worm's, its viscosity in Pa s, or its numbers."""
+    water, agar = gel(0.0), gel(1.0)
+    if medium == water:
+        return "water"
+    if medium.across == agar.across:
+        return f"agar, K {medium.ratio:g}"
+    if medium.ratio == newtonian().ratio:
+        return f"{medium.viscosity:.3g} Pa s"
+    return f"{medium.across:,.4g} N s/m2, K {medium.ratio:.3g}"
+
+
 def medium_of(values: Mapping[str, Any]) -> Medium:
     """Return the medium with these fields: those of a `Fluid` or of a `Drag`.
 
