@@ -13,6 +13,7 @@ import pandas as pd
 from ..circuits import Wiring
 from ..drawing import draw_wiring
 from ..drawing.figures import figure_svg, learning_curve, transfer_bars
+from ..drawing.path_map import path_map
 from ..envs import make_body
 from ..errors import InvalidOption, NervecordError, OutputExists
 from ..files import read_json, write_text
@@ -64,11 +65,13 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
         hint_unfinished(run, fact["steps"])
     found = [probed(run) for run in opened]
     both = list(zip(opened, found, strict=True))
+    recordings = [_recorded(run) for run in opened]
     sections = [
         _side_by_side("Film", [_films(run) for run in opened], names),
+        _paths(recordings, names),
         _side_by_side("Learning", [_learning(names, opened)]),
         _side_by_side("Transfer to bodies never seen in training", [_transfer(run) for run in opened], names),
-        _side_by_side("Wiring", [_wiring(run) for run in opened], names),
+        _side_by_side("Wiring", [_wiring(*each) for each in zip(opened, recordings, strict=True)], names),
         *(
             _side_by_side(
                 name.replace("_", " ").capitalize(), [_probe(run, each.get(name), name) for run, each in both], names
@@ -119,7 +122,7 @@ def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
     for name, run in zip(names, opened, strict=True):
         facts = summary(run)
         cards.append({"name": name, "lead": _lead(run, facts), "tiles": _tiles(run, facts), "film": _films(run),
-                      "wiring": _wiring(run)})  # fmt: skip
+                      "wiring": _wiring(run, _recorded(run))})  # fmt: skip
     chart = learning_data({name: run.metrics() for name, run in zip(names, opened, strict=True)})
     write_text(path, render_page("gallery.html.j2", cards=cards, chart=chart) + _mark("gallery"))
     return path
@@ -159,13 +162,15 @@ def report_model(saved: SavedModel, name: str, out: str | Path, episodes: int = 
         tiles.append({"value": speed, "label": "net speed of the centre of mass"})
     shown, last = moments_data(recording)
     wiring = {"svg": figure_svg(draw_wiring(agent.wiring)), "moments": shown, "last": last}
-    sections = [_side_by_side("Wiring", [wiring], [name]), _gait(recording, agent.wiring, name)]
+    sections = [_paths([recording], [name]), _side_by_side("Wiring", [wiring], [name]),
+                _gait(recording, agent.wiring, name)]  # fmt: skip
     details = {
         "task options": dict(saved.task_options), "observe_time": saved.observe_time, "frames": saved.frames,
         "episode_steps": len(recording.rewards[0]), "normalised": saved.statistics is not None, "report": __version__,
     }  # fmt: skip
     runs = [{"name": name, "lead": lead, "tiles": tiles, "details": json.dumps(details, indent=1)}]
-    page = render_page("report.html.j2", title=name, runs=runs, sections=sections, unmeasured="")
+    page = render_page("report.html.j2", title=name, runs=runs, sections=[each for each in sections if each],
+                       unmeasured="")  # fmt: skip
     write_text(path, page + _mark("report"))
     return path
 
@@ -305,12 +310,25 @@ def _learning(names: list[str], runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _wiring(run: Run) -> dict[str, Any]:
+def _recorded(run: Run) -> Recording:
+    """Return the best recording of a run's agent, or one made now."""
     results = run.results
     held = results.current.where("recording").best
     path = None if held is None else results.file(held, ".nc")
-    shown, last = moments_data(record(run, 1) if path is None else Recording.load(path))
+    return record(run, 1) if path is None else Recording.load(path)
+
+
+def _wiring(run: Run, recording: Recording) -> dict[str, Any]:
+    shown, last = moments_data(recording)
     return {"svg": figure_svg(draw_wiring(run.agent().circuit.wiring())), "moments": shown, "last": last}
+
+
+def _paths(recordings: Sequence[Recording], names: Sequence[str]) -> dict[str, Any] | None:
+    """Return the section of where bodies swam; None where nothing is around any of them."""
+    each = [recording.poses().between(0, int(recording.lengths[0])) for recording in recordings]
+    if not any(poses.scenery.layers or poses.target_pos is not None for poses in each):
+        return None
+    return _side_by_side("Path", [{"svg": figure_svg(path_map(poses))} for poses in each], names)
 
 
 def _transfer(run: Run) -> dict[str, Any]:

@@ -297,8 +297,8 @@ find("medium").addEventListener("change", () => {
 if (find("drop")) {
   const drop = (place) => { find("said").textContent = ""; tell({drop: place}); };
   pool.addEventListener("click", ({clientX, clientY}) => {
-    const box = pool.getBoundingClientRect();
-    if (view) drop(view([clientX - box.x, clientY - box.y]));
+    const {x, y} = new DOMPoint(clientX, clientY).matrixTransform(pool.getScreenCTM().inverse());
+    if (view) drop(view([x, y]));
   });
   // A body length ahead of the nose.
   find("drop").addEventListener("click", () => {

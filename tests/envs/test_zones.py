@@ -66,6 +66,20 @@ def test_lanes_have_the_zones_of_mujoco():
 
 
 @pytest.mark.parametrize("physics", ["lanes", "mujoco"])
+def test_a_copy_of_the_model_has_the_motors_commands_in_drag(physics):
+    envs = EnvBatch("swim", 2, "worm8", arena=THREE, physics=physics, n_threads=1)
+    envs.seed([0, 1])
+    envs.reset(np.arange(2))
+    envs.step(np.linspace(-1, 1, 14).reshape(2, 7))
+    model, data = envs.physics.mujoco(1)
+    motors = [model.actuator(name).id for name in envs.body.parts.motors]
+    np.testing.assert_allclose(data.ctrl[motors], np.linspace(-1, 1, 14)[7:], atol=1e-6)
+    assert model.nu == 7 + 3 * 8
+    assert envs.facts()["mass"] == pytest.approx(0.08)
+    envs.close()
+
+
+@pytest.mark.parametrize("physics", ["lanes", "mujoco"])
 def test_a_zone_that_is_everywhere_is_its_medium(physics):
     everywhere = Landscape(WATER, zones=(Zone("disc", newtonian(0.3), size=1000.0),))
     np.testing.assert_allclose(swim(physics, everywhere), swim(physics, Arena(newtonian(0.3))), rtol=0, atol=1e-11)

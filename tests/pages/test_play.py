@@ -295,6 +295,8 @@ def test_food_and_media_are_changed_in_a_browser(forager, opened, tmp_path):
     with contextlib.closing(held), serving(held) as (_, url), opened(url, 1200) as page:
         until(page, "document.querySelector('#clock').textContent !== '0.00 s'")
         page.click("#pause")
+        until(page, "document.querySelector('#pause').textContent === 'Resume'")
+        page.wait_for_timeout(200)  # what was on its way is drawn
         page.click(".pool", position={"x": 40, "y": 60})
         until(page, "document.querySelector('circle.target').getAttribute('visibility') === 'visible'")
         box = page.locator("circle.target").bounding_box()

@@ -158,11 +158,11 @@ class Recording:
                 else np.zeros([sizes.get(axis, 0) for axis in _AXES[name]], np.float32)
                 for name in _ARRAYS
             }
+            # What its films will draw, at the first instant.
+            scenery_of(meta, np.asarray(arrays["sources"][0, :1], float), np.zeros((1, 2)))
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split())
             raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
-            # What its films will draw, at the first instant.
-            scenery_of(meta, np.asarray(arrays["sources"][0, :1], float), np.zeros((1, 2)))
         return cls(**arrays, neurons=neurons, dt=dt, meta=meta, lengths=lengths)
 
 
