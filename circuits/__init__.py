@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .recurrent import RecurrentCircuit, UnitCircuit
     from .registry import CIRCUITS, make_circuit, register_circuit
     from .relay import Relay
+    from .relay_navigator import RelayNavigator
 
 __all__ = [
     "CIRCUITS",
@@ -72,6 +73,7 @@ __all__ = [
     "Pins",
     "RecurrentCircuit",
     "Relay",
+    "RelayNavigator",
     "State",
     "Synapse",
     "UnitCircuit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -20,7 +21,6 @@ from .targets import Targeted
 
 _BORDER, _TARGET = 1.5, 2.5  # body lengths from the origin, straight ahead
 _NEAR = 0.25  # body lengths
-_AIM = 0.2  # rad: by how much a body points beside the way across the border, at most
 _SWING = 0.05  # joint limits: a smaller bend is no stroke
 _SIDES = ("before", "after")
 
@@ -30,7 +30,7 @@ class TwoMedia(Targeted):
 
     The border is that of the arena's first zone, a half-plane. Without one, the worm's water ends 1.5 body lengths
     ahead, at agar, over the length of a link. Bodies start at the origin and point across the border, give or take
-    0.2 rad. The target lies two and a half body lengths ahead of the origin. The reward of a step is by how many body
+    `aim`. The target lies two and a half body lengths ahead of the origin. The reward of a step is by how many body
     lengths the centre of mass came nearer to the far side. An episode ends `settled` seconds after the whole body is
     over, or when its steps are over.
 
@@ -42,12 +42,13 @@ class TwoMedia(Targeted):
     Args:
         envs: the environments.
         settled: how long the episode goes on when the whole body is over, s.
+        aim: by how much bodies point beside the way across the border at the start, at most, rad; pi is anywhere.
     """
 
     senses = ("joint_pos", "to_target", "body_velocities")
     success = "crossed"
     default_steps = 2000
-    allowed: ClassVar[Mapping[str, Allowed]] = {"settled": Number(0)}
+    allowed: ClassVar[Mapping[str, Allowed]] = {"settled": Number(0), "aim": Number(0, math.pi)}
     metric_units: ClassVar[Mapping[str, str]] = {
         **Targeted.metric_units, "seconds_to_cross": "s", **{f"speed_{side}": "m/s" for side in _SIDES},
         **{f"frequency_{side}": "Hz" for side in _SIDES},
@@ -60,7 +61,7 @@ class TwoMedia(Targeted):
         border = Zone(medium=gel(1.0), x=float(_BORDER * lengths.sum()), edge=float(lengths.max()))
         return Landscape(WORM_WATER, (border,))
 
-    def __init__(self, envs: Envs, settled: float = 10.0) -> None:
+    def __init__(self, envs: Envs, settled: float = 10.0, aim: float = 0.2) -> None:
         super().__init__(envs)
         if not envs.arena.zones or envs.arena.zones[0].shape != "half-plane":
             raise InvalidTask(
@@ -70,7 +71,7 @@ class TwoMedia(Targeted):
         zone = envs.arena.zones[0]
         self._border, self._heading = np.array([zone.x, zone.y]), zone.heading
         self._across = np.array([np.cos(zone.heading), np.sin(zone.heading)])
-        self.target_radius, self.settled = _NEAR * self.length, settled
+        self.target_radius, self.settled, self.aim = _NEAR * self.length, settled, aim
         n = envs.n_envs
         self._entered, self._crossed, self._last = np.full(n, -1.0), np.full(n, -1.0), np.zeros(n)
         self._seconds, self._moved, self._strokes = (np.zeros((n, len(_SIDES))) for _ in range(3))
@@ -85,7 +86,7 @@ class TwoMedia(Targeted):
             return heading, joint_pos
         # The head's hinge is 0 where it faces the -y axis.
         bends = np.cumsum(joint_pos, axis=1).sum(1) / self.envs.body.n_links
-        aims = np.array([rng.uniform(-_AIM, _AIM) for rng in rngs])
+        aims = np.array([rng.uniform(-self.aim, self.aim) for rng in rngs])
         return self._heading + aims + np.pi / 2 - bends, joint_pos
 
     def draw_target(

@@ -162,6 +162,7 @@ def test_strokes_are_counted_on_both_sides():
         (lambda: made("twomedia", arena=Arena(gel(0.1))), "first zone is a half-plane"),
         (lambda: made("twomedia", arena=Landscape(gel(0.1), (Zone("disc"),))), "first zone is a half-plane"),
         (lambda: made("twomedia", settled=-1.0), "settled is -1"),
+        (lambda: made("twomedia", aim=4.0), "aim is 4"),
         (lambda: made("forage", far=0.5), "far is 0.5"),
         (lambda: made("forage", radius=0.0), "radius is 0"),
         (lambda: EnvBatch("forage", 1, shuffled=True), "2 environments or more"),
