@@ -26,7 +26,8 @@ class RelayNavigator(Circuit):
 
     and `turn` is taken from all joint angles, in joint limits, before they are felt. Each unit then switches later on
     the one side and sooner on the other, and the path curves: that of the worm in its water by 0.5 and 1.0 rad/s for
-    turns of 0.1 and 0.2, at 92 and 80 % of the speed. At 0.4 the body curls up, hence the cap. `to_target` is as `Navigator` has it.
+    turns of 0.1 and 0.2, at 92 and 80 % of the speed. At 0.4 the body curls up, hence the cap. `to_target` is as
+    `Navigator` has it.
 
     Args:
         n_joints: number of joints.
