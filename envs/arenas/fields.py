@@ -203,8 +203,10 @@ class LiveField:
 
     def _respawn(self, ids: Int[np.ndarray, " some"], index: int, nose: np.ndarray, rngs: Sequence[Any]) -> None:
         source = self.field.sources[index]
-        for env in ids if source.respawn is not None else ():
-            self.centres[env, index] = nose[env] + ring(rngs[env], _NEAREST * source.respawn, source.respawn)
+        if (most := source.respawn) is None:
+            return
+        for env in ids:
+            self.centres[env, index] = nose[env] + ring(rngs[env], _NEAREST * most, most)
             self.amplitudes[env, index] = source.amplitude
 
     def _draw(self, ids: Int[np.ndarray, " some"], rngs: Sequence[Any]) -> None:
