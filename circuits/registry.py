@@ -73,6 +73,7 @@ CIRCUITS: Registry[_Entry] = Registry(
         "connectome": Line(
             f"{_HERE}.connectome.circuit:Connectome", "rate neurons wired by a connectome, muscles on the joints"
         ),
+        "compose": Line(f"{_HERE}.plans:composed", "circuits wired into a circuit by a plan, FILE.toml"),
         "navigator": Line(f"{_HERE}.builders:navigator", "ncap steered towards a target, 6 shared weights"),
         "relay_navigator": Line(
             f"{_HERE}.builders:relay_navigator", "relay steered towards a target, 13 shared weights"
