@@ -1,6 +1,6 @@
 """Untrained worms from one medium into another, with and without steering: a table of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.crossing [--sets 5] [--episodes 20]
+python -m nervecord.benchmarks.results.crossing --page docs/results/world.md [--sets 5] [--episodes 20]
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ...envs import EnvBatch, Landscape, Zone, gel, make_body, newtonian
 from ...intervals import bootstrap_mean
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from ...training.studies.markdown import markdown_table
+from .tables import fill_page
 
 _WORM: Mapping[str, Any] = {"init": "worm", "limit": 12.0, "velocity": True}
 _AGENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -32,17 +34,18 @@ _PAIRS = {
 _SENSES = ("joint_pos", "joint_vel", "to_target", "body_velocities")
 
 
-def main(sets: int = 5, episodes: int = 20) -> None:
+def main(sets: int = 5, episodes: int = 20, page: Path | None = None) -> None:
     """Print the table, line by line.
 
     Args:
         sets: of episodes, over which intervals are; nothing is trained.
         episodes: of each set.
+        page: in which to put the table too, such as docs/results/world.md.
     """
+    rows: list[list[str]] = []
     header = ["from, to", "agent", "crossed", "seconds to cross", "L/s before", "L/s after", "Hz before", "Hz after"]
     body = make_body("worm")
     length, link = float(body.link_sizes[0].sum()), float(body.link_sizes[0].max())
-    first = True
     for pair, (here, there) in _PAIRS.items():
         arena = Landscape(here, (Zone(medium=there, x=1.5 * length, edge=link),))
         for label, (circuit, options) in _AGENTS.items():
@@ -62,8 +65,11 @@ def main(sets: int = 5, episodes: int = 20) -> None:
             ):  # fmt: skip
                 digits = 1 if name == "seconds_to_cross" else 3 if name.startswith("speed") else 2
                 cells.append(f"{np.mean(found[name][over]) / unit:.{digits}f}" if over.any() else "")
-            print(markdown_table(header, cells).split("\n", 0 if first else 2)[-1], flush=True)
-            first = False
+            rows.append(cells)
+            # Line by line, since each takes minutes.
+            print(markdown_table(header, cells).split("\n", 0 if len(rows) == 1 else 2)[-1], flush=True)
+    if page:
+        fill_page(page, {"crossing": markdown_table(header, *rows)})
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """How much untrained agents eat, beside controls that cannot find anything: a table of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.forage [--seeds 5] [--episodes 400]
+python -m nervecord.benchmarks.results.forage --page docs/results/world.md [--seeds 5] [--episodes 400]
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ...envs import EnvBatch
 from ...intervals import bootstrap_mean
 from ...training.rollouts.evaluation import EVALUATION_SEED, Evaluation, evaluate_agent
 from ...training.studies.markdown import markdown_table
+from .tables import fill_page
 
 _STRATA = (0.0, 0.5, 1.5)
 
@@ -58,13 +60,15 @@ def scores(arm: Arm, seeds: int, episodes: int) -> list[Evaluation]:
     return found
 
 
-def main(seeds: int = 5, episodes: int = 400) -> None:
+def main(seeds: int = 5, episodes: int = 400, page: Path | None = None) -> None:
     """Print the table, line by line.
 
     Args:
         seeds: sets of episodes; nothing is trained.
         episodes: of each seed.
+        page: in which to put the table too, such as docs/results/world.md.
     """
+    rows: list[list[str]] = []
     header = [
         "agent",
         "eaten",
@@ -90,7 +94,11 @@ def main(seeds: int = 5, episodes: int = 400) -> None:
             ),
             *(told([float(each.strata[least].metrics["reached"].mean()) for each in sets]) for least in _STRATA),
         ]
+        rows.append(cells)
+        # Line by line, since each takes minutes.
         print(markdown_table(header, cells).split("\n", 0 if row == 0 else 2)[-1], flush=True)
+    if page:
+        fill_page(page, {"forage": markdown_table(header, *rows)})
 
 
 if __name__ == "__main__":

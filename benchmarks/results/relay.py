@@ -1,6 +1,6 @@
 """`relay` beside NCAP on the plain swimmers, untrained, trained and on other lengths: a table of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.relay runs/relay
+python -m nervecord.benchmarks.results.relay runs/relay --page docs/results/world.md
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from typing import Any
 
 import tyro
 
-from ...files import write_text
 from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
-from .tables import returns_table
+from .tables import fill_page, returns_table
 
 STEPS = 512_000
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer20", "swimmer40")
@@ -36,7 +35,7 @@ def trials(seeds: int) -> dict[str, Trial]:
 
 @dataclasses.dataclass(frozen=True)
 class _Arguments:
-    """Train relay and NCAP by ES and CMA-ES on swimmer6; write table.md."""
+    """Train relay and NCAP by ES and CMA-ES on swimmer6; print their table."""
 
     out: tyro.conf.Positional[Path]
     """Folder of the runs and their scores."""
@@ -44,6 +43,8 @@ class _Arguments:
     """Seeds of each."""
     workers: int = 1
     """Runs at a time."""
+    page: Path | None = None
+    """A page in which to put the table, such as docs/results/world.md."""
 
 
 def main() -> None:
@@ -52,7 +53,10 @@ def main() -> None:
     files = TrialFiles(arguments.out)
     run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
     agents = [f"{circuit}, {algorithm}" for circuit, algorithm in itertools.product(_CIRCUITS, _LEARNERS)]
-    write_text(arguments.out / "table.md", returns_table(files.table(), agents, BODIES))
+    table = returns_table(files.table(), agents, BODIES)
+    print(table)
+    if arguments.page:
+        fill_page(arguments.page, {"relay": table})
 
 
 if __name__ == "__main__":
