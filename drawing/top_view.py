@@ -18,7 +18,7 @@ _WATER, _GRID, _INK, _FAINT = (246, 249, 252), (222, 230, 238), (36, 41, 47), (1
 _TRAIL, _TARGET = np.array([9, 105, 218]), (255, 184, 108)
 _SOURCE, _RIM = (26, 107, 51), (179, 98, 0)
 _SMOOTH = 2  # drawn this much larger, then reduced: anti-aliasing
-_CELL = 4 * _SMOOTH  # pixels
+_CELL, _RING = 4 * _SMOOTH, 5 * _SMOOTH  # pixels: of the ground's picture, and the radius of a source's ring
 _TRAIL_SECONDS, _SPEED_SECONDS = 6.0, 1.0
 
 
@@ -104,8 +104,8 @@ class TopView:
         """Draw the sources of fields as rings, and the target, such as food, as a disc."""
         scenery = self._poses.scenery
         for x, y in self._to_pixels(scenery.sources_at(instant), origin):
-            radius = 5 * _SMOOTH
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=_SOURCE, width=2 * _SMOOTH)
+            ring = (x - _RING, y - _RING, x + _RING, y + _RING)
+            draw.ellipse(ring, outline=_SOURCE, width=2 * _SMOOTH)
         if self._poses.target_pos is not None:
             x, y = self._to_pixels(self._poses.target_pos[instant][None], origin)[0]
             radius = scenery.target_radius * self._pixels_per_metre

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from ...errors import InvalidArena
 from ...options import Number, OneOf, wrong_value
-from .media import PLACE, WORLD, made_of
+from .media import MOST, PLACE, WORLD, made_of
 
 Form = Literal["gaussian", "cone"]
 FORMS = get_args(Form)
@@ -133,6 +133,8 @@ class Field:
             raise InvalidArena(f"a field: {wrong}")
         if not isinstance(self.sources, list | tuple):
             raise InvalidArena(f"sources is {self.sources!r}; give a list of sources")
+        if len(self.sources) > MOST:
+            raise InvalidArena(f"there are {len(self.sources):,} sources; give {MOST} at most")
         object.__setattr__(self, "sources", tuple(made_of(Source, source) for source in self.sources))
 
     def at(

@@ -16,6 +16,7 @@ from ...options import Number, wrong_value
 _Kind = TypeVar("_Kind")
 WORLD = 1000.0  # m: what stands in an arena is so far from the origin at most, on either axis
 PLACE = Number(-WORLD, WORLD)
+MOST = 256  # zones, and sources of a field: each costs time in every step
 
 
 def made_of(kind: type[_Kind], value: Any) -> _Kind:

@@ -10,7 +10,7 @@ import mujoco
 from ...errors import InvalidArena
 from .arena import Arena
 from .fields import Field
-from .media import WORM_WATER, Drag, Resisted, gel, made_of, newtonian
+from .media import MOST, WORM_WATER, Drag, Resisted, gel, made_of, newtonian
 from .zones import Zone
 
 
@@ -90,6 +90,8 @@ class Landscape(Arena):
         super().__post_init__()
         if not isinstance(self.zones, list | tuple):
             raise InvalidArena(f"zones is {self.zones!r}; give a list of zones, later ones on top")
+        if len(self.zones) > MOST:
+            raise InvalidArena(f"there are {len(self.zones):,} zones; give {MOST} at most")
         object.__setattr__(self, "zones", tuple(made_of(Zone, zone) for zone in self.zones))
         if self.zones and not isinstance(self.medium, Drag):
             raise InvalidArena(f"the medium between zones is {self.medium!r}; give a Drag, such as gel(0.0)")

@@ -31,11 +31,13 @@ class Targeted(Task):
 
     Attributes:
         strata: least start distances, in body lengths, by which results are told apart; the first is 0.
+        target_radius: within which it is reached, and as which it is drawn, m.
         length: of the body, m.
     """
 
-    essential = ("to_target",)
+    essential: ClassVar[tuple[str, ...]] = ("to_target",)
     success = "reached"
+    target_radius: float
     strata: Sequence[float] = (0.0, 1.0, 2.5)
     metric_units: ClassVar[Mapping[str, str]] = {
         **Task.metric_units, "seconds_to_target": "s", "start_distance": "m", "stratum": "body lengths",

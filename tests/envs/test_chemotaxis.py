@@ -162,6 +162,7 @@ def test_a_stopped_episode_goes_on():
         (lambda: Field(base=float("inf")), InvalidArena, "base is inf"),
         (lambda: Landscape(odour={"sources": [{"width": 1}]}), InvalidArena, "source"),
         (lambda: Landscape(odour=3), InvalidArena, "field 3 is none"),
+        (lambda: Field((Source(),) * 300), InvalidArena, "there are 300 sources; give 256 at most"),
         (lambda: Source(x=2000.0), InvalidArena, "x is 2000.0; give a number from -1000 to 1000"),
         (lambda: Source(course=[[1, 0, 2000]]), InvalidArena, "within 1000 m"),
         (lambda: Source(course=[[2, 0, 0], [1, 0, 1]]), InvalidArena, "later ones behind"),

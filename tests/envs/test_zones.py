@@ -99,6 +99,7 @@ def test_a_zone_that_is_everywhere_is_its_medium(physics):
         (lambda: make_arena({"name": "landscape", "zones": 3}), InvalidArena, "zones"),
         (lambda: Landscape(WATER, {"agar": Zone()}), InvalidArena, "give a list of zones, later ones on top"),
         (lambda: Landscape(WATER, {Zone()}), InvalidArena, "give a list of zones, later ones on top"),
+        (lambda: Landscape(WATER, (Zone(),) * 300), InvalidArena, "there are 300 zones; give 256 at most"),
         (lambda: Zone(x=2000.0), InvalidArena, "x is 2000.0; give a number from -1000 to 1000"),
         (lambda: Zone(medium={"across": -1.0}), InvalidArena, "across is -1.0; give a number above 0"),
         (lambda: Zone(medium={"across": 1.0, "ratio": 0.5}), InvalidArena, "ratio is 0.5; give a number, 1 or more"),
