@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -95,49 +96,53 @@ class Scenery:
             colour, opacity = colour + share * (tint[..., :3] - colour), both
         return np.concatenate([colour, 255 * opacity], -1).round().astype(np.uint8)
 
-    def key(self, letters: float) -> Image.Image | None:
-        """Draw what the tints mean, with letters of a size, pixels; None where there are none."""
+    def key(self, letters: float, width: float) -> Image.Image | None:
+        """Draw what the tints mean, with letters of a size, for a picture of some width, pixels; None without tints."""
         if not self.layers:
             return None
-        font = ImageFont.load_default(size=letters)
-        rows = [_row(layer, font, letters) for layer in self.layers]
-        width = max(row.width for row in rows) + round(letters)
-        image = Image.new("RGBA", (width, sum(row.height for row in rows) + round(0.6 * letters)), _PAPER)
+        font, most = ImageFont.load_default(size=letters), width - 5 * letters
+        rows = [row for layer in self.layers for row in _rows(layer, font, letters, most)]
+        across = max(row.width for row in rows) + round(letters)
+        image = Image.new("RGBA", (across, sum(row.height for row in rows) + round(0.6 * letters)), _PAPER)
         y = round(0.3 * letters)
         for row in rows:
-            image.alpha_composite(row, (width - row.width - round(0.5 * letters), y))
+            image.alpha_composite(row, (across - row.width - round(0.5 * letters), y))
             y += row.height
         return image
 
 
-def _row(layer: Layer, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, letters: float) -> Image.Image:
-    """Draw a layer's line of the key."""
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def _rows(layer: Layer, font: _Font, letters: float, most: float) -> list[Image.Image]:
+    """Draw a layer's lines of the key, as few as `most` pixels across allow."""
+    low, high = layer.ticks[0], layer.ticks[-1]
+    if not layer.apart:
+        bar = np.linspace(low[0], high[0], round(_BAR * letters))
+        return [_row(layer, [f"{layer.name}: {low[1]}", bar, high[1]], font, letters)]
+    lines: list[list[Any]] = [[f"{layer.name}:"]]
+    for level, text in layer.ticks:
+        entry = [np.array([level]), text]
+        if _row(layer, [*lines[-1], *entry], font, letters).width > most and len(lines[-1]) > 1:
+            lines.append([])
+        lines[-1] += entry
+    return [_row(layer, line, font, letters) for line in lines]
+
+
+def _row(layer: Layer, parts: Sequence[Any], font: _Font, letters: float) -> Image.Image:
+    """Draw words, and levels as patches of their colour, in a line."""
     gap, high = 0.5 * letters, round(1.5 * letters)
-    image = Image.new("RGBA", (round(80 * letters), high), (255, 255, 255, 0))
+    widths = [font.getlength(part) if isinstance(part, str) else max(letters, len(part)) for part in parts]
+    image = Image.new("RGBA", (round(sum(widths) + gap * (len(parts) - 1)) + 1, high), (255, 255, 255, 0))
     draw, x, y = ImageDraw.Draw(image), 0.0, high / 2
-
-    def write(text: str) -> None:
-        nonlocal x
-        draw.text((x, y), text, fill=_INK, font=font, anchor="lm")
-        x += font.getlength(text) + gap
-
-    def patch(levels: Float[np.ndarray, " some"], width: float) -> None:
-        nonlocal x
-        tint = layer.tint(levels)
-        shade = (255 + tint[:, 3:] * (tint[:, :3] - 255)).round().astype(np.uint8)
-        box = round(x), round(y - letters / 2), round(x + width), round(y + letters / 2)
-        image.paste(Image.fromarray(shade[None]).resize((box[2] - box[0], box[3] - box[1])), box[:2])
-        draw.rectangle(box, outline=_EDGE)
+    for part, width in zip(parts, widths, strict=True):
+        if isinstance(part, str):
+            draw.text((x, y), part, fill=_INK, font=font, anchor="lm")
+        else:
+            tint = layer.tint(part)
+            shade = (255 + tint[:, 3:] * (tint[:, :3] - 255)).round().astype(np.uint8)
+            box = round(x), round(y - letters / 2), round(x + width), round(y + letters / 2)
+            image.paste(Image.fromarray(shade[None]).resize((box[2] - box[0], box[3] - box[1])), box[:2])
+            draw.rectangle(box, outline=_EDGE)
         x += width + gap
-
-    write(f"{layer.name}:" if layer.apart else layer.name)
-    if layer.apart:
-        for level, text in layer.ticks:
-            patch(np.array([level]), letters)
-            write(text)
-    else:
-        (_, low), (_, high_text) = layer.ticks[0], layer.ticks[-1]
-        write(low)
-        patch(np.linspace(0.0, 1.0, round(_BAR * letters)), _BAR * letters)
-        write(high_text)
-    return image.crop((0, 0, round(x - gap) + 1, high))
+    return image

@@ -57,7 +57,7 @@ class TopView:
         self._font = ImageFont.load_default(size=15 * _SMOOTH)
         self._small = ImageFont.load_default(size=12 * _SMOOTH)
         self._heads = axis_points(poses, 0.5)[:, 0]
-        self._key = poses.scenery.key(12 * _SMOOTH)
+        self._key = poses.scenery.key(12 * _SMOOTH, _SMOOTH * size[0])
 
     def __len__(self) -> int:
         return len(self._poses.link_pos)

@@ -19,6 +19,7 @@ from .arenas.registry import arena_json, make_arena
 from .bodies.body import Body, joint_limit
 from .setting import Envs
 
+_MOST_NAMED = 6  # media; of more, the thinnest and the thickest are
 _REACH = 2.0  # m, over which the colours of a temperature's slope go to either side
 
 
@@ -85,7 +86,7 @@ def scenery_of(
         try:
             arena = make_arena(facts.get("arena"))
         except UnknownName:  # of a package that is not installed here
-            arena = Arena()
+            arena, sources = Arena(), sources[:, :0]
     medium = medium_of(facts["medium"]) if facts.get("medium") else None
     layers = [_media(medium, arena)] if isinstance(medium, Drag) else []
     parts = np.asarray(sources, float).reshape(len(sources), -1, 3)
@@ -126,7 +127,7 @@ def _media(medium: Drag, arena: Arena) -> Layer:
         return found
 
     ticks = tuple((level, medium_name(Drag(*numbers))) for numbers, level in levels.items())
-    return Layer("medium", at, MEDIA, ticks, apart=True)
+    return Layer("medium", at, MEDIA, ticks, apart=len(ticks) <= _MOST_NAMED)
 
 
 def _odour(field: Field, own: np.ndarray, scent: Source | None, target: np.ndarray | None) -> Layer:

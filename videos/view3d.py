@@ -62,8 +62,8 @@ _PAINTED = """<texture name="ground" type="2d" builtin="flat" width="{size}" hei
     <material name="ground" texture="ground" specular="0" shininess="0"/>"""
 _GROUND = '<geom type="plane" size="{half} {half} 1" pos="{x} {y} 0" material="ground"/>'
 _TILES = np.array([(204, 219, 232), (224, 237, 247)], float)
-_PIXELS, _ROOM = 768, 8.0  # of the picture, and its size beyond the body's path, in body lengths
-_PAINTINGS = 200  # at most, of scenery that changes
+_PIXELS, _ROOM = 512, 8.0  # of the picture, and its size beyond the body's path, in body lengths
+_PAINTINGS = 64  # at most, of scenery that changes
 
 
 @functools.cache
@@ -108,7 +108,7 @@ def frames_3d(
     with tempfile.TemporaryDirectory() as folder:
         Path(f"{folder}/scene.xml").write_text(_scene(poses, size), encoding="utf-8")
         motion: dict[str, Any] = _motion(poses, chosen, size, camera, zoom) | _ground(poses, chosen)
-        key = poses.scenery.key(_LETTERS)
+        key = poses.scenery.key(_LETTERS, size[0])
         np.savez(f"{folder}/motion.npz", **motion)
         child = subprocess.Popen(
             # A file by itself, which imports nothing of this package: it starts in a second.

@@ -77,10 +77,16 @@ def test_a_target_has_its_size():
 def test_the_key_names_every_layer():
     arena = Landscape(gel(0.0), (Zone(),), odour=Field((Source(),)), temperature=Field(slope_x=1.0))
     poses, _ = poses_of(body="worm8", arena=arena)
-    key = poses.scenery.key(12.0)
-    assert key.height > 3 * 12
-    assert key.width < 640
-    assert poses_of()[0].scenery.key(12.0) is None
+    wide, narrow = (poses.scenery.key(12.0, width) for width in (640, 260))
+    assert wide.height >= 3 * 18
+    assert wide.width < 640
+    assert narrow.width <= 260
+    assert narrow.height > wide.height
+    assert poses_of()[0].scenery.key(12.0, 640) is None
+    many = tuple(Zone(medium=newtonian(0.001 * each)) for each in range(2, 40))
+    (layer,) = poses_of(body="worm8", arena=Landscape(gel(0.0), many))[0].scenery.layers
+    assert not layer.apart
+    assert [layer.ticks[0][1], layer.ticks[-1][1]] == ["water", "0.039 Pa s"]
 
 
 @pytest.fixture(scope="module")
