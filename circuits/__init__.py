@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .cpg import CPG
     from .ctm.circuit import CTM
     from .ctrnn import CTRNN
+    from .dendrites import Dendrites
     from .elm import ELM
     from .gated.gru import GRU
     from .gated.lstm import LSTM
@@ -66,6 +67,7 @@ __all__ = [
     "Composed",
     "Connectome",
     "Contact",
+    "Dendrites",
     "Facts",
     "Graph",
     "Klinotaxis",
