@@ -8,6 +8,7 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .along import Along
+    from .bdh import BDH
     from .ca3.circuit import CA3
     from .ca3.spikes import SpikingCA3
     from .code_files import circuit_from_file
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .cpg import CPG
     from .ctm.circuit import CTM
     from .ctrnn import CTRNN
+    from .dendrites import Dendrites
     from .elm import ELM
     from .gated.gru import GRU
     from .gated.lstm import LSTM
@@ -49,11 +51,13 @@ if TYPE_CHECKING:
     from .recurrent import RecurrentCircuit, UnitCircuit
     from .registry import CIRCUITS, make_circuit, register_circuit
     from .relay import Relay
+    from .relay_navigator import RelayNavigator
     from .spiking.lif import LIF
     from .spiking.spiking import Spiking
     from .wires import Wire
 
 __all__ = [
+    "BDH",
     "CA3",
     "CIRCUITS",
     "CPG",
@@ -74,6 +78,7 @@ __all__ = [
     "Composed",
     "Connectome",
     "Contact",
+    "Dendrites",
     "Facts",
     "Graph",
     "Klinotaxis",
@@ -86,6 +91,7 @@ __all__ = [
     "Plasticity",
     "RecurrentCircuit",
     "Relay",
+    "RelayNavigator",
     "Spiking",
     "SpikingCA3",
     "State",

@@ -131,6 +131,7 @@ def record_agent(
                 observations=rollout.observation,
                 **{name: physics.read(name) for name in _READ},
                 target_pos=envs.task.target_pos,
+                sources=envs.sources,
             )
             stepped = rollout.step()
             keep(

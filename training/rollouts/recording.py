@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, UInt8
 
 from ...circuits import Neuron
 from ...drawing.poses import MOTION, SHAPE, Poses
+from ...envs.drawn import scenery_of
 from ...errors import InvalidRecording
 from ...files import write_netcdf
 from ...options import Allowed, Instance, ListOf, Number, wrong_value
@@ -45,8 +46,10 @@ class Recording:
         neurons: the names of the columns of `activity`.
         dt: seconds per control step.
         meta: the body's facts (`name`, `link_length` [L] m, `link_width` [L] m, `joint_limit` [J] rad,
-            `mass` kg), `neurons` (role, position and side of each), `interventions` (what was done to neurons: neuron,
-            kind, value, start and stop of each) and where the recording came from.
+            `mass` kg), its surroundings (`arena`, `medium`, `scent`, `target_radius` m), `neurons` (role, position and
+            side of each), `interventions` (what was done to neurons: neuron, kind, value, start and stop of each) and
+            where the recording came from.
+        sources: of the arena's fields: x and y, m, and amplitude of each; empty where there are none.
         lengths: of each episode, in control steps; what stands behind its end in the other arrays is 0. Without it,
             all episodes are as long as the arrays.
         spikes: 1 where a neuron fired, else 0; empty for a circuit in which none do.
@@ -67,6 +70,7 @@ class Recording:
     neurons: tuple[str, ...]
     dt: float
     meta: dict[str, Any]
+    sources: Float[np.ndarray, "E T source_numbers"] = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 0)))
     lengths: Int[np.ndarray, " E"] = dataclasses.field(default_factory=lambda: np.zeros(0, int))
     spikes: UInt8[np.ndarray, "E T K M"] = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
     firing: tuple[str, ...] = ()
@@ -77,6 +81,8 @@ class Recording:
         if not self.firing:
             none = np.zeros((self.n_episodes, self.n_steps, 0, 0), np.uint8)
             object.__setattr__(self, "spikes", none)
+        if not np.shape(self.sources)[0]:
+            object.__setattr__(self, "sources", np.zeros((self.n_episodes, self.n_steps, 0), np.float32))
 
     @property
     def cells(self) -> tuple[Neuron, ...]:
@@ -90,8 +96,10 @@ class Recording:
         shape = {name: np.asarray(self.meta[name], float) for name in SHAPE}
         target = np.asarray(self.target_pos[episode], float) if self.target_pos.shape[-1] else None
         is_chain = bool(self.meta.get("is_chain", True))
+        scenery = scenery_of(self.meta, np.asarray(self.sources[episode], float), target)
         return Poses(
-            name=str(self.meta["name"]), dt=self.dt, target_pos=target, is_chain=is_chain, **motion, **shape
+            name=str(self.meta["name"]), dt=self.dt, target_pos=target, is_chain=is_chain, scenery=scenery,
+            **motion, **shape,
         )  # fmt: skip
 
     @property
@@ -167,6 +175,8 @@ class Recording:
                 else np.zeros([sizes.get(axis, 0) for axis in _AXES[name]], _TYPES[name])
                 for name in _ARRAYS
             }
+            # What its films will draw, at the first instant.
+            scenery_of(meta, np.asarray(arrays["sources"][0, :1], float), np.zeros((1, 2)))
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split())
             raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
@@ -254,6 +264,7 @@ _AXES = {
     "target_pos": ("episode", "time", "target"),
     "activity": ("episode", "time", "neuron"),
     "spikes": ("episode", "time", "substep", "firing"),
+    "sources": ("episode", "time", "source_number"),
 }
 _UNITS = {
     "observations": "as observed",
@@ -268,6 +279,7 @@ _UNITS = {
     "target_pos": "m",
     "activity": "1",
     "spikes": "1",
+    "sources": "m, m, field",
 }
 _ARRAYS = list(_AXES)
 _TYPES = {name: np.uint8 if name == "spikes" else np.float32 for name in _ARRAYS}
