@@ -15,6 +15,7 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 from jaxtyping import Bool, Float, Int, Shaped
 
+from ..drawing.obstacles import Obstacles
 from ..drawing.poses import Poses
 from ..errors import InvalidAction, InvalidBody, InvalidTask, NotReady
 from ..options import COUNT, FLAG, Instance, Number, OfType, checked, wrong_value
@@ -27,6 +28,7 @@ from .physics.lane_physics import LanePhysics
 from .randomization import Range, checked_ranges, placed
 from .senses import SENSES, Layout
 from .setting import Setting
+from .starts import find_room
 from .tasks.registry import make_task, task_class
 from .tasks.task import Task
 from .vector_rules import as_numbers, seeds_for
@@ -121,6 +123,7 @@ class EnvBatch:
         if why:
             _log.warning("%s", why)
         self.physics = PHYSICS[self.physics_name](self.bodies, n_envs, self.arena, n_threads)
+        self._stands, self._penetration = self.arena.stands(self.body), np.zeros(n_envs)
         self.elapsed, self.noise = np.zeros(n_envs, int), np.zeros((n_envs, noise))
         self.task = make_task(task, self, task_options)
         self._senses = [SENSES[sense.name] for sense in self.layout.senses]
@@ -189,6 +192,8 @@ class EnvBatch:
         else:
             self.elapsed[ids] += 1
         self.physics.step(ids)
+        if self._stands is not None:
+            self._penetration = np.maximum(self._penetration, self.physics.penetration())
         self._draw_noise(range(self.n_envs) if ids is None else ids)
         if self._face:
             return Step(*shown(self._face))
@@ -219,8 +224,13 @@ class EnvBatch:
         return self._with_facts(self.task.metrics(), self.physics.diverged.copy())
 
     def _with_facts(self, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> dict[str, np.ndarray]:
-        """Add to a task's measures what the batch knows: divergence, and which of several bodies moved."""
+        """Add to a task's measures what the batch knows.
+
+        They are divergence, how deep links were in posts at the deepest, m, and which of several bodies moved.
+        """
         facts = {"diverged": diverged}
+        if self._stands is not None:
+            facts["penetration"] = self._penetration.copy()
         if len(self.bodies) > 1:
             facts["body"] = self.body_index.copy()
         return {**metrics, **facts}
@@ -251,6 +261,31 @@ class EnvBatch:
             pairs = zip(self.randomize.items(), draws, strict=True)
             self.physics.set(ids, {name: placed(bounds, shares) for (name, bounds), shares in pairs})
 
+    def put(
+        self,
+        ids: Ids,
+        rngs: Sequence[np.random.Generator],
+        heading: Float[np.ndarray, " some"],
+        joint_pos: Float[np.ndarray, "some joints"],
+    ) -> None:
+        """Put some bodies at rest at the origin, with heading and joint angles, rad; among posts, where there is room.
+
+        Raises:
+            InvalidArena: the posts leave no room.
+        """
+        if self._stands is None:
+            self.physics.reset(ids, heading, joint_pos)
+            return
+        found = [
+            find_room(self.bodies[self.body_index[index]], self._stands, *start)
+            for index, *start in zip(ids, rngs, heading, joint_pos, strict=True)
+        ]
+        headings, bends, lattices = (np.array(column) for column in zip(*found, strict=True))
+        self.physics.reset(ids, headings, bends)
+        if self._stands.n_cell:
+            self.physics.place(ids, lattices)
+        self._penetration[ids] = 0.0
+
     def _draw_noise(self, ids: Iterable[int]) -> None:
         """Draw the noise of some environments' next observation, from the generator of each."""
         if self.noise.shape[1]:
@@ -277,6 +312,7 @@ class EnvBatch:
             "physics": self.physics.get_state(),
             "task": {**self.task.get_state(), "elapsed": self.elapsed.copy()},
             **({"noise": self.noise.copy()} if self.noise.size else {}),
+            **({} if self._stands is None else {"penetration": self._penetration.copy()}),
             "rngs": [rng and rng.bit_generator.state for rng in self.rngs],
         }
 
@@ -288,6 +324,7 @@ class EnvBatch:
         self.physics.set_state(state["physics"])
         self.task.set_state(state["task"])
         self.noise[:] = state.get("noise", self.noise)
+        self._penetration = np.array(state.get("penetration", self._penetration))
         self.rngs = [None if held is None else _restored(held) for held in state["rngs"]]
         self._write_constant()
         self._observe()
@@ -304,6 +341,7 @@ class EnvBatch:
             "mass": float(sum(model.body(name).mass[0] for name in self.body.parts.links)),
             "task": type(self.task).__name__,
             "is_chain": self.body.parts.is_chain,
+            **({"obstacles": obstacles.to_json()} if (obstacles := self.obstacles()) else {}),
         }
 
     def poses(self, index: int = 0) -> Poses:
@@ -328,7 +366,13 @@ class EnvBatch:
             link_width=widths,
             joint_limit=joint_limit(body),
             is_chain=body.parts.is_chain,
+            obstacles=self.obstacles(index),
         )
+
+    def obstacles(self, index: int = 0) -> Obstacles | None:
+        """Return what stands around an environment's body, as its state is now; None where nothing does."""
+        row = slice(index, index + 1)
+        return self.physics.obstacles.drawn(self.physics.obstacle_poses()[row], self.physics.touch()[row])
 
     def close(self) -> None:
         """Free the native threads; nothing can be reset or stepped any more."""

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ..drawing.camera import shot
-from ..drawing.palette import bend_tint
+from ..drawing.palette import bend_tint, paler
 from ..drawing.poses import Poses
 from ..drawing.spine import axis_points, segments
 from ..errors import MissingDependency
@@ -32,6 +32,7 @@ _PROBE = (
 )
 INSTALL = "on Debian: apt-get install libegl1 libgl1-mesa-dri, or libosmesa6"
 _THINNEST = 0.008  # radius of a body, in parts of the picture's width: a body of 60 links can be seen
+_SEEN, _MOST_STANDING = 0.9, 2000  # half of what is drawn on, in distances of the camera; and how much at most
 _ELEVATION, _FIELD = 55.0, 45.0  # degrees: how far the camera looks down, and how far up and down it sees
 # Tiles are as long as half the body; light comes from above the left shoulder and from the camera.
 _SCENE = """
@@ -46,6 +47,7 @@ _SCENE = """
   <asset>
     <texture name="tiles" type="2d" builtin="checker" rgb1=".80 .86 .91" rgb2=".88 .93 .97" width="256" height="256"/>
     <material name="tiles" texture="tiles" texrepeat="{tiles} {tiles}" texuniform="true" specular="0" shininess="0"/>
+    {meshes}
   </asset>
   <worldbody>
     <light directional="true" pos="0 0 1" dir="-.3 .35 -1" diffuse=".45 .45 .43" specular=".15 .15 .15"/>
@@ -118,7 +120,13 @@ def frames_3d(
 
 def _scene(poses: Poses, size: tuple[int, int]) -> str:
     length = float(poses.link_length.sum())
-    return _SCENE.format(field=_FIELD, width=2 * size[0], height=2 * size[1], extent=length, tiles=1 / length)
+    meshes = []
+    for index, outline in enumerate(poses.obstacles.outlines if poses.obstacles else ()):
+        corners = " ".join(f"{x:.6g} {y:.6g} {z}" for z in (0, 1) for x, y in outline)
+        meshes.append(f'<mesh name="outline_{index}" vertex="{corners}"/>')
+    return _SCENE.format(
+        field=_FIELD, width=2 * size[0], height=2 * size[1], extent=length, tiles=1 / length, meshes="".join(meshes)
+    )
 
 
 def _motion(
@@ -142,4 +150,17 @@ def _motion(
         "target": target[instants],
         "centre": centres[instants],
         "camera": np.array([90.0, -_ELEVATION, distance]),
+        **_standing(poses, instants, centres, _SEEN * distance),
     }
+
+
+def _standing(poses: Poses, instants: np.ndarray, centres: np.ndarray, reach: float) -> dict[str, np.ndarray]:
+    """Return number, place and angle of what stands in sight in each frame, with rows of -1 for none, and colours."""
+    if poses.obstacles is None:
+        return {"standing": np.zeros((len(instants), 0, 4)), "standing_colour": np.zeros((0, 3))}
+    rows = [poses.obstacles.seen(at, centres[at] - reach, centres[at] + reach)[:_MOST_STANDING] for at in instants]
+    standing = np.full((len(rows), max(map(len, rows)), 4), -1.0)
+    for frame, row in zip(standing, rows, strict=True):
+        frame[: len(row)] = row
+    colours = [[value / 255 for value in paler(colour, 0.45)] for colour in poses.obstacles.colours]
+    return {"standing": standing, "standing_colour": np.array(colours)}

@@ -12,6 +12,7 @@ import mujoco
 from ...errors import InvalidArena
 from ...options import Instance, wrong_value
 from .media import Drag, Fluid, Medium, Resisted
+from .posts import Stands
 
 _MEDIUM = {"medium": Instance((Fluid, Drag, NoneType), "a Fluid or a Drag, or a table of its fields")}
 
@@ -37,6 +38,10 @@ class Arena:
     def zones(self) -> Sequence[Any]:
         """Places with other media; see `Zones`."""
         return ()
+
+    def stands(self, body: Resisted) -> Stands | None:  # noqa: ARG002
+        """Return what stands in the way of a body, None where nothing does; see `Stands`."""
+        return None
 
     def add_to(self, spec: mujoco.MjSpec, body: Resisted, visual: bool = False) -> None:
         """Add the arena to a world that contains a body.

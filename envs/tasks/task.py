@@ -86,7 +86,7 @@ class Task(ABC):
         """Start new episodes: bodies are placed, and randomised ones drawn."""
         heading, joint_pos = self.start_pose(rngs)
         self.envs.draw_bodies(ids, rngs)
-        self.physics.reset(ids, heading, joint_pos)
+        self.envs.put(ids, rngs, heading, joint_pos)
         self.com_start[ids] = self._com_before[ids] = self.physics.read("com_pos")[ids]
 
     def start_pose(

@@ -14,6 +14,7 @@ import xarray
 from jaxtyping import Float, Int
 
 from ...circuits import Neuron
+from ...drawing.obstacles import Obstacles
 from ...drawing.poses import MOTION, SHAPE, Poses
 from ...errors import InvalidRecording
 from ...files import write_netcdf
@@ -39,12 +40,16 @@ class Recording:
             from the world's x axis.
         com_pos: centre of mass in the plane, m.
         target_pos: the target in the plane, m; empty (size 0 in its last axis) if the task has none.
+        obstacle_pose: place, m, and angle, radians, of each of K outlines of what stands around the body; empty if
+            nothing does.
+        touch: force of contacts on each link in the control step before, N; empty if nothing stands around the body.
         activity: every neuron's value: a sensor's in its own unit, all others' without a unit.
         neurons: the names of the columns of `activity`.
         dt: seconds per control step.
         meta: the body's facts (`name`, `link_length` [L] m, `link_width` [L] m, `joint_limit` [J] rad,
             `mass` kg), `neurons` (role, position and side of each), `interventions` (what was done to neurons: neuron,
-            kind, value, start and stop of each) and where the recording came from.
+            kind, value, start and stop of each), `obstacles` (outlines and colours; see `Obstacles`) and where the
+            recording came from.
         lengths: of each episode, in control steps; what stands behind its end in the other arrays is 0. Without it,
             all episodes are as long as the arrays.
     """
@@ -64,6 +69,8 @@ class Recording:
     dt: float
     meta: dict[str, Any]
     lengths: Int[np.ndarray, " E"] = dataclasses.field(default_factory=lambda: np.zeros(0, int))
+    obstacle_pose: Float[np.ndarray, "E T K 3"] = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 0, 3)))
+    touch: Float[np.ndarray, "E T L"] = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 0)))
 
     def __post_init__(self) -> None:
         if not len(self.lengths):
@@ -80,9 +87,14 @@ class Recording:
         motion = {name: np.asarray(getattr(self, name)[episode], float) for name in MOTION}
         shape = {name: np.asarray(self.meta[name], float) for name in SHAPE}
         target = np.asarray(self.target_pos[episode], float) if self.target_pos.shape[-1] else None
-        is_chain = bool(self.meta.get("is_chain", True))
+        is_chain, obstacles = bool(self.meta.get("is_chain", True)), None
+        if self.meta.get("obstacles"):
+            obstacles = Obstacles.from_json(
+                self.meta["obstacles"], *(np.asarray(each[episode], float) for each in (self.obstacle_pose, self.touch))
+            )
         return Poses(
-            name=str(self.meta["name"]), dt=self.dt, target_pos=target, is_chain=is_chain, **motion, **shape
+            name=str(self.meta["name"]), dt=self.dt, target_pos=target, is_chain=is_chain, obstacles=obstacles,
+            **motion, **shape,
         )  # fmt: skip
 
     @property
@@ -179,6 +191,10 @@ def _check(dataset: xarray.Dataset, meta: Any, dt: float, lengths: np.ndarray) -
         raise ValueError("meta is of other numbers of links or neurons than the arrays")
     for facts in told:
         Neuron("", **facts)
+    if meta.get("obstacles"):
+        shown = Obstacles.from_json(meta["obstacles"], np.zeros((1, sizes.get("obstacle", 0), 3)), np.zeros((1, links)))
+        if not shown.is_whole:
+            raise ValueError("meta has other obstacles than the arrays")
     if len(lengths) and (lengths.shape != (sizes["episode"],) or lengths.min() < 0 or lengths.max() > sizes["time"]):
         raise ValueError("lengths are those of other episodes")
 
@@ -229,6 +245,8 @@ _AXES = {
     "link_angle": ("episode", "time", "link"),
     "com_pos": ("episode", "time", "xy"),
     "target_pos": ("episode", "time", "target"),
+    "obstacle_pose": ("episode", "time", "obstacle", "pose"),
+    "touch": ("episode", "time", "link"),
     "activity": ("episode", "time", "neuron"),
 }
 _UNITS = {
@@ -242,6 +260,8 @@ _UNITS = {
     "link_angle": "rad",
     "com_pos": "m",
     "target_pos": "m",
+    "obstacle_pose": "m, m, rad",
+    "touch": "N",
     "activity": "1",
 }
 _ARRAYS = list(_AXES)
