@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .ctm.circuit import CTM
     from .ctrnn import CTRNN
     from .elm import ELM
+    from .escape import Escape
     from .gated.gru import GRU
     from .gated.lstm import LSTM
     from .lane_step import LaneStep
@@ -62,6 +63,7 @@ __all__ = [
     "Circuit",
     "Connectome",
     "Contact",
+    "Escape",
     "Facts",
     "Graph",
     "Klinotaxis",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .arenas.arena import Arena
     from .arenas.fields import Field, Source
     from .arenas.media import Drag, Fluid, gel, newtonian
+    from .arenas.posts import Lattice, Post, Wall
     from .arenas.registry import ARENAS, make_arena
     from .arenas.worlds import Landscape
     from .arenas.zones import Zone
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from .senses import SENSES, Layout, Sense, SenseKind
     from .tasks.chemotaxis import Chemotaxis
     from .tasks.cue_turn import CueTurn
+    from .tasks.escape import Escape
+    from .tasks.lattice import CrossLattice
     from .tasks.navigate import Navigate
     from .tasks.registry import TASKS
     from .tasks.swim import Swim
@@ -42,17 +45,21 @@ __all__ = [
     "Arena",
     "Body",
     "Chemotaxis",
+    "CrossLattice",
     "CueTurn",
     "DmSwimmer",
     "Drag",
     "EnvBatch",
+    "Escape",
     "Field",
     "Fluid",
     "Landscape",
+    "Lattice",
     "Layout",
     "MujocoBatch",
     "Navigate",
     "Physics",
+    "Post",
     "Sense",
     "SenseKind",
     "Source",
@@ -62,6 +69,7 @@ __all__ = [
     "SwimmerVecEnv",
     "SwimmerVectorEnv",
     "Task",
+    "Wall",
     "Worm",
     "XmlBody",
     "Zone",

@@ -416,7 +416,8 @@ def make_setting(
         raise InvalidTask(f"episode_steps is {steps}; give 1 or more")
     if noise < 0:
         raise InvalidTask(f"noise is {noise}; give 0 or more values for each observation")
-    return Setting(bodies, make_arena(arena), kind, steps, noise)
+    made = make_arena(arena)
+    return Setting(bodies, kind.own_arena(first) if made == Arena() else made, kind, steps, noise)
 
 
 def make_layout(setting: Setting, senses: Sequence[str] | None = None, observe_time: bool = False) -> Layout:

@@ -14,6 +14,8 @@ from ...registry import Registry
 from ..setting import Envs
 from .chemotaxis import Chemotaxis
 from .cue_turn import CueTurn
+from .escape import Escape
+from .lattice import CrossLattice
 from .navigate import Navigate
 from .swim import Swim
 from .task import Task
@@ -27,7 +29,16 @@ def _adopted(task: Any, name: str) -> type[Task]:
 
 # Every task by name, with those of other packages.
 TASKS: Registry[type[Task]] = Registry(
-    "nervecord.tasks", {"swim": Swim, "navigate": Navigate, "cueturn": CueTurn, "chemotaxis": Chemotaxis}, _adopted
+    "nervecord.tasks",
+    {
+        "swim": Swim,
+        "navigate": Navigate,
+        "cueturn": CueTurn,
+        "chemotaxis": Chemotaxis,
+        "lattice": CrossLattice,
+        "escape": Escape,
+    },
+    _adopted,
 )
 
 _SENSES = ListOf(Instance(str, "the name of a sense"), '["joint_pos","body_velocities"]')

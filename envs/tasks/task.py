@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ...options import Allowed
-from ..bodies.body import joint_range
+from ..arenas.arena import Arena
+from ..bodies.body import Body, joint_range
 from ..setting import Envs
 
 _NEAR = 0.1  # rad and m/s of the reference pose, where bodies under gravity start
@@ -58,12 +59,17 @@ class Task(ABC):
     essential: ClassVar[tuple[str, ...]] = ()
     default_steps: ClassVar[int] = 1000
     allowed: ClassVar[Mapping[str, Allowed]] = {}
-    metric_units: ClassVar[Mapping[str, str]] = {"net_speed": "m/s"}
+    metric_units: ClassVar[Mapping[str, str]] = {"net_speed": "m/s", "penetration": "m"}
 
     def __init__(self, envs: Envs) -> None:
         self.envs, self.physics = envs, envs.physics
         self.com_start = np.zeros((envs.n_envs, 2))
         self._com_before = np.zeros((envs.n_envs, 2))
+
+    @classmethod
+    def own_arena(cls, body: Body) -> Arena:  # noqa: ARG003
+        """Return the arena of the task where none is named but the open one."""
+        return Arena()
 
     @abstractmethod
     def reward(self) -> Float[np.ndarray, " envs"]:
