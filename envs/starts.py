@@ -10,7 +10,7 @@ from ..errors import InvalidArena
 from .arenas.posts import Stands, gaps
 from .bodies.body import Body, reference_model
 
-_TRIES = 400  # the last of them nearly straight, which fits between rows of posts
+_TRIES = 600  # the second half of them straight, which fits between rows of posts
 
 
 def find_room(
@@ -37,7 +37,7 @@ def find_room(
     signs = np.array(parts.joint_signs or (1,) * len(joints), float)
     for attempt in range(_TRIES):
         lattice = stands.placed(rng) if stands.n_cell else np.zeros(3)
-        bend = (1 - attempt / _TRIES) * joint_pos
+        bend = max(0.0, 1 - 2 * attempt / _TRIES) * joint_pos
         data.qpos[turn], data.qpos[joints] = parts.turn_sign * heading, signs * bend
         mujoco.mj_kinematics(model, data)
         forward = -data.site_xmat[frames].reshape(-1, 3, 3)[:, :2, 1] * lengths[:, None] / 2

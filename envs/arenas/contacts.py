@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import mujoco
 import numpy as np
+from jaxtyping import Float
 
 from ...errors import InvalidArena
 from .media import Drag, Medium, Resisted
@@ -50,7 +51,6 @@ def add_stands(
     """
     if body.parts.plane != (0, 1):
         raise InvalidArena(f"posts stand in the plane of x and y, and {body.name} moves in another; turn its model")
-    _check_start(body, stands)
     # Of several media the mean, by logarithm: in the thinnest, links are then at most ten times as heavy as need be.
     across = float(np.exp(np.mean([np.log(each.across) for each in media if isinstance(each, Drag)] or [-np.inf])))
     shells = _shells(spec, body) if solid else []
@@ -59,6 +59,7 @@ def add_stands(
     model = spec.copy().compile()
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
+    _check_start(body, stands, data.joint(body.parts.turn).xanchor[:2])
     height = float(data.site(body.parts.frames[0]).xpos[2])
     if solid:
         _check_damping(body, model)
@@ -177,16 +178,16 @@ def _check_damping(body: Resisted, model: mujoco.MjModel) -> None:
         )
 
 
-def _check_start(body: Resisted, stands: Stands) -> None:
-    """Refuse what stands on the front end of the body's head, where every episode starts."""
+def _check_start(body: Resisted, stands: Stands, pivot: Float[np.ndarray, " 2"]) -> None:
+    """Refuse what stands on the point around which start poses turn, m: the front end of a swimmer's head."""
     ends, radius = stands.pieces(np.zeros(3))
-    head = np.zeros((1, 2, 2)), body.link_sizes[1][:1] / 2
+    head = np.broadcast_to(pivot, (1, 2, 2)), body.link_sizes[1][:1] / 2
     for index, gap in enumerate(gaps(*head, ends[: stands.n_own], radius[: stands.n_own])[0].tolist()):
         if gap < 0:
             x, y, _ = stands.places[index]
             raise InvalidArena(
-                f"what stands at ({x:g}, {y:g}) m is in the place where the head starts, (0, 0); move it {-gap:.2g} m "
-                "or more"
+                f"what stands at ({x:g}, {y:g}) m is in the place where the head of {body.name} starts, "
+                f"({pivot[0]:g}, {pivot[1]:g}); move it {-gap:.2g} m or more"
             )
 
 
