@@ -20,7 +20,7 @@ from ...training.studies.markdown import markdown_table
 
 _WORM: Mapping[str, Any] = {"init": "worm", "limit": 12.0, "velocity": True}
 _RADIUS = 0.1  # body lengths
-GAPS = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
+GAPS = (0.1, 0.2, 0.3, 0.4, 0.6)
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -42,7 +42,7 @@ class Arm:
     body: str = "swimmer6"
     viscosity: float | None = None
     shape: str = "square"
-    steps: int = 1000
+    steps: int = 800
 
     def arena(self, gap: float, solid: bool) -> Landscape:
         """Return the arena with posts at a gap, in body lengths."""
@@ -54,8 +54,8 @@ ARMS = {
     "NCAP on swimmer6": Arm("ncap"),
     "NCAP on swimmer12": Arm("ncap", body="swimmer12"),
     "relay on swimmer6": Arm("relay"),
-    "relay on worm, 1 Pa s": Arm("relay", _WORM, "worm", 1.0, steps=667),
-    "escape on worm, 1 Pa s": Arm("escape", _WORM, "worm", 1.0, steps=667),
+    "relay on worm, 1 Pa s": Arm("relay", _WORM, "worm", 1.0, steps=500),
+    "escape on worm, 1 Pa s": Arm("escape", _WORM, "worm", 1.0, steps=500),
 }
 
 

@@ -137,9 +137,8 @@ def _print_cuts() -> None:
         "NCAP": lambda cut, numb: NCAP(n_joints),  # noqa: ARG005
     }
     for kind, make in kinds.items():
-        for viscosity in (0.001, 1.0, 28.0):
-            medium = newtonian(viscosity)
-            seconds = 20.0 if viscosity < 5 else 40.0
+        for viscosity in (0.001, 9.0):
+            medium, seconds = newtonian(viscosity), 20.0
             intact, still = (bends_of(make(0, False), medium, seconds, ratio=ratio)[1] for ratio in (None, 1.0))
             for place in PLACES:
                 cut = round(place * n_joints)
