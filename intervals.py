@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import scipy  # loads its statistics, which take a second, only when they are used
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy import stats
 
 _RESAMPLES = 9_999
 
@@ -63,7 +63,7 @@ def iqm(values: Float[ArrayLike, "*shape"], axis: int | None = None) -> Any:
     It is in the same unit as the values. The quarter is rounded down to whole values, as in scipy and rliable:
     for up to 3 values, it is the plain mean.
     """
-    return stats.trim_mean(np.asarray(values, float), 0.25, axis=axis)
+    return scipy.stats.trim_mean(np.asarray(values, float), 0.25, axis=axis)
 
 
 def probability_of_improvement(
@@ -156,7 +156,7 @@ def _percentiles(
     rng = np.random.default_rng(seed)
     # Resamples are drawn in batches: a statistic over pairs takes memory as the product of sizes.
     batch = max(1, 2_000_000 // int(np.prod([len(sample) for sample in samples])))
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         tuple(samples), statistic, n_resamples=_RESAMPLES, batch=batch, method=method, rng=rng, vectorized=True
     )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)

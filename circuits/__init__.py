@@ -9,6 +9,7 @@ from ..lazy import lazy_exports
 if TYPE_CHECKING:
     from .along import Along
     from .code_files import circuit_from_file
+    from .compose import Composed, freeze
     from .connectome.circuit import Connectome
     from .connectome.files import load_graph
     from .connectome.graph import Cell, Contact, Graph, ladder
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .recurrent import RecurrentCircuit, UnitCircuit
     from .registry import CIRCUITS, make_circuit, register_circuit
     from .relay import Relay
+    from .wires import Wire
 
 __all__ = [
     "CIRCUITS",
@@ -61,6 +63,7 @@ __all__ = [
     "Cell",
     "CfC",
     "Circuit",
+    "Composed",
     "Connectome",
     "Contact",
     "Escape",
@@ -77,9 +80,11 @@ __all__ = [
     "State",
     "Synapse",
     "UnitCircuit",
+    "Wire",
     "Wiring",
     "check_pins",
     "circuit_from_file",
+    "freeze",
     "ladder",
     "load_graph",
     "load_weights",

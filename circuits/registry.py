@@ -76,6 +76,7 @@ CIRCUITS: Registry[_Entry] = Registry(
         "connectome": Line(
             f"{_HERE}.connectome.circuit:Connectome", "rate neurons wired by a connectome, muscles on the joints"
         ),
+        "compose": Line(f"{_HERE}.plans:composed", "circuits wired into a circuit by a plan, FILE.toml"),
         "navigator": Line(f"{_HERE}.builders:navigator", "ncap steered towards a target, 6 shared weights"),
         "klinotaxis": Line(
             f"{_HERE}.builders:klinotaxis", "ncap steered by an odour's change in time, 14 shared weights"

@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 LIBRARIES = Path(__file__).parents[1] / "docs" / "libraries.md"
 SMALL = {
     "sb3_ppo": ["--steps", "4096", "--episode-steps", "64"],
-    "sb3_sac": ["--steps", "300", "--episode-steps", "50"],
+    "sb3_sac": ["--steps", "120", "--episode-steps", "50"],
     "gymnasium_vector": ["--num-envs", "4", "--episode-steps", "50"],
     "dm_env_loop": ["--episode-steps", "50"],
     "cleanrl_ppo": ["--steps", "512", "--num-envs", "4", "--rollout", "64", "--episode-steps", "50"],

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy import stats
 from torch import Tensor
 
 from ...circuits import Facts
@@ -49,7 +48,8 @@ class AntitheticSearch(PopulationMethod):
     def tell(self, state: State, returns: Float[np.ndarray, " members"]) -> tuple[State, dict[str, float]]:
         """Follow the estimated gradient of the expected rank; returns have no unit."""
         # Pairs that tie (a weight without effect) must cancel, so equal returns share their mean rank.
-        ranks = stats.rankdata(returns) - 1
+        _, place, tied = np.unique(returns, return_inverse=True, return_counts=True)
+        ranks = (np.cumsum(tied) - (tied + 1) / 2)[place]
         utility = torch.as_tensor(ranks / (len(returns) - 1) - 0.5, dtype=torch.float32)
         gradient = utility @ state["noise"] / (len(returns) * self.options["sigma"])
         rate, t = self.options["learning_rate"], state["t"] + 1

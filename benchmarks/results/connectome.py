@@ -1,6 +1,6 @@
 """Compare the worm's wiring with its controls: the numbers and curves of docs/results/connectome.md.
 
-python -m nervecord.benchmarks.results.connectome runs/connectome
+python -m nervecord.benchmarks.results.connectome runs/connectome --page docs/results/connectome.md
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
-from .tables import returns_table
+from .tables import fill_page, returns_table
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12")
 ALL_BODIES = ("swimmer4", "swimmer6", "swimmer8", "swimmer12")
 # Links. A fifth of the body is 0.8 links of 4, 1.2 of 6, 1.6 of 8 and 2.4 of 12.
 REACHES = (0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 2.0, 2.4)
-STEPS = {"es": 200_000, "ppo": 100_000}
+STEPS = {"es": 1_000_000, "ppo": 200_000}
 _COOK = {"graph": "cook2019"}
 # Circuit and options of each agent, and the algorithms that train it.
 AGENTS: Mapping[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
@@ -41,7 +41,7 @@ AGENTS: Mapping[str, tuple[str, Mapping[str, Any], tuple[str, ...]]] = {
     "connectome, signs shuffled": ("connectome", {**_COOK, "control": "signs"}, ("es", "ppo")),
     "connectome, random": ("connectome", {**_COOK, "control": "random"}, ("es", "ppo")),
     "connectome, every contact free": ("connectome", {**_COOK, "gains": "free"}, ("es",)),
-    "connectome, raw counts": ("connectome", {**_COOK, "counts": "raw"}, ("es", "ppo")),
+    "connectome, raw counts": ("connectome", {**_COOK, "counts": "raw"}, ("es",)),
     "ladder": ("connectome", {"graph": "ladder"}, ("es",)),
     "ncap": ("ncap", {}, ("es", "ppo")),
     "mlp": ("mlp", {}, ("es", "ppo")),
@@ -90,7 +90,7 @@ def step_times(batch: int = 256, rounds: int = 7, steps: int = 100) -> str:
         own, other = (1000 * float(np.median(times[name])) / steps for name in ("own", "peer"))
         muscles = sum(cell.role == "muscle" for cell in cells)
         lines.append(f"| {graph} | {len(cells) - muscles} | {muscles} | {own:.2f} | {other:.2f} | {own / other:.1f} |")
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
 
 
 def reaches(episodes: int = 20) -> str:
@@ -107,7 +107,7 @@ def reaches(episodes: int = 20) -> str:
             returns = evaluate_on(resolved, Agent(resolved.agent), episodes).returns
             cells.append(f"{returns.mean():.0f}")
         lines.append(f"| {graph} | {reach:g} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
 
 
 def curves(rows: pd.DataFrame) -> str:
@@ -122,14 +122,16 @@ def curves(rows: pd.DataFrame) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Arguments:
-    """Train the connectome, its controls, NCAP and an MLP; write tables, curves and the time per step."""
+    """Train the connectome, its controls, NCAP and an MLP; print tables and the time per step."""
 
     out: tyro.conf.Positional[Path]
     """Folder of the runs and their scores."""
-    seeds: int = 3
+    seeds: int = 10
     """Seeds of each."""
     workers: int | None = None
     """Runs at a time; one per core by default."""
+    page: Path | None = None
+    """Page whose tables and figures are made anew; figures are in a folder beside it."""
 
 
 def main() -> None:
@@ -138,12 +140,14 @@ def main() -> None:
     files = TrialFiles(arguments.out)
     run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
     scores = files.table()
-    for algorithm in STEPS:
-        of_learner = scores[scores["study"] == algorithm]
-        write_text(arguments.out / f"{algorithm}.md", returns_table(of_learner, list(AGENTS), BODIES))
-        write_text(arguments.out / f"{algorithm}.svg", curves(of_learner))
-    write_text(arguments.out / "reaches.md", reaches())
-    write_text(arguments.out / "speed.md", step_times())
+    learners = {algorithm: scores[scores["study"] == algorithm] for algorithm in STEPS}
+    made = {algorithm: returns_table(rows, list(AGENTS), BODIES) for algorithm, rows in learners.items()}
+    made |= {"reaches": reaches(), "speed": step_times()}
+    print(*made.values(), sep="\n\n")
+    if arguments.page:
+        fill_page(arguments.page, made)
+        for algorithm, rows in learners.items():
+            write_text(arguments.page.with_suffix("") / f"{algorithm}.svg", curves(rows))
 
 
 if __name__ == "__main__":

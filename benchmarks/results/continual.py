@@ -1,6 +1,6 @@
 """Forgetting when a trained swimmer learns a second body: the numbers of docs/results/continual.md.
 
-python -m nervecord.benchmarks.results.continual runs/continual
+python -m nervecord.benchmarks.results.continual runs/continual --page docs/results/continual.md
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 import pandas as pd
 import tyro
 
-from ...files import write_text
 from ...intervals import Interval, bootstrap_iqm
 from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
+from .tables import fill_page
 
 FIRST = "swimmer6"
 # Environment steps on the first body, and on the second.
-STEPS = {"ppo": (100_000, 40_000), "es": (200_000, 64_000)}
+STEPS = {"ppo": (200_000, 100_000), "es": (1_000_000, 300_000)}
 CIRCUITS: Mapping[str, Mapping[str, Any]] = {
     "ncap": {}, "connectome": {"graph": "cook2019"}, "ctrnn": {}, "mlp": {},
 }  # fmt: skip
@@ -76,7 +76,7 @@ def table(scores: pd.DataFrame) -> str:
     """Return the Markdown table of one learner: returns on both bodies before and after, and the loss."""
     rows = scores[(scores["metric"] == "return") & scores["episode"].notna() & (scores["stage"] != "untrained")]
     means = rows.groupby(["agent", "body", "seed"])["value"].mean()
-    columns = ["circuit", "then", "its steps", "6 links before", "6 links after", "forgotten",
+    columns = ["circuit", "then", "its steps", "seeds", "6 links before", "6 links after", "forgotten",
                "new body before", "new body after"]  # fmt: skip
     lines = []
     for circuit, bodies in NEXT.items():
@@ -90,8 +90,8 @@ def table(scores: pd.DataFrame) -> str:
                 before, after = means[circuit][FIRST], means[label][FIRST]
                 cells = [before, after, before - after, means[circuit][body], means[label][body]]
                 shown = [_text(bootstrap_iqm(cell.to_numpy())) for cell in cells]
-                lines.append([circuit, body, steps, *shown])
-    return markdown_table(columns, *lines) + "\n"
+                lines.append([circuit, body, steps, len(after), *shown])
+    return markdown_table(columns, *lines)
 
 
 def _text(found: Interval) -> str:
@@ -104,10 +104,12 @@ class _Arguments:
 
     out: tyro.conf.Positional[Path]
     """Folder of the runs and their scores."""
-    seeds: int = 3
+    seeds: int = 10
     """Seeds of each."""
     workers: int | None = None
     """Runs at a time; one per core by default."""
+    page: Path | None = None
+    """Page whose tables are made anew."""
 
 
 def main() -> None:
@@ -117,8 +119,10 @@ def main() -> None:
     for trials in (firsts(arguments.seeds), seconds(arguments.seeds, runs)):
         run_trials(trials, runs, files, workers=arguments.workers)
     scores = files.table()
-    for algorithm in STEPS:
-        write_text(arguments.out / f"{algorithm}.md", table(scores[scores["study"] == algorithm]))
+    tables = {algorithm: table(scores[scores["study"] == algorithm]) for algorithm in STEPS}
+    print(*tables.values(), sep="\n\n")
+    if arguments.page:
+        fill_page(arguments.page, tables)
 
 
 if __name__ == "__main__":

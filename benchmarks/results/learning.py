@@ -1,6 +1,6 @@
 """Learning curves of circuits under CircuitPPO, several seeds each, for docs/results/learning.md.
 
-    python -m nervecord.benchmarks.results.learning runs/learning --studies swim cartpole acrobot cueturn
+    python -m nervecord.benchmarks.results.learning runs/learning --page docs/results/learning.md
 
 Every run is a folder. A second start skips finished runs and continues the others; the table has the finished ones.
 """
@@ -34,6 +34,8 @@ from ...intervals import bootstrap_mean
 from ...training.learning.training import train
 from ...training.rollouts.evaluation import evaluate
 from ...training.runs.config import RunConfig
+from ...training.studies.markdown import markdown_table
+from .tables import fill_page
 
 _LONG, _SHORT = 500_000, 300_000
 
@@ -166,10 +168,10 @@ def results(out: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_results(out: Path) -> None:
-    """Write table.md and one figure per study, from the runs finished so far."""
+def show(out: Path, page: Path | None) -> None:
+    """Print the table of the runs finished so far; make the page's table and its figures, one per study, anew."""
     table = results(out)
-    lines = ["| task | circuit | score | target | seeds |", "| --- | --- | --- | --- | --- |"]
+    lines = []
     for name, study in STUDIES.items():
         rows = table[table["study"] == name] if len(table) else table
         for circuit in study.circuits:
@@ -177,8 +179,8 @@ def write_results(out: Path) -> None:
             if len(scores):
                 each = ", ".join(f"{score:.4g}" for score in scores)
                 target = "" if study.target is None else f"{study.target:g}"
-                lines.append(f"| {study.title} | {circuit} | {bootstrap_mean(scores)} | {target} | {each} |")
-        if len(rows):
+                lines.append([study.title, circuit, bootstrap_mean(scores), target, each])
+        if page and len(rows):
             groups = {circuit: rows[rows["circuit"] == circuit] for circuit in study.circuits}
             figure = curves(
                 {
@@ -189,13 +191,16 @@ def write_results(out: Path) -> None:
                 study.title,
                 study.target if study.metric == "return" else None,
             )
-            write_text(out / f"{name}.svg", figure_svg(figure))
-    write_text(out / "table.md", "\n".join(lines) + "\n")
+            write_text(page.parent / f"{name}.svg", figure_svg(figure))
+    made = markdown_table(("task", "circuit", "score", "target", "seeds"), *lines)
+    print(made)
+    if page:
+        fill_page(page, {"scores": made})
 
 
 @dataclasses.dataclass(frozen=True)
 class _Arguments:
-    """Train circuits on tasks and write a table and curves."""
+    """Train circuits on tasks; print a table."""
 
     out: tyro.conf.Positional[Path]
     """Folder of the runs."""
@@ -207,6 +212,8 @@ class _Arguments:
     """Which seeds."""
     workers: int = 1
     """Runs at a time, one process each."""
+    page: Path | None = None
+    """Page whose table and figures, which are beside it, are made anew."""
 
 
 def main() -> None:
@@ -223,7 +230,7 @@ def main() -> None:
         for job, done in [(job, pool.apply_async(run_study, job)) for job in jobs]:
             done.get()
             print(json.dumps([str(part) for part in job[1:]]), flush=True)
-    write_results(arguments.out)
+    show(arguments.out, arguments.page)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Longest memory of a CT-RNN under each curriculum, and its time constants during training.
 
-    python -m nervecord.benchmarks.results.memory runs/parity --updates 10000
+    python -m nervecord.benchmarks.results.memory runs/parity --page docs/results/learning.md
 
 Every curriculum is a folder. A second start skips finished ones and continues the others.
 """
@@ -21,13 +21,15 @@ from ...drawing.figures import curves, figure_svg
 from ...files import write_text
 from ...intervals import bootstrap_mean
 from ...training.learning.curricula import CurriculumConfig, CurriculumRun, curriculum
+from ...training.studies.markdown import markdown_table
+from .tables import fill_page
 
 _KINDS: tuple[Literal["multi-head", "single-head"], ...] = ("multi-head", "single-head")
 
 
 @dataclasses.dataclass(frozen=True)
 class _Arguments:
-    """Train both curricula from several seeds and write a table and figures."""
+    """Train both curricula from several seeds; print a table."""
 
     out: tyro.conf.Positional[Path]
     """Folder of the curricula."""
@@ -41,6 +43,8 @@ class _Arguments:
     """Seeds of each curriculum."""
     workers: int = 1
     """Curricula at a time, one process each."""
+    page: Path | None = None
+    """Page whose table and figures, which are beside it, are made anew."""
 
 
 def run_one(out: Path, config: CurriculumConfig) -> None:
@@ -48,12 +52,11 @@ def run_one(out: Path, config: CurriculumConfig) -> None:
     curriculum(config, out / f"{config.kind}-{config.seed}", progress=False)
 
 
-def write_results(out: Path, configs: list[CurriculumConfig]) -> None:
-    """Write table.md and the figures, from the results so far."""
-    lines = [
-        "| curriculum | largest N solved | each seed | updates to N = 10 | mean tau at the end | slowest tau |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+def show(out: Path, configs: list[CurriculumConfig], page: Path | None) -> None:
+    """Print the table of the results so far; make the page's table and its figures anew."""
+    columns = ["curriculum", "updates", "largest N solved", "each seed", "updates to N = 10", "mean tau at the end",
+               "slowest tau"]  # fmt: skip
+    lines = []
     solved: dict[str, list[tuple[list[float], list[float]]]] = {}
     taus: dict[str, list[tuple[list[float], list[float]]]] = {}
     for kind in _KINDS:
@@ -66,14 +69,18 @@ def write_results(out: Path, configs: list[CurriculumConfig]) -> None:
         slowest = [_series(table, "circuit/tau_max")[1][-1] for table in tables]
         shown = "never" if np.isnan(to_ten).all() else ", ".join("never" if np.isnan(n) else f"{n:.0f}" for n in to_ten)
         each = ", ".join(f"{n:.0f}" for n in largest)
+        updates = max(table["step"].max() for table in tables)
         lines.append(
-            f"| {kind} | {bootstrap_mean(largest)} | {each} | {shown} | "
-            f"{bootstrap_mean([values[-1] for _, values in taus[kind]])} | {bootstrap_mean(slowest)} |"
-        )
-    write_text(out / "table.md", "\n".join(lines) + "\n")
-    for name, groups, label in (("solved", solved, "largest N solved"), ("tau", taus, "mean tau (steps)")):
-        figure: Figure = curves(groups, f"{configs[0].task}, CT-RNN", x="updates", y=label)
-        write_text(out / f"{name}.svg", figure_svg(figure))
+            [kind, f"{updates:,.0f}", bootstrap_mean(largest), each, shown,
+             bootstrap_mean([values[-1] for _, values in taus[kind]]), bootstrap_mean(slowest)]
+        )  # fmt: skip
+    made = markdown_table(columns, *lines)
+    print(made)
+    if page:
+        fill_page(page, {"memory": made})
+        for name, groups, label in (("solved", solved, "largest N solved"), ("tau", taus, "mean tau (steps)")):
+            figure: Figure = curves(groups, f"{configs[0].task}, CT-RNN", x="updates", y=label)
+            write_text(page.parent / f"{configs[0].task}-{name}.svg", figure_svg(figure))
 
 
 def _series(table: pd.DataFrame, metric: str) -> tuple[list[float], list[float]]:
@@ -97,7 +104,7 @@ def main() -> None:
     ]
     with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
         pool.starmap(run_one, [(arguments.out, config) for config in configs], chunksize=1)
-    write_results(arguments.out, configs)
+    show(arguments.out, configs, arguments.page)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Returns of NCAP+, whole and without each of its parts: the numbers of docs/results/ncap-plus.md.
 
-python -m nervecord.benchmarks.results.ncap_plus runs/plus
+python -m nervecord.benchmarks.results.ncap_plus runs/plus --page docs/results/ncap-plus.md
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
-from .tables import returns_table
+from .tables import fill_page, returns_table
 
 STEPS = 192_000
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer20", "swimmer6-eel", "swimmer6-thick", "swimmer6-weak")
@@ -92,25 +92,27 @@ def grid() -> pd.DataFrame:
     return table.sort_values(["swimmer6"], ascending=False)
 
 
-def tables(scores: pd.DataFrame) -> str:
-    """Return the tables of the page, in Markdown."""
-    found = []
+def tables(scores: pd.DataFrame) -> dict[str, str]:
+    """Return the tables of the page by name, in Markdown."""
+    found = {}
     for study, bodies in (("learners", BODIES), ("parts", BODIES[:3])):
         rows = scores[scores["study"] == study]
-        found.append(returns_table(rows, list(dict.fromkeys(rows.sort_values("source")["agent"])), bodies))
-    return "\n".join(found)
+        found[study] = returns_table(rows, list(dict.fromkeys(rows.sort_values("source")["agent"])), bodies)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
 class _Arguments:
-    """Train NCAP+ by three learners from two starts, and without each part; write tables.md and grid.csv."""
+    """Train NCAP+ by three learners from two starts, and without each part; write grid.csv."""
 
     out: tyro.conf.Positional[Path]
     """Folder of the runs and their scores."""
-    seeds: int = 5
+    seeds: int = 10
     """Seeds of each."""
     workers: int | None = None
     """Runs at a time; one per core by default."""
+    page: Path | None = None
+    """Page whose tables are made anew."""
 
 
 def main() -> None:
@@ -118,7 +120,10 @@ def main() -> None:
     arguments = tyro.cli(_Arguments)
     files = TrialFiles(arguments.out)
     run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
-    write_text(arguments.out / "tables.md", tables(files.table()))
+    made = tables(files.table())
+    print(*made.values(), sep="\n\n")
+    if arguments.page:
+        fill_page(arguments.page, made)
     write_text(arguments.out / "grid.csv", grid().to_csv(index=False))
 
 

@@ -1,6 +1,6 @@
 """What trained agents' bodies and neurons do: the tables of docs/results/neurons.md.
 
-python -m nervecord.benchmarks.results.neurons runs/swim/*
+python -m nervecord.benchmarks.results.neurons runs/learning/swim/*/run --page docs/results/neurons.md
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ...training.rollouts.evaluation import evaluate_agent
 from ...training.rollouts.recorder import record, record_agent
 from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
+from .tables import fill_page
 
 _GAIT = {
     "frequency": "frequency, Hz", "wavelength": "wavelength, lengths", "travelling_index": "travelling index",
@@ -91,18 +92,26 @@ class _Arguments:
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of trained runs, some seeds of each circuit."""
+    page: Path | None = None
+    """Page whose tables are made anew."""
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the tables; make the page's anew."""
     torch.set_num_threads(1)
-    runs = [Run(path) for path in tyro.cli(_Arguments).runs]
-    print(markdown_table(*gaits(runs)), end="\n\n")
+    arguments = tyro.cli(_Arguments)
+    runs = [Run(path) for path in arguments.runs]
     by_circuit = {run.config.circuit: run for run in runs}
+    recorded = [costs(run) for run in by_circuit.values()]
+    made = {
+        "gait": markdown_table(*gaits(runs)),
+        "recording": markdown_table(recorded[0][0], *(r for _, r in recorded)),
+    }
     if "ncap" in by_circuit:
-        print(markdown_table(*lesions([run for run in runs if run.config.circuit == "ncap"])), end="\n\n")
-    for run in by_circuit.values():
-        print(markdown_table(*costs(run)), end="\n\n")
+        made["lesions"] = markdown_table(*lesions([run for run in runs if run.config.circuit == "ncap"]))
+    print(*made.values(), sep="\n\n")
+    if arguments.page:
+        fill_page(arguments.page, made)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
-"""Tables that several studies share."""
+"""Tables that several studies share, and the pages that show them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 
+from ...errors import InvalidOption
+from ...files import write_text
 from ...intervals import bootstrap_iqm
 from ...training.studies.markdown import markdown_table
+
+_MADE = re.compile(r"<!-- made: ([\w-]+) -->\n(?s:.*?)<!-- end -->")
 
 
 def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[str], own: str = "swimmer6") -> str:
@@ -34,4 +40,28 @@ def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[
             found = bootstrap_iqm(chosen.groupby("seed")["value"].mean())
             cells.append(f"{found.mean:.0f} [{found.low:.0f}, {found.high:.0f}]")
         lines.append(cells)
-    return markdown_table(columns, *lines) + "\n"
+    return markdown_table(columns, *lines)
+
+
+def fill_page(page: Path, made: Mapping[str, str]) -> None:
+    """Replace tables of a page of docs/results by those made now; its prose and its other tables stay.
+
+    Args:
+        page: has each table between the lines `<!-- made: NAME -->` and `<!-- end -->`.
+        made: Markdown by NAME.
+
+    Raises:
+        InvalidOption: the page has no place for one of them.
+    """
+    text = page.read_text(encoding="utf-8")
+    there = _MADE.findall(text)
+    if missing := [name for name in made if name not in there]:
+        raise InvalidOption(
+            f"{page} has no place for {', '.join(missing)}; give a page with the lines <!-- made: {missing[0]} --> "
+            "and <!-- end -->"
+        )
+    write_text(page, _MADE.sub(lambda found: _block(found[1], made[found[1]]) if found[1] in made else found[0], text))
+
+
+def _block(name: str, table: str) -> str:
+    return f"<!-- made: {name} -->\n\n{table.strip()}\n\n<!-- end -->"
