@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .recurrent import RecurrentCircuit, UnitCircuit
     from .registry import CIRCUITS, make_circuit, register_circuit
     from .relay import Relay
+    from .relay_navigator import RelayNavigator
     from .wires import Wire
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "Pins",
     "RecurrentCircuit",
     "Relay",
+    "RelayNavigator",
     "State",
     "Synapse",
     "UnitCircuit",

@@ -78,6 +78,9 @@ CIRCUITS: Registry[_Entry] = Registry(
         ),
         "compose": Line(f"{_HERE}.plans:composed", "circuits wired into a circuit by a plan, FILE.toml"),
         "navigator": Line(f"{_HERE}.builders:navigator", "ncap steered towards a target, 6 shared weights"),
+        "relay_navigator": Line(
+            f"{_HERE}.builders:relay_navigator", "relay steered towards a target, 13 shared weights"
+        ),
         "klinotaxis": Line(
             f"{_HERE}.builders:klinotaxis", "ncap steered by an odour's change in time, 14 shared weights"
         ),

@@ -336,6 +336,8 @@ class Bench(Command):
     """Physics alone instead: lanes beside mj_step at 3 to 100 links."""
     draw: str | None = None
     """Of --lanes: a file for the figure, such as lanes.svg."""
+    zones: bool = False
+    """Zones instead: steps in an arena with several media over those in one, in pairs."""
     learn: bool = False
     """Learning instead: whole generations a second, and seconds from nothing to a return, beside SB3's PPO."""
     seeds: int = 5
@@ -345,9 +347,9 @@ class Bench(Command):
 
     def run(self) -> Any:
         """Measure, and return the table."""
-        from ..benchmarks import lanes, learn, ppo, scale, speed
+        from ..benchmarks import lanes, learn, ppo, scale, speed, zones
 
-        asked = [name for name in ("learn", "lanes", "scale", "ppo") if getattr(self, name)]
+        asked = [name for name in ("learn", "lanes", "zones", "scale", "ppo") if getattr(self, name)]
         self.refuse(" ".join(asked[1:]), f"one thing is measured at once, and --{asked[0]} is another" if asked else "")
         if not self.lanes:
             self.refuse("draw", "only --lanes draws a figure")
@@ -365,7 +367,9 @@ class Bench(Command):
                 except (OSError, ValueError) as error:  # what was measured is printed all the same
                     _log.warning("nervecord: the figure cannot be written: %s", error)
             return rows if self.json else lanes.as_text(rows)
-
+        if self.zones:
+            rows = zones.zones_speed(self.repeats)
+            return rows if self.json else zones.as_text(rows)
         if self.scale:
             rows = scale.scale(self.repeats)
             return rows if self.json else scale.as_text(rows)

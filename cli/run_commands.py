@@ -465,7 +465,14 @@ class Evaluate(OnRunOrModel):
             return over_bodies_text({**result.bodies, f"worst: {worst}": on_worst, "mean": result})
         normalized = result.normalized_return
         told = {} if normalized is None else {"normalized_return": f"{normalized}, 0 random, 1 best known"}
-        return {name: str(found) for name, found in result.intervals.items()} | told
+        shown = {name: str(found) for name, found in result.intervals.items() if name != "stratum"} | told
+        strata = {}
+        for bound, each in result.strata.items():
+            of = each.intervals
+            strata[f"from {bound:g} body lengths"] = {
+                name: str(of[name]) for name in ("return", "reached") if name in of
+            }
+        return shown | strata
 
 
 @dataclasses.dataclass(frozen=True)

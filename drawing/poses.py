@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .obstacles import Obstacles
+from .scenery import Scenery
 
 MOTION = ("link_pos", "link_angle", "joint_pos", "com_pos")  # change with time
 SHAPE = ("link_length", "link_width", "joint_limit")  # do not
@@ -30,6 +31,7 @@ class Poses:
         joint_limit: how far each joint bends either way, radians.
         obstacles: what stands around it; None where nothing does.
         is_chain: whether each link has one child at most; a chain is drawn as one smooth body, others link by link.
+        scenery: what is around it.
     """
 
     name: str
@@ -44,10 +46,12 @@ class Poses:
     joint_limit: Float[np.ndarray, " J"]
     is_chain: bool = True
     obstacles: Obstacles | None = None
+    scenery: Scenery = dataclasses.field(default_factory=Scenery)
 
     def between(self, start: int, stop: int) -> Poses:
         """Return the instants from `start` up to `stop`."""
         moving = {name: getattr(self, name)[start:stop] for name in MOTION}
         target = None if self.target_pos is None else self.target_pos[start:stop]
         obstacles = self.obstacles and self.obstacles.between(start, stop)
-        return dataclasses.replace(self, target_pos=target, obstacles=obstacles, **moving)
+        scenery = self.scenery.later(start)
+        return dataclasses.replace(self, target_pos=target, obstacles=obstacles, scenery=scenery, **moving)

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from .tasks.chemotaxis import Chemotaxis
     from .tasks.cue_turn import CueTurn
     from .tasks.escape import Escape
+    from .tasks.forage import Forage
     from .tasks.lattice import CrossLattice
     from .tasks.navigate import Navigate
     from .tasks.registry import TASKS
     from .tasks.swim import Swim
     from .tasks.task import Task
+    from .tasks.two_media import TwoMedia
 
 __all__ = [
     "ARENAS",
@@ -53,6 +55,7 @@ __all__ = [
     "Escape",
     "Field",
     "Fluid",
+    "Forage",
     "Landscape",
     "Lattice",
     "Layout",
@@ -69,6 +72,7 @@ __all__ = [
     "SwimmerVecEnv",
     "SwimmerVectorEnv",
     "Task",
+    "TwoMedia",
     "Wall",
     "Worm",
     "XmlBody",

@@ -15,10 +15,12 @@ from ..setting import Envs
 from .chemotaxis import Chemotaxis
 from .cue_turn import CueTurn
 from .escape import Escape
+from .forage import Forage
 from .lattice import CrossLattice
 from .navigate import Navigate
 from .swim import Swim
 from .task import Task
+from .two_media import TwoMedia
 
 
 def _adopted(task: Any, name: str) -> type[Task]:
@@ -33,8 +35,10 @@ TASKS: Registry[type[Task]] = Registry(
     {
         "swim": Swim,
         "navigate": Navigate,
-        "cueturn": CueTurn,
+        "forage": Forage,
         "chemotaxis": Chemotaxis,
+        "twomedia": TwoMedia,
+        "cueturn": CueTurn,
         "lattice": CrossLattice,
         "escape": Escape,
     },

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ...errors import InvalidTask
 from ...options import Allowed
 from ..arenas.arena import Arena
 from ..bodies.body import Body, joint_range
@@ -48,6 +49,7 @@ class Task(ABC):
         essential: senses without which no agent can solve it; one that lacks them all is said to learn blind.
         default_steps: control steps per episode where none are given.
         allowed: what the task's own options may be, by name, where their types do not say all.
+        success: which of `metrics` says by 1 or 0 whether an episode was a success; "" where none does.
         metric_units: the unit of each of `metrics`, for tables; those without a unit are left out.
         com_start: [envs, 2], where the centre of mass was at the reset, m.
 
@@ -59,6 +61,7 @@ class Task(ABC):
     essential: ClassVar[tuple[str, ...]] = ()
     default_steps: ClassVar[int] = 1000
     allowed: ClassVar[Mapping[str, Allowed]] = {}
+    success: ClassVar[str] = ""
     metric_units: ClassVar[Mapping[str, str]] = {"net_speed": "m/s", "penetration": "m"}
 
     def __init__(self, envs: Envs) -> None:
@@ -118,6 +121,14 @@ class Task(ABC):
         travelled = self.physics.read("com_pos") - self.com_start
         seconds = np.maximum(self.envs.elapsed, 1) * self.envs.dt
         return {"net_speed": np.sqrt((travelled * travelled).sum(1)) / seconds}
+
+    def place_target(self, index: int, place: Float[np.ndarray, " 2"]) -> None:  # noqa: ARG002
+        """Put the target of an environment at a place, m.
+
+        Raises:
+            InvalidTask: the task has none.
+        """
+        raise InvalidTask(f"{type(self).__name__} has no target to put anywhere; take forage, chemotaxis or navigate")
 
     @property
     def target_pos(self) -> Float[np.ndarray, "envs target"]:

@@ -88,6 +88,7 @@ IDLE = [
     ("export run --endpoint x", "--endpoint would change nothing: nothing is uploaded; give --push OWNER/NAME too"),
     ("bench --ppo --scale", "--ppo would change nothing: one thing is measured at once, and --scale is another"),
     ("bench --lanes --scale", "--scale would change nothing: one thing is measured at once, and --lanes is another"),
+    ("bench --zones --scale", "--scale would change nothing: one thing is measured at once, and --zones is another"),
     ("bench --learn --lanes", "--lanes would change nothing: one thing is measured at once, and --learn is another"),
     ("bench --scale --draw x.svg", "--draw would change nothing: only --lanes draws a figure"),
     ("bench --lanes --seeds 2 --limit 9", "--seeds, --limit would change nothing: only --learn trains"),

@@ -211,7 +211,7 @@ def test_obstacles_of_a_users_xml_are_seen():
     envs = EnvBatch("swim", 1, body, n_threads=1)
     envs.seed([0])
     envs.reset(np.arange(1))
-    obstacles = envs.obstacles()
+    obstacles = envs.poses().obstacles
     assert obstacles.colours == ("#808080", "#ff0000")
     np.testing.assert_allclose(obstacles.pose[0, :, :2], [[0.15, 0.1], [-0.2, 0]], atol=1e-9)
     np.testing.assert_allclose(np.hypot(*obstacles.outlines[0].T), 0.05)

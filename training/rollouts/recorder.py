@@ -108,6 +108,7 @@ def record_agent(
                 **{name: physics.read(name) for name in _READ},
                 target_pos=envs.task.target_pos,
                 **standing(),
+                sources=envs.sources,
             )
             stepped = rollout.step()
             keep(
