@@ -40,7 +40,10 @@ class Obstacles:
         normal = np.cross(*np.eye(3)[self._plane])
         own = model.body_rootid[model.geom_bodyid] == model.body(body.parts.root_body).id
         low, high = np.array([_span(model, data, geom, normal) for geom in np.flatnonzero(own).tolist()]).T
-        self.n_tiled, self.tile = (0, (0.0, 0.0)) if stands is None else (stands.n_cell, tuple(stands.cell.tolist()))
+        self.n_tiled = 0 if stands is None else stands.n_cell
+        self.tile: tuple[float, float] = (
+            (0.0, 0.0) if stands is None else (float(stands.cell[0]), float(stands.cell[1]))
+        )
         kept = 0 if stands is None else stands.n_own + stands.n_cell
         copies = set() if stands is None else {POST.format(index) for index in range(kept, len(stands.places))}
         found = [
