@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .cpg import CPG
     from .ctm.circuit import CTM
     from .ctrnn import CTRNN
+    from .dendrites import Dendrites
     from .elm import ELM
     from .escape import Escape
     from .gated.gru import GRU
@@ -67,6 +68,7 @@ __all__ = [
     "Composed",
     "Connectome",
     "Contact",
+    "Dendrites",
     "Escape",
     "Facts",
     "Graph",

@@ -213,7 +213,7 @@ class Relay(SidedCircuit):
         motor = (constants.strength * torch.stack(muscles)).clamp(-1.0, 1.0)
         return motor, {"on": on, "felt": pressed, "muscle": muscle, **remembered}
 
-    def lane_step(self) -> LaneStep:
+    def lane_step(self) -> LaneStep | None:
         """Return the step over vectors."""
         from .relay_lanes import relay
 

@@ -144,7 +144,7 @@ class TopView:
         now = self._poses.between(instant, instant + 1)
         fronts, backs = (axis_points(now, along)[0] for along in (0.5, -0.5))
         for link in np.flatnonzero(obstacles.touch[instant] > 0):
-            radius = max(0.5 * self._poses.link_width[link] * self._pixels_per_metre, 2.5 * _SMOOTH) + 5 * _SMOOTH
+            radius = max(0.9 * self._poses.link_width[link] * self._pixels_per_metre, 2.5 * _SMOOTH) + 5 * _SMOOTH
             ends = self._to_pixels(np.stack([fronts[link], backs[link]]), origin)
             draw.line((*ends[0], *ends[1]), fill=_TOUCH, width=round(2 * radius))
             for x, y in ends:

@@ -55,6 +55,7 @@ def check_circuit(
             "to_target": 2,
             "odour": 1,
             "touch": n_motors + 1,
+            "context": 6,
         }
     options = dict(options or {})
     with named(CIRCUITS, circuit, "circuit") as name:

@@ -10,6 +10,7 @@ SENSES = {
     "to_target": 2,
     "odour": 1,
     "touch": JOINTS + 1,
+    "context": 6,
 }
 VARIANTS = {
     "ncap": [

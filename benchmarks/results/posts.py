@@ -42,7 +42,7 @@ class Arm:
     body: str = "swimmer6"
     viscosity: float | None = None
     shape: str = "square"
-    steps: int = 800
+    steps: int = 1000
 
     def arena(self, gap: float, solid: bool) -> Landscape:
         """Return the arena with posts at a gap, in body lengths."""

@@ -39,13 +39,16 @@ class Obstacles:
         mujoco.mj_camlight(model, data)
         normal = np.cross(*np.eye(3)[self._plane])
         own = model.body_rootid[model.geom_bodyid] == model.body(body.parts.root_body).id
-        low, high = np.array([_span(model, data, geom, normal) for geom in np.flatnonzero(own)]).T
-        self.n_tiled, self.tile = (0, (0.0, 0.0)) if stands is None else (stands.n_cell, tuple(stands.cell.tolist()))
+        low, high = np.array([_span(model, data, geom, normal) for geom in np.flatnonzero(own).tolist()]).T
+        self.n_tiled = 0 if stands is None else stands.n_cell
+        self.tile: tuple[float, float] = (
+            (0.0, 0.0) if stands is None else (float(stands.cell[0]), float(stands.cell[1]))
+        )
         kept = 0 if stands is None else stands.n_own + stands.n_cell
         copies = set() if stands is None else {POST.format(index) for index in range(kept, len(stands.places))}
         found = [
-            (int(geom), outline)
-            for geom in np.flatnonzero(~own)
+            (geom, outline)
+            for geom in np.flatnonzero(~own).tolist()
             if _is_visible(model, geom)
             and model.geom(geom).name not in copies
             and _crosses(_span(model, data, geom, normal), low.min(), high.max())
@@ -86,7 +89,7 @@ def _is_visible(model: mujoco.MjModel, geom: int) -> bool:
 
 def _rgba(model: mujoco.MjModel, geom: int) -> np.ndarray:
     material = model.geom_matid[geom]
-    is_own = material < 0 or not np.array_equal(model.geom_rgba[geom], np.float32([0.5, 0.5, 0.5, 1.0]))
+    is_own = material < 0 or not np.array_equal(model.geom_rgba[geom], np.array([0.5, 0.5, 0.5, 1.0], np.float32))
     return model.geom_rgba[geom] if is_own else model.mat_rgba[material]
 
 

@@ -9,6 +9,7 @@ from nervecord.circuits import (
     CPG,
     CTM,
     Circuit,
+    Composed,
     Connectome,
     Klinotaxis,
     Navigator,
@@ -71,6 +72,8 @@ def test_wiring_predicts_activity_from_its_presynaptic_neurons(circuit):
         )
     if isinstance(circuit, Klinotaxis):
         pytest.skip("what steers it remembers, by the head's side; tests/circuits/test_klinotaxis.py checks its values")
+    if isinstance(circuit, Composed):
+        pytest.skip("its wires have gains, and each part is checked as a circuit of its own")
     if isinstance(circuit, Relay | RelayNavigator):
         pytest.skip(
             "its units and muscles remember; tests/circuits/test_relay.py checks which side its wiring switches on"
@@ -182,7 +185,7 @@ def test_weights_of_an_mlp_on_another_body_say_which_sizes_differ():
         ("ctrnn", SENSES, {"tau": [0.5, 2]}, CircuitMismatch, "from 1 up"),
         ("ctrnn", SENSES, {"substeps": 0}, CircuitMismatch, "1 or more"),
         ("ctrnn", SENSES, {"units": 8, "rank": 9}, CircuitMismatch, "rank is 9; give 1 to 8"),
-        ("elm", SENSES, {"branches": 99}, CircuitMismatch, "give 1 to 62"),
+        ("elm", SENSES, {"branches": 99}, CircuitMismatch, "give 1 to 74"),
         ("elm", SENSES, {"layers": 0}, CircuitMismatch, "1 or more"),
         ("elm", SENSES, {"tau": [5.0, 1.0]}, CircuitMismatch, "a rising range"),
         ("gru", SENSES, {"units": 0}, CircuitMismatch, "units is 0; give 1 or more"),

@@ -75,6 +75,13 @@ IDLE = [
         for command in ("evaluate", "record", "render")
         for option in ("--silence B_d_0", "--clamp B_d_0=1", "--drive B_d_0=1")
     ),
+    ("record model.zip --noise 1", "--noise would change nothing: SB3's models have no circuit of named neurons"),
+    *(
+        (f"{command} run --noise-unit own", "--noise-unit would change nothing: it is the unit of --noise")
+        for command in ("record", "probe")
+    ),
+    ("record run --history --noise 0.3 --noise-unit own", "--noise, --noise-unit would change nothing: --history"),
+    ("probe rec.nc --noise 0.3", "--noise would change nothing: it is about a run, and rec.nc is a recording"),
     *(
         (f"record run --history {option}", f"{option.split()[0]} would change nothing: --history is of one episode")
         for option in ("--episodes 2", "--body swimmer4", "--silence B_d_0", "--clamp B_d_0=1", "--drive B_d_0=1")

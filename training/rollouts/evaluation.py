@@ -166,7 +166,7 @@ def evaluate_agent(
         return _evaluation(returns, metrics)
     if isinstance(agent, Agent):
         say_not_fused(agent, envs)
-    pins_at = pinning(agent, interventions)
+    pins_at = pinning(agent, interventions, envs.n_envs)
 
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:
         pins = pins_at(rollout.elapsed)
