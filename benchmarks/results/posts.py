@@ -47,7 +47,7 @@ class Arm:
     def arena(self, gap: float, solid: bool) -> Landscape:
         """Return the arena with posts at a gap, in body lengths."""
         medium = None if self.viscosity is None else newtonian(self.viscosity)
-        return Landscape(medium=medium, lattice=Lattice(self.shape, _RADIUS, gap), solid=solid)  # type: ignore[arg-type]
+        return Landscape(medium=medium, lattice=Lattice(self.shape, _RADIUS, gap), solid=solid)
 
 
 ARMS = {
