@@ -47,15 +47,13 @@ class Arm:
     def arena(self, gap: float, solid: bool) -> Landscape:
         """Return the arena with posts at a gap, in body lengths."""
         medium = None if self.viscosity is None else newtonian(self.viscosity)
-        return Landscape(medium=medium, lattice=Lattice(self.shape, _RADIUS, gap), solid=solid)  # type: ignore[arg-type]
+        return Landscape(medium=medium, lattice=Lattice(self.shape, _RADIUS, gap), solid=solid)
 
 
 ARMS = {
     "NCAP on swimmer6": Arm("ncap"),
-    "NCAP on swimmer12": Arm("ncap", body="swimmer12"),
     "relay on swimmer6": Arm("relay"),
     "relay on worm, 1 Pa s": Arm("relay", _WORM, "worm", 1.0, steps=500),
-    "escape on worm, 1 Pa s": Arm("escape", _WORM, "worm", 1.0, steps=500),
 }
 
 

@@ -55,10 +55,10 @@ class CutRelay(Relay):
         positive, negative = (found.stretch * sign for sign in (1, -1))
         parts = [torch.where(same, part.clamp(min=0.0), 0.0) for part in (positive, negative)]
         goals = [part.clamp(min=0.0).sum(1, keepdim=True) for part in (positive, negative)]
-        stretch = sum(
-            sign * part * goal / part.sum(1, keepdim=True).clamp(min=1e-12)
-            for sign, part, goal in zip((1, -1), parts, goals, strict=True)
+        own, front = (
+            part * goal / part.sum(1, keepdim=True).clamp(min=1e-12) for part, goal in zip(parts, goals, strict=True)
         )
+        stretch = own - front
         # A head hears nobody before it.
         stretch[self.cut] /= stretch[self.cut].sum()
         if self.is_numb:
@@ -116,7 +116,8 @@ def _print_parts() -> None:
                 circuit.get_parameter(name).fill_(value)
         for viscosity, frequency in ANIMAL[:, :2]:
             bends, speed = bends_of(circuit, newtonian(viscosity), max(20.0, 7 / frequency))
-            gaits.append(Gaits(*np.array([wave_of(bend, 0.03) for bend in bends]).T, speed))
+            frequencies, wavelengths, amplitudes = np.array([wave_of(bend, 0.03) for bend in bends]).T
+            gaits.append(Gaits(frequencies, wavelengths, amplitudes, speed))
         off = errors(gaits)
         rows = []
         for name, title in (("frequency", "f, Hz"), ("wavelength", "wavelength, L")):

@@ -138,7 +138,7 @@ def _shells(spec: mujoco.MjSpec, body: Resisted) -> list[str]:
     Raises:
         InvalidArena: a user's body, of which none touches anything.
     """
-    own = [geom for geom in spec.geoms if geom.parent is not spec.worldbody]
+    own = spec.body(body.parts.root_body).find_all("geom")
     if shells := list(body.parts.shells):
         for geom in own:
             geom.contype = geom.conaffinity = 0
