@@ -8,6 +8,7 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .along import Along
+    from .bdh import BDH
     from .code_files import circuit_from_file
     from .compose import Composed, freeze
     from .connectome.circuit import Connectome
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from .wires import Wire
 
 __all__ = [
+    "BDH",
     "CIRCUITS",
     "CPG",
     "CTM",

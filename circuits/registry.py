@@ -88,6 +88,9 @@ CIRCUITS: Registry[_Entry] = Registry(
         "dendrites": Line(
             f"{_HERE}.dendrites:Dendrites", "units gated by what their dendrites know of the context, hidden=(64, 64)"
         ),
+        "bdh": Line(
+            f"{_HERE}.bdh:BDH", "Dragon Hatchling: sparse positive units with fast weights, units=64, levels=2"
+        ),
         "ctm": Line(f"{_HERE}.ctm.circuit:CTM", "Continuous Thought Machine, ticks=1, d_model=128"),
         "ctrnn": Line(f"{_HERE}.ctrnn:CTRNN", "leaky units with a learned time constant each, units=64"),
         "elm": Line(f"{_HERE}.elm:ELM", "Expressive Leaky Memory neuron, units=32"),

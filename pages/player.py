@@ -59,6 +59,8 @@ class Player:
 
     _greatest: Float[np.ndarray, " neurons"]
     _ground_of: tuple[Any, Any, int] | None
+    envs: EnvBatch
+    neurons: tuple[str, ...]
     _rollout: Rollout
 
     def __init__(self, run: Run, body: str | Body | None = None) -> None:

@@ -102,9 +102,8 @@ def main(seeds: int = 5, episodes: int = 400, learn: Path | None = None) -> None
         learn: folder of networks to train and test in place of the arms without training.
     """
     header = ["agent", "half-plane", "1 - mean d / d(0)", "last third", "reached"]
-    if learn is None:
-        arms = {label: (arm, None) for label, arm in ARMS.items()}
-    else:
+    arms: dict[str, tuple[Arm, Run | None]] = {label: (arm, None) for label, arm in ARMS.items()}
+    if learn is not None:
         arms = {f"{name} by PPO": (Arm(name, task=_NEAR), learned(name, learn)) for name in LEARNED_STEPS}
     for row, (label, (arm, run)) in enumerate(arms.items()):
         found = indices(arm, seeds, episodes, run)

@@ -6,6 +6,7 @@ import torch
 from circuit_cases import BATCH, CASES, JOINTS, SENSES
 from nervecord.agents import Agent, AgentSpec
 from nervecord.circuits import (
+    BDH,
     CPG,
     CTM,
     Circuit,
@@ -72,6 +73,8 @@ def test_wiring_predicts_activity_from_its_presynaptic_neurons(circuit):
         )
     if isinstance(circuit, Klinotaxis):
         pytest.skip("what steers it remembers, by the head's side; tests/circuits/test_klinotaxis.py checks its values")
+    if isinstance(circuit, BDH):
+        pytest.skip("its units multiply each other; tests/circuits/test_bdh.py checks their values")
     if isinstance(circuit, Composed):
         pytest.skip("its wires have gains, and each part is checked as a circuit of its own")
     if isinstance(circuit, Relay | RelayNavigator):
