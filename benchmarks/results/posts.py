@@ -33,7 +33,6 @@ class Arm:
         options: of the circuit.
         body: its body.
         viscosity: of a Newtonian fluid, Pa s; None is the body's own medium.
-        shape: of the lattice.
         steps: control steps of an episode.
     """
 
@@ -41,13 +40,12 @@ class Arm:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     body: str = "swimmer6"
     viscosity: float | None = None
-    shape: str = "square"
     steps: int = 1000
 
     def arena(self, gap: float, solid: bool) -> Landscape:
         """Return the arena with posts at a gap, in body lengths."""
         medium = None if self.viscosity is None else newtonian(self.viscosity)
-        return Landscape(medium=medium, lattice=Lattice(self.shape, _RADIUS, gap), solid=solid)
+        return Landscape(medium=medium, lattice=Lattice(radius=_RADIUS, gap=gap), solid=solid)
 
 
 ARMS = {
