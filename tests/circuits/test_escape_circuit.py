@@ -58,7 +58,7 @@ def test_backward_is_the_relay_on_a_body_seen_from_behind():
         torch.testing.assert_close(motor.flip(1), mirrored)
 
 
-def swum(backward, medium, seconds=20.0):
+def swum(backward, medium, seconds=13.0):
     """Return frequency, wavelength and speed, L/s, of the worm of 13 links, whose latch is clamped."""
     steps = round(seconds / 0.03)
     envs = EnvBatch("escape", 2, "worm", medium, "auto", 1, strength=0.0, episode_steps=steps,
