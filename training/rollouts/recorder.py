@@ -111,6 +111,10 @@ def record_agent(
         action, state, felt["activity"] = agent.predict_with_activity(observation, state, episode_start, **pinned)
         return action, state, {name: value.cpu().numpy() for name, value in felt.items()}
 
+    def standing() -> dict[str, np.ndarray]:
+        has_any = len(physics.obstacles) > 0
+        return {"obstacle_pose": physics.obstacle_poses(), "touch": physics.touch()} if has_any else {}
+
     rollout, physics, steps = Rollout(envs, act), envs.physics, envs.episode_steps
     kept: dict[str, Shaped[np.ndarray, "time envs *rest"]] = {}
 
@@ -131,6 +135,7 @@ def record_agent(
                 observations=rollout.observation,
                 **{name: physics.read(name) for name in _READ},
                 target_pos=envs.task.target_pos,
+                **standing(),
                 sources=envs.sources,
             )
             stepped = rollout.step()
