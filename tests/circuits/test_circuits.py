@@ -188,7 +188,7 @@ def test_weights_of_an_mlp_on_another_body_say_which_sizes_differ():
         ("ctrnn", SENSES, {"tau": [0.5, 2]}, CircuitMismatch, "from 1 up"),
         ("ctrnn", SENSES, {"substeps": 0}, CircuitMismatch, "1 or more"),
         ("ctrnn", SENSES, {"units": 8, "rank": 9}, CircuitMismatch, "rank is 9; give 1 to 8"),
-        ("elm", SENSES, {"branches": 99}, CircuitMismatch, "give 1 to 74"),
+        ("elm", SENSES, {"branches": 99}, CircuitMismatch, "give 1 to 86"),
         ("elm", SENSES, {"layers": 0}, CircuitMismatch, "1 or more"),
         ("elm", SENSES, {"tau": [5.0, 1.0]}, CircuitMismatch, "a rising range"),
         ("gru", SENSES, {"units": 0}, CircuitMismatch, "units is 0; give 1 or more"),

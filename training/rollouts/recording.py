@@ -84,11 +84,9 @@ class Recording:
     def __post_init__(self) -> None:
         if not len(self.lengths):
             object.__setattr__(self, "lengths", np.full(self.n_episodes, self.n_steps))
-        if not self.firing:
-            none = np.zeros((self.n_episodes, self.n_steps, 0, 0), np.uint8)
-            object.__setattr__(self, "spikes", none)
-        if not np.shape(self.sources)[0]:
-            object.__setattr__(self, "sources", np.zeros((self.n_episodes, self.n_steps, 0), np.float32))
+        for name, rest in _OPTIONAL.items():
+            if not np.shape(getattr(self, name))[0]:
+                object.__setattr__(self, name, np.zeros((self.n_episodes, self.n_steps, *rest), _TYPES[name]))
 
     @property
     def cells(self) -> tuple[Neuron, ...]:
@@ -185,9 +183,11 @@ class Recording:
                 if name in dataset
                 else np.zeros([sizes.get(axis, 0) for axis in _AXES[name]], _TYPES[name])
                 for name in _ARRAYS
+                if name in dataset or name not in _OPTIONAL
             }
             # What its films will draw, at the first instant.
-            scenery_of(meta, np.asarray(arrays["sources"][0, :1], float), np.zeros((1, 2)))
+            if "sources" in arrays:
+                scenery_of(meta, np.asarray(arrays["sources"][0, :1], float), np.zeros((1, 2)))
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split())
             raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
@@ -302,6 +302,8 @@ _UNITS = {
 }
 _ARRAYS = list(_AXES)
 _TYPES = {name: np.uint8 if name == "spikes" else np.float32 for name in _ARRAYS}
+# What a recording may be without, and the sizes of its last axes then.
+_OPTIONAL = {"sources": (0,), "obstacle_pose": (0, 3), "touch": (0,), "spikes": (0, 0)}
 _SIZES = ListOf(Number(-math.inf), "[0.1, 0.1]")
 _META: dict[str, Allowed] = {
     "name": Instance(str, "the name of a body"), "link_length": _SIZES, "link_width": _SIZES, "joint_limit": _SIZES,
