@@ -180,7 +180,7 @@ class FitAtlas(Trusting):
         table = compare_fits(atlas, agent.circuit, gains, self.background, self.rewired, progress=not self.json)
         where = {}
         if self.out:
-            save_fitted(atlas, agent.circuit, resolved, table, self.background, self.out)
+            save_fitted(atlas, agent.circuit, resolved, self.background, self.out)
             where = {"out": str(self.out)}
         if self.json:
             return {**table.to_json(), **where}

@@ -97,7 +97,7 @@ class Atlas:
             CircuitMismatch: fewer than 20 of them were measured.
         """
         rows = [(at, row) for at, name in enumerate(names) if (row := self.find(name)) is not None]
-        known = self.measured.any(0) | self.measured.any(1)
+        known = (self.measured | self.measured.T).any(0)
         if (shared := sum(bool(known[row]) for _, row in rows)) < _LEAST:
             raise CircuitMismatch(
                 f"{shared} of {len(names)} cells are neurons that the atlas measured, and {_LEAST} are the fewest; "

@@ -220,7 +220,7 @@ def fit(
         source: the wiring of a `RateNetwork`, or a circuit whose own gains are fitted; a shuffled one, for a control.
         model: what may be used; of a circuit, all but the kind of gains.
         background: current into all cells of a circuit.
-        decays: weights of the penalty to choose from.
+        decays: weights of the penalty to choose from; of one, there is no choice.
         progress: show a bar.
 
     Raises:
@@ -232,13 +232,15 @@ def fit(
             inner = folds[(index + 1) % len(folds)]
             rest = [each for fold in folds if fold is not held and fold is not inner for each in fold]
             network, found = _network(atlas, source, model, background), []
-            for decay in sorted(decays, reverse=True):
+            for decay in sorted(decays, reverse=True) if len(decays) > 1 else ():
                 _train(network, atlas, rest, decay)  # from where a larger penalty led
                 found.append((_auroc(atlas, network, inner), decay, copy.deepcopy(network.state_dict())))
                 if not network.penalty().item():
                     break  # there is nothing to penalise
-            _, decay, weights = max(found, key=lambda each: each[0])
-            network.load_state_dict(weights)
+            decay = decays[0]
+            if found:
+                _, decay, weights = max(found, key=lambda each: each[0])
+                network.load_state_dict(weights)
             _train(network, atlas, rest + inner, decay)
             odds[:, held] = _odds(network, held)
             chosen.append(decay)

@@ -17,12 +17,14 @@ from ...agents import Agent
 from ...circuits import load_graph
 from ...circuits.connectome import Connectome
 from ...files import write_text
+from ...training.rollouts.evaluation import evaluate_on
 from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
+from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
 from ...worm.atlas import Atlas, load_atlas
-from ...worm.fitted import TITLES, FitRow, Gains, compare_fits, interval_text, source_of
-from ...worm.fitting import Fit, Model, fit, scored
+from ...worm.fitted import DECAY, TITLES, FitRow, Gains, compare_fits, interval_text, save_fitted, source_of
+from ...worm.fitting import DECAYS, Fit, Model, fit, scored
 from ...worm.predictions import of_graph
 from ...worm.propagation import propagate, propagate_in_body
 from ...worm.propagation_table import compare_propagation
@@ -69,7 +71,7 @@ def fits(atlas: Atlas, out: Path, gains: Gains | None, rewired: int) -> str:
         name = f"{kind}{'-rates' * model.rates}{'-distance' * model.distance}"
         path = out / (name + ("" if draw is None else f"-rewired{draw}") + ".json")
         if not path.exists():
-            made = fit(atlas, source_of(circuit, gains, draw), model)
+            made = fit(atlas, source_of(circuit, gains, draw), model, decays=DECAYS if gains else (DECAY,))
             out.mkdir(parents=True, exist_ok=True)
             odds = [round(value, 6) for value in made.odds[atlas.measured].tolist()]
             write_text(path, json.dumps({"odds": odds, "decays": made.decays}))
@@ -79,6 +81,19 @@ def fits(atlas: Atlas, out: Path, gains: Gains | None, rewired: int) -> str:
         return scored(atlas, odds, tuple(held["decays"]))
 
     return compare_fits(atlas, circuit, gains, rewired=rewired, fitted=kept).markdown()
+
+
+def swimming(atlas: Atlas, out: Path, episodes: int = 20) -> str:
+    """Return the returns of the circuit before and after its gains are fitted to all stimulations."""
+    resolved = resolve(RunConfig("connectome", circuit_options={"graph": GRAPH}))
+    before = Agent(resolved.agent)
+    circuit = before.circuit
+    assert isinstance(circuit, Connectome)
+    place = out / "fitted"
+    run = Run(place) if place.exists() else save_fitted(atlas, circuit, resolved, 0.1, place)
+    agents = {"untrained": before, "fitted to the atlas": run.agent()}
+    lines = [(name, str(evaluate_on(resolved, agent, episodes).mean_return)) for name, agent in agents.items()]
+    return markdown_table(("circuit", "return on swimmer6"), *lines)
 
 
 def unfitted(atlas: Atlas) -> str:
@@ -108,7 +123,7 @@ def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
     atlas = load_atlas()
-    made = {**propagation(atlas), "unfitted": unfitted(atlas)}
+    made = {**propagation(atlas), "unfitted": unfitted(atlas), "swimming": swimming(atlas, arguments.out)}
     for each in arguments.gains:
         made[f"fits-{each}"] = fits(atlas, arguments.out, None if each == "circuit" else each, arguments.rewired)
     print(*made.values(), sep="\n\n")

@@ -17,7 +17,7 @@ from nervecord.training.runs.resolution import resolve
 from nervecord.training.runs.run import Run
 from nervecord.worm import Model, fit, fit_circuit, load_atlas, propagate
 from nervecord.worm.atlas import Atlas, partner
-from nervecord.worm.fitted import FitRow, FitTable, save_fitted
+from nervecord.worm.fitted import save_fitted
 from nervecord.worm.fitting import CircuitResponse, RateNetwork, Response, _train, scored
 from nervecord.worm.folds import FOLDS
 from test_atlas import installed
@@ -83,19 +83,11 @@ def test_a_fitted_circuit_is_a_run_like_any(small, tmp_path, monkeypatch):
     monkeypatch.setattr("nervecord.worm.atlas._LEAST", 5)
     resolved = resolve(RunConfig("connectome", circuit_options={"graph": "ladder"}, episode_steps=5))
     circuit = make_circuit("connectome", {"joint_pos": 5}, 5, {"graph": "ladder"})
-    done = scored_row((3.0, 3.0))
-    run = save_fitted(small, circuit, resolved, FitTable((done,) * 5), 0.1, tmp_path / "fitted")
+    run = save_fitted(small, circuit, resolved, 0.1, tmp_path / "fitted")
     fitted = Run(run.path).agent().circuit
     assert torch.equal(fitted.gain, fit_circuit(small, circuit, Model(rates=True), 3.0).gain)
     assert not torch.equal(fitted.gain, circuit.gain)
     assert evaluate(run, 1).n == 1
-
-
-def scored_row(decays):
-    from nervecord.intervals import Interval
-    from nervecord.worm.fitting import Fit
-
-    return FitRow("made", Fit(np.zeros((1, 1)), (0.5,) * 5, Interval(0.5, 0.4, 0.6, 9), 0.1, np.zeros(3), decays))
 
 
 def test_the_wrong_circuits_and_idle_options_are_refused(small, tmp_path, capsys, monkeypatch):
