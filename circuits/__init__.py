@@ -8,7 +8,9 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .along import Along
+    from .bdh import BDH
     from .code_files import circuit_from_file
+    from .compose import Composed, freeze
     from .connectome.circuit import Connectome
     from .connectome.files import load_graph
     from .connectome.graph import Cell, Contact, Graph, ladder
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from .cpg import CPG
     from .ctm.circuit import CTM
     from .ctrnn import CTRNN
+    from .dendrites import Dendrites
     from .elm import ELM
     from .gated.gru import GRU
     from .gated.lstm import LSTM
@@ -44,8 +47,11 @@ if TYPE_CHECKING:
     from .recurrent import RecurrentCircuit, UnitCircuit
     from .registry import CIRCUITS, make_circuit, register_circuit
     from .relay import Relay
+    from .relay_navigator import RelayNavigator
+    from .wires import Wire
 
 __all__ = [
+    "BDH",
     "CIRCUITS",
     "CPG",
     "CTM",
@@ -60,8 +66,10 @@ __all__ = [
     "Cell",
     "CfC",
     "Circuit",
+    "Composed",
     "Connectome",
     "Contact",
+    "Dendrites",
     "Facts",
     "Graph",
     "Klinotaxis",
@@ -72,12 +80,15 @@ __all__ = [
     "Pins",
     "RecurrentCircuit",
     "Relay",
+    "RelayNavigator",
     "State",
     "Synapse",
     "UnitCircuit",
+    "Wire",
     "Wiring",
     "check_pins",
     "circuit_from_file",
+    "freeze",
     "ladder",
     "load_graph",
     "load_weights",

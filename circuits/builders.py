@@ -15,6 +15,7 @@ from .ncap.navigator import Navigator
 from .ncap.ncap import NCAP
 from .ncap.plus import NCAPPlus
 from .relay import Relay
+from .relay_navigator import RelayNavigator
 
 
 def _along_body(kind: Callable[..., Circuit], *needs: str) -> Callable[..., Circuit]:
@@ -42,3 +43,4 @@ navigator = _along_body(Navigator, "joint_pos", "to_target")
 along = _along_body(Along, "joint_pos", "body_velocities")
 cpg = _along_body(CPG, "joint_pos")
 relay = _along_body(Relay, "joint_pos")
+relay_navigator = _along_body(RelayNavigator, "joint_pos", "to_target")

@@ -73,11 +73,21 @@ CIRCUITS: Registry[_Entry] = Registry(
         "connectome": Line(
             f"{_HERE}.connectome.circuit:Connectome", "rate neurons wired by a connectome, muscles on the joints"
         ),
+        "compose": Line(f"{_HERE}.plans:composed", "circuits wired into a circuit by a plan, FILE.toml"),
         "navigator": Line(f"{_HERE}.builders:navigator", "ncap steered towards a target, 6 shared weights"),
+        "relay_navigator": Line(
+            f"{_HERE}.builders:relay_navigator", "relay steered towards a target, 13 shared weights"
+        ),
         "klinotaxis": Line(
             f"{_HERE}.builders:klinotaxis", "ncap steered by an odour's change in time, 14 shared weights"
         ),
         "mlp": Line(f"{_HERE}.mlp:MLP", "multilayer perceptron, hidden=(64, 64)"),
+        "dendrites": Line(
+            f"{_HERE}.dendrites:Dendrites", "units gated by what their dendrites know of the context, hidden=(64, 64)"
+        ),
+        "bdh": Line(
+            f"{_HERE}.bdh:BDH", "Dragon Hatchling: sparse positive units with fast weights, units=64, levels=2"
+        ),
         "ctm": Line(f"{_HERE}.ctm.circuit:CTM", "Continuous Thought Machine, ticks=1, d_model=128"),
         "ctrnn": Line(f"{_HERE}.ctrnn:CTRNN", "leaky units with a learned time constant each, units=64"),
         "elm": Line(f"{_HERE}.elm:ELM", "Expressive Leaky Memory neuron, units=32"),

@@ -82,6 +82,10 @@ def config_of(command: Any) -> Any:
             before = values.get(field.name)
             values[field.name] = {**before, **read} if isinstance(before, Mapping) else read
     is_in_file = command.circuit == command.held_config.get("circuit")
+    if command.circuit.lower().endswith(".toml"):
+        plan = {"plan": command.circuit}
+        values |= {"circuit": "compose", "circuit_options": {**values.get("circuit_options", {}), **plan}}
+        return RunConfig(**values)
     values["circuit"] = circuit_named(command.circuit, command.config if is_in_file and not command.trust else None)
     return RunConfig(**values)
 

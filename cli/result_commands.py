@@ -14,7 +14,7 @@ import tyro
 from ..errors import InvalidOption, OutputExists, UnknownName
 from ..training.runs.holds import holds
 from . import listings
-from .run_commands import Command, Intervening, OnAgent, OnModels, OnRun, OnRunOrModel, OnRuns, Trusting
+from .run_commands import Command, Disturbing, OnAgent, OnModels, OnRun, OnRunOrModel, OnRuns, Trusting
 
 if TYPE_CHECKING:
     from ..training.runs.run import Run
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Record(OnRunOrModel):
+class Record(Disturbing, OnRunOrModel):
     """Keep whole episodes as one netCDF file: body, senses, actions and every neuron, by name."""
 
     out: Path = Path("recording.nc")
@@ -36,7 +36,12 @@ class Record(OnRunOrModel):
     def check(self) -> None:
         """Refuse a file that cannot be written, and anything but one agent or model, with its own options."""
         if self.history:
-            self.refuse("episodes body silence clamp drive", "--history is of one episode of the run as it was trained")
+            self.refuse(
+                "episodes body silence clamp drive noise noise_unit",
+                "--history is of one episode of the run as it was trained",
+            )
+        if self.path is not None and self.path.suffix == ".zip":
+            self.refuse("noise noise_unit", "SB3's models have no circuit of named neurons")
             if self.path is not None and self.path.suffix == ".zip":
                 self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
         super().check()
@@ -59,13 +64,14 @@ class Record(OnRunOrModel):
                 if self.history:
                     held = history(run, record(run, 1, progress=not self.json))
                 else:
-                    held = record(run, episodes, self.body, self.interventions, progress=not self.json)
+                    done = self.done_to(run, episodes, self.body)
+                    held = record(run, episodes, self.body, done, progress=not self.json)
         held.save(self.out)
         return {"recording": str(self.out)}
 
 
 @dataclasses.dataclass(frozen=True)
-class Probe(Intervening, OnAgent):
+class Probe(Disturbing, OnAgent):
     """Measure what body and neurons do; see `nervecord list probes`."""
 
     path: tyro.conf.Positional[Path | None] = None
@@ -78,7 +84,7 @@ class Probe(Intervening, OnAgent):
     def check(self) -> None:
         """Refuse anything but an agent or a recording, with its own options."""
         if self.path is not None and self.path.suffix == ".nc":
-            self.refuse("trust", f"it is about the folder of a run, and {self.path} is a file")
+            self.refuse("trust noise noise_unit", f"it is about a run, and {self.path} is a recording")
         super().check()
 
     def run(self) -> dict[str, Any]:
@@ -86,7 +92,8 @@ class Probe(Intervening, OnAgent):
         from ..training.probes.probing import merged, probe
 
         with self._subject() as subject:
-            found = probe(subject, self.probes, self.episodes, self.interventions, progress=not self.json)
+            done = self.interventions if isinstance(subject, Path) else self.done_to(subject, self.episodes or 8)
+            found = probe(subject, self.probes, self.episodes, done, progress=not self.json)
         if self.json:
             return {
                 name: {"numbers": each.result.numbers, "units": each.result.units, "words": each.result.words,
@@ -336,6 +343,8 @@ class Bench(Command):
     """Physics alone instead: lanes beside mj_step at 3 to 100 links."""
     draw: str | None = None
     """Of --lanes: a file for the figure, such as lanes.svg."""
+    zones: bool = False
+    """Zones instead: steps in an arena with several media over those in one, in pairs."""
     learn: bool = False
     """Learning instead: whole generations a second, and seconds from nothing to a return, beside SB3's PPO."""
     seeds: int = 5
@@ -345,9 +354,9 @@ class Bench(Command):
 
     def run(self) -> Any:
         """Measure, and return the table."""
-        from ..benchmarks import lanes, learn, ppo, scale, speed
+        from ..benchmarks import lanes, learn, ppo, scale, speed, zones
 
-        asked = [name for name in ("learn", "lanes", "scale", "ppo") if getattr(self, name)]
+        asked = [name for name in ("learn", "lanes", "zones", "scale", "ppo") if getattr(self, name)]
         self.refuse(" ".join(asked[1:]), f"one thing is measured at once, and --{asked[0]} is another" if asked else "")
         if not self.lanes:
             self.refuse("draw", "only --lanes draws a figure")
@@ -365,7 +374,9 @@ class Bench(Command):
                 except (OSError, ValueError) as error:  # what was measured is printed all the same
                     _log.warning("nervecord: the figure cannot be written: %s", error)
             return rows if self.json else lanes.as_text(rows)
-
+        if self.zones:
+            rows = zones.zones_speed(self.repeats)
+            return rows if self.json else zones.as_text(rows)
         if self.scale:
             rows = scale.scale(self.repeats)
             return rows if self.json else scale.as_text(rows)

@@ -276,6 +276,31 @@ class Intervening(Command):
 
 
 @dataclasses.dataclass(frozen=True)
+class Disturbing(Intervening):
+    """A command that may add noise to all neurons too."""
+
+    noise: float | None = None
+    """Standard deviation of noise added to every neuron in every control step; none by default."""
+    noise_unit: Literal["own", "absolute"] | None = None
+    """Of the noise: each neuron's own standard deviation without noise (by default), or the neuron's unit."""
+
+    def check(self) -> None:
+        """Refuse noise that is none."""
+        if self.noise is None:
+            self.refuse("noise_unit", "it is the unit of --noise, which is not given")
+        elif not 0 < self.noise < float("inf"):
+            raise InvalidOption(f"--noise is {self.noise}; give a number above 0, such as 0.3")
+        super().check()
+
+    def done_to(self, run: Any, episodes: int, body: str | None = None) -> list[Any]:
+        """Return what is done to the neurons of a run's circuit, the noise too."""
+        from ..training.rollouts.recorder import disturbances
+
+        noise = () if self.noise is None else disturbances(run, self.noise, self.noise_unit or "own", episodes, body)
+        return [*self.interventions, *noise]
+
+
+@dataclasses.dataclass(frozen=True)
 class Resume(_Spread, OnRun):
     """Go on with a run or a curriculum that was stopped."""
 
@@ -465,7 +490,14 @@ class Evaluate(OnRunOrModel):
             return over_bodies_text({**result.bodies, f"worst: {worst}": on_worst, "mean": result})
         normalized = result.normalized_return
         told = {} if normalized is None else {"normalized_return": f"{normalized}, 0 random, 1 best known"}
-        return {name: str(found) for name, found in result.intervals.items()} | told
+        shown = {name: str(found) for name, found in result.intervals.items() if name != "stratum"} | told
+        strata = {}
+        for bound, each in result.strata.items():
+            of = each.intervals
+            strata[f"from {bound:g} body lengths"] = {
+                name: str(of[name]) for name in ("return", "reached") if name in of
+            }
+        return shown | strata
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
+from .scenery import Scenery
+
 MOTION = ("link_pos", "link_angle", "joint_pos", "com_pos")  # change with time
 SHAPE = ("link_length", "link_width", "joint_limit")  # do not
 
@@ -27,6 +29,7 @@ class Poses:
         link_width: of each link, m.
         joint_limit: how far each joint bends either way, radians.
         is_chain: whether each link has one child at most; a chain is drawn as one smooth body, others link by link.
+        scenery: what is around it.
     """
 
     name: str
@@ -40,9 +43,10 @@ class Poses:
     link_width: Float[np.ndarray, " L"]
     joint_limit: Float[np.ndarray, " J"]
     is_chain: bool = True
+    scenery: Scenery = dataclasses.field(default_factory=Scenery)
 
     def between(self, start: int, stop: int) -> Poses:
         """Return the instants from `start` up to `stop`."""
         moving = {name: getattr(self, name)[start:stop] for name in MOTION}
         target = None if self.target_pos is None else self.target_pos[start:stop]
-        return dataclasses.replace(self, target_pos=target, **moving)
+        return dataclasses.replace(self, target_pos=target, scenery=self.scenery.later(start), **moving)

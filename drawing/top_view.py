@@ -16,7 +16,9 @@ from .spine import axis_points, segments, spine
 
 _WATER, _GRID, _INK, _FAINT = (246, 249, 252), (222, 230, 238), (36, 41, 47), (110, 119, 129)
 _TRAIL, _TARGET = np.array([9, 105, 218]), (255, 184, 108)
+_SOURCE, _RIM = (26, 107, 51), (179, 98, 0)
 _SMOOTH = 2  # drawn this much larger, then reduced: anti-aliasing
+_CELL, _RING = 4 * _SMOOTH, 5 * _SMOOTH  # pixels: of the ground's picture, and the radius of a source's ring
 _TRAIL_SECONDS, _SPEED_SECONDS = 6.0, 1.0
 
 
@@ -24,7 +26,7 @@ class TopView:
     """Frames of a moving body.
 
     The body is tinted where a joint bends (red to the dorsal side, blue to the ventral), the head's path
-    fades behind it.
+    fades behind it. Media, odour and temperature tint the ground, with a key.
 
     Args:
         poses: what to draw.
@@ -55,6 +57,7 @@ class TopView:
         self._font = ImageFont.load_default(size=15 * _SMOOTH)
         self._small = ImageFont.load_default(size=12 * _SMOOTH)
         self._heads = axis_points(poses, 0.5)[:, 0]
+        self._key = poses.scenery.key(12 * _SMOOTH, _SMOOTH * size[0])
 
     def __len__(self) -> int:
         return len(self._poses.link_pos)
@@ -68,21 +71,46 @@ class TopView:
         """Draw one instant, RGB from 0 to 255."""
         width, height = self.size[0] * _SMOOTH, self.size[1] * _SMOOTH
         image = Image.new("RGB", (width, height), _WATER)
-        draw = ImageDraw.Draw(image)
         origin = self._camera[instant]
+        self._draw_ground(image, instant, origin)
+        draw = ImageDraw.Draw(image)
         self._draw_grid(draw, origin)
-        if self._poses.target_pos is not None:
-            x, y = self._to_pixels(self._poses.target_pos[instant][None], origin)[0]
-            radius = 0.1 * self._pixels_per_metre
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_TARGET)
+        self._draw_things(draw, instant, origin)
         self._draw_trail(draw, instant, origin)
         self._draw_body(draw, instant, origin)
         self._draw_words(draw, instant)
+        if self._key is not None:
+            margin = 10 * _SMOOTH
+            at = width - self._key.width - margin, height - self._key.height - margin
+            image.paste(self._key, at, self._key)
         return np.array(image.reduce(_SMOOTH))  # asarray's would be read-only
 
     def _to_pixels(self, points: Float[np.ndarray, "n 2"], origin: np.ndarray) -> Float[np.ndarray, "n 2"]:
         centre = np.array(self.size) * _SMOOTH / 2
         return centre + (points - origin) * self._pixels_per_metre * np.array([1, -1])
+
+    def _draw_ground(self, image: Image.Image, instant: int, origin: np.ndarray) -> None:
+        """Tint the ground by the scenery's layers, a cell of a few pixels at a time: they are soft."""
+        if not self._poses.scenery.layers:
+            return
+        width, height = image.size
+        extent = width / self._pixels_per_metre, height / self._pixels_per_metre
+        cells = -(-width // _CELL), -(-height // _CELL)
+        ground = Image.fromarray(self._poses.scenery.picture(origin, extent, cells, instant))
+        smooth = ground.resize(image.size, Image.Resampling.BILINEAR)
+        image.paste(smooth, (0, 0), smooth)
+
+    def _draw_things(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
+        """Draw the sources of fields as rings, and the target, such as food, as a disc."""
+        scenery = self._poses.scenery
+        for x, y in self._to_pixels(scenery.sources_at(instant), origin):
+            ring = (x - _RING, y - _RING, x + _RING, y + _RING)
+            draw.ellipse(ring, outline=_SOURCE, width=2 * _SMOOTH)
+        if self._poses.target_pos is not None:
+            x, y = self._to_pixels(self._poses.target_pos[instant][None], origin)[0]
+            radius = scenery.target_radius * self._pixels_per_metre
+            around = (x - radius, y - radius, x + radius, y + radius)
+            draw.ellipse(around, fill=_TARGET, outline=_RIM, width=_SMOOTH)
 
     def _draw_grid(self, draw: ImageDraw.ImageDraw, origin: np.ndarray) -> None:
         spacing = _round_length(self._lengths.sum() / 2)

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from .senses import SENSES, Layout, Sense, SenseKind
     from .tasks.chemotaxis import Chemotaxis
     from .tasks.cue_turn import CueTurn
+    from .tasks.forage import Forage
     from .tasks.navigate import Navigate
     from .tasks.registry import TASKS
     from .tasks.swim import Swim
     from .tasks.task import Task
+    from .tasks.two_media import TwoMedia
 
 __all__ = [
     "ARENAS",
@@ -48,6 +50,7 @@ __all__ = [
     "EnvBatch",
     "Field",
     "Fluid",
+    "Forage",
     "Landscape",
     "Layout",
     "MujocoBatch",
@@ -62,6 +65,7 @@ __all__ = [
     "SwimmerVecEnv",
     "SwimmerVectorEnv",
     "Task",
+    "TwoMedia",
     "Worm",
     "XmlBody",
     "Zone",

@@ -19,9 +19,11 @@ from ..drawing.poses import Poses
 from ..errors import InvalidAction, InvalidBody, InvalidTask, NotReady
 from ..options import COUNT, FLAG, Instance, Number, OfType, checked, wrong_value
 from .arenas import Arena, make_arena
+from .arenas.fields import LiveField
 from .bodies import Body, make_body
 from .bodies.body import joint_limit
 from .choice import PHYSICS, choose_physics
+from .drawn import poses_of, shape_of, source_numbers, surroundings_of
 from .faces import face_of, shown
 from .physics.lane_physics import LanePhysics
 from .randomization import Range, checked_ranges, placed
@@ -122,6 +124,7 @@ class EnvBatch:
             _log.warning("%s", why)
         self.physics = PHYSICS[self.physics_name](self.bodies, n_envs, self.arena, n_threads)
         self.elapsed, self.noise = np.zeros(n_envs, int), np.zeros((n_envs, noise))
+        self.fields = {name: LiveField(field, n_envs) for name, field in setting.arena.fields.items()}
         self.task = make_task(task, self, task_options)
         self._senses = [SENSES[sense.name] for sense in self.layout.senses]
         space, dtype = self.layout.space, self.physics.dtype
@@ -166,6 +169,8 @@ class EnvBatch:
             self.seed([None] * self.n_envs)
         self.elapsed[ids] = 0
         self.task.reset(ids, [self.rngs[index] for index in ids])
+        for field in self.fields.values():
+            field.reset(ids, self.rngs)
         self._draw_noise(ids)
         self._has_begun = True
         self._write_constant()
@@ -189,7 +194,10 @@ class EnvBatch:
         else:
             self.elapsed[ids] += 1
         self.physics.step(ids)
-        self._draw_noise(range(self.n_envs) if ids is None else ids)
+        stepped = np.arange(self.n_envs) if ids is None else ids
+        for field in self.fields.values():
+            field.advance(stepped, self.physics.read("nose_pos"), self.elapsed * self.dt, self.dt, self.rngs)
+        self._draw_noise(stepped)
         if self._face:
             return Step(*shown(self._face))
         reward = self.task.reward().astype(self.physics.dtype, copy=False)
@@ -276,6 +284,7 @@ class EnvBatch:
         return {
             "physics": self.physics.get_state(),
             "task": {**self.task.get_state(), "elapsed": self.elapsed.copy()},
+            **({"fields": {name: field.get_state() for name, field in self.fields.items()}} if self.fields else {}),
             **({"noise": self.noise.copy()} if self.noise.size else {}),
             "rngs": [rng and rng.bit_generator.state for rng in self.rngs],
         }
@@ -287,6 +296,8 @@ class EnvBatch:
         self.elapsed[:] = state["task"]["elapsed"]
         self.physics.set_state(state["physics"])
         self.task.set_state(state["task"])
+        for name, field in self.fields.items():
+            field.set_state(state["fields"][name])
         self.noise[:] = state.get("noise", self.noise)
         self.rngs = [None if held is None else _restored(held) for held in state["rngs"]]
         self._write_constant()
@@ -294,17 +305,18 @@ class EnvBatch:
 
     def facts(self) -> dict[str, Any]:
         """Return what recordings and drawings say of the body and the task; lengths in m, limits in rad, mass in kg."""
-        lengths, widths = self.body.link_sizes
         model, _ = self.physics.mujoco(0)
         return {
-            "name": self.body.name,
-            "link_length": lengths.tolist(),
-            "link_width": widths.tolist(),
-            "joint_limit": joint_limit(self.body).tolist(),
+            **shape_of(self.body),
             "mass": float(sum(model.body(name).mass[0] for name in self.body.parts.links)),
             "task": type(self.task).__name__,
-            "is_chain": self.body.parts.is_chain,
+            **surroundings_of(self, self.body),
         }
+
+    @property
+    def sources(self) -> Float[np.ndarray, "envs source_numbers"]:
+        """Where the sources of fields are: x and y, m, and amplitude of each."""
+        return source_numbers(self.fields, self.n_envs)
 
     def poses(self, index: int = 0) -> Poses:
         """Return what a drawing of an environment needs, as its state is now.
@@ -313,22 +325,7 @@ class EnvBatch:
             NotReady: the environments are closed.
         """
         self._check_open()
-        target, row = self.task.target_pos, slice(index, index + 1)
-        body = self.bodies[self.body_index[index]]
-        lengths, widths = body.link_sizes
-        return Poses(
-            name=body.name,
-            dt=self.dt,
-            link_pos=np.array(self.physics.read("link_pos")[row]),
-            link_angle=np.array(self.physics.read("link_angle")[row]),
-            joint_pos=np.array(self.physics.read("joint_pos")[row]),
-            com_pos=np.array(self.physics.read("com_pos")[row]),
-            target_pos=np.array(target[row], float) if target.shape[-1] else None,
-            link_length=lengths,
-            link_width=widths,
-            joint_limit=joint_limit(body),
-            is_chain=body.parts.is_chain,
-        )
+        return poses_of(self, index)
 
     def close(self) -> None:
         """Free the native threads; nothing can be reset or stepped any more."""
@@ -372,7 +369,8 @@ def make_setting(
         raise InvalidTask(f"episode_steps is {steps}; give 1 or more")
     if noise < 0:
         raise InvalidTask(f"noise is {noise}; give 0 or more values for each observation")
-    return Setting(bodies, make_arena(arena), kind, steps, noise)
+    made = make_arena(arena)
+    return Setting(bodies, kind.own_arena(first) if made == Arena() else made, kind, steps, noise)
 
 
 def make_layout(setting: Setting, senses: Sequence[str] | None = None, observe_time: bool = False) -> Layout:

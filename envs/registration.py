@@ -13,7 +13,7 @@ import gymnasium
 
 IDS = {
     "nervecord/Swim-v0": "swim", "nervecord/Navigate-v0": "navigate", "nervecord/CueTurn-v0": "cueturn",
-    "nervecord/Chemotaxis-v0": "chemotaxis",
+    "nervecord/Chemotaxis-v0": "chemotaxis", "nervecord/Forage-v0": "forage", "nervecord/TwoMedia-v0": "twomedia",
 }  # fmt: skip
 LANES_IDS = {f"{name.removesuffix('0')}1": task for name, task in IDS.items()}
 _GROUP = "nervecord.tasks"

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .arenas.arena import Arena
+from .arenas.fields import LiveField
 from .bodies.body import Body
 from .physics.physics import Physics
 
@@ -49,6 +50,7 @@ class Envs(Protocol):
         arena: the bodies' surroundings.
         physics: simulates the bodies.
         task: the environments' task.
+        fields: the arena's fields, `odour` and `temperature`, as they are around each environment; those that it has.
         rngs: each environment's generator; None before its first seed.
         elapsed: time since the reset, in control steps.
         noise: random values for the present observation, standard normal and without a unit.
@@ -63,6 +65,7 @@ class Envs(Protocol):
     arena: Arena
     physics: Physics
     task: Any
+    fields: dict[str, LiveField]
     rngs: list[np.random.Generator | None]
     elapsed: Int[np.ndarray, " envs"]
     noise: Float[np.ndarray, "envs noise"]

@@ -24,7 +24,7 @@ from ..threads import one_thread
 from ..training.rollouts.interventions import Intervention, Kind
 from ..training.runs.run import A_RUN, Run
 from .page_data import render_page
-from .player import LENGTH, LINKS, Player
+from .player import LENGTH, LINKS, MEDIA, Player
 from .svg import embedded_svg
 
 HOST = "127.0.0.1"
@@ -87,13 +87,14 @@ class PlayServer:
             # Nobody watches: nothing moves, and no core is kept busy.
             if self._watchers and not self.is_paused:
                 self.player.step()
-                self._show(self.player.moment())
+                self._show({**self.player.moment(), **self.player.ground()})
 
     async def _page(self, request: Any) -> Any:
         self._check(request)
         run = self.player.run
         text = render_page(
             "play.html.j2", wiring=self._wiring(), links=LINKS, length=LENGTH, speeds=_SPEEDS,
+            media=list(MEDIA), has_target=self.player.has_target,
             can_be_pinned=takes_pins(self.player.agent.circuit),
             about=f"{run.description} (task {run.config.task})",
             kinds=get_args(Kind), seconds=_TRACE,
@@ -138,9 +139,10 @@ class PlayServer:
         self._show(now)
 
     def obey(self, order: dict[str, Any]) -> None:
-        """Do what a page asks for: one of pause, speed, push, toggle, do, links, length and restart.
+        """Do what a page asks for: one of pause, speed, push, toggle, do, links, length, drop, medium and restart.
 
-        `toggle` silences a neuron or lets it go; `do` is an intervention: its kind, neuron and value.
+        `toggle` silences a neuron or lets it go; `do` is an intervention: its kind, neuron and value; `drop` is where
+        to put the target, such as food, m.
 
         Raises:
             NervecordError: it cannot be done; everything stays as it was.
@@ -160,11 +162,15 @@ class PlayServer:
                 self.player.resize(links=links)
             case {"length": int() | float() as length} if not isinstance(length, bool):
                 self.player.resize(length=float(length))
+            case {"drop": [int() | float() as x, int() | float() as y]}:
+                self.player.place_target((x, y))
+            case {"medium": str(medium)}:
+                self.player.change_medium(medium)
             case {"restart": True}:
                 self.player.restart()
             case _:
                 raise NervecordError(f"{order} is no order; give pause, speed ({_SPEEDS[0]} to {_SPEEDS[1]}), push, "
-                                     "toggle, do, links, length or restart")  # fmt: skip
+                                     "toggle, do, links, length, drop, medium or restart")  # fmt: skip
 
     def _wiring(self) -> str:
         return embedded_svg(figure_svg(draw_wiring(self.player.wiring())), "wiring", "wiring")
@@ -174,12 +180,13 @@ class PlayServer:
         return {
             "names": list(player.neurons), "links": player.n_links, "length": player.length,
             "link_length": float(player.body.link_sizes[0].mean()), "body": player.body.name, "paused": self.is_paused,
-            "speed": self.speed, "watching": len(self._watchers),
+            "speed": self.speed, "watching": len(self._watchers), "medium": player.medium, "key": player.key(),
+            "target_radius": player.envs.poses(0).scenery.target_radius,
             "columns": round(_TRACE / player.body.control_dt), "dt": player.body.control_dt,
         }  # fmt: skip
 
     def _present(self) -> dict[str, Any]:
-        return {"facts": self._facts(), **self.player.moment()}
+        return {"facts": self._facts(), **self.player.moment(), **self.player.ground(anew=True)}
 
     def _show(self, news: dict[str, Any]) -> None:
         for watcher in self._watchers:

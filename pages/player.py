@@ -1,23 +1,35 @@
-"""An agent that swims while it is watched: stepped, pushed and lengthened by hand, its neurons pinned."""
+"""An agent that swims while it is watched: stepped, pushed and lengthened by hand, its neurons and world changed."""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 
 from ..agents import Agent, Rollout
 from ..circuits import Wiring
 from ..circuits.contract import wiring_at
-from ..envs import Body, EnvBatch, Swimmer, make_body
-from ..errors import InvalidBody, UnknownName
+from ..drawing.scenery import Layer
+from ..envs import Arena, Body, EnvBatch, Landscape, Swimmer, Task, gel, make_arena, make_body, newtonian
+from ..envs.arenas.media import PLACE
+from ..errors import InvalidBody, InvalidTask, NervecordError, UnknownName
 from ..training.rollouts.interventions import Intervention, check, pins_at
 from ..training.runs.run import Run
 
 LINKS = (3, 24)
 LENGTH = (0.5, 2.0)  # of a link, of its own
+OWN = "its own"
+# What can be put around the body.
+MEDIA = {OWN: None, "water": gel(0.0), "0.3 Pa s": newtonian(0.3), "gel": gel(0.01), "agar": gel(1.0)}
+# Of the picture of the ground: its size, and how far the body goes until another is drawn, in body lengths.
+_GROUND, _GROUND_STEP, _CELLS = 6.0, 1.5, 192
+_REDRAWN = 0.5  # s
 _PUSH = 0.5  # m/s, given to the whole body at once
 # m/s along each axis, all pushes together; from 1.5 on, MuJoCo's integration of 24 links of twice their length breaks.
 _FASTEST = 1.0
@@ -36,6 +48,7 @@ class Player:
         body: as it is now.
         neurons: names, in the order of `moment()["activity"]`.
         interventions: what is done to neurons now, one at most to each.
+        medium: what is around the body, a name of `MEDIA`.
 
     Raises:
         InvalidRun: nothing trained in the run yet.
@@ -43,13 +56,16 @@ class Player:
     """
 
     _greatest: Float[np.ndarray, " neurons"]
+    _ground_of: tuple[Any, Any, int] | None
+    envs: EnvBatch
+    neurons: tuple[str, ...]
     _rollout: Rollout
 
     def __init__(self, run: Run, body: str | Body | None = None) -> None:
         self.run = run
         self._own = make_body(run.config.body if body is None else body)
         self.interventions: tuple[Intervention, ...] = ()
-        self._links, self._length = self._own.n_links, 1.0
+        self._links, self._length, self.medium = self._own.n_links, 1.0, OWN
         self._take(*self._fitted(self._own))
 
     @property
@@ -83,6 +99,41 @@ class Player:
         self.close()
         self._take(*fitted)
         self._links, self._length = links, length
+
+    def change_medium(self, medium: str) -> None:
+        """Let another medium be around the body from now on; the episode goes on. With zones, it is that between them.
+
+        Raises:
+            UnknownName: no such medium.
+            InvalidArena, InvalidTask: this arena or task does not go with it; everything stays as it was.
+        """
+        if medium not in MEDIA:
+            raise UnknownName("medium", medium, MEDIA)
+        before, self.medium = self.medium, medium
+        try:
+            envs = self._make_envs(self.body)
+        except NervecordError:
+            self.medium = before
+            raise
+        old, new = self.envs.get_state(), envs.get_state()
+        # Poses and velocities, but not actuators: other media have others.
+        moving = {name: old["physics"][name] for name in ("time", "qpos", "qvel", "state") if name in old["physics"]}
+        envs.set_state({**old, "physics": {**new["physics"], **moving}})
+        self.close()
+        self.envs = self._rollout.envs = envs
+        self._rollout.observation = envs.observation()
+        self._ground_of = None
+
+    def place_target(self, place: Sequence[float]) -> None:
+        """Put the task's target, such as food, at a place in the plane, m.
+
+        Raises:
+            InvalidTask: the task has none, or no such place.
+        """
+        if len(place) != 2 or not all(map(PLACE.takes, place)):
+            raise InvalidTask(f"place is {list(place)}; give x and y in m, each {PLACE}")
+        self.envs.task.place_target(0, np.array(place, float))
+        self._rollout.observation = self.envs.observation()
 
     def toggle(self, neuron: str) -> None:
         """Silence a neuron, or let it go again whatever was done to it.
@@ -173,10 +224,48 @@ class Player:
             "speed": None if np.isnan(self._speed) else round(100 * self._speed, 1),
             "line": np.round(line, 4).tolist(),
             "target": np.round(target, 4).tolist(),
+            "sources": np.round(self.envs.sources[0].reshape(-1, 3)[:, :2], 4).tolist(),
             "activity": np.round(self._activity / self._greatest, 2).tolist(),
             "return": round(self._return, 1),
             "done": {each.neuron: str(each) for each in self.interventions},
         }
+
+    def ground(self, anew: bool = False) -> dict[str, Any]:
+        """Return the ground around the body for a page, where it is another than the last: {} where it is not.
+
+        `ground` has a picture (the address of a PNG), its middle and size, m; None where there is nothing to see.
+
+        Args:
+            anew: return it in any case.
+        """
+        middle, length = self.envs.physics.read("com_pos")[0], float(self.body.link_sizes[0].sum())
+        step = _GROUND_STEP * length
+        cell = tuple(np.round(middle / step).astype(int).tolist())
+        things = np.round(np.concatenate([self.envs.sources[0], self.envs.task.target_pos[0]]), 3).tolist()
+        # What changes all the time is drawn twice a second.
+        if not anew and self._ground_of is not None:
+            seen, had, when = self._ground_of
+            is_due = abs(self._rollout.elapsed - when) * self.body.control_dt > _REDRAWN
+            if seen == cell and (had == things or not is_due):
+                return {}
+        self._ground_of = cell, things, self._rollout.elapsed
+        scenery = self.envs.poses(0).scenery
+        if not scenery.layers:
+            return {"ground": None}
+        extent, at = _GROUND * length, np.array(cell) * step
+        image, file = Image.fromarray(scenery.picture(at, (extent, extent), (_CELLS, _CELLS), 0)), io.BytesIO()
+        image.save(file, "PNG")
+        picture = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+        return {"ground": {"picture": picture, "middle": at.tolist(), "size": extent}}
+
+    def key(self) -> list[dict[str, Any]]:
+        """Return what the tints of the ground mean: for each, a name, and parts of a CSS background with a word."""
+        return [{"name": layer.name, "parts": list(_css(layer))} for layer in self.envs.poses(0).scenery.layers]
+
+    @property
+    def has_target(self) -> bool:
+        """Whether the task has a target that can be put elsewhere."""
+        return type(self.envs.task).place_target is not Task.place_target
 
     def close(self) -> None:
         """Free the native threads."""
@@ -184,15 +273,37 @@ class Player:
 
     def _fitted(self, body: Body) -> tuple[Body, Agent, EnvBatch]:
         """Return the body with the agent that fits it."""
-        agent = self.run.agent(body)
-        return body, agent, self.run.resolved.on(body).make_envs(1, randomize={})
+        return body, self.run.agent(body), self._make_envs(body)
+
+    def _make_envs(self, body: Body) -> EnvBatch:
+        """Return the run's environment of a body, in the medium that is chosen."""
+        resolved = self.run.resolved.on(body)
+        if (medium := MEDIA[self.medium]) is not None:
+            arena = make_arena(resolved.config.arena)
+            arena = dataclasses.replace(arena, medium=medium) if isinstance(arena, Landscape) else Arena(medium)
+            resolved = dataclasses.replace(resolved, config=dataclasses.replace(resolved.config, arena=arena))
+        return resolved.make_envs(1, randomize={})
 
     def _take(self, body: Body, agent: Agent, envs: EnvBatch) -> None:
         self.body, self.agent, self.envs = body, agent, envs
         self.neurons = tuple(neuron.name for neuron in agent.neurons)
         self.interventions = tuple(each for each in self.interventions if each.neuron in self.neurons)
         self._greatest = np.full(len(self.neurons), 1e-9)
-        self._speed = float("nan")
+        self._speed, self._ground_of = float("nan"), None
         self._rollout = Rollout(envs, self._act)
         envs.seed([0])
         self.restart()
+
+
+def _css(layer: Layer) -> Iterator[dict[str, str]]:
+    def colour(level: float) -> str:
+        red, green, blue, opacity = layer.tint(np.array(level)).tolist()
+        return f"rgb({red:.0f} {green:.0f} {blue:.0f} / {opacity:.3f})"
+
+    if layer.apart:
+        for level, text in layer.ticks:
+            yield {"background": colour(level), "text": text}
+    else:
+        shades = ", ".join(map(colour, np.linspace(0.0, 1.0, 9).tolist()))
+        low, high = layer.ticks[0][1], layer.ticks[-1][1]
+        yield {"background": f"linear-gradient(to right, {shades})", "text": f"{low} to {high}", "wide": "yes"}

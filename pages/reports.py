@@ -13,6 +13,7 @@ import pandas as pd
 from ..circuits import Wiring
 from ..drawing import draw_wiring
 from ..drawing.figures import figure_svg, learning_curve, transfer_bars
+from ..drawing.path_map import path_map
 from ..envs import make_body
 from ..errors import InvalidOption, NervecordError, OutputExists
 from ..files import read_json, write_text
@@ -64,11 +65,13 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
         hint_unfinished(run, fact["steps"])
     found = [probed(run) for run in opened]
     both = list(zip(opened, found, strict=True))
+    recordings = [_recorded(run) for run in opened]
     sections = [
         _side_by_side("Film", [_films(run) for run in opened], names),
+        _paths(recordings, names),
         _side_by_side("Learning", [_learning(names, opened)]),
         _side_by_side("Transfer to bodies never seen in training", [_transfer(run) for run in opened], names),
-        _side_by_side("Wiring", [_wiring(run) for run in opened], names),
+        _side_by_side("Wiring", [_wiring(*each) for each in zip(opened, recordings, strict=True)], names),
         *(
             _side_by_side(
                 name.replace("_", " ").capitalize(), [_probe(run, each.get(name), name) for run, each in both], names
@@ -119,7 +122,7 @@ def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
     for name, run in zip(names, opened, strict=True):
         facts = summary(run)
         cards.append({"name": name, "lead": _lead(run, facts), "tiles": _tiles(run, facts), "film": _films(run),
-                      "wiring": _wiring(run)})  # fmt: skip
+                      "wiring": _wiring(run, _recorded(run))})  # fmt: skip
     chart = learning_data({name: run.metrics() for name, run in zip(names, opened, strict=True)})
     write_text(path, render_page("gallery.html.j2", cards=cards, chart=chart) + _mark("gallery"))
     return path
@@ -159,13 +162,15 @@ def report_model(saved: SavedModel, name: str, out: str | Path, episodes: int = 
         tiles.append({"value": speed, "label": "net speed of the centre of mass"})
     shown, last = moments_data(recording)
     wiring = {"svg": figure_svg(draw_wiring(agent.wiring)), "moments": shown, "last": last}
-    sections = [_side_by_side("Wiring", [wiring], [name]), _gait(recording, agent.wiring, name)]
+    sections = [_paths([recording], [name]), _side_by_side("Wiring", [wiring], [name]),
+                _gait(recording, agent.wiring, name)]  # fmt: skip
     details = {
         "task options": dict(saved.task_options), "observe_time": saved.observe_time, "frames": saved.frames,
         "episode_steps": len(recording.rewards[0]), "normalised": saved.statistics is not None, "report": __version__,
     }  # fmt: skip
     runs = [{"name": name, "lead": lead, "tiles": tiles, "details": json.dumps(details, indent=1)}]
-    page = render_page("report.html.j2", title=name, runs=runs, sections=sections, unmeasured="")
+    page = render_page("report.html.j2", title=name, runs=runs, sections=[each for each in sections if each],
+                       unmeasured="")  # fmt: skip
     write_text(path, page + _mark("report"))
     return path
 
@@ -305,12 +310,25 @@ def _learning(names: list[str], runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _wiring(run: Run) -> dict[str, Any]:
+def _recorded(run: Run) -> Recording:
+    """Return the best recording of a run's agent, or one made now."""
     results = run.results
     held = results.current.where("recording").best
     path = None if held is None else results.file(held, ".nc")
-    shown, last = moments_data(record(run, 1) if path is None else Recording.load(path))
+    return record(run, 1) if path is None else Recording.load(path)
+
+
+def _wiring(run: Run, recording: Recording) -> dict[str, Any]:
+    shown, last = moments_data(recording)
     return {"svg": figure_svg(draw_wiring(run.agent().circuit.wiring())), "moments": shown, "last": last}
+
+
+def _paths(recordings: Sequence[Recording], names: Sequence[str]) -> dict[str, Any] | None:
+    """Return the section of where bodies swam; None where nothing is around any of them."""
+    each = [recording.poses().between(0, int(recording.lengths[0])) for recording in recordings]
+    if not any(poses.scenery.layers or poses.target_pos is not None for poses in each):
+        return None
+    return _side_by_side("Path", [{"svg": figure_svg(path_map(poses))} for poses in each], names)
 
 
 def _transfer(run: Run) -> dict[str, Any]:
@@ -324,11 +342,15 @@ def _transfer(run: Run) -> dict[str, Any]:
     for _, row in table[own & (table["n"] > 0)].iterrows():
         about = f"{_interval(row)}{', ' if row['note'] else ''}{row['note']}"
         known.append(f"{row['agent']}{' on ' + row['body'] if several else ''} {row['mean']:,.0f} ({about})")
-    columns = ["body", "agent", "return", "95 % interval", "of the best", "net speed (cm/s)", "episodes"]
+    columns = ["body", "agent", "return", "95 % interval", "of the best", "net speed (cm/s)", "success", "episodes"]
+    rows = [_score(row) for _, row in pd.concat([others, worst_and_mean(others)]).iterrows()]
+    if others["success"].isna().all():
+        at = columns.index("success")
+        columns, *rows = ([*each[:at], *each[at + 1 :]] for each in (columns, *rows))
     return {
         "svg": figure_svg(transfer_bars(others)),
         "columns": columns,
-        "groups": {"": [_score(row) for _, row in pd.concat([others, worst_and_mean(others)]).iterrows()]},
+        "groups": {"": rows},
         "words": [
             f"For comparison, {', '.join(known)} on the {'bodies' if several else 'body'} of the training",
         ]
@@ -338,11 +360,12 @@ def _transfer(run: Run) -> dict[str, Any]:
 
 
 def _score(row: pd.Series) -> list[str]:
-    found = ["does not fit", "", "", ""]
+    found = ["does not fit", "", "", "", ""]
     if row["n"]:
         speed = "" if pd.isna(row["net_speed"]) else f"{100 * row['net_speed']:.1f}"
         normalized = "" if pd.isna(row["normalized"]) else f"{100 * row['normalized']:.1f} %"
-        found = [f"{row['mean']:,.0f}", _interval(row), normalized, speed]
+        success = "" if pd.isna(row["success"]) else f"{100 * row['success']:.0f} %"
+        found = [f"{row['mean']:,.0f}", _interval(row), normalized, speed, success]
     stale = f" ({row['note']})" if row["n"] and row["note"] else ""
     return [row["body"], f"{row['agent']}{stale}", *found, f"{row['n']:,}"]
 

@@ -11,7 +11,7 @@ import jinja2
 from ..circuits.code_files import code_of
 from ..envs.tasks.registry import task_class
 from ..training.learning.training import summary
-from ..training.runs.held_graphs import told_config
+from ..training.runs.held_files import told_config
 from ..training.runs.result import Result
 from ..training.runs.run import Run
 from ..version import __version__

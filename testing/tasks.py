@@ -109,6 +109,9 @@ def _step(laws: Laws, envs: EnvBatch, step: Step) -> None:
         found = f"{name} is of shape {np.shape(value)}"
         laws.hold("metrics are one value for each environment", np.shape(value) == (_ENVS,), found, "return [envs]")
         laws.hold("metrics are finite", np.isfinite(value).all(), f"{name} is {value}", "mind divisions by 0")
+    success = envs.task.success
+    laws.hold("a success is one of its metrics", not success or success in step.metrics, f"there is no {success}",
+              f"name one of {', '.join(step.metrics)}")  # fmt: skip
     target = np.shape(envs.task.target_pos)
     is_place, found = target in ((_ENVS, 0), (_ENVS, 2)), f"target_pos is of shape {target}"
     laws.hold("a target is a place in the plane", is_place, found, "return [envs, 2], or [envs, 0] for none")

@@ -3,7 +3,7 @@
 from nervecord.circuits.registry import circuit_names
 
 JOINTS, BATCH = 5, 7
-SENSES = {"joint_pos": JOINTS, "joint_vel": JOINTS, "body_velocities": 18, "to_target": 2, "odour": 1}
+SENSES = {"joint_pos": JOINTS, "joint_vel": JOINTS, "body_velocities": 18, "to_target": 2, "odour": 1, "context": 6}
 VARIANTS = {
     "ncap": [
         {"oscillator": False},

@@ -153,6 +153,7 @@ ZIP = {
     **OF_ZIPS,
     **OF_BOTH,
 }
+NOISE = {"noise": text("0.3", wrong=("0", "-1", "nan", "inf", *_NO_NUMBER)), "noise-unit": Values((), ("mine", ""))}
 # Option of a command to its values; "" is the command's own words, None an option without a value, a list several. What
 # follows the name of a command tells apart several of its uses.
 COMMANDS: dict[str, dict[str, Values]] = {
@@ -201,6 +202,7 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "body": BODIES,
         "out": text("NEW.nc", wrong=("NEW.txt", "FILE", "")),
         "history": Values((), (["x"],)),
+        **NOISE,
         **WORDS,
         **TRUST,
         **OF_NO_RUN,
@@ -212,6 +214,7 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "": text("RUN", wrong=(*OF_RUN.wrong, "FILE.nc", "nope.nc")),
         "episodes": COUNTS,
         "probes": text("gait", "diagram", wrong=("gate", "")),
+        **NOISE,
         **WORDS,
         **TRUST,
         **refused(OF_UNTRAINED, OF_BOTH),

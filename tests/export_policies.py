@@ -21,7 +21,9 @@ def agent_and_envs(circuit, n_envs=2, episode_steps=1000):
     """Return an untrained agent, whose observations are normalised where PPO would, and its environments."""
     tasks = {"to_target": "navigate", "odour": "chemotaxis"}
     task = next((tasks[need] for need in CIRCUITS[circuit].needs if need in tasks), "swim")
-    resolved = resolve(RunConfig(circuit, "ppo", task=task, episode_steps=episode_steps, physics="mujoco"))
+    told = {"senses": ["joint_pos", "body_velocities", "context"]} if "context" in CIRCUITS[circuit].needs else {}
+    config = RunConfig(circuit, "ppo", task=task, task_options=told, episode_steps=episode_steps, physics="mujoco")
+    resolved = resolve(config)
     agent, envs = Agent(resolved.agent), resolved.make_envs(n_envs)
     if agent.normalizer is not None:
         rng = torch.Generator().manual_seed(0)

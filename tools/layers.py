@@ -153,8 +153,8 @@ def _file(parts: list[str], files: set[str]) -> str | None:
 
 def _is_allowed(each: Import) -> bool:
     source, target = room_of(each.source), room_of(each.target)
-    if each.source == "__init__.py":
-        return True  # the package's own surface gathers what users call from every room
+    if each.source in ("__init__.py", "__main__.py"):
+        return True  # the package's own doors: what users call, from every room, and the command line
     if not source:
         return not target
     if not target or source == target:

@@ -13,6 +13,7 @@ import numpy as np
 
 _EYE = (36 / 255, 41 / 255, 47 / 255, 1.0)
 _SHADOW = (0.62, 0.68, 0.73, 1.0)
+_SOURCE = (0.1, 0.42, 0.2, 1.0)
 _TARGET = (1.0, 0.72, 0.42, 1.0)
 
 
@@ -35,7 +36,10 @@ def draw(folder: Path, width: int, height: int) -> None:
     # The body swims above the floor. Its shadow is a second body, of which the floor hides all but a strip.
     above = 1.6 * float(radius.max())
     aside = above * np.array([-0.3, 0.35])
+    painted = -1
     for frame, pieces in enumerate(motion["ends"]):
+        if len(motion["ground"]) and painted != (painted := int(motion["ground_of"][frame])):
+            _paint(model, renderer, motion["ground"][painted])
         camera.lookat[:] = (*motion["centre"][frame], above)
         renderer.update_scene(data, camera)
         for (head, tail), thick in zip(pieces + aside, radius, strict=True):
@@ -49,10 +53,21 @@ def draw(folder: Path, width: int, height: int) -> None:
             geom = _add(renderer.scene, mujoco.mjtGeom.mjGEOM_SPHERE, _EYE, 0.35 * radius[0])
             geom.pos[:] = (*eye, above + 0.7 * radius[0])
         if motion["target"].size:
-            geom = _add(renderer.scene, mujoco.mjtGeom.mjGEOM_SPHERE, _TARGET, 0.1)
+            geom = _add(renderer.scene, mujoco.mjtGeom.mjGEOM_SPHERE, _TARGET, float(motion["target_radius"]))
             geom.pos[:] = (*motion["target"][frame], 0.0)
+        for source in motion["sources"][frame]:
+            geom = _add(renderer.scene, mujoco.mjtGeom.mjGEOM_SPHERE, _SOURCE, radius[0])
+            geom.pos[:] = (*source, above)
         fine = renderer.render().reshape(height, 2, width, 2, 3)
         sys.stdout.buffer.write(fine.mean((1, 3)).astype(np.uint8).tobytes())
+
+
+def _paint(model: mujoco.MjModel, renderer: mujoco.Renderer, picture: np.ndarray) -> None:
+    """Put a picture on the ground, whose first row is that of largest y."""
+    texture = model.texture("ground")
+    first = int(texture.adr[0])
+    model.tex_data[first : first + picture.size] = picture.ravel()
+    mujoco.mjr_uploadTexture(model, renderer._mjr_context, texture.id)
 
 
 def _add(scene: mujoco.MjvScene, kind: int, colour: tuple[float, ...], size: float = 0.0) -> mujoco.MjvGeom:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from ..drawing.camera import shot
 from ..drawing.palette import bend_tint
@@ -32,6 +33,7 @@ _PROBE = (
 )
 INSTALL = "on Debian: apt-get install libegl1 libgl1-mesa-dri, or libosmesa6"
 _THINNEST = 0.008  # radius of a body, in parts of the picture's width: a body of 60 links can be seen
+_LETTERS = 12.0  # pixels
 _ELEVATION, _FIELD = 55.0, 45.0  # degrees: how far the camera looks down, and how far up and down it sees
 # Tiles are as long as half the body; light comes from above the left shoulder and from the camera.
 _SCENE = """
@@ -46,13 +48,22 @@ _SCENE = """
   <asset>
     <texture name="tiles" type="2d" builtin="checker" rgb1=".80 .86 .91" rgb2=".88 .93 .97" width="256" height="256"/>
     <material name="tiles" texture="tiles" texrepeat="{tiles} {tiles}" texuniform="true" specular="0" shininess="0"/>
+    {painted}
   </asset>
   <worldbody>
     <light directional="true" pos="0 0 1" dir="-.3 .35 -1" diffuse=".45 .45 .43" specular=".15 .15 .15"/>
-    <geom type="plane" size="0 0 1" material="tiles"/>
+    <geom type="plane" size="0 0 1" pos="0 0 {below}" material="tiles"/>
+    {ground}
   </worldbody>
 </mujoco>
 """
+# Where there is scenery, it is painted on tiles, as a picture that lies on the endless floor.
+_PAINTED = """<texture name="ground" type="2d" builtin="flat" width="{size}" height="{size}"/>
+    <material name="ground" texture="ground" specular="0" shininess="0"/>"""
+_GROUND = '<geom type="plane" size="{half} {half} 1" pos="{x} {y} 0" material="ground"/>'
+_TILES = np.array([(204, 219, 232), (224, 237, 247)], float)
+_PIXELS, _ROOM = 512, 8.0  # of the picture, and its size beyond the body's path, in body lengths
+_PAINTINGS = 64  # at most, of scenery that changes
 
 
 @functools.cache
@@ -96,7 +107,8 @@ def frames_3d(
     chosen = np.arange(len(poses.link_pos)) if instants is None else np.asarray(instants)
     with tempfile.TemporaryDirectory() as folder:
         Path(f"{folder}/scene.xml").write_text(_scene(poses, size), encoding="utf-8")
-        motion: dict[str, Any] = _motion(poses, chosen, size, camera, zoom)
+        motion: dict[str, Any] = _motion(poses, chosen, size, camera, zoom) | _ground(poses, chosen)
+        key = poses.scenery.key(_LETTERS, size[0])
         np.savez(f"{folder}/motion.npz", **motion)
         child = subprocess.Popen(
             # A file by itself, which imports nothing of this package: it starts in a second.
@@ -110,7 +122,8 @@ def frames_3d(
                 frame = child.stdout.read(size[0] * size[1] * 3)
                 if len(frame) < size[0] * size[1] * 3:
                     raise MissingDependency(f"MuJoCo's renderer stopped (exit {child.wait()}); {INSTALL}")
-                yield np.frombuffer(frame, np.uint8).reshape(size[1], size[0], 3)
+                picture = np.frombuffer(frame, np.uint8).reshape(size[1], size[0], 3)
+                yield picture if key is None else _with_key(picture, key)
         finally:
             child.kill()
             child.wait()
@@ -118,7 +131,48 @@ def frames_3d(
 
 def _scene(poses: Poses, size: tuple[int, int]) -> str:
     length = float(poses.link_length.sum())
-    return _SCENE.format(field=_FIELD, width=2 * size[0], height=2 * size[1], extent=length, tiles=1 / length)
+    painted = ground = ""
+    if poses.scenery.layers:
+        (x, y), extent = _whole(poses)
+        painted, ground = _PAINTED.format(size=_PIXELS), _GROUND.format(half=extent / 2, x=x, y=y)
+    return _SCENE.format(
+        field=_FIELD, width=2 * size[0], height=2 * size[1], extent=length, tiles=1 / length,
+        painted=painted, ground=ground, below=-1e-3 if ground else 0,
+    )  # fmt: skip
+
+
+def _whole(poses: Poses) -> tuple[np.ndarray, float]:
+    """Return middle and size, m, of the square of ground that is painted."""
+    low, high = poses.link_pos.min((0, 1)), poses.link_pos.max((0, 1))
+    return (low + high) / 2, float((high - low).max() + _ROOM * poses.link_length.sum())
+
+
+def _ground(poses: Poses, instants: np.ndarray) -> dict[str, np.ndarray]:
+    """Return pictures of the ground, and which of them each frame has; none where there is no scenery."""
+    scenery = poses.scenery
+    sources = np.array([scenery.sources_at(int(instant)) for instant in instants])
+    of = np.arange(len(instants)) * min(len(instants), _PAINTINGS) // len(instants)
+    if not scenery.layers:
+        return {"ground": np.zeros((0, 0, 0, 3), np.uint8), "ground_of": of, "sources": sources}
+    middle, extent = _whole(poses)
+    across = np.floor((np.arange(_PIXELS) + 0.5) / _PIXELS * extent / poses.link_length.sum()).astype(int)
+    tiles = _TILES[(across[:, None] + across) % 2]
+    painted: list[np.ndarray] = []
+    for each in np.unique(of):
+        tint = scenery.picture(middle, (extent, extent), (_PIXELS, _PIXELS), int(instants[np.argmax(of == each)]))
+        picture = (tiles + tint[..., 3:] / 255 * (tint[..., :3] - tiles)).round().astype(np.uint8)
+        if painted and np.array_equal(painted[-1], picture):
+            of[of == each] = len(painted) - 1
+        else:
+            of[of == each] = len(painted)
+            painted.append(picture)
+    return {"ground": np.array(painted), "ground_of": of, "sources": sources}
+
+
+def _with_key(picture: np.ndarray, key: Image.Image) -> np.ndarray:
+    image = Image.fromarray(picture)
+    image.paste(key, (image.width - key.width - 10, image.height - key.height - 10), key)
+    return np.asarray(image)
 
 
 def _motion(
@@ -140,6 +194,7 @@ def _motion(
         "colour": bend_tint(bend[instants]) / 255,
         "eyes": np.stack([front + wide * sideways, front - wide * sideways], 1)[instants],
         "target": target[instants],
+        "target_radius": np.array(poses.scenery.target_radius),
         "centre": centres[instants],
         "camera": np.array([90.0, -_ELEVATION, distance]),
     }

@@ -1,20 +1,28 @@
 """The gait from water to agar, of circuits without training, beside the animal's: tables of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.worm_gait [--links 13 24] [--agents relay ncap] [--control-dt 0.01]
+python -m nervecord.benchmarks.results.worm_gait runs/gait [--links 13 24] [--agents relay ncap] [--control-dt 0.01]
+
+What is measured is kept in FOLDER/gait.csv, and not measured again; FOLDER/gait.svg draws it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import tyro
 from jaxtyping import Float
+from matplotlib.figure import Figure
 
 from ...agents import Agent, AgentSpec
+from ...drawing.figures import COLOURS, figure_svg, open_axes
 from ...envs import Arena, Drag, EnvBatch, gel, make_body, newtonian
+from ...files import write_text
 from ...training.studies.markdown import markdown_table
 
 # Fang-Yen et al. 2010, digitised by others: viscosity, Pa s; frequency, Hz; wavelength, body lengths; curvature
@@ -27,11 +35,17 @@ ANIMAL = np.array([
 AGENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "relay": ("relay", {"init": "worm", "limit": 12.0, "velocity": True}),
     "relay, by difference": ("relay", {"init": "worm", "limit": 12.0}),
-    "ncap": ("ncap", {}),
-    "ncap_plus": ("ncap_plus", {}),
+    "NCAP": ("ncap", {}),
+    "NCAP+": ("ncap_plus", {}),
     "cpg": ("cpg", {}),
 }
 STARTS = 5
+_DRAWN = ("relay", "NCAP", "NCAP+", "cpg")
+_MEASURED = {
+    "frequency": "f, Hz", "wavelength": "wavelength, L", "amplitude": "amplitude x L", "speed": "speed, L/s",
+}  # fmt: skip
+_TICKS = (0.2, 0.5, 1.0, 2.0)  # Hz
+_COLUMNS = {"frequency": 1, "wavelength": 2, "amplitude": 3}  # of `ANIMAL`
 _SENSES = ("joint_pos", "joint_vel", "body_velocities")
 # The rule of both verdicts, fixed before these runs.
 _RISE = 1.05  # from one viscosity to the next, at most
@@ -140,44 +154,92 @@ def errors(gaits: list[Gaits]) -> dict[str, Float[np.ndarray, " starts"]]:
     }
 
 
+def rows_of(gaits: list[Gaits], agent: str, n_links: int) -> pd.DataFrame:
+    """Return a row for each viscosity, Pa s: means over starts, and what the rule says, in the units of `Gaits`."""
+    off, judged = errors(gaits), verdict(gaits)
+    return pd.DataFrame([
+        {
+            "agent": agent, "links": n_links, "viscosity": viscosity,
+            **{name: float(np.mean(getattr(each, name))) for name in _MEASURED},
+            **{f"{name}_{end.__name__}": float(end(values)) for name, values in off.items() for end in (min, max)},
+            "verdict": judged,
+        }
+        for viscosity, each in zip(ANIMAL[:, 0], gaits, strict=True)
+    ])  # fmt: skip
+
+
+def table(found: pd.DataFrame) -> str:
+    """Return the table of the page, in Markdown."""
+    header = ["agent", "links", "what", *(f"{viscosity:g} Pa s" for viscosity in ANIMAL[:, 0]), "rms ln", "verdict"]
+    rows: list[list[str]] = [
+        ["animal", "", _MEASURED[name], *(f"{value:.2f}" for value in ANIMAL[:, column]), "", ""]
+        for name, column in _COLUMNS.items()
+    ]
+    for (agent, n_links), each in found.groupby(["agent", "links"], sort=False):
+        for name, title in _MEASURED.items():
+            if each[name].isna().all():
+                continue
+            digits = 3 if name == "speed" else 2
+            first = each.iloc[0]
+            spread = f"{first[f'{name}_min']:.3f} to {first[f'{name}_max']:.3f}" if name in _CLOSE else ""
+            told = str(first["verdict"]) if name == "frequency" else ""
+            rows.append(
+                [str(agent), str(n_links), title, *(f"{value:.{digits}f}" for value in each[name]), spread, told]
+            )
+    return markdown_table(header, *rows)
+
+
+def figure(found: pd.DataFrame, links: tuple[int, ...] = (13, 24)) -> Figure:
+    """Draw frequency, Hz, wavelength, body lengths, and amplitude over viscosity, Pa s, beside the animal's."""
+    figure = Figure(figsize=(10.0, 3.2 * len(links)), layout="constrained")
+    axes = figure.subplots(len(links), len(_COLUMNS), sharex=True, squeeze=False)
+    for row, n_links in enumerate(links):
+        for axis, (name, column) in zip(axes[row], _COLUMNS.items(), strict=True):
+            axis.plot(ANIMAL[:, 0], ANIMAL[:, column], "o-", color="black", linewidth=2.5, label="the animal")
+            for colour, agent in zip(COLOURS, _DRAWN, strict=False):
+                each = found[(found["agent"] == agent) & (found["links"] == n_links)]
+                # A wave that runs from tail to head has no place here.
+                axis.plot(each["viscosity"], each[name].where(each[name] > 0), ".-", color=colour, label=agent)
+            axis.set(xscale="log", yscale="log" if name == "frequency" else "linear", ylabel=_MEASURED[name])
+            axis.set_title(f"{n_links} links", fontsize=10)
+            if name == "frequency":
+                axis.set_yticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+                axis.minorticks_off()
+            axis.grid(alpha=0.25)
+            open_axes(axis)
+    for axis in axes[-1]:
+        axis.set_xlabel("viscosity, Pa s")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
+    return figure
+
+
 def main(
+    out: tyro.conf.Positional[Path],
     links: tuple[int, ...] = (13, 16, 20, 24),
     agents: tuple[str, ...] = tuple(AGENTS),
     control_dt: float | None = None,
 ) -> None:
-    """Print the tables.
+    """Measure what is not in the folder yet, print the tables and draw the figure.
 
     Args:
+        out: folder of gait.csv and gait.svg; another for each `control_dt`.
         links: numbers of links of the worm.
         agents: labels of `AGENTS`.
         control_dt: seconds of a control step; the worm's own by default.
     """
-    header = ["agent", "links", "what", *(f"{viscosity:g} Pa s" for viscosity in ANIMAL[:, 0]), "rms ln", "verdict"]
-    rows: list[list[str]] = [
-        ["animal", "", name, *(f"{value:.2f}" for value in ANIMAL[:, column]), "", ""]
-        for column, name in ((1, "f, Hz"), (2, "wavelength, L"), (3, "amplitude x L"))
-    ]
-    for agent in agents:
-        for n_links in links:
-            gaits = curve(n_links, agent, control_dt=control_dt)
-            off = errors(gaits)
-            for name, title in (
-                ("frequency", "f, Hz"), ("wavelength", "wavelength, L"), ("amplitude", "amplitude x L"),
-                ("speed", "speed, L/s"),
-            ):  # fmt: skip
-                values = [getattr(each, name) for each in gaits]
-                digits = 3 if name == "speed" else 2
-                spread = f"{off[name].min():.3f} to {off[name].max():.3f}" if name in off else ""
-                rows.append([
-                    agent, str(n_links), title, *(f"{np.mean(value):.{digits}f}" for value in values), spread,
-                    verdict(gaits) if name == "frequency" else "",
-                ])  # fmt: skip
-            print(markdown_table(header, *rows[-4:]), flush=True)
-    print(markdown_table(header, *rows))
+    path = out / "gait.csv"
+    found = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["agent", "links"])
+    for agent, n_links in itertools.product(agents, links):
+        if not ((found["agent"] == agent) & (found["links"] == n_links)).any():
+            rows = rows_of(curve(n_links, agent, control_dt=control_dt), agent, n_links)
+            found = pd.concat([found, rows]) if len(found) else rows
+            write_text(path, found.to_csv(index=False))
+    print(table(found))
+    write_text(out / "gait.svg", figure_svg(figure(found)))
     for name, medium in (("agar, K 40", gel(1.0)), ("agar, K 10", dataclasses.replace(gel(1.0), ratio=10.0))):
-        found = gaits_in(medium, 13, "relay", 40.0)
-        print(f"{name}: f {found.frequency.mean():.3f} Hz, wavelength {found.wavelength.mean():.3f} L, "
-              f"amplitude {found.amplitude.mean():.1f}, speed {found.speed.mean():.3f} L/s")  # fmt: skip
+        on = gaits_in(medium, 13, "relay", 40.0)
+        print(f"{name}: f {on.frequency.mean():.3f} Hz, wavelength {on.wavelength.mean():.3f} L, "
+              f"amplitude {on.amplitude.mean():.1f}, speed {on.speed.mean():.3f} L/s")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -144,22 +144,28 @@ class Navigator(Circuit):
         elif self.controller == "hand":
             controls = torch.cat((x < -0.1, x > 0.1, y.abs() > 0.12), -1).to(sensors.dtype)
         else:
-            direction = {"direction": self._smoothed(x, y, state["direction"])}
+            share = self.dt / self.log_seconds.exp()
+            direction = {"direction": smoothed_direction(sensors[..., -2:], state["direction"], share)}
             to_right, ahead = direction["direction"].split(1, -1)
             cap = self.cap.clamp(0.0, 1.0)
             turn = (self.gain * torch.atan2(to_right, ahead)).clamp(-cap, cap)
             controls = torch.cat((turn.clamp(min=0.0), (-turn).clamp(min=0.0), torch.ones_like(turn)), -1)
         return torch.cat((sensors[..., :-2], controls), -1), direction
 
-    def _smoothed(
-        self, x: Float[Tensor, "batch 1"], y: Float[Tensor, "batch 1"], before: Float[Tensor, "batch 2"]
-    ) -> Float[Tensor, "batch 2"]:
-        """Return the direction to the target, to the right and ahead, smoothed; the first is taken as it is."""
-        now = torch.cat((-x, -y), -1)
-        now = now / now.norm(dim=-1, keepdim=True).clamp(min=1e-9)
-        rate = 1.0 - torch.exp(-self.dt / self.log_seconds.exp())
-        is_first = (before == 0).all(-1, keepdim=True)
-        return torch.where(is_first, now, before + rate * (now - before))
+
+def smoothed_direction(
+    to_target: Float[Tensor, "batch 2"], before: Float[Tensor, "batch 2"], share: Float[Tensor, ""]
+) -> Float[Tensor, "batch 2"]:
+    """Return the direction to a target, to the right and ahead, smoothed; the first is taken as it is.
+
+    Args:
+        to_target: in the head's frame, m.
+        before: the last result, 0 before the first.
+        share: of the time of smoothing that has passed since.
+    """
+    now = -to_target / to_target.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    is_first = (before == 0).all(-1, keepdim=True)
+    return torch.where(is_first, now, before - torch.expm1(-share) * (now - before))
 
 
 def _of_ncap(state: State) -> State:

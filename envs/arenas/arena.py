@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
 
@@ -11,6 +11,7 @@ import mujoco
 
 from ...errors import InvalidArena
 from ...options import Instance, wrong_value
+from .fields import Field
 from .media import Drag, Fluid, Medium, Resisted
 
 _MEDIUM = {"medium": Instance((Fluid, Drag, NoneType), "a Fluid or a Drag, or a table of its fields")}
@@ -37,6 +38,11 @@ class Arena:
     def zones(self) -> Sequence[Any]:
         """Places with other media; see `Zones`."""
         return ()
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Its fields by name, `odour` and `temperature`; see `Landscape`."""
+        return {}
 
     def add_to(self, spec: mujoco.MjSpec, body: Resisted, visual: bool = False) -> None:
         """Add the arena to a world that contains a body.

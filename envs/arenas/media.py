@@ -14,6 +14,9 @@ from ...errors import InvalidArena, InvalidBody
 from ...options import Number, wrong_value
 
 _Kind = TypeVar("_Kind")
+WORLD = 1000.0  # m: what stands in an arena is so far from the origin at most, on either axis
+PLACE = Number(-WORLD, WORLD)
+MOST = 256  # zones, and sources of a field: each costs time in every step
 
 
 def made_of(kind: type[_Kind], value: Any) -> _Kind:
@@ -204,6 +207,18 @@ def gel(m: float = 0.0) -> Drag:
         raise InvalidArena(f"a gel: {wrong}")
     across, along = (water + m * (agar - water) for water, agar in zip(_WATER, _AGAR, strict=True))
     return Drag(ACROSS_IN_WATER * across / _WATER[0], across / along)
+
+
+def medium_name(medium: Drag) -> str:
+    """Return a short name of a medium: one of the worm's, its viscosity in Pa s, or its numbers."""
+    water, agar = gel(0.0), gel(1.0)
+    if medium == water:
+        return "water"
+    if medium.across == agar.across:
+        return f"agar, K {medium.ratio:g}"
+    if medium.ratio == newtonian().ratio:
+        return f"{medium.viscosity:.3g} Pa s"
+    return f"{medium.across:,.4g} N s/m2, K {medium.ratio:.3g}"
 
 
 def medium_of(values: Mapping[str, Any]) -> Medium:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import mujoco
 
 from ...errors import InvalidArena
 from .arena import Arena
 from .fields import Field
-from .media import WORM_WATER, Drag, Resisted, gel, made_of, newtonian
+from .media import MOST, WORM_WATER, Drag, Resisted, gel, made_of, newtonian
 from .zones import Zone
 
 
@@ -89,12 +90,20 @@ class Landscape(Arena):
         super().__post_init__()
         if not isinstance(self.zones, list | tuple):
             raise InvalidArena(f"zones is {self.zones!r}; give a list of zones, later ones on top")
+        if len(self.zones) > MOST:
+            raise InvalidArena(f"there are {len(self.zones):,} zones; give {MOST} at most")
         object.__setattr__(self, "zones", tuple(made_of(Zone, zone) for zone in self.zones))
         if self.zones and not isinstance(self.medium, Drag):
             raise InvalidArena(f"the medium between zones is {self.medium!r}; give a Drag, such as gel(0.0)")
         for name in ("odour", "temperature"):
             if (field := getattr(self, name)) is not None:
                 object.__setattr__(self, name, made_of(Field, field))
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Its fields by name."""
+        both = {"odour": self.odour, "temperature": self.temperature}
+        return {name: field for name, field in both.items() if field is not None}
 
     def add_to(self, spec: mujoco.MjSpec, body: Resisted, visual: bool = False) -> None:
         """Add the arena to a world that contains a body; see `Arena.add_to`.

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from ...errors import InvalidArena
 from ...options import Instance, Number, OneOf, wrong_value
-from .media import Drag, gel, medium_of
+from .media import PLACE, Drag, gel, medium_of
 
 Shape = Literal["half-plane", "disc", "ramp"]
 SHAPES = get_args(Shape)
@@ -20,7 +20,7 @@ _FINITE = Number(-math.inf, math.inf)
 _FIELDS = {
     "shape": OneOf(SHAPES),
     "medium": Instance(Drag, "a Drag, or a table of its across and ratio"),
-    "x": _FINITE, "y": _FINITE, "heading": _FINITE,
+    "x": PLACE, "y": PLACE, "heading": _FINITE,
     "size": Number(0, above=True),
     "edge": Number(0, above=True),
 }  # fmt: skip

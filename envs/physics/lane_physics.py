@@ -179,7 +179,8 @@ class LanePhysics(Physics):
         model = self._scaled(**{name: float(column[index]) for name, column in self._set.items()})
         data = MjData(model)
         data.qpos[:], data.qvel[:] = self._lanes.qpos[index], self._lanes.qvel[index]
-        data.ctrl[:] = self._actions[index]
+        # A medium's drag is actuators too.
+        data.ctrl[[model.actuator(name).id for name in self.body.parts.motors]] = self._actions[index]
         mujoco.mj_forward(model, data)
         return model, data
 

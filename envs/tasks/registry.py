@@ -14,9 +14,11 @@ from ...registry import Registry
 from ..setting import Envs
 from .chemotaxis import Chemotaxis
 from .cue_turn import CueTurn
+from .forage import Forage
 from .navigate import Navigate
 from .swim import Swim
 from .task import Task
+from .two_media import TwoMedia
 
 
 def _adopted(task: Any, name: str) -> type[Task]:
@@ -27,7 +29,16 @@ def _adopted(task: Any, name: str) -> type[Task]:
 
 # Every task by name, with those of other packages.
 TASKS: Registry[type[Task]] = Registry(
-    "nervecord.tasks", {"swim": Swim, "navigate": Navigate, "cueturn": CueTurn, "chemotaxis": Chemotaxis}, _adopted
+    "nervecord.tasks",
+    {
+        "swim": Swim,
+        "navigate": Navigate,
+        "forage": Forage,
+        "chemotaxis": Chemotaxis,
+        "twomedia": TwoMedia,
+        "cueturn": CueTurn,
+    },
+    _adopted,
 )
 
 _SENSES = ListOf(Instance(str, "the name of a sense"), '["joint_pos","body_velocities"]')

@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ...errors import InvalidTask
 from ...options import Allowed
-from ..bodies.body import joint_range
+from ..arenas.arena import Arena
+from ..bodies.body import Body, joint_range
 from ..setting import Envs
 
 _NEAR = 0.1  # rad and m/s of the reference pose, where bodies under gravity start
@@ -47,6 +49,7 @@ class Task(ABC):
         essential: senses without which no agent can solve it; one that lacks them all is said to learn blind.
         default_steps: control steps per episode where none are given.
         allowed: what the task's own options may be, by name, where their types do not say all.
+        success: which of `metrics` says by 1 or 0 whether an episode was a success; "" where none does.
         metric_units: the unit of each of `metrics`, for tables; those without a unit are left out.
         com_start: [envs, 2], where the centre of mass was at the reset, m.
 
@@ -58,12 +61,18 @@ class Task(ABC):
     essential: ClassVar[tuple[str, ...]] = ()
     default_steps: ClassVar[int] = 1000
     allowed: ClassVar[Mapping[str, Allowed]] = {}
+    success: ClassVar[str] = ""
     metric_units: ClassVar[Mapping[str, str]] = {"net_speed": "m/s"}
 
     def __init__(self, envs: Envs) -> None:
         self.envs, self.physics = envs, envs.physics
         self.com_start = np.zeros((envs.n_envs, 2))
         self._com_before = np.zeros((envs.n_envs, 2))
+
+    @classmethod
+    def own_arena(cls, body: Body) -> Arena:  # noqa: ARG003
+        """Return the arena of the task where none is named but the open one."""
+        return Arena()
 
     @abstractmethod
     def reward(self) -> Float[np.ndarray, " envs"]:
@@ -112,6 +121,14 @@ class Task(ABC):
         travelled = self.physics.read("com_pos") - self.com_start
         seconds = np.maximum(self.envs.elapsed, 1) * self.envs.dt
         return {"net_speed": np.sqrt((travelled * travelled).sum(1)) / seconds}
+
+    def place_target(self, index: int, place: Float[np.ndarray, " 2"]) -> None:  # noqa: ARG002
+        """Put the target of an environment at a place, m.
+
+        Raises:
+            InvalidTask: the task has none.
+        """
+        raise InvalidTask(f"{type(self).__name__} has no target to put anywhere; take forage, chemotaxis or navigate")
 
     @property
     def target_pos(self) -> Float[np.ndarray, "envs target"]:

@@ -4,9 +4,11 @@
 const find = (id) => document.querySelector(`#${id}`);
 const facts = JSON.parse(find("facts").textContent);
 const pool = document.querySelector(".pool");
+const ground = element("image", {preserveAspectRatio: "none", visibility: "hidden"}, pool);
 const gridlines = element("g", {class: "grid"}, pool);
 const trail = element("polyline", {class: "trail"}, pool);
-const target = element("circle", {class: "target", r: 8, visibility: "hidden"}, pool);
+const sources = element("g", {class: "sources"}, pool);
+const target = element("circle", {class: "target", visibility: "hidden"}, pool);
 const lay = worm(pool);
 const arrow = element("g", {class: "target", visibility: "hidden"}, pool);
 element("path", {d: "M14,0 L-8,-9 L-8,9 Z"}, arrow);
@@ -16,6 +18,8 @@ const barLabel = element("text", {"text-anchor": "middle"}, pool);
 let neurons = new Map();
 let past = [];
 let told = facts;
+let shown = null; // the ground as it was told last
+let view = null; // how places on the page become places in the plane
 let last = null;
 
 const written = (metres) => metres < 1 ? `${Math.round(100 * metres)} cm` : `${+metres.toFixed(1)} m`;
@@ -36,11 +40,15 @@ function draw(moment) {
   const scale = height / (1.15 * length);
   const middle = [0, 1].map((axis) => moment.line.reduce((sum, point) => sum + point[axis], 0) / moment.line.length);
   const at = ([x, y]) => [width / 2 + (x - middle[0]) * scale, height / 2 - (y - middle[1]) * scale];
+  view = ([px, py]) => [middle[0] + (px - width / 2) / scale, middle[1] - (py - height / 2) / scale];
   lay(moment.line.map(at), length * scale);
+  lie(at, scale);
+  sources.replaceChildren();
+  for (const [cx, cy] of moment.sources.map(at)) element("circle", {cx, cy, r: 5}, sources);
   if (past.length && moment.time < past.at(-1).time) past = [];
   past = [...past, {time: moment.time, middle}].slice(-400);
-  const shown = (place) => at(place).map((value) => value.toFixed(1)).join(",");
-  trail.setAttribute("points", past.map((each) => shown(each.middle)).join(" "));
+  const point = (place) => at(place).map((value) => value.toFixed(1)).join(",");
+  trail.setAttribute("points", past.map((each) => point(each.middle)).join(" "));
   drawGrid(width, height, scale, middle, roundLength(length / 3));
   if (moment.target.length) aim(at(moment.target), width, height, scale, moment);
   light(moment);
@@ -49,6 +57,32 @@ function draw(moment) {
   find("return").textContent = moment.return.toFixed(0);
   list(moment.done);
   record(moment);
+}
+
+// The picture of the ground, where it belongs.
+function lie(at, scale) {
+  ground.setAttribute("visibility", shown ? "visible" : "hidden");
+  if (!shown) return;
+  const [x, y] = at([shown.middle[0] - shown.size / 2, shown.middle[1] + shown.size / 2]);
+  const size = shown.size * scale;
+  for (const [name, value] of Object.entries({x, y, width: size, height: size})) ground.setAttribute(name, value);
+  if (ground.getAttribute("href") !== shown.picture) ground.setAttribute("href", shown.picture);
+}
+
+// What its tints mean.
+function explain(key) {
+  if (find("ground-key").dataset.shown === JSON.stringify(key)) return;
+  find("ground-key").dataset.shown = JSON.stringify(key);
+  find("ground-key").replaceChildren(...key.map(({name, parts}) => {
+    const item = document.createElement("li");
+    item.append(`${name}: `, ...parts.flatMap(({background, text, wide}) => {
+      const patch = document.createElement("span");
+      patch.className = wide ? "patch wide" : "patch";
+      patch.style.background = background;
+      return [patch, `${text} `];
+    }));
+    return item;
+  }));
 }
 
 // What is done to neurons, each with a button that lets it go.
@@ -134,6 +168,7 @@ function aim([x, y], width, height, scale, {line, target: goal}) {
   away.setAttribute("visibility", seen ? "hidden" : "visible");
   target.setAttribute("cx", x);
   target.setAttribute("cy", y);
+  target.setAttribute("r", Math.max(told.target_radius * scale, 4));
   if (seen) return;
   const [ex, ey] = [width / 2 + share * dx, height / 2 + share * dy];
   arrow.setAttribute("transform", `translate(${ex} ${ey}) rotate(${Math.atan2(dy, dx) * 180 / Math.PI})`);
@@ -199,6 +234,8 @@ function learn(now) {
   told = now;
   find("pause").textContent = now.paused ? "Resume" : "Pause";
   find("body").textContent = now.body;
+  find("medium").value = now.medium;
+  explain(now.key);
   find("watching").textContent = now.watching > 1 ? ` · ${now.watching} are watching` : "";
   if (awaited || wanted.size) return;
   find("speed").value = Math.log2(now.speed);
@@ -234,6 +271,7 @@ socket.addEventListener("message", (event) => {
   if (news.error) find("said").textContent = news.error;
   if (news.facts) learn(news.facts);
   if (news.wiring) { find("wiring").innerHTML = news.wiring; wire(); }
+  if ("ground" in news) shown = news.ground;
   if (news.line) {
     draw(news);
     requestAnimationFrame(() => socket.readyState === WebSocket.OPEN && socket.send("drew"));
@@ -251,6 +289,24 @@ if (find("by-name")) {
   const offer = () => { for (const id of ["value", "value-label"]) find(id).hidden = isSilence(); };
   find("kind").addEventListener("change", offer);
   offer();
+}
+find("medium").addEventListener("change", () => {
+  find("said").textContent = "";
+  tell({medium: find("medium").value});
+});
+if (find("drop")) {
+  const drop = (place) => { find("said").textContent = ""; tell({drop: place}); };
+  pool.addEventListener("click", ({clientX, clientY}) => {
+    const {x, y} = new DOMPoint(clientX, clientY).matrixTransform(pool.getScreenCTM().inverse());
+    if (view) drop(view([x, y]));
+  });
+  // A body length ahead of the nose.
+  find("drop").addEventListener("click", () => {
+    if (!last) return;
+    const [nose, behind] = last.line, length = told.links * told.link_length;
+    const step = Math.hypot(nose[0] - behind[0], nose[1] - behind[1]);
+    drop([0, 1].map((axis) => nose[axis] + length * (nose[axis] - behind[axis]) / step));
+  });
 }
 find("pause").addEventListener("click", () => tell({pause: !told.paused}));
 find("restart").addEventListener("click", () => tell({restart: true}));

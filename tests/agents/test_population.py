@@ -9,7 +9,7 @@ import pytest
 import torch
 from nervecord.agents.algorithms.population import Population
 from nervecord.circuits import NCAP, Circuit, Neuron, Wiring, make_circuit
-from nervecord.circuits.registry import circuit_names
+from nervecord.circuits.registry import CIRCUITS, circuit_names
 from small_es import flat_weights, small_es
 
 MEMBERS = 6
@@ -72,6 +72,11 @@ class Drawing(Small):
         return motor, state, motor
 
 
+def made(name: str) -> Circuit:
+    senses = {**SENSES, "context": 6} if "context" in CIRCUITS[name].needs else SENSES
+    return make_circuit(name, senses, 4, rng=torch.Generator().manual_seed(0))
+
+
 def together_and_alone(circuit: Circuit, steps: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the motors of a population, and of each member run alone, [steps, members, motors]."""
     flat = torch.nn.utils.parameters_to_vector(circuit.parameters()).detach()
@@ -93,7 +98,7 @@ def together_and_alone(circuit: Circuit, steps: int = 5) -> tuple[torch.Tensor, 
 @torch.inference_mode()
 @pytest.mark.parametrize("name", circuit_names())
 def test_a_population_in_lockstep_equals_its_members_alone(name):
-    together, alone = together_and_alone(make_circuit(name, SENSES, 4, rng=torch.Generator().manual_seed(0)))
+    together, alone = together_and_alone(made(name))
     assert torch.allclose(together, alone, atol=1e-6)
 
 
@@ -160,7 +165,7 @@ def test_members_that_are_reset_start_anew_and_the_others_go_on():
 @torch.inference_mode()
 @pytest.mark.parametrize("name", circuit_names())
 def test_a_population_lives_on_its_circuits_device(name):
-    circuit = make_circuit(name, SENSES, 4, rng=torch.Generator().manual_seed(0)).to("meta")
+    circuit = made(name).to("meta")
     n_weights = sum(parameter.numel() for parameter in circuit.parameters())
     population = Population(circuit, MEMBERS)
     population.start(torch.zeros(MEMBERS, n_weights))

@@ -6,14 +6,17 @@ import torch
 from circuit_cases import BATCH, CASES, JOINTS, SENSES
 from nervecord.agents import Agent, AgentSpec
 from nervecord.circuits import (
+    BDH,
     CPG,
     CTM,
     Circuit,
+    Composed,
     Connectome,
     Klinotaxis,
     Navigator,
     NCAPPlus,
     Relay,
+    RelayNavigator,
     make_circuit,
     register_circuit,
 )
@@ -70,7 +73,11 @@ def test_wiring_predicts_activity_from_its_presynaptic_neurons(circuit):
         )
     if isinstance(circuit, Klinotaxis):
         pytest.skip("what steers it remembers, by the head's side; tests/circuits/test_klinotaxis.py checks its values")
-    if isinstance(circuit, Relay):
+    if isinstance(circuit, BDH):
+        pytest.skip("its units multiply each other; tests/circuits/test_bdh.py checks their values")
+    if isinstance(circuit, Composed):
+        pytest.skip("its wires have gains, and each part is checked as a circuit of its own")
+    if isinstance(circuit, Relay | RelayNavigator):
         pytest.skip(
             "its units and muscles remember; tests/circuits/test_relay.py checks which side its wiring switches on"
         )
@@ -181,7 +188,7 @@ def test_weights_of_an_mlp_on_another_body_say_which_sizes_differ():
         ("ctrnn", SENSES, {"tau": [0.5, 2]}, CircuitMismatch, "from 1 up"),
         ("ctrnn", SENSES, {"substeps": 0}, CircuitMismatch, "1 or more"),
         ("ctrnn", SENSES, {"units": 8, "rank": 9}, CircuitMismatch, "rank is 9; give 1 to 8"),
-        ("elm", SENSES, {"branches": 99}, CircuitMismatch, "give 1 to 62"),
+        ("elm", SENSES, {"branches": 99}, CircuitMismatch, "give 1 to 74"),
         ("elm", SENSES, {"layers": 0}, CircuitMismatch, "1 or more"),
         ("elm", SENSES, {"tau": [5.0, 1.0]}, CircuitMismatch, "a rising range"),
         ("gru", SENSES, {"units": 0}, CircuitMismatch, "units is 0; give 1 or more"),

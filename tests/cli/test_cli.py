@@ -19,6 +19,7 @@ from nervecord.training.learning.training import train
 from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
+from nervecord.version import __version__
 
 SMALL = RunConfig(steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
 ROOT = '<joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/><joint name="turn" axis="0 0 1"/>'
@@ -202,6 +203,11 @@ def test_a_run_that_is_not_finished_is_called_so(worm, tmp_path, caplog):
     evaluate(stopped, 2)
     report(stopped)
     assert caplog.text.count("is not finished (400 of 800 steps); nervecord resume") == 2
+
+
+def test_the_package_is_the_command_line_where_no_script_is_on_the_path():
+    words = [sys.executable, "-m", "nervecord", "--version"]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip() == __version__
 
 
 def test_the_version_is_told_by_the_command_and_the_doctor(capsys):

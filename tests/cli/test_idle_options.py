@@ -79,6 +79,13 @@ IDLE = [
         for command in ("evaluate", "record", "render")
         for option in ("--silence B_d_0", "--clamp B_d_0=1", "--drive B_d_0=1")
     ),
+    ("record model.zip --noise 1", "--noise would change nothing: SB3's models have no circuit of named neurons"),
+    *(
+        (f"{command} run --noise-unit own", "--noise-unit would change nothing: it is the unit of --noise")
+        for command in ("record", "probe")
+    ),
+    ("record run --history --noise 0.3 --noise-unit own", "--noise, --noise-unit would change nothing: --history"),
+    ("probe rec.nc --noise 0.3", "--noise would change nothing: it is about a run, and rec.nc is a recording"),
     *(
         (f"record run --history {option}", f"{option.split()[0]} would change nothing: --history is of one episode")
         for option in ("--episodes 2", "--body swimmer4", "--silence B_d_0", "--clamp B_d_0=1", "--drive B_d_0=1")
@@ -99,6 +106,7 @@ IDLE = [
     ("worm propagate run --graph ladder", "--graph would change nothing: it is of an untrained circuit"),
     ("bench --ppo --scale", "--ppo would change nothing: one thing is measured at once, and --scale is another"),
     ("bench --lanes --scale", "--scale would change nothing: one thing is measured at once, and --lanes is another"),
+    ("bench --zones --scale", "--scale would change nothing: one thing is measured at once, and --zones is another"),
     ("bench --learn --lanes", "--lanes would change nothing: one thing is measured at once, and --learn is another"),
     ("bench --scale --draw x.svg", "--draw would change nothing: only --lanes draws a figure"),
     ("bench --lanes --seeds 2 --limit 9", "--seeds, --limit would change nothing: only --learn trains"),

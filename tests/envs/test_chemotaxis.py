@@ -6,24 +6,35 @@ import numpy as np
 import pytest
 from nervecord.envs import EnvBatch, Field, Landscape, Source, make_arena
 from nervecord.envs.arenas import arena_json
+from nervecord.envs.arenas.fields import LiveField
 from nervecord.errors import InvalidArena, InvalidTask
 from nervecord.testing import check_arena, check_task
 
 FIELDS = Landscape(
-    odour=Field((Source(x=1.0, amplitude=2.0, size=0.5, velocity_y=0.1), Source("cone", x=-1.0, size=2.0)), base=0.01),
+    odour=Field(
+        (Source(x=1.0, amplitude=2.0, size=0.5, course=((20.0, 1.0, 2.0),)), Source("cone", x=-1.0, size=2.0)),
+        base=0.01,
+    ),
     temperature=Field(base=293.0, slope_x=2.0, slope_y=-1.0),
 )
 
 
+def value(field, place, seconds=0.0):
+    """Return a field at a place, some seconds after the start."""
+    live = LiveField(field, 1)
+    live.reset(np.array([0]), [None])
+    live.advance(np.array([0]), np.full((1, 2), 99.0), np.array([seconds]), 0.03, [None])
+    return live.at(np.array([place]))[0]
+
+
 def test_fields_have_their_values():
-    places, seconds = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([10.0, 0.0])
-    at_peak, between = FIELDS.odour.at(places, seconds)
+    at_peak, between = value(FIELDS.odour, [1.0, 1.0], 10.0), value(FIELDS.odour, [0.0, 0.0])
     assert at_peak == pytest.approx(0.01 + 2.0 + max(0.0, 1 - np.hypot(2, 1) / 2))
     assert between == pytest.approx(0.01 + 2 * np.exp(-1 / (2 * 0.25)) + 0.5)
-    assert FIELDS.temperature.at(places, seconds).tolist() == [293.0 + 2 - 1, 293.0]
+    assert value(FIELDS.temperature, [1.0, 1.0], 10.0) == 293.0 + 2 - 1
     # d ln c / dr = -r / size^2 for one gaussian.
     one = Field((Source(size=0.7),))
-    near = one.at(np.array([[0.5, 0.0], [0.501, 0.0]]), np.zeros(2))
+    near = [value(one, [0.5, 0.0]), value(one, [0.501, 0.0])]
     assert np.diff(np.log(near))[0] / 0.001 == pytest.approx(-0.5 / 0.49, rel=2e-3)
 
 
@@ -38,7 +49,9 @@ def test_senses_read_the_fields_at_the_nose():
     envs.reset(np.arange(3))
     envs.step(np.ones((3, 5)))
     nose, seen = envs.physics.read("nose_pos"), envs.layout.split(envs.observation())
-    np.testing.assert_allclose(seen["odour"][:, 0], np.log(FIELDS.odour.at(nose, np.full(3, 0.03))), rtol=1e-6)
+    np.testing.assert_allclose(
+        seen["odour"][:, 0], np.log([value(FIELDS.odour, each, 0.03) for each in nose]), rtol=1e-6
+    )
     np.testing.assert_allclose(seen["temperature"][:, 0], 2 * nose[:, 0] - nose[:, 1], rtol=1e-6, atol=1e-9)
     assert {sense.name: sense.scale for sense in envs.layout.senses}["odour"] == (5.0,)
 
@@ -82,7 +95,7 @@ def test_indices_of_a_straight_way_to_the_source():
     np.testing.assert_allclose(metrics["disc_index"], 1.0)
     np.testing.assert_allclose(metrics["reached"], 1.0)
     first = np.ceil((1 - 0.25 * 0.6 / begun) * 30 + 1e-9) * 0.03
-    np.testing.assert_allclose(metrics["seconds_to_source"], first)
+    np.testing.assert_allclose(metrics["seconds_to_target"], first)
     np.testing.assert_allclose(envs.task.reward(), 1.0)
 
 
@@ -91,7 +104,7 @@ def test_indices_of_the_way_back_and_of_none():
     np.testing.assert_allclose(away["half_plane"], -1.0)
     np.testing.assert_allclose(away["chemotaxis_index"], -np.mean(np.arange(1, 31) / 30))
     np.testing.assert_allclose(away["disc_index"], -1.0)
-    np.testing.assert_allclose(away["seconds_to_source"], 0.9)
+    np.testing.assert_allclose(away["seconds_to_target"], 0.9)
     _, still, begun = followed(lambda share: 0.0 * share)
     np.testing.assert_allclose([still["chemotaxis_index"], still["disc_entered"], still["disc_index"]], 0.0)
     np.testing.assert_allclose(still["start_distance"], begun)
@@ -147,8 +160,18 @@ def test_a_stopped_episode_goes_on():
         (lambda: EnvBatch("chemotaxis", 1, form="square"), InvalidTask, "form is 'square'"),
         (lambda: Source(size=0.0), InvalidArena, "size is 0"),
         (lambda: Field(base=float("inf")), InvalidArena, "base is inf"),
-        (lambda: Landscape(odour={"sources": [{"radius": 1}]}), InvalidArena, "source"),
+        (lambda: Landscape(odour={"sources": [{"width": 1}]}), InvalidArena, "source"),
         (lambda: Landscape(odour=3), InvalidArena, "field 3 is none"),
+        (lambda: Field((Source(),) * 300), InvalidArena, "there are 300 sources; give 256 at most"),
+        (lambda: Source(x=2000.0), InvalidArena, "x is 2000.0; give a number from -1000 to 1000"),
+        (lambda: Source(course=[[1, 0, 2000]]), InvalidArena, "within 1000 m"),
+        (lambda: Source(course=[[2, 0, 0], [1, 0, 1]]), InvalidArena, "later ones behind"),
+        (lambda: Source(course=[[1, 0]]), InvalidArena, "points of seconds, x and y"),
+        (lambda: Source(course="east"), InvalidArena, "points of seconds, x and y"),
+        (lambda: Source(lifetime=0.0), InvalidArena, "lifetime is 0"),
+        (lambda: Source(respawn=1.0), InvalidArena, "for one with a lifetime"),
+        (lambda: Field(noise=-1.0), InvalidArena, "noise is -1"),
+        (lambda: EnvBatch("swim", 1, senses=["to_target"]), InvalidTask, "Swim has no target to sense"),
     ],
 )
 def test_what_cannot_be_is_one_line(make, error, says):

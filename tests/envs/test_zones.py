@@ -66,6 +66,20 @@ def test_lanes_have_the_zones_of_mujoco():
 
 
 @pytest.mark.parametrize("physics", ["lanes", "mujoco"])
+def test_a_copy_of_the_model_has_the_motors_commands_in_drag(physics):
+    envs = EnvBatch("swim", 2, "worm8", arena=THREE, physics=physics, n_threads=1)
+    envs.seed([0, 1])
+    envs.reset(np.arange(2))
+    envs.step(np.linspace(-1, 1, 14).reshape(2, 7))
+    model, data = envs.physics.mujoco(1)
+    motors = [model.actuator(name).id for name in envs.body.parts.motors]
+    np.testing.assert_allclose(data.ctrl[motors], np.linspace(-1, 1, 14)[7:], atol=1e-6)
+    assert model.nu == 7 + 3 * 8
+    assert envs.facts()["mass"] == pytest.approx(0.08)
+    envs.close()
+
+
+@pytest.mark.parametrize("physics", ["lanes", "mujoco"])
 def test_a_zone_that_is_everywhere_is_its_medium(physics):
     everywhere = Landscape(WATER, zones=(Zone("disc", newtonian(0.3), size=1000.0),))
     np.testing.assert_allclose(swim(physics, everywhere), swim(physics, Arena(newtonian(0.3))), rtol=0, atol=1e-11)
@@ -83,6 +97,12 @@ def test_a_zone_that_is_everywhere_is_its_medium(physics):
         (lambda: Zone(medium=Drag(1.0, 2.0), edge=-1.0), InvalidArena, "edge is -1"),
         (lambda: make_arena({"name": "landscape", "zones": [{"radius": 1}]}), InvalidArena, "zone"),
         (lambda: make_arena({"name": "landscape", "zones": 3}), InvalidArena, "zones"),
+        (lambda: Landscape(WATER, {"agar": Zone()}), InvalidArena, "give a list of zones, later ones on top"),
+        (lambda: Landscape(WATER, {Zone()}), InvalidArena, "give a list of zones, later ones on top"),
+        (lambda: Landscape(WATER, (Zone(),) * 300), InvalidArena, "there are 300 zones; give 256 at most"),
+        (lambda: Zone(x=2000.0), InvalidArena, "x is 2000.0; give a number from -1000 to 1000"),
+        (lambda: Zone(medium={"across": -1.0}), InvalidArena, "across is -1.0; give a number above 0"),
+        (lambda: Zone(medium={"across": 1.0, "ratio": 0.5}), InvalidArena, "ratio is 0.5; give a number, 1 or more"),
         (lambda: swim("lanes", Landscape(WATER, (Zone(edge=0.05),))), InvalidArena, "give an edge of 0.1 or more"),
         (lambda: EnvBatch("swim", 1, "worm8", THREE, randomize={"drag": (1, 2)}).reset(np.arange(1)), InvalidBody,
          "drag cannot be drawn in an arena with zones"),

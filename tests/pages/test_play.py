@@ -1,7 +1,10 @@
 """A live agent: moved by hand in Python, and in a real browser through its own server."""
 
 import asyncio
+import base64
 import contextlib
+import dataclasses
+import io
 import json
 import re
 import socket
@@ -14,11 +17,13 @@ import pytest
 from browser import look_over, until
 from nervecord.cli.main import main
 from nervecord.drawing.palette import REST
-from nervecord.errors import CircuitMismatch, InvalidBody, NervecordError, UnknownName
+from nervecord.envs import Drag, gel
+from nervecord.errors import CircuitMismatch, InvalidBody, InvalidTask, NervecordError, UnknownName
 from nervecord.pages.player import Player
 from nervecord.training.learning.training import train
 from nervecord.training.rollouts.interventions import Intervention
 from nervecord.training.runs.config import RunConfig
+from PIL import Image
 from PIL.ImageColor import getrgb
 
 pytest.importorskip("aiohttp", reason="the server is an extra: pip install 'nervecord[play]'")
@@ -225,6 +230,88 @@ def test_the_return_is_that_of_the_episode_so_far(player):
     assert 0 < steps[40] <= 41
     assert steps[-2] > steps[40]
     assert steps[-1] == 0
+
+
+@pytest.mark.parametrize("physics", ["mujoco", "lanes"])
+def test_the_medium_changes_under_the_body(runs, physics):
+    run = runs["ncap"]
+    run = dataclasses.replace(run.resolved, config=dataclasses.replace(run.resolved.config, physics=physics))
+    held = Player(runs["ncap"])
+    with contextlib.closing(held):
+        held.run = type("Run", (), {"resolved": run, "agent": runs["ncap"].agent})
+        held.resize(links=5)
+        for _ in range(40):
+            held.step()
+        before, speed = held.moment(), np.abs(held.envs.physics.read("root_vel")).max()
+        held.change_medium("agar")
+        after = held.moment()
+        assert after["time"] == before["time"] == pytest.approx(1.2)
+        np.testing.assert_allclose(after["line"], before["line"], atol=1e-4)
+        assert isinstance(held.envs.arena.medium, Drag)
+        for _ in range(10):
+            held.step()
+        assert np.abs(held.envs.physics.read("root_vel")).max() < 0.01 * speed  # agar holds what water does not
+        held.resize(links=6)
+        assert held.envs.arena.medium == gel(1.0)
+        with pytest.raises(UnknownName, match="unknown medium 'mud'"):
+            held.change_medium("mud")
+        held.change_medium("its own")
+        assert held.envs.arena.medium is None
+
+
+@pytest.fixture(scope="module")
+def forager(tmp_path_factory):
+    """Return a run of Forage, whose food smells."""
+    config = RunConfig("navigator", "es", task="forage", steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
+    return train(config, tmp_path_factory.mktemp("forage") / "run", progress=False)
+
+
+def test_food_is_dropped_and_the_ground_is_drawn_when_it_changes(forager, player):
+    with contextlib.closing(Player(forager)) as held:
+        assert held.has_target
+        assert held.ground()["ground"]["size"] == pytest.approx(6 * 0.6)
+        assert held.ground() == {}
+        held.place_target([0.3, 0.9])
+        assert held.moment()["target"] == [0.3, 0.9]
+        for _ in range(17):
+            held.step()
+        picture = Image.open(io.BytesIO(base64.b64decode(held.ground()["ground"]["picture"].split(",")[1])))
+        opacity = np.array(picture)[..., 3]
+        row, column = (each.mean() for each in np.nonzero(opacity == opacity.max()))
+        x, y = (column + 0.5) / 192 * 3.6 - 1.8, 1.8 - (row + 0.5) / 192 * 3.6
+        np.testing.assert_allclose([x, y], [0.3, 0.9], atol=0.03)
+        assert [each["name"] for each in held.key()] == ["odour"]
+        for place in ([0.0, float("nan")], [0.0, 1e9], [1.0]):
+            with pytest.raises(InvalidTask, match="give x and y in m"):
+                held.place_target(place)
+    assert player.ground() == {"ground": None}
+    assert not player.has_target
+    with pytest.raises(InvalidTask, match="no target"):
+        player.place_target([0.0, 0.0])
+
+
+def test_food_and_media_are_changed_in_a_browser(forager, opened, tmp_path):
+    held = Player(forager)
+    with contextlib.closing(held), serving(held) as (_, url), opened(url, 1200) as page:
+        until(page, "document.querySelector('#clock').textContent !== '0.00 s'")
+        page.click("#pause")
+        until(page, "document.querySelector('#pause').textContent === 'Resume'")
+        page.wait_for_timeout(200)  # what was on its way is drawn
+        page.click(".pool", position={"x": 40, "y": 60})
+        until(page, "document.querySelector('circle.target').getAttribute('visibility') === 'visible'")
+        box = page.locator("circle.target").bounding_box()
+        pool = page.locator(".pool").bounding_box()
+        place = box["x"] + box["width"] / 2 - pool["x"], box["y"] + box["height"] / 2 - pool["y"]
+        np.testing.assert_allclose(place, (40, 60), atol=2)
+        page.click("#drop")
+        until(page, "!document.querySelector('#said').textContent")
+        nose = np.array(held.moment()["line"][0])
+        assert np.linalg.norm(nose - held.moment()["target"]) == pytest.approx(0.6, abs=1e-3)
+        page.select_option("#medium", "agar")
+        until(page, "document.querySelector('#ground-key').textContent.includes('agar, K 40')")
+        until(page, "document.querySelector('.pool image').getAttribute('visibility') === 'visible'")
+        assert "odour" in page.inner_text("#ground-key")
+        page.screenshot(path=tmp_path / "play.png")
 
 
 def test_orders_that_are_none_are_one_line(player):
@@ -435,7 +522,7 @@ def test_a_target_out_of_view_has_an_arrow_to_it(tmp_path, opened):
     with serving(held) as (server, url), opened(url) as page:
         server.is_paused = True
         for place, seen in (((1.5, -1.5), False), ((0.1, 0.1), True)):
-            held.envs.task._target[0] = place
+            held.envs.task.place_target(0, np.array(place))
             page.locator("[data-push=up]").click()
             state = "visible" if seen else "hidden"
             until(page, f"document.querySelector('circle.target').getAttribute('visibility') === '{state}'")

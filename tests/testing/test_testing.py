@@ -53,6 +53,8 @@ def test_circuits_keep_their_laws(name, options):
         no_gradient = {"lag", "ncap.speed", "ncap.contra"}
     if name == "navigator" and not options:  # at full speed
         no_gradient = {"ncap.speed"}
+    if name == "compose":
+        no_gradient = {"parts.ncap.contra"}
     senses = WITH_COMMANDS if "controls" in options else None
     check_circuit(name, senses, options=options, no_gradient=no_gradient)
 

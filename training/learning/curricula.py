@@ -25,7 +25,7 @@ from ...options import FLAG, PATH, Allowed, Instance, Number, checked, wrong_val
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.folder import Folder
-from ..runs.held_graphs import check_held, hold_graph, told_config
+from ..runs.held_files import check_held, hold_files, told_config
 from ..runs.metrics_log import make_logger
 from .stopping import Stop, stopping
 
@@ -101,7 +101,7 @@ class CurriculumConfig:
                 raise UnknownName(what, name, known)
         if self.kind != "sliding" and self.window != CurriculumConfig.window:
             raise InvalidOption(f"window is {self.window} and kind {self.kind!r}; only 'sliding' has a window")
-        object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
+        object.__setattr__(self, "circuit_options", hold_files(self.circuit, self.circuit_options))
 
     def make_circuit(self) -> Circuit:
         """Build the circuit, with a motor for the answer to each N."""

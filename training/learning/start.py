@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from ...agents import Agent
+from ...circuits import Composed, load_weights
 from ...errors import CircuitMismatch
 from ..runs.resolution import Resolved
 from ..runs.run import Run
@@ -44,3 +46,22 @@ def start_from(agent: Agent, resolved: Resolved) -> None:
         agent.load(before.circuit.state_dict(), before.observation_stats)
     except CircuitMismatch as error:
         raise CircuitMismatch(f"{run.path}: {error}") from error
+
+
+def start_parts(agent: Agent, resolved: Resolved) -> None:
+    """Give the parts of a composed circuit the weights of the runs that its plan names, if any.
+
+    Raises:
+        InvalidRun: there is no such run, or nothing trained in it yet.
+        CircuitMismatch: its circuit's weights are not those of the part.
+    """
+    plan = resolved.config.circuit_options.get("plan")
+    if not isinstance(agent.circuit, Composed) or not isinstance(plan, Mapping):
+        return
+    for name, part in plan["parts"].items():
+        if part.get("start") is not None:
+            run = Run(part["start"])
+            try:
+                load_weights(agent.circuit.parts[name], run.agent().circuit.state_dict())  # type: ignore[arg-type]
+            except CircuitMismatch as error:
+                raise CircuitMismatch(f"part {name}: {run.path}: {error}") from error

@@ -24,7 +24,7 @@ from ...progress import progress_bar
 from ...threads import one_thread
 from ..rollouts.evaluation import evaluate_agent, over_bodies
 from ..runs.config import A_CONFIG, RunConfig
-from ..runs.held_graphs import told_config
+from ..runs.held_files import told_config
 from ..runs.metrics_log import make_logger
 from ..runs.nested import join, part
 from ..runs.resolution import Resolved
@@ -35,7 +35,7 @@ from .engine import Engine, check_engine
 from .places import places_of, places_on_bodies
 from .populations import Workers, open_evaluator
 from .protection import protect
-from .start import start_from
+from .start import start_from, start_parts
 from .stopping import Stop, stopping
 
 _EVALUATION_EPISODES = 5
@@ -172,6 +172,8 @@ class _Sitting:
             evaluator = open_evaluator(resolved, 1 if workers is None else workers, engine, address)
             stack.callback(evaluator.close)
         self.agent = Agent(resolved.agent).to(device_named(self.config.device))
+        if not is_begun:
+            start_parts(self.agent, resolved)
         # What is protected must be seen as the start saw it, in a later sitting too.
         if self.config.start is not None and (not is_begun or self.config.protect):
             start_from(self.agent, resolved)

@@ -43,6 +43,8 @@ _OWN = {
     "noise_orbits": Probe("how noise makes a recurrent circuit wander and change its output", _later("noise_orbits")),
     "transitions": Probe("the neurons that kick the output from one state into the next", _later("transitions")),
     "critical_periods": Probe("when in training a missing sense costs most", _later("critical_periods"), is_study=True),
+    "connectivity": Probe("whether the wiring can be read from the activity", _later("connectivity")),
+    "sparsity": Probe("how far the sets of active neurons of two phases overlap", _later("sparsity")),
     "diagram": Probe("the wiring drawn, with signs and weights", _later("diagram")),
 }
 

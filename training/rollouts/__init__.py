@@ -9,7 +9,7 @@ from ...lazy import lazy_exports
 if TYPE_CHECKING:
     from .evaluation import Evaluation, evaluate, evaluate_agent, evaluate_model
     from .interventions import Intervention
-    from .recorder import record, record_agent, record_model
+    from .recorder import disturbances, record, record_agent, record_model
     from .recording import Recording
     from .saved_models import SavedModel
     from .weights_history import History, history
@@ -20,6 +20,7 @@ __all__ = [
     "Intervention",
     "Recording",
     "SavedModel",
+    "disturbances",
     "evaluate",
     "evaluate_agent",
     "evaluate_model",

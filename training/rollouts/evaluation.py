@@ -91,20 +91,39 @@ class Evaluation:
         return {name: bootstrap_mean(values) for name, values in self.metrics.items()}
 
     @property
+    def strata(self) -> dict[float, Evaluation]:
+        """The scores by `stratum`, a least start distance in body lengths, where the task tells episodes apart by it.
+
+        It is empty where all episodes are of one stratum.
+        """
+        of = self.metrics.get("stratum", np.zeros(0))
+        bounds = np.unique(of).tolist()
+        return {
+            bound: Evaluation({name: values[of == bound] for name, values in self.metrics.items()})
+            for bound in (bounds if len(bounds) > 1 else ())
+        }
+
+    @property
     def normalized_return(self) -> Interval | None:
         """The mean return as random actions have 0 and the best agent known has 1; None without reference scores."""
         return None if self.scale is None else self.scale.of(self.mean_return)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the intervals and every episode; of several bodies, those of each and the name of the worst too."""
+        """Return the intervals and every episode; of several strata and bodies, those of each, and the worst body."""
+        strata = {f"{bound:g}": _as_data(each.intervals) for bound, each in self.strata.items()}
         by_body = {body: each.to_json() for body, each in self.bodies.items()}
         normalized = self.normalized_return
         return {
-            **{name: dataclasses.asdict(interval) for name, interval in self.intervals.items()},
+            **_as_data(self.intervals),
+            **({"strata": strata} if strata else {}),
             "normalized_return": None if normalized is None else dataclasses.asdict(normalized),
             "episodes": {name: values.tolist() for name, values in self.metrics.items()},
             **({"bodies": by_body, "worst": self.worst[0]} if by_body else {}),
         }
+
+
+def _as_data(intervals: Mapping[str, Interval]) -> dict[str, Any]:
+    return {name: dataclasses.asdict(interval) for name, interval in intervals.items()}
 
 
 def over_bodies(found: Mapping[str, Evaluation]) -> Evaluation:
@@ -112,7 +131,8 @@ def over_bodies(found: Mapping[str, Evaluation]) -> Evaluation:
     each = list(found.values())
     if len(each) == 1:
         return each[0]
-    common = [name for name in each[0].metrics if all(name in other.metrics for other in each)]
+    shared = [name for name in each[0].metrics if all(name in other.metrics for other in each)]
+    common = [name for name in shared if name != "stratum"]  # a mean of which says nothing
     return Evaluation({name: np.mean([one.metrics[name] for one in each], axis=0) for name in common}, dict(found))
 
 
@@ -146,7 +166,7 @@ def evaluate_agent(
         return _evaluation(returns, metrics)
     if isinstance(agent, Agent):
         say_not_fused(agent, envs)
-    pins_at = pinning(agent, interventions)
+    pins_at = pinning(agent, interventions, envs.n_envs)
 
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:
         pins = pins_at(rollout.elapsed)

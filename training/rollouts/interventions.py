@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 
 from ...circuits import Circuit, Pins, check_pins
@@ -14,12 +15,13 @@ from ...circuits.contract import device_of
 from ...errors import CircuitMismatch, InvalidOption, UnknownName
 from ...options import Instance, ListOf, Number, OneOf, wrong_value
 
-Kind = Literal["silence", "clamp", "drive"]
+Kind = Literal["silence", "clamp", "drive", "noise"]
+NoiseUnit = Literal["own", "absolute"]
 
 
 _FIELDS = {
     "neuron": Instance(str, "the name of a neuron, such as B_d_2"),
-    "kind": OneOf(("silence", "clamp", "drive")),
+    "kind": OneOf(get_args(Kind)),
     "value": Number(-math.inf),
     "start": Number(0, is_whole=True),
     "stop": Number(0, is_whole=True, also=(None,), none="leave it out"),
@@ -32,7 +34,8 @@ class Intervention:
 
     Attributes:
         neuron: its name.
-        kind: "silence" holds its value at 0, "clamp" at `value`, "drive" adds `value` to it.
+        kind: "silence" holds its value at 0, "clamp" at `value`, "drive" adds `value` to it, "noise" adds white noise
+            of that standard deviation, drawn anew in every control step and environment.
         value: in the neuron's own unit.
         start, stop: control steps; None goes to the episode's end.
     """
@@ -46,6 +49,8 @@ class Intervention:
     def __post_init__(self) -> None:
         if wrong := wrong_value(vars(self), _FIELDS):
             raise InvalidOption(f"{self.kind} {self.neuron}: {wrong}")
+        if self.kind == "noise" and self.value < 0:
+            raise InvalidOption(f"noise {self.neuron}: value is {self.value:g}; give a standard deviation of 0 or more")
         if self.stop is not None and self.stop <= self.start:
             raise InvalidOption(
                 f"{self.kind} {self.neuron} from step {self.start} to {self.stop}; give 0 <= start < stop"
@@ -77,15 +82,22 @@ class Intervention:
 
 
 INTERVENTIONS = ListOf(Instance(Intervention, "an Intervention"), '[Intervention("B_d_2")]')
-_EXAMPLE: dict[str, str] = {"silence": "B_d_2", "clamp": "osc_v=1.0:100:200", "drive": "B_d_0=0.5:100:200"}
+_NOISE_SEED = 20_000
+_EXAMPLE: dict[str, str] = {
+    "silence": "B_d_2",
+    "clamp": "osc_v=1.0:100:200",
+    "drive": "B_d_0=0.5:100:200",
+    "noise": "B_d_0=0.1",
+}
 
 
-def pinning(agent: Any, interventions: Sequence[Intervention] | Pins) -> Callable[[int], Pins | None]:
+def pinning(agent: Any, interventions: Sequence[Intervention] | Pins, n_envs: int) -> Callable[[int], Pins | None]:
     """Return what is done to an agent's circuit at each control step of an episode, counted from 0.
 
     Args:
         agent: whose `circuit` it is.
-        interventions: by name and window, the same in every environment; or pins, the same in every step.
+        interventions: by name and window, the same in every environment but for noise; or pins, the same in every step.
+        n_envs: environments in which it acts.
 
     Raises:
         UnknownName: the circuit has no such neuron.
@@ -98,7 +110,7 @@ def pinning(agent: Any, interventions: Sequence[Intervention] | Pins) -> Callabl
         return lambda _: None
     circuit = circuit_of(agent)
     check(interventions, circuit)
-    return lambda step: pins_at(interventions, circuit, step)
+    return lambda step: pins_at(interventions, circuit, step, n_envs)
 
 
 def circuit_of(agent: Any) -> Circuit:
@@ -127,15 +139,24 @@ def check(interventions: Sequence[Intervention], circuit: Circuit) -> None:
     check_pins(circuit)
 
 
-def pins_at(interventions: Sequence[Intervention], circuit: Circuit, step: int) -> Pins | None:
-    """Return what is done to a circuit's neurons at a control step of the episode; None for nothing."""
+def pins_at(interventions: Sequence[Intervention], circuit: Circuit, step: int, n_envs: int = 1) -> Pins | None:
+    """Return what is done to a circuit's neurons at a control step of the episode; None for nothing.
+
+    Noise is the same whenever a step is asked for, and none is added to neurons that are held.
+    """
     active = [each for each in interventions if each.start <= step and (each.stop is None or step < each.stop)]
     if not active:
         return None
     column = {neuron.name: index for index, neuron in enumerate(circuit.neurons)}
-    scale, shift = torch.ones(len(column)), torch.zeros(len(column))
+    scale, shift, noise = torch.ones(len(column)), torch.zeros(len(column)), torch.zeros(len(column))
     for each in active:
-        scale[column[each.neuron]] = 1.0 if each.kind == "drive" else 0.0
-        shift[column[each.neuron]] = each.value
+        if each.kind == "noise":
+            noise[column[each.neuron]] = each.value
+        else:
+            scale[column[each.neuron]] = 1.0 if each.kind == "drive" else 0.0
+            shift[column[each.neuron]] = each.value
+    if noise.any():
+        draws = np.random.default_rng((_NOISE_SEED, step)).standard_normal((n_envs, len(column)), np.float32)
+        shift = shift + scale * noise * torch.as_tensor(draws)
     device = device_of(circuit)
     return Pins(scale.to(device), shift.to(device))

@@ -18,7 +18,7 @@ from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.run import A_RUN, Run
 from .evaluation import EVALUATION_SEED, seeds_of
-from .interventions import INTERVENTIONS, Intervention, pinning
+from .interventions import INTERVENTIONS, Intervention, NoiseUnit, pinning
 from .recording import Recording
 from .saved_models import SavedModel
 from .watched import Watched
@@ -46,6 +46,30 @@ def record(
         return record_agent(run.agent(body), envs, interventions=interventions, progress=progress)
     finally:
         envs.close()
+
+
+def disturbances(
+    run: Run | str | Path, noise: float, unit: NoiseUnit = "own", episodes: int = 8, body: str | Body | None = None
+) -> tuple[Intervention, ...]:
+    """Return noise on every neuron of a run's circuit, for `record`, `evaluate` and the others.
+
+    Args:
+        run: whose circuit it is.
+        noise: standard deviation.
+        unit: "own" for units of each neuron's own standard deviation, in episodes that are recorded for it without
+            noise; "absolute" for each neuron's unit.
+        episodes: of that recording.
+        body: in it; None is the run's own.
+
+    Raises:
+        InvalidOption: there is no such run, nothing trained in it yet, no episodes, or noise below 0.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    if unit == "absolute":
+        return tuple(Intervention(neuron.name, "noise", noise) for neuron in run.agent(body).circuit.neurons)
+    quiet = record(run, episodes, body).until_first_end()
+    spread = np.asarray(quiet.activity, float).std((0, 1))
+    return tuple(Intervention(name, "noise", noise * each) for name, each in zip(quiet.neurons, spread, strict=True))
 
 
 def record_model(saved: SavedModel, episodes: int, progress: bool = False) -> Recording:
@@ -76,7 +100,7 @@ def record_agent(
         UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
     """
 
-    pins_at = pinning(agent, interventions)
+    pins_at = pinning(agent, interventions, envs.n_envs)
 
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, Any]:
         pins = pins_at(rollout.elapsed)
@@ -103,6 +127,7 @@ def record_agent(
                 observations=rollout.observation,
                 **{name: physics.read(name) for name in _READ},
                 target_pos=envs.task.target_pos,
+                sources=envs.sources,
             )
             stepped = rollout.step()
             keep(

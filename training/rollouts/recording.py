@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from ...circuits import Neuron
 from ...drawing.poses import MOTION, SHAPE, Poses
+from ...envs.drawn import scenery_of
 from ...errors import InvalidRecording
 from ...files import write_netcdf
 from ...options import Allowed, Instance, ListOf, Number, wrong_value
@@ -43,8 +44,10 @@ class Recording:
         neurons: the names of the columns of `activity`.
         dt: seconds per control step.
         meta: the body's facts (`name`, `link_length` [L] m, `link_width` [L] m, `joint_limit` [J] rad,
-            `mass` kg), `neurons` (role, position and side of each), `interventions` (what was done to neurons: neuron,
-            kind, value, start and stop of each) and where the recording came from.
+            `mass` kg), its surroundings (`arena`, `medium`, `scent`, `target_radius` m), `neurons` (role, position and
+            side of each), `interventions` (what was done to neurons: neuron, kind, value, start and stop of each) and
+            where the recording came from.
+        sources: of the arena's fields: x and y, m, and amplitude of each; empty where there are none.
         lengths: of each episode, in control steps; what stands behind its end in the other arrays is 0. Without it,
             all episodes are as long as the arrays.
     """
@@ -63,11 +66,14 @@ class Recording:
     neurons: tuple[str, ...]
     dt: float
     meta: dict[str, Any]
+    sources: Float[np.ndarray, "E T source_numbers"] = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 0)))
     lengths: Int[np.ndarray, " E"] = dataclasses.field(default_factory=lambda: np.zeros(0, int))
 
     def __post_init__(self) -> None:
         if not len(self.lengths):
             object.__setattr__(self, "lengths", np.full(self.n_episodes, self.n_steps))
+        if not np.shape(self.sources)[0]:
+            object.__setattr__(self, "sources", np.zeros((self.n_episodes, self.n_steps, 0), np.float32))
 
     @property
     def cells(self) -> tuple[Neuron, ...]:
@@ -81,8 +87,10 @@ class Recording:
         shape = {name: np.asarray(self.meta[name], float) for name in SHAPE}
         target = np.asarray(self.target_pos[episode], float) if self.target_pos.shape[-1] else None
         is_chain = bool(self.meta.get("is_chain", True))
+        scenery = scenery_of(self.meta, np.asarray(self.sources[episode], float), target)
         return Poses(
-            name=str(self.meta["name"]), dt=self.dt, target_pos=target, is_chain=is_chain, **motion, **shape
+            name=str(self.meta["name"]), dt=self.dt, target_pos=target, is_chain=is_chain, scenery=scenery,
+            **motion, **shape,
         )  # fmt: skip
 
     @property
@@ -150,6 +158,8 @@ class Recording:
                 else np.zeros([sizes.get(axis, 0) for axis in _AXES[name]], np.float32)
                 for name in _ARRAYS
             }
+            # What its films will draw, at the first instant.
+            scenery_of(meta, np.asarray(arrays["sources"][0, :1], float), np.zeros((1, 2)))
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split())
             raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
@@ -230,6 +240,7 @@ _AXES = {
     "com_pos": ("episode", "time", "xy"),
     "target_pos": ("episode", "time", "target"),
     "activity": ("episode", "time", "neuron"),
+    "sources": ("episode", "time", "source_number"),
 }
 _UNITS = {
     "observations": "as observed",
@@ -243,6 +254,7 @@ _UNITS = {
     "com_pos": "m",
     "target_pos": "m",
     "activity": "1",
+    "sources": "m, m, field",
 }
 _ARRAYS = list(_AXES)
 _SIZES = ListOf(Number(-math.inf), "[0.1, 0.1]")

@@ -26,7 +26,7 @@ from ...envs.tasks.bits import BIT_TASKS
 from ...envs.tasks.registry import check_options
 from ...errors import InvalidBody, InvalidOption, InvalidRun, UnknownName
 from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, wrong_value
-from .held_graphs import check_held, hold_graph
+from .held_files import check_held, hold_files
 
 _NUMBERS = {
     "seed": Number(0, 2**32 - 1, is_whole=True),
@@ -154,7 +154,7 @@ class RunConfig:
         object.__setattr__(self, "bodies", (body, *others) if bodies else ())
         object.__setattr__(self, "body", body)
         object.__setattr__(self, "arena", make_arena(self.arena))
-        object.__setattr__(self, "circuit_options", hold_graph(self.circuit, self.circuit_options))
+        object.__setattr__(self, "circuit_options", hold_files(self.circuit, self.circuit_options))
         if self.protect and self.start is None:
             raise InvalidOption(
                 "protect keeps what a circuit has learned; give start too, the run whose circuit goes on"

@@ -24,7 +24,7 @@ from ...files import sync, write_json
 from ...options import FLAG, PATH, checked
 from ...plain_files import check_plain
 from .checkpoints import Checkpoint, read_checkpoint, read_progress, write_checkpoint
-from .held_graphs import told_config
+from .held_files import told_config
 from .holds import read_facts
 from .lock import LOCK, hold
 from .shipped import check_no_address, folder_of

@@ -13,7 +13,7 @@ import pandas as pd
 from ...errors import InvalidOption, UnknownName
 from ...intervals import bootstrap_iqm, probability_of_improvement
 from ..runs.config import RunConfig
-from ..runs.held_graphs import told_config
+from ..runs.held_files import told_config
 from ..runs.references import Scale, scale_of
 from ..runs.result import conditions_of
 from ..runs.run import Run

@@ -17,7 +17,7 @@ from ...options import FLAG, PATH, checked, told
 from ..learning.engine import Engine
 from ..rollouts.evaluation import check_episodes
 from ..runs.config import RunConfig, check_fields
-from ..runs.held_graphs import tell_graph
+from ..runs.held_files import tell_files
 from ..runs.run import Run
 from ..runs.trial_files import TrialFiles, with_checksum
 from .groups import group_table, grouped, printed, scales_of
@@ -162,5 +162,5 @@ def _as_name(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    told = tell_graph(value)
+    told = tell_files(value)
     return getattr(told, "name", told)

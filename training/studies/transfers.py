@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from ...agents import Agent, AgentSpec
 from ...envs import Body, EnvBatch, make_body
+from ...envs.tasks.registry import task_class
 from ...errors import CircuitMismatch, InvalidOption, InvalidRun
 from ...intervals import bootstrap_mean
 from ...options import COUNT, FLAG, Instance, ListOf, Number, checked
@@ -25,7 +26,7 @@ from ..runs.result import FINETUNED, TESTS, TRAINED, Result, Weights
 from ..runs.run import A_RUN, Run
 
 CONTROL = "untrained ncap"
-_COLUMNS = ["body", "agent", "trained_on", "mean", "low", "high", "normalized", "net_speed", "n", "note"]
+_COLUMNS = ["body", "agent", "trained_on", "mean", "low", "high", "normalized", "net_speed", "success", "n", "note"]
 
 
 @checked(
@@ -59,7 +60,8 @@ def transfer(
     Returns:
         One row per body and agent: body, agent, trained_on (whether the run was trained on that body), mean, low, high
         (of the return, 95 % bootstrap interval over episodes), normalized (the mean where random actions have 0 and
-        the best agent known has 1; see `normalized_return`), net_speed (m/s), n (episodes), note.
+        the best agent known has 1; see `normalized_return`), net_speed (m/s), success (share of episodes, where
+        the task says what one is; see `Task.success`), n (episodes), note.
         `worst_and_mean` sums it up.
 
     Raises:
@@ -126,9 +128,9 @@ def worst_and_mean(table: pd.DataFrame) -> pd.DataFrame:
             continue
         about = {"agent": agent, "trained_on": was_seen}
         worst = group.iloc[int(group["mean"].to_numpy().argmin())]
-        scores = {name: worst[name] for name in ("mean", "low", "high", "net_speed", "n")}
+        scores = {name: worst[name] for name in ("mean", "low", "high", "net_speed", "success", "n")}
         rows.append({"body": "worst", **about, **scores, "note": worst["body"]})
-        means = {name: group[name].mean() for name in ("mean", "net_speed")}
+        means = {name: group[name].mean() for name in ("mean", "net_speed", "success")}
         rows.append({"body": "mean", **about, **means, "n": group["n"].sum(), "note": ", ".join(group["body"])})
     return pd.DataFrame(rows, columns=_COLUMNS)
 
@@ -169,7 +171,7 @@ def transfer_model(
                     if label == TRAINED:
                         saved.check(envs)
                     found = evaluate_agent(agent, envs, progress=progress)
-                    scores = _scores(found.metrics, saved.scale_on(body))
+                    scores = _scores(found.metrics, saved.scale_on(body), saved.task)
                     rows.append({**about, "agent": label, "note": "", **scores})
                 except CircuitMismatch as error:
                     rows.append({**about, "agent": label, "note": str(error), "n": 0})
@@ -204,15 +206,16 @@ def _row(result: Result, run: Run) -> dict[str, Any]:
         "body": result.body, "agent": result.agent, "n": 0, "note": result.missing,
         "trained_on": result.body in run.config.body_names,
     }  # fmt: skip
-    return row if result.missing else row | _scores(result.metrics, scale_of(result.conditions))
+    return row if result.missing else row | _scores(result.metrics, scale_of(result.conditions), run.config.task)
 
 
-def _scores(metrics: Mapping[str, Float[np.ndarray, " episodes"]], scale: Scale | None) -> dict[str, Any]:
-    """Return a row's numbers: of the return, no unit, and of the net speed, m/s, where the task has one."""
+def _scores(metrics: Mapping[str, Float[np.ndarray, " episodes"]], scale: Scale | None, task: str) -> dict[str, Any]:
+    """Return a row's numbers: of the return, no unit, and of net speed, m/s, and success where the task has them."""
     interval = bootstrap_mean(metrics["return"])
     normalized = {} if scale is None else {"normalized": scale.of(interval).mean}
-    speed = {"net_speed": float(metrics["net_speed"].mean())} if "net_speed" in metrics else {}
-    return {"n": interval.n, "mean": interval.mean, "low": interval.low, "high": interval.high, **normalized, **speed}
+    shown = {"net_speed": "net_speed", "success": task_class(task).success}
+    means = {column: float(metrics[name].mean()) for column, name in shown.items() if name in metrics}
+    return {"n": interval.n, "mean": interval.mean, "low": interval.low, "high": interval.high, **normalized, **means}
 
 
 def _finetuned(run: Run, weights: Weights, body: Body, steps: int, progress: bool) -> Run:

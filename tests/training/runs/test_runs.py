@@ -61,8 +61,9 @@ class Interrupt(Exception):
         RunConfig(algorithm="cmaes", body="swimmer4", steps=2400, episode_steps=50, checkpoint_every=400,
                   algorithm_options={"n_envs": 8}),
         *(
-            RunConfig(circuit, algorithm, "swimmer4", steps=240, episode_steps=20, checkpoint_every=80,
-                      algorithm_options={"n_envs": 4, "learning_starts": 40, "batch_size": 16, "buffer_size": 160})
+            RunConfig(circuit, algorithm, "swimmer4", steps=160, episode_steps=20, checkpoint_every=60,
+                      algorithm_options={"n_envs": 4, "learning_starts": 40, "batch_size": 16, "buffer_size": 120,
+                                         "critic_hidden": (8,)})
             for circuit, algorithm in (("ncap", "ddpg"), ("mlp", "td3"), ("mlp", "sac"))
         ),
         RunConfig(algorithm="ppo", steps=512, episode_steps=40, checkpoint_every=128,
@@ -100,9 +101,9 @@ def test_a_stopped_run_resumes_to_the_same_weights_and_table(config, tmp_path):
 
 @pytest.mark.parametrize("algorithm", ["ddpg", "sac"])
 def test_off_policy_actors_act_in_evaluation_as_they_learned_to(algorithm, tmp_path):
-    options = {"n_envs": 2, "learning_starts": 20, "batch_size": 16}
+    options = {"n_envs": 2, "learning_starts": 20, "batch_size": 16, "critic_hidden": (8,)}
     for circuit in ("ncap", "mlp"):
-        config = RunConfig(circuit, algorithm, "swimmer4", steps=100, episode_steps=40, algorithm_options=options)
+        config = RunConfig(circuit, algorithm, "swimmer4", steps=60, episode_steps=40, algorithm_options=options)
         run = train(config, tmp_path / circuit, progress=False)
         envs, held = run.resolved.make_envs(2), run.load_checkpoint()
         learner = algorithm_named(algorithm).start(Agent(run.resolved.agent), envs, run.resolved.options, 0)

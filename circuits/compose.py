@@ -1,0 +1,353 @@
+"""Circuits wired into a circuit: open systems in boxes, and a box around them.
+
+Spivak and Hosgood 2021 (https://arxiv.org/abs/2111.01297); Vagner, Spivak and Lerman 2015 for the wiring diagrams. Our
+parts answer within the step, where theirs do so at the next one, so wires without delay form no cycle.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import graphlib
+import itertools
+from collections.abc import Iterable, Mapping
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..errors import CircuitMismatch
+from .contract import Circuit, Memory, Pins, State, Synapse, Wiring, check_pins, wiring_at
+from .neurons import neuron_row, sensor_neurons
+from .wires import IN, OUT, End, Joined, Wire, end_of, read_end
+
+# What a target's columns are made of: ranges of them in order, each a sum of (key, columns there or all, gain).
+_Sum = tuple[tuple[str, slice | None, float], ...]
+
+
+class Composed(Circuit):
+    """Circuits wired into a circuit.
+
+    A state's keys are PART/KEY, and wire0, wire1, ... for wires with a delay, [batch, delay, size]; neurons are
+    in/SENSE_0, PART/NEURON and out/motor_0; parameters are parts.PART.NAME.
+
+    Args:
+        parts: circuits by name.
+        wires: between them.
+        senses: size of each sense that wires may start from; those that none starts from are not sensed.
+        n_motors: the number of motor commands.
+
+    Attributes:
+        parts: the circuits by name.
+
+    Raises:
+        CircuitMismatch: a wire's end does not exist, sizes or units differ, something that a part senses or a
+            motor of the whole has no wire, wires without delay form a cycle, or a part cannot be one: its neurons
+            take no pins, or it changes its weights after updates.
+    """
+
+    def __init__(
+        self, parts: Mapping[str, Circuit], wires: Iterable[Wire], senses: Mapping[str, int], n_motors: int
+    ) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            _check_part(name, part)
+        self.parts = nn.ModuleDict(dict(parts))
+        self.n_motors, wires = n_motors, tuple(wires)
+        sensed = {wire.source.partition(":")[0].removeprefix("in.") for wire in wires if wire.source.startswith("in.")}
+        self.senses = tuple((sense, size) for sense, size in senses.items() if sense in sensed)
+        self._joined = tuple(self._join(number, wire, senses) for number, wire in enumerate(wires))
+        self._delayed = tuple(each for each in self._joined if each.wire.delay)
+        self._order = self._sorted()
+        self._made_of = {name: self._gathered(name) for name in (*self._order, OUT)}
+        self._keys = {name: tuple(part.initial_state(1)) for name, part in self._each()}
+        self._name_neurons()
+        self.memory = self._memory()
+        self.is_bounded = self._is_bounded()
+        first = {each.target.part for each in self._joined if each.source.part == IN} - {OUT}
+        # What works before training, or scales its senses, must see them as they are.
+        self.is_scaled = any(self._part(name).is_bounded or self._part(name).is_scaled for name in first)
+        self.origin = " ".join(dict.fromkeys(part.origin for _, part in self._each() if part.origin))
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the parts' initial states, and zeros for what is on its way in wires with a delay."""
+        state = {
+            f"{name}/{key}": value
+            for name, part in self._each()
+            for key, value in part.initial_state(batch_size).items()
+        }
+        like = next(
+            (held for held in (*self.parameters(), *self.buffers()) if held.is_floating_point()), torch.zeros(0)
+        )
+        for each in self._delayed:
+            state[each.key] = like.new_zeros(batch_size, each.wire.delay, each.source.size)
+        return state
+
+    def forward(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
+    ) -> tuple[Float[Tensor, "batch motors"], State]:
+        """Run one control step."""
+        motor, state, _ = self._step(sensors, state, pins, active=False)
+        return motor, state
+
+    def forward_with_activity(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
+        """Run one control step and return every neuron's value, in its part's unit."""
+        motor, state, activity = self._step(sensors, state, pins, active=True)
+        return motor, state, torch.cat(activity, -1)
+
+    def unroll(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],
+        state: State,
+        episode_start: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch motors"], State]:
+        """Run the circuit over a sequence: part after part, or step by step where a wire has a delay."""
+        if self._delayed:
+            return super().unroll(sensors, state, episode_start)
+        values: dict[str, Tensor] = {IN: sensors}
+        after: State = {}
+        for name in self._order:
+            values[name], own = self._part(name).unroll(
+                self._gather(name, values), self._of_part(name, state), episode_start
+            )
+            after |= {f"{name}/{key}": value for key, value in own.items()}
+        return self._gather(OUT, values), after
+
+    def wiring(self, state: State | None = None) -> Wiring:
+        """Return the parts' graphs, joined by the wires with their gains."""
+        synapses = []
+        for name, part in self._each():
+            held = None if state is None else self._of_part(name, state)
+            synapses += [
+                dataclasses.replace(each, pre=f"{name}/{each.pre}", post=f"{name}/{each.post}")
+                for each in wiring_at(part, held).synapses
+            ]
+        for each in self._joined:
+            group = str(each.wire)
+            for place in range(each.source.size):
+                synapses += [
+                    Synapse(pre, post, each.gain * sign * factor, group)
+                    for pre, sign in self._that_give(each.source, place)
+                    for post, factor in self._that_hear(each.target, place)
+                ]
+        return Wiring(self.neurons, tuple(synapses))
+
+    def _step(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None, active: bool
+    ) -> tuple[Float[Tensor, "batch motors"], State, list[Float[Tensor, "batch some"]]]:
+        values = {IN: self.pinned(sensors, IN, pins)}
+        values |= {each.key: state[each.key][:, 0] for each in self._delayed}
+        after, activity = {}, [values[IN]]
+        for name in self._order:
+            part, own = self._part(name), self._of_part(name, state)
+            heard = self._gather(name, values)
+            held = () if pins is None else (Pins(*(each[..., self.groups[name]] for each in (pins.scale, pins.shift))),)
+            if active:
+                values[name], own, found = part.forward_with_activity(heard, own, *held)
+                activity.append(found)
+            else:
+                values[name], own = part(heard, own, *held)
+            for key, value in own.items():
+                after[f"{name}/{key}"] = value
+        for each in self._delayed:
+            now = values[each.source.part][:, None, each.source.columns]
+            after[each.key] = torch.cat((state[each.key][:, 1:], now), 1)
+        motor = self.pinned(self._gather(OUT, values), OUT, pins)
+        return motor, after, [*activity, motor]
+
+    def _gather(
+        self, target: str, values: Mapping[str, Float[Tensor, "*batch some"]]
+    ) -> Float[Tensor, "*batch columns"]:
+        """Return what a part, or `out`, is given."""
+        pieces = []
+        for terms in self._made_of[target]:
+            total = None
+            for key, columns, gain in terms:
+                term = values[key] if columns is None else values[key][..., columns]
+                term = term if gain == 1 else gain * term
+                total = term if total is None else total + term
+            pieces.append(total)
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, -1)  # type: ignore[arg-type, return-value]
+
+    def _of_part(self, name: str, state: State) -> State:
+        return {key: state[f"{name}/{key}"] for key in self._keys[name]}
+
+    def _part(self, name: str) -> Circuit:
+        return self.parts[name]  # type: ignore[return-value]
+
+    def _each(self) -> Iterable[tuple[str, Circuit]]:
+        return self.parts.items()  # type: ignore[return-value]
+
+    # --- what is checked and laid out when the circuit is built ---
+
+    def _join(self, number: int, wire: Wire, senses: Mapping[str, int]) -> Joined:
+        """Find a wire's ends, and refuse it if they do not fit."""
+        if wire.delay < 0:
+            raise CircuitMismatch(f"{wire} has a delay of {wire.delay}; give 0 or more control steps")
+        source, target = self._source(wire, senses), self._target(wire)
+        if source.size != target.size:
+            raise CircuitMismatch(
+                f"{wire} joins {source.size} values to {target.size}; name as many of them, as in NAME:0:{target.size}"
+            )
+        alike = source.sense == target.sense if source.part == IN else target.part == OUT
+        if wire.gain is None and not alike:
+            unit = source.sense or "motor commands"
+            raise CircuitMismatch(
+                f"{wire} joins {unit} to {target.sense or 'motor commands'}, whose units differ; write a gain"
+            )
+        key = f"wire{number}" if wire.delay else source.part
+        return Joined(wire, source, target, 1.0 if wire.gain is None else float(wire.gain), key)
+
+    def _source(self, wire: Wire, senses: Mapping[str, int]) -> End:
+        part, sense, some = read_end(wire, wire.source, "a source is in.SENSE or PART")
+        if part == IN:
+            if sense not in senses:
+                raise CircuitMismatch(f"{wire}: no sense {sense!r}; there are {', '.join(senses)}")
+            return end_of(wire, part, sense, some, dict(self.senses), sense)
+        if sense or part not in self.parts:
+            raise CircuitMismatch(f"{wire}: no source {wire.source!r}; there are {self._ends('in.', senses)}")
+        return end_of(wire, part, "", some, {"": self._part(part).n_motors}, "")
+
+    def _target(self, wire: Wire) -> End:
+        part, sense, some = read_end(wire, wire.target, "a target is PART.SENSE or out")
+        if part == OUT and not sense:
+            return end_of(wire, part, "", some, {"": self.n_motors}, "")
+        heard = dict(self._part(part).senses) if part in self.parts else {}
+        if sense not in heard:
+            there = ", ".join([f"{name}.{each}" for name, held in self._each() for each, _ in held.senses])
+            raise CircuitMismatch(f"{wire}: no target {wire.target!r}; there are out, {there}")
+        return end_of(wire, part, sense, some, heard, sense)
+
+    def _ends(self, prefix: str, senses: Mapping[str, int]) -> str:
+        return ", ".join([*(f"{prefix}{sense}" for sense in senses), *self.parts])
+
+    def _sorted(self) -> tuple[str, ...]:
+        """Return the parts' names in an order in which each comes after those that it hears at once."""
+        before: dict[str, list[str]] = {name: [] for name in self.parts}
+        for each in self._joined:
+            if each.source.part != IN and each.target.part != OUT and not each.wire.delay:
+                before[each.target.part].append(each.source.part)
+        try:
+            return tuple(graphlib.TopologicalSorter(before).static_order())
+        except graphlib.CycleError as error:
+            # graphlib lists a part before those that hear it.
+            raise CircuitMismatch(
+                f"wires without delay form a cycle: {' -> '.join(error.args[1])}; give one of them a delay of 1 or more"
+            ) from error
+
+    def _gathered(self, target: str) -> tuple[_Sum, ...]:
+        """Return what each range of a target's columns is the sum of."""
+        wires = [each for each in self._joined if each.target.part == target]
+        size = self.n_motors if target == OUT else self._part(target).n_sensors
+        ends = {0, size, *(end for each in wires for end in (each.target.columns.start, each.target.columns.stop))}
+        cuts = sorted(ends)
+        found: list[tuple[tuple[str, slice, float], ...]] = []
+        for start, stop in itertools.pairwise(cuts):
+            terms = []
+            for each in wires:
+                if each.target.columns.start <= start and stop <= each.target.columns.stop:
+                    # A wire with a delay holds its own values alone.
+                    first = 0 if each.wire.delay else each.source.columns.start
+                    first += start - each.target.columns.start
+                    terms.append((each.key, slice(first, first + stop - start), each.gain))
+            if not terms:
+                raise CircuitMismatch(f"no wire reaches {self._told(target, start)}; wire it, or give another circuit")
+            before = found[-1] if found else ()
+            if len(terms) == len(before) == 1 and _goes_on(before[0], terms[0]):
+                key, columns, gain = before[0]
+                found[-1] = ((key, slice(columns.start, terms[0][1].stop), gain),)
+            else:
+                found.append(tuple(terms))
+        return tuple(tuple((key, self._some(key, columns), gain) for key, columns, gain in terms) for terms in found)
+
+    def _some(self, key: str, columns: slice) -> slice | None:
+        """Return the columns, None if they are all that there are under the key."""
+        held = {each.key: each.source.size for each in self._delayed}
+        size = self.n_sensors if key == IN else held[key] if key in held else self._part(key).n_motors
+        return None if columns == slice(0, size) else columns
+
+    def _told(self, target: str, column: int) -> str:
+        if target == OUT:
+            return f"out:{column}:{column + 1}"
+        for sense, size in self._part(target).senses:
+            if column < size:
+                return f"{target}.{sense}" if size == 1 else f"{target}.{sense}:{column}:{column + 1}"
+            column -= size
+        raise AssertionError(column)
+
+    def _name_neurons(self) -> None:
+        neurons = [dataclasses.replace(each, name=f"in/{each.name}") for each in sensor_neurons(self.senses)]
+        groups, start = {IN: slice(0, len(neurons))}, 0
+        for sense, size in self.senses:
+            groups[f"in/{sense}"] = slice(start, start + size)
+            start += size
+        for name in self._order:
+            part, start = self._part(name), len(neurons)
+            neurons += [dataclasses.replace(each, name=f"{name}/{each.name}") for each in part.neurons]
+            groups[name] = slice(start, len(neurons))
+            for group, some in part.groups.items():
+                first, last, _ = some.indices(len(part.neurons))
+                groups[f"{name}/{group}"] = slice(start + first, start + last)
+        groups[OUT] = slice(len(neurons), len(neurons) + self.n_motors)
+        neurons += [dataclasses.replace(each, name=f"out/{each.name}")
+                    for each in neuron_row("motor", "motor", self.n_motors)]  # fmt: skip
+        self.neurons, self.groups = tuple(neurons), groups
+
+    def _memory(self) -> Memory:
+        kinds = {"recurrent" if part.is_recurrent else "clock" if part.initial_state(1) else "none"
+                 for _, part in self._each()}  # fmt: skip
+        return "recurrent" if self._delayed or "recurrent" in kinds else "clock" if "clock" in kinds else "none"
+
+    def _is_bounded(self) -> bool:
+        reach = [each for each in self._joined if each.target.part == OUT]
+        if any(each.source.part == IN or not self._part(each.source.part).is_bounded for each in reach):
+            return False
+        return all(sum(abs(gain) for _, _, gain in terms) <= 1 for terms in self._made_of[OUT])
+
+    def _that_give(self, end: End, place: int) -> list[tuple[str, float]]:
+        """Return the neurons whose value a source's value is, with their signs."""
+        index = end.first + place
+        if end.part == IN:
+            return [(f"in/{end.sense}_{index}", 1.0)]
+        signed = {f"motor_{index}": 1.0, f"out/motor_{index}": 1.0, f"muscle_d_{index}": 1.0, f"muscle_v_{index}": -1.0}
+        return self._there(end.part, signed)
+
+    def _that_hear(self, end: End, place: int) -> list[tuple[str, float]]:
+        """Return the neurons that hear a target's value, with their signs."""
+        index = end.first + place
+        if end.part == OUT:
+            return [(f"out/motor_{index}", 1.0)]
+        signed = {f"{end.sense}_{index}": 1.0, f"in/{end.sense}_{index}": 1.0}
+        if dict(self._part(end.part).senses)[end.sense] == 1:
+            signed[end.sense] = 1.0
+        if end.sense == "joint_pos":  # stretch of both sides, as sided circuits name it
+            signed |= {f"q_d_{index}": 1.0, f"q_v_{index}": -1.0}
+        return self._there(end.part, signed)
+
+    def _there(self, part: str, signed: Mapping[str, float]) -> list[tuple[str, float]]:
+        names = {neuron.name for neuron in self._part(part).neurons}
+        return [(f"{part}/{name}", sign) for name, sign in signed.items() if name in names]
+
+
+def _goes_on(one: tuple[str, slice, float], other: tuple[str, slice, float]) -> bool:
+    return one[0] == other[0] and one[2] == other[2] and one[1].stop == other[1].start
+
+
+def freeze(circuit: Circuit) -> Circuit:
+    """Make a circuit's parameters buffers, which no learner changes, under the same names; return the circuit."""
+    for module in circuit.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach().clone())
+    return circuit
+
+
+def _check_part(name: str, part: Circuit) -> None:
+    if not name.isidentifier() or name in (IN, OUT):
+        raise CircuitMismatch(f"a part is named {name!r}; give a name of letters and digits, other than in and out")
+    if not isinstance(part, Circuit):
+        raise CircuitMismatch(f"part {name} is {type(part).__name__}; give a circuit")
+    check_pins(part)
+    if type(part).after_update is not Circuit.after_update and any(True for _ in part.parameters()):
+        raise CircuitMismatch(f"part {name} changes its weights after updates, as a part cannot; freeze it")
