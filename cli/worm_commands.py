@@ -106,19 +106,20 @@ class Propagate(Trusting):
 
         from ..files import write_json, write_text
         from ..worm.atlas import STRAINS, load_atlas
-        from ..worm.propagation import propagate, propagate_in_body
+        from ..worm.propagation import checked_circuit, propagate, propagate_in_body
         from ..worm.propagation_table import compare_propagation
 
         atlas, other = load_atlas(self.strain), load_atlas(next(each for each in STRAINS if each != self.strain))
         agent, resolved = _agent_of(self, self.path, self.graph)
+        circuit = checked_circuit(agent.circuit, self.background)
         dt = resolved.agent.layout.dt
         if self.closed_loop:
             found = {"circuit, swimming": propagate_in_body(agent, resolved, self.background, self.amplitude)}
         else:
-            found = {"circuit": propagate(agent.circuit, self.background, self.amplitude, dt=dt)}
+            found = {"circuit": propagate(circuit, self.background, self.amplitude, dt=dt)}
             if self.background:
-                found["circuit at rest"] = propagate(agent.circuit, 0.0, self.amplitude, dt=dt)
-        table = compare_propagation(atlas, agent.circuit.graph, found, other, self.controls, progress=not self.json)
+                found["circuit at rest"] = propagate(circuit, 0.0, self.amplitude, dt=dt)
+        table = compare_propagation(atlas, circuit.graph, found, other, self.controls, progress=not self.json)
         where = {}
         if self.out:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -171,16 +172,16 @@ class FitAtlas(Trusting):
         """Fit, score, and return the scores."""
         from ..worm.atlas import load_atlas
         from ..worm.fitted import compare_fits, save_fitted
-        from ..worm.propagation import check_circuit
+        from ..worm.propagation import checked_circuit
 
         agent, resolved = _agent_of(self, self.path, self.graph)
-        check_circuit(agent.circuit, self.background)
+        circuit = checked_circuit(agent.circuit, self.background)
         gains = None if self.gains == "circuit" else self.gains
         atlas = load_atlas()
-        table = compare_fits(atlas, agent.circuit, gains, self.background, self.rewired, progress=not self.json)
+        table = compare_fits(atlas, circuit, gains, self.background, self.rewired, progress=not self.json)
         where = {}
         if self.out:
-            save_fitted(atlas, agent.circuit, resolved, self.background, self.out)
+            save_fitted(atlas, circuit, resolved, self.background, self.out)
             where = {"out": str(self.out)}
         if self.json:
             return {**table.to_json(), **where}

@@ -114,11 +114,10 @@ def compare_fits(
         CircuitMismatch: fewer than 20 of the circuit's neurons were measured.
     """
 
-    def make(model: Model, draw: int | None) -> Fit:
-        decays = DECAYS if gains else (DECAY,)
-        return fit(atlas, source_of(circuit, gains, draw), model, background, decays, progress)
+    def fit_alike(model: Model, draw: int | None) -> Fit:
+        return fit(atlas, source_of(circuit, gains, draw), model, background, decays_of(gains, model), progress)
 
-    make = fitted or make
+    make = fitted or fit_alike
     unwired = {distance: make(Model("none", True, distance), None) for distance in (False, True)}
     names = {False: "no wiring: rates", True: "no wiring: rates and distance"}
     rows = [FitRow(names[distance], found) for distance, found in unwired.items()]
@@ -128,6 +127,11 @@ def compare_fits(
         others = tuple(make(model, draw) for draw in range(rewired))
         rows.append(FitRow(f"{what} {name}", make(model, None), others, unwired[distance] if rates else None))
     return FitTable(tuple(rows))
+
+
+def decays_of(gains: Gains | None, model: Model) -> tuple[float, ...]:
+    """Return the weights of the penalty that a fit chooses from; of a circuit's own gains there is one. No unit."""
+    return (DECAY,) if gains is None and model.gains != "none" else DECAYS
 
 
 def source_of(circuit: Connectome, gains: Gains | None, draw: int | None) -> Graph | Connectome:

@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from ..circuits.connectome import Connectome, Graph
+from ..errors import CircuitMismatch
 from ..intervals import Interval
 from ..progress import progress_bar
 from ..threads import one_thread
@@ -168,12 +169,17 @@ class CircuitResponse(Response):
         atlas, model: as `Response` takes them.
         circuit: copied, with its gains as they are.
         background: current into all cells.
+
+    Raises:
+        CircuitMismatch: the circuit's gains are fixed.
     """
 
     start: Float[Tensor, " gains"]
 
     def __init__(self, atlas: Atlas, model: Model, circuit: Connectome, background: float) -> None:
         super().__init__(atlas, model)
+        if "gain" not in dict(circuit.named_parameters()):
+            raise CircuitMismatch("the circuit's gains are fixed; give one with gains=class or gains=free")
         self.circuit, self.background = copy.deepcopy(circuit).double(), background
         for name, each in self.circuit.named_parameters():
             each.requires_grad_(name == "gain")

@@ -68,7 +68,7 @@ def propagate(
         CircuitMismatch: the circuit is not wired by a graph of cells.
         InvalidOption: the background is below 0, the amplitude is 0, or there are no steps.
     """
-    check_circuit(circuit, background)
+    checked_circuit(circuit, background)
     _check_drive(amplitude, steps)
     quiet = copy.deepcopy(circuit)
     with torch.no_grad():
@@ -107,8 +107,7 @@ def propagate_in_body(
         CircuitMismatch: the agent's circuit is not wired by a graph of cells.
         InvalidOption: what `propagate` refuses, or less than a period.
     """
-    circuit = agent.circuit
-    check_circuit(circuit, background)
+    circuit = checked_circuit(agent.circuit, background)
     _check_drive(amplitude, steps)
     if steps < PERIOD:
         raise InvalidOption(f"steps is {steps}; give a period of the gait, {PERIOD}, or more")
@@ -139,8 +138,8 @@ def propagate_in_body(
     return dataclasses.replace(found, change=mean[-PERIOD:].mean(0))
 
 
-def check_circuit(circuit: Any, background: float) -> None:
-    """Refuse circuits that are not wired by a graph, and currents, in no unit, that would silence all cells.
+def checked_circuit(circuit: Any, background: float) -> Connectome:
+    """Return a circuit wired by a graph of cells, once its background current, in no unit, is one that can be.
 
     Raises:
         CircuitMismatch: the circuit is another one.
@@ -153,6 +152,7 @@ def check_circuit(circuit: Any, background: float) -> None:
         )
     if wrong := wrong_value({"background": background}, {"background": Number(0.0)}):
         raise InvalidOption(wrong)
+    return circuit
 
 
 def _check_drive(amplitude: float, steps: int) -> None:
@@ -171,8 +171,8 @@ def _currents(circuit: Connectome, background: float, amplitude: float) -> tuple
 
 
 def _with_circuit(agent: Agent, circuit: Connectome) -> Agent:
-    acting = copy.copy(agent)
-    acting._modules = {**agent._modules, "circuit": circuit}
+    acting = copy.deepcopy(agent)
+    acting.circuit = circuit
     return acting
 
 

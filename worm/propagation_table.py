@@ -116,8 +116,8 @@ def compare_propagation(
     for name, values in ceilings(atlas, other).items():
         kept = atlas.measured & np.isfinite(values)
         rows.append(_row(f"ceiling: {name}", score(atlas, values, values), int(kept.sum())))
-    for k, each in replicates(atlas).items():
-        rows.append(Row(f"ceiling: replicate of {k} trial{'s' * (k > 1)}", 0, Interval(each, np.nan, np.nan, 0)))
+    for k, again in replicates(atlas).items():
+        rows.append(Row(f"ceiling: replicate of {k} trial{'s' * (k > 1)}", 0, Interval(again, np.nan, np.nan, 0)))
     peaks, first = atlas.peak_times(), next(iter(found.values()))
     mirror = partners(atlas, atlas.names)
     return PropagationTable(

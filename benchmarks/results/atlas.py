@@ -23,10 +23,10 @@ from ...training.runs.resolution import resolve
 from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
 from ...worm.atlas import Atlas, load_atlas
-from ...worm.fitted import DECAY, TITLES, FitRow, Gains, compare_fits, interval_text, save_fitted, source_of
-from ...worm.fitting import DECAYS, Fit, Model, fit, scored
+from ...worm.fitted import TITLES, FitRow, Gains, compare_fits, decays_of, interval_text, save_fitted, source_of
+from ...worm.fitting import Fit, Model, fit, scored
 from ...worm.predictions import of_graph
-from ...worm.propagation import propagate, propagate_in_body
+from ...worm.propagation import checked_circuit, propagate, propagate_in_body
 from ...worm.propagation_table import compare_propagation
 from .tables import fill_page
 
@@ -39,7 +39,10 @@ def propagation(atlas: Atlas) -> dict[str, str]:
     resolved = resolve(RunConfig("connectome", circuit_options={"graph": GRAPH}))
     agent, other = Agent(resolved.agent), load_atlas("unc31")
     graph, dt = load_graph(GRAPH), resolved.agent.layout.dt
-    driven = {background: propagate(agent.circuit, background, dt=dt) for background in BACKGROUNDS}
+    driven = {
+        background: propagate(checked_circuit(agent.circuit, background), background, dt=dt)
+        for background in BACKGROUNDS
+    }
     found = {"circuit": driven[0.1], "circuit, swimming": propagate_in_body(agent, resolved)}
     table = compare_propagation(atlas, graph, found, other, controls=20)
     rows = compare_propagation(
@@ -71,10 +74,10 @@ def fits(atlas: Atlas, out: Path, gains: Gains | None, rewired: int) -> str:
         name = f"{kind}{'-rates' * model.rates}{'-distance' * model.distance}"
         path = out / (name + ("" if draw is None else f"-rewired{draw}") + ".json")
         if not path.exists():
-            made = fit(atlas, source_of(circuit, gains, draw), model, decays=DECAYS if gains else (DECAY,))
+            made = fit(atlas, source_of(circuit, gains, draw), model, decays=decays_of(gains, model))
             out.mkdir(parents=True, exist_ok=True)
-            odds = [round(value, 6) for value in made.odds[atlas.measured].tolist()]
-            write_text(path, json.dumps({"odds": odds, "decays": made.decays}))
+            known = [round(value, 6) for value in made.odds[atlas.measured].tolist()]
+            write_text(path, json.dumps({"odds": known, "decays": made.decays}))
         held = json.loads(path.read_text(encoding="utf-8"))
         odds = np.full(atlas.q.shape, np.nan)
         odds[atlas.measured] = held["odds"]

@@ -99,6 +99,9 @@ def test_the_wrong_circuits_and_idle_options_are_refused(small, tmp_path, capsys
     cut = graph_json(Graph(cells, (Contact("DB1", "MDL01", 1, 1), Contact("VB1", "MVL01", 1, 1))))
     with pytest.raises(CircuitMismatch, match="and 20 are the fewest"):
         fit_circuit(small, make_circuit("connectome", {"joint_pos": 5}, 5, {"graph": cut}), Model(), 3.0)
+    fixed = make_circuit("connectome", {"joint_pos": 5}, 5, {"graph": "ladder", "gains": "fixed"})
+    with pytest.raises(CircuitMismatch, match="gains are fixed; give one with gains=class"):
+        CircuitResponse(small, Model(), fixed, 0.1)
     for arguments, words in (
         ("--rewired=-1", "rewired is -1; give 0 or more graphs"),
         ("--out .", "exists; give another --out"),
