@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .ctrnn import CTRNN
     from .dendrites import Dendrites
     from .elm import ELM
+    from .escape import Escape
     from .gated.gru import GRU
     from .gated.lstm import LSTM
     from .lane_step import LaneStep
@@ -70,6 +71,7 @@ __all__ = [
     "Connectome",
     "Contact",
     "Dendrites",
+    "Escape",
     "Facts",
     "Graph",
     "Klinotaxis",

@@ -10,6 +10,7 @@ from ..errors import CircuitMismatch
 from .along import Along
 from .contract import Circuit
 from .cpg import CPG
+from .escape import Escape
 from .ncap.klinotaxis import Klinotaxis
 from .ncap.navigator import Navigator
 from .ncap.ncap import NCAP
@@ -43,4 +44,5 @@ navigator = _along_body(Navigator, "joint_pos", "to_target")
 along = _along_body(Along, "joint_pos", "body_velocities")
 cpg = _along_body(CPG, "joint_pos")
 relay = _along_body(Relay, "joint_pos")
+escape = _along_body(Escape, "joint_pos", "touch")
 relay_navigator = _along_body(RelayNavigator, "joint_pos", "to_target")

@@ -67,6 +67,9 @@ CIRCUITS: Registry[_Entry] = Registry(
             f"{_HERE}.builders:relay",
             "the worm's wiring without a clock: two-state units switched by stretch, 10 shared weights",
         ),
+        "escape": Line(
+            f"{_HERE}.builders:escape", "relay that turns its wave round where it is touched, 14 shared weights"
+        ),
         "ncap_plus": Line(
             f"{_HERE}.builders:ncap_plus", "ncap with graded neurons and more reflexes, 11 shared weights"
         ),

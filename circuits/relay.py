@@ -35,15 +35,15 @@ _STARTS = {
 _POSITIVE = ("theta", "rho", "rho_a", "beta", "tau_n", "tau_m")
 
 
-class _Constants(NamedTuple):
-    """What a step needs that follows from the weights alone."""
+class Constants(NamedTuple):
+    """What a step needs that follows from the weights; stretch, threshold and strength may have a batch in front."""
 
-    stretch: Float[Tensor, "joints joints"]
-    threshold: Float[Tensor, " joints"]
+    stretch: Float[Tensor, "*batch joints joints"]
+    threshold: Float[Tensor, "*batch joints"]
     beta: Float[Tensor, ""]
     sensing: Float[Tensor, ""]
     contracting: Float[Tensor, ""]
-    strength: Float[Tensor, " joints"]
+    strength: Float[Tensor, "*batch joints"]
 
 
 class Relay(SidedCircuit):
@@ -161,7 +161,12 @@ class Relay(SidedCircuit):
         A B-neuron is at 1 on the side to which its unit is switched, and at 0 on the other. Pinned, it is what its
         muscle hears, and the switch goes on behind it.
         """
-        constants = self._constants()
+        return self.step(sensors, state, self.constants(), pins)
+
+    def step(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, constants: Constants, pins: Pins | None
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
+        """Run one control step with constants that may differ among the batch; see `forward_with_activity`."""
         stretch = self.pinned_sides(sides(sensors[:, : self.n_motors]), "q", pins)
         q = stretch[0] - stretch[1]
         rate = sensors[:, self.n_motors :] if self.velocity else self._rate(q, state["q"], state["has_felt"])
@@ -181,7 +186,7 @@ class Relay(SidedCircuit):
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch motors"], State]:
         """Run a sequence: what is felt follows from the senses at once, and only switches and muscles step."""
-        constants = self._constants()
+        constants = self.constants()
         state = self.reset_state(state, episode_start[0])
         initial = self.initial_state(episode_start.shape[1])
         q, remembered = sensors[..., : self.n_motors], State()
@@ -208,7 +213,7 @@ class Relay(SidedCircuit):
         motor = (constants.strength * torch.stack(muscles)).clamp(-1.0, 1.0)
         return motor, {"on": on, "felt": pressed, "muscle": muscle, **remembered}
 
-    def lane_step(self) -> LaneStep:
+    def lane_step(self) -> LaneStep | None:
         """Return the step over vectors."""
         from .relay_lanes import relay
 
@@ -225,7 +230,10 @@ class Relay(SidedCircuit):
 
         Each inhibits the other by 1; stretch weighs what a joint at its limit adds, in thresholds of the unit.
         """
-        constants = self._constants()
+        return Wiring(self.neurons, tuple(self.synapses(self.constants())))
+
+    def synapses(self, constants: Constants) -> list[Synapse]:
+        """Return every synapse, without a unit, as the constants of one environment have them."""
         weights = (-self.limit * constants.stretch / constants.threshold[:, None]).tolist()
         synapses = []
         for s, side in enumerate(SIDES):
@@ -239,9 +247,10 @@ class Relay(SidedCircuit):
                 strength = float(constants.strength[i].detach())
                 synapses.append(Synapse(f"B_{side}_{i}", f"muscle_{side}_{i}", strength, "ipsi"))
                 synapses.append(Synapse(f"B_{other}_{i}", f"muscle_{side}_{i}", -strength, "contra"))
-        return Wiring(self.neurons, tuple(synapses))
+        return synapses
 
-    def _constants(self) -> _Constants:
+    def constants(self) -> Constants:
+        """Return what a step needs of the weights."""
         theta, rho, rho_a, beta, tau_n, tau_m = (getattr(self, f"log_{name}").exp() for name in _POSITIVE)
         place = self.behind[0] / max(self.n_motors - 1, 1)
         own = torch.exp(-self.behind.clamp(min=0.0) / (rho * self.n_motors)) * (self.behind >= 0)
@@ -249,7 +258,7 @@ class Relay(SidedCircuit):
         is_led = (self.behind[0] > 0)[:, None]  # all but the first
         front = self.w * front / torch.where(is_led, front.sum(1, keepdim=True), 1.0)
         own = torch.where(is_led, 1 - self.w, 1.0) * own / own.sum(1, keepdim=True)
-        return _Constants(
+        return Constants(
             own - front,
             theta * (1 + self.g_theta * place).clamp(min=_LEAST_THRESHOLD),
             beta,
@@ -268,17 +277,20 @@ class Relay(SidedCircuit):
         return has_felt * (q - last) / self.dt
 
     def _felt(
-        self, q: Float[Tensor, "*batch joints"], rate: Float[Tensor, "*batch joints"], constants: _Constants
+        self, q: Float[Tensor, "*batch joints"], rate: Float[Tensor, "*batch joints"], constants: Constants
     ) -> Float[Tensor, "*batch joints"]:
         """Return x, what the units feel of the stretch, in 1 / body length."""
-        return self.limit * nn.functional.linear(q + constants.beta * rate, constants.stretch)
+        ahead = q + constants.beta * rate
+        if constants.stretch.dim() == 2:
+            return self.limit * nn.functional.linear(ahead, constants.stretch)
+        return self.limit * (constants.stretch @ ahead[..., None])[..., 0]
 
     def _switch(
         self,
         felt: Float[Tensor, "batch joints"],
         on: Float[Tensor, "batch joints"],
         pressed: Float[Tensor, "batch joints"],
-        constants: _Constants,
+        constants: Constants,
     ) -> tuple[Float[Tensor, "batch joints"], Float[Tensor, "batch joints"]]:
         """Return S, 1 or -1, and P, in 1 / body length, one step later."""
         pressed = torch.lerp(pressed, felt, constants.sensing)

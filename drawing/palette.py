@@ -26,6 +26,12 @@ def bend_tint(bend: Float[np.ndarray, "*any"]) -> UInt8[np.ndarray, "*any 3"]:
     return _between(bend, VENTRAL, STRAIGHT, DORSAL)
 
 
+def paler(colour: str, share: float) -> tuple[int, ...]:
+    """Return a colour, RGB from 0 to 255, that is a share of the way to white; to black where it is below 0."""
+    goal = 255 if share > 0 else 0
+    return tuple(round(value + abs(share) * (goal - value)) for value in getrgb(colour)[:3])
+
+
 def _between(level: Float[np.ndarray, "*any"], low: str, middle: str, high: str) -> UInt8[np.ndarray, "*any 3"]:
     below, zero, above = (np.array(getrgb(colour), float) for colour in (low, middle, high))
     share = np.clip(np.asarray(level, float), -1, 1)[..., None]

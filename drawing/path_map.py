@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Patch
+from matplotlib.patches import Circle, Patch, Polygon
 
 from .poses import Poses
 from .scenery import Layer
@@ -20,7 +20,7 @@ _MOST_TARGETS = 50
 
 
 def path_map(poses: Poses) -> Figure:
-    """Draw the nose's path over the ground as it is at the end, the body at both ends, targets and sources."""
+    """Draw the nose's path over the ground as it is at the end, the body at both ends, and what was around it."""
     nose, room = axis_points(poses, 0.5)[:, 0], 0.5 * float(poses.link_length.sum())
     targets = _places(poses)
     seen = np.concatenate([poses.link_pos.reshape(-1, 2), targets])
@@ -35,6 +35,9 @@ def path_map(poses: Poses) -> Figure:
         cells = np.maximum(size / size.max() * _CELLS, 1).astype(int).tolist()
         ground = scenery.picture(middle, (size[0], size[1]), (cells[0], cells[1]), last)
         axes.imshow(ground, extent=(left[0], right[0], left[1], right[1]), interpolation="bilinear")
+    if poses.obstacles is not None:
+        for corners, colour in poses.obstacles.corners(last, left, right):
+            axes.add_patch(Polygon(corners, facecolor=colour, alpha=0.6, linewidth=0))
     for place in targets:
         axes.add_patch(Circle((place[0], place[1]), scenery.target_radius, color=_TARGET, alpha=0.7, linewidth=0))
     for x, y in scenery.sources_at(last):

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
+from .obstacles import Obstacles
 from .scenery import Scenery
 
 MOTION = ("link_pos", "link_angle", "joint_pos", "com_pos")  # change with time
@@ -28,6 +29,7 @@ class Poses:
         link_length: of each link, m.
         link_width: of each link, m.
         joint_limit: how far each joint bends either way, radians.
+        obstacles: what stands around it; None where nothing does.
         is_chain: whether each link has one child at most; a chain is drawn as one smooth body, others link by link.
         scenery: what is around it.
     """
@@ -43,10 +45,13 @@ class Poses:
     link_width: Float[np.ndarray, " L"]
     joint_limit: Float[np.ndarray, " J"]
     is_chain: bool = True
+    obstacles: Obstacles | None = None
     scenery: Scenery = dataclasses.field(default_factory=Scenery)
 
     def between(self, start: int, stop: int) -> Poses:
         """Return the instants from `start` up to `stop`."""
         moving = {name: getattr(self, name)[start:stop] for name in MOTION}
         target = None if self.target_pos is None else self.target_pos[start:stop]
-        return dataclasses.replace(self, target_pos=target, scenery=self.scenery.later(start), **moving)
+        obstacles = self.obstacles and self.obstacles.between(start, stop)
+        scenery = self.scenery.later(start)
+        return dataclasses.replace(self, target_pos=target, obstacles=obstacles, scenery=scenery, **moving)

@@ -10,12 +10,13 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from .camera import shot
-from .palette import bend_tint
+from .palette import bend_tint, paler
 from .poses import Poses
 from .spine import axis_points, segments, spine
 
 _WATER, _GRID, _INK, _FAINT = (246, 249, 252), (222, 230, 238), (36, 41, 47), (110, 119, 129)
 _TRAIL, _TARGET = np.array([9, 105, 218]), (255, 184, 108)
+_TOUCH = (255, 211, 61)  # links that press on something
 _SOURCE, _RIM = (26, 107, 51), (179, 98, 0)
 _SMOOTH = 2  # drawn this much larger, then reduced: anti-aliasing
 _CELL, _RING = 4 * _SMOOTH, 5 * _SMOOTH  # pixels: of the ground's picture, and the radius of a source's ring
@@ -26,7 +27,8 @@ class TopView:
     """Frames of a moving body.
 
     The body is tinted where a joint bends (red to the dorsal side, blue to the ventral), the head's path
-    fades behind it. Media, odour and temperature tint the ground, with a key.
+    fades behind it. Media, odour and temperature tint the ground, with a key. What stands around it is drawn, and links
+    that press on it are yellow around.
 
     Args:
         poses: what to draw.
@@ -75,8 +77,10 @@ class TopView:
         self._draw_ground(image, instant, origin)
         draw = ImageDraw.Draw(image)
         self._draw_grid(draw, origin)
+        self._draw_obstacles(draw, instant, origin)
         self._draw_things(draw, instant, origin)
         self._draw_trail(draw, instant, origin)
+        self._draw_touch(draw, instant, origin)
         self._draw_body(draw, instant, origin)
         self._draw_words(draw, instant)
         if self._key is not None:
@@ -123,6 +127,28 @@ class TopView:
                 at = self._to_pixels(point[None], origin)[0][axis]
                 ends = (at, 0, at, height) if axis == 0 else (0, at, width, at)
                 draw.line(ends, fill=_GRID, width=_SMOOTH)
+
+    def _draw_obstacles(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
+        if (obstacles := self._poses.obstacles) is None:
+            return
+        reach = np.array(self.size) * _SMOOTH / 2 / self._pixels_per_metre
+        for corners, colour in obstacles.corners(instant, origin - reach, origin + reach):
+            points = [tuple(point) for point in self._to_pixels(corners, origin).tolist()]
+            draw.polygon(points, fill=paler(colour, 0.45), outline=paler(colour, -0.25), width=_SMOOTH)
+
+    def _draw_touch(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
+        """Mark the links that press on something."""
+        obstacles = self._poses.obstacles
+        if obstacles is None or not obstacles.touch.size:
+            return
+        now = self._poses.between(instant, instant + 1)
+        fronts, backs = (axis_points(now, along)[0] for along in (0.5, -0.5))
+        for link in np.flatnonzero(obstacles.touch[instant] > 0):
+            radius = max(0.9 * self._poses.link_width[link] * self._pixels_per_metre, 2.5 * _SMOOTH) + 5 * _SMOOTH
+            ends = self._to_pixels(np.stack([fronts[link], backs[link]]), origin)
+            draw.line((*ends[0], *ends[1]), fill=_TOUCH, width=round(2 * radius))
+            for x, y in ends:
+                draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_TOUCH)
 
     def _draw_trail(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
         first = max(0, instant - round(_TRAIL_SECONDS / self.dt))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .arenas.arena import Arena
     from .arenas.fields import Field, Source
     from .arenas.media import Drag, Fluid, gel, newtonian
+    from .arenas.posts import Lattice, Post, Wall
     from .arenas.registry import ARENAS, make_arena
     from .arenas.worlds import Landscape
     from .arenas.zones import Zone
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from .senses import SENSES, Layout, Sense, SenseKind
     from .tasks.chemotaxis import Chemotaxis
     from .tasks.cue_turn import CueTurn
+    from .tasks.escape import Escape
     from .tasks.forage import Forage
+    from .tasks.lattice import CrossLattice
     from .tasks.navigate import Navigate
     from .tasks.registry import TASKS
     from .tasks.swim import Swim
@@ -44,18 +47,22 @@ __all__ = [
     "Arena",
     "Body",
     "Chemotaxis",
+    "CrossLattice",
     "CueTurn",
     "DmSwimmer",
     "Drag",
     "EnvBatch",
+    "Escape",
     "Field",
     "Fluid",
     "Forage",
     "Landscape",
+    "Lattice",
     "Layout",
     "MujocoBatch",
     "Navigate",
     "Physics",
+    "Post",
     "Sense",
     "SenseKind",
     "Source",
@@ -66,6 +73,7 @@ __all__ = [
     "SwimmerVectorEnv",
     "Task",
     "TwoMedia",
+    "Wall",
     "Worm",
     "XmlBody",
     "Zone",

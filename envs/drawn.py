@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ..drawing.obstacles import Obstacles
 from ..drawing.poses import MOTION, SHAPE, Poses
 from ..drawing.scenery import MEDIA, ODOUR, TEMPERATURE, Layer, Scenery
 from ..errors import InvalidArena, UnknownName
@@ -34,8 +35,15 @@ def poses_of(envs: Envs, index: int) -> Poses:
     return Poses(
         name=shape.pop("name"), is_chain=shape.pop("is_chain"), dt=envs.dt, target_pos=target_pos,
         scenery=scenery_of(surroundings_of(envs, body), sources, target_pos, envs.arena),
+        obstacles=obstacles_of(envs, index),
         **{name: np.array(read(name)[row]) for name in MOTION}, **{name: np.array(shape[name]) for name in SHAPE},
     )  # fmt: skip
+
+
+def obstacles_of(envs: Envs, index: int) -> Obstacles | None:
+    """Return what stands around an environment's body, as its state is now; None where nothing does."""
+    physics, row = envs.physics, slice(index, index + 1)
+    return physics.obstacles.drawn(physics.obstacle_poses()[row], physics.touch()[row])
 
 
 def shape_of(body: Body) -> dict[str, Any]:
@@ -57,7 +65,9 @@ def surroundings_of(envs: Envs, body: Body) -> dict[str, Any]:
     except InvalidArena:  # an arena of someone's own, which no recording can name
         known = None
     scent = getattr(envs.task, "scent", None)
+    obstacles = obstacles_of(envs, 0)
     return {
+        **({} if obstacles is None else {"obstacles": obstacles.to_json()}),
         "arena": known,
         "medium": dataclasses.asdict(envs.arena.medium or body.habitat),
         "scent": None if scent is None else dataclasses.asdict(scent),

@@ -29,6 +29,7 @@ from .physics.lane_physics import LanePhysics
 from .randomization import Range, checked_ranges, placed
 from .senses import SENSES, Layout
 from .setting import Setting
+from .starts import find_room
 from .tasks.registry import make_task, task_class
 from .tasks.task import Task
 from .vector_rules import as_numbers, seeds_for
@@ -123,6 +124,7 @@ class EnvBatch:
         if why:
             _log.warning("%s", why)
         self.physics = PHYSICS[self.physics_name](self.bodies, n_envs, self.arena, n_threads)
+        self._stands, self._penetration = self.arena.stands(self.body), np.zeros(n_envs)
         self.elapsed, self.noise = np.zeros(n_envs, int), np.zeros((n_envs, noise))
         self.fields = {name: LiveField(field, n_envs) for name, field in setting.arena.fields.items()}
         self.task = make_task(task, self, task_options)
@@ -194,6 +196,8 @@ class EnvBatch:
         else:
             self.elapsed[ids] += 1
         self.physics.step(ids)
+        if self._stands is not None:
+            self._penetration = np.maximum(self._penetration, self.physics.penetration())
         stepped = np.arange(self.n_envs) if ids is None else ids
         for field in self.fields.values():
             field.advance(stepped, self.physics.read("nose_pos"), self.elapsed * self.dt, self.dt, self.rngs)
@@ -227,8 +231,13 @@ class EnvBatch:
         return self._with_facts(self.task.metrics(), self.physics.diverged.copy())
 
     def _with_facts(self, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> dict[str, np.ndarray]:
-        """Add to a task's measures what the batch knows: divergence, and which of several bodies moved."""
+        """Add to a task's measures what the batch knows.
+
+        They are divergence, how deep links were in posts at the deepest, m, and which of several bodies moved.
+        """
         facts = {"diverged": diverged}
+        if self._stands is not None:
+            facts["penetration"] = self._penetration.copy()
         if len(self.bodies) > 1:
             facts["body"] = self.body_index.copy()
         return {**metrics, **facts}
@@ -259,6 +268,31 @@ class EnvBatch:
             pairs = zip(self.randomize.items(), draws, strict=True)
             self.physics.set(ids, {name: placed(bounds, shares) for (name, bounds), shares in pairs})
 
+    def put(
+        self,
+        ids: Ids,
+        rngs: Sequence[np.random.Generator],
+        heading: Float[np.ndarray, " some"],
+        joint_pos: Float[np.ndarray, "some joints"],
+    ) -> None:
+        """Put some bodies at rest at the origin, with heading and joint angles, rad; among posts, where there is room.
+
+        Raises:
+            InvalidArena: the posts leave no room.
+        """
+        if self._stands is None:
+            self.physics.reset(ids, heading, joint_pos)
+            return
+        found = [
+            find_room(self.bodies[self.body_index[index]], self._stands, *start)
+            for index, *start in zip(ids, rngs, heading, joint_pos, strict=True)
+        ]
+        headings, bends, lattices = (np.array(column) for column in zip(*found, strict=True))
+        self.physics.reset(ids, headings, bends)
+        if self._stands.n_cell:
+            self.physics.place(ids, lattices)
+        self._penetration[ids] = 0.0
+
     def _draw_noise(self, ids: Iterable[int]) -> None:
         """Draw the noise of some environments' next observation, from the generator of each."""
         if self.noise.shape[1]:
@@ -286,6 +320,7 @@ class EnvBatch:
             "task": {**self.task.get_state(), "elapsed": self.elapsed.copy()},
             **({"fields": {name: field.get_state() for name, field in self.fields.items()}} if self.fields else {}),
             **({"noise": self.noise.copy()} if self.noise.size else {}),
+            **({} if self._stands is None else {"penetration": self._penetration.copy()}),
             "rngs": [rng and rng.bit_generator.state for rng in self.rngs],
         }
 
@@ -299,6 +334,7 @@ class EnvBatch:
         for name, field in self.fields.items():
             field.set_state(state["fields"][name])
         self.noise[:] = state.get("noise", self.noise)
+        self._penetration = np.array(state.get("penetration", self._penetration))
         self.rngs = [None if held is None else _restored(held) for held in state["rngs"]]
         self._write_constant()
         self._observe()

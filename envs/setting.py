@@ -75,3 +75,13 @@ class Envs(Protocol):
     def draw_bodies(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
         """Draw the randomised parameters of some bodies; a task does so before it places them."""
         ...
+
+    def put(
+        self,
+        ids: Int[np.ndarray, " some"],
+        rngs: Sequence[np.random.Generator],
+        heading: Float[np.ndarray, " some"],
+        joint_pos: Float[np.ndarray, "some joints"],
+    ) -> None:
+        """Put some bodies at rest at the origin, with heading and joint angles in rad, or where posts leave room."""
+        ...

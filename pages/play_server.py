@@ -181,6 +181,7 @@ class PlayServer:
             "names": list(player.neurons), "links": player.n_links, "length": player.length,
             "link_length": float(player.body.link_sizes[0].mean()), "body": player.body.name, "paused": self.is_paused,
             "speed": self.speed, "watching": len(self._watchers), "medium": player.medium, "key": player.key(),
+            "outlines": player.outlines(),
             "target_radius": player.envs.poses(0).scenery.target_radius,
             "columns": round(_TRACE / player.body.control_dt), "dt": player.body.control_dt,
         }  # fmt: skip

@@ -27,6 +27,8 @@ LENGTH = (0.5, 2.0)  # of a link, of its own
 OWN = "its own"
 # What can be put around the body.
 MEDIA = {OWN: None, "water": gel(0.0), "0.3 Pa s": newtonian(0.3), "gel": gel(0.01), "agar": gel(1.0)}
+_SIGHT = 1.3  # body lengths to each side that a page shows
+_MOVING = ("time", "qpos", "qvel", "mocap_pos", "mocap_quat", "state")  # what goes on in another medium
 # Of the picture of the ground: its size, and how far the body goes until another is drawn, in body lengths.
 _GROUND, _GROUND_STEP, _CELLS = 6.0, 1.5, 192
 _REDRAWN = 0.5  # s
@@ -117,7 +119,7 @@ class Player:
             raise
         old, new = self.envs.get_state(), envs.get_state()
         # Poses and velocities, but not actuators: other media have others.
-        moving = {name: old["physics"][name] for name in ("time", "qpos", "qvel", "state") if name in old["physics"]}
+        moving = {name: old["physics"][name] for name in _MOVING if name in old["physics"]}
         envs.set_state({**old, "physics": {**new["physics"], **moving}})
         self.close()
         self.envs = self._rollout.envs = envs
@@ -225,10 +227,24 @@ class Player:
             "line": np.round(line, 4).tolist(),
             "target": np.round(target, 4).tolist(),
             "sources": np.round(self.envs.sources[0].reshape(-1, 3)[:, :2], 4).tolist(),
+            "standing": self._standing(centres.mean(0)),
             "activity": np.round(self._activity / self._greatest, 2).tolist(),
             "return": round(self._return, 1),
             "done": {each.neuron: str(each) for each in self.interventions},
         }
+
+    def _standing(self, middle: np.ndarray) -> list[list[float]]:
+        """Return number, place, m, and angle, rad, of each of the outlines that stand in sight."""
+        if (obstacles := self.envs.poses(0).obstacles) is None:
+            return []
+        reach = _SIGHT * float(self.body.link_sizes[0].sum())
+        return np.round(obstacles.seen(0, middle - reach, middle + reach), 4).tolist()
+
+    def outlines(self) -> list[dict[str, Any]]:
+        """Return what may stand around the body, for a page: corners, m, and a colour."""
+        obstacles = self.envs.poses(0).obstacles
+        outlines = () if obstacles is None else zip(obstacles.outlines, obstacles.colours, strict=True)
+        return [{"corners": np.round(corners, 4).tolist(), "colour": colour} for corners, colour in outlines]
 
     def ground(self, anew: bool = False) -> dict[str, Any]:
         """Return the ground around the body for a page, where it is another than the last: {} where it is not.

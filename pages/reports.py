@@ -326,7 +326,7 @@ def _wiring(run: Run, recording: Recording) -> dict[str, Any]:
 def _paths(recordings: Sequence[Recording], names: Sequence[str]) -> dict[str, Any] | None:
     """Return the section of where bodies swam; None where nothing is around any of them."""
     each = [recording.poses().between(0, int(recording.lengths[0])) for recording in recordings]
-    if not any(poses.scenery.layers or poses.target_pos is not None for poses in each):
+    if not any(poses.scenery.layers or poses.obstacles or poses.target_pos is not None for poses in each):
         return None
     return _side_by_side("Path", [{"svg": figure_svg(path_map(poses))} for poses in each], names)
 

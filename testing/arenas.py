@@ -12,6 +12,7 @@ import numpy as np
 
 from ..envs import ARENAS, Arena, Body, Drag, MujocoBatch, make_arena, make_body
 from ..envs.arenas import arena_json
+from ..envs.starts import find_room
 from .laws import Laws, named
 
 _OF_THE_BODY = ("nq", "nv")
@@ -45,6 +46,17 @@ def check_arena(arena: str | type[Arena] | Arena | Mapping[str, Any], body: str 
         _world(laws, made, make_body(body))
 
 
+def _start(physics: MujocoBatch, arena: Arena, body: Body) -> None:
+    """Put two bodies at rest, alike; among posts, where there is room."""
+    both, straight = np.arange(2), np.zeros(body.n_joints)
+    if (stands := arena.stands(body)) is None:
+        physics.reset(both, np.zeros(2), np.tile(straight, (2, 1)))
+        return
+    heading, bend, lattice = find_room(body, stands, np.random.default_rng(0), 0.0, straight)
+    physics.reset(both, np.full(2, heading), np.tile(bend, (2, 1)))
+    physics.place(both, np.tile(lattice, (2, 1)))
+
+
 def _medium(laws: Laws, arena: Arena, body: Body, model: mujoco.MjModel) -> None:
     law, right, medium = "the medium fills the arena", "call super().add_to(spec, body, visual)", arena.medium
     medium = medium or body.habitat
@@ -61,10 +73,14 @@ def _world(laws: Laws, arena: Arena, body: Body) -> None:
     with laws.asking("an arena adds itself to a world", "see Arena.add_to"):
         model, dressed = body.compile(arena=arena), body.compile(visual=True, arena=arena)
     law, right = "an arena leaves the body as it is", "add to spec.worldbody, and change nothing that is there"
+    stands = arena.stands(body)
+    pushed = 0 if stands is None else int((stands.mass > 0).sum())
     for field in _OF_THE_BODY:
-        pair = getattr(model, field), getattr(plain, field)
+        pair = getattr(model, field) - 2 * pushed, getattr(plain, field)
         laws.hold(law, pair[0] == pair[1], f"{field} is {pair[0]} where the body alone has {pair[1]}", right)
-    for part in body.parts.links:
+    # Among posts in drag, links weigh what contacts need, and what can be pushed moves too.
+    weighs_more = stands is not None and isinstance(arena.medium or body.habitat, Drag)
+    for part in () if weighs_more else body.parts.links:
         found, expected = (np.append(each.body(part).inertia, each.body(part).mass) for each in (model, plain))
         laws.alike(law, found, expected, right, what=f"mass or inertia of {part}")
     for part in body.parts.motors:
@@ -87,7 +103,7 @@ def _world(laws: Laws, arena: Arena, body: Body) -> None:
     )  # fmt: skip
     physics = MujocoBatch(body, 2, arena, n_threads=1)
     try:
-        physics.reset(np.arange(2), np.zeros(2), np.zeros((2, body.n_joints)))
+        _start(physics, arena, body)
         for step in range(10):
             physics.act(np.sin(0.7 * step + np.ones((2, 1)) * np.arange(body.n_joints)))
             physics.step()

@@ -54,6 +54,7 @@ def check_circuit(
             "body_velocities": 3 * (n_motors + 1),
             "to_target": 2,
             "odour": 1,
+            "touch": n_motors + 1,
             "context": 6,
         }
     options = dict(options or {})

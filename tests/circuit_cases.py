@@ -3,7 +3,15 @@
 from nervecord.circuits.registry import circuit_names
 
 JOINTS, BATCH = 5, 7
-SENSES = {"joint_pos": JOINTS, "joint_vel": JOINTS, "body_velocities": 18, "to_target": 2, "odour": 1, "context": 6}
+SENSES = {
+    "joint_pos": JOINTS,
+    "joint_vel": JOINTS,
+    "body_velocities": 18,
+    "to_target": 2,
+    "odour": 1,
+    "touch": JOINTS + 1,
+    "context": 6,
+}
 VARIANTS = {
     "ncap": [
         {"oscillator": False},
@@ -13,6 +21,7 @@ VARIANTS = {
     ],
     "cpg": [{"feedback": True}],
     "relay": [{"init": "worm", "limit": 12.0}, {"velocity": True}],
+    "escape": [{"init": "worm", "limit": 12.0, "velocity": True}],
     "klinotaxis": [{"klinokinesis": False}, {"klinotaxis": False}],
     "navigator": [{"controller": "hand"}, {"controller": "learned"}, {"controller": "learned", "sharing": False}],
     "mlp": [{"hidden": (8,)}],

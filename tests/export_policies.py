@@ -19,7 +19,7 @@ from nervecord.training.runs import resolve
 
 def agent_and_envs(circuit, n_envs=2, episode_steps=1000):
     """Return an untrained agent, whose observations are normalised where PPO would, and its environments."""
-    tasks = {"to_target": "navigate", "odour": "chemotaxis"}
+    tasks = {"to_target": "navigate", "odour": "chemotaxis", "touch": "escape"}
     task = next((tasks[need] for need in CIRCUITS[circuit].needs if need in tasks), "swim")
     told = {"senses": ["joint_pos", "body_velocities", "context"]} if "context" in CIRCUITS[circuit].needs else {}
     config = RunConfig(circuit, "ppo", task=task, task_options=told, episode_steps=episode_steps, physics="mujoco")

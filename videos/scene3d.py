@@ -42,6 +42,9 @@ def draw(folder: Path, width: int, height: int) -> None:
             _paint(model, renderer, motion["ground"][painted])
         camera.lookat[:] = (*motion["centre"][frame], above)
         renderer.update_scene(data, camera)
+        for index, x, y, angle in motion["standing"][frame]:
+            if index >= 0:
+                _stand(renderer.scene, model, int(index), (x, y), angle, 2 * above, motion["standing_colour"])
         for (head, tail), thick in zip(pieces + aside, radius, strict=True):
             geom = _add(renderer.scene, mujoco.mjtGeom.mjGEOM_CAPSULE, _SHADOW)
             sunk = -0.9 * thick
@@ -75,6 +78,22 @@ def _add(scene: mujoco.MjvScene, kind: int, colour: tuple[float, ...], size: flo
     mujoco.mjv_initGeom(geom, kind, np.full(3, size), np.zeros(3), np.eye(3).ravel(), np.array(colour, np.float32))
     scene.ngeom += 1
     return geom
+
+
+def _stand(
+    scene: mujoco.MjvScene, model: mujoco.MjModel, index: int, place: tuple[float, float], angle: float, high: float,
+    colours: np.ndarray,
+) -> None:  # fmt: skip
+    """Add a prism on an outline; its mesh is 1 m high, and MuJoCo keeps it in a frame of its own."""
+    mesh = model.mesh(f"outline_{index}").id
+    geom = _add(scene, mujoco.mjtGeom.mjGEOM_MESH, (*colours[index], 1.0))
+    geom.dataid, own = 2 * mesh, np.empty(9)
+    mujoco.mju_quat2Mat(own, model.mesh_quat[mesh])
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    geom.mat[:] = turn @ own.reshape(3, 3)
+    # As deep under the floor as makes its top as high as asked.
+    geom.pos[:] = turn @ model.mesh_pos[mesh] + (*place, high - 1)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ..drawing.camera import shot
-from ..drawing.palette import bend_tint
+from ..drawing.palette import bend_tint, paler
 from ..drawing.poses import Poses
 from ..drawing.spine import axis_points, segments
 from ..errors import MissingDependency
@@ -33,6 +33,7 @@ _PROBE = (
 )
 INSTALL = "on Debian: apt-get install libegl1 libgl1-mesa-dri, or libosmesa6"
 _THINNEST = 0.008  # radius of a body, in parts of the picture's width: a body of 60 links can be seen
+_SEEN, _MOST_STANDING = 0.9, 2000  # half of what is drawn on, in distances of the camera; and how much at most
 _LETTERS = 12.0  # pixels
 _ELEVATION, _FIELD = 55.0, 45.0  # degrees: how far the camera looks down, and how far up and down it sees
 # Tiles are as long as half the body; light comes from above the left shoulder and from the camera.
@@ -131,13 +132,17 @@ def frames_3d(
 
 def _scene(poses: Poses, size: tuple[int, int]) -> str:
     length = float(poses.link_length.sum())
+    meshes = []
+    for index, outline in enumerate(poses.obstacles.outlines if poses.obstacles else ()):
+        corners = " ".join(f"{x:.6g} {y:.6g} {z}" for z in (0, 1) for x, y in outline)
+        meshes.append(f'<mesh name="outline_{index}" vertex="{corners}"/>')
     painted = ground = ""
     if poses.scenery.layers:
         (x, y), extent = _whole(poses)
         painted, ground = _PAINTED.format(size=_PIXELS), _GROUND.format(half=extent / 2, x=x, y=y)
     return _SCENE.format(
         field=_FIELD, width=2 * size[0], height=2 * size[1], extent=length, tiles=1 / length,
-        painted=painted, ground=ground, below=-1e-3 if ground else 0,
+        painted=painted + "".join(meshes), ground=ground, below=-1e-3 if ground else 0,
     )  # fmt: skip
 
 
@@ -197,4 +202,17 @@ def _motion(
         "target_radius": np.array(poses.scenery.target_radius),
         "centre": centres[instants],
         "camera": np.array([90.0, -_ELEVATION, distance]),
+        **_standing(poses, instants, centres, _SEEN * distance),
     }
+
+
+def _standing(poses: Poses, instants: np.ndarray, centres: np.ndarray, reach: float) -> dict[str, np.ndarray]:
+    """Return number, place and angle of what stands in sight in each frame, with rows of -1 for none, and colours."""
+    if poses.obstacles is None:
+        return {"standing": np.zeros((len(instants), 0, 4)), "standing_colour": np.zeros((0, 3))}
+    rows = [poses.obstacles.seen(at, centres[at] - reach, centres[at] + reach)[:_MOST_STANDING] for at in instants]
+    standing = np.full((len(rows), max(map(len, rows)), 4), -1.0)
+    for frame, row in zip(standing, rows, strict=True):
+        frame[: len(row)] = row
+    colours = [[value / 255 for value in paler(colour, 0.45)] for colour in poses.obstacles.colours]
+    return {"standing": standing, "standing_colour": np.array(colours)}

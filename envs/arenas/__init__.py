@@ -3,6 +3,7 @@
 from .arena import Arena
 from .fields import Field, Source
 from .media import Drag, Fluid, gel, newtonian
+from .posts import Lattice, Post, Wall
 from .registry import ARENAS, arena_json, make_arena
 from .worlds import Landscape
 from .zones import Zone
@@ -14,7 +15,10 @@ __all__ = [
     "Field",
     "Fluid",
     "Landscape",
+    "Lattice",
+    "Post",
     "Source",
+    "Wall",
     "Zone",
     "arena_json",
     "gel",

@@ -13,6 +13,7 @@ from ...errors import InvalidArena
 from ...options import Instance, wrong_value
 from .fields import Field
 from .media import Drag, Fluid, Medium, Resisted
+from .posts import Stands
 
 _MEDIUM = {"medium": Instance((Fluid, Drag, NoneType), "a Fluid or a Drag, or a table of its fields")}
 
@@ -38,6 +39,10 @@ class Arena:
     def zones(self) -> Sequence[Any]:
         """Places with other media; see `Zones`."""
         return ()
+
+    def stands(self, body: Resisted) -> Stands | None:  # noqa: ARG002
+        """Return what stands in the way of a body, None where nothing does; see `Stands`."""
+        return None
 
     @property
     def fields(self) -> Mapping[str, Field]:

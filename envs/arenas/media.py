@@ -55,6 +55,10 @@ class Resisted(Protocol):
     def link_sizes(self) -> Any:
         """Length and width of each link, m."""
 
+    @property
+    def control_dt(self) -> Any:
+        """Seconds per control step."""
+
 
 def _check(medium: Any, whose: str, **allowed: Number) -> None:
     if wrong := wrong_value({name: getattr(medium, name) for name in allowed}, allowed):

@@ -1,4 +1,4 @@
-"""The arenas of the worm: media by name, and a landscape of zones and fields."""
+"""The arenas of the worm: media by name, and a landscape of zones, fields and posts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections.abc import Mapping
 import mujoco
 
 from ...errors import InvalidArena
+from ...options import FLAG, wrong_value
 from .arena import Arena
+from .contacts import add_stands, check_media
 from .fields import Field
 from .media import MOST, WORM_WATER, Drag, Resisted, gel, made_of, newtonian
+from .posts import Lattice, Post, Stands, Wall, stands_of
 from .zones import Zone
 
 
@@ -67,7 +70,7 @@ class AgarLow(Arena):
 
 @dataclasses.dataclass(frozen=True)
 class Landscape(Arena):
-    """A medium, with zones of others in it, an odour and a temperature.
+    """A medium, with zones of others in it, an odour and a temperature, and posts.
 
     The medium of a link is that at its centre, looked up at the start of each control step. Where zones overlap, later
     ones lie on top. The logarithms of drag across and of the ratio change along an edge.
@@ -77,14 +80,22 @@ class Landscape(Arena):
         zones: in order, or tables of their fields.
         odour: concentration, for the sense of that name.
         temperature: K, for the sense of that name.
+        posts: single posts, or tables of their fields.
+        walls: walls, or tables of their fields.
+        lattice: posts without end, or a table of its fields.
+        solid: links touch posts and walls; otherwise they go through, as if nothing stood there.
 
     Raises:
-        InvalidArena: zones in a fluid, or what is no zone or no field.
+        InvalidArena: zones in a fluid, what is no zone, no field and no post, zones that differ too much for contacts.
     """
 
     zones: tuple[Zone, ...] = ()
     odour: Field | None = None
     temperature: Field | None = None
+    posts: tuple[Post, ...] = ()
+    walls: tuple[Wall, ...] = ()
+    lattice: Lattice | None = None
+    solid: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,6 +109,27 @@ class Landscape(Arena):
         for name in ("odour", "temperature"):
             if (field := getattr(self, name)) is not None:
                 object.__setattr__(self, name, made_of(Field, field))
+        kinds = {"posts": Post, "walls": Wall}
+        for name, kind in kinds.items():
+            if not isinstance(given := getattr(self, name), list | tuple):
+                raise InvalidArena(f"{name} is {given!r}; give a list of {name}")
+            object.__setattr__(self, name, tuple(made_of(kind, each) for each in given))
+        if self.lattice is not None:
+            object.__setattr__(self, "lattice", made_of(Lattice, self.lattice))
+        if wrong := wrong_value({"solid": self.solid}, {"solid": FLAG}):
+            raise InvalidArena(wrong)
+        if self.solid and self._has_stands and self.medium is not None:
+            check_media((self.medium, *(zone.medium for zone in self.zones)))
+
+    @property
+    def _has_stands(self) -> bool:
+        return bool(self.posts or self.walls or self.lattice)
+
+    def stands(self, body: Resisted) -> Stands | None:
+        """Return what stands in the way of a body; see `Arena.stands`."""
+        if not self._has_stands:
+            return None
+        return stands_of(self.posts, self.walls, self.lattice, float(body.link_sizes[0].sum()))
 
     @property
     def fields(self) -> Mapping[str, Field]:
@@ -109,7 +141,7 @@ class Landscape(Arena):
         """Add the arena to a world that contains a body; see `Arena.add_to`.
 
         Raises:
-            InvalidArena: an edge is shorter than a link.
+            InvalidArena: an edge is shorter than a link, posts do not hold this body, or stand where it starts.
         """
         longest = float(max(body.link_sizes[0]))
         for zone in self.zones:
@@ -119,3 +151,6 @@ class Landscape(Arena):
                     f"{longest:g} or more, so that no link jumps over it"
                 )
         super().add_to(spec, body, visual)
+        if (stands := self.stands(body)) is not None:
+            media = self.medium or body.habitat, *(zone.medium for zone in self.zones)
+            add_stands(spec, body, stands, media, self.solid, visual)

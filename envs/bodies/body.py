@@ -41,6 +41,7 @@ class Parts:
         action_offset: added to the scaled action. Empty where all are 0.
         is_chain: whether each link has one child at most.
         is_upright: whether gravity acts in the plane, so that episodes start near the reference pose.
+        shells: geoms that touch an arena's posts, one for each link. Empty where those do that touch anything at all.
     """
 
     root_body: str
@@ -59,6 +60,7 @@ class Parts:
     action_offset: tuple[float, ...] = ()
     is_chain: bool = True
     is_upright: bool = False
+    shells: tuple[str, ...] = ()
 
 
 class Body(ABC):

@@ -101,6 +101,7 @@ class Swimmer(Body):
             frames=tuple(f"link_{link}" for link in range(self.n_links)),
             nose="nose",
             motors=tuple(f"motor_{joint}" for joint in joints),
+            shells=tuple(f"visual_{link}" for link in range(self.n_links)),
         )
 
     @property

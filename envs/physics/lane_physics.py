@@ -212,6 +212,8 @@ def reason_no_lanes(bodies: Sequence[Body], arena: Arena) -> str | None:
     body, parts = bodies[0], bodies[0].parts
     if len(bodies) > 1:
         return "the physics of lanes does not step batches of several bodies"
+    if arena.stands(body) is not None:
+        return "the physics of lanes knows no contacts, and posts stand in the arena"
     if parts.plane != (0, 1):
         reason: str | None = "its plane is not that of x and y"
     elif {parts.turn_sign, *parts.slide_signs, *parts.joint_signs} != {1}:

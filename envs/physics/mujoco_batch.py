@@ -23,6 +23,7 @@ from ..bodies.body import Body
 from .cores import available_threads
 from .parameters import Parameters
 from .physics import QUANTITIES, Physics
+from .standing import Standing
 
 # The whole state of an integration (mjSTATE_INTEGRATION); what a model does not have is empty.
 _STATE = ("time", "qpos", "qvel", "act", "history", "qacc_warmstart", "ctrl", "qfrc_applied", "xfrc_applied",
@@ -61,6 +62,11 @@ class MujocoBatch(Physics):
         self._parameters = [Parameters(body, model) for body, model in zip(self.bodies, self._models, strict=True)]
         self._which = np.arange(n_envs) % len(self.bodies)
         self._set: dict[str, np.ndarray] = {}
+        self._stands = self.arena.stands(self.body)
+        if self._stands is not None and len({float(body.link_sizes[0].sum()) for body in self.bodies}) > 1:
+            raise InvalidBody(
+                "bodies of several lengths cannot share an arena with posts; give each environments of its own"
+            )
         if self.arena.zones:
             self._lengths, self._drag_ids = self.body.link_sizes[0], np.array(drag_of(self.body, self._model))
         self._open()
@@ -77,6 +83,7 @@ class MujocoBatch(Physics):
         self._give_bodies()
         self._ctrl, self._qpos = self._batch.bind("ctrl"), self._batch.bind("qpos")
         self._readers = self._make_readers()
+        self._standing = None if self._stands is None else Standing(self._batch, self._model, self.body, self._stands)
         self._current: dict[str, np.ndarray] = {}
         self.diverged = np.zeros(self.n_envs, bool)
         self._warned = self._divergences()
@@ -173,6 +180,27 @@ class MujocoBatch(Physics):
         self.diverged[ids] = False
         self._warned = self._divergences()
 
+    def place(self, ids: Int[np.ndarray, " some"], lattice: Float[np.ndarray, "some 3"]) -> None:
+        """Put the lattices of some environments somewhere; see `Physics.place`."""
+        if self._standing is None:
+            super().place(ids, lattice)
+        else:
+            self._standing.place(ids, lattice)
+            self._batch.forward(ids)
+            self._current.clear()
+
+    def touch(self) -> Float[np.ndarray, "envs links"]:
+        """Return the force of contacts on each link, N; see `Physics.touch`."""
+        return super().touch() if self._standing is None else self._standing.touch()
+
+    def penetration(self) -> Float[np.ndarray, " envs"]:
+        """Return how deep links were in what stands, m; see `Physics.penetration`."""
+        return super().penetration() if self._standing is None else self._standing.penetration()
+
+    def obstacle_poses(self) -> Float[np.ndarray, "envs K 3"]:
+        """Return where the obstacles are, m and rad; see `Physics.obstacle_poses`."""
+        return self.obstacles.poses(self._batch.bind("geom_xpos"), self._batch.bind("geom_xmat"))
+
     def act(self, actions: Float[np.ndarray, "envs joints"]) -> None:
         """Set the motors' commands; see `Physics.act`. MuJoCo clips them to the motors' range."""
         if self._scaling is not None:
@@ -184,6 +212,8 @@ class MujocoBatch(Physics):
         """Advance by one control step; see `Physics.step`."""
         if self.arena.zones:
             self._fill_media(ids)
+        if self._standing is not None:
+            self._standing.follow(self.read("com_pos"))
         # MuJoCo computes sensors before it integrates; stage VEL brings them to the new state for free.
         self._batch.step(ids, self.n_substeps, int(mujoco.mjtStage.mjSTAGE_VEL))
         self._current.clear()
@@ -256,7 +286,7 @@ class MujocoBatch(Physics):
 
     def close(self) -> None:
         """Free the native threads."""
-        for name in ("_batch", "_readers", "_current", "_ctrl", "_qpos"):
+        for name in ("_batch", "_readers", "_standing", "_current", "_ctrl", "_qpos"):
             self.__dict__.pop(name, None)
 
     def _state_names(self) -> list[str]:

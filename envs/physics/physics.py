@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -10,10 +11,11 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ...errors import InvalidBody, UnknownName
+from ...errors import InvalidArena, InvalidBody, UnknownName
 from ..arenas.arena import Arena
-from ..arenas.media import drag_ratio
+from ..arenas.media import Drag, drag_ratio
 from ..bodies.body import Body
+from .obstacles import Obstacles
 
 # Quantities that can be read, with their shape for each environment and their unit.
 QUANTITIES = {
@@ -66,6 +68,31 @@ class Physics(ABC):
         joint_pos: Float[np.ndarray, "some joints"],
     ) -> None:
         """Put some environments at rest at the origin, with heading and joint angles in rad."""
+
+    def place(self, ids: Int[np.ndarray, " some"], lattice: Float[np.ndarray, "some 3"]) -> None:  # noqa: ARG002
+        """Put the lattices of some environments somewhere, after their reset: x and y, m, and heading, rad.
+
+        Raises:
+            InvalidArena: this physics has no lattices.
+        """
+        raise InvalidArena("this physics has no lattices of posts; choose physics mujoco")
+
+    def touch(self) -> Float[np.ndarray, "envs links"]:
+        """Return the force of contacts with what stands, on each link, N: the mean over the last control step."""
+        return np.zeros((self.n_envs, self.body.n_links))
+
+    def penetration(self) -> Float[np.ndarray, " envs"]:
+        """Return how deep links were in what stands, at the deepest of the last control step, m."""
+        return np.zeros(self.n_envs)
+
+    @functools.cached_property
+    def obstacles(self) -> Obstacles:
+        """What stands in the world beside the body, an arena's as a user's own, for drawings."""
+        return Obstacles(self.body, self._own_models()[0], self.arena.stands(self.body))
+
+    def obstacle_poses(self) -> Float[np.ndarray, "envs K 3"]:
+        """Return where the obstacles are: x and y, m, and the angle by which each has turned, rad."""
+        return self.obstacles.at_rest(self.n_envs)
 
     @abstractmethod
     def act(self, actions: Float[np.ndarray, "envs joints"]) -> None:
@@ -142,6 +169,11 @@ class Physics(ABC):
                 raise UnknownName("parameter", name, PARAMETERS)
         if self.arena.zones and (drawn := values.keys() & {"drag", "drag_ratio", "link_length"}):
             raise InvalidBody(f"{min(drawn)} cannot be drawn in an arena with zones, whose drag follows from the place")
+        in_drag = isinstance(self.arena.medium or self.body.habitat, Drag) and self.arena.stands(self.body) is not None
+        if in_drag and (drawn := values.keys() & {"drag", "link_length", "link_mass"}):
+            raise InvalidBody(
+                f"{min(drawn)} cannot be drawn among posts in drag: the links' mass follows from contacts"
+            )
         if "drag" in values:
             self._own("drag_ratio")  # refused in a fluid
         owns = {name: self._own(name) for name in self._set.keys() | values.keys()}

@@ -14,7 +14,9 @@ from ...registry import Registry
 from ..setting import Envs
 from .chemotaxis import Chemotaxis
 from .cue_turn import CueTurn
+from .escape import Escape
 from .forage import Forage
+from .lattice import CrossLattice
 from .navigate import Navigate
 from .swim import Swim
 from .task import Task
@@ -37,6 +39,8 @@ TASKS: Registry[type[Task]] = Registry(
         "chemotaxis": Chemotaxis,
         "twomedia": TwoMedia,
         "cueturn": CueTurn,
+        "lattice": CrossLattice,
+        "escape": Escape,
     },
     _adopted,
 )

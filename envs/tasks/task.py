@@ -62,7 +62,7 @@ class Task(ABC):
     default_steps: ClassVar[int] = 1000
     allowed: ClassVar[Mapping[str, Allowed]] = {}
     success: ClassVar[str] = ""
-    metric_units: ClassVar[Mapping[str, str]] = {"net_speed": "m/s"}
+    metric_units: ClassVar[Mapping[str, str]] = {"net_speed": "m/s", "penetration": "m"}
 
     def __init__(self, envs: Envs) -> None:
         self.envs, self.physics = envs, envs.physics
@@ -95,7 +95,7 @@ class Task(ABC):
         """Start new episodes: bodies are placed, and randomised ones drawn."""
         heading, joint_pos = self.start_pose(rngs)
         self.envs.draw_bodies(ids, rngs)
-        self.physics.reset(ids, heading, joint_pos)
+        self.envs.put(ids, rngs, heading, joint_pos)
         self.com_start[ids] = self._com_before[ids] = self.physics.read("com_pos")[ids]
 
     def start_pose(

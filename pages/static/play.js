@@ -6,6 +6,7 @@ const facts = JSON.parse(find("facts").textContent);
 const pool = document.querySelector(".pool");
 const ground = element("image", {preserveAspectRatio: "none", visibility: "hidden"}, pool);
 const gridlines = element("g", {class: "grid"}, pool);
+const standing = element("g", {class: "standing"}, pool);
 const trail = element("polyline", {class: "trail"}, pool);
 const sources = element("g", {class: "sources"}, pool);
 const target = element("circle", {class: "target", visibility: "hidden"}, pool);
@@ -43,6 +44,7 @@ function draw(moment) {
   view = ([px, py]) => [middle[0] + (px - width / 2) / scale, middle[1] - (py - height / 2) / scale];
   lay(moment.line.map(at), length * scale);
   lie(at, scale);
+  stand(moment.standing, at);
   sources.replaceChildren();
   for (const [cx, cy] of moment.sources.map(at)) element("circle", {cx, cy, r: 5}, sources);
   if (past.length && moment.time < past.at(-1).time) past = [];
@@ -67,6 +69,19 @@ function lie(at, scale) {
   const size = shown.size * scale;
   for (const [name, value] of Object.entries({x, y, width: size, height: size})) ground.setAttribute(name, value);
   if (ground.getAttribute("href") !== shown.picture) ground.setAttribute("href", shown.picture);
+}
+
+// What stands around the body: outlines at their places, turned.
+function stand(rows, at) {
+  while (standing.children.length > rows.length) standing.lastChild.remove();
+  rows.forEach(([number, x, y, angle], index) => {
+    const shape = standing.children[index] ?? element("polygon", {}, standing);
+    const {corners, colour} = told.outlines[number];
+    const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+    const placed = corners.map(([px, py]) => at([x + cos * px - sin * py, y + sin * px + cos * py]));
+    shape.setAttribute("points", placed.map((point) => point.map((value) => value.toFixed(1)).join(",")).join(" "));
+    shape.setAttribute("fill", colour);
+  });
 }
 
 // What its tints mean.

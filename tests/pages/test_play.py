@@ -571,3 +571,21 @@ def test_what_cannot_be_is_said_on_the_page(runs, opened):
         assert page.locator("#said").inner_text().startswith("CTRNN trained on another size")
         until(page, "document.querySelector('#links-out').textContent === '6'")
     held.close()
+
+
+def test_posts_are_told_where_they_stand(tmp_path):
+    """Those in sight, with every copy of a lattice, as turned as it is; in another medium they stay."""
+    arena = {"name": "landscape", "lattice": {"gap": 0.3}, "posts": [{"x": 0.5, "y": 0.4, "radius": 0.03}]}
+    config = RunConfig("ncap", "es", steps=40, episode_steps=5, arena=arena, algorithm_options={"n_envs": 8})
+    with contextlib.closing(Player(train(config, tmp_path / "run", progress=False))) as held:
+        held.step()
+        before, outlines = held.moment()["standing"], held.outlines()
+        assert [round(float(np.hypot(*np.array(each["corners"]).T).max()), 3) for each in outlines] == [0.03, 0.06]
+        own = [row[1:3] for row in before if row[0] == 0]
+        assert own == [[0.5, 0.4]]
+        lattice = np.array([row[1:3] for row in before if row[0] == 1])
+        assert len(lattice) > 15
+        between = np.linalg.norm(lattice[:, None] - lattice, axis=-1)
+        assert between[between > 1e-3].min() == pytest.approx(0.3, abs=2e-3)
+        held.change_medium("0.3 Pa s")
+        np.testing.assert_allclose(np.array(held.moment()["standing"])[:, 3], np.array(before)[:, 3], atol=1e-3)

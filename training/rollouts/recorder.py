@@ -107,6 +107,10 @@ def record_agent(
         pinned: dict[str, Any] = {} if pins is None else {"pins": pins}
         return agent.predict_with_activity(observation, state, episode_start, **pinned)
 
+    def standing() -> dict[str, np.ndarray]:
+        has_any = len(physics.obstacles) > 0
+        return {"obstacle_pose": physics.obstacle_poses(), "touch": physics.touch()} if has_any else {}
+
     rollout, physics, steps = Rollout(envs, act), envs.physics, envs.episode_steps
     kept: dict[str, Float[np.ndarray, "time envs *rest"]] = {}
 
@@ -127,6 +131,7 @@ def record_agent(
                 observations=rollout.observation,
                 **{name: physics.read(name) for name in _READ},
                 target_pos=envs.task.target_pos,
+                **standing(),
                 sources=envs.sources,
             )
             stepped = rollout.step()

@@ -14,6 +14,7 @@ import xarray
 from jaxtyping import Float, Int
 
 from ...circuits import Neuron
+from ...drawing.obstacles import Obstacles
 from ...drawing.poses import MOTION, SHAPE, Poses
 from ...envs.drawn import scenery_of
 from ...errors import InvalidRecording
@@ -40,13 +41,16 @@ class Recording:
             from the world's x axis.
         com_pos: centre of mass in the plane, m.
         target_pos: the target in the plane, m; empty (size 0 in its last axis) if the task has none.
+        obstacle_pose: place, m, and angle, radians, of each of K outlines of what stands around the body; empty if
+            nothing does.
+        touch: force of contacts on each link in the control step before, N; empty if nothing stands around the body.
         activity: every neuron's value: a sensor's in its own unit, all others' without a unit.
         neurons: the names of the columns of `activity`.
         dt: seconds per control step.
         meta: the body's facts (`name`, `link_length` [L] m, `link_width` [L] m, `joint_limit` [J] rad,
-            `mass` kg), its surroundings (`arena`, `medium`, `scent`, `target_radius` m), `neurons` (role, position and
-            side of each), `interventions` (what was done to neurons: neuron, kind, value, start and stop of each) and
-            where the recording came from.
+            `mass` kg), its surroundings (`arena`, `medium`, `scent`, `target_radius` m, and `obstacles`, outlines and
+            colours, see `Obstacles`), `neurons` (role, position and side of each), `interventions` (what was done to
+            neurons: neuron, kind, value, start and stop of each) and where the recording came from.
         sources: of the arena's fields: x and y, m, and amplitude of each; empty where there are none.
         lengths: of each episode, in control steps; what stands behind its end in the other arrays is 0. Without it,
             all episodes are as long as the arrays.
@@ -68,6 +72,8 @@ class Recording:
     meta: dict[str, Any]
     sources: Float[np.ndarray, "E T source_numbers"] = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 0)))
     lengths: Int[np.ndarray, " E"] = dataclasses.field(default_factory=lambda: np.zeros(0, int))
+    obstacle_pose: Float[np.ndarray, "E T K 3"] = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 0, 3)))
+    touch: Float[np.ndarray, "E T L"] = dataclasses.field(default_factory=lambda: np.zeros((0, 0, 0)))
 
     def __post_init__(self) -> None:
         if not len(self.lengths):
@@ -86,10 +92,15 @@ class Recording:
         motion = {name: np.asarray(getattr(self, name)[episode], float) for name in MOTION}
         shape = {name: np.asarray(self.meta[name], float) for name in SHAPE}
         target = np.asarray(self.target_pos[episode], float) if self.target_pos.shape[-1] else None
-        is_chain = bool(self.meta.get("is_chain", True))
+        is_chain, obstacles = bool(self.meta.get("is_chain", True)), None
+        if self.meta.get("obstacles"):
+            obstacles = Obstacles.from_json(
+                self.meta["obstacles"], *(np.asarray(each[episode], float) for each in (self.obstacle_pose, self.touch))
+            )
         scenery = scenery_of(self.meta, np.asarray(self.sources[episode], float), target)
         return Poses(
             name=str(self.meta["name"]), dt=self.dt, target_pos=target, is_chain=is_chain, scenery=scenery,
+            obstacles=obstacles,
             **motion, **shape,
         )  # fmt: skip
 
@@ -189,6 +200,10 @@ def _check(dataset: xarray.Dataset, meta: Any, dt: float, lengths: np.ndarray) -
         raise ValueError("meta is of other numbers of links or neurons than the arrays")
     for facts in told:
         Neuron("", **facts)
+    if meta.get("obstacles"):
+        shown = Obstacles.from_json(meta["obstacles"], np.zeros((1, sizes.get("obstacle", 0), 3)), np.zeros((1, links)))
+        if not shown.is_whole:
+            raise ValueError("meta has other obstacles than the arrays")
     if len(lengths) and (lengths.shape != (sizes["episode"],) or lengths.min() < 0 or lengths.max() > sizes["time"]):
         raise ValueError("lengths are those of other episodes")
 
@@ -239,6 +254,8 @@ _AXES = {
     "link_angle": ("episode", "time", "link"),
     "com_pos": ("episode", "time", "xy"),
     "target_pos": ("episode", "time", "target"),
+    "obstacle_pose": ("episode", "time", "obstacle", "pose"),
+    "touch": ("episode", "time", "link"),
     "activity": ("episode", "time", "neuron"),
     "sources": ("episode", "time", "source_number"),
 }
@@ -253,6 +270,8 @@ _UNITS = {
     "link_angle": "rad",
     "com_pos": "m",
     "target_pos": "m",
+    "obstacle_pose": "m, m, rad",
+    "touch": "N",
     "activity": "1",
     "sources": "m, m, field",
 }
