@@ -54,7 +54,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test]"
-	$(BIN)/python -m pip install -q -c constraints.txt --no-deps cect  # its files are read; it is not imported
+	$(BIN)/python -m pip install -q -c constraints.txt --no-deps cect wormneuroatlas  # their files are read
 	touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed

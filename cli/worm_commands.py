@@ -5,13 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from ..errors import OutputExists
+from ..errors import InvalidOption, OutputExists, UnknownName
 from .printing import number
-from .run_commands import Command
+from .run_commands import Command, Trusting
+
+if TYPE_CHECKING:
+    from ..agents import Agent
+    from ..training.runs.resolution import Resolved
+
+_GRAPH = "cook2019-whole"
+_PROPAGATION = {"table.md", "table.json", "responses.npz"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +59,7 @@ class CompareWorms(Command):
 
         recording = Recording.load(self.recording)
         out = self.out or self.recording.with_name(f"{self.recording.stem}_worms")
-        own = {"numbers.json", "comparison.svg"}
-        if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} in (own, set())):
-            raise OutputExists(f"{out} exists and holds no comparison with worms; give another --out")
+        _check_out(out, {"numbers.json", "comparison.svg"}, "comparison with worms")
         found = compare_worms(recording, read_worms(self.data, self.source), progress=not self.json)
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "numbers.json", {"numbers": found.numbers, "units": found.units})
@@ -66,12 +71,205 @@ class CompareWorms(Command):
 
 
 @dataclasses.dataclass(frozen=True)
+class Propagate(Trusting):
+    """Drive every neuron of a connectome in turn, and compare what others do with the measured propagation atlas."""
+
+    path: tyro.conf.Positional[Path | None] = None
+    """Folder of a run of the circuit connectome; by default the untrained circuit of --graph."""
+    graph: str | None = None
+    """Of the untrained circuit, cook2019-whole by default; a run knows its own."""
+    strain: Literal["wt", "unc31"] = "wt"
+    """wt, or unc31, which lacks the release of dense-core vesicles."""
+    background: float = 0.1
+    """Current into all cells; at 0 rates rest at 0, where inhibition cannot be seen."""
+    amplitude: float = 0.5
+    """Current into the driven cell beside the background."""
+    closed_loop: bool = False
+    """Let it swim while cells are driven, and average over 4 phases of the gait."""
+    controls: int = 5
+    """How many graphs to rewire, to draw at random, and to shuffle signs of."""
+    out: Path | None = None
+    """Folder of the table and of every response; nothing is written by default."""
+
+    def check(self) -> None:
+        """Refuse what would change nothing, and a folder of something else."""
+        if self.path is not None:
+            self.refuse("graph", f"it is of an untrained circuit, and {self.path} knows its own")
+        if self.controls < 0:
+            raise InvalidOption(f"controls is {self.controls}; give 0 or more graphs")
+        if self.out:
+            _check_out(self.out, _PROPAGATION, "table of propagation")
+
+    def run(self) -> dict[str, Any]:
+        """Drive, score, and return the table."""
+        import numpy as np
+
+        from ..files import write_json, write_text
+        from ..worm.atlas import STRAINS, load_atlas
+        from ..worm.propagation import checked_circuit, propagate, propagate_in_body
+        from ..worm.propagation_table import compare_propagation
+
+        atlas, other = load_atlas(self.strain), load_atlas(next(each for each in STRAINS if each != self.strain))
+        agent, resolved = _agent_of(self, self.path, self.graph)
+        circuit = checked_circuit(agent.circuit, self.background)
+        dt = resolved.agent.layout.dt
+        if self.closed_loop:
+            found = {"circuit, swimming": propagate_in_body(agent, resolved, self.background, self.amplitude)}
+        else:
+            found = {"circuit": propagate(circuit, self.background, self.amplitude, dt=dt)}
+            if self.background:
+                found["circuit at rest"] = propagate(circuit, 0.0, self.amplitude, dt=dt)
+        table = compare_propagation(atlas, circuit.graph, found, other, self.controls, progress=not self.json)
+        where = {}
+        if self.out:
+            self.out.mkdir(parents=True, exist_ok=True)
+            write_text(self.out / "table.md", table.markdown() + "\n")
+            write_json(self.out / "table.json", table.to_json())
+            np.savez_compressed(self.out / "responses.npz", **dataclasses.asdict(next(iter(found.values()))))
+            where = {"out": str(self.out)}
+        if self.json:
+            return {**table.to_json(), **where}
+        return {
+            "stimulated": table.stimulated, "pairs": table.pairs, "significant": table.significant,
+            "background": self.background, "amplitude": self.amplitude,
+            "table": table.markdown().splitlines(),
+            "timescale": f"rank correlation {number(table.timescale)}; mirror pairs {number(table.timescale_mirror)}",
+            **where,
+        }  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class FitAtlas(Trusting):
+    """Fit a connectome's gains to the propagation atlas, and score them on stimulations that were held out."""
+
+    path: tyro.conf.Positional[Path | None] = None
+    """Folder of a run of the circuit connectome, to begin with; by default the untrained circuit of --graph."""
+    graph: str | None = None
+    """Of the untrained circuit, cook2019-whole by default; a run knows its own."""
+    gains: Literal["circuit", "global", "class"] = "circuit"
+    """circuit: the circuit's own; of a network of conductances, global: seven numbers, or class: for each class too."""
+    background: float = 0.1
+    """Current into all cells, of --gains circuit."""
+    rewired: int = 5
+    """How many rewired graphs are fitted alike."""
+    out: Path | None = None
+    """New folder of a run whose circuit has the gains fitted to all stimulations, of --gains circuit."""
+
+    def check(self) -> None:
+        """Refuse what would change nothing, and a folder that exists."""
+        if self.path is not None:
+            self.refuse("graph", f"it is of an untrained circuit, and {self.path} knows its own")
+        if self.gains != "circuit":
+            self.refuse(
+                "background out", f"they are of --gains circuit, and --gains {self.gains} is of another network"
+            )
+        if self.rewired < 0:
+            raise InvalidOption(f"rewired is {self.rewired}; give 0 or more graphs")
+        if self.out and self.out.exists():
+            raise OutputExists(f"{self.out} exists; give another --out")
+
+    def run(self) -> dict[str, Any]:
+        """Fit, score, and return the scores."""
+        from ..worm.atlas import load_atlas
+        from ..worm.fitted import compare_fits, save_fitted
+        from ..worm.propagation import checked_circuit
+
+        agent, resolved = _agent_of(self, self.path, self.graph)
+        circuit = checked_circuit(agent.circuit, self.background)
+        gains = None if self.gains == "circuit" else self.gains
+        atlas = load_atlas()
+        table = compare_fits(atlas, circuit, gains, self.background, self.rewired, progress=not self.json)
+        where = {}
+        if self.out:
+            save_fitted(atlas, circuit, resolved, self.background, self.out)
+            where = {"out": str(self.out)}
+        if self.json:
+            return {**table.to_json(), **where}
+        return {"table": table.markdown().splitlines(), **where}
+
+
+@dataclasses.dataclass(frozen=True)
+class Postures(Command):
+    """Read the midlines of recorded worms, or of our own recordings, as joint angles; report gaps and swapped heads."""
+
+    file: tyro.conf.Positional[Path] = tyro.MISSING
+    """A tracker's .wcon or .wcon.zip, or the .nc of a recording."""
+    links: int | None = None
+    """Of the chain that the midline becomes, 6 by default; a recording has its body's own."""
+    spline: bool = False
+    """Put a cubic spline through the midline's points first, where there are fewer than two for each link."""
+    fix_swaps: bool = False
+    """Turn midlines whose head and tail are probably swapped."""
+    flip_y: bool = False
+    """Turn the y axis, of trackers whose images have it point down."""
+    out: Path | None = None
+    """New file of the chain: .csv of its joint angles, or .wcon of its midline; none by default."""
+
+    def check(self) -> None:
+        """Refuse what would change nothing, and a file that cannot be written."""
+        if self.file.suffix == ".nc":
+            self.refuse("links spline fix_swaps flip_y", f"{self.file} is a recording, whose joints are known")
+        if self.out and self.out.suffix not in (".csv", ".wcon"):
+            raise UnknownName("posture format", self.out.suffix or self.out.name, [".csv", ".wcon"])
+        if self.out and self.out.exists():
+            raise OutputExists(f"{self.out} exists; give another --out")
+
+    def run(self) -> dict[str, Any]:
+        """Read, write, and return what each worm's posture is like."""
+        from ..training.rollouts.recording import Recording
+        from ..worm.posture import of_recording, to_links
+        from ..worm.posture_report import posture_facts, posture_table
+        from ..worm.wcon import read_wcon, write_wcon
+
+        links, origin = 6 if self.links is None else self.links, {"file": str(self.file)}
+        if self.file.suffix == ".nc":
+            recording = Recording.load(self.file)
+            found = {f"episode {i}": of_recording(recording, i) for i in range(recording.n_episodes)}
+            tracks = {name: each.track(name) for name, each in found.items()}
+            origin["body"] = str(recording.meta["name"])
+        else:
+            tracks = {track.id: track for track in read_wcon(self.file, self.flip_y)}
+            chains = {name: track.turned() if self.fix_swaps else track for name, track in tracks.items()}
+            found = {name: to_links(track, links, self.spline) for name, track in chains.items() if track.seen.any()}
+            if not found:
+                to_links(next(iter(tracks.values())), links)
+        facts = {name: posture_facts(tracks[name], each, self.spline) for name, each in found.items()}
+        if self.out and self.out.suffix == ".csv":
+            posture_table(found).to_csv(self.out, index=False)
+        elif self.out:
+            write_wcon(self.out, [each.track(name) for name, each in found.items()], origin)
+        return {**facts, **({"out": str(self.out)} if self.out else {})}
+
+
+def _check_out(out: Path, own: set[str], what: str) -> None:
+    """Refuse a folder that holds anything but an earlier answer."""
+    if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} in (own, set())):
+        raise OutputExists(f"{out} exists and holds no {what}; give another --out")
+
+
+def _agent_of(command: Trusting, path: Path | None, graph: str | None) -> tuple[Agent, Resolved]:
+    """Return an agent with its body and task: that of a run, or an untrained connectome's."""
+    from ..agents import Agent
+    from ..training.runs.config import RunConfig
+    from ..training.runs.resolution import resolve
+
+    if path is not None:
+        run = command.run_in(path)
+        return run.agent(), run.resolved
+    resolved = resolve(RunConfig("connectome", circuit_options={"graph": graph or _GRAPH}))
+    return Agent(resolved.agent), resolved
+
+
+@dataclasses.dataclass(frozen=True)
 class Worm:
-    """C. elegans data: inspect a connectome, or compare a recording with calcium imaging."""
+    """C. elegans data: inspect a connectome, or compare a circuit with calcium imaging and the propagation atlas."""
 
     what: tyro.conf.OmitSubcommandPrefixes[
         Annotated[ShowConnectome, tyro.conf.subcommand("connectome")]
         | Annotated[CompareWorms, tyro.conf.subcommand("compare")]
+        | Annotated[Propagate, tyro.conf.subcommand("propagate")]
+        | Annotated[FitAtlas, tyro.conf.subcommand("fit")]
+        | Annotated[Postures, tyro.conf.subcommand("posture")]
     ]
 
     goes_on: ClassVar[bool] = False

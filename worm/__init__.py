@@ -7,13 +7,40 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .atlas import Atlas, load_atlas
     from .compare import WormComparison, compare_worms
     from .data import CalciumRecording, read_worms
+    from .fitting import Fit, Model, fit, fit_circuit
+    from .posture import Posture, Track, of_recording, to_links
+    from .propagation import Propagation, propagate, propagate_in_body
+    from .propagation_table import PropagationTable, Row, compare_propagation
+    from .scoring import Score, score
+    from .wcon import read_wcon, write_wcon
 
 __all__ = [
+    "Atlas",
     "CalciumRecording",
+    "Fit",
+    "Model",
+    "Posture",
+    "Propagation",
+    "PropagationTable",
+    "Row",
+    "Score",
+    "Track",
     "WormComparison",
+    "compare_propagation",
     "compare_worms",
+    "fit",
+    "fit_circuit",
+    "load_atlas",
+    "of_recording",
+    "propagate",
+    "propagate_in_body",
+    "read_wcon",
     "read_worms",
+    "score",
+    "to_links",
+    "write_wcon",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import defaultdict
 from collections.abc import Mapping
@@ -64,6 +65,7 @@ class Connectome(RecurrentCircuit):
         gain: of each pair of classes or contact, before it is held at 0 or above.
         log_tau: of each class or cell, in control steps.
         stretch, osc, tonic: from proprioception, from the oscillator, and of AVB.
+        current: into every cell, see `with_current`; None where none flows.
 
     Raises:
         CircuitMismatch: the graph has no B-neurons (DB, VB), or nothing that the oscillator could drive.
@@ -82,6 +84,7 @@ class Connectome(RecurrentCircuit):
     driven: Float[Tensor, " cells"]
     awake: Float[Tensor, " cells"]
     kind: Int[Tensor, " cells"]
+    current: Float[Tensor, "*batch cells"] | None
 
     def __init__(
         self,
@@ -123,6 +126,7 @@ class Connectome(RecurrentCircuit):
         pools = [cell.name if taus == "cell" else cell.kind for cell in self.graph.cells]
         kinds = list(dict.fromkeys(pools))
         self.register_buffer("kind", torch.tensor([kinds.index(pool) for pool in pools]), False)
+        self.register_buffer("current", None, persistent=False)
         hold(self, "log_tau", torch.zeros(len(kinds)), learned=taus != "fixed")
         self.stretch, self.osc = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(2.0))
         self.tonic = nn.Parameter(torch.tensor(0.5))
@@ -177,7 +181,8 @@ class Connectome(RecurrentCircuit):
         """Return what comes from outside the graph: stretch, oscillator and tonic drive."""
         wave = torch.sin((step + 0.5) * (2 * math.pi / _PERIOD * self.step_length))
         felt = self.stretch * (sensors.clamp(-1.0, 1.0) @ self.felt.T)
-        return felt + self.osc * wave * self.driven + self.tonic * self.awake
+        drive = felt + self.osc * wave * self.driven + self.tonic * self.awake
+        return drive if self.current is None else drive + self.current
 
     def _advance(
         self,
@@ -187,6 +192,21 @@ class Connectome(RecurrentCircuit):
         speed: Float[Tensor, " cells"],
     ) -> Float[Tensor, "batch cells"]:
         return torch.lerp(r, torch.tanh(torch.relu(torch.addmm(drive, r, heard))), speed)
+
+    def with_current(self, current: Float[Tensor, "*batch cells"]) -> Connectome:
+        """Return a copy into whose cells a steady current flows: it is added to x, in no unit.
+
+        Args:
+            current: of every cell, in the graph's order; for a batch, of each member.
+
+        Raises:
+            CircuitMismatch: it is of another number of cells.
+        """
+        if current.shape[-1] != self.n_features:
+            raise CircuitMismatch(f"the current is of {current.shape[-1]} cells; give {self.n_features}")
+        copied = copy.deepcopy(self)
+        copied.current = current.to(self.gain)
+        return copied
 
     def weights(self) -> tuple[Float[Tensor, "post pre"], Float[Tensor, "post pre"]]:
         """Return the chemical and the electrical weights as they act, no unit."""

@@ -41,7 +41,7 @@ def worm(tmp_path_factory) -> Run:
         ("train --stepz 3", "unrecognized options: --stepz, 3; did you mean --steps? (see nervecord train --help)"),
         ("train --steps 1.5", "'1.5'; give a whole number, such as 320000, 320k or 1e6 (see nervecord train --help)"),
         ("train --evaluate-every often", "error parsing --evaluate-every"),
-        ("worm foo", "unrecognized options: foo; available subcommands: connectome, compare"),
+        ("worm foo", "unrecognized options: foo; available subcommands: connectome, compare, propagate, fit, posture"),
         ("train --task parity", "parity is a task without a body: nervecord curriculum --task parity"),
         ("train --circuit mlp --circuit-options hidden=8", "hidden' of mlp is 8; give a list of int, such as [8,8]"),
         (

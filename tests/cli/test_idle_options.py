@@ -8,7 +8,7 @@ import pytest
 from nervecord.circuits import Wiring
 from nervecord.cli.main import COMMANDS, main
 from nervecord.cli.run_commands import Configured
-from nervecord.cli.worm_commands import CompareWorms, ShowConnectome
+from nervecord.cli.worm_commands import CompareWorms, FitAtlas, Postures, Propagate, ShowConnectome
 from nervecord.errors import InvalidOption, InvalidRecording
 from nervecord.training.learning.checks import check
 from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun
@@ -44,7 +44,11 @@ ALWAYS = {
     "Doctor": "",
     "ShowConnectome": "graph",
     "CompareWorms": "recording data source out",
+    "Propagate": "path strain background amplitude closed_loop controls out",
+    "FitAtlas": "path gains rewired",
+    "Postures": "file out",
 }
+NAMES = {FitAtlas: "fit", Postures: "posture"}
 OF_ZIPS = ("--algorithm sac", "--reward com", "--normalize x.pkl", "--frames 2", "--observe-time")
 OF_TASKS = ("--body swimmer8", "--task navigate", "--task-options x=1", "--episode-steps 9")
 # Command lines in which an option would change nothing.
@@ -93,6 +97,13 @@ IDLE = [
     ("render run --neurons --view 3d", "--view would change nothing: --neurons is a view of its own"),
     ("export run --private", "--private would change nothing: nothing is uploaded; give --push OWNER/NAME too"),
     ("export run --endpoint x", "--endpoint would change nothing: nothing is uploaded; give --push OWNER/NAME too"),
+    ("worm fit run --graph ladder", "--graph would change nothing: it is of an untrained circuit"),
+    ("worm fit --gains class --background 0.2 --out x", "--background, --out would change nothing: they are"),
+    *(
+        (f"worm posture rec.nc {option}", f"{option.split()[0]} would change nothing: rec.nc is a recording, whose")
+        for option in ("--links 9", "--spline", "--fix-swaps", "--flip-y")
+    ),
+    ("worm propagate run --graph ladder", "--graph would change nothing: it is of an untrained circuit"),
     ("bench --ppo --scale", "--ppo would change nothing: one thing is measured at once, and --scale is another"),
     ("bench --lanes --scale", "--scale would change nothing: one thing is measured at once, and --lanes is another"),
     ("bench --zones --scale", "--scale would change nothing: one thing is measured at once, and --zones is another"),
@@ -105,18 +116,18 @@ IDLE = [
 
 def _commands():
     kinds = [kind for group in COMMANDS.values() for name, kind in group.items() if name != "worm"]
-    return [*kinds, ShowConnectome, CompareWorms]
+    return [*kinds, ShowConnectome, CompareWorms, Propagate, FitAtlas, Postures]
 
 
 @pytest.mark.parametrize("kind", _commands(), ids=lambda kind: kind.__name__)
 def test_every_option_is_known_to_act_or_to_be_refused_where_it_would_not(kind):
     # To trust is to consent, whatever comes of it.
     options = {field.name for field in dataclasses.fields(kind)} - {"json", "trust"}
-    lines = [line.split() for line, _ in IDLE]
+    lines = [line.removeprefix("worm ").split() for line, _ in IDLE]
+    own = NAMES.get(kind, kind.__name__.lower())
     refused = {
-        word[2:].replace("-", "_") for line in lines if line[0] == kind.__name__.lower() for word in line[1:]
-        if word.startswith("--")
-    }  # fmt: skip
+        word[2:].replace("-", "_") for line in lines if line[0] == own for word in line[1:] if word.startswith("--")
+    }
     asked = {field.name for field in dataclasses.fields(RunConfig)} if issubclass(kind, Configured) else set()
     always = set(ALWAYS[kind.__name__].split())
     assert options - always - refused == set(), "say of each whether it always acts, or give a line in which it is idle"

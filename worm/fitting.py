@@ -1,0 +1,339 @@
+"""A rate network fitted to the propagation atlas, with nested controls, scored on stimulations that it never saw."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.optimize import minimize
+from torch import Tensor, nn
+
+from ..circuits.connectome import Connectome, Graph
+from ..errors import CircuitMismatch
+from ..intervals import Interval
+from ..progress import progress_bar
+from ..threads import one_thread
+from .atlas import Atlas
+from .folds import columns
+from .predictions import wiring_of
+from .scoring import DRAWS, auroc, aurocs, average_precision
+
+Gains = Literal["none", "global", "class"]
+DECAYS = (0.3, 3.0, 30.0)
+_STEPS = 80  # of L-BFGS
+_SETTLING = 60  # steps to a circuit's steady state
+_NEAR = 0.02  # added to distances before their logarithm, in the atlas's unit
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What a fit may use.
+
+    Attributes:
+        gains: of the wiring: "none", no wiring at all; "global", one gain of chemical synapses and one of gap
+            junctions, one exponent of counts and one sign; "class", also how much each class of cells gives and takes
+            of either, and a sign of each class.
+        rates: an offset for each responding cell: how often it responds at all.
+        distance: the logarithm of the distance between cell bodies.
+    """
+
+    gains: Gains = "global"
+    rates: bool = False
+    distance: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """How a model does on held-out stimulated neurons.
+
+    Attributes:
+        odds: log odds of a response, [responding, stimulated], each column from a fit without its fold; NaN where
+            nothing was measured.
+        folds: AUROC of each fold.
+        auroc: their mean, with a 95 % interval over stimulated neurons within folds.
+        precision: mean average precision of the folds.
+        draws: the mean AUROC in every draw, which are the same for all models.
+        decays: weight of the penalty that was chosen for each fold.
+    """
+
+    odds: Float[np.ndarray, "300 300"] = dataclasses.field(repr=False)
+    folds: tuple[float, ...]
+    auroc: Interval
+    precision: float
+    draws: Float[np.ndarray, " draws"] = dataclasses.field(repr=False)
+    decays: tuple[float, ...] = ()
+
+    def less(self, *others: Fit) -> Interval:
+        """Return by how much the AUROC is above the mean of others, with the 95 % interval of the draws."""
+        mean = float(np.mean([each.auroc.mean for each in others]))
+        low, high = np.percentile(self.draws - np.mean([each.draws for each in others], axis=0), [2.5, 97.5])
+        return Interval(self.auroc.mean - mean, float(low), float(high), self.auroc.n)
+
+
+class Response(nn.Module):
+    """Log odds of a response of every cell to the stimulation of another: c0 + c1 log(|response| + floor).
+
+    Args:
+        atlas: whose cells they are, and how far apart.
+        model: what may be used; offsets of cells and the logarithm of distance are added to the log odds.
+    """
+
+    def __init__(self, atlas: Atlas, model: Model) -> None:
+        super().__init__()
+        self.log_distance = torch.from_numpy(np.log(np.nan_to_num(atlas.distance()) + _NEAR))
+        self.readout = nn.Parameter(torch.tensor([-1.5, 0.5, -6.0], dtype=torch.double))
+        self.rates = nn.Parameter(torch.zeros(len(atlas.names) if model.rates else 0, dtype=torch.double))
+        self.near = nn.Parameter(torch.zeros(int(model.distance), dtype=torch.double))
+
+    def response(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"] | None:  # noqa: ARG002
+        """Return what each cell does over what the driven one does, no unit; None without any wiring."""
+        return None
+
+    def forward(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"]:
+        """Return the log odds of a response of every cell to some of them, in the atlas's order."""
+        offset, slope, floor = self.readout
+        odds = offset.expand(len(self.log_distance), len(driven))
+        response = self.response(driven)
+        if response is not None:
+            odds = odds + slope * torch.log(response.abs() + torch.exp(floor))
+        if self.rates.numel():
+            odds = odds + self.rates[:, None]
+        return odds + self.near * self.log_distance[:, driven] if self.near.numel() else odds
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """Return the sum of squares of what there is one of for each class or cell."""
+        return (self.rates**2).sum()
+
+
+class RateNetwork(Response):
+    """The steady state of a leaky rate network under a unit current into one cell.
+
+        x_i = (sum_j s_ij g_ij x_j + h_ij x_j + current_i) / (1 + sum_j g_ij + h_ij)
+
+    Gains are conductances, so that none can make it unstable. A chemical synapse has g = count^p times a gain, and s is
+    a tanh of a number of the presynaptic class; a gap junction has h = count^p times a gain.
+
+    Args:
+        atlas, model: as `Response` takes them.
+        graph: the wiring.
+    """
+
+    def __init__(self, atlas: Atlas, model: Model, graph: Graph) -> None:
+        super().__init__(atlas, model)
+        names = [cell.name for cell in graph.cells]
+        chemical, gap = (np.nan_to_num(atlas.place(names, each)) for each in wiring_of(graph)[:2])
+        counts = torch.from_numpy(np.stack([chemical, gap]))
+        # The logarithm of no contact would have no gradient.
+        self.there, self.log_counts = (counts > 0).double(), torch.log(torch.where(counts > 0, counts, 1.0))
+        # Classes as the atlas's names have them, without number, side and quadrant.
+        classes = [re.sub(r"[DV]?[LR]$|\d+$", "", name) for name in atlas.names]
+        kinds = np.unique(classes, return_inverse=True)[1]
+        self.kinds, many = torch.from_numpy(kinds), int(kinds.max()) + 1 if model.gains == "class" else 0
+        # Logarithms of the gains of chemical synapses and of gap junctions; sign; logarithm of the exponent.
+        self.common = nn.Parameter(torch.tensor([-5.0, -4.0, 1.5, 0.0], dtype=torch.double))
+        self.of_class = nn.Parameter(torch.zeros(4, many, dtype=torch.double))
+
+    def response(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"]:
+        """Return what each cell does when some are driven in turn, over what the driven one does; no unit."""
+        chemical, gap, sign, exponent = self.common
+        gives, takes, joins, own = (
+            self.of_class[:, self.kinds] if self.of_class.numel() else self.common.new_zeros(4, 1)
+        )
+        counts = torch.exp(exponent) * self.log_counts
+        g = self.there[0] * torch.exp(counts[0] + chemical + takes[:, None] + gives)
+        h = self.there[1] * torch.exp(counts[1] + gap + joins[:, None] + joins)
+        heard = (g * torch.tanh(sign + own) + h) / (1 + (g + h).sum(1, keepdim=True))
+        unit = torch.eye(len(heard), dtype=heard.dtype)
+        x = torch.linalg.solve(unit - heard, unit[:, driven])
+        return x / x[driven, torch.arange(len(driven))]
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """Return the sum of squares of gains of classes and offsets of cells."""
+        return super().penalty() + (self.of_class**2).sum()
+
+
+class CircuitResponse(Response):
+    """A connectome circuit's response to a small current, at its steady state under a background current.
+
+    With rates r = tanh(max(W r + b, 0)) there and J their derivatives by what is heard, it is (I - J W)^-1 J. The
+    circuit's gains are learned, penalised by their change relative to where they start.
+
+    Args:
+        atlas, model: as `Response` takes them.
+        circuit: copied, with its gains as they are.
+        background: current into all cells.
+
+    Raises:
+        CircuitMismatch: the circuit's gains are fixed.
+    """
+
+    start: Float[Tensor, " gains"]
+
+    def __init__(self, atlas: Atlas, model: Model, circuit: Connectome, background: float) -> None:
+        super().__init__(atlas, model)
+        if "gain" not in dict(circuit.named_parameters()):
+            raise CircuitMismatch("the circuit's gains are fixed; give one with gains=class or gains=free")
+        self.circuit, self.background = copy.deepcopy(circuit).double(), background
+        for name, each in self.circuit.named_parameters():
+            each.requires_grad_(name == "gain")
+        self.register_buffer("start", self.circuit.gain.detach().clone())
+        cells = {atlas.find(cell.name): at for at, cell in enumerate(circuit.graph.cells)}
+        # A neuron that the graph does not have answers nobody: the row after the last is zero.
+        self.rows = torch.tensor([cells.get(row, len(circuit.graph.cells)) for row in range(len(atlas.names))])
+
+    def response(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"]:
+        """Return what each cell does when some are driven in turn, over what the driven one does; no unit."""
+        chemical, electrical = self.circuit.weights()
+        heard = chemical + electrical - torch.diag(electrical.sum(1))
+        rates = heard.new_zeros(len(heard))
+        for _ in range(_SETTLING):
+            rates = torch.lerp(rates, torch.tanh(torch.relu(heard @ rates + self.background)), 1 - math.exp(-1))
+        x = heard @ rates + self.background
+        slope = (x > 0) * (1 - torch.tanh(x) ** 2)
+        at, unit = self.rows[driven], torch.eye(len(heard) + 1, dtype=heard.dtype)
+        found = torch.linalg.solve(unit[:-1, :-1] - slope[:, None] * heard, unit[:-1, at] * slope[:, None])
+        found = torch.cat([found, found.new_zeros(1, len(driven))])
+        own = found[at, torch.arange(len(driven))]
+        return found[self.rows] / torch.where(own == 0, 1.0, own)
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """Return the sum of squares of relative changes of gains, and of offsets of cells."""
+        start = torch.where(self.start == 0, 1.0, self.start)
+        return super().penalty() + (((self.circuit.gain - self.start) / start) ** 2).sum()
+
+
+def fit(
+    atlas: Atlas,
+    source: Graph | Connectome,
+    model: Model,
+    background: float = 0.1,
+    decays: Sequence[float] = DECAYS,
+    progress: bool = False,
+) -> Fit:
+    """Fit a model to four folds of stimulated neurons and score it on the fifth, for each fold.
+
+    The weight of the penalty is chosen on the next fold, by a fit to the other three.
+
+    Args:
+        atlas: what was measured.
+        source: the wiring of a `RateNetwork`, or a circuit whose own gains are fitted; a shuffled one, for a control.
+        model: what may be used; of a circuit, all but the kind of gains.
+        background: current into all cells of a circuit.
+        decays: weights of the penalty to choose from; of one, there is no choice.
+        progress: show a bar.
+
+    Raises:
+        CircuitMismatch: fewer than 20 of its neurons were measured.
+    """
+    odds, chosen, folds = np.full(atlas.q.shape, np.nan), [], columns(atlas)
+    with one_thread():
+        for index, held in enumerate(progress_bar(folds, desc="folds", disable=not progress)):
+            inner = folds[(index + 1) % len(folds)]
+            rest = [each for fold in folds if fold is not held and fold is not inner for each in fold]
+            network, found = _network(atlas, source, model, background), []
+            for decay in sorted(decays, reverse=True) if len(decays) > 1 else ():
+                _train(network, atlas, rest, decay)  # from where a larger penalty led
+                found.append((_auroc(atlas, network, inner), decay, copy.deepcopy(network.state_dict())))
+                if not network.penalty().item():
+                    break  # there is nothing to penalise
+            decay = decays[0]
+            if found:
+                _, decay, weights = max(found, key=lambda each: each[0])
+                network.load_state_dict(weights)
+            _train(network, atlas, rest + inner, decay)
+            odds[:, held] = _odds(network, held)
+            chosen.append(decay)
+    return scored(atlas, np.where(atlas.measured, odds, np.nan), tuple(chosen))
+
+
+def fit_circuit(atlas: Atlas, circuit: Connectome, model: Model, decay: float, background: float = 0.1) -> Connectome:
+    """Return a copy of a circuit whose gains are fitted to all stimulations.
+
+    Args:
+        atlas: what was measured.
+        circuit: with the gains to begin with.
+        model: what may be used beside the gains.
+        decay: weight of the penalty, such as the one that `fit` chose most often.
+        background: current into all cells.
+
+    Raises:
+        CircuitMismatch: fewer than 20 of its neurons were measured.
+    """
+    atlas.place([cell.name for cell in circuit.graph.cells], np.zeros((len(circuit.graph.cells),) * 2))
+    network = CircuitResponse(atlas, model, circuit, background)
+    with one_thread():
+        _train(network, atlas, atlas.stimulated.tolist(), decay)
+    fitted = copy.deepcopy(circuit)
+    with torch.no_grad():
+        fitted.gain.copy_(network.circuit.gain)
+    return fitted
+
+
+def scored(atlas: Atlas, odds: Float[np.ndarray, "300 300"], decays: tuple[float, ...] = ()) -> Fit:
+    """Score predictions of held-out stimulated neurons fold by fold; pooling folds would mix their offsets.
+
+    Args:
+        atlas: what was measured.
+        odds: larger where a response is likelier, no unit.
+        decays: what was chosen for each fold.
+    """
+    aucs, precisions, sampled = [], [], []
+    rng = np.random.default_rng(0)
+    for fold in columns(atlas):
+        kept = atlas.measured[:, fold]
+        truth, given, group = atlas.significant[:, fold][kept], odds[:, fold][kept], np.nonzero(kept)[1]
+        aucs.append(auroc(truth, given))
+        precisions.append(average_precision(truth, given))
+        draws = np.array([np.bincount(rng.choice(len(fold), len(fold)), minlength=len(fold)) for _ in range(DRAWS)])
+        sampled.append(aurocs(truth, given, group, draws.astype(float)))
+    draws = np.mean(sampled, axis=0)
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    interval = Interval(float(np.mean(aucs)), float(low), float(high), len(atlas.stimulated))
+    return Fit(odds, tuple(aucs), interval, float(np.mean(precisions)), draws, decays)
+
+
+def _network(atlas: Atlas, source: Graph | Connectome, model: Model, background: float) -> Response:
+    if model.gains == "none":
+        return Response(atlas, model)
+    if isinstance(source, Graph):
+        return RateNetwork(atlas, model, source)
+    atlas.place([cell.name for cell in source.graph.cells], np.zeros((len(source.graph.cells),) * 2))
+    return CircuitResponse(atlas, model, source, background)
+
+
+def _train(network: Response, atlas: Atlas, driven: Sequence[int], decay: float) -> None:
+    """Minimise the cross-entropy of the pairs of some stimulated neurons, by L-BFGS; the network changes."""
+    kept = torch.from_numpy(atlas.measured[:, driven])
+    truth = torch.from_numpy(atlas.significant[:, driven].astype(float))[kept]
+    parameters = [each for each in network.parameters() if each.numel() and each.requires_grad]
+    at = torch.tensor(driven)
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        nn.utils.vector_to_parameters(torch.from_numpy(flat), parameters)
+        network.zero_grad()
+        value = nn.functional.binary_cross_entropy_with_logits(network(at)[kept], truth)
+        value = value + decay * network.penalty() / len(truth)
+        value.backward()
+        grads = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
+        return value.item(), torch.cat([grad.flatten() for grad in grads]).numpy()
+
+    start = nn.utils.parameters_to_vector(parameters).detach().numpy()
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
+    nn.utils.vector_to_parameters(torch.from_numpy(found.x), parameters)
+
+
+def _odds(network: Response, driven: Sequence[int]) -> Float[np.ndarray, "n driven"]:
+    with torch.no_grad():
+        return np.asarray(network(torch.tensor(driven)).numpy())
+
+
+def _auroc(atlas: Atlas, network: Response, driven: Sequence[int]) -> float:
+    kept: Bool[np.ndarray, "300 driven"] = atlas.measured[:, driven]
+    return auroc(atlas.significant[:, driven][kept], _odds(network, driven)[kept])
