@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
+import scipy  # whose spatial part loads when it is first used
 from jaxtyping import Float
-from scipy.spatial import ConvexHull, QhullError
 
 from ...drawing import obstacles as drawing
 from ..arenas.contacts import POST
@@ -145,6 +145,6 @@ def _outline(
         points = (box[:3] + signs * box[3:]) @ axes.T
     points = np.asarray(points, float).reshape(-1, 2)
     try:
-        return points[ConvexHull(points).vertices]
-    except QhullError:  # it is seen from its thin side
+        return points[scipy.spatial.ConvexHull(points).vertices]
+    except scipy.spatial.QhullError:  # it is seen from its thin side
         return None
