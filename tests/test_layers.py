@@ -29,6 +29,7 @@ WAITS = {
     "circuits/mlp.py": "numba, which a circuit's step over vectors needs",
     "circuits/ncap": "numba, which a circuit's step over vectors needs",
     "circuits/registry.py": "a list of the circuits needs no torch",
+    "envs/physics/obstacles.py": "scipy, which only drawings of an obstacle of points need",
     "training/runs/held_files.py": "a config that names no file of a graph needs no torch",
     "benchmarks/learn.py": "peers that may not be installed",
     "benchmarks/ppo.py": "peers that may not be installed",

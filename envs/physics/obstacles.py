@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
-import scipy  # whose spatial part loads when it is first used
 from jaxtyping import Float
 
 from ...drawing import obstacles as drawing
@@ -144,7 +143,9 @@ def _outline(
         signs = np.array(np.meshgrid(*[[-1, 1]] * 3)).reshape(3, -1).T
         points = (box[:3] + signs * box[3:]) @ axes.T
     points = np.asarray(points, float).reshape(-1, 2)
+    from scipy.spatial import ConvexHull, QhullError
+
     try:
-        return points[scipy.spatial.ConvexHull(points).vertices]
-    except scipy.spatial.QhullError:  # it is seen from its thin side
+        return points[ConvexHull(points).vertices]
+    except QhullError:  # it is seen from its thin side
         return None
