@@ -73,8 +73,8 @@ class Drawing(Small):
 
 
 def made(name: str) -> Circuit:
-    senses = {**SENSES, "context": 6} if "context" in CIRCUITS[name].needs else SENSES
-    return make_circuit(name, senses, 4, rng=torch.Generator().manual_seed(0))
+    more = {sense: size for sense, size in {"context": 6, "touch": 5}.items() if sense in CIRCUITS[name].needs}
+    return make_circuit(name, {**SENSES, **more}, 4, rng=torch.Generator().manual_seed(0))
 
 
 def together_and_alone(circuit: Circuit, steps: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
