@@ -81,6 +81,7 @@ def swum(backward, medium, seconds=13.0):
     return frequency, wavelength, (places[-1] - places[first])[0] / ((steps - first) * 0.03)
 
 
+@pytest.mark.slow
 def test_the_gait_runs_the_other_way():
     """As the prototype: frequency and wavelength keep, but for the sign; the false drift to the head does not turn."""
     forth, back = (swum(backward, {"name": "newtonian", "viscosity": 0.3}) for backward in (0, 1))

@@ -106,6 +106,7 @@ def test_predictions_without_a_fit_score_as_they_did_elsewhere(atlas, cook):
 
 
 @installed
+@pytest.mark.slow
 def test_a_circuit_is_set_beside_the_atlas(atlas, cook):
     circuit = make_circuit("connectome", {"joint_pos": 5}, 5, {"graph": "cook2019-whole"})
     driven, at_rest = propagate(circuit), propagate(circuit, 0.0)
