@@ -544,7 +544,7 @@ def test_a_silenced_neuron_can_be_read_and_colours_are_explained(served, opened)
         page.wait_for_selector(".silenced[data-neuron=B_d_1]")
         fill = page.eval_on_selector("[data-neuron=B_d_1] use", "each => getComputedStyle(each).fill")
         assert fill == f"color(srgb {' '.join(f'{channel / 255:.6g}' for channel in getrgb(REST))})"
-        key = page.locator(".key").inner_text()
+        key = page.get_by_label("Colours").inner_text()
         assert all(word in key for word in ("above zero", "below zero", "pinned", "excites", "inhibits"))
 
 
