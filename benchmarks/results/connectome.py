@@ -9,7 +9,6 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
-from .tables import fill_page, returns_table
+from .tables import StudyArguments, fill_page, returns_table
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12")
 ALL_BODIES = ("swimmer4", "swimmer6", "swimmer8", "swimmer12")
@@ -121,17 +120,8 @@ def curves(rows: pd.DataFrame) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Arguments:
+class _Arguments(StudyArguments):
     """Train the connectome, its controls, NCAP and an MLP; print tables and the time per step."""
-
-    out: tyro.conf.Positional[Path]
-    """Folder of the runs and their scores."""
-    seeds: int = 10
-    """Seeds of each."""
-    workers: int | None = None
-    """Runs at a time; one per core by default."""
-    page: Path | None = None
-    """Page whose tables and figures are made anew; figures are in a folder beside it."""
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
-from .tables import fill_page
+from .tables import StudyArguments, fill_page
 
 FIRST = "swimmer6"
 # Environment steps on the first body, and on the second.
@@ -99,17 +99,8 @@ def _text(found: Interval) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Arguments:
+class _Arguments(StudyArguments):
     """Train on 6 links, then in a thick fluid, with a joint cut or on 12 links, with and without --protect."""
-
-    out: tyro.conf.Positional[Path]
-    """Folder of the runs and their scores."""
-    seeds: int = 10
-    """Seeds of each."""
-    workers: int | None = None
-    """Runs at a time; one per core by default."""
-    page: Path | None = None
-    """Page whose tables are made anew."""
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
-from .tables import fill_page
+from .tables import StudyArguments, fill_page
 
 # Environment steps: when the joints' angles begin to read zero, for how long, and how long training goes on after it.
 ONSETS, DURATIONS, AFTER = (0, 50_000, 100_000), (50_000, 100_000), 100_000
@@ -100,17 +99,8 @@ def _text(found: Interval) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Arguments:
+class _Arguments(StudyArguments):
     """Train with the joints' angles masked for a while, early and late, and as long without."""
-
-    out: tyro.conf.Positional[Path]
-    """Folder of the runs and their scores."""
-    seeds: int = 10
-    """Seeds of each."""
-    workers: int | None = None
-    """Runs at a time; one per core by default."""
-    page: Path | None = None
-    """Page whose table is made anew."""
 
 
 def main() -> None:

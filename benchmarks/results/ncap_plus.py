@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
-from .tables import fill_page, returns_table
+from .tables import StudyArguments, fill_page, returns_table
 
 STEPS = 192_000
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer20", "swimmer6-eel", "swimmer6-thick", "swimmer6-weak")
@@ -102,17 +101,8 @@ def tables(scores: pd.DataFrame) -> dict[str, str]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Arguments:
+class _Arguments(StudyArguments):
     """Train NCAP+ by three learners from two starts, and without each part; write grid.csv."""
-
-    out: tyro.conf.Positional[Path]
-    """Folder of the runs and their scores."""
-    seeds: int = 10
-    """Seeds of each."""
-    workers: int | None = None
-    """Runs at a time; one per core by default."""
-    page: Path | None = None
-    """Page whose tables are made anew."""
 
 
 def main() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+import tyro
 
 from ...errors import InvalidOption
 from ...files import write_text
@@ -14,6 +16,20 @@ from ...intervals import bootstrap_iqm
 from ...training.studies.markdown import markdown_table
 
 _MADE = re.compile(r"<!-- made: ([\w-]+) -->\n(?s:.*?)<!-- end -->")
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyArguments:
+    """What the command of a study with a page takes."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder of the runs and their scores."""
+    seeds: int = 10
+    """Seeds of each."""
+    workers: int | None = None
+    """Runs at a time; one per core by default."""
+    page: Path | None = None
+    """Page whose tables are made anew, and its figures in a folder beside it."""
 
 
 def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[str], own: str = "swimmer6") -> str:
