@@ -206,7 +206,8 @@ class Composed(Circuit):
                 raise CircuitMismatch(f"{wire}: no sense {sense!r}; there are {', '.join(senses)}")
             return end_of(wire, part, sense, some, dict(self.senses), sense)
         if sense or part not in self.parts:
-            raise CircuitMismatch(f"{wire}: no source {wire.source!r}; there are {self._ends('in.', senses)}")
+            there = [*(f"in.{name}" for name in senses), *self.parts]
+            raise CircuitMismatch(f"{wire}: no source {wire.source!r}; there are {', '.join(there)}")
         return end_of(wire, part, "", some, {"": self._part(part).n_motors}, "")
 
     def _target(self, wire: Wire) -> End:
@@ -218,9 +219,6 @@ class Composed(Circuit):
             there = ", ".join([f"{name}.{each}" for name, held in self._each() for each, _ in held.senses])
             raise CircuitMismatch(f"{wire}: no target {wire.target!r}; there are out, {there}")
         return end_of(wire, part, sense, some, heard, sense)
-
-    def _ends(self, prefix: str, senses: Mapping[str, int]) -> str:
-        return ", ".join([*(f"{prefix}{sense}" for sense in senses), *self.parts])
 
     def _sorted(self) -> tuple[str, ...]:
         """Return the parts' names in an order in which each comes after those that it hears at once."""
