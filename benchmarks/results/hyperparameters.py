@@ -1,0 +1,136 @@
+"""Whether a default of ES or PPO is beaten by another value: the tables of docs/guides/hyperparameters.md.
+
+python -m nervecord.benchmarks.results.hyperparameters runs/options --page docs/guides/hyperparameters.md
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tyro
+
+from ...intervals import Interval, bootstrap_iqm, bootstrap_mean
+from ...training.runs.config import RunConfig
+from ...training.runs.trial_files import TrialFiles
+from ...training.studies.markdown import markdown_table
+from ...training.studies.trials import Trial, run_trials
+from .tables import StudyArguments, fill_page
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """A search over some options of one algorithm.
+
+    Attributes:
+        algorithm: its name.
+        circuits: each is trained with every setting.
+        steps: environment steps of a training on swimmer6.
+        options: values of each option that varies; all combinations are tried.
+        default: the setting that the algorithm has by default.
+    """
+
+    algorithm: str
+    circuits: tuple[str, ...]
+    steps: int
+    options: Mapping[str, tuple[float, ...]]
+    default: tuple[float, ...]
+
+    def settings(self) -> Iterator[tuple[float, ...]]:
+        """Yield every combination of values, in the order of `options`."""
+        yield from itertools.product(*self.options.values())
+
+
+GRIDS: Mapping[str, Grid] = {
+    "es": Grid("es", ("ncap", "mlp"), 320_000, {"sigma": (0.03, 0.1, 0.3), "learning_rate": (0.03, 0.1, 0.3)},
+               (0.1, 0.1)),
+    "ppo": Grid("ppo", ("along",), 200_000, {"learning_rate": (3e-4, 1e-3, 3e-3)}, (1e-3,)),
+}  # fmt: skip
+
+
+def trials(seeds: int) -> dict[str, Trial]:
+    """Return a training for each grid, circuit, setting and seed."""
+    found = {}
+    for name, grid in GRIDS.items():
+        for circuit, setting, seed in itertools.product(grid.circuits, grid.settings(), range(seeds)):
+            options: dict[str, Any] = dict(zip(grid.options, setting, strict=True))
+            config = RunConfig(circuit, grid.algorithm, seed=seed, steps=grid.steps, algorithm_options=options)
+            label = said(setting)
+            found[f"{name}/{circuit}/{label.replace(', ', '-')}/{seed}"] = Trial(f"{name} {circuit}", label, config)
+    return found
+
+
+def said(setting: tuple[float, ...]) -> str:
+    """Return a setting as tables show it."""
+    return ", ".join(f"{value:g}" for value in setting)
+
+
+def judge(gains: Mapping[str, Interval]) -> str:
+    """Return the verdict on a setting from its gains over the default, in points of return, by circuit.
+
+    "replaces the default" if the gain's whole 95 % interval, over seeds, lies above 0 with every circuit of the grid;
+    "better with" the circuits of which that is so, if not with all; "" otherwise. A default that is tuned to one
+    circuit alone is no default.
+    """
+    better = [circuit for circuit, gain in gains.items() if gain.low > 0]
+    if len(better) == len(gains):
+        return "replaces the default"
+    return f"better with {', '.join(better)}" if better else ""
+
+
+def table(scores: pd.DataFrame, name: str) -> str:
+    """Return the Markdown table of one grid: returns and gains over the default, by setting and circuit."""
+    grid = GRIDS[name]
+    returns = {circuit: _by_seed(scores, f"{name} {circuit}") for circuit in grid.circuits}
+    columns = [", ".join(grid.options)]
+    for circuit in grid.circuits:
+        columns += [circuit, f"{circuit}, gain"]
+    lines = []
+    for setting in grid.settings():
+        is_default, label, gains, cells = setting == grid.default, said(setting), {}, []
+        for circuit, by_setting in returns.items():
+            own, default = by_setting[label], by_setting[said(grid.default)]
+            shared = own.index.intersection(default.index)
+            cells.append(_text(bootstrap_iqm(own.to_numpy())))
+            gains[circuit] = bootstrap_mean(np.asarray(own[shared] - default[shared]))
+            cells.append("" if is_default else _text(gains[circuit]))
+        lines.append([label, *cells, "the default" if is_default else judge(gains)])
+    return markdown_table([*columns, "verdict"], *lines)
+
+
+def _by_seed(scores: pd.DataFrame, study: str) -> dict[str, pd.Series]:
+    """Return, by setting, the mean return of each seed's trained agent."""
+    kept = (scores["study"] == study) & (scores["metric"] == "return") & scores["episode"].notna()
+    return {label: rows.groupby("seed")["value"].mean() for label, rows in scores[kept].groupby("agent")}
+
+
+def _text(found: Interval) -> str:
+    return f"{found.mean:.0f} [{found.low:.0f}, {found.high:.0f}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arguments(StudyArguments):
+    """Train with every setting of each grid, and say which would replace the default."""
+
+    seeds: int = 5
+    """Seeds of each setting."""
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = tyro.cli(_Arguments)
+    files = TrialFiles(arguments.out)
+    run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
+    scores = files.table()
+    made = {f"search-{name}": table(scores, name) for name in GRIDS}
+    print(*made.values(), sep="\n\n")
+    if arguments.page:
+        fill_page(arguments.page, made)
+
+
+if __name__ == "__main__":
+    main()
