@@ -23,6 +23,12 @@ from ...options import Allowed, Instance, ListOf, Number, wrong_value
 from .closed_hdf5 import check_closed
 
 
+# Version 2 says how long each episode is and what was done to neurons as data; some files of it say 1, which is read too.
+RECORDING_FORMAT = 2
+READABLE_RECORDINGS = (1, 2)
+_CONVENTIONS = "nervecord recording {}".format
+
+
 @dataclasses.dataclass(frozen=True)
 class Recording:
     """Whole episodes of one agent on one body; E episodes, T control steps, J joints, L links, N neurons.
@@ -149,7 +155,7 @@ class Recording:
             n_substeps = self.spikes.shape[2]
             places["firing"] = list(self.firing)
             places["substep"] = ("substep", np.arange(n_substeps) * self.dt / n_substeps, {"units": "s"})
-        facts = {"dt": self.dt, "meta": json.dumps(self.meta), "conventions": "nervecord recording 1"}
+        facts = {"dt": self.dt, "meta": json.dumps(self.meta), "conventions": _CONVENTIONS(RECORDING_FORMAT)}
         dataset = xarray.Dataset(held, places, facts)
         dataset["time"].attrs["units"] = "s"
         packed = {"zlib": True, "complevel": 1, "shuffle": True}
@@ -167,7 +173,10 @@ class Recording:
         try:
             check_closed(Path(path))
             dataset = xarray.open_dataset(path, engine="h5netcdf", cache=False)
-            sizes = dataset.sizes
+            sizes, conventions = dataset.sizes, dataset.attrs.get("conventions")
+            if conventions not in map(_CONVENTIONS, READABLE_RECORDINGS):
+                readable = " and ".join(map(str, READABLE_RECORDINGS))
+                raise ValueError(f"its conventions are {conventions!r}, and this nervecord reads versions {readable}")
             neurons, firing = (
                 tuple(str(name) for name in dataset[axis].values) if axis in dataset else ()
                 for axis in ("neuron", "firing")
