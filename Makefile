@@ -24,6 +24,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy .
 	MUJOCO_GL=disable $(BIN)/python -m pytest -q -n auto --dist loadfile tests
 	$(call pages)

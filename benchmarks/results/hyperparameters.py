@@ -48,7 +48,7 @@ class Grid:
 GRIDS: Mapping[str, Grid] = {
     "es": Grid("es", ("ncap", "mlp"), 320_000, {"sigma": (0.03, 0.1, 0.3), "learning_rate": (0.03, 0.1, 0.3)},
                (0.1, 0.1)),
-    "ppo": Grid("ppo", ("along",), 200_000, {"learning_rate": (3e-4, 1e-3, 3e-3)}, (1e-3,)),
+    "ppo": Grid("ppo", ("along", "mlp"), 200_000, {"learning_rate": (3e-4, 1e-3, 3e-3)}, (1e-3,)),
 }  # fmt: skip
 
 

@@ -22,8 +22,7 @@ from ...files import write_netcdf
 from ...options import Allowed, Instance, ListOf, Number, wrong_value
 from .closed_hdf5 import check_closed
 
-
-# Version 2 says how long each episode is and what was done to neurons as data; some files of it say 1, which is read too.
+# Version 2 says how long each episode is, and has interventions as data. Some files that say 1 have both already.
 RECORDING_FORMAT = 2
 READABLE_RECORDINGS = (1, 2)
 _CONVENTIONS = "nervecord recording {}".format
@@ -92,7 +91,7 @@ class Recording:
             object.__setattr__(self, "lengths", np.full(self.n_episodes, self.n_steps))
         for name, rest in _OPTIONAL.items():
             if not np.shape(getattr(self, name))[0]:
-                object.__setattr__(self, name, np.zeros((self.n_episodes, self.n_steps, *rest), _TYPES[name]))
+                object.__setattr__(self, name, np.zeros((self.n_episodes, self.n_steps, *rest), TYPES[name]))
 
     @property
     def cells(self) -> tuple[Neuron, ...]:
@@ -143,7 +142,7 @@ class Recording:
         its control step and of its substep together: `.spikes.sel(firing="unit_2")`.
         """
         held = {
-            name: xarray.Variable(_AXES[name], np.asarray(getattr(self, name), _TYPES[name]), {"units": _UNITS[name]})
+            name: xarray.Variable(AXES[name], np.asarray(getattr(self, name), TYPES[name]), {"units": UNITS[name]})
             for name in _ARRAYS
             if 0 not in getattr(self, name).shape
         }
@@ -190,7 +189,7 @@ class Recording:
             arrays: dict[str, Any] = {
                 name: OnDisk(dataset[name])
                 if name in dataset
-                else np.zeros([sizes.get(axis, 0) for axis in _AXES[name]], _TYPES[name])
+                else np.zeros([sizes.get(axis, 0) for axis in AXES[name]], TYPES[name])
                 for name in _ARRAYS
                 if name in dataset or name not in _OPTIONAL
             }
@@ -215,8 +214,8 @@ def _check(dataset: xarray.Dataset, meta: Any, dt: float, lengths: np.ndarray) -
     if wrong := wrong_value({**held, "dt": dt}, {**_META, "dt": Number(0, above=True)}):
         raise ValueError(wrong)
     for name in _ARRAYS:
-        if name in dataset and (dataset[name].dims != _AXES[name] or dataset[name].dtype.kind not in "fiu"):
-            raise ValueError(f"{name} is no array of numbers over {', '.join(_AXES[name])}")
+        if name in dataset and (dataset[name].dims != AXES[name] or dataset[name].dtype.kind not in "fiu"):
+            raise ValueError(f"{name} is no array of numbers over {', '.join(AXES[name])}")
     sizes = dataset.sizes
     if ("spikes" in dataset) != ("firing" in dataset):
         raise ValueError("spikes are of neurons without names, or the other way round")
@@ -275,7 +274,7 @@ class OnDisk:
         return self.shape[0]
 
 
-_AXES = {
+AXES = {
     "observations": ("episode", "time", "observation"),
     "actions": ("episode", "time", "joint"),
     "rewards": ("episode", "time"),
@@ -292,7 +291,7 @@ _AXES = {
     "spikes": ("episode", "time", "substep", "firing"),
     "sources": ("episode", "time", "source_number"),
 }
-_UNITS = {
+UNITS = {
     "observations": "as observed",
     "actions": "motor range",
     "rewards": "1",
@@ -309,8 +308,8 @@ _UNITS = {
     "spikes": "1",
     "sources": "m, m, field",
 }
-_ARRAYS = list(_AXES)
-_TYPES = {name: np.uint8 if name == "spikes" else np.float32 for name in _ARRAYS}
+_ARRAYS = list(AXES)
+TYPES = {name: np.uint8 if name == "spikes" else np.float32 for name in _ARRAYS}
 # What a recording may be without, and the sizes of its last axes then.
 _OPTIONAL = {"sources": (0,), "obstacle_pose": (0, 3), "touch": (0,), "spikes": (0, 0)}
 _SIZES = ListOf(Number(-math.inf), "[0.1, 0.1]")
