@@ -1,5 +1,6 @@
 """Every block of code in the README and on the pages runs, small."""
 
+import dataclasses
 import importlib
 import importlib.util
 import re
@@ -9,12 +10,16 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 from browser import look_over
+from nervecord import RunConfig
 from nervecord.agents import ALGORITHMS
 from nervecord.circuits import CIRCUITS
 from nervecord.cli.main import main
-from nervecord.envs import ARENAS, SENSES, TASKS
+from nervecord.envs import ARENAS, SENSES, TASKS, Swimmer
 from nervecord.envs.bodies import registry as bodies
 from nervecord.training.probes import PROBES
+from nervecord.training.rollouts.recording import RECORDING_FORMAT
+from nervecord.training.runs import Result
+from nervecord.training.runs.folder import FORMAT
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -122,7 +127,7 @@ def site(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("site")
     # Nor the page in which agents swim, which pages/test_web.py looks at.
-    hooks = [str(ROOT / "tools" / "commands_page.py")]
+    hooks = [str(ROOT / "tools" / name) for name in ("commands_page.py", "fields_page.py")]
     build(load_config(str(ROOT / "mkdocs.yml"), plugins=[], hooks=hooks, strict=False, site_dir=str(folder)))
     return folder
 
@@ -144,6 +149,36 @@ def test_a_page_of_the_docs_fits_its_window_and_its_text_can_be_read(site, tmp_p
     # The theme chooses its colours as it loads.
     with opened((site / "reference" / "commands" / "index.html").as_uri(), scheme=scheme) as page:
         assert look_over(page, tmp_path, "docs", [scheme]) == []
+
+
+def test_no_page_of_the_docs_has_an_error_in_its_console_or_is_wider_than_its_window(site, opened):
+    # 404.html is for a server: its links begin at the site's root.
+    pages = [path for path in sorted(site.rglob("*.html")) if path.name != "404.html"]
+    assert len(pages) > 40
+    wide = []
+    for path in pages:
+        with opened(path.as_uri(), width=1200) as page:
+            for width in (1200, 400):
+                page.set_viewport_size({"width": width, "height": 800})
+                if (across := page.evaluate("document.documentElement.scrollWidth")) > width:
+                    wide.append(f"{path.relative_to(site)} at {width} px: {across} px wide")
+    assert wide == []
+
+
+def test_options_and_stored_fields_are_on_their_pages_as_the_code_has_them(site):
+    options = (site / "guides" / "hyperparameters" / "index.html").read_text(encoding="utf-8")
+    formats = (site / "reference" / "formats" / "index.html").read_text(encoding="utf-8")
+    for name in ("es", "cmaes", "ppo", "sac", "td3"):
+        for field in dataclasses.fields(ALGORITHMS[name].Options):
+            assert f"<td><code>{field.name}</code></td>" in options, (name, field.name)
+    assert "<td><code>0.0003</code></td>" in options  # the learning rate of SB3's PPO, beside ours
+    for kind in (RunConfig, Result, Swimmer):
+        for field in dataclasses.fields(kind):
+            assert f"<td><code>{field.name}</code></td>" in formats, field.name
+    assert f"<code>format</code> in <code>config.json</code></td>\n<td>{FORMAT}</td>" in formats
+    assert f"nervecord recording {RECORDING_FORMAT}" in formats
+    assert "<!-- options" not in options
+    assert "<!-- schema" not in formats
 
 
 def test_the_built_concepts_page_defines_its_nouns(site):

@@ -29,7 +29,8 @@ def test_every_link_within_the_project_leads_to_a_file_and_a_heading(tool):
 def test_links_to_missing_files_and_headings_are_found(tool, tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text(
-        "# One\n\n[there](docs/a.md#two-words-and-code) ![none](b.png) [no](docs/a.md#three) [own](#one) `[x](in-code.md)`\n"
+        "# One\n\n[there](docs/a.md#two-words-and-code) ![none](b.png) [no](docs/a.md#three) [own](#one)\n"
+        "`[x](in-code.md)`\n"
         "```\n[x](in-a-fence.md)\n```\n[![a badge](https://a.example/b.svg)](https://a.example)\n",
         encoding="utf-8",
     )
