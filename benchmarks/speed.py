@@ -51,7 +51,7 @@ def speed(repeats: int = 3) -> list[dict[str, Any]]:
         not installed has a row with the reason.
     """
     torch.set_num_threads(1)
-    cases: dict[str, Callable[[], float]] = {"limit, one core": _limit, "mujoco.batch, 256": partial(_batch_rate, 256)}
+    cases: dict[str, Callable[[], float]] = {"limit, one core": _limit, "mujoco.batch, 256": partial(batch_rate, 256)}
     for n_envs in (64, 256):
         cases[f"vector environment, {n_envs}"] = partial(vector_rate, n_envs)
         cases[f"SB3 vector environment, {n_envs}"] = partial(_sb3, n_envs)
@@ -149,7 +149,7 @@ def _limit() -> float:
     return _timed(step, 1, (_JOINTS,))
 
 
-def _batch_rate(n_envs: int) -> float:
+def batch_rate(n_envs: int) -> float:
     """Return steps per second of MuJoCo's own batch, which has neither observations nor rewards, on two threads."""
     model = make_body(_BODY).compile()
     batch = Batch(model, nsim=n_envs, nthread=_THREADS)
