@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -38,15 +38,15 @@ _ASKED = (
 _Episode = Callable[[], tuple[float, float]]
 
 
-def ppo_speed(repeats: int = 3) -> list[dict[str, Any]]:
-    """Measure every learner `repeats` times, interleaved, with one thread; return medians.
+def ppo_speed(repeats: int = 3, names: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Measure every learner `repeats` times, or those of some names, interleaved, with one thread; return medians.
 
     Returns:
         Rows with name, steps_per_second, its low and high, and the share of the time that rollouts take; then rows with
         name, value, unit and target (`asked`). A library that is not installed has a row with the reason.
     """
     torch.set_num_threads(1)
-    makers = _makers()
+    makers = {name: make for name, make in _makers().items() if not names or name in names}
     absent = {name: reason for name in makers if (reason := absence("bench", *_needed(name)))}
     episodes = {name: make() for name, make in makers.items() if name not in absent}
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in episodes}

@@ -21,5 +21,5 @@ def ratio_rows(
         {"name": f"{ours} / {theirs}", "value": round(rates[ours] / rates[theirs], digits), "unit": "times",
          "asked": least}
         for ours, theirs, least in asked
-        if theirs in rates
+        if theirs in rates and ours in rates
     ]  # fmt: skip

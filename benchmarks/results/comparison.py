@@ -20,17 +20,18 @@ from .. import ppo, speed
 from .tables import fill_page
 
 _THREE = "gymnasium-swimmer"
-# Row -> how it is measured, and the row of ours that it is compared with; rows without one are ours.
-STEPPING: Mapping[str, tuple[Callable[[], float], str | None]] = {
-    "nervecord on lanes, 256": (partial(speed.vector_rate, 256, physics="lanes"), None),
-    "nervecord on MuJoCo, 256": (partial(speed.vector_rate, 256), None),
-    "mujoco.batch, 256, physics alone": (partial(speed.batch_rate, 256), "nervecord on MuJoCo, 256"),
-    "EnvPool SwimmerSwimmer6-v1, 256": (partial(speed.envpool_rate, 256), "nervecord on lanes, 256"),
-    "nervecord on lanes, 1": (partial(speed.single_rate, physics="lanes"), None),
-    "nervecord on MuJoCo, 1": (speed.single_rate, None),
-    "dm_control swimmer6, 1": (speed.dm_control_rate, "nervecord on MuJoCo, 1"),
-    "nervecord on MuJoCo, 1, 3 links": (partial(speed.single_rate, _THREE), None),
-    "gymnasium Swimmer-v5, 1, 3 links": (speed.gymnasium_rate, "nervecord on MuJoCo, 1, 3 links"),
+# Row -> how it is measured, and the rows of ours that it is compared with; rows without any are ours.
+STEPPING: Mapping[str, tuple[Callable[[], float], Sequence[str]]] = {
+    "nervecord on lanes, 256": (partial(speed.vector_rate, 256, physics="lanes"), ()),
+    "nervecord on MuJoCo, 256": (partial(speed.vector_rate, 256), ()),
+    "mujoco.batch, 256, physics alone": (partial(speed.batch_rate, 256), ("on MuJoCo, 256", "on lanes, 256")),
+    "EnvPool SwimmerSwimmer6-v1, 256": (partial(speed.envpool_rate, 256), ("on MuJoCo, 256", "on lanes, 256")),
+    "nervecord on lanes, 1": (partial(speed.single_rate, physics="lanes"), ()),
+    "nervecord on MuJoCo, 1": (speed.single_rate, ()),
+    "dm_control swimmer6, 1": (speed.dm_control_rate, ("on MuJoCo, 1", "on lanes, 1")),
+    "nervecord on lanes, 1, 3 links": (partial(speed.single_rate, _THREE, "lanes"), ()),
+    "nervecord on MuJoCo, 1, 3 links": (partial(speed.single_rate, _THREE), ()),
+    "gymnasium Swimmer-v5, 1, 3 links": (speed.gymnasium_rate, ("on MuJoCo, 1, 3 links", "on lanes, 1, 3 links")),
 }
 _PEERS = {"on lanes": "numba", "EnvPool": "envpool", "dm_control": "dm_control", "gymnasium": "imageio"}
 # Of `ppo.ppo_speed`: theirs, and ours with the same network.
@@ -55,16 +56,22 @@ def stepping(repeats: int) -> str:
             rate = STEPPING[name][0]()
             if turn:
                 found.append(rate)
-    lines = [
-        [name, *_spread(rates[name]), *_ratio(rates, ours, name)] if name in rates else [name, absent[name], "", "", ""]
-        for name, (_, ours) in STEPPING.items()
-    ]
-    return markdown_table(["what, environments", "steps/s", "lowest to highest", "beside", "ours over theirs"], *lines)
+    lines = []
+    for name, (_, ours) in STEPPING.items():
+        if name in absent:
+            lines.append([name, absent[name], "", "", ""])
+            continue
+        found = rates[name]
+        ratios = [_ratio(rates[f"nervecord {mine}"], found) if f"nervecord {mine}" in rates else "" for mine in ours]
+        spread = f"{min(found):,.0f} to {max(found):,.0f}"
+        lines.append([name, f"{statistics.median(found):,.0f}", spread, *(ratios or ["", ""])])
+    titles = ["what, environments", "steps/s", "lowest to highest", "ours on MuJoCo over it", "ours on lanes over it"]
+    return markdown_table(titles, *lines)
 
 
 def training(repeats: int) -> str:
     """Return the table of training: rollouts and updates of PPO together."""
-    rows = {row["name"]: row for row in ppo.ppo_speed(repeats)}
+    rows = {row["name"]: row for row in ppo.ppo_speed(repeats, TRAINING)}
     lines = []
     for name, ours in TRAINING.items():
         row = rows[name]
@@ -78,16 +85,10 @@ def training(repeats: int) -> str:
     return markdown_table(["what", "steps/s", "lowest to highest", "beside", "ours over theirs"], *lines)
 
 
-def _spread(found: Sequence[float]) -> list[str]:
-    return [f"{statistics.median(found):,.0f}", f"{min(found):,.0f} to {max(found):,.0f}"]
-
-
-def _ratio(rates: Mapping[str, Sequence[float]], ours: str | None, theirs: str) -> list[str]:
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
     """Return the median of the ratios within a turn, with the least and the greatest."""
-    if ours is None or ours not in rates:
-        return ["", ""]
-    found = [mine / its for mine, its in zip(rates[ours], rates[theirs], strict=True)]
-    return [ours, f"{statistics.median(found):.2f} [{min(found):.2f}, {max(found):.2f}]"]
+    found = [mine / its for mine, its in zip(ours, theirs, strict=True)]
+    return f"{statistics.median(found):.2f} [{min(found):.2f}, {max(found):.2f}]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +96,9 @@ class _Arguments:
     """Measure what people use now beside nervecord, in one run, on two threads."""
 
     repeats: int = 5
-    """Turns; the median is shown, with the lowest and the highest."""
+    """Turns of stepping; the median is shown, with the lowest and the highest."""
+    training_repeats: int = 3
+    """Turns of training, of which each takes about a minute for dm_control alone."""
     page: Path | None = None
     """Page whose tables are made anew."""
 
@@ -105,7 +108,7 @@ def main() -> None:
     arguments = tyro.cli(_Arguments)
     made = {"stepping": stepping(arguments.repeats)}
     print(made["stepping"], flush=True)
-    made["training"] = training(arguments.repeats)
+    made["training"] = training(arguments.training_repeats)
     print(made["training"])
     if arguments.page:
         fill_page(arguments.page, made)
