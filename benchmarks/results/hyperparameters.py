@@ -105,7 +105,7 @@ def table(scores: pd.DataFrame, name: str) -> str:
 def _by_seed(scores: pd.DataFrame, study: str) -> dict[str, pd.Series]:
     """Return, by setting, the mean return of each seed's trained agent."""
     kept = (scores["study"] == study) & (scores["metric"] == "return") & scores["episode"].notna()
-    return {label: rows.groupby("seed")["value"].mean() for label, rows in scores[kept].groupby("agent")}
+    return {str(label): rows.groupby("seed")["value"].mean() for label, rows in scores[kept].groupby("agent")}
 
 
 def _text(found: Interval) -> str:

@@ -173,7 +173,7 @@ class Recording:
             check_closed(Path(path))
             dataset = xarray.open_dataset(path, engine="h5netcdf", cache=False)
             sizes, conventions = dataset.sizes, dataset.attrs.get("conventions")
-            if conventions not in map(_CONVENTIONS, READABLE_RECORDINGS):
+            if conventions not in [*map(_CONVENTIONS, READABLE_RECORDINGS)]:
                 readable = " and ".join(map(str, READABLE_RECORDINGS))
                 raise ValueError(f"its conventions are {conventions!r}, and this nervecord reads versions {readable}")
             neurons, firing = (
