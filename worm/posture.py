@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 from jaxtyping import Bool, Float, Int
 
+from ..envs.tasks.joint_angles import MAX_GAP, longest_stretch, relinked
 from ..errors import InvalidOption, InvalidRecording
 from ..training.rollouts.recording import Recording
 
@@ -87,6 +88,30 @@ class Posture:
         tangent = self.heading[:, None] + np.cumsum(np.pad(self.joint_pos, ((0, 0), (1, 0))), 1)
         steps = np.stack([np.cos(tangent), np.sin(tangent)], -1) * (self.length / n_links)[:, None, None]
         return self.head[:, None] + np.pad(np.cumsum(steps, 1), ((0, 0), (1, 0), (0, 0)))
+
+    def relinked(self, n_links: int) -> Posture:
+        """Return a chain of another number of equal links, whose nodes lie on this one.
+
+        Raises:
+            InvalidOption: fewer than 2 links.
+        """
+        if n_links < 2:
+            raise InvalidOption(f"links is {n_links}; give 2 or more")
+        there = self.joint_pos.shape[1] + 1
+        if n_links == there:
+            return self
+        joints, turn = relinked(self.joint_pos, n_links)
+        return dataclasses.replace(self, joint_pos=joints, heading=_within(self.heading + turn))
+
+    def stretch(self, max_gap: float = MAX_GAP) -> Posture:
+        """Return the longest stretch without a gap, and without the times at which nothing was seen.
+
+        Args:
+            max_gap: the longest time without a posture that is no gap, s, unless one and a half of the usual steps of
+                time are longer.
+        """
+        chosen = longest_stretch(self.time, np.isfinite(self.joint_pos).all(1), max_gap)
+        return Posture(*(getattr(self, field.name)[chosen] for field in dataclasses.fields(self)))
 
     def track(self, name: str) -> Track:
         """Return the chain as a track of a name, its nodes as the points."""

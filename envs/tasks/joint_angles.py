@@ -85,7 +85,7 @@ class JointAngles:
 
     def relinked(self, n_links: int) -> JointAngles:
         """Return the angles of another number of equal links along the same midline."""
-        return dataclasses.replace(self, joint_pos=relinked(self.joint_pos, n_links))
+        return dataclasses.replace(self, joint_pos=relinked(self.joint_pos, n_links)[0])
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON types; `from_json` takes it back."""
@@ -181,22 +181,25 @@ def longest_stretch(
     return max(parts, key=lambda part: time[part[-1]] - time[part[0]], default=known)
 
 
-def relinked(joint_pos: Float[np.ndarray, "T J"], n_links: int) -> Float[np.ndarray, "T joints"]:
-    """Return joint angles, rad, of another number of equal links whose nodes lie on the same chain."""
+def relinked(
+    joint_pos: Float[np.ndarray, "T J"], n_links: int
+) -> tuple[Float[np.ndarray, "T joints"], Float[np.ndarray, " T"]]:
+    """Return joint angles of another number of links whose nodes lie on the same chain, and how the first link turns.
+
+    All in rad. The nodes are at equal steps along the chain, of equal links.
+    """
     tangent = np.cumsum(np.pad(joint_pos, ((0, 0), (1, 0))), 1)
     there = tangent.shape[1]
     if there == n_links:
-        return joint_pos
+        return joint_pos, np.zeros(len(joint_pos))
     steps = np.stack([np.cos(tangent), np.sin(tangent)], -1)
     nodes = np.pad(np.cumsum(steps, 1), ((0, 0), (1, 0), (0, 0)))
-    # By the length along the chain, which a link that cuts a bend short does not have itself.
     places = np.arange(n_links + 1) * there / n_links
     left = np.minimum(places.astype(int), there - 1)
     share = (places - left)[:, None]
     points = nodes[:, left] * (1 - share) + nodes[:, left + 1] * share
-    turned = np.diff(np.arctan2(*np.moveaxis(np.diff(points, axis=1), -1, 0)[::-1]), axis=1)
-    found: Float[np.ndarray, "T joints"] = np.pi - np.mod(np.pi - turned, 2 * np.pi)
-    return found
+    angle = np.arctan2(*np.moveaxis(np.diff(points, axis=1), -1, 0)[::-1])
+    return np.pi - np.mod(np.pi - np.diff(angle, axis=1), 2 * np.pi), angle[:, 0]
 
 
 def _number(cell: str, path: str | Path, line: int) -> float:

@@ -18,8 +18,8 @@ from ..setting import Envs, Setting
 from .joint_angles import JointAngles
 from .task import Task
 
-# The animal's crawl on agar (Fang-Yen et al. 2010, table 1): Hz, and body lengths. The amplitude of the tangent, rad, is
-# the largest round one that the joints of all our bodies reach.
+# The animal's crawl on agar (Fang-Yen et al. 2010, table 1): Hz, and body lengths. The amplitude of the tangent, rad,
+# is the largest round one that the joints of all our bodies reach.
 FREQUENCY, WAVELENGTH, AMPLITUDE = 0.3, 0.65, 0.6
 _LEAST = -1.0  # reward, that a start which is far off does not drown all else
 
@@ -174,7 +174,7 @@ SENSES["joint_target"], SENSES["joint_target_vel"] = JointTarget(), JointTargetV
 
 
 def _crawl(n_links: int, duration: float, dt: float) -> JointAngles:
-    """Return a crawl that lasts a period longer than an episode of `duration` s, so that it may begin anywhere in it."""
+    """Return a crawl that lasts a period longer than an episode of `duration` s, which may begin anywhere in it."""
     return travelling_wave(n_links, duration + 1 / FREQUENCY + dt, dt)
 
 
