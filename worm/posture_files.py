@@ -87,9 +87,7 @@ def one_worm(postures: dict[str, tuple[Track, Posture]], worm: str | None, path:
     """
     first = next(iter(postures))
     if worm is None and len(postures) > 1:
-        raise InvalidRecording(
-            f"{path} holds the worms {_listed(postures)}; name one, such as --worm {first!r}"
-        )
+        raise InvalidRecording(f"{path} holds the worms {_listed(postures)}; name one, such as --worm {first!r}")
     name = first if worm is None else worm
     if name not in postures:
         raise UnknownName("worm", name, postures)

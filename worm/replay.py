@@ -103,15 +103,15 @@ def replay(
 
     The longest stretch without gaps is replayed, in its own time, from rest: the body's momentum is 0 at first. Between
     the recording's times angles follow a cubic spline. The joints' range is that of the body, or a tenth more than the
-    largest angle where that is more. Compare speeds in body lengths only: a body of ours is as long as hundreds of worms.
+    largest angle where that is more. Compare speeds in body lengths only: our bodies are as long as hundreds of worms.
 
     Args:
         posture: the worm's; it becomes a chain of as many links as the body has.
         body: a swimmer or a worm.
-        drive: "prescribed": the joints follow exactly, and the torque is that of inverse dynamics, in the same discrete
-            steps as the physics takes. "motors": the body's motors are asked, in every physics step, for the torque that
-            brings the joints to where they should be (computed torque, critically damped at 5 Hz), and give no more than
-            they can.
+        drive: "prescribed": the joints follow exactly, and the torque is that of inverse dynamics, in the discrete
+            steps that the physics takes. "motors": the body's motors are asked, in every physics step, for the torque
+            that brings the joints to where they should be (computed torque, critically damped at 5 Hz), and give no more
+            than they can.
         gear: the torque of motors at full command, N m; None is the body's own.
         arena: what is around the body; None is open space in its own medium.
 
@@ -216,7 +216,7 @@ class _Simulation:
         return _Motion(arrays, torque)
 
     def _begin(self, joint_vel: Float[np.ndarray, " J"]) -> None:
-        """Give the joints velocities, rad/s, and the root those with which the momentum of the body is 0, or drag has it."""
+        """Give the joints velocities, rad/s, and the root those with which the body's momentum is 0, or its drag."""
         mujoco.mj_forward(self.model, self.data)
         mass, root, joints = self._mass(), self.root, self.joints
         self.data.qvel[joints] = joint_vel

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
 from ..drawing.poses import Poses
@@ -15,8 +16,6 @@ from ..videos.look import Look
 from .posture import Posture
 from .replay import Replay
 
-_WIDTH = 0.08  # of the worm's length: the animal is about 80 um thick and 1 mm long
-
 
 def film_replay(
     replay: Replay,
@@ -25,7 +24,7 @@ def film_replay(
     size: tuple[int, int] = (480, 480),
     progress: bool = False,
 ) -> Path:
-    """Film a replay beside the recorded worm, which is drawn as long as the body; mp4, gif or webp by the suffix.
+    """Film a replay beside the recorded worm, each at its own scale; mp4, gif or webp by the suffix.
 
     Args:
         replay: what came of it.
@@ -46,12 +45,11 @@ def film_replay(
     fps = look.rate(recording.dt, path)
     steps = len(replay.target)
     instants = look.instants(steps, recording.dt, fps)
-    length = float(body.link_length.sum())
-    worm = worm_poses(
-        replay.posture, np.arange(steps) * recording.dt, length, float(body.joint_limit[0] * len(body.link_length))
-    )
+    worm = worm_poses(replay.posture, np.arange(steps) * recording.dt, body)
+    is_placed = np.isfinite(replay.posture.length).all()
+    caption = "as recorded" if is_placed else "as recorded; its length is not known"
     views = [
-        TopView(worm, look.pixels, "as recorded, drawn as long as the body", clock=False),
+        TopView(worm, look.pixels, caption, clock=False),
         TopView(body, look.pixels, str(recording.meta["task"])),
     ]
     frames = (np.concatenate([view.frame(instant) for view in views], axis=1) for instant in instants.tolist())
@@ -60,25 +58,25 @@ def film_replay(
     return path
 
 
-def worm_poses(posture: Posture, time: np.ndarray, length: float, reach: float) -> Poses:
-    """Return a recorded worm as what is drawn, at some times, enlarged to a length.
+def worm_poses(posture: Posture, time: Float[np.ndarray, " instants"], body: Poses) -> Poses:
+    """Return a recorded worm as what is drawn, at some times.
 
-    Where a file has angles alone the worm stays at one place, its mean direction along the x axis.
+    It is as thick for its length as the body, and coloured alike for the same bend of the whole. Where a file has
+    angles alone, the worm is as long as the body and stays at one place, its mean direction along the x axis.
 
     Args:
         posture: without gaps.
         time: s, within the posture's.
-        length: m, of what is drawn.
-        reach: the joint range times the number of links, rad, at which a bend has its full colour.
+        body: beside it.
     """
     joints = CubicSpline(posture.time, np.unwrap(posture.joint_pos, axis=0))(time)
-    n_links, dt = joints.shape[1] + 1, float(time[1] - time[0])
+    n_links, size = joints.shape[1] + 1, float(body.link_length.sum())
     bend = np.cumsum(np.pad(joints, ((0, 0), (1, 0))), 1)
     is_placed = bool(np.isfinite(posture.length).all())
+    length = float(np.mean(posture.length)) if is_placed else size
     if is_placed:
         tangent = bend + np.interp(time, posture.time, np.unwrap(posture.heading))[:, None]
-        scale = length / float(np.mean(posture.length))
-        head = scale * np.stack([np.interp(time, posture.time, each) for each in posture.head.T], -1)
+        head = np.stack([np.interp(time, posture.time, each) for each in posture.head.T], -1)
     else:
         tangent, head = bend - bend.mean(1, keepdims=True), np.zeros((len(time), 2))
     steps = np.stack([np.cos(tangent), np.sin(tangent)], -1) * length / n_links
@@ -86,8 +84,9 @@ def worm_poses(posture: Posture, time: np.ndarray, length: float, reach: float) 
     links = (nodes[:, :-1] + nodes[:, 1:]) / 2
     if not is_placed:
         links -= links.mean(1, keepdims=True)
+    width, reach = float(body.link_width.mean()) * length / size, float(body.joint_limit[0]) * len(body.link_length)
     return Poses(
-        name="recorded worm", dt=dt, link_pos=links, link_angle=tangent + np.pi, joint_pos=joints, com_pos=links.mean(1),
-        target_pos=None, link_length=np.full(n_links, length / n_links), link_width=np.full(n_links, _WIDTH * length),
-        joint_limit=np.full(n_links - 1, reach / n_links),
+        name="recorded worm", dt=body.dt, link_pos=links, link_angle=tangent + np.pi, joint_pos=joints,
+        com_pos=links.mean(1), target_pos=None, link_length=np.full(n_links, length / n_links),
+        link_width=np.full(n_links, width), joint_limit=np.full(n_links - 1, reach / n_links),
     )  # fmt: skip

@@ -106,7 +106,7 @@ def _plain(value: Any) -> Any:
 
 
 def _metres(facts: dict[str, Any], is_smoothed: bool, path: str, unit: str | None) -> float:
-    """Return the metres of a unit of the skeletons: of micrometres, or of the pixels of which the file knows the size."""
+    """Return the metres of a unit of the skeletons: micrometres, or pixels of which the file knows the size."""
     said, per_pixel = facts.get("xy_units"), float(facts.get("microns_per_pixel", 1.0))
     # A pixel of one micrometre is Tierpsy's way to say that it does not know.
     known = None if per_pixel == 1 else per_pixel * 1e-6
