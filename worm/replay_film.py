@@ -14,7 +14,7 @@ from ..progress import progress_bar
 from ..videos.encode import check_output, write_film
 from ..videos.look import Look
 from .posture import Posture
-from .replay import Replay
+from .replays import Replay
 
 
 def film_replay(

@@ -110,8 +110,8 @@ def replay(
         body: a swimmer or a worm.
         drive: "prescribed": the joints follow exactly, and the torque is that of inverse dynamics, in the discrete
             steps that the physics takes. "motors": the body's motors are asked, in every physics step, for the torque
-            that brings the joints to where they should be (computed torque, critically damped at 5 Hz), and give no more
-            than they can.
+            that brings the joints to where they should be (computed torque, critically damped at 5 Hz), and give no
+            more than they can.
         gear: the torque of motors at full command, N m; None is the body's own.
         arena: what is around the body; None is open space in its own medium.
 
