@@ -50,7 +50,7 @@ def read_points(path: str | Path, unit: str | None, time_unit: str | None = None
     seconds = si_value(time_unit or "s", "time", "a time")
     header, worms = read_table(path)
     places = {found.groups(): at for at, name in enumerate(header) if (found := _POINT.fullmatch(name))}
-    numbers = [str(number) for number in range(len(places) // 2)]
+    numbers = [str(number) for number in range(1 + max(int(number) for _, number in places))]
     if missing := [f"{axis}_{number}" for number in numbers for axis in "xy" if (axis, number) not in places]:
         raise InvalidRecording(f"{path} has no column {missing[0]}; give x and y of each point, from 0 at the head")
     columns = np.array([[places[axis, number] for axis in "xy"] for number in numbers], int).reshape(-1, 2)
