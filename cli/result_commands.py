@@ -44,11 +44,11 @@ class Record(Disturbing, OnRunOrModel):
             self.refuse("noise noise_unit", "SB3's models have no circuit of named neurons")
             if self.path is not None and self.path.suffix == ".zip":
                 self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
+        if self.out.suffix == ".wcon":
+            self.refuse("history", f"{self.out} keeps midlines alone; give a file .nc")
         super().check()
         if self.out.suffix not in (".nc", ".wcon"):
             raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc", ".wcon"])
-        if self.out.suffix == ".wcon":
-            self.refuse("history", f"{self.out} keeps midlines alone; give a file .nc")
         if self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")
 

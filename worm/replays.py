@@ -38,6 +38,8 @@ class Replay:
         target: the recording's joint angles at each control step, rad.
         torque: of each joint in each physics step, N m.
         needed: the torque with which the joints follow exactly, N m; of joints that are prescribed, the same.
+        first: MuJoCo's qpos and qvel at the first instant, m, rad, m/s and rad/s: with them and the torques, the body's
+            own model moves as it did.
     """
 
     recording: Recording
@@ -47,6 +49,7 @@ class Replay:
     target: Float[np.ndarray, "T J"]
     torque: Float[np.ndarray, "S J"]
     needed: Float[np.ndarray, "S J"]
+    first: Float[np.ndarray, "2 dofs"]
 
     @property
     def error(self) -> Float[np.ndarray, "T J"]:
@@ -157,6 +160,7 @@ def replay(
         target=angles(np.arange(steps) * own.control_dt),
         torque=moved.torque,
         needed=exact.torque,
+        first=moved.first,
     )
 
 
@@ -176,6 +180,7 @@ class _Motion(NamedTuple):
 
     arrays: dict[str, Float[np.ndarray, "T ..."]]
     torque: Float[np.ndarray, "S J"]
+    first: Float[np.ndarray, "2 dofs"]
 
 
 class _Simulation:
@@ -200,6 +205,7 @@ class _Simulation:
         data.qpos[self.root[2]] = heading - np.pi / 2
         data.qpos[self.joints] = self.angles(0.0)
         self._begin(self.angles(0.0, 1))
+        first = np.stack([data.qpos, data.qvel])
         torque = np.zeros((steps * self.n_substeps, len(self.joints)))
         for step in range(steps):
             mujoco.mj_forward(self.model, data)
@@ -213,7 +219,7 @@ class _Simulation:
                     f"{(step + 1) * self.body.control_dt:g} s; do its angles jump? --fix-swaps turns swapped heads"
                 )
         arrays = {name: np.array([row[name] for row in kept]) for name in kept[0]}
-        return _Motion(arrays, torque)
+        return _Motion(arrays, torque, first)
 
     def _begin(self, joint_vel: Float[np.ndarray, " J"]) -> None:
         """Give the joints velocities, rad/s, and the root those with which the body's momentum is 0, or its drag."""

@@ -1,10 +1,12 @@
 """The task of bending as a recorded worm did: its reward, its recording, and what a run holds of it."""
 
 import json
+from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
-from nervecord.envs import EnvBatch, make_body
+from nervecord.envs import EnvBatch, XmlBody, make_body
 from nervecord.envs.physics.lanes import reason_not_compiled
 from nervecord.envs.tasks.joint_angles import JointAngles, longest_stretch, relinked
 from nervecord.envs.tasks.track import travelling_wave
@@ -15,6 +17,7 @@ from nervecord.training.runs.resolution import resolve
 from nervecord.training.runs.result import conditions_of
 
 N = 3
+ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 
 
 def written(path, time, joint_pos):
@@ -181,8 +184,10 @@ def test_a_recording_that_does_not_fit_is_refused(recording, error, words):
         EnvBatch("track", 1, "swimmer6", n_threads=1, recording=recording)
 
 
-def test_the_target_is_sensed_in_its_own_task_alone():
+def test_a_chain_is_needed_and_the_target_is_sensed_in_its_own_task_alone():
     body = make_body("gymnasium-swimmer")
     assert EnvBatch("track", 1, body, n_threads=1).layout.sizes["joint_target"] == body.n_joints
+    with pytest.raises(InvalidTask, match="half_cheetah is no chain of links"):
+        EnvBatch("track", 1, XmlBody.from_file(ASSETS / "half_cheetah.xml", 0.05), n_threads=1)
     with pytest.raises(InvalidTask, match="has no recording to sense; sense joint_target in Track"):
         EnvBatch("swim", 1, n_threads=1, senses=["joint_target"])

@@ -69,7 +69,7 @@ def test_angles_come_back_from_a_table_as_they_were(tmp_path):
     ((_, alone),) = read_postures(tmp_path / "d.csv", degrees=True).values()
     np.testing.assert_allclose(alone.joint_pos, made.joint_pos, atol=1e-12)
     assert np.isnan(alone.length).all()
-    with pytest.raises(InvalidRecording, match="bends by .* rad at a joint, beyond a half turn; give --degrees"):
+    with pytest.raises(InvalidRecording, match=r"bends by .* rad at a joint, beyond a half turn; give --degrees"):
         read_postures(tmp_path / "d.csv")
     assert read_postures(tmp_path / "x.csv", 4)["a"][1].joint_pos.shape == (12, 3)
 
@@ -157,7 +157,7 @@ def test_other_files_of_hdf5_are_refused(tmp_path):
     [
         ("x.csv", "time,x_0,y_0\n0,1,1", {}, InvalidRecording, "says no unit of x and y; give it, such as --unit mm"),
         ("x.csv", "time,x_0,y_0\n0,1,1", {"unit": "frames"}, InvalidRecording, "which says no size"),
-        ("x.csv", "time,x_0,y_0,x_1\n0,1,1,1", {"unit": "mm"}, InvalidRecording, "no posture at any"),
+        ("x.csv", "time,x_0,y_0,x_1\n0,1,1,1", {"unit": "mm"}, InvalidRecording, "has no column y_1"),
         ("x.csv", "time,x_0,y_0,x_2,y_2\n0,1,1,1,1", {"unit": "mm"}, InvalidRecording, "has no column x_1"),
         ("x.csv", "time,a\n0,1", {}, InvalidRecording, "has columns of neither angles nor points"),
         ("x.csv", "time,x_0,angle_0\n0,1,1", {}, InvalidRecording, "has columns of both angles and points"),
