@@ -23,7 +23,8 @@ from .posture import Posture
 DRIVES = ("prescribed", "motors")
 _ROOM = 1.1  # of the largest angle that is replayed, for the joints' range
 _FEWEST_OF_SPECTRUM = 64  # control steps, of which a spectrum is taken
-_STIFFNESS = 2 * math.pi * 5.0  # rad/s: how fast motors take back an error, critically damped, torque allowing
+# Motors are servos: an error of 0.1 rad asks for the whole torque, and so does one of 3.3 rad/s.
+_FULL, _DAMPING = 0.1, 0.03  # rad, s
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +113,8 @@ def replay(
         posture: the worm's; it becomes a chain of as many links as the body has.
         body: a swimmer or a worm.
         drive: "prescribed": the joints follow exactly, and the torque is that of inverse dynamics, in the discrete
-            steps that the physics takes. "motors": the body's motors are asked, in every physics step, for the torque
-            that brings the joints to where they should be (computed torque, critically damped at 5 Hz), and give no
-            more than they can.
+            steps that the physics takes. "motors": each of the body's motors is a servo, whole at an error of 0.1 rad
+            and damped by 0.03 s of velocity, and gives no more than it can.
         gear: the torque of motors at full command, N m; None is the body's own.
         arena: what is around the body; None is open space in its own medium.
 
@@ -230,40 +230,38 @@ class _Simulation:
 
     def _advance(self, step: int) -> Float[np.ndarray, " J"]:
         """Take a physics step; return the joints' torques, N m."""
-        data, h = self.data, self.dt
+        data, h, after = self.data, self.dt, (step + 1) * self.dt
         now, velocity = data.qpos[self.joints], data.qvel[self.joints]
+        mass, force = self._of_joints()
         if self.by_motors:
-            at = step * h
-            away, slow = self.angles(at) - now, self.angles(at, 1) - velocity
-            acceleration = self.angles(at, 2) + 2 * _STIFFNESS * slow + _STIFFNESS**2 * away
-        else:
-            acceleration = ((self.angles((step + 1) * h) - now) / h - velocity) / h
-        torque = self._inverse(acceleration)
-        if self.by_motors:
+            # With the error and the velocity at the end of the step, which no gain makes unstable (Tan et al. 2011).
+            stiffness, damping = self.gear / _FULL, self.gear * _DAMPING / _FULL
+            push = stiffness * (self.angles(after) - now - h * velocity) + damping * (self.angles(after, 1) - velocity)
+            resistance = h * (damping + h * stiffness)
+            torque = push - resistance * np.linalg.solve(mass + np.diag(resistance), force + push)
             torque = np.clip(torque, -self.gear, self.gear)
+        else:
+            torque = mass @ (((self.angles(after) - now) / h - velocity) / h) - force
         data.qfrc_applied[self.joints] = torque
         mujoco.mj_step(self.model, data)
         return torque
 
-    def _inverse(self, acceleration: Float[np.ndarray, " J"]) -> Float[np.ndarray, " J"]:
-        """Return the joints' torques that give them accelerations, rad/s^2, while nothing holds the root.
+    def _of_joints(self) -> tuple[Float[np.ndarray, "J J"], Float[np.ndarray, " J"]]:
+        """Return mass and force of the joints alone, while nothing holds the root, in kg m^2 and N m.
 
-        An acceleration is a difference of velocity over a step. Integrators that take damping at the end of a step add
-        the step's length times the damping to the mass; MuJoCo's own mj_inverse does so too, but loses what we need to
-        rounding where drag is large, as on agar.
+        Mass times the change of the joints' velocities over a step, over its length, is that force and their torques.
+        Integrators that take damping at the end of a step add the step's length times the damping to the mass.
+        (MuJoCo's own mj_inverse does so too, but loses what we need to rounding where drag is large, as on agar.)
         """
         data = self.data
         data.qfrc_applied[:] = 0.0
         mujoco.mj_forward(self.model, data)
-        force = data.qfrc_smooth + data.qfrc_constraint
-        mass = self._mass()
+        force, mass = data.qfrc_smooth + data.qfrc_constraint, self._mass()
         root, joints = self.root, self.joints
-        of_root = force[root] - mass[np.ix_(root, joints)] @ acceleration
-        root_acceleration = np.linalg.solve(mass[np.ix_(root, root)], of_root)
-        inertial: Float[np.ndarray, " J"] = (
-            mass[np.ix_(joints, root)] @ root_acceleration + mass[np.ix_(joints, joints)] @ acceleration
-        )
-        return inertial - force[joints]
+        coupling = np.linalg.solve(mass[np.ix_(root, root)], mass[np.ix_(root, joints)]).T
+        return mass[np.ix_(joints, joints)] - coupling @ mass[np.ix_(root, joints)], force[joints] - coupling @ force[
+            root
+        ]
 
     def _mass(self) -> Float[np.ndarray, "dofs dofs"]:
         """Return the mass matrix with what the integrator adds to it."""
