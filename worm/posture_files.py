@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..errors import InvalidOption, InvalidRecording, UnknownName
@@ -106,6 +106,6 @@ def _chain(name: str, posture: Posture, n_links: int | None) -> tuple[Track, Pos
     return posture.track(name), posture
 
 
-def _refuse(given: dict[str, object], why: str) -> None:
+def _refuse(given: Mapping[str, object], why: str) -> None:
     if named := [f"--{name.replace('_', '-')}" for name, value in given.items() if value]:
         raise InvalidOption(f"{', '.join(named)} would change nothing: {why}")

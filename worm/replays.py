@@ -296,7 +296,7 @@ def _recording(body: Swimmer, arena: Arena, motion: _Motion, drive: str) -> Reco
     facts = {**envs.facts(), "task": f"replay, {drive}", "neurons": [], "interventions": []}
     envs.close()
     steps = len(motion.arrays["joint_pos"])
-    arrays = {name: values[None].astype(np.float32) for name, values in motion.arrays.items()}
+    arrays: dict[str, Any] = {name: values[None].astype(np.float32) for name, values in motion.arrays.items()}
     none = np.zeros((1, steps, 0), np.float32)
     gear = body.gear or np.inf
     return Recording(

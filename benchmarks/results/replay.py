@@ -186,7 +186,9 @@ def track(out: Path, seeds: int) -> str:
             rows.append([recording, label, "", "", f"{value:.2f}", "", ""])
         ends: dict[str, list[float]] = {}
         for arm in ARMS:
-            before, after, weights = [], [], 0
+            before: list[float] = []
+            after: list[float] = []
+            weights = 0
             for seed in range(seeds):
                 run = trained(out, recording, arm, seed)
                 for values, agent in ((before, run.agent(trained=False)), (after, run.agent())):
