@@ -187,6 +187,7 @@ def test_our_recordings_are_postures_of_their_own_joints(tmp_path):
         assert (own.joint_pos == recording.joint_pos[episode]).all()
 
 
+@pytest.mark.slow
 def test_record_writes_midlines_with_where_they_are_from(tmp_path):
     main(["record", "agent:cpg", "--episodes", "1", "--out", str(tmp_path / "x.wcon"), "--json"])
     told = json.loads((tmp_path / "x.wcon").read_text())["@NCRD"]

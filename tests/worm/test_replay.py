@@ -82,7 +82,7 @@ def test_the_torque_in_a_thick_medium_is_that_of_slender_links():
 
 
 def test_weak_motors_fall_behind_and_say_so():
-    posture = crawl(seconds=2.0, frequency=1.0)
+    posture = crawl(seconds=1.0, frequency=1.0)
     strong = replay(posture, "swimmer6", "motors", gear=0.1)
     weak = replay(posture, "swimmer6", "motors", gear=5e-4)
     assert strong.facts()["error, rms, rad"] < 3e-3 < 0.1 < weak.facts()["error, rms, rad"]
