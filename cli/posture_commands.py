@@ -79,6 +79,7 @@ class Postures(OfPostures):
 
     def run(self) -> dict[str, Any]:
         """Read, write, and return what each worm's posture is like."""
+        from ..files import write_text
         from ..worm.posture_files import one_worm
         from ..worm.posture_report import posture_facts, posture_table
         from ..worm.wcon import write_wcon
@@ -88,7 +89,8 @@ class Postures(OfPostures):
             found = {one_worm(found, self.worm, self.file)[0]: found[self.worm]}
         facts = {name: posture_facts(track, each, self.spline) for name, (track, each) in found.items()}
         if self.out and self.out.suffix == ".csv":
-            posture_table({name: each for name, (_, each) in found.items()}).to_csv(self.out, index=False)
+            table = posture_table({name: each for name, (_, each) in found.items()})
+            write_text(self.out, table.to_csv(index=False))
         elif self.out:
             write_wcon(self.out, [each.track(name) for name, (_, each) in found.items()], {"file": self.file.name})
         return {**facts, **({"out": str(self.out)} if self.out else {})}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import InvalidOption, InvalidRecording, UnknownName
 from ..training.rollouts.recording import Recording
-from .posture import Posture, Track, of_recording, to_links
+from .posture import Posture, Track, check_links, of_recording, to_links
 from .posture_csv import holds_points, read_angles, read_points
 from .tierpsy import read_tierpsy
 from .wcon import read_wcon
@@ -42,15 +42,15 @@ def read_postures(
 
     Raises:
         UnknownName: a file of another format.
-        InvalidOption: an option that is of another format, or fewer than 2 links.
+        InvalidOption: an option that is of another format, or fewer than 2 links, or more than 1000.
         InvalidRecording: the file cannot be read, has no units, or nothing was seen in it.
     """
     path = Path(path)
     kind = next((suffix for suffix in FORMATS if path.name.lower().endswith(suffix)), None)
     if kind is None:
         raise UnknownName("posture format", path.suffix or path.name, FORMATS)
-    if n_links is not None and n_links < 2:
-        raise InvalidOption(f"links is {n_links}; give 2 or more")
+    if n_links is not None:
+        check_links(n_links)
     of_points = {"spline": spline, "fix_swaps": fix_swaps, "flip_y": flip_y}
     units = {"unit": unit, "time_unit": time_unit}
     if kind == ".nc":

@@ -142,7 +142,7 @@ def test_centroids_are_no_posture(tmp_path):
     (track,) = read_wcon(tmp_path / "x.wcon")
     with pytest.raises(InvalidRecording, match="no posture at any of 2 times"):
         to_links(track, 6)
-    with pytest.raises(InvalidOption, match="links is 1; give 2 or more"):
+    with pytest.raises(InvalidOption, match="links is 1; give 2 to 1000"):
         to_links(track, 1)
 
 

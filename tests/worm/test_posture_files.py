@@ -175,7 +175,7 @@ def test_other_files_of_hdf5_are_refused(tmp_path):
         ("x.txt", "", {}, UnknownName, "unknown posture format '.txt'"),
         ("nope.csv", None, {}, InvalidRecording, "cannot be read as CSV: No such file"),
         ("nope.hdf5", None, {}, InvalidRecording, "no file of Tierpsy's"),
-        ("x.csv", "time,x_0,y_0\n0,1,1", {"n_links": 1}, InvalidOption, "links is 1; give 2 or more"),
+        ("x.csv", "time,x_0,y_0\n0,1,1", {"n_links": 1}, InvalidOption, "links is 1; give 2 to 1000"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_line(name, text, given, error, words, tmp_path):
