@@ -15,14 +15,18 @@ from typing import Any
 import numpy as np
 import tyro
 from jaxtyping import Float
+from matplotlib.figure import Figure
 
+from ...drawing.figures import COLOURS, figure_svg, open_axes
 from ...envs import EnvBatch
 from ...envs.arenas.media import gel
 from ...envs.tasks.joint_angles import JointAngles
 from ...envs.tasks.track import AMPLITUDE, travelling_wave
+from ...files import write_text
 from ...intervals import bootstrap_mean
 from ...training.learning.training import resume, train
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
+from ...training.rollouts.recorder import record_agent
 from ...training.runs.config import RunConfig
 from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
@@ -209,6 +213,27 @@ def track(out: Path, seeds: int) -> str:
     return markdown_table(heads, *rows)
 
 
+def followed(out: Path) -> Figure:
+    """Draw the middle joint of the recordings beside that of the trained `mlp` of the first seed, over one episode."""
+    figure = Figure(figsize=(9.0, 2.6), layout="constrained")
+    for recording, axes in zip(RECORDINGS, figure.subplots(1, len(RECORDINGS), sharey=True), strict=True):
+        run = trained(out, recording, "mlp", 0)
+        envs = run.resolved.make_envs(1)
+        done = record_agent(run.agent(), envs)
+        time = np.arange(int(done.lengths[0])) * done.dt
+        middle, start = envs.body.n_joints // 2, envs.layout["joint_target"].start
+        # What is sensed is the recording at the end of the step.
+        axes.plot(time + done.dt, done.observations[0, :, start + middle], color=COLOURS[1], label="recording")
+        axes.plot(time, done.joint_pos[0, :, middle], color=COLOURS[0], label="mlp, trained")
+        envs.close()
+        axes.set(title=recording, xlabel="time, s")
+        axes.grid(alpha=0.25)
+        open_axes(axes)
+    figure.axes[0].set_ylabel("angle of the middle joint, rad")
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
 def _told(interval: Any) -> str:
     return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
@@ -222,6 +247,9 @@ def main(arguments: StudyArguments) -> None:
     print(made["track"])
     if arguments.page:
         fill_page(arguments.page, made)
+        figures = arguments.page.with_suffix("")
+        figures.mkdir(exist_ok=True)
+        write_text(figures / "followed.svg", figure_svg(followed(arguments.out)))
 
 
 if __name__ == "__main__":
