@@ -131,13 +131,18 @@ class ReplayWorm(OfPostures):
         from ..envs import make_body
         from ..videos.encode import check_output
         from ..worm.posture_files import one_worm
+        from ..worm.posture_report import coarse
         from ..worm.replay_film import film_replay
         from ..worm.replays import replay
 
         if self.film:
             check_output(self.film)
         arena, body = arena_given(self.arena), make_body(self.body)
-        name, posture = one_worm(self.read(body.n_links), self.worm, self.file)
+        worms = self.read(body.n_links)
+        name, posture = one_worm(worms, self.worm, self.file)
+        notes = coarse(*worms[name], self.spline)
+        if not self.fix_swaps and (suspects := len(worms[name][0].suspects)):
+            notes.append(f"head and tail are probably swapped at {suspects} times; --fix-swaps turns those")
         found = replay(posture, body, self.drive, self.gear, arena)
         files = {}
         if self.out:
@@ -148,7 +153,8 @@ class ReplayWorm(OfPostures):
         facts: Mapping[str, Any] = found.facts()
         if not self.json:
             facts = {key: number(value) for key, value in facts.items()}
-        return {"worm": name, "body": body.name, "drive": self.drive, **facts, **files}
+        told = {"note": notes} if notes else {}
+        return {"worm": name, "body": body.name, "drive": self.drive, **facts, **told, **files}
 
 
 @dataclasses.dataclass(frozen=True)

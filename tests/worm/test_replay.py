@@ -13,7 +13,7 @@ from nervecord.envs.tasks.track import travelling_wave
 from nervecord.errors import InvalidArena, InvalidBody, InvalidOption, InvalidRecording, OutputExists
 from nervecord.training.rollouts.recording import Recording
 from nervecord.videos import render_recording
-from nervecord.worm import Posture, film_replay, replay, write_wcon
+from nervecord.worm import Posture, Track, film_replay, replay, write_wcon
 from nervecord.worm.replay_film import worm_poses
 from PIL import Image
 
@@ -126,12 +126,20 @@ def test_a_replay_is_a_recording_and_a_film(tmp_path):
 
 
 def test_the_command_tells_numbers_with_their_units(tmp_path, capsys):
-    write_wcon(tmp_path / "w.wcon", [crawl(seconds=4.0, frequency=1.0).track("w")])
+    write_wcon(tmp_path / "w.wcon", [crawl(13, seconds=4.0, frequency=1.0).track("w")])
     main(["worm", "replay", str(tmp_path / "w.wcon"), "--json"])
     said = json.loads(capsys.readouterr().out)
     assert (said["worm"], said["body"], said["drive"]) == ("w", "worm", "prescribed")
     assert said["frequency, Hz"] == pytest.approx(1.0, rel=0.05)
     assert all("," in name for name in said if name not in ("worm", "body", "drive"))
+    assert "note" not in said
+    points = crawl(24, seconds=1.0).track("w").points
+    swapped = tuple(each[::-1] if at in (5, 6) else each for at, each in enumerate(points))
+    write_wcon(tmp_path / "few.wcon", [Track("w", np.arange(len(points)) * 0.04, swapped, np.ones(len(points), bool))])
+    main(["worm", "replay", str(tmp_path / "few.wcon"), "--body", "swimmer20", "--json"])
+    first, second = json.loads(capsys.readouterr().out)["note"]
+    assert first.startswith("20 links need 41 points or more, and there are 25")
+    assert second.startswith("head and tail are probably swapped at 2 times; --fix-swaps")
     for options, words in (
         (["--gear", "1"], "--gear would change nothing"),
         (["--body", "swimer6"], "unknown body"),
