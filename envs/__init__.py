@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .tasks.registry import TASKS
     from .tasks.swim import Swim
     from .tasks.task import Task
-    from .tasks.track import Track
+    from .tasks.track import TrackPosture
     from .tasks.two_media import TwoMedia
 
 __all__ = [
@@ -73,7 +73,7 @@ __all__ = [
     "SwimmerVecEnv",
     "SwimmerVectorEnv",
     "Task",
-    "Track",
+    "TrackPosture",
     "TwoMedia",
     "Wall",
     "Worm",

@@ -24,7 +24,7 @@ FREQUENCY, WAVELENGTH, AMPLITUDE = 0.3, 0.65, 0.6
 _LEAST = -1.0  # reward, that a start which is far off does not drown all else
 
 
-class Track(Task):
+class TrackPosture(Task):
     """Bend as a recorded worm did.
 
     An episode begins in a posture of the recording, at a time drawn so that a whole episode is left where the recording
@@ -137,7 +137,7 @@ _KEPT = ("start", "seen", "reward", "error", "bending")
 
 
 class JointTarget(SenseKind):
-    """The recording's joint angles at the end of the coming step in `Track`; circuits sense them as joint angles."""
+    """The recording's joint angles at the end of the coming step in `TrackPosture`; circuits sense them as joint angles."""
 
     def describe(self, setting: Setting) -> Sense:
         """Return what it is; see `SenseKind`."""
@@ -145,12 +145,12 @@ class JointTarget(SenseKind):
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs joints"]:
         """Return the angles, rad."""
-        assert isinstance(envs.task, Track)
+        assert isinstance(envs.task, TrackPosture)
         return envs.task.target(1)
 
 
 class JointTargetVel(SenseKind):
-    """How fast the recording's joints move in the coming step in `Track`; circuits sense it as joint velocities."""
+    """How fast the recording's joints move in the coming step in `TrackPosture`; circuits sense it as joint velocities."""
 
     def describe(self, setting: Setting) -> Sense:
         """Return what it is; see `SenseKind`."""
@@ -158,14 +158,14 @@ class JointTargetVel(SenseKind):
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs joints"]:
         """Return the velocities, rad/s."""
-        assert isinstance(envs.task, Track)
+        assert isinstance(envs.task, TrackPosture)
         velocity: Float[np.ndarray, "envs joints"] = (envs.task.target(1) - envs.task.target(0)) / envs.dt
         return velocity
 
 
 def _of_track(setting: Setting, name: str, most: float, unit: str) -> Sense:
-    if not issubclass(setting.task, Track):
-        raise InvalidTask(f"task {setting.task.__name__} has no recording to sense; sense {name} in Track")
+    if not issubclass(setting.task, TrackPosture):
+        raise InvalidTask(f"task {setting.task.__name__} has no recording to sense; sense {name} in TrackPosture")
     limit = tuple(float(value) for value in joint_limit(setting.body))
     return Sense(name, setting.body.n_joints, -most, most, unit, limit)
 

@@ -189,5 +189,5 @@ def test_a_chain_is_needed_and_the_target_is_sensed_in_its_own_task_alone():
     assert EnvBatch("track", 1, body, n_threads=1).layout.sizes["joint_target"] == body.n_joints
     with pytest.raises(InvalidTask, match="half_cheetah is no chain of links"):
         EnvBatch("track", 1, XmlBody.from_file(ASSETS / "half_cheetah.xml", 0.05), n_threads=1)
-    with pytest.raises(InvalidTask, match="has no recording to sense; sense joint_target in Track"):
+    with pytest.raises(InvalidTask, match="has no recording to sense; sense joint_target in TrackPosture"):
         EnvBatch("swim", 1, n_threads=1, senses=["joint_target"])

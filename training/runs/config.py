@@ -89,7 +89,7 @@ class RunConfig:
         steps: environment steps to train for; whole generations or rollouts are run.
         episode_steps: control steps per episode; None takes the task's own default.
         task_options: arguments of the task, such as Swim's `reward`, "paper" or "com"; and `senses`, what is observed;
-            a file that one of them names, such as Track's `recording`, is held as its content.
+            a file that one of them names, such as TrackPosture's `recording`, is held as its content.
         randomize: ranges from which bodies are drawn at reset; see `EnvBatch`.
         circuit_options: options of the circuit; a file that `graph` names is held as its content.
         algorithm_options: options of the algorithm, over its defaults.
