@@ -137,7 +137,7 @@ _KEPT = ("start", "seen", "reward", "error", "bending")
 
 
 class JointTarget(SenseKind):
-    """The recording's joint angles at the end of the coming step in `TrackPosture`; circuits sense them as joint angles."""
+    """The recording's joint angles at the end of the coming step in `TrackPosture`; sensed as joint angles are."""
 
     def describe(self, setting: Setting) -> Sense:
         """Return what it is; see `SenseKind`."""
@@ -150,7 +150,7 @@ class JointTarget(SenseKind):
 
 
 class JointTargetVel(SenseKind):
-    """How fast the recording's joints move in the coming step in `TrackPosture`; circuits sense it as joint velocities."""
+    """How fast the recording's joints move in the coming step in `TrackPosture`; sensed as joint velocities are."""
 
     def describe(self, setting: Setting) -> Sense:
         """Return what it is; see `SenseKind`."""
