@@ -53,6 +53,11 @@ class JointAngles:
         Raises:
             InvalidRecording: there is no such file, it holds other columns, or several worms.
         """
+        if Path(path).suffix != ".csv":
+            raise InvalidRecording(
+                f"{path} is no CSV of joint angles; nervecord worm posture FILE --links 24 --out angles.csv makes one of "
+                "a tracker's file"
+            )
         header, worms = read_table(path)
         columns = angle_columns(header, path)
         if len(worms) > 1:

@@ -171,6 +171,7 @@ def test_files_that_are_no_recording_are_refused_in_one_line(text, words, tmp_pa
 @pytest.mark.parametrize(
     ("recording", "error", "words"),
     [
+        ("worm.wcon", InvalidRecording, "worm.wcon is no CSV of joint angles; nervecord worm posture FILE --links 24"),
         ("nope.csv", InvalidRecording, "nope.csv cannot be read as CSV: No such file"),
         ({"file": "x"}, InvalidRecording, "a recording is a table of file, time and joint_pos"),
         ({"file": "x", "time": [0, 0], "joint_pos": [[0, 0]] * 2}, InvalidRecording, "x has times that do not rise"),
