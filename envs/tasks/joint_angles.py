@@ -55,8 +55,8 @@ class JointAngles:
         """
         if Path(path).suffix != ".csv":
             raise InvalidRecording(
-                f"{path} is no CSV of joint angles; nervecord worm posture FILE --links 24 --out angles.csv makes one of "
-                "a tracker's file"
+                f"{path} is no CSV of joint angles; nervecord worm posture FILE --links 24 --out angles.csv makes one "
+                "of a tracker's file"
             )
         header, worms = read_table(path)
         columns = angle_columns(header, path)
