@@ -45,7 +45,7 @@ SMALL_PLAN = {
 def blocks(page: Path) -> list[tuple[str, str, bool]]:
     """Return language, text and whether it is to run, of each block."""
     found = []
-    for mark, what, language, text in BLOCK.findall(page.read_text()):
+    for mark, what, language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
         runs = not mark or (mark == "run where installed" and importlib.util.find_spec(what) is not None)
         found.append((language, text, runs))
     return found
