@@ -185,6 +185,8 @@ class ShowEigenworms(OfPostures):
         postures = {name: each for name, (_, each) in self.read(None if is_chain else SEGMENTS).items()}
         own = [*postures.values()]
         shapes = eigenworms(own if self.basis == "data" else self.basis, self.modes)
+        if self.basis == "wormpose":
+            shapes = shapes.turned_by(own)
         share = shapes.share(own)
         rates = {name: phase_rate(shapes.amplitudes(each), each.time) for name, each in postures.items()}
         found: dict[str, Any] = {

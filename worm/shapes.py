@@ -91,6 +91,17 @@ class Eigenworms:
             self, vectors=turn @ self.vectors, variance=unknown, source=f"{self.source}, turned to {basis.source}"
         )
 
+    def turned_by(self, postures: Sequence[Posture]) -> Eigenworms:
+        """Return shapes that span the same space, turned so that the first hold most of these postures' variance.
+
+        The model of wormpose has coils in it, which are rare in most recordings: its own first shape is theirs.
+        """
+        amplitudes = _known(postures) @ self.vectors.T
+        _, turn = np.linalg.eigh(np.atleast_2d(np.cov(amplitudes.T, bias=True)))
+        unknown = np.full(len(self.vectors), np.nan)
+        vectors = _upright(turn.T[::-1] @ self.vectors)
+        return dataclasses.replace(self, vectors=vectors, variance=unknown, source=f"{self.source}, turned by the data")
+
 
 def eigenworms(source: str | Path | Sequence[Posture] = "wormpose", modes: int = 4) -> Eigenworms:
     """Return the eigenworms of some postures, of a file, or of the package `wormpose`.
@@ -202,7 +213,10 @@ def _of_file(path: Path) -> Eigenworms:
 def _principal(covariance: np.ndarray, mean: np.ndarray, source: str, modes: int) -> Eigenworms:
     variance, vectors = np.linalg.eigh(covariance)
     variance, vectors = variance[::-1], vectors.T[::-1]
-    # A shape and its mirror image are one; the head bends to the positive side.
+    return Eigenworms(_upright(vectors[:modes]), np.maximum(variance[:modes], 0.0), float(variance.sum()), mean, source)
+
+
+def _upright(vectors: Float[np.ndarray, "M 100"]) -> Float[np.ndarray, "M 100"]:
+    """Return shapes whose head bends to the positive side: a shape and its mirror image are one."""
     signs = np.where(vectors[:, :10].mean(1) < 0, -1.0, 1.0)
-    vectors = (vectors * signs[:, None])[:modes]
-    return Eigenworms(vectors, np.maximum(variance[:modes], 0.0), float(variance.sum()), mean, source)
+    return np.asarray(vectors * signs[:, None])

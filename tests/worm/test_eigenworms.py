@@ -67,6 +67,17 @@ def test_a_worm_made_of_four_shapes_is_explained_by_them():
     np.testing.assert_allclose(turned.amplitudes(posture), tangent @ sines().T, atol=1e-9)
 
 
+def test_shapes_are_turned_so_that_the_first_hold_most_of_the_data():
+    known = Eigenworms(sines(), np.full(4, np.nan), np.nan, np.zeros(100), "known")
+    rng = np.random.default_rng(2)
+    tangent = rng.normal(size=(300, 4)) * [0.1, 0.2, 3.0, 1.0] @ sines()
+    posture = of_angles(np.diff(tangent, axis=1))
+    turned = known.turned_by([posture])
+    assert known.share([posture])[0] < 0.01 < 0.8 < turned.share([posture])[0]
+    assert turned.share([posture])[3] == pytest.approx(1.0, abs=1e-9)
+    np.testing.assert_allclose(abs(turned.vectors @ sines().T)[:2, [2, 3]], np.eye(2), atol=0.05)
+
+
 def test_gaps_are_left_out_and_a_chain_has_few_shapes():
     posture = crawl(6)
     joints = posture.joint_pos.copy()
