@@ -16,6 +16,8 @@ from gymnasium import spaces
 from nervecord.envs.registration import BIT_IDS, IDS, LANES_IDS
 
 KEPT = Path(__file__).parent / "trajectories.npz"
+# What Track follows: a wave along five joints, 2.4 s at 30 frames a second.
+_POSTURE = Path(__file__).parent / "posture.csv"
 ENV_IDS = (*IDS, *LANES_IDS, *BIT_IDS)
 # Relative to the largest number of its column. Another processor rounds otherwise, and 40 steps
 # of a swimmer make parts in 1e7 of that no larger than this.
@@ -31,7 +33,8 @@ def trajectories(env_id: str) -> Arrays:
     The first 8 steps of two episodes, and one that ends after 40, where the id takes a length. Observations are in the
     environment's own units; the last column is 1 where the episode terminated and 2 where it was truncated.
     """
-    env = gymnasium.make(f"nervecord:{env_id}", disable_env_checker=True)
+    options = {"recording": str(_POSTURE)} if "Track" in env_id else {}
+    env = gymnasium.make(f"nervecord:{env_id}", disable_env_checker=True, **options)
     found = {"default steps": np.array(env.spec.max_episode_steps or 0, np.float32)}
     for name, space in (("observation", env.observation_space), ("action", env.action_space)):
         bounds = (space.low, space.high) if isinstance(space, spaces.Box) else (space.start, space.start + space.n - 1)
@@ -40,7 +43,7 @@ def trajectories(env_id: str) -> Arrays:
         found[f"episode {seed}"] = _episode(env, seed, _STEPS)
     env.close()
     if env_id not in BIT_IDS:
-        env = gymnasium.make(f"nervecord:{env_id}", disable_env_checker=True, episode_steps=_EPISODE_STEPS)
+        env = gymnasium.make(f"nervecord:{env_id}", disable_env_checker=True, episode_steps=_EPISODE_STEPS, **options)
         found["short episode"] = _episode(env, _SEEDS[0], _EPISODE_STEPS)
         env.close()
     return found
