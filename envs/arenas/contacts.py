@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -30,6 +31,7 @@ _GREY = [0.5, 0.5, 0.5, 1.0]
 _MOST_PAIRS = 240
 TOUCH = "touch_{}"  # the touch sensor of each link
 POST, LATTICE = "post_{}", "lattice"
+_SLIDES = ("{}_x", "{}_y")  # the joints of a post that can be pushed
 PENETRATION = "penetration"
 
 
@@ -96,8 +98,8 @@ def _add_geoms(spec: mujoco.MjSpec, stands: Stands, height: float, across: float
         host, pos = world, [x, y, height]
         if mass:
             host, pos = world.add_body(name=name, pos=pos), [0, 0, 0]
-            for axis, label in (([1, 0, 0], "x"), ([0, 1, 0], "y")):
-                joint = host.add_joint(name=f"{name}_{label}", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=axis)
+            for axis, label in zip(([1, 0, 0], [0, 1, 0]), _SLIDES, strict=True):
+                joint = host.add_joint(name=label.format(name), type=mujoco.mjtJoint.mjJNT_SLIDE, axis=axis)
                 # As a link as long as the post is wide, moved across.
                 joint.damping[0] = across * 2 * radius
         elif index >= stands.n_own:
@@ -116,6 +118,13 @@ def _add_geoms(spec: mujoco.MjSpec, stands: Stands, height: float, across: float
             size = [radius, 0.5 * radius, 0]
             host.add_geom(type=mujoco.mjtGeom.mjGEOM_CYLINDER, size=size, mass=0, **common)
     return names
+
+
+def post_joints(model: mujoco.MjModel, index: int) -> list[Any]:
+    """Return the joints along which a post was pushed from its place; none where it stands."""
+    names = [label.format(POST.format(index)) for label in _SLIDES]
+    kind = mujoco.mjtObj.mjOBJ_JOINT
+    return [model.joint(name) for name in names if mujoco.mj_name2id(model, kind, name) >= 0]
 
 
 def check_media(media: Sequence[Medium]) -> None:
