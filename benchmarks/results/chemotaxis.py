@@ -100,7 +100,7 @@ def learned(circuit: str, seed: int, out: Path) -> Run:
     config = RunConfig(
         circuit, algorithm, task="chemotaxis", seed=seed, steps=steps, task_options=_NEAR, algorithm_options=options
     )
-    return train(config, out / circuit / str(seed), progress=False, workers=1)
+    return train(config, out / circuit / str(seed), progress=False)
 
 
 def main(seeds: int = 5, episodes: int = 400, learn: Path | None = None, page: Path | None = None) -> None:

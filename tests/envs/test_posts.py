@@ -122,6 +122,55 @@ def test_the_worm_stays_outside_of_posts_in_thick_media(medium, most):
     assert not stepped.metrics["diverged"].any()
 
 
+def steps_among(arena, body, looks_at_all, n=4, steps=150):
+    """Return the links' places and the touches at each step, where each step looks at what is near, or at everything."""
+    envs = EnvBatch("lattice", n, body, arena, episode_steps=steps, n_threads=1)
+    if looks_at_all:
+        nearby, batch = envs.physics._standing._nearby, envs.physics._batch
+        for name, masks in nearby._all.items():
+            batch.expand(name)[:] = masks
+        nearby._search = None
+    envs.seed(list(range(n)))
+    envs.reset(np.arange(n))
+    phase, found, n_all = np.arange(envs.body.n_joints) / envs.body.n_links, [], 0
+    for step in range(steps):
+        # Steps of some environments alone are looked at as those of all.
+        ids = None if step % 3 else np.arange(n)[step % 2 :: 2]
+        envs.step(np.tile(np.sin(2 * np.pi * (step / 42 - phase)), (n, 1)), ids)
+        found.append(np.concatenate([envs.physics.read("link_pos").reshape(n, -1), envs.physics.touch()], 1))
+        n_all += 0 if looks_at_all else int(envs.physics._standing._nearby._looks_at_all.sum())
+    penetration = envs.metrics()["penetration"]
+    envs.close()
+    return np.array(found), penetration, n_all
+
+
+@pytest.mark.parametrize(
+    ("body", "arena"),
+    [
+        ("swimmer6", Landscape(lattice=Lattice(gap=0.1))),
+        ("swimmer6-strong", Landscape(lattice=Lattice("random", 0.04, 0.08, largest=0.15))),
+        ("swimmer12", Landscape(lattice=Lattice("hexagonal", 0.02, 0.09))),
+        ("swimmer6", CLUTTER),
+    ],
+)
+def test_looking_only_at_what_is_near_changes_nothing(body, arena):
+    near, everything = (steps_among(arena, body, looks_at_all) for looks_at_all in (False, True))
+    np.testing.assert_array_equal(near[0], everything[0])
+    np.testing.assert_array_equal(near[1], everything[1])
+    assert (near[0][..., -6:] > 0).any()
+    # Where more is near than a model has slots for, an environment looks at everything.
+    assert (near[2] > 0) == (body == "swimmer6-strong" or arena.lattice.gap == 0.1)
+
+
+def test_a_push_is_looked_ahead_of():
+    """It changes the speed between two steps, and with it what is near."""
+    envs, physics = pushed_against(posts=tuple(Post(0.1, y, 0.05) for y in (-0.1, 0.1, 0.3, 0.5)))
+    physics.push(0, np.array([3.0, 0.0]))
+    physics.step()
+    assert physics.penetration()[0] > 0
+    envs.close()
+
+
 def test_posts_that_touch_nothing_change_nothing():
     posts = (Post(0.4, 0.3), Post(-0.3, -0.3))
     (ghost, _, felt), (alone, _, _) = (
