@@ -178,7 +178,7 @@ class Player:
         middle = np.broadcast_to([post.x, post.y], (1, 2, 2))
         away = gaps(middle, np.full(1, post.radius), pieces, radius)[0]
         if (nearest := int(away.argmin())) >= 0 and away[nearest] < 0:
-            name = [*names, *(f"post {other}" for other in others)][nearest]
+            name = [*names, *(f"post {which.index(other)}" for other in others)][nearest]
             raise InvalidArena(
                 f"a post at ({post.x:.3g}, {post.y:.3g}) m would be {-away[nearest]:.2g} m in {name}; "
                 "put it where it touches nothing"

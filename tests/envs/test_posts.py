@@ -123,7 +123,7 @@ def test_the_worm_stays_outside_of_posts_in_thick_media(medium, most):
 
 
 def steps_among(arena, body, looks_at_all, n=4, steps=150):
-    """Return the links' places and the touches at each step, where each step looks at what is near, or at everything."""
+    """Return the places of links and the touches of each step, which looks at what is near, or at everything."""
     envs = EnvBatch("lattice", n, body, arena, episode_steps=steps, n_threads=1)
     if looks_at_all:
         nearby, batch = envs.physics._standing._nearby, envs.physics._batch

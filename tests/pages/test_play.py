@@ -609,7 +609,7 @@ def places(held):
 
 def test_a_post_is_moved_while_the_body_swims_on_and_stays_there(rambler):
     with contextlib.closing(Player(rambler)) as held:
-        assert [each["moves"] for each in held.outlines()] == [True, True, False]
+        assert [each["moves"] for each in held.outlines()] == [True, False, True]
         for _ in range(20):
             held.step()
         before = held.moment()
@@ -618,7 +618,7 @@ def test_a_post_is_moved_while_the_body_swims_on_and_stays_there(rambler):
         assert after["time"] == before["time"] == pytest.approx(0.6)
         assert after["line"] == before["line"]
         assert places(held)[0] == [0.3, -0.3]
-        assert places(held)[1] == [-0.4, 0.4]
+        assert places(held)[2] == [-0.4, 0.4]
         for _ in range(60):
             held.step()
         assert held.moment()["time"] < 0.7  # of the next episode
@@ -639,18 +639,18 @@ def test_a_post_that_was_pushed_is_put_where_it_is_asked_for(rambler):
         state = held.envs.get_state()
         state["physics"]["qpos"][0, -2:], state["physics"]["qvel"][0, -2:] = (0.1, 0.05), (0.3, 0.0)
         held.envs.set_state(state)
-        assert places(held)[1] == pytest.approx([-0.3, 0.45])
+        assert places(held)[2] == pytest.approx([-0.3, 0.45])
         held.move_post(0, [0.45, 0.45])
-        assert places(held)[1] == pytest.approx([-0.3, 0.45])  # it goes on as it was
-        held.move_post(1, [-0.4, -0.5])
+        assert places(held)[2] == pytest.approx([-0.3, 0.45])  # it goes on as it was
+        held.move_post(2, [-0.4, -0.5])
         held.step()
-        assert places(held)[1] == pytest.approx([-0.4, -0.5])
+        assert places(held)[2] == pytest.approx([-0.4, -0.5])
 
 
 @pytest.mark.parametrize(
     ("number", "place", "says"),
     [
-        (2, [1.0, 1.0], "a wall stays where it is; move a single post"),
+        (1, [1.0, 1.0], "a wall stays where it is; move a single post"),
         (3, [1.0, 1.0], "post 3 is none of the 3 that stand here; give 0 to 2"),
         (-1, [1.0, 1.0], "post -1 is none"),
         (0, [float("nan"), 0.0], "give x and y in m"),
@@ -658,7 +658,7 @@ def test_a_post_that_was_pushed_is_put_where_it_is_asked_for(rambler):
         (0, [2000.0, 0.0], "give x and y in m"),
         (0, ["left", 0.0], "give x and y in m"),
         (0, "nose", "m in link 0; put it where it touches nothing"),
-        (0, [-0.38, 0.4], "m in post 1; put it where it touches nothing"),
+        (0, [-0.38, 0.4], "m in post 2; put it where it touches nothing"),
         (0, [0.0, -0.05], "in the place where the head of swimmer6 starts|m in link 0"),
     ],
 )
@@ -702,7 +702,7 @@ def test_a_post_is_moved_by_a_message(rambler):
             with pytest.raises(NervecordError, match="is no order"):
                 server.obey(order)
         with pytest.raises(InvalidArena, match="a wall stays"):
-            server.obey({"move": {"post": 2, "to": [0.4, 0.5]}})
+            server.obey({"move": {"post": 1, "to": [0.4, 0.5]}})
 
 
 def test_a_post_is_dragged_in_a_browser(rambler, opened, tmp_path):
