@@ -59,6 +59,17 @@ ARMS = {
     "a cone": Arm(task={**_NEAR, "spread": 3.0, "form": "cone"}),
     "noise of 3 % a step": Arm(task={**_NEAR, "odour_noise": 0.03}),
     "12 links": Arm(task={"distances": [1.0 / 1.2], "spread": 1.0 / 1.2}, body="swimmer12"),
+    "relay_klinotaxis": Arm("relay_klinotaxis", task=_NEAR),
+    "relay_klinotaxis: each smells another's path": Arm("relay_klinotaxis", task={**_NEAR, "shuffled": True}),
+    "relay, unsteered": Arm("relay", task=_NEAR),
+    "relay_klinotaxis: klinotaxis alone": Arm("relay_klinotaxis", {"klinokinesis": False}, _NEAR),
+    "relay_klinotaxis: klinokinesis alone": Arm("relay_klinotaxis", {"klinotaxis": False}, _NEAR),
+    "relay_klinotaxis: source 2 m away, 3,000 steps": Arm(
+        "relay_klinotaxis", task={**_NEAR, "distances": [2.0 / _LENGTH]}, steps=3000
+    ),
+    "relay_klinotaxis: 12 links": Arm(
+        "relay_klinotaxis", task={"distances": [1.0 / 1.2], "spread": 1.0 / 1.2}, body="swimmer12"
+    ),
 }
 # Learner, environment steps and options: what half an hour of one core allows for five seeds, in all.
 LEARNED: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {

@@ -51,8 +51,12 @@ class Arm:
 
 ARMS = {
     "NCAP on swimmer6": Arm("ncap"),
+    "NCAP on swimmer12": Arm("ncap", body="swimmer12"),
     "relay on swimmer6": Arm("relay"),
+    "relay on swimmer12": Arm("relay", body="swimmer12"),
+    "escape on swimmer6": Arm("escape", {"velocity": True}),
     "relay on worm, 1 Pa s": Arm("relay", _WORM, "worm", 1.0, steps=500),
+    "escape on worm, 1 Pa s": Arm("escape", _WORM, "worm", 1.0, steps=500),
 }
 
 

@@ -18,6 +18,9 @@ from .posts import Stands, gaps
 _LINK, _PUSHED = 1, 4
 _STEPS, _RATIO = 2, 1.0  # a contact's time in physics steps, the least that MuJoCo takes, and its damping ratio
 _SOLIMP_FLUID, _SOLIMP_DRAG = (0.9, 0.95, 0.001, 0.5, 2.0), (0.99, 0.999, 0.001, 0.5, 2.0)
+# Contacts hold from a film around what stands, m: a link that comes at 0.15 m/s is up to 0.3 mm in a post when a
+# step first sees it.
+_FILM_FLUID, _FILM_DRAG = 2e-4, 5e-4
 # MuJoCo computes contact forces from the mass alone, and then divides by mass and drag times the step: where drag is
 # all, nothing stops a link. So links in drag weigh as much as makes their time of inertia 20 ms, which changes no gait.
 _INERTIA_TIME = 0.02  # s
@@ -73,7 +76,7 @@ def add_stands(
         return
     spec.option.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
     solref = [_STEPS * spec.option.timestep, _RATIO]
-    solimp = list(_SOLIMP_DRAG if across else _SOLIMP_FLUID)
+    solimp, film = list(_SOLIMP_DRAG if across else _SOLIMP_FLUID), _FILM_DRAG if across else _FILM_FLUID
     pairs = [] if stands.mass.any() else [(shell, stand) for stand in names for shell in shells]
     # In a fluid, a swimmer's links get no further in a control step than their speed and their motors say, so that a
     # batch can choose what is near once for all physics steps of it.
@@ -84,7 +87,7 @@ def add_stands(
         pairs = []
     for index, (shell, stand) in enumerate(pairs):
         name = SLOT.format(index) if is_chosen else f"{stand}_{shell}"
-        spec.add_pair(name=name, geomname1=shell, geomname2=stand, condim=1, solref=solref, solimp=solimp)
+        spec.add_pair(name=name, geomname1=shell, geomname2=stand, condim=1, solref=solref, solimp=solimp, margin=film)
     if is_chosen or not pairs:
         for geom in spec.geoms:
             if geom.name in shells:
@@ -93,7 +96,7 @@ def add_stands(
                 is_pushed = stands.mass[names.index(geom.name)] > 0
                 geom.contype, geom.conaffinity = _LINK | _PUSHED, _PUSHED if is_pushed else 0
                 # Otherwise a contact has the mean of this and of the link's own.
-                geom.priority, geom.condim, geom.solref, geom.solimp = 1, 1, solref, solimp
+                geom.priority, geom.condim, geom.solref, geom.solimp, geom.margin = 1, 1, solref, solimp, film
     _add_sensors(spec, body)
 
 
