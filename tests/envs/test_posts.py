@@ -103,7 +103,7 @@ def swum(arena, body="swimmer6", n=4, steps=120, task="lattice", **options):
 def test_starts_touch_nothing_and_swimmers_stay_outside_of_posts():
     envs, stepped, felt = swum(None, steps=200)
     assert not felt[0].any()
-    assert 0 < stepped.metrics["penetration"].max() < 0.4e-3  # of a radius of 10 mm
+    assert stepped.metrics["penetration"].max() < 0.2e-3  # of a radius of 10 mm
     assert stepped.metrics["touching"].max() > 0
     assert (felt[felt > 0] > 0).all()
     # The forces are those of MuJoCo's contacts, which the recorded model has too.
