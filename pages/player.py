@@ -147,7 +147,7 @@ class Player:
         if len(place) != 2 or not all(map(PLACE.takes, place)):
             raise InvalidArena(f"place is {list(place)}; give x and y in m, each {PLACE}")
         posts[index] = dataclasses.replace(posts[index], x=float(place[0]), y=float(place[1]))
-        if arena.solid:
+        if isinstance(arena, Landscape) and arena.solid:
             self._check_room(posts, index)
         before, self.posts = self.posts, tuple(posts)
         try:

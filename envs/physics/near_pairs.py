@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
-# Type and dimensions of each argument; the last three are written.
+# Type and dimensions of each argument; the last four are written. It returns an int64.
 ARGUMENTS = (
     ("boolean", 1), ("int32", 2), ("float64", 2), ("float64", 2), ("float64", 3), ("float64", 3), ("float64", 2),
-    ("float64", 3), ("float64", 3), ("int32", 1), ("int32", 2), ("int32", 2), ("int32", 1),
+    ("float64", 3), ("float64", 3), ("int32", 1), ("int32", 2), ("int32", 2), ("int32", 1), ("int32", 1),
 )  # fmt: skip
-WRITTEN = 3
+WRITTEN = 4
 
 
 def near_pairs(
     asked: Any, links: Any, places: Any, steps: Any, poses: Any, frames: Any, velocities: Any, lattices: Any,
-    turns: Any, geoms: Any, one: Any, two: Any, counts: Any,
-) -> None:  # fmt: skip
+    turns: Any, geoms: Any, one: Any, two: Any, counts: Any, flags: Any,
+) -> int:  # fmt: skip
     """Choose pairs for environments: their geoms in `one` and `two`, how many are near in `counts`, beyond slots too.
+
+    Return 1 where something is near in other environments than before, 2 more where others have more than slots.
 
     Args:
         asked: whether each environment's pairs are chosen anew, [envs].
@@ -31,13 +33,14 @@ def near_pairs(
         velocities: m/s, m/s and rad/s of links along and across them, with others, [envs, some].
         lattices: of mocap bodies, m, [envs, some, 3].
         turns: quaternions of these, [envs, some, 4].
-        geoms: the two of a slot to spare, the mocap body of the lattice or -1, how many stand before its posts, then
-            the geom of each that stands.
-        one, two, counts: what is written, [envs, slots], [envs, slots], [envs].
+        geoms: the two of a slot to spare, the mocap body of the lattice or -1, how many stand before its posts, the
+            flags of MuJoCo where nothing is near and where something is, then the geom of each that stands.
+        one, two, counts, flags: what is written, [envs, slots], [envs, slots], [envs], [envs].
 
     Pairs are in MuJoCo's own order: those of the world by link, then those of the lattice by link.
     """
     n_links, n_stands, n_slots, lattice, n_own = len(links), len(places), one.shape[1], geoms[2], geoms[3]
+    is_another, has_others = 0, 0
     for env in range(len(asked)):
         if not asked[env]:
             continue
@@ -80,8 +83,13 @@ def near_pairs(
                         if away_x * away_x + away_y * away_y > reach * reach:
                             continue
                     if found < n_slots:
-                        one[env, found], two[env, found] = links[link, 3], geoms[4 + stand]
+                        one[env, found], two[env, found] = links[link, 3], geoms[6 + stand]
                     found += 1
-        counts[env] = found
+        if (counts[env] > 0) != (found > 0):
+            is_another = 1
+        if (counts[env] > n_slots) != (found > n_slots):
+            has_others = 2
+        counts[env], flags[env] = found, geoms[4] if found == 0 else geoms[5]
         for slot in range(0 if found > n_slots else found, n_slots):
             one[env, slot], two[env, slot] = geoms[0], geoms[1]
+    return is_another + has_others

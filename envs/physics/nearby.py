@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mujoco
@@ -42,16 +43,20 @@ class Nearby:
     def __init__(self, batch: Any, model: mujoco.MjModel, bodies: tuple[Body, ...], stands: Stands) -> None:
         self._batch, self._n_envs, self._n_slots = batch, batch.nsim, model.npair
         self.is_near = np.ones(self._n_envs, bool)
-        # A body of the world has every pair by MuJoCo's own search, and a slot to spare looks at two that stand apart.
+        # A slot to spare looks at the two that stand furthest apart, which MuJoCo lets be, since neither moves.
         away = np.linalg.norm(stands.places[:, None, :2] - stands.places[:, :2], axis=-1)
         posts = np.array([model.geom(POST.format(index)).id for index in range(len(stands.places))], np.int32)
         spare = posts[list(np.unravel_index(away.argmax(), away.shape))]
-        self._one, self._two = batch.expand("pair_geom1"), batch.expand("pair_geom2")
-        self._one[:], self._two[:] = spare
+        if self._n_slots < len(posts) * bodies[0].n_links:
+            self._one, self._two = batch.expand("pair_geom1"), batch.expand("pair_geom2")
+            self._one[:], self._two[:] = spare
+        else:
+            # Of so few pairs each has its slot, and keeps it.
+            self._one, self._two = np.zeros((2, self._n_envs, self._n_slots), np.int32)
+        self._search: Callable[..., int] | None = None
         try:
             self._search = compiled_near()
         except MissingDependency:
-            self._search = None
             return
         parts, body = bodies[0].parts, bodies[0]
         self._lengths, widths = (np.max([each.link_sizes[axis] for each in bodies], 0) for axis in (0, 1))
@@ -67,7 +72,8 @@ class Nearby:
             stands.places[:, :2], np.cos(heading), np.sin(heading), stands.half, stands.radius
         ])  # fmt: skip
         lattice = int(model.body_mocapid[model.body(LATTICE).id]) if stands.n_cell else -1
-        self._geoms = np.array([*spare, lattice, stands.n_own, *posts], np.int32)
+        own = int(model.opt.disableflags)
+        self._geoms = np.array([*spare, lattice, stands.n_own, own | _CONTACT, own, *posts], np.int32)
         # Where there is no lattice, no mocap body is read.
         shape = (self._n_envs, 1)
         self._mocap = (
@@ -75,11 +81,10 @@ class Nearby:
             if lattice >= 0
             else (np.zeros((*shape, 3)), np.zeros((*shape, 4)))
         )
-        own = int(model.opt.disableflags)
-        # Whether contacts are off, by whether something is near.
-        self._flags, self._flags_by = batch.expand("opt.disableflags"), np.array([own | _CONTACT, own], np.int32)
+        self._flags = batch.expand("opt.disableflags")
         self._all = {name: np.array(getattr(model, name)) for name in _MASKS}
-        self._looks_at_all, self._counts = np.ones(self._n_envs, bool), np.ones(self._n_envs, np.int32)
+        # Until the first search, every environment looks at all.
+        self._looks_at_all, self._counts = np.ones(self._n_envs, bool), np.full(self._n_envs, 2**30, np.int32)
         self._everyone, self._ahead = np.ones(self._n_envs, bool), _AHEAD * body.control_dt
         self.change(np.ones(self._n_envs), np.ones(self._n_envs))
 
@@ -91,22 +96,29 @@ class Nearby:
             halves[0] = 0.5 * lengths[:, None] * self._lengths
             self._steps = np.column_stack([rest, np.full(self._n_envs, self._ahead), *halves])
 
-    def refresh(self, ids: Int[np.ndarray, " some"] | None) -> None:
-        """Choose the pairs of some environments, or all, for their next control step, from where the bodies are now."""
+    def refresh(self, ids: Int[np.ndarray, " some"] | None) -> bool:
+        """Choose the pairs of some environments, or all, for their next control step, from where the bodies are now.
+
+        Return whether something is near in other environments than before.
+        """
         if self._search is None:
-            return
+            return False
         asked = self._everyone
         if ids is not None:
             asked = np.zeros(self._n_envs, bool)
             asked[ids] = True
         bind = self._batch.bind
         frames = bind("site_xmat").reshape(self._n_envs, -1, 9)
-        self._search(asked, self._links, self._places, self._steps, bind("xipos"), frames, bind("sensordata"),
-                     *self._mocap, self._geoms, self._one, self._two, self._counts)  # fmt: skip
-        self.is_near = self._counts > 0
-        self._flags[:] = self._flags_by[self.is_near.view(np.int8)]
-        looks_at_all = self._counts > self._n_slots
-        if (changed := (looks_at_all != self._looks_at_all).nonzero()[0]).size:
+        changes = self._search(
+            asked, self._links, self._places, self._steps, bind("xipos"), frames, bind("sensordata"), *self._mocap,
+            self._geoms, self._one, self._two, self._counts, self._flags,
+        )  # fmt: skip
+        if changes & 2:
+            looks_at_all = self._counts > self._n_slots
+            changed = (looks_at_all != self._looks_at_all).nonzero()[0]
             for name, masks in self._all.items():
                 self._batch.expand(name)[changed] = np.where(looks_at_all[changed, None], masks, 0)
             self._looks_at_all = looks_at_all
+        if changes & 1:
+            self.is_near = self._counts > 0
+        return bool(changes & 1)

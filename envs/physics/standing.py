@@ -36,7 +36,7 @@ class Standing:
         self._lattice = int(model.body_mocapid[model.body(LATTICE).id]) if stands.n_cell else -1
         self._n_links = bodies[0].n_links
         self.is_solid = mujoco.mj_name2id(model, _OBJECTS.mjOBJ_SENSOR, PENETRATION) >= 0
-        self.feels, self._felt_before = False, np.ones(batch.nsim, bool)
+        self.feels, self._felt_before, self._is_resumed = False, np.ones(batch.nsim, bool), False
         is_chosen = mujoco.mj_name2id(model, _OBJECTS.mjOBJ_PAIR, SLOT.format(0)) >= 0
         self._nearby = Nearby(batch, model, bodies, stands) if is_chosen else None
         if self.is_solid:
@@ -65,12 +65,9 @@ class Standing:
 
     def look(self, ids: Int[np.ndarray, " some"] | None = None) -> None:
         """Choose what may touch in the next control step of some environments, or of all."""
-        if self._nearby is None:
+        if self._nearby is None or not (self._nearby.refresh(ids) or self._is_resumed):
             return
-        self._nearby.refresh(ids)
-        near = self._nearby.is_near
-        if not np.count_nonzero(near != self._felt_before):
-            return
+        self._is_resumed, near = False, self._nearby.is_near
         self._choose_sensors()
         if (left := (self._felt_before & ~near).nonzero()[0]).size:
             history = self._batch.bind("history")
@@ -90,7 +87,7 @@ class Standing:
             self.feels, self._felt_before = feels, np.zeros_like(self._felt_before)
             self._choose_sensors()
             self.look()
-            self._felt_before[:] = True
+            self._felt_before, self._is_resumed = np.ones_like(self._felt_before), True
 
     def follow(self, centre: Callable[[], Float[np.ndarray, "envs 2"]]) -> None:
         """Move the patches of lattices by whole cells to where the bodies' centres are, m, which are asked for."""

@@ -34,7 +34,7 @@ _KEPT_UNUSED = 30 * 86_400  # seconds after which unused compiled code of other 
 # Vector instructions by LLVM's names; every 64-bit ARM has them.
 _VECTORS = ("sse2", "neon", "altivec", "vsx", "vector", "v", "lsx")
 _compiled: dict[tuple[str, int], Callable[..., None]] = {}
-_near: list[Callable[..., None]] = []
+_near: list[Callable[..., int]] = []
 _steps: dict[tuple[Callable[..., None], int], Any] = {}
 _lock = threading.Lock()
 
@@ -93,7 +93,7 @@ def compiled_step(function: Callable[..., None], width: int) -> int:
         return int(_steps[function, width].address)
 
 
-def compiled_near() -> Callable[..., None]:
+def compiled_near() -> Callable[..., int]:
     """Return the search for pairs of a link and a post that are near, from the cache or compiled now, which is logged.
 
     Raises:
@@ -109,7 +109,7 @@ def compiled_near() -> Callable[..., None]:
                     types.Array(getattr(types, kind), dimensions, "A", readonly=place < len(ARGUMENTS) - WRITTEN)
                     for place, (kind, dimensions) in enumerate(ARGUMENTS)
                 ]
-                return numba.njit(types.void(*arrays), nogil=True, **options)(near_pairs)
+                return numba.njit(types.int64(*arrays), nogil=True, **options)(near_pairs)
 
             _near.append(_compile(compile_it, "the search for near posts", "take another numba"))
         return _near[0]
