@@ -39,6 +39,7 @@ class Arm:
         task: options of the task.
         body: its body.
         steps: control steps of an episode.
+        arena: its surroundings; None is the body's own medium.
     """
 
     circuit: str = "klinotaxis"
@@ -46,6 +47,7 @@ class Arm:
     task: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     body: str = "swimmer6"
     steps: int = 2000
+    arena: str | None = None
 
 
 _NEAR: Mapping[str, Any] = {"distances": [1.0 / _LENGTH], "spread": 1.0 / _LENGTH}
@@ -70,7 +72,11 @@ ARMS = {
     "relay_klinotaxis: 12 links": Arm(
         "relay_klinotaxis", task={"distances": [1.0 / 1.2], "spread": 1.0 / 1.2}, body="swimmer12"
     ),
-}
+    "relay_klinotaxis: worm in water, 1.7 L away": Arm(
+        "relay_klinotaxis", {"init": "worm", "limit": 12.0, "velocity": True},
+        {"distances": [1.7], "senses": ["joint_pos", "joint_vel", "odour", "body_velocities"]}, "worm", arena="water",
+    ),
+}  # fmt: skip
 # Learner, environment steps and options: what half an hour of one core allows for five seeds, in all.
 LEARNED: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
     "mlp": ("ppo", 500_000, {}),
@@ -91,9 +97,7 @@ def indices(arm: Arm, seeds: int, episodes: int, trained: Callable[[int], Run] |
     """
     found: dict[str, list[float]] = {name: [] for name in _SHOWN}
     for seed in range(seeds):
-        envs = EnvBatch(
-            "chemotaxis", episodes, arm.body, physics="lanes", episode_steps=arm.steps, n_threads=1, **arm.task
-        )
+        envs = EnvBatch("chemotaxis", episodes, arm.body, arm.arena, "lanes", 1, episode_steps=arm.steps, **arm.task)
         if trained is None:
             agent = Agent(AgentSpec(arm.circuit, envs.layout, envs.body.n_joints, circuit_options=arm.options))
         else:

@@ -43,6 +43,8 @@ ARMS = {
     "navigator, another's food": Arm("navigator", {"shuffled": True}),
     "klinotaxis": Arm("klinotaxis", _SMELL),
     "klinotaxis, another's odour": Arm("klinotaxis", {**_SMELL, "shuffled": True}),
+    "relay_klinotaxis": Arm("relay_klinotaxis", _SMELL),
+    "relay_klinotaxis, another's odour": Arm("relay_klinotaxis", {**_SMELL, "shuffled": True}),
     "NCAP, unsteered": Arm("ncap"),
     "navigator, 12 links": Arm("navigator", body="swimmer12"),
 }
