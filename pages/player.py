@@ -19,10 +19,10 @@ from ..drawing.scenery import Layer
 from ..envs import Arena, Body, EnvBatch, Landscape, Post, Swimmer, Task, gel, make_arena, make_body, newtonian
 from ..envs.arenas.contacts import post_joints
 from ..envs.arenas.media import PLACE
-from ..envs.arenas.posts import gaps
 from ..errors import InvalidArena, InvalidBody, InvalidTask, NervecordError, UnknownName
 from ..training.rollouts.interventions import Intervention, check, pins_at
 from ..training.runs.run import Run
+from .room import check_room
 
 LINKS = (3, 24)
 LENGTH = (0.5, 2.0)  # of a link, of its own
@@ -148,7 +148,7 @@ class Player:
             raise InvalidArena(f"place is {list(place)}; give x and y in m, each {PLACE}")
         posts[index] = dataclasses.replace(posts[index], x=float(place[0]), y=float(place[1]))
         if isinstance(arena, Landscape) and arena.solid:
-            self._check_room(posts, index)
+            check_room(self.envs, posts, index)
         before, self.posts = self.posts, tuple(posts)
         try:
             envs = self._make_envs(self.body)
@@ -161,28 +161,6 @@ class Player:
             for name, adr in (("qpos", joint.qposadr[0]), ("qvel", joint.dofadr[0])):
                 state["physics"][name][0, adr] = 0.0
         self._go_on_in(envs, state)
-
-    def _check_room(self, posts: Sequence[Post], index: int) -> None:
-        """Refuse a post in the body, or, where one of both can be pushed, in another post."""
-        post, names = posts[index], [f"link {link}" for link in range(self.n_links)]
-        (lengths, widths), read = self.body.link_sizes, self.envs.physics.read
-        angle = read("link_angle")[0]
-        half = lengths[:, None] / 2 * np.stack([np.cos(angle), np.sin(angle)], -1)
-        centre = read("link_pos")[0]
-        pieces, radius = np.stack([centre - half, centre + half], 1), widths / 2
-        at, which = self.envs.physics.obstacle_poses()[0], self.envs.physics.obstacles.which
-        others = [other for other, each in enumerate(posts) if other != index and (post.mass or each.mass)]
-        for other in others:
-            middle = at[which.index(other), :2]
-            pieces, radius = np.append(pieces, [[middle, middle]], 0), np.append(radius, posts[other].radius)
-        middle = np.broadcast_to([post.x, post.y], (1, 2, 2))
-        away = gaps(middle, np.full(1, post.radius), pieces, radius)[0]
-        if (nearest := int(away.argmin())) >= 0 and away[nearest] < 0:
-            name = [*names, *(f"post {which.index(other)}" for other in others)][nearest]
-            raise InvalidArena(
-                f"a post at ({post.x:.3g}, {post.y:.3g}) m would be {-away[nearest]:.2g} m in {name}; "
-                "put it where it touches nothing"
-            )
 
     def _go_on_in(self, envs: EnvBatch, old: dict[str, Any]) -> None:
         """Go on with the episode of a state in an environment of another arena."""
