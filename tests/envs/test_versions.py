@@ -20,6 +20,11 @@ def test_an_id_gives_what_it_gave(env_id):
     assert differing(trajectories(env_id), KEPT[env_id]) == []
 
 
+def test_the_stored_episode_among_posts_touches_them():
+    touch = KEPT["nervecord/Lattice-v0"]["short episode"][:, 5:11]
+    assert touch.max() > 0.1
+
+
 def test_another_reward_reset_or_order_of_the_observation_breaks_the_promise(monkeypatch):
     kept = KEPT["nervecord/Swim-v0"]
     for column in (-2, 0):  # the reward, and a joint's angle

@@ -24,6 +24,8 @@ ENV_IDS = (*IDS, *LANES_IDS, *BIT_IDS)
 TOLERANCE = 1e-4
 # The short episode outlasts the pause before the go of CueTurn, of 30 steps.
 _SEEDS, _STEPS, _EPISODE_STEPS = (0, 1), 8, 40
+# Steps for which an action of the short episode lasts: bodies then bend far enough to reach posts.
+_LASTS = 10
 Arrays = dict[str, np.ndarray]
 
 
@@ -40,24 +42,24 @@ def trajectories(env_id: str) -> Arrays:
         bounds = (space.low, space.high) if isinstance(space, spaces.Box) else (space.start, space.start + space.n - 1)
         found[f"{name} space"] = np.array(bounds, np.float32)
     for seed in _SEEDS:
-        found[f"episode {seed}"] = _episode(env, seed, _STEPS)
+        found[f"episode {seed}"] = _episode(env, seed, _STEPS, 1)
     env.close()
     if env_id not in BIT_IDS:
         env = gymnasium.make(f"nervecord:{env_id}", disable_env_checker=True, episode_steps=_EPISODE_STEPS, **options)
-        found["short episode"] = _episode(env, _SEEDS[0], _EPISODE_STEPS)
+        found["short episode"] = _episode(env, _SEEDS[0], _EPISODE_STEPS, _LASTS)
         env.close()
     return found
 
 
-def _episode(env: gymnasium.Env, seed: int, n_steps: int) -> np.ndarray:
+def _episode(env: gymnasium.Env, seed: int, n_steps: int, lasts: int) -> np.ndarray:
     """Return a row for the reset and for each step: the observation, the reward, and how the episode ended, if so."""
     rng = np.random.default_rng(seed)
     observation, _ = env.reset(seed=seed)
     rows = [[*observation, 0.0, 0]]
-    for _ in range(n_steps):
+    for step in range(n_steps):
         if isinstance(env.action_space, spaces.Discrete):
             action = int(rng.integers(env.action_space.n))
-        else:
+        elif step % lasts == 0:
             action = rng.uniform(-1, 1, env.action_space.shape).astype(np.float32)
         observation, reward, terminated, truncated, _ = env.step(action)
         rows.append([*observation, reward, terminated + 2 * truncated])
