@@ -128,7 +128,7 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     # Nor the page in which agents swim, which pages/test_web.py looks at.
     hooks = [str(ROOT / "tools" / name) for name in ("commands_page.py", "fields_page.py")]
-    build(load_config(str(ROOT / "mkdocs.yml"), plugins=[], hooks=hooks, strict=False, site_dir=str(folder)))
+    build(load_config(str(ROOT / "mkdocs.yml"), plugins=["search"], hooks=hooks, strict=False, site_dir=str(folder)))
     return folder
 
 
