@@ -254,6 +254,11 @@ class Circuit(nn.Module, ABC):
             activity: every neuron's value in the same steps, in its own unit.
         """
 
+    @property
+    def changes_after_update(self) -> bool:
+        """Whether `after_update` does anything; a learner gathers activity for it only then."""
+        return type(self).after_update is not Circuit.after_update
+
     def pinned(
         self, values: Float[Tensor, "batch some"], group: str, pins: Pins | None = None
     ) -> Float[Tensor, "batch some"]:

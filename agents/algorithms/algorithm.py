@@ -60,7 +60,7 @@ class Learner(ABC):
     @property
     def rewires(self) -> bool:
         """Whether the circuit rewires itself after an update, from its activity since the last one."""
-        return type(self.agent.circuit).after_update is not Circuit.after_update
+        return self.agent.circuit.changes_after_update
 
     @abstractmethod
     def advance(self) -> dict[str, float]:
