@@ -52,12 +52,14 @@ class Neuron:
         role: what the unit does.
         position: place along the body, 0 at the head and 1 at the tail; None where it has none.
         side: `d` dorsal, `v` ventral, or None.
+        cell_class: the class of cells that it is one of, such as `AVB`; None where there are no classes.
     """
 
     name: str
     role: Role
     position: float | None = None
     side: Side | None = None
+    cell_class: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

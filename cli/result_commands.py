@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ..errors import InvalidOption, OutputExists, UnknownName
+from ..errors import InvalidOption, MissingDependency, OutputExists, UnknownName
+from ..extras import absence
 from ..training.runs.holds import holds
 from . import listings
 from .run_commands import Command, Disturbing, OnAgent, OnModels, OnRun, OnRunOrModel, OnRuns, Trusting
@@ -24,14 +25,16 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Record(Disturbing, OnRunOrModel):
-    """Keep whole episodes as one netCDF file: body, senses, actions and every neuron, by name."""
+    """Keep whole episodes as one netCDF or NWB file: body, senses, actions and every neuron, by name."""
 
     out: Path = Path("recording.nc")
-    """The file; never overwritten."""
+    """The file, .nc, or .nwb for archives of neural recordings; never overwritten."""
     episodes: int | None = None
     """Episodes, recorded at once; 8 by default."""
     history: bool = False
     """Instead of episodes: weights, and activity on the input of one episode, at every checkpoint of a run."""
+    as_imaging: bool = False
+    """In an .nwb file, the activity as regions of interest, for tools that read calcium imaging alone."""
 
     def check(self) -> None:
         """Refuse a file that cannot be written, and anything but one agent or model, with its own options."""
@@ -45,13 +48,19 @@ class Record(Disturbing, OnRunOrModel):
             if self.path is not None and self.path.suffix == ".zip":
                 self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
         super().check()
-        if self.out.suffix != ".nc":
-            raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
+        formats = [".nc"] if self.history else [".nc", ".nwb"]
+        if self.out.suffix not in formats:
+            raise UnknownName("recording format", self.out.suffix or self.out.name, formats)
+        if self.out.suffix != ".nwb":
+            self.refuse("as_imaging", f"it is of .nwb files, and {self.out} is none")
+        elif missing := absence("nwb", "pynwb"):
+            raise MissingDependency(missing)
         if self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")
 
     def run(self) -> dict[str, Any]:
         """Record, and return the file."""
+        from ..training.rollouts.nwb import write_nwb
         from ..training.rollouts.recorder import record, record_model
         from ..training.rollouts.weights_history import history
 
@@ -66,7 +75,10 @@ class Record(Disturbing, OnRunOrModel):
                 else:
                     done = self.done_to(run, episodes, self.body)
                     held = record(run, episodes, self.body, done, progress=not self.json)
-        held.save(self.out)
+        if self.out.suffix == ".nwb":
+            write_nwb(held, self.out, self.as_imaging)
+        else:
+            held.save(self.out)
         return {"recording": str(self.out)}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...circuits import Circuit, Facts
+from ...circuits import Facts
 from ...envs.deficits import Deficits
 from ...envs.env_batch import EnvBatch, Step
 from ...errors import InvalidOption, UnknownName

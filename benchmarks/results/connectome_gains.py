@@ -1,11 +1,12 @@
-"""Keep a connectome's gains from below 0 in three ways, and see which learns best: a table of docs/results/connectome.md.
+"""Keep a connectome's gains at 0 or above in three ways, and see which learns best: for docs/results/connectome.md.
 
 python -m nervecord.benchmarks.results.connectome_gains runs/gains --page docs/results/connectome.md
 
 The rule, fixed before the runs: another form takes the place of `clamp` as the default of the circuit if, by both
-learners, the interquartile mean over seeds of its trained return is no lower than that of `clamp`, and if by at least one
-of them the difference to `clamp`, paired over seeds, has a 95 % bootstrap interval above 0. Of two that do, the one with
-the larger sum of both differences. Otherwise `clamp` stays. Returns on bodies never trained on are shown and do not count.
+learners, the interquartile mean over seeds of its trained return is no lower than that of `clamp`, and if by at least
+one of them the difference to `clamp`, paired over seeds, has a 95 % bootstrap interval above 0. Of two that do, the one
+with the larger sum of both differences. Otherwise `clamp` stays. Returns on bodies never trained on are shown and do
+not count.
 """
 
 from __future__ import annotations

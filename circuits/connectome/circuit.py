@@ -52,9 +52,9 @@ class Connectome(RecurrentCircuit):
             classes, so a gain is the total input from one class to one cell. "raw": each count is divided by the
             mean of that total over the pair's target cells, so that gains start at the same scale: weights are
             gain x count, and gap junctions conduct equally in both directions.
-        nonnegative: how gains are kept from below 0. "clamp": at 0 where they act, so that one that wanders below has no
-            gradient and drifts. "softplus": g = log(1 + exp(gain)), whose gradient never vanishes; starts are the same.
-            "projection": as "clamp", and after each update of a learner gains below 0 are put back to 0.
+        nonnegative: how gains are kept from below 0. "clamp": at 0 where they act, so that one that wanders below has
+            no gradient and drifts. "softplus": g = log(1 + exp(gain)), whose gradient never vanishes; starts are the
+            same. "projection": as "clamp", and after each update of a learner gains below 0 are put back to 0.
         taus: time constants: "class", one for each class of cells; "cell", one for each; "fixed", all 1.
         control: wire a shuffled graph instead; see `Graph.control`.
         reach: how many links ahead stretch is felt. 1.2 is a fifth of a body of 6 links, as in the worm (Wen et
@@ -139,7 +139,7 @@ class Connectome(RecurrentCircuit):
         self.tonic = nn.Parameter(torch.tensor(0.5))
         self.neurons = (
             *neuron_row("joint_pos", "sensor", n_motors),
-            *(Neuron(cell.name, cell.role, cell.position, cell.side) for cell in self.graph.cells),
+            *(Neuron(cell.name, cell.role, cell.position, cell.side, cell.kind) for cell in self.graph.cells),
             *neuron_row("motor", "motor", n_motors),
         )
 
