@@ -85,6 +85,7 @@ IDLE = [
         for command in ("record", "probe")
     ),
     ("record run --history --noise 0.3 --noise-unit own", "--noise, --noise-unit would change nothing: --history"),
+    ("record run --as-imaging", "--as-imaging would change nothing: it is of .nwb files, and recording.nc is none"),
     ("probe rec.nc --noise 0.3", "--noise would change nothing: it is about a run, and rec.nc is a recording"),
     *(
         (f"record run --history {option}", f"{option.split()[0]} would change nothing: --history is of one episode")
