@@ -4,9 +4,9 @@ python -m nervecord.benchmarks.results.connectome_gains runs/gains --page docs/r
 
 The rule, fixed before the runs: another form takes the place of `clamp` as the default of the circuit if, by both
 learners, the interquartile mean over seeds of its trained return is no lower than that of `clamp`, and if by at least
-one of them the difference to `clamp`, paired over seeds, has a 95 % bootstrap interval above 0. Of two that do, the one
-with the larger sum of both differences. Otherwise `clamp` stays. Returns on bodies never trained on are shown and do
-not count.
+one of them the mean difference to `clamp`, paired over seeds, is 20 of 1000 or more and its 95 % bootstrap interval is
+above 0: less is not worth that older pages and runs mean another circuit. Of two that do, the one with the larger sum
+of both differences. Otherwise `clamp` stays. Returns on bodies never trained on are shown and do not count.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from ...training.studies.trials import Trial, run_trials
 from .tables import StudyArguments, fill_page
 
 FORMS = ("clamp", "softplus", "projection")
-STEPS = {"es": 300_000, "ppo": 200_000}
+STEPS = {"es": 640_000, "ppo": 200_000}  # 20 generations; 49 rollouts
 BODIES = ("swimmer8", "swimmer12")
+_LEAST = 20.0  # of a return's 1000
 _DEAD = 1e-3  # a gain below it is called 0: a hundredth of where the weakest start
 _GRAPH = "cook2019"
 
@@ -88,7 +89,8 @@ def verdict(scores: pd.DataFrame) -> str:
     for form in FORMS[1:]:
         differences = [means[study, form] - means[study, "clamp"] for study in STEPS]
         not_lower = [bootstrap_iqm(means[s, form]).mean >= bootstrap_iqm(means[s, "clamp"]).mean for s in STEPS]
-        above = [bootstrap_mean(each.to_numpy()).low > 0 for each in differences]
+        found = [bootstrap_mean(each.to_numpy()) for each in differences]
+        above = [each.low > 0 and each.mean >= _LEAST for each in found]
         total = float(np.sum([each.mean() for each in differences]))
         if all(not_lower) and any(above) and total > most:
             best, most = form, total
