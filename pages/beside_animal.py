@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from ..drawing.figures import COLOURS, figure_svg, open_axes
+from ..drawing.figures import figure_svg, open_axes
 from ..envs import make_arena, make_body
 from ..training.runs.result import Result
 from ..training.runs.run import Run
@@ -17,15 +17,15 @@ from ..worm.behaviour import PUBLISHED, Published, published, verdict
 
 _MEDIA = ("agar", "water")
 _BANDS = {"agar": "#d4a72c", "water": "#1f6feb"}
-_UNVERIFIED = "#8b949e"
+_UNVERIFIED, _INK = "#8b949e", "#24292f"
 _ACROSS = 2  # charts side by side
 _QUANTITIES = (
     "frequency", "wavelength", "curvature", "amplitude", "speed", "backward", "reversals", "omega_turns",
     "reorientations", "posture_modes", "chemotaxis_index",
 )  # fmt: skip
 _DOC = (
-    "The probe behaviour beside published values of C. elegans. Grey: taken over from another's table, read off a "
-    "figure or from memory, and not verified here. A value is judged only against the animal in the same medium."
+    "The probe behaviour beside published values of C. elegans. Grey: taken over from another's table or read off "
+    "a figure, and not verified here. A value is judged only against the animal in the same medium."
 )
 
 
@@ -59,6 +59,7 @@ def beside_animal(runs: Sequence[Run], found: Sequence[Mapping[str, Result]], na
         "groups": {"": rows},
         "words": [_medium_told(name, medium) for name, (medium, _) in zip(names, media, strict=True)],
         "more_words": sources,
+        "more_title": f"{len(sources)} published values and their sources",
     }
     return {"title": "Beside the animal", "id": "beside-the-animal", "cells": [cell], "doc": _DOC}
 
@@ -96,10 +97,11 @@ def _run_cells(numbers: Mapping[str, Any], known: Sequence[Published], quantitie
             continue
         value, low, high = _bounds(numbers, quantity)
         of_it = [each for each in known if each.quantity == quantity]
+        text, ends = f"{value:.3g}", f"[{low:.3g}, {high:.3g}]"
+        text += "" if ends == f"[{text}, {text}]" else f" {ends}"
         said = verdict(of_it, low, high)
-        text = f"{value:.3g}" + (f" [{low:.3g}, {high:.3g}]" if low != high else "")
-        grey = bool(of_it) and not any(each.is_verified for each in of_it)
-        told = _grey(f" {said}") if grey else escape(f" {said}" if said else "")
+        is_sure = said == verdict([each for each in of_it if each.is_verified], low, high)
+        told = escape(f" {said}" if said else "") if is_sure else _grey(f" {said}")
         cells[quantity] = escape(text) + told
     return cells
 
@@ -128,9 +130,8 @@ def _figure(quantities: Sequence[str], measured: Sequence[Mapping[str, Any]], na
             if quantity not in numbers or numbers[quantity]["value"] is None:
                 continue
             value, low, upper = _bounds(numbers, quantity)
-            colour = COLOURS[line % len(COLOURS)]
-            axis.plot([low, upper], [line, line], color=colour, linewidth=2)
-            axis.plot(value, line, "o", color=colour, markersize=6)
+            axis.plot([low, upper], [line, line], color=_INK, linewidth=2)
+            axis.plot(value, line, "o", color=_INK, markersize=6)
         for line, medium in enumerate(_MEDIA, len(names)):
             for each in PUBLISHED:
                 if (each.quantity, each.medium) == (quantity, medium):
@@ -142,9 +143,10 @@ def _figure(quantities: Sequence[str], measured: Sequence[Mapping[str, Any]], na
         axis.set_yticks(range(len(lines)), lines)
         axis.set_ylim(len(lines) - 0.5, -0.5)
         axis.set_title(_title(measured, quantity), fontsize=10)
-        axis.margins(x=0.08)
-        left, right = axis.get_xlim()
-        axis.set_xlim(min(left, 0), max(right, 0))
+        axis.margins(x=0)
+        left, right = min(axis.get_xlim()[0], 0), max(axis.get_xlim()[1], 0)
+        span = (right - left) if axis.dataLim.x1 > axis.dataLim.x0 or axis.dataLim.x1 else 1.0
+        axis.set_xlim(left - 0.04 * span, left + 1.06 * span)
         axis.grid(axis="x", alpha=0.25)
         open_axes(axis)
     for axis in axes[len(quantities) :]:

@@ -1,7 +1,7 @@
 """What is published of the animal's behaviour, by medium, with its sources; what a probe found is set beside it.
 
-Values that were read at their source are told from those that were taken over from another's table, a figure or memory,
-which are not verified here: pages print these grey.
+Values that were read at their source are told from those that were taken over from another's table or a figure, which
+are not verified here: pages print these grey.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _SZNITMAN = "Sznitman et al. 2010, Phys Fluids 22:121901, abstract"
 _RAMOT = "Ramot et al. 2008, PLoS ONE 3:e2208, from another's table"
 PUBLISHED = (
     Published("frequency", "water", 1.7, 1.7, _SZNITMAN, True, "at 12 mPa s, to which it falls from water on"),
-    Published("frequency", "water", 1.7, 2.0, "from memory", False),
+    Published("frequency", "water", 1.6, 1.9, _CURVES, False, "1 mPa s"),
     Published("frequency", "agar", 0.28, 0.32, _TABLE, False, "mean and its error"),
     Published("wavelength", "water", 1.4, 1.6, _CURVES, False),
     Published("wavelength", "agar", 0.62, 0.68, _TABLE, False, "mean and its error"),
