@@ -17,7 +17,7 @@ from ..worm.behaviour import PUBLISHED, Published, published, verdict
 
 _MEDIA = ("agar", "water")
 _BANDS = {"agar": "#d4a72c", "water": "#1f6feb"}
-_UNVERIFIED, _INK = "#8b949e", "#24292f"
+_UNVERIFIED, _INK = "#8b949e", "#000000"
 _ACROSS = 2  # charts side by side
 _QUANTITIES = (
     "frequency", "wavelength", "curvature", "amplitude", "speed", "backward", "reversals", "omega_turns",
@@ -133,7 +133,7 @@ def _figure(quantities: Sequence[str], measured: Sequence[Mapping[str, Any]], na
             axis.plot([low, upper], [line, line], color=_INK, linewidth=2)
             axis.plot(value, line, "o", color=_INK, markersize=6)
         for line, medium in enumerate(_MEDIA, len(names)):
-            for each in PUBLISHED:
+            for each in sorted(PUBLISHED, key=lambda each: each.is_verified):  # what is verified on top
                 if (each.quantity, each.medium) == (quantity, medium):
                     colour = _BANDS[medium] if each.is_verified else _UNVERIFIED
                     ends = (each.low, each.high)
@@ -145,7 +145,7 @@ def _figure(quantities: Sequence[str], measured: Sequence[Mapping[str, Any]], na
         axis.set_title(_title(measured, quantity), fontsize=10)
         axis.margins(x=0)
         left, right = min(axis.get_xlim()[0], 0), max(axis.get_xlim()[1], 0)
-        span = (right - left) if axis.dataLim.x1 > axis.dataLim.x0 or axis.dataLim.x1 else 1.0
+        span = right - left if axis.dataLim.x1 or axis.dataLim.x0 else 1.0  # all at 0
         axis.set_xlim(left - 0.04 * span, left + 1.06 * span)
         axis.grid(axis="x", alpha=0.25)
         open_axes(axis)
