@@ -17,7 +17,7 @@ from ..worm.behaviour import PUBLISHED, Published, published, verdict
 
 _MEDIA = ("agar", "water")
 _BANDS = {"agar": "#d4a72c", "water": "#1f6feb"}
-_UNVERIFIED, _INK = "#8b949e", "#000000"
+_UNVERIFIED, _INK = "#8b949e", "#111111"
 _ACROSS = 2  # charts side by side
 _QUANTITIES = (
     "frequency", "wavelength", "curvature", "amplitude", "speed", "backward", "reversals", "omega_turns",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .propagation import Propagation, propagate, propagate_in_body
     from .propagation_table import PropagationTable, Row, compare_propagation
     from .scoring import Score, score
+    from .swims import Swim, swim_of
     from .wcon import read_wcon, write_wcon
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "PropagationTable",
     "Row",
     "Score",
+    "Swim",
     "Track",
     "WormComparison",
     "compare_propagation",
@@ -40,6 +42,7 @@ __all__ = [
     "read_wcon",
     "read_worms",
     "score",
+    "swim_of",
     "to_links",
     "write_wcon",
 ]
