@@ -47,13 +47,13 @@ class Record(Disturbing, OnRunOrModel):
             self.refuse("noise noise_unit", "SB3's models have no circuit of named neurons")
             if self.path is not None and self.path.suffix == ".zip":
                 self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
+        if self.out.suffix != ".nwb":
+            self.refuse("as_imaging", f"it is of .nwb files, and {self.out} is none")
         super().check()
         formats = [".nc"] if self.history else [".nc", ".nwb"]
         if self.out.suffix not in formats:
             raise UnknownName("recording format", self.out.suffix or self.out.name, formats)
-        if self.out.suffix != ".nwb":
-            self.refuse("as_imaging", f"it is of .nwb files, and {self.out} is none")
-        elif missing := absence("nwb", "pynwb"):
+        if self.out.suffix == ".nwb" and (missing := absence("nwb", "pynwb")):
             raise MissingDependency(missing)
         if self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")

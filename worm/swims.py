@@ -31,7 +31,7 @@ class Swim:
     motors: Float[Tensor, "time starts joints"]
 
     def error(self, circuit: Connectome) -> Float[Tensor, ""]:
-        """Return the mean square of what a circuit's motors do otherwise, over the variance of the teacher's; no unit.
+        """Return the mean square of what a circuit's motors do otherwise, over that of the teacher's; no unit.
 
         The circuit senses what the teacher sensed: 0 is the same swim, and 1 is what motors at rest come to.
 
@@ -45,7 +45,7 @@ class Swim:
             )
         begins = torch.zeros(self.sensors.shape[:2], dtype=torch.bool)
         found, _ = circuit.unroll(self.sensors, circuit.initial_state(self.sensors.shape[1]), begins)
-        return ((found - self.motors) ** 2).mean() / self.motors.var()
+        return ((found - self.motors) ** 2).mean() / (self.motors**2).mean()
 
 
 def swim_of(agent: Agent, resolved: Resolved) -> Swim:

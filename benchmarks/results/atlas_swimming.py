@@ -2,7 +2,7 @@
 
 python -m nervecord.benchmarks.results.atlas_swimming runs/atlas --page docs/results/atlas.md
 
-No verdict: every circuit has its held-out AUROC on the atlas, how far its motors depart from NCAP's swim, and its return.
+No verdict: of each circuit its held-out AUROC on the atlas, how far its motors depart from NCAP's swim, and its return.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .tables import fill_page
 
 GRAPH, BACKGROUND, EPISODES = "cook2019-whole", 0.1, 20
 TEACHER = "agent:ncap"
-WEIGHTS = (0.0, 0.5, 1.0)
+WEIGHTS = {0.0: "fitted to the atlas", 0.5: "fitted to both alike", 1.0: "fitted to the swim"}  # of swimming
 PPO_STEPS = 100_000
 
 

@@ -99,6 +99,8 @@ IDLE = [
     ("export run --private", "--private would change nothing: nothing is uploaded; give --push OWNER/NAME too"),
     ("export run --endpoint x", "--endpoint would change nothing: nothing is uploaded; give --push OWNER/NAME too"),
     ("worm fit run --graph ladder", "--graph would change nothing: it is of an untrained circuit"),
+    ("worm fit --gains global --swimming 0.5 --teacher x", "--swimming, --teacher would change nothing: they are of"),
+    ("worm fit --teacher agent:ncap", "--teacher would change nothing: it is of --swimming, whose weight is 0"),
     ("worm fit --gains class --background 0.2 --out x", "--background, --out would change nothing: they are"),
     *(
         (f"worm posture rec.nc {option}", f"{option.split()[0]} would change nothing: rec.nc is a recording, whose")
