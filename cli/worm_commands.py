@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -203,7 +202,8 @@ class FitAtlas(Trusting):
             run = save_fitted(atlas, circuit, resolved, self.background, self.out, **beside)
             where = {"out": str(self.out)}
             if swim is not None:
-                where["motor_error"] = swim.error(copy.deepcopy(run.agent().circuit).double()).item()
+                fitted = checked_circuit(run.agent().circuit.double(), self.background)
+                where["motor_error"] = swim.error(fitted).item()
         if self.json:
             return {**table.to_json(), **where}
         return {"table": table.markdown().splitlines(), **where}

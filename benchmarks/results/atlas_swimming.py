@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -101,11 +102,11 @@ def rows(atlas: Atlas, out: Path, seeds: int) -> dict[str, list[Row]]:
     for weight, name in zip(
         WEIGHTS, ("fitted to the atlas", "fitted to both alike", "fitted to the swim"), strict=True
     ):
-        found[name] = [_kept(out / f"swims-{weight:g}.json", lambda weight=weight: fitted(circuit, weight))]
+        found[name] = [_kept(out / f"swims-{weight:g}.json", functools.partial(fitted, circuit, weight))]
     name = f"trained by PPO, {PPO_STEPS:,} steps"
-    found[name] = [_kept(out / f"swims-ppo-{seed}.json", lambda seed=seed: trained(seed)) for seed in range(seeds)]
+    found[name] = [_kept(out / f"swims-ppo-{seed}.json", functools.partial(trained, seed)) for seed in range(seeds)]
     found["rewired, fitted to both alike"] = [
-        _kept(out / f"swims-rewired-{draw}.json", lambda draw=draw: rewired(draw, 0.5)) for draw in range(seeds)
+        _kept(out / f"swims-rewired-{draw}.json", functools.partial(rewired, draw, 0.5)) for draw in range(seeds)
     ]
     return found
 

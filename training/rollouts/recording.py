@@ -241,11 +241,11 @@ def _check(dataset: xarray.Dataset, meta: Any, dt: float, lengths: np.ndarray) -
     for facts in told:
         Neuron("", **facts)
     for axis in ("joint", "link", "observation"):
-        if names := meta.get(f"{axis}s"):
-            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise ValueError(f"the names of each {axis} are {names!r}; give text")
-            if len(names) != sizes.get(axis, len(names)):
-                raise ValueError(f"meta names {len(names)} of {sizes[axis]}: {axis}")
+        if called := meta.get(f"{axis}s"):
+            if not isinstance(called, list) or not all(isinstance(name, str) for name in called):
+                raise ValueError(f"the names of each {axis} are {called!r}; give text")
+            if len(called) != sizes.get(axis, len(called)):
+                raise ValueError(f"meta names {len(called)} of {sizes[axis]}: {axis}")
     if meta.get("obstacles"):
         shown = Obstacles.from_json(meta["obstacles"], np.zeros((1, sizes.get("obstacle", 0), 3)), np.zeros((1, links)))
         if not shown.is_whole:
