@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from jaxtyping import Float, Shaped
 
@@ -70,8 +71,6 @@ def write_nwb(recording: Recording, path: str | Path, as_imaging: bool = False) 
     if recording.spikes.size:
         _add_spikes(pynwb, file, recording, episodes)
     # In memory first: HDF5 whose file cannot be written, as on a full disk, crashes Python when it closes it.
-    import h5py  # heavy, and needed by this format alone
-
     packed = io.BytesIO()
     with h5py.File(packed, "w") as held, pynwb.NWBHDF5IO(file=held, mode="w") as writer:
         writer.write(file)
