@@ -74,7 +74,7 @@ class Fused:
         self._physics, self._envs, self._agent, self._step = physics, envs, agent, step
         _check_fit(agent, step)
         self._address = compiled_step(step.function, physics.width)
-        self._columns, self._senses = _senses(agent)
+        self._columns, self._senses = sensor_numbers(agent)
 
     def run(
         self,
@@ -141,7 +141,7 @@ def _check_fit(agent: Agent, step: LaneStep) -> None:
             )
 
 
-def _senses(agent: Agent) -> tuple[Int[np.ndarray, " sensors"], Float[np.ndarray, "sensors 5"]]:
+def sensor_numbers(agent: Agent) -> tuple[Int[np.ndarray, " sensors"], Float[np.ndarray, "sensors 5"]]:
     """Return, for each sensor, its column in the observation and the numbers of its normalisation."""
     columns = agent.sensing.columns.numpy()
     senses = np.zeros((len(columns), rows.SENSE))

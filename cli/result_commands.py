@@ -281,6 +281,8 @@ class Export(OnRun):
     """Write the whole policy as policy.onnx too, compared with the agent over an episode by ONNX Runtime."""
     torch: bool = False
     """Write the whole policy as policy.pt2 too, which torch runs without nervecord."""
+    web: bool = False
+    """Write a page too, web.html, in which the agent swims without Python."""
     push: str | None = None
     """Upload it to this repository (OWNER/NAME) of a model hub."""
     private: bool = False
@@ -300,7 +302,7 @@ class Export(OnRun):
 
         if self.push is not None:
             check_repo(self.push)
-        folder = export(self.opened(), self.out, self.film, self.onnx, self.torch, progress=not self.json)
+        folder = export(self.opened(), self.out, self.film, self.onnx, self.torch, self.web, progress=not self.json)
         uploaded = {"uploaded": push(folder, self.push, self.endpoint, self.private)} if self.push else {}
         return {"export": str(folder), **uploaded}
 

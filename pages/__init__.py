@@ -9,9 +9,11 @@ from ..lazy import lazy_exports
 if TYPE_CHECKING:
     from .play_server import PlayServer, play
     from .reports import gallery, report, report_model
+    from .web import export_web
 
 __all__ = [
     "PlayServer",
+    "export_web",
     "gallery",
     "play",
     "report",

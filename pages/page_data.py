@@ -21,21 +21,21 @@ from .svg import embedded_svg
 _POINTS = 400  # of a curve; more are thinned
 _MOMENTS = 300  # control steps
 _SPAN = 100.0  # the body's length as drawn
+# What each page's own script is made of, after page.js.
+_SCRIPTS = {"play.html.j2": ("live", "play"), "web.html.j2": ("live", "chain", "circuits", "web")}
 _CURVES = {"rollout/ep_rew_mean": "mean", "rollout/ep_rew_best": "best of the population"}
 
 
 def render_page(template: str, **values: Any) -> str:
     """Fill a template; the page carries its style and its script with it."""
     own = resources.files(__package__) / "static"
-    files = {"style": "page.css", "script": "page.js", "play": "play.js"}
-    carried = {name: (own / file).read_text(encoding="utf-8") for name, file in files.items()}
     activity = f"--above: {ABOVE}; --below: {BELOW}; --rest: {REST}; --letters: {LETTERS};"
-    carried["style"] = f":root {{ {activity} }}\n{carried['style']}"
+    style = f":root {{ {activity} }}\n{(own / 'page.css').read_text(encoding='utf-8')}"
+    scripts = [(own / f"{name}.js").read_text(encoding="utf-8") for name in ("page", *_SCRIPTS.get(template, ()))]
     environment = jinja2.Environment(loader=jinja2.PackageLoader(__package__), autoescape=True)
     numbers = itertools.count()
     environment.filters["figure"] = lambda svg, label: embedded_svg(svg, f"figure{next(numbers)}", label)
-    policy = _policy(carried["script"], carried["play"])
-    return environment.get_template(template).render(**carried, policy=policy, **values)
+    return environment.get_template(template).render(style=style, scripts=scripts, policy=_policy(*scripts), **values)
 
 
 def _policy(*scripts: str) -> str:

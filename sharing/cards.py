@@ -25,7 +25,8 @@ def card(run: Run, evaluation: Result, template: str = "card.md.j2", **more: Any
         run: whose agent it is.
         evaluation: of its last weights on its own body.
         template: a file beside this one.
-        more: what the template takes beside: whether there is a `film`, a policy as `onnx` and as `torch_program`.
+        more: what the template takes beside: whether there is a `film`, a policy as `onnx` and as
+            `torch_program`, and a page as `web`.
     """
     config, policy = run.config, Policy(run.agent())
     found = {name: dataclasses.asdict(interval) for name, interval in evaluation.intervals.items()}

@@ -18,6 +18,7 @@ from ..errors import InvalidOption, InvalidRun, OutputExists, Unreachable
 from ..extras import require
 from ..files import read_json, write_json, write_text
 from ..options import FLAG, PATH, TEXT_OR_NONE, Allowed, Instance, ListOf, Number, checked, wrong_value
+from ..pages.web import export_web
 from ..plain_files import check_plain
 from ..training.learning.checks import check
 from ..training.rollouts.evaluation import evaluate, result_of
@@ -43,7 +44,7 @@ _STATS: dict[str, Allowed] = {
 
 
 @checked(
-    InvalidOption, run=A_RUN, out=PATH, film=FLAG, onnx=FLAG, torch_program=FLAG, progress=FLAG
+    InvalidOption, run=A_RUN, out=PATH, film=FLAG, onnx=FLAG, torch_program=FLAG, web=FLAG, progress=FLAG
 )  # fmt: skip
 def export(
     run: Run | str | Path,
@@ -51,6 +52,7 @@ def export(
     film: bool = True,
     onnx: bool = False,
     torch_program: bool = False,
+    web: bool = False,
     progress: bool = False,
 ) -> Path:
     """Export a run's trained agent as a folder for a model hub; a failed export leaves nothing behind.
@@ -65,12 +67,13 @@ def export(
         film: take the run's film of its last weights, or make one.
         onnx: write the whole policy as policy.onnx too, compared with the agent over an episode; see `export_onnx`.
         torch_program: write it as policy.pt2 too, which plain torch runs; see `export_torch`.
+        web: write it as web.html too, a page in which it swims without Python; see `export_web`.
         progress: show bars.
 
     Raises:
         OutputExists: `out` exists.
         InvalidRun: there is no such run, or nothing trained in it yet.
-        CircuitMismatch: the circuit cannot be written as it is asked for.
+        CircuitMismatch, InvalidTask, InvalidBody: the agent cannot be written as it is asked for.
         MissingDependency: onnx, onnxscript or onnxruntime is not installed.
     """
     run, out = run if isinstance(run, Run) else Run(run), Path(out)
@@ -104,7 +107,10 @@ def export(
             _add_policy(run, export_onnx, onnx_step, partial / "policy.onnx")
         if torch_program:
             _add_policy(run, export_torch, torch_step, partial / "policy.pt2")
-        write_text(partial / "README.md", card(run, found, film=film, onnx=onnx, torch_program=torch_program))
+        if web:
+            export_web([run], partial / "web.html")
+        told = card(run, found, film=film, onnx=onnx, torch_program=torch_program, web=web)
+        write_text(partial / "README.md", told)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

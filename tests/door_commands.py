@@ -262,6 +262,7 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "endpoint": Values((), ("http://127.0.0.1:1",)),
         "onnx": Values((None,), ()),
         "torch": Values((None,), ()),
+        "web": Values((None,), ()),
         **TRUST,
     },
     "import": {

@@ -5,7 +5,7 @@ const find = (id) => document.querySelector(`#${id}`);
 const facts = JSON.parse(find("facts").textContent);
 const pool = document.querySelector(".pool");
 const ground = element("image", {preserveAspectRatio: "none", visibility: "hidden"}, pool);
-const gridlines = element("g", {class: "grid"}, pool);
+const ruled = grid(pool);
 const standing = element("g", {class: "standing"}, pool);
 const trail = element("polyline", {class: "trail"}, pool);
 const sources = element("g", {class: "sources"}, pool);
@@ -14,22 +14,13 @@ const lay = worm(pool);
 const arrow = element("g", {class: "target", visibility: "hidden"}, pool);
 element("path", {d: "M14,0 L-8,-9 L-8,9 Z"}, arrow);
 const away = element("text", {"text-anchor": "middle", visibility: "hidden"}, pool);
-const bar = element("rect", {class: "bar", x: 14, height: 3}, pool);
-const barLabel = element("text", {"text-anchor": "middle"}, pool);
+const traced = trace(find("trace"), find("rows"));
 let neurons = new Map();
 let past = [];
 let told = facts;
 let shown = null; // the ground as it was told last
 let view = null; // how places on the page become places in the plane
 let last = null;
-
-const written = (metres) => metres < 1 ? `${Math.round(100 * metres)} cm` : `${+metres.toFixed(1)} m`;
-
-// The largest of 1, 2, 5 times a power of ten that is not above.
-function roundLength(length) {
-  const power = 10 ** Math.floor(Math.log10(length));
-  return [5, 2, 1].find((step) => step * power <= 1.0001 * length) * power;
-}
 
 function draw(moment) {
   last = moment;
@@ -51,14 +42,14 @@ function draw(moment) {
   past = [...past, {time: moment.time, middle}].slice(-400);
   const point = (place) => at(place).map((value) => value.toFixed(1)).join(",");
   trail.setAttribute("points", past.map((each) => point(each.middle)).join(" "));
-  drawGrid(width, height, scale, middle, roundLength(length / 3));
+  ruled(width, height, scale, middle, length / 3);
   if (moment.target.length) aim(at(moment.target), width, height, scale, moment);
   light(moment);
   find("clock").textContent = `${moment.time.toFixed(2)} s`;
   find("swum").textContent = moment.speed === null ? "" : `${moment.speed.toFixed(1)} cm/s`;
   find("return").textContent = moment.return.toFixed(0);
   list(moment.done);
-  record(moment);
+  traced.record(moment.time, told.dt, moment.activity);
 }
 
 // The picture of the ground, where it belongs.
@@ -116,63 +107,6 @@ function list(done) {
   }));
 }
 
-// Every neuron's activity, a column for each control step, the present at the right.
-const trace = find("trace").getContext("2d", {willReadFrequently: true});
-const shades = ["--below", "--rest", "--above"].map((name) => {
-  const text = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
-});
-let newest = null;
-function record({time, activity}) {
-  const {canvas} = trace;
-  const steps = newest === null || time < newest ? 1 : Math.round((time - newest) / told.dt);
-  newest = time;
-  if (!steps) return;
-  const past = Math.min(steps, canvas.width);
-  trace.drawImage(canvas, -past, 0);
-  const column = trace.createImageData(past, canvas.height);
-  activity.forEach((level, row) => {
-    const end = shades[level < 0 ? 0 : 2];
-    const colour = shades[1].map((rest, i) => rest + Math.abs(level) * (end[i] - rest));
-    for (let x = 0; x < past; x++) column.data.set([...colour, 255], 4 * (row * past + x));
-  });
-  trace.putImageData(column, canvas.width - past, 0);
-}
-
-// A fresh trace, and the name of each kind of neuron beside the first of its rows.
-function clear() {
-  trace.canvas.width = told.columns;
-  trace.canvas.height = told.names.length;
-  newest = null;
-  const kinds = told.names.map((name) => name.replace(/_[^_]*$/, ""));
-  let free = 0;
-  find("rows").replaceChildren(...kinds.flatMap((kind, row) => {
-    const top = 100 * row / kinds.length;
-    if (kinds.indexOf(kind) !== row || top < free) return [];
-    free = top + 6;
-    const label = document.createElement("span");
-    label.textContent = kind;
-    label.style.top = `${top}%`;
-    return [label];
-  }));
-}
-
-// Lines one scale bar apart.
-function drawGrid(width, height, scale, middle, step) {
-  gridlines.replaceChildren();
-  const rule = (axis, size, line) => {
-    const first = Math.ceil((middle[axis] - size / 2 / scale) / step);
-    for (let i = first; i * step < middle[axis] + size / 2 / scale; i++) line((i * step - middle[axis]) * scale);
-  };
-  rule(0, width, (x) => element("line", {x1: width / 2 + x, x2: width / 2 + x, y1: 0, y2: height}, gridlines));
-  rule(1, height, (y) => element("line", {y1: height / 2 - y, y2: height / 2 - y, x1: 0, x2: width}, gridlines));
-  bar.setAttribute("width", step * scale);
-  bar.setAttribute("y", height - 16);
-  barLabel.setAttribute("x", 14 + step * scale / 2);
-  barLabel.setAttribute("y", height - 22);
-  barLabel.textContent = written(step);
-}
-
 // The target, or an arrow to it at the edge, with its distance from the nose.
 function aim([x, y], width, height, scale, {line, target: goal}) {
   const [dx, dy] = [x - width / 2, y - height / 2];
@@ -223,7 +157,7 @@ function wire() {
       if (event.key === "Enter" || event.key === " ") { event.preventDefault(); toggle(); }
     });
   }
-  clear();
+  traced.clear(told.names, told.columns);
   if (find("names")) find("names").replaceChildren(...told.names.map((name) => new Option(name)));
   reach();
 }

@@ -36,7 +36,7 @@ ALWAYS = {
     "Results": "path out",
     "Report": "runs out",
     "Gallery": "runs out",
-    "Export": "path out film onnx torch push",
+    "Export": "path out film onnx torch web push",
     "Import": "path out",
     "Demo": "path",
     "Bench": "repeats learn",

@@ -448,7 +448,7 @@ def test_an_agent_is_played_with_in_a_browser(served, opened):
         assert float(page.locator("#return").inner_text()) >= 0
         # The trace has run: its newest column has the colours of the palette.
         lit = page.evaluate(
-            "trace.getImageData(trace.canvas.width - 1, 0, 1, trace.canvas.height).data.some(each => each)"
+            "find('trace').getContext('2d').getImageData(find('trace').width - 1, 0, 1, 1e2).data.some(each => each)"
         )
         assert lit
 

@@ -65,10 +65,13 @@ class Trial:
         """What every row of its scores says."""
         return {"study": self.study, "agent": self.agent, **run_facts(self.config)}
 
-    def asked(self, episodes: int) -> dict[str, Any]:
-        """Return what its scores depend on, as JSON types."""
+    def asked(self, episodes: int, out: Path) -> dict[str, Any]:
+        """Return what its scores depend on, as JSON types, the same wherever the study's folder `out` lies."""
+        config = self.config
+        if config.start is not None and Path(config.start).is_relative_to(out.resolve()):
+            config = dataclasses.replace(config, start=Path(config.start).relative_to(out.resolve()).as_posix())
         bodies = [make_body(body).to_json() for body in self.bodies]
-        return asked_of(self.config, episodes=episodes, untrained=self.untrained, bodies=bodies, gait=self.gait)
+        return asked_of(config, episodes=episodes, untrained=self.untrained, bodies=bodies, gait=self.gait)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +115,7 @@ def run_trials(
     check_engine(workers, engine, address)
     for name, trial in trials.items():
         _check_folder(out / name, trial.config)
-    asked = {name: trial.asked(episodes) for name, trial in trials.items()}
+    asked = {name: trial.asked(episodes, out) for name, trial in trials.items()}
     left = sorted((name for name in trials if not files.holds(name, asked[name])), key=lambda name: -trials[name].cost)
     # Absolute, because a worker on another machine starts in another folder.
     tasks = {name: (trials[name], (out / name).resolve(), episodes) for name in left}

@@ -103,29 +103,39 @@ def test_what_could_not_be_is_tried_again_and_what_is_asked_otherwise_is_measure
     assert table["return"].iloc[0] == pytest.approx(values["return"].mean())
 
 
+def test_a_trial_that_starts_from_another_of_its_study_is_done_wherever_the_study_lies(tmp_path):
+    asked = []
+    for name in ("here", "there"):
+        config = RunConfig(**BASE, start=str(tmp_path / name / "runs" / "first"))
+        asked.append(Trial("sweep", "a", config).asked(2, tmp_path / name / "runs"))
+    assert asked[0] == asked[1]
+    elsewhere = Trial("sweep", "a", RunConfig(**BASE, start=str(tmp_path / "first"))).asked(2, tmp_path / "here")
+    assert elsewhere != asked[0]
+
+
 def test_a_trial_is_done_only_as_it_was_asked_for(tmp_path):
     trial, files = Trial("sweep", "a", RunConfig(**BASE)), TrialFiles(tmp_path)
     result = Result("evaluation", Weights(800, ""), {"body": "swimmer4", "interventions": [], "episodes": 2},
                     values={"return": [1.0, 2.0]})  # fmt: skip
-    files.put("a", trial.asked(2), trial.about, [("trained", result)])
-    assert files.holds("a", trial.asked(2))
-    assert not files.holds("b", trial.asked(2))
+    files.put("a", trial.asked(2, tmp_path), trial.about, [("trained", result)])
+    assert files.holds("a", trial.asked(2, tmp_path))
+    assert not files.holds("b", trial.asked(2, tmp_path))
     longer = dataclasses.replace(trial, config=dataclasses.replace(trial.config, steps=1600))
     for other in (longer, dataclasses.replace(trial, untrained=True), dataclasses.replace(trial, gait=True),
                   dataclasses.replace(trial, bodies=("swimmer6",))):  # fmt: skip
-        assert not files.holds("a", other.asked(2))
-    assert not files.holds("a", trial.asked(3))
+        assert not files.holds("a", other.asked(2, tmp_path))
+    assert not files.holds("a", trial.asked(3, tmp_path))
     unfit = dataclasses.replace(result, values={}, missing="does not fit")
-    files.put("a", trial.asked(2), trial.about, [("trained", unfit)])
-    assert files.holds("a", trial.asked(2))
+    files.put("a", trial.asked(2, tmp_path), trial.about, [("trained", unfit)])
+    assert files.holds("a", trial.asked(2, tmp_path))
     held = json.loads((tmp_path / "trials" / "a.json").read_text())
     (tmp_path / "trials" / "a.json").write_text(json.dumps({**held, "version": "0.0.1"}))
-    assert not files.holds("a", trial.asked(2)), "another version may measure what that one could not"
-    files.put("a", trial.asked(2), trial.about, note="failed")
-    assert not files.holds("a", trial.asked(2))
+    assert not files.holds("a", trial.asked(2, tmp_path)), "another version may measure what that one could not"
+    files.put("a", trial.asked(2, tmp_path), trial.about, note="failed")
+    assert not files.holds("a", trial.asked(2, tmp_path))
     assert files.table()["note"].tolist() == ["failed"]
     (tmp_path / "trials" / "a.json").write_text("{}")
-    assert not files.holds("a", trial.asked(2))
+    assert not files.holds("a", trial.asked(2, tmp_path))
     with pytest.raises(InvalidRun, match="it is no trial; remove it"):
         files.table()
     with pytest.raises(InvalidRun, match="no column 'valeu'"):
