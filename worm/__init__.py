@@ -8,6 +8,7 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .atlas import Atlas, load_atlas
+    from .behaviour import Published, published
     from .compare import WormComparison, compare_worms
     from .data import CalciumRecording, read_worms
     from .fitting import Fit, Model, fit, fit_circuit
@@ -26,6 +27,7 @@ __all__ = [
     "Posture",
     "Propagation",
     "PropagationTable",
+    "Published",
     "Row",
     "Score",
     "Swim",
@@ -39,6 +41,7 @@ __all__ = [
     "of_recording",
     "propagate",
     "propagate_in_body",
+    "published",
     "read_wcon",
     "read_worms",
     "score",
