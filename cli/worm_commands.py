@@ -178,8 +178,8 @@ class FitAtlas(Trusting):
             raise InvalidOption(f"rewired is {self.rewired}; give 0 or more graphs")
         if self.gains == "class" and self.rewired < _FEWEST_REWIRED:
             raise InvalidOption(
-                f"rewired is {self.rewired}; gains of classes can learn how often a class answers on any wiring, so give "
-                f"{_FEWEST_REWIRED} or more rewired graphs beside them"
+                f"rewired is {self.rewired}; gains of classes can learn how often a class answers on any wiring, so "
+                f"give {_FEWEST_REWIRED} or more rewired graphs beside them"
             )
         if self.out and self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")
