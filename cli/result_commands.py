@@ -28,7 +28,8 @@ class Record(Disturbing, OnRunOrModel):
     """Keep whole episodes as one netCDF or NWB file: body, senses, actions and every neuron, by name."""
 
     out: Path = Path("recording.nc")
-    """The file, .nc, or .nwb for archives of neural recordings; never overwritten."""
+    """The file, .nc; .nwb for archives of neural recordings; .wcon keeps midlines alone, as worm trackers write them.
+    Never overwritten."""
     episodes: int | None = None
     """Episodes, recorded at once; 8 by default."""
     history: bool = False
@@ -47,10 +48,12 @@ class Record(Disturbing, OnRunOrModel):
             self.refuse("noise noise_unit", "SB3's models have no circuit of named neurons")
             if self.path is not None and self.path.suffix == ".zip":
                 self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
+        if self.out.suffix == ".wcon":
+            self.refuse("history", f"{self.out} keeps midlines alone; give a file .nc")
         if self.out.suffix != ".nwb":
             self.refuse("as_imaging", f"it is of .nwb files, and {self.out} is none")
         super().check()
-        formats = [".nc"] if self.history else [".nc", ".nwb"]
+        formats = [".nc"] if self.history else [".nc", ".nwb", ".wcon"]
         if self.out.suffix not in formats:
             raise UnknownName("recording format", self.out.suffix or self.out.name, formats)
         if self.out.suffix == ".nwb" and (missing := absence("nwb", "pynwb")):
@@ -77,9 +80,21 @@ class Record(Disturbing, OnRunOrModel):
                     held = record(run, episodes, self.body, done, progress=not self.json)
         if self.out.suffix == ".nwb":
             write_nwb(held, self.out, self.as_imaging)
+        elif self.out.suffix == ".wcon":
+            from ..worm.wcon import write_recording
+
+            write_recording(self.out, held, self._origin())
         else:
             held.save(self.out)
         return {"recording": str(self.out)}
+
+    def _origin(self) -> dict[str, Any]:
+        """Return where midlines are from, as JSON types: the run, its seed and its step."""
+        if self.path is None or self.path.suffix == ".zip":
+            return {"agent": f"untrained {self.circuit or 'ncap'}" if self.path is None else self.path.name}
+        with self.opened() as run:
+            weights = run.last_weights()
+            return {"run": run.path.name, "seed": run.config.seed, "step": weights.step if weights else None}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,7 @@ VARIANTS = {
     "relay": [{"init": "worm", "limit": 12.0}, {"velocity": True}],
     "escape": [{"init": "worm", "limit": 12.0, "velocity": True}],
     "klinotaxis": [{"klinokinesis": False}, {"klinotaxis": False}],
+    "relay_klinotaxis": [{"velocity": True}, {"klinotaxis": False}],
     "navigator": [{"controller": "hand"}, {"controller": "learned"}, {"controller": "learned", "sharing": False}],
     "mlp": [{"hidden": (8,)}],
     "ctrnn": [

@@ -1,6 +1,7 @@
 """The gait from water to agar, of circuits without training, beside the animal's: tables of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.worm_gait runs/gait [--links 13 24] [--agents relay ncap] [--control-dt 0.01]
+python -m nervecord.benchmarks.results.worm_gait runs/gait --page docs/results/world.md
+python -m nervecord.benchmarks.results.worm_gait runs/fast [--links 13 24] [--agents relay NCAP] [--control-dt 0.01]
 
 What is measured is kept in FOLDER/gait.csv, and not measured again; FOLDER/gait.svg draws it.
 """
@@ -25,6 +26,7 @@ from ...envs import Arena, Drag, EnvBatch, gel, make_body, newtonian
 from ...files import write_text
 from ...training.studies.markdown import markdown_table
 from ...worm.behaviour import DIGITISED
+from .tables import fill_page
 
 AGENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "relay": ("relay", {"init": "worm", "limit": 12.0, "velocity": True}),
@@ -212,6 +214,7 @@ def main(
     links: tuple[int, ...] = (13, 16, 20, 24),
     agents: tuple[str, ...] = tuple(AGENTS),
     control_dt: float | None = None,
+    page: Path | None = None,
 ) -> None:
     """Measure what is not in the folder yet, print the tables and draw the figure.
 
@@ -220,6 +223,7 @@ def main(
         links: numbers of links of the worm.
         agents: labels of `AGENTS`.
         control_dt: seconds of a control step; the worm's own by default.
+        page: in which to put the table too, such as docs/results/world.md, and the figure in a folder beside it.
     """
     path = out / "gait.csv"
     found = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["agent", "links"])
@@ -230,6 +234,10 @@ def main(
             write_text(path, found.to_csv(index=False))
     print(table(found))
     write_text(out / "gait.svg", figure_svg(figure(found)))
+    if page:
+        fill_page(page, {"gait": table(found)})
+        write_text(page.with_suffix("") / "gait.svg", figure_svg(figure(found)))
+        write_text(page.with_suffix("") / "gait.csv", found.to_csv(index=False))
     for name, medium in (("agar, K 40", gel(1.0)), ("agar, K 10", dataclasses.replace(gel(1.0), ratio=10.0))):
         on = gaits_in(medium, 13, "relay", 40.0)
         print(f"{name}: f {on.frequency.mean():.3f} Hz, wavelength {on.wavelength.mean():.3f} L, "
