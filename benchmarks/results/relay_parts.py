@@ -16,8 +16,9 @@ from jaxtyping import Float
 
 from ...circuits import NCAP, Circuit, Relay
 from ...envs import Arena, Drag, EnvBatch, make_body, newtonian
+from ...worm.behaviour import DIGITISED
 from .tables import PrintedTable, fill_page
-from .worm_gait import ANIMAL, STARTS, Gaits, errors, verdict, wave_of
+from .worm_gait import STARTS, Gaits, errors, verdict, wave_of
 
 _N_LINKS = 13
 _WORM: dict[str, Any] = {"init": "worm", "limit": 12.0, "velocity": True}
@@ -110,14 +111,14 @@ def bends_of(
 
 def _parts() -> PrintedTable:
     table = PrintedTable(
-        "relay with", "what", *(f"{viscosity:g} Pa s" for viscosity in ANIMAL[:, 0]), "rms ln", "verdict"
+        "relay with", "what", *(f"{viscosity:g} Pa s" for viscosity in DIGITISED[:, 0]), "rms ln", "verdict"
     )  # fmt: skip
     for label, weights in PARTS.items():
         circuit, gaits = Relay(_N_LINKS - 1, **_WORM), []
         with torch.no_grad():
             for name, value in weights.items():
                 circuit.get_parameter(name).fill_(value)
-        for viscosity, frequency in ANIMAL[:, :2]:
+        for viscosity, frequency in DIGITISED[:, :2]:
             bends, speed = bends_of(circuit, newtonian(viscosity), max(20.0, 7 / frequency))
             frequencies, wavelengths, amplitudes = np.array([wave_of(bend, 0.03) for bend in bends]).T
             gaits.append(Gaits(frequencies, wavelengths, amplitudes, speed))
