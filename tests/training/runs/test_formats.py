@@ -31,6 +31,8 @@ def test_every_version_that_is_read_has_a_folder_and_the_newest_is_what_is_writt
     assert {path.name for path in FORMATS.iterdir()} == set(map(str, READABLE))
     assert max(READABLE) == FORMAT
     assert max(READABLE_RECORDINGS) == RECORDING_FORMAT
+    stored = [xarray.open_dataset(path, engine="h5netcdf").attrs["conventions"] for path in FORMATS.glob("*/*.nc")]
+    assert sorted(stored) == [f"nervecord recording {version}" for version in READABLE_RECORDINGS]
 
 
 def test_a_run_of_every_version_opens_with_its_results_and_evaluates_to_what_it_did(folder):
