@@ -155,6 +155,11 @@ class Deficits:
         """
         return self if layout is self.layout else Deficits(layout, self.deficits)
 
+    def are_steady(self, first: int, last: int) -> bool:
+        """Say whether the same columns are missing at all environment steps from `first` up to and without `last`."""
+        edges = (edge for _, deficit in self._windows for edge in (deficit.start, deficit.stop))
+        return not any(edge is not None and first < edge < last for edge in edges)
+
     def missing(self, step: int) -> Bool[np.ndarray, " obs"] | None:
         """Return a mask of the columns missing at an environment step; None where no column is missing."""
         now = [columns for columns, deficit in self._windows if deficit.is_on(step)]

@@ -113,7 +113,10 @@ def test_a_wrong_value_is_the_same_line_from_python_and_a_sweep(field, value, wo
         ("[body]\nname = 'swimmer6'", "body is {'name': 'swimmer6'}; give the name of a body"),
         ("deficits = 3", "deficits is 3; give a list"),
         ("deficits = 'joint_pos:0:10'", "deficits is 'joint_pos:0:10'; give a list"),
-        ("[[deficits]]\nsense = 'joint_pos'\nstop = 9", "has no start; give sense and start, and perhaps stop and index"),
+        (
+            "[[deficits]]\nsense = 'joint_pos'\nstop = 9",
+            "has no start; give sense and start, and perhaps stop and index",
+        ),
         ("[[deficits]]\nsens = 'joint_pos'", "unknown field of a deficit 'sens'; did you mean 'sense'?"),
         ("[[deficits]]\nsense = 'joint_pos'\nstart = 0.5\nstop = 3", "start is 0.5; give a whole number, 0 or more"),
         ("start = 2020-01-01", "start is datetime.date(2020, 1, 1); give the folder of a run"),
