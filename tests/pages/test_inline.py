@@ -37,8 +37,8 @@ def test_what_a_frame_cannot_show_is_one_line(tmp_path):
         show("agent:ncap", height=0)
     config = RunConfig("ncap", "es", task="navigate", steps=100, episode_steps=10)
     run = train(config, tmp_path / "run", progress=False)
-    with pytest.raises(InvalidTask, match="pay for speed alone.*; nervecord play shows it"):
+    with pytest.raises(InvalidTask, match=r"pay for speed alone.*; nervecord play shows it"):
         show(run)
     other = train(RunConfig("gru", "es", steps=10, episode_steps=10), tmp_path / "gru", progress=False)
-    with pytest.raises(CircuitMismatch, match="pages compute ncap, .* and this is GRU.*; nervecord play"):
+    with pytest.raises(CircuitMismatch, match=r"pages compute ncap, .* and this is GRU.*; nervecord play"):
         show(other.path)
