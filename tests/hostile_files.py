@@ -91,7 +91,7 @@ def values(home: Path) -> list[Any]:
 
 def change_json(path: Path, rng: random.Random, value: Any) -> str:
     """Put a value somewhere into a JSON file, and say where."""
-    held = json.loads(path.read_text())
+    held = json.loads(path.read_text(encoding="utf-8"))
     place, key, said = {"": held}, "", path.name
     while isinstance(place[key], dict | list) and len(place[key]) and (said == path.name or rng.random() < 0.8):
         place = place[key]
@@ -228,7 +228,7 @@ def change_recording(path: Path, home: Path, rng: random.Random) -> str:
 
 def change_graph(path: Path, home: Path, rng: random.Random) -> str:
     """Make a graph's file hostile, and say how."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     if (kind := rng.choice(("entity", "cut", "word", "bytes", "many"))) == "entity":
         text = f'<!DOCTYPE a [<!ENTITY b SYSTEM "{home / "id_rsa"}">]>' + text.replace("DB", "&b;", 1)
     elif kind == "cut":
@@ -242,7 +242,7 @@ def change_graph(path: Path, home: Path, rng: random.Random) -> str:
     else:
         path.write_bytes(rng.randbytes(500))
         return "bytes"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return kind
 
 

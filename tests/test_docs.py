@@ -45,7 +45,7 @@ SMALL_PLAN = {
 def blocks(page: Path) -> list[tuple[str, str, bool]]:
     """Return language, text and whether it is to run, of each block."""
     found = []
-    for mark, what, language, text in BLOCK.findall(page.read_text()):
+    for mark, what, language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
         runs = not mark or (mark == "run where installed" and importlib.util.find_spec(what) is not None)
         found.append((language, text, runs))
     return found
@@ -100,7 +100,7 @@ def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     names = {"__name__": page.stem}
     for number, (language, text, runs) in enumerate(blocks(page)):
-        assert language in ("python", "bash", "toml", "xml"), f"block {number} of {page.name} is {language}"
+        assert language in ("python", "bash", "toml", "xml", "bibtex"), f"block {number} of {page.name} is {language}"
         if runs and language == "python":
             exec(compile(text, f"{page.name}, block {number}", "exec"), names)
         elif runs and language == "bash":
@@ -121,7 +121,9 @@ def site(tmp_path_factory):
     from mkdocs.config import load_config
 
     folder = tmp_path_factory.mktemp("site")
-    build(load_config(str(ROOT / "mkdocs.yml"), plugins=[], strict=False, site_dir=str(folder)))
+    # Nor the page in which agents swim, which pages/test_web.py looks at.
+    hooks = [str(ROOT / "tools" / "commands_page.py")]
+    build(load_config(str(ROOT / "mkdocs.yml"), plugins=[], hooks=hooks, strict=False, site_dir=str(folder)))
     return folder
 
 

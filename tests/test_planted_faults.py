@@ -26,5 +26,9 @@ def test_a_fault_can_be_planted_and_has_its_tests(fault):
     ast.parse(sound.replace(fault.text, fault.by))
     for node in planted_faults.nodes(fault.tests, ROOT):
         file, *names = node.split("::")
-        functions = {each.name for each in ast.parse(Path(file).read_text()).body if isinstance(each, ast.FunctionDef)}
+        functions = {
+            each.name
+            for each in ast.parse(Path(file).read_text(encoding="utf-8")).body
+            if isinstance(each, ast.FunctionDef)
+        }
         assert {name.partition("[")[0] for name in names} <= functions, node

@@ -313,7 +313,7 @@ def test_a_registry_imports_an_entry_point_when_it_is_looked_up(tmp_path, monkey
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[made.up]\nthing = othermodule:thing\nours = othermodule:thing\n")
-    Path(tmp_path / "othermodule.py").write_text("thing = 'theirs'\n")
+    Path(tmp_path / "othermodule.py").write_text("thing = 'theirs'\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     registry = Registry("made.up", {"ours": "ours"})
     assert sorted(registry) == ["ours", "thing"]
@@ -331,7 +331,7 @@ def test_what_an_entry_point_should_be_is_checked(tmp_path, monkeypatch):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other2\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[nervecord.made]\nthing = othermodule2:thing\n")
-    Path(tmp_path / "othermodule2.py").write_text("thing = 3\n")
+    Path(tmp_path / "othermodule2.py").write_text("thing = 3\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
 
     def adopt(value, name):

@@ -44,7 +44,7 @@ def test_every_training_has_its_folder():
 
 @pytest.mark.parametrize("name", [name for name, config in CONFIGS.items() if config.is_run])
 def test_a_kept_run_evaluates_to_its_kept_returns(name):
-    kept = json.loads(Path(name, "evaluation.json").read_text())["episodes"]
+    kept = json.loads(Path(name, "evaluation.json").read_text(encoding="utf-8"))["episodes"]
     found = evaluate(name)
     for metric, values in kept.items():
         np.testing.assert_allclose(found[metric], values, rtol=RETURN_TOLERANCE, atol=0, err_msg=metric)

@@ -311,6 +311,8 @@ def tried(fault: Fault, tests: Sequence[str], tree: Path, all_pass: bool) -> str
 
 def passes(tests: Sequence[str], tree: Path) -> bool:
     """Run tests in a fork of this process; return whether they all pass."""
+    if sys.platform == "win32":
+        raise SystemExit("faults are planted where processes can fork: Linux or macOS")
     if (child := os.fork()) == 0:
         import pytest
 

@@ -31,12 +31,12 @@ def small() -> Graph:
 
 
 def write(graph: Graph, folder) -> None:
-    with open(folder / "worm.csv", "w", newline="") as file:
+    with open(folder / "worm.csv", "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["pre", "post", "count", "sign", "kind"])
         for c in graph.contacts:
             rows.writerow([c.pre, c.post, c.count, c.sign, "electrical" if c.is_electrical else "chemical"])
-    with open(folder / "worm.cells.csv", "w", newline="") as file:
+    with open(folder / "worm.cells.csv", "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["name", "class", "role", "position", "side"])
         for cell in graph.cells:

@@ -41,7 +41,7 @@ def test_a_stream_that_cannot_be_written_to_ends_in_no_traceback(line, status, s
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full is Linux's /dev/full")
 def test_a_log_on_a_full_disk_ends_no_training(tmp_path, monkeypatch, capsys):
-    with open("/dev/full", "w", buffering=1) as log:
+    with open("/dev/full", "w", encoding="utf-8", buffering=1) as log:
         monkeypatch.setattr(sys, "stderr", log)
         main(["train", "--steps", "160", "--episode-steps", "10", "--algorithm-options", "n_envs=8", "--out",
               str(tmp_path / "run")])  # fmt: skip

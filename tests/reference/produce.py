@@ -90,7 +90,7 @@ def read_weights(run: Path) -> Arrays:
 def read_metrics(run: Path) -> Arrays:
     """Return what a run's table says of learning, and at which steps; what it says of time differs every time."""
     found, updates = defaultdict(dict), defaultdict(list)
-    with open(run / "metrics.csv", newline="") as file:
+    with open(run / "metrics.csv", encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             metric, value = row["metric"], float(row["value"])
             if metric.startswith("train/"):

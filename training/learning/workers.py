@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -162,7 +163,7 @@ class _Worker:
 
 def _start_deaf(process: Any) -> None:
     """Start a process that ignores Ctrl-C, which a terminal sends to all processes; its parent ends it instead."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "win32":  # which masks no signals; the process ignores it once it runs
         process.start()
         return
     # It would let the signal through again as it starts.
@@ -211,7 +212,7 @@ def _survives_pickle(error: Exception) -> bool:
 def _work(connection: Connection, begin: bytes) -> None:
     """Run a worker process: call `begin`, then tasks until the connection ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     # A process that a signal ends leaks its semaphores (tqdm has some), and Python warns of that.
     signal.signal(signal.SIGTERM, _leave)

@@ -46,6 +46,9 @@ _OWN = {
     "body_code": Probe("whether neurons tell which body they move", _later("body_code"), is_study=True),
     "critical_periods": Probe("when in training a missing sense costs most", _later("critical_periods"), is_study=True),
     "connectivity": Probe("whether the wiring can be read from the activity", _later("connectivity")),
+    "predict": Probe(
+        "how well activity predicts itself, and whether attention is wiring", _later("predict"), is_study=True
+    ),
     "sparsity": Probe("how far the sets of active neurons of two phases overlap", _later("sparsity")),
     "diagram": Probe("the wiring drawn, with signs and weights", _later("diagram")),
 }

@@ -23,7 +23,7 @@ class TidyTable(KVWriter):
 
     def __init__(self, path: Path) -> None:
         is_new = not path.exists()
-        self._file = open(path, "a", newline="")  # noqa: SIM115  (closed by `close`, as SB3 asks)
+        self._file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115  (closed by `close`, as SB3 asks)
         self._writer = csv.writer(self._file)
         if is_new:
             self._writer.writerow(["step", "metric", "value"])
