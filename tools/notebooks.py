@@ -3,8 +3,8 @@
 python tools/notebooks.py                    # all of them
 python tools/notebooks.py teach lamprey      # these
 
-Notebooks are kept with their outputs, so that they can be read where they cannot be run. Each runs from top to bottom in
-an empty folder, under three minutes on two cores, and is written only if every cell went well.
+Notebooks are kept with their outputs, so that they can be read where they cannot be run. Each runs from top to bottom
+in an empty folder, under three minutes on two cores, and is written only if every cell went well.
 """
 
 from __future__ import annotations
