@@ -96,6 +96,8 @@ def test_films_play_in_the_html_export(opened, notebooks, tmp_path):
         page.evaluate("document.querySelector('video').play()")
         until(page, "document.querySelector('video').currentTime > 0.3")
         assert page.evaluate("document.querySelector('video').videoWidth") > 100
+        # Out of sight, a browser draws no frames of it.
+        page.locator("iframe").scroll_into_view_if_needed()
         frame = page.frames[1]
         frame.wait_for_selector("#neurons button")
         until(frame, "swimmer.now.elapsed > 10")
