@@ -27,7 +27,7 @@ class Record(Disturbing, OnRunOrModel):
     """Keep whole episodes as one netCDF file: body, senses, actions and every neuron, by name."""
 
     out: Path = Path("recording.nc")
-    """The file; never overwritten."""
+    """The file; never overwritten. FILE.wcon keeps midlines alone, as worm trackers write them."""
     episodes: int | None = None
     """Episodes, recorded at once; 8 by default."""
     history: bool = False
@@ -44,9 +44,11 @@ class Record(Disturbing, OnRunOrModel):
             self.refuse("noise noise_unit", "SB3's models have no circuit of named neurons")
             if self.path is not None and self.path.suffix == ".zip":
                 self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
+        if self.out.suffix == ".wcon":
+            self.refuse("history", f"{self.out} keeps midlines alone; give a file .nc")
         super().check()
-        if self.out.suffix != ".nc":
-            raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc"])
+        if self.out.suffix not in (".nc", ".wcon"):
+            raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc", ".wcon"])
         if self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")
 
@@ -66,8 +68,21 @@ class Record(Disturbing, OnRunOrModel):
                 else:
                     done = self.done_to(run, episodes, self.body)
                     held = record(run, episodes, self.body, done, progress=not self.json)
-        held.save(self.out)
+        if self.out.suffix == ".wcon":
+            from ..worm.wcon import write_recording
+
+            write_recording(self.out, held, self._origin())
+        else:
+            held.save(self.out)
         return {"recording": str(self.out)}
+
+    def _origin(self) -> dict[str, Any]:
+        """Return where midlines are from, as JSON types: the run, its seed and its step."""
+        if self.path is None or self.path.suffix == ".zip":
+            return {"agent": f"untrained {self.circuit or 'ncap'}" if self.path is None else self.path.name}
+        with self.opened() as run:
+            weights = run.last_weights()
+            return {"run": run.path.name, "seed": run.config.seed, "step": weights.step if weights else None}
 
 
 @dataclasses.dataclass(frozen=True)

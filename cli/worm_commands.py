@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from ..errors import InvalidOption, OutputExists, UnknownName
+from ..errors import InvalidOption, OutputExists
+from .posture_commands import Postures, ReplayWorm, ShowEigenworms
 from .printing import number
 from .run_commands import Command, Trusting
 
@@ -188,59 +189,6 @@ class FitAtlas(Trusting):
         return {"table": table.markdown().splitlines(), **where}
 
 
-@dataclasses.dataclass(frozen=True)
-class Postures(Command):
-    """Read the midlines of recorded worms, or of our own recordings, as joint angles; report gaps and swapped heads."""
-
-    file: tyro.conf.Positional[Path] = tyro.MISSING
-    """A tracker's .wcon or .wcon.zip, or the .nc of a recording."""
-    links: int | None = None
-    """Of the chain that the midline becomes, 6 by default; a recording has its body's own."""
-    spline: bool = False
-    """Put a cubic spline through the midline's points first, where there are fewer than two for each link."""
-    fix_swaps: bool = False
-    """Turn midlines whose head and tail are probably swapped."""
-    flip_y: bool = False
-    """Turn the y axis, of trackers whose images have it point down."""
-    out: Path | None = None
-    """New file of the chain: .csv of its joint angles, or .wcon of its midline; none by default."""
-
-    def check(self) -> None:
-        """Refuse what would change nothing, and a file that cannot be written."""
-        if self.file.suffix == ".nc":
-            self.refuse("links spline fix_swaps flip_y", f"{self.file} is a recording, whose joints are known")
-        if self.out and self.out.suffix not in (".csv", ".wcon"):
-            raise UnknownName("posture format", self.out.suffix or self.out.name, [".csv", ".wcon"])
-        if self.out and self.out.exists():
-            raise OutputExists(f"{self.out} exists; give another --out")
-
-    def run(self) -> dict[str, Any]:
-        """Read, write, and return what each worm's posture is like."""
-        from ..training.rollouts.recording import Recording
-        from ..worm.posture import of_recording, to_links
-        from ..worm.posture_report import posture_facts, posture_table
-        from ..worm.wcon import read_wcon, write_wcon
-
-        links, origin = 6 if self.links is None else self.links, {"file": str(self.file)}
-        if self.file.suffix == ".nc":
-            recording = Recording.load(self.file)
-            found = {f"episode {i}": of_recording(recording, i) for i in range(recording.n_episodes)}
-            tracks = {name: each.track(name) for name, each in found.items()}
-            origin["body"] = str(recording.meta["name"])
-        else:
-            tracks = {track.id: track for track in read_wcon(self.file, self.flip_y)}
-            chains = {name: track.turned() if self.fix_swaps else track for name, track in tracks.items()}
-            found = {name: to_links(track, links, self.spline) for name, track in chains.items() if track.seen.any()}
-            if not found:
-                to_links(next(iter(tracks.values())), links)
-        facts = {name: posture_facts(tracks[name], each, self.spline) for name, each in found.items()}
-        if self.out and self.out.suffix == ".csv":
-            posture_table(found).to_csv(self.out, index=False)
-        elif self.out:
-            write_wcon(self.out, [each.track(name) for name, each in found.items()], origin)
-        return {**facts, **({"out": str(self.out)} if self.out else {})}
-
-
 def _check_out(out: Path, own: set[str], what: str) -> None:
     """Refuse a folder that holds anything but an earlier answer."""
     if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} in (own, set())):
@@ -262,7 +210,7 @@ def _agent_of(command: Trusting, path: Path | None, graph: str | None) -> tuple[
 
 @dataclasses.dataclass(frozen=True)
 class Worm:
-    """C. elegans data: inspect a connectome, or compare a circuit with calcium imaging and the propagation atlas."""
+    """C. elegans data: connectomes, calcium imaging, the propagation atlas, and recorded postures."""
 
     what: tyro.conf.OmitSubcommandPrefixes[
         Annotated[ShowConnectome, tyro.conf.subcommand("connectome")]
@@ -270,6 +218,8 @@ class Worm:
         | Annotated[Propagate, tyro.conf.subcommand("propagate")]
         | Annotated[FitAtlas, tyro.conf.subcommand("fit")]
         | Annotated[Postures, tyro.conf.subcommand("posture")]
+        | Annotated[ReplayWorm, tyro.conf.subcommand("replay")]
+        | Annotated[ShowEigenworms, tyro.conf.subcommand("eigenworms")]
     ]
 
     goes_on: ClassVar[bool] = False

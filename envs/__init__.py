@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .tasks.registry import TASKS
     from .tasks.swim import Swim
     from .tasks.task import Task
+    from .tasks.track import TrackPosture
     from .tasks.two_media import TwoMedia
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "SwimmerVecEnv",
     "SwimmerVectorEnv",
     "Task",
+    "TrackPosture",
     "TwoMedia",
     "Wall",
     "Worm",

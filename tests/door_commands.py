@@ -156,6 +156,16 @@ ZIP = {
 NOISE = {"noise": text("0.3", wrong=("0", "-1", "nan", "inf", *_NO_NUMBER)), "noise-unit": Values((), ("mine", ""))}
 # Option of a command to its values; "" is the command's own words, None an option without a value, a list several. What
 # follows the name of a command tells apart several of its uses.
+# Of a file of midlines in WCON, which says its own units.
+_MIDLINES = {
+    "": text("WORM.wcon", wrong=("nope", "nope.wcon", "FILE", "FILE.nc", "FOLDER", "RUN", "", "BAD.toml")),
+    "spline": Values((None,), ()),
+    "fix-swaps": Values((None,), ()),
+    "flip-y": Values((None,), ()),
+    "unit": Values((), ("mm", "pixels", "")),
+    "time-unit": Values((), ("s", "frames", "")),
+    "degrees": Values((), (None,)),
+}
 COMMANDS: dict[str, dict[str, Values]] = {
     "train": {
         "body": BODIES,
@@ -325,6 +335,28 @@ COMMANDS: dict[str, dict[str, Values]] = {
     "list options": {"": text("ppo", "ncap", "swim", "along", wrong=("nope", "", "swimmer6"))},
     "list neurons": {"": text("RUN", "agent:cpg", wrong=OF_RUN.wrong), **TRUST},
     "worm": {"": text("connectome", wrong=("nope", "compare"))},
+    "worm posture": {
+        **_MIDLINES,
+        "links": text("2", "7", wrong=("1", "0", "-1", *_NO_NUMBER)),
+        "worm": text("w", wrong=("nope", "")),
+        "out": text("NEW.csv", "NEW.wcon", wrong=("NEW.txt", "NEW", "FILE", "FILE/x.csv", "")),
+    },
+    "worm replay": {
+        **_MIDLINES,
+        "worm": text("w", wrong=("nope", "")),
+        "body": BODIES,
+        "arena": text("water", "agar", wrong=("nope", "{", '{"name":"landscape","posts":[{"x":0.5}]}', "")),
+        "drive": text("motors", "prescribed", wrong=("nope", "")),
+        "gear": Values((), ("0", "-1", *_NO_NUMBER)),
+        "out": text("NEW.nc", wrong=("NEW.txt", "NEW", "FILE", "FILE/x.nc", "")),
+        "film": FILMS,
+    },
+    "worm eigenworms": {
+        **_MIDLINES,
+        "basis": text("data", wrong=("nope", "", "FILE", "FOLDER")),
+        "modes": text("2", "5", wrong=("1", "0", "-1", "1000", *_NO_NUMBER)),
+        "out": text("NEW", wrong=("FILE", "FILE/x", "FOLDER")),
+    },
     "reproduce": {
         "": text("ncap", wrong=("nope", "")),
         "scale": Values(("smoke",), ("tiny", "")),

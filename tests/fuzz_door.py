@@ -29,13 +29,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from door_calls import CALLS, TINY
 from door_commands import ALWAYS_WRONG, CLASHES, COMMANDS, NEEDS
 from nervecord.cli.main import main as command_line
 from nervecord.envs import SwimmerVecEnv
+from nervecord.envs.tasks.track import travelling_wave
 from nervecord.errors import NervecordError
 from nervecord.sharing.hub import export
 from nervecord.training.learning.training import train
+from nervecord.worm import Posture, write_wcon
 from stable_baselines3 import PPO
 
 
@@ -73,6 +76,10 @@ class Place:
         (folder / "bytes.toml").write_bytes(b"\xff\xfe\x00")
         (folder / "plan.toml").write_text("[base]\nsteps = 160\n[vary]\nseed = [0]\n")
         export(folder / "run", folder / "export", film=False)
+        wave = travelling_wave(8, 1.5, 0.05)
+        many = len(wave.time)
+        posture = Posture(wave.time, wave.joint_pos, np.zeros(many), np.full(many, 1e-3), np.zeros((many, 2)))
+        write_wcon(folder / "worm.wcon", [posture.track("w")])
         (folder / "file.zip").write_bytes(b"PK\x03\x04" + bytes(100))
         env = SwimmerVecEnv(1, episode_steps=20)
         PPO("MlpPolicy", env, n_steps=20, device="cpu").save(folder / "model.zip")
@@ -88,7 +95,8 @@ class Place:
         head, slash, rest = stem.partition("/")
         if head == "NEW":
             return str(self.folder / f"new-{next(self._numbers)}{dot}{suffix}")
-        if head in ("RUN", "FILE", "FOLDER", "DAMAGED", "TWO", "MODEL", "EXPORT", "PLAN", "BAD", "TYPES", "BYTES"):
+        if head in ("RUN", "FILE", "FOLDER", "DAMAGED", "TWO", "MODEL", "EXPORT", "PLAN", "BAD", "TYPES", "BYTES",
+                    "WORM"):  # fmt: skip
             return str(self.folder / f"{head.lower()}{slash}{rest}{dot}{suffix}")
         return value
 
@@ -139,7 +147,7 @@ def _words(name: str, given: dict[str, Any], place: Place) -> list[str]:
     if name == "curriculum" and "options" in given:
         options["options"] = [*needs["options"][1:], given["options"]]
     command, first = name.split()[:1], _several(given.get(""))
-    if name in ("list options", "list neurons"):
+    if name.startswith(("list ", "worm ")):
         command = name.split()
     if name == "compare":
         first.append(place.named("TWO"))

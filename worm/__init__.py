@@ -12,33 +12,43 @@ if TYPE_CHECKING:
     from .data import CalciumRecording, read_worms
     from .fitting import Fit, Model, fit, fit_circuit
     from .posture import Posture, Track, of_recording, to_links
+    from .posture_files import read_postures
     from .propagation import Propagation, propagate, propagate_in_body
     from .propagation_table import PropagationTable, Row, compare_propagation
+    from .replay_film import film_replay
+    from .replays import Replay, replay
     from .scoring import Score, score
+    from .shapes import Eigenworms, eigenworms
     from .wcon import read_wcon, write_wcon
 
 __all__ = [
     "Atlas",
     "CalciumRecording",
+    "Eigenworms",
     "Fit",
     "Model",
     "Posture",
     "Propagation",
     "PropagationTable",
+    "Replay",
     "Row",
     "Score",
     "Track",
     "WormComparison",
     "compare_propagation",
     "compare_worms",
+    "eigenworms",
+    "film_replay",
     "fit",
     "fit_circuit",
     "load_atlas",
     "of_recording",
     "propagate",
     "propagate_in_body",
+    "read_postures",
     "read_wcon",
     "read_worms",
+    "replay",
     "score",
     "to_links",
     "write_wcon",

@@ -8,10 +8,13 @@ import numpy as np
 import scipy
 from jaxtyping import Bool, Float, Int
 
+from ..envs.tasks.joint_angles import MAX_GAP, longest_stretch, relinked
 from ..errors import InvalidOption, InvalidRecording
+from ..options import told
 from ..training.rollouts.recording import Recording
 
 _FEWEST = 3  # points, of which a midline has a bend
+_MOST = 1000  # links
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +91,29 @@ class Posture:
         steps = np.stack([np.cos(tangent), np.sin(tangent)], -1) * (self.length / n_links)[:, None, None]
         return self.head[:, None] + np.pad(np.cumsum(steps, 1), ((0, 0), (1, 0), (0, 0)))
 
+    def relinked(self, n_links: int) -> Posture:
+        """Return a chain of another number of equal links, whose nodes lie on this one.
+
+        Raises:
+            InvalidOption: fewer than 2 links, or more than 1000.
+        """
+        check_links(n_links)
+        there = self.joint_pos.shape[1] + 1
+        if n_links == there:
+            return self
+        joints, turn = relinked(self.joint_pos, n_links)
+        return dataclasses.replace(self, joint_pos=joints, heading=_within(self.heading + turn))
+
+    def stretch(self, max_gap: float = MAX_GAP) -> Posture:
+        """Return the longest stretch without a gap, and without the times at which nothing was seen.
+
+        Args:
+            max_gap: the longest time without a posture that is no gap, s, unless one and a half of the usual steps of
+                time are longer.
+        """
+        chosen = longest_stretch(self.time, np.isfinite(self.joint_pos).all(1), max_gap)
+        return Posture(*(getattr(self, field.name)[chosen] for field in dataclasses.fields(self)))
+
     def track(self, name: str) -> Track:
         """Return the chain as a track of a name, its nodes as the points."""
         seen = np.isfinite(self.heading)
@@ -103,15 +129,14 @@ def to_links(track: Track, n_links: int, spline: bool = False) -> Posture:
 
     Args:
         track: what was seen.
-        n_links: of the chain, 2 or more.
+        n_links: of the chain, 2 to 1000.
         spline: put a cubic spline through the points first.
 
     Raises:
-        InvalidOption: fewer than 2 links.
+        InvalidOption: fewer than 2 links, or more than 1000.
         InvalidRecording: nothing was seen at any time.
     """
-    if n_links < 2:
-        raise InvalidOption(f"links is {n_links}; give 2 or more")
+    check_links(n_links)
     many = len(track.time)
     joints, rest = np.full((many, n_links - 1), np.nan), np.full((many, 4), np.nan)
     for at, points in enumerate(track.points):
@@ -129,6 +154,16 @@ def to_links(track: Track, n_links: int, spline: bool = False) -> Posture:
             f"worm {track.id} has no posture at any of {many} times; give midlines of {_FEWEST} points or more"
         )
     return Posture(track.time, joints, rest[:, 0], rest[:, 1], rest[:, 2:])
+
+
+def check_links(n_links: int) -> None:
+    """Refuse a chain that is none, or of more links than any tracker has points.
+
+    Raises:
+        InvalidOption: fewer than 2 links, or more than 1000.
+    """
+    if not 2 <= n_links <= _MOST:
+        raise InvalidOption(f"links is {told(n_links)}; give 2 to {_MOST}")
 
 
 def of_recording(recording: Recording, episode: int = 0) -> Posture:

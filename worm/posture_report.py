@@ -31,12 +31,25 @@ def posture_facts(track: Track, posture: Posture, spline: bool = False) -> dict[
         "points": points, "length, m": float(np.nanmean(posture.length)),
         "largest joint angle, rad": largest,
     }  # fmt: skip
-    notes = []
-    if points < 2 * n_links + 1 and len(track.points) and not spline and points != n_links + 1:
-        notes.append(f"{n_links} links need {2 * n_links + 1} points or more; --spline helps, or fewer --links")
+    notes = coarse(track, posture, spline)
     if largest > limit:
         notes.append(f"beyond the joints of our bodies, which bend {limit:.3g} rad with {n_links} links")
     return {**facts, **({"note": notes} if notes else {})}
+
+
+def coarse(track: Track, posture: Posture, spline: bool = False) -> list[str]:
+    """Return a note where a track has too few points for a chain, and nothing elsewhere.
+
+    Args:
+        track: what was seen.
+        posture: the same as a chain.
+        spline: the chain is of a spline, which needs fewer points.
+    """
+    counts = [len(each) for each, there in zip(track.points, np.isfinite(posture.heading), strict=True) if there]
+    points, n_links = int(np.median(counts)), posture.joint_pos.shape[1] + 1
+    if spline or points >= 2 * n_links + 1 or points == n_links + 1:
+        return []
+    return [f"{n_links} links need {2 * n_links + 1} points or more, and there are {points}; --spline helps"]
 
 
 def posture_table(postures: Mapping[str, Posture]) -> pd.DataFrame:

@@ -15,8 +15,9 @@ import numpy as np
 
 from ..errors import InvalidRecording
 from ..files import write_text
+from ..training.rollouts.recording import Recording
 from ..version import __version__
-from .posture import Track
+from .posture import Track, of_recording
 from .units import si_value
 
 _DIMENSIONS = {"t": "a time", "x": "a length", "y": "a length"}
@@ -73,6 +74,21 @@ def write_wcon(path: str | Path, tracks: Iterable[Track], facts: Mapping[str, An
         "data": data, "@NCRD": dict(facts or {}),
     }  # fmt: skip
     write_text(Path(path), json.dumps(content, allow_nan=False))
+
+
+def write_recording(path: str | Path, recording: Recording, facts: Mapping[str, Any] | None = None) -> None:
+    """Write the midlines of a recording of ours as WCON, an episode a worm: its links' ends, one point more than links.
+
+    Args:
+        path: the file, which is replaced.
+        recording: of a chain of links.
+        facts: of where it is from, as JSON types, beside the body.
+
+    Raises:
+        InvalidRecording: the body is no chain of links.
+    """
+    tracks = [of_recording(recording, i).track(f"episode {i}") for i in range(recording.n_episodes)]
+    write_wcon(path, tracks, {**(facts or {}), "body": str(recording.meta["name"])})
 
 
 def _or_null(values: list[float]) -> list[float | None] | None:

@@ -20,6 +20,7 @@ from .lattice import CrossLattice
 from .navigate import Navigate
 from .swim import Swim
 from .task import Task
+from .track import TrackPosture
 from .two_media import TwoMedia
 
 
@@ -41,6 +42,7 @@ TASKS: Registry[type[Task]] = Registry(
         "cueturn": CueTurn,
         "lattice": CrossLattice,
         "escape": Escape,
+        "track": TrackPosture,
     },
     _adopted,
 )

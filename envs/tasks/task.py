@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,6 +50,8 @@ class Task(ABC):
         essential: senses without which no agent can solve it; one that lacks them all is said to learn blind.
         default_steps: control steps per episode where none are given.
         allowed: what the task's own options may be, by name, where their types do not say all.
+        files: options that may be the path of a file, each with what reads its content as JSON types; a run holds that
+            in place of the path.
         success: which of `metrics` says by 1 or 0 whether an episode was a success; "" where none does.
         metric_units: the unit of each of `metrics`, for tables; those without a unit are left out.
         com_start: [envs, 2], where the centre of mass was at the reset, m.
@@ -61,6 +64,7 @@ class Task(ABC):
     essential: ClassVar[tuple[str, ...]] = ()
     default_steps: ClassVar[int] = 1000
     allowed: ClassVar[Mapping[str, Allowed]] = {}
+    files: ClassVar[Mapping[str, Callable[[str | Path], Mapping[str, Any]]]] = {}
     success: ClassVar[str] = ""
     metric_units: ClassVar[Mapping[str, str]] = {"net_speed": "m/s", "penetration": "m"}
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from nervecord.circuits import Wiring
 from nervecord.cli.main import COMMANDS, main
+from nervecord.cli.posture_commands import Postures, ReplayWorm, ShowEigenworms
 from nervecord.cli.run_commands import Configured
-from nervecord.cli.worm_commands import CompareWorms, FitAtlas, Postures, Propagate, ShowConnectome
+from nervecord.cli.worm_commands import CompareWorms, FitAtlas, Propagate, ShowConnectome
 from nervecord.errors import InvalidOption, InvalidRecording
 from nervecord.training.learning.checks import check
 from nervecord.training.learning.curricula import CurriculumConfig, CurriculumRun
@@ -46,9 +47,12 @@ ALWAYS = {
     "CompareWorms": "recording data source out",
     "Propagate": "path strain background amplitude closed_loop controls out",
     "FitAtlas": "path gains rewired",
-    "Postures": "file out",
+    "Postures": "file worm links out",
+    "ReplayWorm": "file worm body arena drive out film",
+    "ShowEigenworms": "file basis modes out",
 }
-NAMES = {FitAtlas: "fit", Postures: "posture"}
+NAMES = {FitAtlas: "fit", Postures: "posture", ReplayWorm: "replay", ShowEigenworms: "eigenworms"}
+OF_MIDLINES = ("--spline", "--fix-swaps", "--flip-y", "--unit mm", "--time-unit s", "--degrees")
 OF_ZIPS = ("--algorithm sac", "--reward com", "--normalize x.pkl", "--frames 2", "--observe-time")
 OF_TASKS = ("--body swimmer8", "--task navigate", "--task-options x=1", "--episode-steps 9")
 # Command lines in which an option would change nothing.
@@ -100,9 +104,13 @@ IDLE = [
     ("worm fit run --graph ladder", "--graph would change nothing: it is of an untrained circuit"),
     ("worm fit --gains class --background 0.2 --out x", "--background, --out would change nothing: they are"),
     *(
-        (f"worm posture rec.nc {option}", f"{option.split()[0]} would change nothing: rec.nc is a recording, whose")
-        for option in ("--links 9", "--spline", "--fix-swaps", "--flip-y")
+        (f"worm {command} rec.nc {option}", f"{option.split()[0]} would change nothing: rec.nc is a recording, whose")
+        for command in ("posture", "replay", "eigenworms")
+        for option in OF_MIDLINES
     ),
+    ("worm posture a.wcon --unit mm --time-unit s --degrees", "--unit, --time-unit, --degrees would change nothing"),
+    ("worm replay a.wcon --gear 3", "--gear would change nothing: it is of motors, and the joints are prescribed"),
+    ("record run --history --out x.wcon", "--history would change nothing: x.wcon keeps midlines alone"),
     ("worm propagate run --graph ladder", "--graph would change nothing: it is of an untrained circuit"),
     ("bench --ppo --scale", "--ppo would change nothing: one thing is measured at once, and --scale is another"),
     ("bench --lanes --scale", "--scale would change nothing: one thing is measured at once, and --lanes is another"),
@@ -116,7 +124,7 @@ IDLE = [
 
 def _commands():
     kinds = [kind for group in COMMANDS.values() for name, kind in group.items() if name != "worm"]
-    return [*kinds, ShowConnectome, CompareWorms, Propagate, FitAtlas, Postures]
+    return [*kinds, ShowConnectome, CompareWorms, Propagate, FitAtlas, Postures, ReplayWorm, ShowEigenworms]
 
 
 @pytest.mark.parametrize("kind", _commands(), ids=lambda kind: kind.__name__)

@@ -87,7 +87,9 @@ def test_arenas_keep_their_laws(name, body):
 
 @pytest.mark.parametrize("name", SENSES)
 def test_senses_keep_their_laws(name):
-    task = {"cue": "cueturn", "go": "cueturn", "odour": "chemotaxis", "touch": "escape"}.get(name, "navigate")
+    task = {"cue": "cueturn", "go": "cueturn", "odour": "chemotaxis", "touch": "escape"}.get(
+        name, "track" if name.startswith("joint_target") else "navigate"
+    )
     warm = {"name": "landscape", "temperature": {"base": 293.0, "slope_x": 2.0}}
     check_sense(name, task, arena=warm if name == "temperature" else None)
 

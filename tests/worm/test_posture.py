@@ -10,6 +10,7 @@ from nervecord.cli.main import main
 from nervecord.errors import InvalidOption, InvalidRecording
 from nervecord.worm import Posture, of_recording, read_wcon, to_links, write_wcon
 from nervecord.worm.units import si_value
+from nervecord.worm.wcon import write_recording
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "wcon"
 
@@ -141,7 +142,7 @@ def test_centroids_are_no_posture(tmp_path):
     (track,) = read_wcon(tmp_path / "x.wcon")
     with pytest.raises(InvalidRecording, match="no posture at any of 2 times"):
         to_links(track, 6)
-    with pytest.raises(InvalidOption, match="links is 1; give 2 or more"):
+    with pytest.raises(InvalidOption, match="links is 1; give 2 to 1000"):
         to_links(track, 1)
 
 
@@ -175,8 +176,22 @@ def test_our_recordings_are_postures_of_their_own_joints(tmp_path):
     recording = record_agent(Agent(resolved.agent), resolved.make_envs(2))
     recording.save(tmp_path / "rec.nc")
     main(["worm", "posture", str(tmp_path / "rec.nc"), "--out", str(tmp_path / "rec.wcon")])
+    write_recording(tmp_path / "same.wcon", recording, {"run": "a", "seed": 1, "step": 5})
+    one, other = (json.loads((tmp_path / f"{name}.wcon").read_text()) for name in ("rec", "same"))
+    assert other["data"] == one["data"]
+    assert other["@NCRD"] == {"run": "a", "seed": 1, "step": 5, "body": "swimmer6"}
     for episode, track in enumerate(read_wcon(tmp_path / "rec.wcon")):
         found, own = to_links(track, 6), of_recording(recording, episode)
         np.testing.assert_allclose(found.joint_pos, recording.joint_pos[episode], atol=1e-6)
         np.testing.assert_allclose(own.nodes()[:, 1:3].mean(1), recording.link_pos[episode][:, 1], atol=1e-5)
         assert (own.joint_pos == recording.joint_pos[episode]).all()
+
+
+@pytest.mark.slow
+def test_record_writes_midlines_with_where_they_are_from(tmp_path):
+    main(["record", "agent:cpg", "--episodes", "1", "--out", str(tmp_path / "x.wcon"), "--json"])
+    told = json.loads((tmp_path / "x.wcon").read_text())["@NCRD"]
+    assert (told["run"], told["body"]) == ("cpg", "swimmer6")
+    assert told["step"] > 0
+    (track,) = read_wcon(tmp_path / "x.wcon")
+    assert len(track.time) == 1000

@@ -146,16 +146,18 @@ def _figure(
     course, *maps = figure.subplots(1, 3)
     open_axes(course)
     shown = int(np.argmax(truth[0].std(0)))
-    course.plot(truth[0, :, shown], color="0.5", linewidth=2, label="recorded")
-    for colour, (name, values) in zip(COLOURS, free.items(), strict=False):
-        course.plot(values[0, :, shown], color=colour, label=name)
+    course.plot(truth[0, :, shown], color="0.75", label="recorded")
+    for colour, dash, (name, values) in zip(COLOURS, ("-", "--"), free.items(), strict=False):
+        course.plot(values[0, :, shown], color=colour, linestyle=dash, label=name)
     # A linear prediction may run away; what was recorded sets the scale.
     low, high = truth[0, :, shown].min(), truth[0, :, shown].max()
     course.set_ylim(low - 0.5 * (high - low), high + 0.5 * (high - low))
     course.set(title=f"{names[shown]}, by itself", xlabel="control steps", ylabel="standard deviations")
     course.legend(frameon=False)
     for axes, name in zip(maps, ("attention", "influence"), strict=True):
-        image = axes.imshow(arrays[name], cmap="Greys", vmin=0, interpolation="nearest")
+        # What a neuron says of itself would outshine all else.
+        others = np.where(np.eye(len(names)), np.nan, arrays[name])
+        image = axes.imshow(others, cmap="Greys", vmin=0, interpolation="nearest")
         axes.set(title=name, xlabel="from neuron", ylabel="to neuron")
         if len(names) <= 40:
             axes.set_xticks(range(len(names)), names, rotation=90, fontsize=5)

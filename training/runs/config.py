@@ -26,7 +26,7 @@ from ...envs.tasks.bits import BIT_TASKS
 from ...envs.tasks.registry import check_options
 from ...errors import InvalidBody, InvalidOption, InvalidRun, UnknownName
 from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, wrong_value
-from .held_files import check_held, hold_files
+from .held_files import check_held, check_held_of_task, hold_files, hold_task_files
 
 _NUMBERS = {
     "seed": Number(0, 2**32 - 1, is_whole=True),
@@ -88,7 +88,8 @@ class RunConfig:
         seed: from which every random number of the run comes.
         steps: environment steps to train for; whole generations or rollouts are run.
         episode_steps: control steps per episode; None takes the task's own default.
-        task_options: arguments of the task, such as Swim's `reward`, "paper" or "com"; and `senses`, what is observed.
+        task_options: arguments of the task, such as Swim's `reward`, "paper" or "com"; and `senses`, what is observed;
+            a file that one of them names, such as TrackPosture's `recording`, is held as its content.
         randomize: ranges from which bodies are drawn at reset; see `EnvBatch`.
         circuit_options: options of the circuit; a file that `graph` names is held as its content.
         algorithm_options: options of the algorithm, over its defaults.
@@ -155,6 +156,7 @@ class RunConfig:
         object.__setattr__(self, "body", body)
         object.__setattr__(self, "arena", make_arena(self.arena))
         object.__setattr__(self, "circuit_options", hold_files(self.circuit, self.circuit_options))
+        object.__setattr__(self, "task_options", hold_task_files(self.task, self.task_options))
         if self.protect and self.start is None:
             raise InvalidOption(
                 "protect keeps what a circuit has learned; give start too, the run whose circuit goes on"
@@ -212,6 +214,7 @@ class RunConfig:
         try:
             known = dict(values)
             check_held(known.get("circuit_options"))
+            check_held_of_task(known["task"], known["task_options"])
             known["circuit"] = circuit_from_json(known["circuit"])
             known["body"] = body_from_json(known["body"])
             known["bodies"] = tuple(body_from_json(body) for body in known.get("bodies", ()))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...envs.tasks.registry import task_class
 from ...errors import InvalidRun
 
 
@@ -30,6 +32,36 @@ def hold_files(circuit: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     if Path(graph).suffix.lower() not in SUFFIXES:
         return options
     return {**options, "graph": {"file": Path(graph).name, **graph_json(load_graph(graph))}}
+
+
+def hold_task_files(task: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a task's options with the content of files in place of their paths.
+
+    Raises:
+        InvalidRecording: a file cannot be read.
+    """
+    held = {name: read(options[name]) for name, read in task_class(task).files.items() if _is_path(options.get(name))}
+    return {**options, **held}
+
+
+def check_held_of_task(task: str, options: Any) -> None:
+    """Refuse a stored task's options that name a file: a run holds its content, and a stranger any name.
+
+    Raises:
+        InvalidRun: they name one.
+    """
+    for name in task_class(task).files:
+        if _is_path(held := _named(options, name)):
+            raise InvalidRun(f"the config names the file {held!r} as its {name}, where a run holds a {name}'s content")
+
+
+def tell_task_files(task: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task's options with the content of files in words: a name, and a checksum of the content."""
+    told = dict(options)
+    for name in task_class(task).files:
+        if isinstance(held := told.get(name), Mapping):
+            told[name] = f"{held.get('file', f'a {name}')} (checksum {_checksum(held)})"
+    return told
 
 
 def check_held(options: Any) -> None:
@@ -59,9 +91,8 @@ def tell_files(options: Any) -> Any:
     if not isinstance(graph, Mapping):
         return options
     tables = {name: graph.get(name, []) for name in ("cells", "contacts")}
-    checksum = hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()[:8]
     sizes = ", ".join(f"{len(table)} {name}" for name, table in tables.items())
-    return {**options, "graph": f"{graph.get('file', 'a graph')} ({sizes}, checksum {checksum})"}
+    return {**options, "graph": f"{graph.get('file', 'a graph')} ({sizes}, checksum {_checksum(tables)})"}
 
 
 def told_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +102,10 @@ def told_config(config: Mapping[str, Any]) -> dict[str, Any]:
         from ...circuits.code_files import code_from_json
 
         circuit = code_from_json(circuit).name
-    return {**config, "circuit": circuit, "circuit_options": tell_files(config["circuit_options"])}
+    told = {**config, "circuit": circuit, "circuit_options": tell_files(config["circuit_options"])}
+    if "task_options" in config:  # those of a curriculum are of no body
+        told["task_options"] = tell_task_files(config["task"], config["task_options"])
+    return told
 
 
 def _held_plan(plan: Any) -> Any:
@@ -96,6 +130,14 @@ def _suffixes(name: str) -> tuple[str, ...]:
     from ...circuits.connectome.files import SUFFIXES
 
     return tuple(SUFFIXES)
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | os.PathLike)
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _named(table: Any, name: str) -> Any:

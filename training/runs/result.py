@@ -20,6 +20,7 @@ from ...files import json_text
 from ...intervals import Interval, bootstrap_mean
 from ...version import __version__
 from .config import RunConfig
+from .held_files import tell_task_files
 from .resolution import on_body
 
 KINDS = ("evaluation", "transfer", "probe", "recording", "film")
@@ -88,7 +89,7 @@ def conditions_of(
         "arena": None if config.arena is None else arena_json(config.arena),  # type: ignore[arg-type]
         "physics": config.physics,
         "task": config.task,
-        "task_options": config.task_options,
+        "task_options": tell_task_files(config.task, config.task_options),
         "episode_steps": config.episode_steps,
         # Bodies are drawn in training only; what is measured is the body that was named.
         "randomize": {},
