@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .recurrent import RecurrentCircuit, UnitCircuit
     from .registry import CIRCUITS, make_circuit, register_circuit
     from .relay import Relay
+    from .relay_klinotaxis import RelayKlinotaxis
     from .relay_navigator import RelayNavigator
     from .spiking.lif import LIF
     from .spiking.spiking import Spiking
@@ -93,6 +94,7 @@ __all__ = [
     "Plasticity",
     "RecurrentCircuit",
     "Relay",
+    "RelayKlinotaxis",
     "RelayNavigator",
     "Spiking",
     "SpikingCA3",

@@ -16,6 +16,7 @@ from .ncap.navigator import Navigator
 from .ncap.ncap import NCAP
 from .ncap.plus import NCAPPlus
 from .relay import Relay
+from .relay_klinotaxis import RelayKlinotaxis
 from .relay_navigator import RelayNavigator
 
 
@@ -45,4 +46,5 @@ along = _along_body(Along, "joint_pos", "body_velocities")
 cpg = _along_body(CPG, "joint_pos")
 relay = _along_body(Relay, "joint_pos")
 escape = _along_body(Escape, "joint_pos", "touch")
+relay_klinotaxis = _along_body(RelayKlinotaxis, "joint_pos", "odour")
 relay_navigator = _along_body(RelayNavigator, "joint_pos", "to_target")

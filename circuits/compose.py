@@ -347,5 +347,5 @@ def _check_part(name: str, part: Circuit) -> None:
     if not isinstance(part, Circuit):
         raise CircuitMismatch(f"part {name} is {type(part).__name__}; give a circuit")
     check_pins(part)
-    if type(part).after_update is not Circuit.after_update and any(True for _ in part.parameters()):
+    if part.changes_after_update and any(True for _ in part.parameters()):
         raise CircuitMismatch(f"part {name} changes its weights after updates, as a part cannot; freeze it")

@@ -52,12 +52,14 @@ class Neuron:
         role: what the unit does.
         position: place along the body, 0 at the head and 1 at the tail; None where it has none.
         side: `d` dorsal, `v` ventral, or None.
+        cell_class: the class of cells that it is one of, such as `AVB`; None where there are no classes.
     """
 
     name: str
     role: Role
     position: float | None = None
     side: Side | None = None
+    cell_class: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,6 +255,11 @@ class Circuit(nn.Module, ABC):
             sensors: what was sensed in that update's data, each in its own unit.
             activity: every neuron's value in the same steps, in its own unit.
         """
+
+    @property
+    def changes_after_update(self) -> bool:
+        """Whether `after_update` does anything; a learner gathers activity for it only then."""
+        return type(self).after_update is not Circuit.after_update
 
     def pinned(
         self, values: Float[Tensor, "batch some"], group: str, pins: Pins | None = None

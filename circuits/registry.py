@@ -84,6 +84,9 @@ CIRCUITS: Registry[_Entry] = Registry(
         "klinotaxis": Line(
             f"{_HERE}.builders:klinotaxis", "ncap steered by an odour's change in time, 14 shared weights"
         ),
+        "relay_klinotaxis": Line(
+            f"{_HERE}.builders:relay_klinotaxis", "relay steered by an odour's change in time, 18 shared weights"
+        ),
         "mlp": Line(f"{_HERE}.mlp:MLP", "multilayer perceptron, hidden=(64, 64)"),
         "dendrites": Line(
             f"{_HERE}.dendrites:Dendrites", "units gated by what their dendrites know of the context, hidden=(64, 64)"

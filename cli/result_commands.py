@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ..errors import InvalidOption, OutputExists, UnknownName
+from ..errors import InvalidOption, MissingDependency, OutputExists, UnknownName
+from ..extras import absence
 from ..training.runs.holds import holds
 from . import listings
 from .run_commands import Command, Disturbing, OnAgent, OnModels, OnRun, OnRunOrModel, OnRuns, Trusting
@@ -24,14 +25,17 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Record(Disturbing, OnRunOrModel):
-    """Keep whole episodes as one netCDF file: body, senses, actions and every neuron, by name."""
+    """Keep whole episodes as one netCDF or NWB file: body, senses, actions and every neuron, by name."""
 
     out: Path = Path("recording.nc")
-    """The file; never overwritten. FILE.wcon keeps midlines alone, as worm trackers write them."""
+    """The file, .nc; .nwb for archives of neural recordings; .wcon keeps midlines alone, as worm trackers write them.
+    Never overwritten."""
     episodes: int | None = None
     """Episodes, recorded at once; 8 by default."""
     history: bool = False
     """Instead of episodes: weights, and activity on the input of one episode, at every checkpoint of a run."""
+    as_imaging: bool = False
+    """In an .nwb file, the activity as regions of interest, for tools that read calcium imaging alone."""
 
     def check(self) -> None:
         """Refuse a file that cannot be written, and anything but one agent or model, with its own options."""
@@ -46,14 +50,20 @@ class Record(Disturbing, OnRunOrModel):
                 self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
         if self.out.suffix == ".wcon":
             self.refuse("history", f"{self.out} keeps midlines alone; give a file .nc")
+        if self.out.suffix != ".nwb":
+            self.refuse("as_imaging", f"it is of .nwb files, and {self.out} is none")
         super().check()
-        if self.out.suffix not in (".nc", ".wcon"):
-            raise UnknownName("recording format", self.out.suffix or self.out.name, [".nc", ".wcon"])
+        formats = [".nc"] if self.history else [".nc", ".nwb", ".wcon"]
+        if self.out.suffix not in formats:
+            raise UnknownName("recording format", self.out.suffix or self.out.name, formats)
+        if self.out.suffix == ".nwb" and (missing := absence("nwb", "pynwb")):
+            raise MissingDependency(missing)
         if self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")
 
     def run(self) -> dict[str, Any]:
         """Record, and return the file."""
+        from ..training.rollouts.nwb import write_nwb
         from ..training.rollouts.recorder import record, record_model
         from ..training.rollouts.weights_history import history
 
@@ -68,7 +78,9 @@ class Record(Disturbing, OnRunOrModel):
                 else:
                     done = self.done_to(run, episodes, self.body)
                     held = record(run, episodes, self.body, done, progress=not self.json)
-        if self.out.suffix == ".wcon":
+        if self.out.suffix == ".nwb":
+            write_nwb(held, self.out, self.as_imaging)
+        elif self.out.suffix == ".wcon":
             from ..worm.wcon import write_recording
 
             write_recording(self.out, held, self._origin())

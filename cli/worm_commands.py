@@ -17,8 +17,10 @@ from .run_commands import Command, Trusting
 if TYPE_CHECKING:
     from ..agents import Agent
     from ..training.runs.resolution import Resolved
+    from ..worm.swims import Swim
 
 _GRAPH = "cook2019-whole"
+_FEWEST_REWIRED = 5
 _PROPAGATION = {"table.md", "table.json", "responses.npz"}
 
 
@@ -152,7 +154,11 @@ class FitAtlas(Trusting):
     background: float = 0.1
     """Current into all cells, of --gains circuit."""
     rewired: int = 5
-    """How many rewired graphs are fitted alike."""
+    """How many rewired graphs are fitted alike; of --gains class, 5 or more."""
+    swimming: float = 0.0
+    """Weight from 0 to 1, of --gains circuit, of how motors depart from a teacher's swim; the atlas has the rest."""
+    teacher: Path | None = None
+    """Of --swimming: folder of a run, or agent:NAME, on the same body; by default the circuit that is begun with."""
     out: Path | None = None
     """New folder of a run whose circuit has the gains fitted to all stimulations, of --gains circuit."""
 
@@ -162,10 +168,20 @@ class FitAtlas(Trusting):
             self.refuse("graph", f"it is of an untrained circuit, and {self.path} knows its own")
         if self.gains != "circuit":
             self.refuse(
-                "background out", f"they are of --gains circuit, and --gains {self.gains} is of another network"
+                "background out swimming teacher",
+                f"they are of --gains circuit, and --gains {self.gains} is of another network",
             )
+        if not 0 <= self.swimming <= 1:
+            raise InvalidOption(f"swimming is {self.swimming}; give a weight from 0 to 1, such as 0.5")
+        if not self.swimming:
+            self.refuse("teacher", "it is of --swimming, whose weight is 0")
         if self.rewired < 0:
             raise InvalidOption(f"rewired is {self.rewired}; give 0 or more graphs")
+        if self.gains == "class" and self.rewired < _FEWEST_REWIRED:
+            raise InvalidOption(
+                f"rewired is {self.rewired}; gains of classes can learn how often a class answers on any wiring, so "
+                f"give {_FEWEST_REWIRED} or more rewired graphs beside them"
+            )
         if self.out and self.out.exists():
             raise OutputExists(f"{self.out} exists; give another --out")
 
@@ -179,14 +195,30 @@ class FitAtlas(Trusting):
         circuit = checked_circuit(agent.circuit, self.background)
         gains = None if self.gains == "circuit" else self.gains
         atlas = load_atlas()
-        table = compare_fits(atlas, circuit, gains, self.background, self.rewired, progress=not self.json)
-        where = {}
+        swim = self._swim(agent, resolved)
+        beside: dict[str, Any] = {} if swim is None else {"swim": swim, "swimming": self.swimming}
+        table = compare_fits(atlas, circuit, gains, self.background, self.rewired, progress=not self.json, **beside)
+        where: dict[str, Any] = {}
         if self.out:
-            save_fitted(atlas, circuit, resolved, self.background, self.out)
+            run = save_fitted(atlas, circuit, resolved, self.background, self.out, **beside)
             where = {"out": str(self.out)}
+            if swim is not None:
+                fitted = checked_circuit(run.agent().circuit.double(), self.background)
+                where["motor_error"] = swim.error(fitted).item()
         if self.json:
             return {**table.to_json(), **where}
         return {"table": table.markdown().splitlines(), **where}
+
+    def _swim(self, agent: Agent, resolved: Resolved) -> Swim | None:
+        """Return what the teacher does on the body; None where swimming does not count."""
+        from ..worm.swims import swim_of
+
+        if not self.swimming:
+            return None
+        if self.teacher is None:
+            return swim_of(agent, resolved)
+        run = self.run_in(self.teacher)
+        return swim_of(run.agent(), run.resolved)
 
 
 def _check_out(out: Path, own: set[str], what: str) -> None:

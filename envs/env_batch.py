@@ -346,6 +346,9 @@ class EnvBatch:
             **shape_of(self.body),
             "mass": float(sum(model.body(name).mass[0] for name in self.body.parts.links)),
             "task": type(self.task).__name__,
+            "joints": list(self.body.parts.joints),
+            "links": list(self.body.parts.links),
+            "observations": list(self.layout.columns),
             **surroundings_of(self, self.body),
         }
 

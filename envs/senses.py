@@ -260,6 +260,11 @@ class Layout:
         """The size of each sense, by name, in order."""
         return {sense.name: sense.size for sense in self.senses}
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The name of each column of the observation: SENSE_0, SENSE_1, ... of each sense in turn."""
+        return tuple(f"{sense.name}_{i}" for sense in self.senses for i in range(sense.size))
+
     def __contains__(self, name: object) -> bool:
         return name in self.sizes
 

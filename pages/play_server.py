@@ -94,7 +94,7 @@ class PlayServer:
         run = self.player.run
         text = render_page(
             "play.html.j2", wiring=self._wiring(), links=LINKS, length=LENGTH, speeds=_SPEEDS,
-            media=list(MEDIA), has_target=self.player.has_target,
+            media=list(MEDIA), has_target=self.player.has_target, has_posts=self.player.has_posts,
             can_be_pinned=takes_pins(self.player.agent.circuit),
             about=f"{run.description} (task {run.config.task})",
             kinds=get_args(Kind), seconds=_TRACE,
@@ -139,10 +139,10 @@ class PlayServer:
         self._show(now)
 
     def obey(self, order: dict[str, Any]) -> None:
-        """Do what a page asks for: one of pause, speed, push, toggle, do, links, length, drop, medium and restart.
+        """Do what a page asks for: pause, speed, push, toggle, do, links, length, drop, move, medium or restart.
 
         `toggle` silences a neuron or lets it go; `do` is an intervention: its kind, neuron and value; `drop` is where
-        to put the target, such as food, m.
+        to put the target, such as food, m; `move` is a post, by the number of its outline, and where it goes, m.
 
         Raises:
             NervecordError: it cannot be done; everything stays as it was.
@@ -164,13 +164,15 @@ class PlayServer:
                 self.player.resize(length=float(length))
             case {"drop": [int() | float() as x, int() | float() as y]}:
                 self.player.place_target((x, y))
+            case {"move": {"post": int(post), "to": [x, y]}} if not isinstance(post, bool):
+                self.player.move_post(post, (x, y))
             case {"medium": str(medium)}:
                 self.player.change_medium(medium)
             case {"restart": True}:
                 self.player.restart()
             case _:
                 raise NervecordError(f"{order} is no order; give pause, speed ({_SPEEDS[0]} to {_SPEEDS[1]}), push, "
-                                     "toggle, do, links, length, drop, medium or restart")  # fmt: skip
+                                     "toggle, do, links, length, drop, move, medium or restart")  # fmt: skip
 
     def _wiring(self) -> str:
         return embedded_svg(figure_svg(draw_wiring(self.player.wiring())), "wiring", "wiring")

@@ -16,11 +16,13 @@ from ..agents import Agent, Rollout
 from ..circuits import Wiring
 from ..circuits.contract import wiring_at
 from ..drawing.scenery import Layer
-from ..envs import Arena, Body, EnvBatch, Landscape, Swimmer, Task, gel, make_arena, make_body, newtonian
+from ..envs import Arena, Body, EnvBatch, Landscape, Post, Swimmer, Task, gel, make_arena, make_body, newtonian
+from ..envs.arenas.contacts import post_joints
 from ..envs.arenas.media import PLACE
-from ..errors import InvalidBody, InvalidTask, NervecordError, UnknownName
+from ..errors import InvalidArena, InvalidBody, InvalidTask, NervecordError, UnknownName
 from ..training.rollouts.interventions import Intervention, check, pins_at
 from ..training.runs.run import Run
+from .room import check_room
 
 LINKS = (3, 24)
 LENGTH = (0.5, 2.0)  # of a link, of its own
@@ -51,6 +53,7 @@ class Player:
         neurons: names, in the order of `moment()["activity"]`.
         interventions: what is done to neurons now, one at most to each.
         medium: what is around the body, a name of `MEDIA`.
+        posts: where the arena's single posts are, after moves; None where nothing was moved.
 
     Raises:
         InvalidRun: nothing trained in the run yet.
@@ -61,13 +64,14 @@ class Player:
     _ground_of: tuple[Any, Any, int] | None
     envs: EnvBatch
     neurons: tuple[str, ...]
+    posts: tuple[Post, ...] | None
     _rollout: Rollout
 
     def __init__(self, run: Run, body: str | Body | None = None) -> None:
         self.run = run
         self._own = make_body(run.config.body if body is None else body)
         self.interventions: tuple[Intervention, ...] = ()
-        self._links, self._length, self.medium = self._own.n_links, 1.0, OWN
+        self._links, self._length, self.medium, self.posts = self._own.n_links, 1.0, OWN, None
         self._take(*self._fitted(self._own))
 
     @property
@@ -117,7 +121,50 @@ class Player:
         except NervecordError:
             self.medium = before
             raise
-        old, new = self.envs.get_state(), envs.get_state()
+        self._go_on_in(envs, self.envs.get_state())
+
+    def move_post(self, number: int, place: Sequence[float]) -> None:
+        """Put a post elsewhere, for this episode, which goes on, and for those that follow.
+
+        Args:
+            number: of its outline, see `outlines`.
+            place: of its middle, m.
+
+        Raises:
+            InvalidArena: there is no such post, it cannot be moved, or there is no room; everything stays as it was.
+        """
+        which, arena = self.envs.physics.obstacles.which, self.envs.arena
+        if not 0 <= number < len(which):
+            raise InvalidArena(f"post {number} is none of the {len(which)} that stand here; give 0 to {len(which) - 1}"
+                               if which else "no post stands here; play a run with posts in its arena")  # fmt: skip
+        posts = list(arena.posts) if isinstance(arena, Landscape) else []
+        index = which[number]
+        if not 0 <= index < len(posts):
+            stands = arena.stands(self.body)
+            what = (f"an obstacle of {self.body.name}'s own" if index < 0 or stands is None
+                    else "a wall" if index < stands.n_own else "a post of a lattice")  # fmt: skip
+            raise InvalidArena(f"{what} stays where it is; move a single post")
+        if len(place) != 2 or not all(map(PLACE.takes, place)):
+            raise InvalidArena(f"place is {list(place)}; give x and y in m, each {PLACE}")
+        posts[index] = dataclasses.replace(posts[index], x=float(place[0]), y=float(place[1]))
+        if isinstance(arena, Landscape) and arena.solid:
+            check_room(self.envs, posts, index)
+        before, self.posts = self.posts, tuple(posts)
+        try:
+            envs = self._make_envs(self.body)
+        except NervecordError:
+            self.posts = before
+            raise
+        state, (model, _) = self.envs.get_state(), envs.physics.mujoco(0)
+        for joint in post_joints(model, index):
+            # One that was pushed stood beside its place.
+            for name, adr in (("qpos", joint.qposadr[0]), ("qvel", joint.dofadr[0])):
+                state["physics"][name][0, adr] = 0.0
+        self._go_on_in(envs, state)
+
+    def _go_on_in(self, envs: EnvBatch, old: dict[str, Any]) -> None:
+        """Go on with the episode of a state in an environment of another arena."""
+        new = envs.get_state()
         # Poses and velocities, but not actuators: other media have others.
         moving = {name: old["physics"][name] for name in _MOVING if name in old["physics"]}
         envs.set_state({**old, "physics": {**new["physics"], **moving}})
@@ -241,10 +288,13 @@ class Player:
         return np.round(obstacles.seen(0, middle - reach, middle + reach), 4).tolist()
 
     def outlines(self) -> list[dict[str, Any]]:
-        """Return what may stand around the body, for a page: corners, m, and a colour."""
-        obstacles = self.envs.poses(0).obstacles
-        outlines = () if obstacles is None else zip(obstacles.outlines, obstacles.colours, strict=True)
-        return [{"corners": np.round(corners, 4).tolist(), "colour": colour} for corners, colour in outlines]
+        """Return what may stand around the body, for a page: corners, m, a colour, and whether it can be moved."""
+        there, arena = self.envs.physics.obstacles, self.envs.arena
+        n_posts = len(arena.posts) if isinstance(arena, Landscape) else 0
+        return [
+            {"corners": np.round(corners, 4).tolist(), "colour": colour, "moves": 0 <= which < n_posts}
+            for corners, colour, which in zip(there.outlines, there.colours, there.which, strict=True)
+        ]
 
     def ground(self, anew: bool = False) -> dict[str, Any]:
         """Return the ground around the body for a page, where it is another than the last: {} where it is not.
@@ -283,6 +333,11 @@ class Player:
         """Whether the task has a target that can be put elsewhere."""
         return type(self.envs.task).place_target is not Task.place_target
 
+    @property
+    def has_posts(self) -> bool:
+        """Whether single posts stand in the arena, which can be put elsewhere."""
+        return isinstance(self.envs.arena, Landscape) and bool(self.envs.arena.posts)
+
     def close(self) -> None:
         """Free the native threads."""
         self.envs.close()
@@ -294,9 +349,12 @@ class Player:
     def _make_envs(self, body: Body) -> EnvBatch:
         """Return the run's environment of a body, in the medium that is chosen."""
         resolved = self.run.resolved.on(body)
+        arena = own = make_arena(resolved.config.arena)
         if (medium := MEDIA[self.medium]) is not None:
-            arena = make_arena(resolved.config.arena)
             arena = dataclasses.replace(arena, medium=medium) if isinstance(arena, Landscape) else Arena(medium)
+        if self.posts is not None and isinstance(arena, Landscape):
+            arena = dataclasses.replace(arena, posts=self.posts)
+        if arena is not own:
             resolved = dataclasses.replace(resolved, config=dataclasses.replace(resolved.config, arena=arena))
         return resolved.make_envs(1, randomize={})
 

@@ -33,6 +33,7 @@ from ..training.runs.results import Results, interventions_told
 from ..training.runs.run import A_RUN, Run, hint_unfinished
 from ..training.studies.transfers import transfer_table, worst_and_mean
 from ..version import __version__
+from .beside_animal import beside_animal
 from .page_data import learning_data, moments_data, render_page
 
 _VIEWS = {"2d": "seen from above", "3d": "in three dimensions", "neurons": "with its neurons"}
@@ -80,6 +81,7 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
             for name in PROBES
             if name != "diagram" and any(name in each for each in found)
         ),
+        beside_animal(opened, found, names),
         _numbers(names, both),
     ]
     unmeasured = [

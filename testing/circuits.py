@@ -99,7 +99,7 @@ def _check_steps(built: Built, no_gradient: set[str], one_by_one: bool) -> None:
         steps.without_gradients(steps.pins, built)
     if built.circuit.spiking:
         steps.without_gradients(steps.spikes, built)
-    if type(built.circuit).after_update is not Circuit.after_update:
+    if built.circuit.changes_after_update:
         steps.without_gradients(_after_update, built)
     if (step := lane_step_of(built.circuit)) is not None:
         if reason := reason_not_compiled():

@@ -23,6 +23,7 @@ VARIANTS = {
     "relay": [{"init": "worm", "limit": 12.0}, {"velocity": True}],
     "escape": [{"init": "worm", "limit": 12.0, "velocity": True}],
     "klinotaxis": [{"klinokinesis": False}, {"klinotaxis": False}],
+    "relay_klinotaxis": [{"velocity": True}, {"klinotaxis": False}],
     "navigator": [{"controller": "hand"}, {"controller": "learned"}, {"controller": "learned", "sharing": False}],
     "mlp": [{"hidden": (8,)}],
     "ctrnn": [
@@ -35,6 +36,7 @@ VARIANTS = {
         {"units": 6, "substeps": 0},
         {"units": 5, "delays": 4},
     ],
+    "connectome": [{"nonnegative": "softplus"}, {"nonnegative": "projection"}],
     "lif": [{"units": 6, "substeps": 3, "adaptation": True}, {"units": 5, "reset": "zero", "learn_tau": False}],
     "ca3": [{"cues": 3, "content": 5}],
     "nalsm": [{"units": 27, "samples": 2}],

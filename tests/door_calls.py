@@ -213,7 +213,7 @@ CALLS = {
     "EnvBatch": Call(
         _batch,
         {
-            "task": Values(("swim", "cueturn"), (*but(str), "nope")),
+            "task": Values(("swim", "cueturn", "forage", "lattice", "twomedia", "escape"), (*but(str), "nope")),
             "n_envs": COUNT,
             "body": Values(("swimmer4",), (None, *BODY.wrong)),
             "arena": Values((None, "open"), (3, 1.5, [], b"x", "nope")),

@@ -153,6 +153,45 @@ ZIP = {
     **OF_ZIPS,
     **OF_BOTH,
 }
+_SCENTED = ("shuffled=true", "form=cone", "spread=1", "odour_noise=0.03")
+_WRONG_SCENTED = ("spread=0", "spread=nan", "form=round", "odour_noise=-1", "shuffled=2", "nope=1", "far", "=1")
+_LATTICE = '{"name":"landscape","lattice":{"shape":"hexagonal","gap":0.3}}'
+_BORDER = '{"name":"landscape","medium":{"across":20},"zones":[{"x":1.5}]}'
+_WRONG_POSTS = (
+    '{"name":"landscape","posts":[{"x":0,"y":-0.05}]}',
+    '{"name":"landscape","posts":[{"radius":0}]}',
+    '{"name":"landscape","lattice":{"gap":-1}}',
+    '{"name":"landscape","lattice":{"shape":"cubic"}}',
+    '{"name":"landscape","walls":[{"length":0}]}',
+)
+# The worlds of the worm: options of each task, and arenas that it takes, beside those that every task refuses.
+WORLDS: dict[str, dict[str, Values]] = {
+    "chemotaxis": {
+        "task-options": text(*_SCENTED, "distances=[1,2]", wrong=(*_WRONG_SCENTED, "distances=[]", "distances=[-1]")),
+        "arena": text("open", "water", wrong=("nope", *_WRONG_POSTS)),
+    },
+    "forage": {
+        "task-options": text(*_SCENTED, "far=1.5", "radius=0.2", wrong=(*_WRONG_SCENTED, "far=0.5", "radius=0.6")),
+        "arena": text("open", "water", wrong=("nope", *_WRONG_POSTS)),
+    },
+    "lattice": {
+        "task-options": text('senses=["joint_pos","touch"]', wrong=("nope=1", "gap=0.2", 'senses=["nope"]')),
+        "arena": text(_LATTICE, "open", wrong=("agar", '{"name":"landscape"}', *_WRONG_POSTS)),
+    },
+    "twomedia": {
+        "task-options": text("settled=1", "aim=3.1", wrong=("settled=-1", "aim=4", "aim=nan", "nope=1", "settled")),
+        "arena": text(_BORDER, "open", wrong=("agar", '{"name":"landscape","zones":[{"x":1.5}]}', *_WRONG_POSTS)),
+    },
+    "escape": {
+        "task-options": text(
+            "where=front",
+            "strength=0",
+            "earliest=1",
+            wrong=("where=side", "strength=2", "latest=1", "nope=1", "strength"),
+        ),
+        "arena": text("water", "open", wrong=("nope", *_WRONG_POSTS)),
+    },
+}
 NOISE = {"noise": text("0.3", wrong=("0", "-1", "nan", "inf", *_NO_NUMBER)), "noise-unit": Values((), ("mine", ""))}
 # Option of a command to its values; "" is the command's own words, None an option without a value, a list several. What
 # follows the name of a command tells apart several of its uses.
@@ -216,11 +255,22 @@ COMMANDS: dict[str, dict[str, Values]] = {
     "evaluate": {"": OF_RUN, "episodes": COUNTS, "body": BODIES, **WORDS, **TRUST, **OF_NO_RUN},
     "evaluate an untrained agent": {**UNTRAINED, "episodes": COUNTS},
     "evaluate a zip file": {**ZIP, "episodes": COUNTS, **refused(WORDS)},
+    **{
+        f"evaluate an untrained agent in {task}": {
+            "body": BODIES,
+            "seed": SEEDS,
+            "episodes": COUNTS,
+            "episode-steps": EPISODE,
+            **world,
+        }
+        for task, world in WORLDS.items()
+    },
     "record": {
         "": OF_RUN,
         "episodes": COUNTS,
         "body": BODIES,
-        "out": text("NEW.nc", wrong=("NEW.txt", "FILE", "")),
+        "out": text("NEW.nc", "NEW.nwb", wrong=("NEW.txt", "FILE", "")),
+        "as-imaging": Values((), (["x"],)),
         "history": Values((), (["x"],)),
         **NOISE,
         **WORDS,
@@ -383,6 +433,18 @@ NEEDS = {
     "evaluate": ["--episodes", "1"],
     "evaluate an untrained agent": ["--untrained", "--episodes", "1", "--episode-steps", "20"],
     "evaluate a zip file": ["--trust", "--episodes", "1", "--episode-steps", "20"],
+    **{
+        f"evaluate an untrained agent in {task}": [
+            "--untrained",
+            "--task",
+            task,
+            "--episodes",
+            "1",
+            "--episode-steps",
+            "20",
+        ]
+        for task in WORLDS
+    },
     "record": ["--episodes", "1", "--out", "NEW.nc"],
     "record a history": ["--history", "--out", "NEW.nc"],
     "record an untrained agent": ["--untrained", "--episodes", "1", "--episode-steps", "20", "--out", "NEW.nc"],

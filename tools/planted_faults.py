@@ -206,8 +206,8 @@ FAULTS = (
     ),
     Fault(
         "wave-backwards", "a wave's direction is turned round", "training/probes/gait.py",
-        'wavelength = -2 * np.pi / slope',
-        'wavelength = 2 * np.pi / slope',
+        'float(-2 * np.pi / slope)',
+        'float(2 * np.pi / slope)',
         ("test_probes.py::test_gait_finds_the_planted_wave",),
     ),
     Fault(

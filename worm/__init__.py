@@ -8,6 +8,7 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .atlas import Atlas, load_atlas
+    from .behaviour import Published, published
     from .compare import WormComparison, compare_worms
     from .data import CalciumRecording, read_worms
     from .fitting import Fit, Model, fit, fit_circuit
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .replays import Replay, replay
     from .scoring import Score, score
     from .shapes import Eigenworms, eigenworms
+    from .swims import Swim, swim_of
     from .wcon import read_wcon, write_wcon
 
 __all__ = [
@@ -30,9 +32,11 @@ __all__ = [
     "Posture",
     "Propagation",
     "PropagationTable",
+    "Published",
     "Replay",
     "Row",
     "Score",
+    "Swim",
     "Track",
     "WormComparison",
     "compare_propagation",
@@ -45,11 +49,13 @@ __all__ = [
     "of_recording",
     "propagate",
     "propagate_in_body",
+    "published",
     "read_postures",
     "read_wcon",
     "read_worms",
     "replay",
     "score",
+    "swim_of",
     "to_links",
     "write_wcon",
 ]

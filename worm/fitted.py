@@ -21,6 +21,7 @@ from ..training.runs.run import Run
 from ..training.studies.markdown import markdown_table
 from .atlas import Atlas
 from .fitting import DECAYS, Fit, Model, fit, fit_circuit
+from .swims import Swim
 
 Gains = Literal["global", "class"]
 TITLES = ("model", "AUROC, held out", "folds", "AP", "rewired", "above rewired", "above no wiring")
@@ -98,6 +99,8 @@ def compare_fits(
     rewired: int = 5,
     progress: bool = False,
     fitted: Callable[[Model, int | None], Fit] | None = None,
+    swim: Swim | None = None,
+    swimming: float = 0.0,
 ) -> FitTable:
     """Fit nested models to an atlas: wiring alone, with a rate for each responding cell, and with distance too.
 
@@ -109,13 +112,17 @@ def compare_fits(
         rewired: how many rewired graphs are fitted alike.
         progress: show bars.
         fitted: makes the fit of a model on the graph (None) or on the rewired graph of a draw; by default `fit` does.
+        swim: what the circuit is to do on its body beside; see `fit_circuit`.
+        swimming: the weight of that.
 
     Raises:
         CircuitMismatch: fewer than 20 of the circuit's neurons were measured.
     """
 
     def fit_alike(model: Model, draw: int | None) -> Fit:
-        return fit(atlas, source_of(circuit, gains, draw), model, background, decays_of(gains, model), progress)
+        source, decays = source_of(circuit, gains, draw), decays_of(gains, model)
+        beside = (None, 0.0) if gains is not None or (model.gains == "none") else (swim, swimming)
+        return fit(atlas, source, model, background, decays, progress, *beside)
 
     make = fitted or fit_alike
     unwired = {distance: make(Model("none", True, distance), None) for distance in (False, True)}
@@ -150,7 +157,15 @@ def source_of(circuit: Connectome, gains: Gains | None, draw: int | None) -> Gra
     return made
 
 
-def save_fitted(atlas: Atlas, circuit: Connectome, resolved: Resolved, background: float, out: Path) -> Run:
+def save_fitted(
+    atlas: Atlas,
+    circuit: Connectome,
+    resolved: Resolved,
+    background: float,
+    out: Path,
+    swim: Swim | None = None,
+    swimming: float = 0.0,
+) -> Run:
     """Fit a circuit to all stimulations, and write it as a run that is trained, probed and filmed as any is.
 
     Rates of responding cells are fitted beside the gains, so that these need not say how often a cell responds.
@@ -161,11 +176,13 @@ def save_fitted(atlas: Atlas, circuit: Connectome, resolved: Resolved, backgroun
         resolved: its body and task.
         background: current into all cells.
         out: the run's folder, which must not exist.
+        swim: what it is to do on its body beside; see `fit_circuit`.
+        swimming: the weight of that.
 
     Raises:
         OutputExists: it exists.
     """
-    fitted = fit_circuit(atlas, circuit, Model(rates=True), DECAY, background)
+    fitted = fit_circuit(atlas, circuit, Model(rates=True), DECAY, background, swim, swimming)
     checked = check(resolved.config)
     run = Run.create(out, resolved.config, lambda: {"resolved": checked.to_json(resolved.config)})
     state = {"done": True, "observation_stats": Agent(checked.agent).observation_stats}

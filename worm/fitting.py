@@ -24,6 +24,7 @@ from .atlas import Atlas
 from .folds import columns
 from .predictions import wiring_of
 from .scoring import DRAWS, auroc, aurocs, average_precision
+from .swims import Swim
 
 Gains = Literal["none", "global", "class"]
 DECAYS = (0.3, 3.0, 30.0)
@@ -183,7 +184,7 @@ class CircuitResponse(Response):
         self.circuit, self.background = copy.deepcopy(circuit).double(), background
         for name, each in self.circuit.named_parameters():
             each.requires_grad_(name == "gain")
-        self.register_buffer("start", self.circuit.gain.detach().clone())
+        self.register_buffer("start", self._gains().detach().clone())
         cells = {atlas.find(cell.name): at for at, cell in enumerate(circuit.graph.cells)}
         # A neuron that the graph does not have answers nobody: the row after the last is zero.
         self.rows = torch.tensor([cells.get(row, len(circuit.graph.cells)) for row in range(len(atlas.names))])
@@ -206,7 +207,11 @@ class CircuitResponse(Response):
     def penalty(self) -> Float[Tensor, ""]:
         """Return the sum of squares of relative changes of gains, and of offsets of cells."""
         start = torch.where(self.start == 0, 1.0, self.start)
-        return super().penalty() + (((self.circuit.gain - self.start) / start) ** 2).sum()
+        return super().penalty() + (((self._gains() - self.start) / start) ** 2).sum()
+
+    def _gains(self) -> Float[Tensor, " gains"]:
+        """Return the gains as they act; those that are clamped as they are, so that the penalty reaches them there."""
+        return self.circuit.gains if self.circuit.nonnegative == "softplus" else self.circuit.gain
 
 
 def fit(
@@ -216,6 +221,8 @@ def fit(
     background: float = 0.1,
     decays: Sequence[float] = DECAYS,
     progress: bool = False,
+    swim: Swim | None = None,
+    swimming: float = 0.0,
 ) -> Fit:
     """Fit a model to four folds of stimulated neurons and score it on the fifth, for each fold.
 
@@ -228,6 +235,8 @@ def fit(
         background: current into all cells of a circuit.
         decays: weights of the penalty to choose from; of one, there is no choice.
         progress: show a bar.
+        swim: what a circuit is to do on its body beside; see `fit_circuit`.
+        swimming: the weight of that.
 
     Raises:
         CircuitMismatch: fewer than 20 of its neurons were measured.
@@ -239,7 +248,7 @@ def fit(
             rest = [each for fold in folds if fold is not held and fold is not inner for each in fold]
             network, found = _network(atlas, source, model, background), []
             for decay in sorted(decays, reverse=True) if len(decays) > 1 else ():
-                _train(network, atlas, rest, decay)  # from where a larger penalty led
+                _train(network, atlas, rest, decay, swim, swimming)  # from where a larger penalty led
                 found.append((_auroc(atlas, network, inner), decay, copy.deepcopy(network.state_dict())))
                 if not network.penalty().item():
                     break  # there is nothing to penalise
@@ -247,14 +256,25 @@ def fit(
             if found:
                 _, decay, weights = max(found, key=lambda each: each[0])
                 network.load_state_dict(weights)
-            _train(network, atlas, rest + inner, decay)
+            _train(network, atlas, rest + inner, decay, swim, swimming)
             odds[:, held] = _odds(network, held)
             chosen.append(decay)
     return scored(atlas, np.where(atlas.measured, odds, np.nan), tuple(chosen))
 
 
-def fit_circuit(atlas: Atlas, circuit: Connectome, model: Model, decay: float, background: float = 0.1) -> Connectome:
-    """Return a copy of a circuit whose gains are fitted to all stimulations.
+def fit_circuit(
+    atlas: Atlas,
+    circuit: Connectome,
+    model: Model,
+    decay: float,
+    background: float = 0.1,
+    swim: Swim | None = None,
+    swimming: float = 0.0,
+) -> Connectome:
+    """Return a copy of a circuit whose gains are fitted to all stimulations, and to a swim beside.
+
+    What is minimised is (1 - swimming) A / A0 + swimming M, with the atlas's cross-entropy A, what it is by the share
+    of pairs that respond alone, A0, and the swim's error M, which is 1 for motors at rest.
 
     Args:
         atlas: what was measured.
@@ -262,14 +282,16 @@ def fit_circuit(atlas: Atlas, circuit: Connectome, model: Model, decay: float, b
         model: what may be used beside the gains.
         decay: weight of the penalty, such as the one that `fit` chose most often.
         background: current into all cells.
+        swim: how a teacher swims.
+        swimming: the weight of its error, from 0 to 1.
 
     Raises:
-        CircuitMismatch: fewer than 20 of its neurons were measured.
+        CircuitMismatch: fewer than 20 of its neurons were measured, or the teacher is on another body.
     """
     atlas.place([cell.name for cell in circuit.graph.cells], np.zeros((len(circuit.graph.cells),) * 2))
     network = CircuitResponse(atlas, model, circuit, background)
     with one_thread():
-        _train(network, atlas, atlas.stimulated.tolist(), decay)
+        _train(network, atlas, atlas.stimulated.tolist(), decay, swim, swimming)
     fitted = copy.deepcopy(circuit)
     with torch.no_grad():
         fitted.gain.copy_(network.circuit.gain)
@@ -308,17 +330,28 @@ def _network(atlas: Atlas, source: Graph | Connectome, model: Model, background:
     return CircuitResponse(atlas, model, source, background)
 
 
-def _train(network: Response, atlas: Atlas, driven: Sequence[int], decay: float) -> None:
+def _train(
+    network: Response,
+    atlas: Atlas,
+    driven: Sequence[int],
+    decay: float,
+    swim: Swim | None = None,
+    swimming: float = 0.0,
+) -> None:
     """Minimise the cross-entropy of the pairs of some stimulated neurons, by L-BFGS; the network changes."""
     kept = torch.from_numpy(atlas.measured[:, driven])
     truth = torch.from_numpy(atlas.significant[:, driven].astype(float))[kept]
     parameters = [each for each in network.parameters() if each.numel() and each.requires_grad]
     at = torch.tensor(driven)
+    known = nn.functional.binary_cross_entropy(truth.mean().expand(len(truth)), truth)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         nn.utils.vector_to_parameters(torch.from_numpy(flat), parameters)
         network.zero_grad()
         value = nn.functional.binary_cross_entropy_with_logits(network(at)[kept], truth)
+        if swim is not None and swimming:
+            assert isinstance(network, CircuitResponse)
+            value = (1 - swimming) * value + swimming * known * swim.error(network.circuit)
         value = value + decay * network.penalty() / len(truth)
         value.backward()
         grads = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...circuits import Circuit, Facts
+from ...circuits import Facts
 from ...envs.deficits import Deficits
 from ...envs.env_batch import EnvBatch, Step
 from ...errors import InvalidOption, UnknownName
@@ -60,7 +60,7 @@ class Learner(ABC):
     @property
     def rewires(self) -> bool:
         """Whether the circuit rewires itself after an update, from its activity since the last one."""
-        return type(self.agent.circuit).after_update is not Circuit.after_update
+        return self.agent.circuit.changes_after_update
 
     @abstractmethod
     def advance(self) -> dict[str, float]:

@@ -114,7 +114,7 @@ class _Arguments:
 
     out: tyro.conf.Positional[Path]
     """Folder of the fits; those that are there are not made again."""
-    gains: tuple[Literal["circuit", "global", "class"], ...] = ("global", "circuit")
+    gains: tuple[Literal["circuit", "global", "class"], ...] = ("global", "class", "circuit")
     """Fits of the circuit's own gains, of a network of conductances with 7 numbers, or with some for each class too."""
     rewired: int = 5
     """Rewired graphs for each."""

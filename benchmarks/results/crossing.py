@@ -18,8 +18,7 @@ from ...agents import Agent, AgentSpec
 from ...envs import EnvBatch, Landscape, Zone, gel, make_body, newtonian
 from ...intervals import bootstrap_mean
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
-from ...training.studies.markdown import markdown_table
-from .tables import fill_page
+from .tables import PrintedTable, fill_page
 
 _WORM: Mapping[str, Any] = {"init": "worm", "limit": 12.0, "velocity": True}
 _AGENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -42,8 +41,9 @@ def main(sets: int = 5, episodes: int = 20, page: Path | None = None) -> None:
         episodes: of each set.
         page: in which to put the table too, such as docs/results/world.md.
     """
-    rows: list[list[str]] = []
-    header = ["from, to", "agent", "crossed", "seconds to cross", "L/s before", "L/s after", "Hz before", "Hz after"]
+    table = PrintedTable(
+        "from, to", "agent", "crossed", "seconds to cross", "L/s before", "L/s after", "Hz before", "Hz after"
+    )  # fmt: skip
     body = make_body("worm")
     length, link = float(body.link_sizes[0].sum()), float(body.link_sizes[0].max())
     for pair, (here, there) in _PAIRS.items():
@@ -65,11 +65,9 @@ def main(sets: int = 5, episodes: int = 20, page: Path | None = None) -> None:
             ):  # fmt: skip
                 digits = 1 if name == "seconds_to_cross" else 3 if name.startswith("speed") else 2
                 cells.append(f"{np.mean(found[name][over]) / unit:.{digits}f}" if over.any() else "")
-            rows.append(cells)
-            # Line by line, since each takes minutes.
-            print(markdown_table(header, cells).split("\n", 0 if len(rows) == 1 else 2)[-1], flush=True)
+            table.add(*cells)
     if page:
-        fill_page(page, {"crossing": markdown_table(header, *rows)})
+        fill_page(page, {"crossing": table.text})
 
 
 if __name__ == "__main__":

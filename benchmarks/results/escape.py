@@ -1,11 +1,12 @@
 """Escape from a touch by the circuit of that name, untrained, beside no touch: a table of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.escape [--sets 5] [--episodes 20]
+python -m nervecord.benchmarks.results.escape --page docs/results/world.md [--sets 5] [--episodes 20]
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ...agents import Agent, AgentSpec
 from ...envs import EnvBatch
 from ...intervals import bootstrap_mean
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
-from ...training.studies.markdown import markdown_table
+from .tables import PrintedTable, fill_page
 
 _WORM: Mapping[str, Any] = {"init": "worm", "limit": 12.0, "velocity": True}
 # Body, arena, options of the circuit.
@@ -43,16 +44,18 @@ def measures(label: str, where: str, strength: float, sets: int, episodes: int) 
     return {name: np.reshape(values, (sets, episodes)).mean(1).tolist() for name, values in metrics.items()}
 
 
-def main(sets: int = 5, episodes: int = 20) -> None:
+def main(sets: int = 5, episodes: int = 20, page: Path | None = None) -> None:
     """Print the table, line by line.
 
     Args:
         sets: of episodes; intervals are over sets.
         episodes: of each set.
+        page: in which to put the table too, such as docs/results/world.md.
     """
-    header = ["body", "touch", "reversed", "latency, s", "backward, L", "turn < 60", "60 to 120", "> 120 degrees",
-              "touch behind: gain, L/s"]  # fmt: skip
-    is_first = True
+    table = PrintedTable(
+        "body", "touch", "reversed", "latency, s", "backward, L", "turn < 60", "60 to 120", "> 120 degrees",
+        "touch behind: gain, L/s",
+    )  # fmt: skip
     for label in ARMS:
         for strength in (1.0, 0.0):
             front, behind = (measures(label, where, strength, sets, episodes) for where in ("front", "behind"))
@@ -61,9 +64,9 @@ def main(sets: int = 5, episodes: int = 20) -> None:
                 f"{each.mean:.{n}f} [{each.low:.{n}f}, {each.high:.{n}f}]"
                 for each, n in zip(found, (2, 2, 3, 2, 2, 2, 3), strict=True)
             ]
-            cells = [label, "yes" if strength else "no", *texts]
-            print(markdown_table(header, cells).split("\n", 0 if is_first else 2)[-1], flush=True)
-            is_first = False
+            table.add(label, "yes" if strength else "no", *texts)
+    if page:
+        fill_page(page, {"escape": table.text})
 
 
 if __name__ == "__main__":

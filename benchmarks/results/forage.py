@@ -17,8 +17,7 @@ from ...agents import Agent, AgentSpec
 from ...envs import EnvBatch
 from ...intervals import bootstrap_mean
 from ...training.rollouts.evaluation import EVALUATION_SEED, Evaluation, evaluate_agent
-from ...training.studies.markdown import markdown_table
-from .tables import fill_page
+from .tables import PrintedTable, fill_page
 
 _STRATA = (0.0, 0.5, 1.5)
 
@@ -44,6 +43,8 @@ ARMS = {
     "navigator, another's food": Arm("navigator", {"shuffled": True}),
     "klinotaxis": Arm("klinotaxis", _SMELL),
     "klinotaxis, another's odour": Arm("klinotaxis", {**_SMELL, "shuffled": True}),
+    "relay_klinotaxis": Arm("relay_klinotaxis", _SMELL),
+    "relay_klinotaxis, another's odour": Arm("relay_klinotaxis", {**_SMELL, "shuffled": True}),
     "NCAP, unsteered": Arm("ncap"),
     "navigator, 12 links": Arm("navigator", body="swimmer12"),
 }
@@ -68,15 +69,10 @@ def main(seeds: int = 5, episodes: int = 400, page: Path | None = None) -> None:
         episodes: of each seed.
         page: in which to put the table too, such as docs/results/world.md.
     """
-    rows: list[list[str]] = []
-    header = [
-        "agent",
-        "eaten",
-        "first within",
-        "straightness",
-        *(f"first eaten, from {least:g} L" for least in _STRATA),
-    ]
-    for row, (label, arm) in enumerate(ARMS.items()):
+    table = PrintedTable(
+        "agent", "eaten", "first within", "straightness", *(f"found, from {least:g} L" for least in _STRATA)
+    )  # fmt: skip
+    for label, arm in ARMS.items():
         sets = scores(arm, seeds, episodes)
 
         def told(values: list[float], digits: int = 2, unit: str = "") -> str:
@@ -94,11 +90,9 @@ def main(seeds: int = 5, episodes: int = 400, page: Path | None = None) -> None:
             ),
             *(told([float(each.strata[least].metrics["reached"].mean()) for each in sets]) for least in _STRATA),
         ]
-        rows.append(cells)
-        # Line by line, since each takes minutes.
-        print(markdown_table(header, cells).split("\n", 0 if row == 0 else 2)[-1], flush=True)
+        table.add(*cells)
     if page:
-        fill_page(page, {"forage": markdown_table(header, *rows)})
+        fill_page(page, {"forage": table.text})
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""How many targets an untrained navigator reaches, by its rule of steering: numbers of docs/results/world.md.
+"""How many targets an untrained navigator reaches, by its rule of steering: a table of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.navigate
+python -m nervecord.benchmarks.results.navigate --page docs/results/world.md
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import tyro
 
 from ...agents import Agent, AgentSpec
 from ...envs import EnvBatch
-from ...training.studies.markdown import markdown_table
+from .tables import PrintedTable, fill_page
 
 _RADIUS, _NEARBY = 0.15, 1.5  # m
 
@@ -33,19 +35,22 @@ def reached(controller: str, body: str, episodes: int, steps: int = 1000) -> tup
     return float(is_reached.mean()), float(is_reached[is_near].mean()), int(is_near.sum())
 
 
-def main(episodes: int = 200) -> None:
-    """Print the table.
+def main(episodes: int = 200, page: Path | None = None) -> None:
+    """Print the table, line by line.
 
     Args:
         episodes: of each row.
+        page: in which to put the table too, such as docs/results/world.md.
     """
-    rows = []
+    table = PrintedTable("rule", "body", "all targets", f"those within {_NEARBY} m at the start", "which are")
     for controller, body in (
         ("bearing", "swimmer6"), ("hand", "swimmer6"), ("learned", "swimmer6"), ("bearing", "swimmer12"),
     ):  # fmt: skip
         share, nearby, n = reached(controller, body, episodes)
-        rows.append([controller, body, f"{share:.2f}", f"{nearby:.2f}", n])
-    print(markdown_table(["rule", "body", "reached", f"of targets within {_NEARBY} m", "which are"], *rows))
+        rule = "learned, before learning" if controller == "learned" else controller
+        table.add(rule, body, f"{100 * share:.0f} %", f"{100 * nearby:.0f} %", n)
+    if page:
+        fill_page(page, {"navigate": table.text})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How fast untrained gaits get on among posts, and what posts cost: tables of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.posts [--arms "relay on worm, 1 Pa s"] [--placements 24] [--rate]
+python -m nervecord.benchmarks.results.posts --page docs/results/world.md [--placements 24] [--rate]
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import tyro
 from ...agents import Agent, AgentSpec
 from ...envs import EnvBatch, Landscape, Lattice, Post, newtonian
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
-from ...training.studies.markdown import markdown_table
+from .tables import PrintedTable, fill_page
 
 _WORM: Mapping[str, Any] = {"init": "worm", "limit": 12.0, "velocity": True}
 _RADIUS = 0.1  # body lengths
@@ -50,8 +51,12 @@ class Arm:
 
 ARMS = {
     "NCAP on swimmer6": Arm("ncap"),
+    "NCAP on swimmer12": Arm("ncap", body="swimmer12"),
     "relay on swimmer6": Arm("relay"),
+    "relay on swimmer12": Arm("relay", body="swimmer12"),
+    "escape on swimmer6": Arm("escape", {"velocity": True}),
     "relay on worm, 1 Pa s": Arm("relay", _WORM, "worm", 1.0, steps=500),
+    "escape on worm, 1 Pa s": Arm("escape", _WORM, "worm", 1.0, steps=500),
 }
 
 
@@ -96,42 +101,42 @@ def rates(n_links: int, n_posts: int, rounds: int = 12, n_envs: int = 32, steps:
     return float(np.median(taken["open"])), float(np.median(np.divide(taken["posts"], taken["open"])))
 
 
-def _print_rates() -> None:
-    rows = []
+def _rates() -> PrintedTable:
+    table = PrintedTable("body", "posts", "control steps/s without", "share left with posts")
     for n_links in (6, 12):
         for n_posts in (20, 100):
             rate, share = rates(n_links, n_posts)
-            rows.append([f"swimmer{n_links}", n_posts, f"{rate:,.0f}", f"{share:.2f}"])
-    print(markdown_table(["body", "posts", "control steps/s without", "share left with posts"], *rows))
+            table.add(f"swimmer{n_links}", n_posts, f"{rate:,.0f}", f"{share:.2f}")
+    return table
 
 
-def main(arms: tuple[str, ...] = tuple(ARMS), placements: int = 24, rate: bool = False) -> None:
-    """Print the table, line by line.
-
-    Args:
-        arms: labels of `ARMS`.
-        placements: of each gap.
-        rate: print the rates of stepping instead.
-    """
-    if rate:
-        _print_rates()
-        return
+def _speeds(placements: int) -> PrintedTable:
     quantiles = [f"{100 * share:.0f} %" for share in _QUANTILES]
-    header = ["agent", "between centres, L", "speed, L/s:", *quantiles, "stuck", "touching", "deepest, mm"]
-    is_first = True
-    for label in arms:
-        arm = ARMS[label]
+    table = PrintedTable("agent", "between centres, L", "speed, L/s:", *quantiles, "stuck", "touching", "deepest, mm")
+    for label, arm in ARMS.items():
         for gap in (None, *GAPS):
             # Without posts: the same starts among posts that touch nothing.
             found = among_posts(arm, GAPS[-1] if gap is None else gap, placements, gap is not None)
             speeds = np.quantile(found["lengths_per_second"], _QUANTILES)
-            cells = [
+            table.add(
                 label, "no posts" if gap is None else f"{2 * _RADIUS + gap:.1f}", "",
                 *(f"{speed:.3f}" for speed in speeds), f"{found['stuck'].mean():.2f}",
                 f"{found['touching'].mean():.2f}", f"{1e3 * found['penetration'].max():.2f}",
-            ]  # fmt: skip
-            print(markdown_table(header, cells).split("\n", 0 if is_first else 2)[-1], flush=True)
-            is_first = False
+            )  # fmt: skip
+    return table
+
+
+def main(placements: int = 24, rate: bool = False, page: Path | None = None) -> None:
+    """Print the table, line by line.
+
+    Args:
+        placements: of each gap.
+        rate: print the rates of stepping instead.
+        page: in which to put the table too, such as docs/results/world.md.
+    """
+    table = _rates() if rate else _speeds(placements)
+    if page:
+        fill_page(page, {"posts-rate" if rate else "posts": table.text})
 
 
 if __name__ == "__main__":

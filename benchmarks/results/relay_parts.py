@@ -1,11 +1,12 @@
 """What each part of `relay` is for, and cuts along the body with and without stretch: tables of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.relay_parts [--cuts]
+python -m nervecord.benchmarks.results.relay_parts --page docs/results/world.md [--cuts]
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from jaxtyping import Float
 
 from ...circuits import NCAP, Circuit, Relay
 from ...envs import Arena, Drag, EnvBatch, make_body, newtonian
-from ...training.studies.markdown import markdown_table
-from .worm_gait import ANIMAL, STARTS, Gaits, errors, verdict, wave_of
+from ...worm.behaviour import DIGITISED
+from .tables import PrintedTable, fill_page
+from .worm_gait import STARTS, Gaits, errors, verdict, wave_of
 
 _N_LINKS = 13
 _WORM: dict[str, Any] = {"init": "worm", "limit": 12.0, "velocity": True}
@@ -107,31 +109,34 @@ def bends_of(
     return np.swapaxes(np.array(bends[first:]), 0, 1), speed
 
 
-def _print_parts() -> None:
-    header = ["relay with", "what", *(f"{viscosity:g} Pa s" for viscosity in ANIMAL[:, 0]), "rms ln", "verdict"]
-    for index, (label, weights) in enumerate(PARTS.items()):
+def _parts() -> PrintedTable:
+    table = PrintedTable(
+        "relay with", "what", *(f"{viscosity:g} Pa s" for viscosity in DIGITISED[:, 0]), "rms ln", "verdict"
+    )  # fmt: skip
+    for label, weights in PARTS.items():
         circuit, gaits = Relay(_N_LINKS - 1, **_WORM), []
         with torch.no_grad():
             for name, value in weights.items():
                 circuit.get_parameter(name).fill_(value)
-        for viscosity, frequency in ANIMAL[:, :2]:
+        for viscosity, frequency in DIGITISED[:, :2]:
             bends, speed = bends_of(circuit, newtonian(viscosity), max(20.0, 7 / frequency))
             frequencies, wavelengths, amplitudes = np.array([wave_of(bend, 0.03) for bend in bends]).T
             gaits.append(Gaits(frequencies, wavelengths, amplitudes, speed))
         off = errors(gaits)
-        rows = []
         for name, title in (("frequency", "f, Hz"), ("wavelength", "wavelength, L")):
             values = [getattr(each, name).mean() for each in gaits]
             is_first = name == "frequency"
-            rows.append([label if is_first else "", title, *(f"{value:.2f}" for value in values),
-                         f"{off[name].mean():.2f}", verdict(gaits) if is_first else ""])  # fmt: skip
-        print(markdown_table(header, *rows).split("\n", 0 if index == 0 else 2)[-1], flush=True)
+            table.add(label if is_first else "", title, *(f"{value:.2f}" for value in values),
+                      f"{off[name].mean():.2f}", verdict(gaits) if is_first else "")  # fmt: skip
+    return table
 
 
-def _print_cuts() -> None:
-    header = ["circuit", "cut at", "behind it", "Pa s", "front: f, Hz", "swing x L", "rear: f, Hz", "swing x L",
-              "speed over uncut"]  # fmt: skip
-    n_joints, is_first = _N_LINKS - 1, True
+def _cuts() -> PrintedTable:
+    table = PrintedTable(
+        "circuit", "cut at", "behind it", "Pa s", "front: f, Hz", "swing x L", "rear: f, Hz", "swing x L",
+        "speed over uncut",
+    )  # fmt: skip
+    n_joints = _N_LINKS - 1
     # Whether the rear feels stretch, and how it comes not to.
     kinds: Mapping[str, Callable[[int, bool], Circuit]] = {
         "relay": lambda cut, numb: CutRelay(n_joints, cut, numb),
@@ -153,9 +158,8 @@ def _print_cuts() -> None:
                         swing = float(half.std(1).mean()) * np.sqrt(2)
                         f = np.mean([_frequency(each) for each in half])
                         cells += [f"{f:.2f}" if swing > 0.2 else "-", f"{swing:.2f}"]
-                    cells.append(f"{speed.mean() / (intact - still).mean():.2f}")
-                    print(markdown_table(header, cells).split("\n", 0 if is_first else 2)[-1], flush=True)
-                    is_first = False
+                    table.add(*cells, f"{speed.mean() / (intact - still).mean():.2f}")
+    return table
 
 
 def _frequency(bend: Float[np.ndarray, "time joints"]) -> float:
@@ -167,16 +171,16 @@ def _frequency(bend: Float[np.ndarray, "time joints"]) -> float:
     return float(frequencies[power.argmax()])
 
 
-def main(cuts: bool = False) -> None:
-    """Print the table of the circuit's parts.
+def main(cuts: bool = False, page: Path | None = None) -> None:
+    """Print the table of the circuit's parts, line by line.
 
     Args:
         cuts: print that of cuts instead.
+        page: in which to put the table too, such as docs/results/world.md.
     """
-    if cuts:
-        _print_cuts()
-    else:
-        _print_parts()
+    table = _cuts() if cuts else _parts()
+    if page:
+        fill_page(page, {"relay-cuts" if cuts else "relay-parts": table.text})
 
 
 if __name__ == "__main__":

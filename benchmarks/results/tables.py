@@ -59,6 +59,28 @@ def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[
     return markdown_table(columns, *lines)
 
 
+class PrintedTable:
+    """A Markdown table that is printed row by row, since each takes minutes.
+
+    Args:
+        columns: their titles.
+    """
+
+    def __init__(self, *columns: str) -> None:
+        self._columns, self._rows = columns, list[list[str]]()
+
+    def add(self, *cells: str | int) -> None:
+        """Print a row, after the titles if it is the first."""
+        row = [str(cell) for cell in cells]
+        print(markdown_table(self._columns, row).split("\n", 2 if self._rows else 0)[-1], flush=True)
+        self._rows.append(row)
+
+    @property
+    def text(self) -> str:
+        """The whole table."""
+        return markdown_table(self._columns, *self._rows)
+
+
 def fill_page(page: Path, made: Mapping[str, str]) -> None:
     """Replace tables of a page of docs/results by those made now; its prose and its other tables stay.
 

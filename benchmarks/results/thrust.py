@@ -1,20 +1,22 @@
 """The thrust of a wave in a medium without inertia, against a balance of forces: a table of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.thrust
+python -m nervecord.benchmarks.results.thrust --page docs/results/world.md
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import mujoco
 import numpy as np
+import tyro
 from jaxtyping import Float
 
 from ...envs import Arena, Drag, Swimmer
 from ...envs.physics.lanes import Lanes
-from ...training.studies.markdown import markdown_table
+from .tables import PrintedTable, fill_page
 
 RATIOS = (1.0, 1.5, 2.0, 5.0, 10.0, 40.0)
 _DRAG, _FREQUENCY, _STEP = 200.0, 0.5, 0.002  # N s/m^2, Hz, s
@@ -147,17 +149,22 @@ def _lanes(model: mujoco.MjModel, start: np.ndarray) -> _Physics:
     return lambda command: lanes.step(command[None], 1), lambda: lanes.com[0].copy()
 
 
-def main() -> None:
-    """Print the table."""
-    rows = []
+def main(page: Path | None = None) -> None:
+    """Print the table, line by line.
+
+    Args:
+        page: in which to put the table too, such as docs/results/world.md.
+    """
+    table = PrintedTable("links", "wavelength", "amplitude", "K", "balance of forces", "MuJoCo", "lanes")
     for wave in WAVES:
         still = {physics: stepped_speed(wave, 1.0, physics) for physics in ("mujoco", "lanes")}
         for ratio in RATIOS[1:]:
             exact = balanced_speed(wave, ratio)
             off = [f"{stepped_speed(wave, ratio, physics) - still[physics] - exact:+.4f}" for physics in still]
-            rows.append([wave.n_links, wave.wavelength, wave.amplitude, f"{ratio:g}", f"{exact:.4f}", *off])
-    print(markdown_table(["links", "wavelength", "amplitude", "K", "balance of forces", "MuJoCo", "lanes"], *rows))
+            table.add(wave.n_links, f"{wave.wavelength}", f"{wave.amplitude}", f"{ratio:g}", f"{exact:.4f}", *off)
+    if page:
+        fill_page(page, {"thrust": table.text})
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -1,6 +1,7 @@
 """The gait from water to agar, of circuits without training, beside the animal's: tables of docs/results/world.md.
 
-python -m nervecord.benchmarks.results.worm_gait runs/gait [--links 13 24] [--agents relay ncap] [--control-dt 0.01]
+python -m nervecord.benchmarks.results.worm_gait runs/gait --page docs/results/world.md
+python -m nervecord.benchmarks.results.worm_gait runs/fast [--links 13 24] [--agents relay NCAP] [--control-dt 0.01]
 
 What is measured is kept in FOLDER/gait.csv, and not measured again; FOLDER/gait.svg draws it.
 """
@@ -24,14 +25,9 @@ from ...drawing.figures import COLOURS, figure_svg, open_axes
 from ...envs import Arena, Drag, EnvBatch, gel, make_body, newtonian
 from ...files import write_text
 from ...training.studies.markdown import markdown_table
+from ...worm.behaviour import DIGITISED
+from .tables import fill_page
 
-# Fang-Yen et al. 2010, digitised by others: viscosity, Pa s; frequency, Hz; wavelength, body lengths; curvature
-# amplitude times length.
-ANIMAL = np.array([
-    (0.001, 1.761, 1.516, 2.87), (0.00925, 1.597, 1.388, 3.13), (0.122, 1.383, 1.328, 3.29),
-    (0.303, 1.119, 1.239, 3.54), (0.798, 0.790, 1.032, 4.77), (1.39, 0.650, 0.943, 4.82),
-    (9.02, 0.257, 0.856, 6.23), (28.1, 0.169, 0.799, 6.74),
-])  # fmt: skip
 AGENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "relay": ("relay", {"init": "worm", "limit": 12.0, "velocity": True}),
     "relay, by difference": ("relay", {"init": "worm", "limit": 12.0}),
@@ -45,7 +41,7 @@ _MEASURED = {
     "frequency": "f, Hz", "wavelength": "wavelength, L", "amplitude": "amplitude x L", "speed": "speed, L/s",
 }  # fmt: skip
 _TICKS = (0.2, 0.5, 1.0, 2.0)  # Hz
-_COLUMNS = {"frequency": 1, "wavelength": 2, "amplitude": 3}  # of `ANIMAL`
+_COLUMNS = {"frequency": 1, "wavelength": 2, "amplitude": 3}  # of `DIGITISED`
 _SENSES = ("joint_pos", "joint_vel", "body_velocities")
 # The rule of both verdicts, fixed before these runs.
 _RISE = 1.05  # from one viscosity to the next, at most
@@ -124,9 +120,9 @@ def curve(n_links: int, agent: str, ratio: float = 1.5, control_dt: float | None
     MuJoCo's steps add a drift to the speed at every ratio alike; at 1 there is nothing else.
     """
     found = []
-    for viscosity in ANIMAL[:, 0]:
+    for viscosity in DIGITISED[:, 0]:
         across = newtonian(viscosity).across
-        seconds = max(20.0, 7 / ANIMAL[ANIMAL[:, 0] == viscosity, 1][0])
+        seconds = max(20.0, 7 / DIGITISED[DIGITISED[:, 0] == viscosity, 1][0])
         ours, still = (gaits_in(Drag(across, each), n_links, agent, seconds, control_dt) for each in (ratio, 1.0))
         found.append(dataclasses.replace(ours, speed=ours.speed - still.speed))
     return found
@@ -149,7 +145,7 @@ def verdict(gaits: list[Gaits]) -> str:
 def errors(gaits: list[Gaits]) -> dict[str, Float[np.ndarray, " starts"]]:
     """Return the rms over viscosities of the logarithm of ours over the animal's, for each start; no unit."""
     return {
-        name: np.sqrt((np.log(np.abs([getattr(each, name) for each in gaits]) / ANIMAL[:, [column]]) ** 2).mean(0))
+        name: np.sqrt((np.log(np.abs([getattr(each, name) for each in gaits]) / DIGITISED[:, [column]]) ** 2).mean(0))
         for name, column in (("frequency", 1), ("wavelength", 2))
     }
 
@@ -164,15 +160,15 @@ def rows_of(gaits: list[Gaits], agent: str, n_links: int) -> pd.DataFrame:
             **{f"{name}_{end.__name__}": float(end(values)) for name, values in off.items() for end in (min, max)},
             "verdict": judged,
         }
-        for viscosity, each in zip(ANIMAL[:, 0], gaits, strict=True)
+        for viscosity, each in zip(DIGITISED[:, 0], gaits, strict=True)
     ])  # fmt: skip
 
 
 def table(found: pd.DataFrame) -> str:
     """Return the table of the page, in Markdown."""
-    header = ["agent", "links", "what", *(f"{viscosity:g} Pa s" for viscosity in ANIMAL[:, 0]), "rms ln", "verdict"]
+    header = ["agent", "links", "what", *(f"{viscosity:g} Pa s" for viscosity in DIGITISED[:, 0]), "rms ln", "verdict"]
     rows: list[list[str]] = [
-        ["animal", "", _MEASURED[name], *(f"{value:.2f}" for value in ANIMAL[:, column]), "", ""]
+        ["animal", "", _MEASURED[name], *(f"{value:.2f}" for value in DIGITISED[:, column]), "", ""]
         for name, column in _COLUMNS.items()
     ]
     for (agent, n_links), each in found.groupby(["agent", "links"], sort=False):
@@ -195,7 +191,7 @@ def figure(found: pd.DataFrame, links: tuple[int, ...] = (13, 24)) -> Figure:
     axes = figure.subplots(len(links), len(_COLUMNS), sharex=True, squeeze=False)
     for row, n_links in enumerate(links):
         for axis, (name, column) in zip(axes[row], _COLUMNS.items(), strict=True):
-            axis.plot(ANIMAL[:, 0], ANIMAL[:, column], "o-", color="black", linewidth=2.5, label="the animal")
+            axis.plot(DIGITISED[:, 0], DIGITISED[:, column], "o-", color="black", linewidth=2.5, label="the animal")
             for colour, agent in zip(COLOURS, _DRAWN, strict=False):
                 each = found[(found["agent"] == agent) & (found["links"] == n_links)]
                 # A wave that runs from tail to head has no place here.
@@ -218,6 +214,7 @@ def main(
     links: tuple[int, ...] = (13, 16, 20, 24),
     agents: tuple[str, ...] = tuple(AGENTS),
     control_dt: float | None = None,
+    page: Path | None = None,
 ) -> None:
     """Measure what is not in the folder yet, print the tables and draw the figure.
 
@@ -226,6 +223,7 @@ def main(
         links: numbers of links of the worm.
         agents: labels of `AGENTS`.
         control_dt: seconds of a control step; the worm's own by default.
+        page: in which to put the table too, such as docs/results/world.md, and the figure in a folder beside it.
     """
     path = out / "gait.csv"
     found = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["agent", "links"])
@@ -236,6 +234,10 @@ def main(
             write_text(path, found.to_csv(index=False))
     print(table(found))
     write_text(out / "gait.svg", figure_svg(figure(found)))
+    if page:
+        fill_page(page, {"gait": table(found)})
+        write_text(page.with_suffix("") / "gait.svg", figure_svg(figure(found)))
+        write_text(page.with_suffix("") / "gait.csv", found.to_csv(index=False))
     for name, medium in (("agar, K 40", gel(1.0)), ("agar, K 10", dataclasses.replace(gel(1.0), ratio=10.0))):
         on = gaits_in(medium, 13, "relay", 40.0)
         print(f"{name}: f {on.frequency.mean():.3f} Hz, wavelength {on.wavelength.mean():.3f} L, "

@@ -52,6 +52,9 @@ class Connectome(RecurrentCircuit):
             classes, so a gain is the total input from one class to one cell. "raw": each count is divided by the
             mean of that total over the pair's target cells, so that gains start at the same scale: weights are
             gain x count, and gap junctions conduct equally in both directions.
+        nonnegative: how gains are kept from below 0. "clamp": at 0 where they act, so that one that wanders below has
+            no gradient and drifts. "softplus": g = log(1 + exp(gain)), whose gradient never vanishes; starts are the
+            same. "projection": as "clamp", and after each update of a learner gains below 0 are put back to 0.
         taus: time constants: "class", one for each class of cells; "cell", one for each; "fixed", all 1.
         control: wire a shuffled graph instead; see `Graph.control`.
         reach: how many links ahead stretch is felt. 1.2 is a fifth of a body of 6 links, as in the worm (Wen et
@@ -62,7 +65,7 @@ class Connectome(RecurrentCircuit):
         rng: of the shuffling.
 
     Attributes:
-        gain: of each pair of classes or contact, before it is held at 0 or above.
+        gain: of each pair of classes or contact, before it is kept from below 0; see `gains`.
         log_tau: of each class or cell, in control steps.
         stretch, osc, tonic: from proprioception, from the oscillator, and of AVB.
         current: into every cell, see `with_current`; None where none flows.
@@ -94,6 +97,7 @@ class Connectome(RecurrentCircuit):
         graph: str | Mapping[str, Any] = "ladder",
         gains: Literal["class", "free", "fixed"] = "class",
         counts: Literal["share", "raw"] = "share",
+        nonnegative: Literal["clamp", "softplus", "projection"] = "clamp",
         taus: Literal["class", "cell", "fixed"] = "class",
         control: Control = "none",
         reach: float = 1.2,
@@ -106,6 +110,8 @@ class Connectome(RecurrentCircuit):
             raise CircuitMismatch(f"gains is {gains!r}; give 'class', 'free' or 'fixed'")
         if counts not in ("share", "raw"):
             raise CircuitMismatch(f"counts is {counts!r}; give 'share' or 'raw'")
+        if nonnegative not in ("clamp", "softplus", "projection"):
+            raise CircuitMismatch(f"nonnegative is {nonnegative!r}; give 'clamp', 'softplus' or 'projection'")
         if taus not in ("class", "cell", "fixed"):
             raise CircuitMismatch(f"taus is {taus!r}; give 'class', 'cell' or 'fixed'")
         if control not in ("none", "rewired", "signs", "random"):
@@ -121,6 +127,7 @@ class Connectome(RecurrentCircuit):
         check_size("graph", len(self.graph.cells) ** 2)
         self.senses, self.n_motors, self.n_features = (("joint_pos", n_motors),), n_motors, len(self.graph.cells)
         self.step_length = step_length(dt, dt_ref)
+        self.nonnegative = nonnegative
         self._connect(gains, counts)
         self._embody(n_motors, reach)
         pools = [cell.name if taus == "cell" else cell.kind for cell in self.graph.cells]
@@ -132,7 +139,7 @@ class Connectome(RecurrentCircuit):
         self.tonic = nn.Parameter(torch.tensor(0.5))
         self.neurons = (
             *neuron_row("joint_pos", "sensor", n_motors),
-            *(Neuron(cell.name, cell.role, cell.position, cell.side) for cell in self.graph.cells),
+            *(Neuron(cell.name, cell.role, cell.position, cell.side, cell.kind) for cell in self.graph.cells),
             *neuron_row("motor", "motor", n_motors),
         )
 
@@ -208,10 +215,30 @@ class Connectome(RecurrentCircuit):
         copied.current = current.to(self.gain)
         return copied
 
+    @property
+    def gains(self) -> Float[Tensor, " gains"]:
+        """Gains as they act, 0 or above, no unit."""
+        return nn.functional.softplus(self.gain) if self.nonnegative == "softplus" else self.gain.clamp(min=0.0)
+
+    @property
+    def changes_after_update(self) -> bool:
+        """Whether gains are put back to 0 after an update."""
+        return self.nonnegative == "projection" and isinstance(self.gain, nn.Parameter)
+
+    def after_update(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],  # noqa: ARG002
+        activity: Float[Tensor, "time batch neurons"],  # noqa: ARG002
+    ) -> None:
+        """Put gains below 0 back to 0, where the next update can move them; only with `nonnegative="projection"`."""
+        if self.changes_after_update:
+            with torch.no_grad():
+                self.gain.clamp_(min=0.0)
+
     def weights(self) -> tuple[Float[Tensor, "post pre"], Float[Tensor, "post pre"]]:
         """Return the chemical and the electrical weights as they act, no unit."""
         n = len(self.graph.cells)
-        acting = self.gain.clamp(min=0.0)[self.index] * self.base
+        acting = self.gains[self.index] * self.base
         chemical, electrical = acting.new_zeros(2 * n * n).index_add(0, self.place, acting).reshape(2, n, n)
         return chemical, electrical
 
@@ -262,7 +289,10 @@ class Connectome(RecurrentCircuit):
         n = len(cells)
         base = [count / total[classes, post] for _, post, classes, count, _ in rows]
         place = [int(classes[-1]) * n * n + cells[post] * n + cells[pre] for pre, post, classes, *_ in rows]
-        hold(self, "gain", torch.tensor(start), learned=gains != "fixed")
+        gain = torch.tensor(start)
+        if self.nonnegative == "softplus":
+            gain = torch.log(torch.expm1(gain))
+        hold(self, "gain", gain, learned=gains != "fixed")
         self.register_buffer("base", torch.tensor(base), persistent=False)
         self.register_buffer("place", torch.tensor(place), persistent=False)
         self.register_buffer("index", torch.tensor([row[-1] for row in rows]), persistent=False)

@@ -83,7 +83,7 @@ class MujocoBatch(Physics):
         self._give_bodies()
         self._ctrl, self._qpos = self._batch.bind("ctrl"), self._batch.bind("qpos")
         self._readers = self._make_readers()
-        self._standing = None if self._stands is None else Standing(self._batch, self._model, self.body, self._stands)
+        self._standing = None if self._stands is None else Standing(self._batch, self._model, self.bodies, self._stands)
         self._current: dict[str, np.ndarray] = {}
         self.diverged = np.zeros(self.n_envs, bool)
         self._warned = self._divergences()
@@ -213,7 +213,8 @@ class MujocoBatch(Physics):
         if self.arena.zones:
             self._fill_media(ids)
         if self._standing is not None:
-            self._standing.follow(self.read("com_pos"))
+            self._standing.follow(lambda: self.read("com_pos"))
+            self._standing.look(ids)
         # MuJoCo computes sensors before it integrates; stage VEL brings them to the new state for free.
         self._batch.step(ids, self.n_substeps, int(mujoco.mjtStage.mjSTAGE_VEL))
         self._current.clear()
@@ -245,6 +246,9 @@ class MujocoBatch(Physics):
                     self._batch.expand(field)[some] = rows
         if derives:
             self._batch.set_const(ids)
+        if self._standing is not None:
+            lengths, weights = self.parameter("link_length"), self.parameter("link_mass")
+            self._standing.change(lengths, self.parameter("gear") / (weights * lengths))
 
     def _own_models(self) -> Sequence[mujoco.MjModel]:
         return self._models
@@ -254,6 +258,9 @@ class MujocoBatch(Physics):
         dofs = [int(self._model.joint(name).dofadr[0]) for name in self._parts.slides]
         self._current.clear()
         self._batch.bind("qvel")[index, dofs] = np.asarray(velocity) * np.array(self._parts.slide_signs)
+        if self._standing is not None:
+            # How far links may get is by what their sensors say.
+            self._batch.forward(np.array([index]), int(mujoco.mjtStage.mjSTAGE_VEL))
 
     def get_state(self) -> dict[str, Any]:
         """Return copies of everything that the future depends on."""
@@ -262,6 +269,8 @@ class MujocoBatch(Physics):
             # What was set, not the fields that follow from it: a checkpoint holds few numbers.
             state["parameters"] = {name: column.copy() for name, column in self._set.items()}
         state["has_diverged"] = self.diverged.copy()
+        if self._standing is not None:
+            state["feels"] = self._standing.feels
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -276,6 +285,10 @@ class MujocoBatch(Physics):
             if name in state:
                 self._batch.bind(name)[:] = state[name]
         self._batch.forward(None, int(mujoco.mjtStage.mjSTAGE_VEL))
+        if self._standing is not None:
+            # Of where bodies are now follows what they may touch, and of that, what they do.
+            self._standing.resume(bool(state.get("feels", False)))
+            self._batch.forward(None, int(mujoco.mjtStage.mjSTAGE_VEL))
         self._current.clear()
         self.diverged[:] = state.get("has_diverged", False)
         self._warned = self._divergences()

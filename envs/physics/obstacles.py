@@ -29,6 +29,7 @@ class Obstacles:
         outlines: corners of each, m, in the plane and turned as it is at the start.
         colours: of each, as #rrggbb.
         tile: how far copies of the last `n_tiled` are apart, m.
+        which: the number of each among what stands in the arena (see `Stands`), -1 of those that a user's body has.
     """
 
     def __init__(self, body: Body, model: mujoco.MjModel, stands: Stands | None = None) -> None:
@@ -54,6 +55,8 @@ class Obstacles:
             and (outline := _outline(model, data, geom, self._plane)) is not None
         ]
         self._geoms = np.array([geom for geom, _ in found], int)
+        numbers = {} if stands is None else {POST.format(index): index for index in range(kept)}
+        self.which = tuple(numbers.get(model.geom(geom).name, -1) for geom, _ in found)
         self.outlines = tuple(outline for _, outline in found)
         self.colours = tuple(_colour(model, geom) for geom, _ in found)
         self._first = data.geom_xmat.reshape(-1, 3, 3)[self._geoms]

@@ -7,6 +7,7 @@ const pool = document.querySelector(".pool");
 const ground = element("image", {preserveAspectRatio: "none", visibility: "hidden"}, pool);
 const ruled = grid(pool);
 const standing = element("g", {class: "standing"}, pool);
+const posts = element("g", {class: "standing"}, pool); // those that can be moved
 const trail = element("polyline", {class: "trail"}, pool);
 const sources = element("g", {class: "sources"}, pool);
 const target = element("circle", {class: "target", visibility: "hidden"}, pool);
@@ -21,6 +22,7 @@ let told = facts;
 let shown = null; // the ground as it was told last
 let view = null; // how places on the page become places in the plane
 let last = null;
+let held = null; // what stands under the finger, and where it is dragged
 
 function draw(moment) {
   last = moment;
@@ -39,7 +41,7 @@ function draw(moment) {
   sources.replaceChildren();
   for (const [cx, cy] of moment.sources.map(at)) element("circle", {cx, cy, r: 5}, sources);
   if (past.length && moment.time < past.at(-1).time) past = [];
-  past = [...past, {time: moment.time, middle}].slice(-400);
+  if (past.at(-1)?.time !== moment.time) past = [...past, {time: moment.time, middle}].slice(-400);
   const point = (place) => at(place).map((value) => value.toFixed(1)).join(",");
   trail.setAttribute("points", past.map((each) => point(each.middle)).join(" "));
   ruled(width, height, scale, middle, length / 3);
@@ -64,15 +66,41 @@ function lie(at, scale) {
 
 // What stands around the body: outlines at their places, turned.
 function stand(rows, at) {
-  while (standing.children.length > rows.length) standing.lastChild.remove();
-  rows.forEach(([number, x, y, angle], index) => {
-    const shape = standing.children[index] ?? element("polygon", {}, standing);
-    const {corners, colour} = told.outlines[number];
-    const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
-    const placed = corners.map(([px, py]) => at([x + cos * px - sin * py, y + sin * px + cos * py]));
-    shape.setAttribute("points", placed.map((point) => point.map((value) => value.toFixed(1)).join(",")).join(" "));
-    shape.setAttribute("fill", colour);
+  const moving = rows.filter(([number]) => told.outlines[number].moves);
+  const others = rows.filter(([number]) => !told.outlines[number].moves);
+  while (standing.children.length > others.length) standing.lastChild.remove();
+  others.forEach((row, index) => outline(standing.children[index] ?? element("polygon", {}, standing), row, at));
+  // A post keeps its shape, and with it the focus, whatever else comes into sight.
+  for (const shape of [...posts.children]) if (!moving.some(([number]) => number === shape.row[0])) shape.remove();
+  for (const row of moving) {
+    const shape = [...posts.children].find((each) => each.row[0] === row[0]) ?? movable(row[0]);
+    outline(shape, held && held.number === row[0] ? [row[0], ...held.to, row[3]] : row, at);
+    shape.row = row;
+  }
+}
+function outline(shape, row, at) {
+  const [number, x, y, angle] = shape.row = row;
+  const {corners, colour} = told.outlines[number];
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  const placed = corners.map(([px, py]) => at([x + cos * px - sin * py, y + sin * px + cos * py]));
+  shape.setAttribute("points", placed.map((point) => point.map((value) => value.toFixed(1)).join(",")).join(" "));
+  shape.setAttribute("fill", colour);
+}
+
+// A post that is moved by a finger, or by arrow keys a tenth of a body length at a time.
+const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
+function movable(number) {
+  const shape = element("polygon", {class: "movable", tabindex: 0, role: "button",
+    "aria-label": `post ${number}: drag it, or press arrow keys`}, posts);
+  shape.addEventListener("keydown", (event) => {
+    const way = ARROWS[event.key];
+    if (!way) return;
+    event.preventDefault();
+    find("said").textContent = "";
+    const step = 0.1 * told.links * told.link_length;
+    tell({move: {post: number, to: [0, 1].map((axis) => shape.row[1 + axis] + step * way[axis])}});
   });
+  return shape;
 }
 
 // What its tints mean.
@@ -243,12 +271,37 @@ find("medium").addEventListener("change", () => {
   find("said").textContent = "";
   tell({medium: find("medium").value});
 });
+// Where a finger is in the plane.
+function pointed({clientX, clientY}) {
+  const {x, y} = new DOMPoint(clientX, clientY).matrixTransform(pool.getScreenCTM().inverse());
+  return view([x, y]);
+}
+let onPost = false; // the click that ends a drag drops nothing
+pool.addEventListener("pointerdown", (event) => {
+  const {row} = event.target;
+  onPost = Boolean(row);
+  if (!row || !view) return;
+  pool.setPointerCapture(event.pointerId);
+  const [x, y] = pointed(event);
+  held = {number: row[0], off: [row[1] - x, row[2] - y], to: row.slice(1, 3), moved: false};
+});
+pool.addEventListener("pointermove", (event) => {
+  if (!held) return;
+  held.to = pointed(event).map((value, axis) => value + held.off[axis]);
+  held.moved = true;
+  draw(last);
+});
+pool.addEventListener("pointerup", () => {
+  if (held && held.moved) {
+    find("said").textContent = "";
+    tell({move: {post: held.number, to: held.to}});
+  }
+  held = null;
+});
+pool.addEventListener("pointercancel", () => { held = null; });
 if (find("drop")) {
   const drop = (place) => { find("said").textContent = ""; tell({drop: place}); };
-  pool.addEventListener("click", ({clientX, clientY}) => {
-    const {x, y} = new DOMPoint(clientX, clientY).matrixTransform(pool.getScreenCTM().inverse());
-    if (view) drop(view([x, y]));
-  });
+  pool.addEventListener("click", (event) => { if (view && !onPost) drop(pointed(event)); });
   // A body length ahead of the nose.
   find("drop").addEventListener("click", () => {
     if (!last) return;

@@ -63,7 +63,7 @@ def senses_of(names=("joint_pos", "to_target")) -> dict:
     return {"joint_pos": 3, "to_target": 2, **dict.fromkeys(names[2:], 1)}
 
 
-NEED_MORE = ("navigator", "relay_navigator", "klinotaxis", "escape", "dendrites")
+NEED_MORE = ("navigator", "relay_navigator", "klinotaxis", "relay_klinotaxis", "escape", "dendrites")
 CIRCUITS = [*(name for name in circuit_names() if name not in NEED_MORE), "elman-of-a-test"]
 OTHERS = [name for name in CIRCUITS if name != "elman-of-a-test"]
 RECURRENT = [name for name in OTHERS if make_circuit(name, {**senses_of(), "body_velocities": 15}, 3).is_recurrent]

@@ -174,6 +174,33 @@ def test_gains_are_few_by_class_and_one_each_when_free():
     assert (free.weights()[0] == 0).all()
 
 
+def test_gains_start_alike_however_they_are_kept_from_below_zero():
+    plain = Connectome({"joint_pos": 5}, 5)
+    for form in ("softplus", "projection"):
+        other = Connectome({"joint_pos": 5}, 5, nonnegative=form)
+        torch.testing.assert_close(other.gains, plain.gains)
+        torch.testing.assert_close(other.weights(), plain.weights())
+
+
+def test_a_gain_below_zero_has_a_gradient_by_softplus_and_comes_back_by_projection():
+    circuits = {form: Connectome({"joint_pos": 5}, 5, nonnegative=form) for form in ("clamp", "softplus", "projection")}
+    for form, circuit in circuits.items():
+        with torch.no_grad():
+            circuit.gain.fill_(-1.0)
+        assert circuit.changes_after_update == (form == "projection")
+        circuit.after_update(torch.zeros(1, 1, 5), torch.zeros(1, 1, len(circuit.neurons)))
+    gradients = {
+        form: torch.autograd.grad(circuit.gains.sum(), [circuit.gain])[0].max().item()
+        for form, circuit in circuits.items()
+    }
+    assert gradients == {
+        "clamp": 0.0, "softplus": pytest.approx(1 / (1 + np.e)), "projection": 1.0
+    }  # fmt: skip
+    assert (circuits["clamp"].gain == -1).all()
+    assert (circuits["projection"].gain == 0).all()
+    assert not Connectome({"joint_pos": 5}, 5, nonnegative="projection", gains="fixed").changes_after_update
+
+
 def test_raw_counts_are_weights_by_one_factor_for_each_pair_of_classes():
     circuit = Connectome({"joint_pos": 5}, 5, counts="raw")
     chemical, electrical = (matrix.detach() for matrix in circuit.weights())
@@ -305,7 +332,7 @@ def test_without_the_package_the_published_connectome_is_one_line(monkeypatch):
 
 def test_wrong_options_are_one_line():
     for options, message in (
-        ({"gains": "all"}, "gains"), ({"taus": "all"}, "taus"),
+        ({"gains": "all"}, "gains"), ({"nonnegative": "abs"}, "nonnegative"), ({"taus": "all"}, "taus"),
         ({"control": "shuffle"}, "control"), ({"graph": "cook"}, "unknown graph 'cook'"),
         ({"reach": -1.0}, "reach is -1.0; give 0 or more"),
         ({"counts": "log"}, "'counts' of connectome is 'log'"),

@@ -89,6 +89,7 @@ IDLE = [
         for command in ("record", "probe")
     ),
     ("record run --history --noise 0.3 --noise-unit own", "--noise, --noise-unit would change nothing: --history"),
+    ("record run --as-imaging", "--as-imaging would change nothing: it is of .nwb files, and recording.nc is none"),
     ("probe rec.nc --noise 0.3", "--noise would change nothing: it is about a run, and rec.nc is a recording"),
     *(
         (f"record run --history {option}", f"{option.split()[0]} would change nothing: --history is of one episode")
@@ -102,6 +103,8 @@ IDLE = [
     ("export run --private", "--private would change nothing: nothing is uploaded; give --push OWNER/NAME too"),
     ("export run --endpoint x", "--endpoint would change nothing: nothing is uploaded; give --push OWNER/NAME too"),
     ("worm fit run --graph ladder", "--graph would change nothing: it is of an untrained circuit"),
+    ("worm fit --gains global --swimming 0.5 --teacher x", "--swimming, --teacher would change nothing: they are of"),
+    ("worm fit --teacher agent:ncap", "--teacher would change nothing: it is of --swimming, whose weight is 0"),
     ("worm fit --gains class --background 0.2 --out x", "--background, --out would change nothing: they are"),
     *(
         (f"worm {command} rec.nc {option}", f"{option.split()[0]} would change nothing: rec.nc is a recording, whose")

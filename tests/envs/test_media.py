@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from nervecord.benchmarks.results.thrust import Wave, balanced_speed, stepped_speed
-from nervecord.benchmarks.results.worm_gait import ANIMAL, Gaits, curve, verdict, wave_of
+from nervecord.benchmarks.results.worm_gait import Gaits, curve, verdict, wave_of
 from nervecord.envs import Arena, Drag, EnvBatch, Swimmer, gel, make_arena, make_body, newtonian
 from nervecord.envs.bodies.registry import body_from_json
 from nervecord.errors import InvalidArena, InvalidBody, UnknownName
@@ -14,6 +14,7 @@ from nervecord.testing import check_arena
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
+from nervecord.worm.behaviour import DIGITISED
 
 
 def test_coefficients_are_those_of_the_animal():
@@ -163,7 +164,7 @@ def test_the_verdict_follows_its_rule():
         return [Gaits(*(np.full(2, value) for value in (f, w, 5.0, speed)))
                 for f, w in zip(frequency, wavelength, strict=True)]  # fmt: skip
 
-    f, w = ANIMAL[:, 1], ANIMAL[:, 2]
+    f, w = DIGITISED[:, 1], DIGITISED[:, 2]
     assert verdict(gaits(f, w)) == "as the animal"
     assert verdict(gaits(1.5 * f, w)) == "adapts"
     assert verdict(gaits(f, w, speed=-0.1)) == "neither"

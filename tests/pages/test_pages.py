@@ -34,7 +34,7 @@ def runs(tmp_path_factory):
     )
     transfer(made[0], ("swimmer4",), episodes=2)
     for run in made[:2]:
-        probe(run, ("gait", "diagram"), episodes=1)
+        probe(run, ("gait", "behaviour", "diagram"), episodes=1)
     return made
 
 
@@ -184,6 +184,27 @@ def test_a_table_wider_than_its_page_keeps_its_first_column(pages, opened):
         assert table.evaluate("each => each.scrollLeft") > 100
         assert first.bounding_box()["x"] == before
         assert "gradient" in table.evaluate("each => getComputedStyle(each).backgroundImage")
+
+
+def test_agents_stand_beside_the_animal_and_what_is_not_verified_is_grey(pages, opened):
+    with opened(pages["both"].as_uri()) as page:
+        section = page.locator("#beside-the-animal + p + .beside")
+        columns = section.locator("thead th").all_inner_texts()
+        assert columns == ["quantity", "one", "two", "three", "animal, agar", "animal, water"]
+        cells = {
+            row[0]: row[1:]
+            for row in (each.locator("th, td").all_inner_texts() for each in section.locator("tbody tr").all())
+        }
+        assert cells["speed (body lengths/s)"][3:] == ["0.15; 0.19 to 0.25", "0.35"]
+        assert cells["speed (body lengths/s)"][2] == ""  # it was not probed
+        assert not any(
+            word in text for row in cells.values() for text in row[:3] for word in ("within", "above", "below")
+        )
+        assert "in another physics than any of the animal's media" in section.inner_text()
+        colours = "node => getComputedStyle(node).color"
+        faint = section.get_by_text("0.19 to 0.25", exact=True).evaluate(colours)
+        assert faint != section.locator("tbody td").first.evaluate(colours)
+        assert "Sznitman" in section.locator("details").text_content()
 
 
 def test_a_report_folds_its_numbers_and_offers_only_what_reads_a_recording(pages, opened):

@@ -18,7 +18,7 @@ from browser import look_over, until
 from nervecord.cli.main import main
 from nervecord.drawing.palette import REST
 from nervecord.envs import Drag, gel
-from nervecord.errors import CircuitMismatch, InvalidBody, InvalidTask, NervecordError, UnknownName
+from nervecord.errors import CircuitMismatch, InvalidArena, InvalidBody, InvalidTask, NervecordError, UnknownName
 from nervecord.pages.player import Player
 from nervecord.training.learning.training import train
 from nervecord.training.rollouts.interventions import Intervention
@@ -589,3 +589,149 @@ def test_posts_are_told_where_they_stand(tmp_path):
         assert between[between > 1e-3].min() == pytest.approx(0.3, abs=2e-3)
         held.change_medium("0.3 Pa s")
         np.testing.assert_allclose(np.array(held.moment()["standing"])[:, 3], np.array(before)[:, 3], atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def rambler(tmp_path_factory):
+    """Return a run among single posts, of which one can be pushed, with a wall."""
+    arena = {
+        "name": "landscape",
+        "posts": [{"x": 0.5, "y": 0.4, "radius": 0.03}, {"x": -0.4, "y": 0.4, "radius": 0.04, "mass": 0.02}],
+        "walls": [{"x": 0.0, "y": 0.9}],
+    }
+    config = RunConfig("ncap", "es", steps=40, episode_steps=60, arena=arena, algorithm_options={"n_envs": 8})
+    return train(config, tmp_path_factory.mktemp("rambler") / "run", progress=False)
+
+
+def places(held):
+    return {int(row[0]): row[1:3] for row in held.moment()["standing"]}
+
+
+def test_a_post_is_moved_while_the_body_swims_on_and_stays_there(rambler):
+    with contextlib.closing(Player(rambler)) as held:
+        assert [each["moves"] for each in held.outlines()] == [True, False, True]
+        for _ in range(20):
+            held.step()
+        before = held.moment()
+        held.move_post(0, [0.3, -0.3])
+        after = held.moment()
+        assert after["time"] == before["time"] == pytest.approx(0.6)
+        assert after["line"] == before["line"]
+        assert places(held)[0] == [0.3, -0.3]
+        assert places(held)[2] == [-0.4, 0.4]
+        for _ in range(60):
+            held.step()
+        assert held.moment()["time"] < 0.7  # of the next episode
+        assert places(held)[0] == [0.3, -0.3]
+        held.change_medium("0.3 Pa s")
+        held.resize(links=5)
+        assert places(held)[0] == [0.3, -0.3]
+        # Starts keep clear of it where it is now.
+        held.move_post(0, [0.12, -0.3])
+        for _ in range(3):
+            held.restart()
+            held.step()
+            assert held.envs.metrics()["penetration"][0] < 1e-3
+
+
+def test_a_post_that_was_pushed_is_put_where_it_is_asked_for(rambler):
+    with contextlib.closing(Player(rambler)) as held:
+        state = held.envs.get_state()
+        state["physics"]["qpos"][0, -2:], state["physics"]["qvel"][0, -2:] = (0.1, 0.05), (0.3, 0.0)
+        held.envs.set_state(state)
+        assert places(held)[2] == pytest.approx([-0.3, 0.45])
+        held.move_post(0, [0.45, 0.45])
+        assert places(held)[2] == pytest.approx([-0.3, 0.45])  # it goes on as it was
+        held.move_post(2, [-0.4, -0.5])
+        held.step()
+        assert places(held)[2] == pytest.approx([-0.4, -0.5])
+
+
+@pytest.mark.parametrize(
+    ("number", "place", "says"),
+    [
+        (1, [1.0, 1.0], "a wall stays where it is; move a single post"),
+        (3, [1.0, 1.0], "post 3 is none of the 3 that stand here; give 0 to 2"),
+        (-1, [1.0, 1.0], "post -1 is none"),
+        (0, [float("nan"), 0.0], "give x and y in m"),
+        (0, [1.0], "give x and y in m"),
+        (0, [2000.0, 0.0], "give x and y in m"),
+        (0, ["left", 0.0], "give x and y in m"),
+        (0, "nose", "m in link 0; put it where it touches nothing"),
+        (0, [-0.38, 0.4], "m in post 2; put it where it touches nothing"),
+        (0, [0.0, -0.05], "in the place where the head of swimmer6 starts|m in link 0"),
+    ],
+)
+def test_where_a_post_cannot_be_is_one_line_and_nothing_moves(rambler, number, place, says):
+    with contextlib.closing(Player(rambler)) as held:
+        for _ in range(5):
+            held.step()
+        before = held.moment()
+        with pytest.raises(InvalidArena, match=says) as refused:
+            held.move_post(number, before["line"][0] if place == "nose" else place)
+        assert "\n" not in str(refused.value)
+        assert held.moment() == before
+        held.step()
+
+
+def test_the_start_of_the_head_stays_free_when_the_body_is_elsewhere(rambler):
+    with contextlib.closing(Player(rambler)) as held:
+        held.envs.physics.push(0, np.array([1.0, -1.0]))
+        for _ in range(40):
+            held.step()
+        with pytest.raises(InvalidArena, match="in the place where the head of swimmer6 starts"):
+            held.move_post(0, [0.0, -0.05])
+
+
+def test_posts_of_lattices_stay_and_open_water_has_none(player, tmp_path):
+    config = RunConfig("ncap", "es", task="lattice", steps=40, episode_steps=5, algorithm_options={"n_envs": 8})
+    with contextlib.closing(Player(train(config, tmp_path / "run", progress=False))) as held:
+        assert not held.has_posts
+        with pytest.raises(InvalidArena, match="a post of a lattice stays where it is"):
+            held.move_post(0, [1.0, 1.0])
+    with pytest.raises(InvalidArena, match="no post stands here"):
+        player.move_post(0, [1.0, 1.0])
+
+
+def test_a_post_is_moved_by_a_message(rambler):
+    with contextlib.closing(Player(rambler)) as held:
+        server = PlayServer(held)
+        server.obey({"move": {"post": 0, "to": [0.4, 0.5]}})
+        assert places(held)[0] == [0.4, 0.5]
+        for order in ({"move": 0}, {"move": {"post": True, "to": [0, 1]}}, {"move": {"post": 0, "to": [1]}}):
+            with pytest.raises(NervecordError, match="is no order"):
+                server.obey(order)
+        with pytest.raises(InvalidArena, match="a wall stays"):
+            server.obey({"move": {"post": 1, "to": [0.4, 0.5]}})
+
+
+def test_a_post_is_dragged_in_a_browser(rambler, opened, tmp_path):
+    held = Player(rambler)
+    with contextlib.closing(held), serving(held) as (server, url), opened(url, 1200) as page:
+        server.is_paused = True
+        until(page, "document.querySelectorAll('.movable').length === 2")
+        post = page.locator(".movable").first
+        box = post.bounding_box()
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(*middle)
+        page.mouse.down()
+        page.mouse.move(middle[0] - 30, middle[1] + 20, steps=3)
+        page.mouse.up()
+        assert comes_true(page, lambda: places(held)[0] != [0.5, 0.4])
+        metre = box["width"] / 0.06
+        np.testing.assert_allclose(places(held)[0], [0.5 - 30 / metre, 0.4 - 20 / metre], atol=0.01)
+        before = places(held)[0]
+        post.focus()
+        page.keyboard.press("ArrowUp")
+        assert comes_true(page, lambda: places(held)[0] == pytest.approx([before[0], before[1] + 0.06], abs=1e-3))
+        assert page.evaluate("document.activeElement.classList.contains('movable')")
+        # A wall says that it stays.
+        server.player.restart()
+        wall = page.locator(".standing polygon:not(.movable)")
+        if wall.count():
+            wall.first.hover()
+            page.mouse.down()
+            page.mouse.move(10, 10)
+            page.mouse.up()
+            until(page, "document.querySelector('#said').textContent.startsWith('a wall stays')")
+        page.screenshot(path=tmp_path / "posts.png")

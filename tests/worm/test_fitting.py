@@ -1,5 +1,6 @@
 """Fits to the propagation atlas: partners stay together, gradients are right, and what is there is found."""
 
+import copy
 import dataclasses
 import itertools
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from nervecord import evaluate
+from nervecord.agents import Agent
 from nervecord.circuits import Graph, load_graph, make_circuit
 from nervecord.circuits.connectome import Cell, Contact
 from nervecord.circuits.connectome.files import graph_json
@@ -15,7 +17,7 @@ from nervecord.errors import CircuitMismatch
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.resolution import resolve
 from nervecord.training.runs.run import Run
-from nervecord.worm import Model, fit, fit_circuit, load_atlas, propagate
+from nervecord.worm import Model, fit, fit_circuit, load_atlas, propagate, swim_of
 from nervecord.worm.atlas import Atlas, partner
 from nervecord.worm.fitted import save_fitted
 from nervecord.worm.fitting import CircuitResponse, RateNetwork, Response, _train, scored
@@ -90,6 +92,55 @@ def test_a_fitted_circuit_is_a_run_like_any(small, tmp_path, monkeypatch):
     assert evaluate(run, 1).n == 1
 
 
+@pytest.fixture(scope="module")
+def swimming():
+    """The ladder, and how NCAP swims on its body."""
+    resolved = resolve(RunConfig("connectome", circuit_options={"graph": "ladder"}, episode_steps=120))
+    ncap = resolve(RunConfig("ncap", episode_steps=120))
+    return resolved, Agent(resolved.agent), swim_of(Agent(ncap.agent), ncap)
+
+
+def test_a_swim_s_error_is_nothing_for_its_own_teacher_and_one_for_motors_at_rest(swimming):
+    resolved, agent, _ = swimming
+    own = swim_of(agent, resolved)
+    assert own.error(copy.deepcopy(agent.circuit).double()).item() == pytest.approx(0, abs=1e-9)
+    still = copy.deepcopy(agent.circuit).double()
+    for value in (still.gain, still.osc, still.stretch, still.tonic):
+        value.data.zero_()
+    assert own.error(still).item() == pytest.approx(1)
+    other = make_circuit("connectome", {"joint_pos": 3}, 3, {"graph": "ladder"})
+    with pytest.raises(CircuitMismatch, match="the teacher moves 5 joints and the circuit 3"):
+        own.error(other.double())
+    with pytest.raises(CircuitMismatch, match="motors do not move"):
+        swim_of(lame(agent), resolved)
+    assert own.motors.shape == (120, 2, 5)
+
+
+def lame(agent):
+    acting = copy.deepcopy(agent)
+    for value in acting.circuit.parameters():
+        value.data.zero_()
+    return acting
+
+
+@pytest.mark.parametrize("form", ["clamp", "softplus"])
+def test_the_weights_of_a_fit_move_it_from_the_atlas_to_the_swim(small, swimming, monkeypatch, form):
+    monkeypatch.setattr("nervecord.worm.atlas._LEAST", 5)
+    monkeypatch.setattr("nervecord.worm.fitting._STEPS", 8)
+    _, _, swim = swimming
+    circuit = make_circuit("connectome", {"joint_pos": 5}, 5, {"graph": "ladder", "nonnegative": form})
+    before = swim.error(copy.deepcopy(circuit).double()).item()
+    errors = []
+    for weight in (0.0, 0.5, 1.0):
+        found = fit_circuit(small, circuit, Model(), 0.1, swim=swim, swimming=weight)
+        errors.append(swim.error(copy.deepcopy(found).double()).item())
+    assert errors[2] <= errors[1] < errors[0]
+    assert errors[1] < before
+    # A weight of 0 is the fit without any swim.
+    alone = fit_circuit(small, circuit, Model(), 0.1)
+    assert torch.equal(alone.gain, fit_circuit(small, circuit, Model(), 0.1, swim=swim).gain)
+
+
 def test_the_wrong_circuits_and_idle_options_are_refused(small, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cells = [(name, name[:-1], "motor", 0.1, None) for name in ("DB1", "VB1")]
@@ -105,6 +156,10 @@ def test_the_wrong_circuits_and_idle_options_are_refused(small, tmp_path, capsys
     for arguments, words in (
         ("--rewired=-1", "rewired is -1; give 0 or more graphs"),
         ("--out .", "exists; give another --out"),
+        ("--swimming 1.5", "swimming is 1.5; give a weight from 0 to 1"),
+        ("--teacher agent:ncap", "--teacher would change nothing: it is of --swimming, whose weight is 0"),
+        ("--gains global --swimming 0.5", "--swimming would change nothing: they are of --gains circuit"),
+        ("--gains class --rewired 4", "rewired is 4; gains of classes can learn how often a class answers on any"),
         (
             "--gains class --background 0.2 --out x",
             "--background, --out would change nothing: they are of --gains circuit",

@@ -53,9 +53,9 @@ def gait(subject: Subject) -> ProbeResult:
             units |= {f"{name}_low": unit, f"{name}_high": unit}
     lengths = np.asarray(recording.meta["link_length"], float)
     arrays = {
-        "curvature": joints[0] / _joint_spacing(lengths),
+        "curvature": joints[0] / joint_spacing(lengths),
         "place": _places(lengths),
-        "phase": _phases(joints[0], recording.dt, episodes[0]["frequency"])[1],
+        "phase": wave_phases(joints[0], recording.dt, episodes[0]["frequency"])[1],
     }
     return ProbeResult(numbers, units, arrays, _figure(arrays, recording.dt, numbers, first))
 
@@ -65,9 +65,8 @@ def _measure(recording: Recording, episode: int, first: int) -> dict[str, float]
     lengths = np.asarray(meta["link_length"], float)
     joints = np.asarray(recording.joint_pos[episode, first:], float)
     frequency = undulation_frequency(joints, dt)
-    lag, phase = _phases(joints, dt, frequency)
-    slope = np.polyfit(_places(lengths), phase, 1)[0]
-    wavelength = -2 * np.pi / slope if abs(slope) > 1e-9 else np.inf
+    lag, phase = wave_phases(joints, dt, frequency)
+    wavelength = wavelength_of(lengths, phase)
     com = np.asarray(recording.com_pos[episode, first:], float)
     seconds = dt * (len(com) - 1)
     speed = float(np.linalg.norm(com[-1] - com[0]) / seconds)
@@ -119,8 +118,14 @@ def travelling_index(joints: Float[np.ndarray, "T J"]) -> float:
     return float(np.sqrt(max(small, 0.0) / large))
 
 
-def _phases(joints: Float[np.ndarray, "T J"], dt: float, frequency: float) -> tuple[float, Float[np.ndarray, " J"]]:
-    """Return the mean lag from one joint to the next and each joint's phase, rad, against the first's."""
+def wave_phases(joints: Float[np.ndarray, "T J"], dt: float, frequency: float) -> tuple[float, Float[np.ndarray, " J"]]:
+    """Return the mean lag from one joint to the next and each joint's phase, rad, against the first's.
+
+    Args:
+        joints: joint angles, radians.
+        dt: seconds per step.
+        frequency: of the undulation, Hz, around which phases are taken.
+    """
     nyquist = 0.5 / dt
     band = np.clip([0.6 * frequency / nyquist, 1.4 * frequency / nyquist], 1e-4, 0.999)
     sections = signal.butter(2, band, "bandpass", output="sos")
@@ -138,7 +143,17 @@ def _places(lengths: Float[np.ndarray, " L"]) -> Float[np.ndarray, " J"]:
     return np.cumsum(lengths)[:-1] / lengths.sum()
 
 
-def _joint_spacing(lengths: Float[np.ndarray, " L"]) -> Float[np.ndarray, " J"]:
+def wavelength_of(lengths: Float[np.ndarray, " L"], phase: Float[np.ndarray, " J"]) -> float:
+    """Return the wavelength, body lengths, of a wave with these phases, rad, at the joints of links of lengths in m.
+
+    It is negative where the wave runs from tail to head, and infinite where it stands.
+    """
+    slope = np.polyfit(_places(lengths), phase, 1)[0]
+    return float(-2 * np.pi / slope) if abs(slope) > 1e-9 else np.inf
+
+
+def joint_spacing(lengths: Float[np.ndarray, " L"]) -> Float[np.ndarray, " J"]:
+    """Return how far apart the middles of the two links of each joint are, m, of links of these lengths, m."""
     return (lengths[1:] + lengths[:-1]) / 2
 
 

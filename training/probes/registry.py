@@ -23,6 +23,7 @@ def _later(name: str) -> Callable[[Subject], ProbeResult]:
 
 _OWN = {
     "gait": Probe("frequency, wave, speed and efficiency of the undulation", _later("gait")),
+    "behaviour": Probe("speed, reversals, turns and postures, in the numbers published of worms", _later("behaviour")),
     "neuron_labels": Probe("a sentence for each neuron: when it is active", _later("neuron_labels")),
     "influential_paths": Probe("the chains of neurons by which senses move the body", _later("influential_paths")),
     "facets": Probe("the different situations in which a neuron is most active", _later("facets")),

@@ -9,6 +9,7 @@ from ...lazy import lazy_exports
 if TYPE_CHECKING:
     from .evaluation import Evaluation, evaluate, evaluate_agent, evaluate_model
     from .interventions import Intervention
+    from .nwb import write_nwb
     from .recorder import disturbances, record, record_agent, record_model
     from .recording import Recording
     from .saved_models import SavedModel
@@ -28,5 +29,6 @@ __all__ = [
     "record",
     "record_agent",
     "record_model",
+    "write_nwb",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

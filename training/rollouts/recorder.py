@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ...errors import InvalidOption
 from ...options import COUNT, FLAG, checked
 from ...progress import progress_bar
 from ...threads import one_thread
+from ...version import __version__
 from ..runs.run import A_RUN, Run
 from .evaluation import EVALUATION_SEED, seeds_of
 from .interventions import INTERVENTIONS, Intervention, NoiseUnit, pinning
@@ -43,7 +44,11 @@ def record(
     run = run if isinstance(run, Run) else Run(run)
     envs = run.resolved.on(body).make_envs(episodes, randomize={})
     try:
-        return record_agent(run.agent(body), envs, interventions=interventions, progress=progress)
+        origin = {
+            "circuit": run.config.circuit, "run": run.path.resolve().name, "seed": run.config.seed,
+            "step": run.progress[0],
+        }  # fmt: skip
+        return record_agent(run.agent(body), envs, interventions=interventions, progress=progress, origin=origin)
     finally:
         envs.close()
 
@@ -82,7 +87,8 @@ def record_model(saved: SavedModel, episodes: int, progress: bool = False) -> Re
     """
     envs = saved.make_envs(episodes)
     try:
-        return record_agent(Watched(saved, envs), envs, progress=progress)
+        origin = {"circuit": type(saved.model).__name__}
+        return record_agent(Watched(saved, envs), envs, progress=progress, origin=origin)
     finally:
         envs.close()
 
@@ -93,8 +99,17 @@ def record_agent(
     seed: int | Sequence[int] = EVALUATION_SEED,
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
+    origin: Mapping[str, Any] | None = None,
 ) -> Recording:
     """Record one episode of every environment; episode i starts from seed + i, or from the seed given for it.
+
+    Args:
+        agent: whose neurons are recorded.
+        envs: with a body of the agent's.
+        seed: of the episodes.
+        interventions: what is done to neurons.
+        progress: show a bar.
+        origin: where the agent comes from, as far as it is known: circuit, run, seed and step.
 
     Raises:
         UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
@@ -158,7 +173,12 @@ def record_agent(
         dt=envs.dt,
         meta={
             **envs.facts(),
-            "neurons": [{"role": n.role, "position": n.position, "side": n.side} for n in agent.neurons],
+            **(origin or {}),
+            "version": __version__,
+            "neurons": [
+                {"role": n.role, "position": n.position, "side": n.side, "cell_class": n.cell_class}
+                for n in agent.neurons
+            ],
             "interventions": [dataclasses.asdict(each) for each in interventions],
         },
     )

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ class Recording:
         dt: seconds per control step.
         meta: the body's facts (`name`, `link_length` [L] m, `link_width` [L] m, `joint_limit` [J] rad,
             `mass` kg), its surroundings (`arena`, `medium`, `scent`, `target_radius` m, and `obstacles`, outlines and
-            colours, see `Obstacles`), `neurons` (role, position and side of each), `interventions` (what was done to
-            neurons: neuron, kind, value, start and stop of each) and where the recording came from.
+            colours, see `Obstacles`), names (`joints`, `links`, and the columns of `observations`), `neurons` (role,
+            position, side and class of each), `interventions` (what was done to neurons: neuron, kind, value, start
+            and stop of each) and where the recording came from, as far as it is known: `circuit`, `run`, training
+            `seed` and `step`, and the `version` of nervecord. Recordings of older versions have less.
         sources: of the arena's fields: x and y, m, and amplitude of each; empty where there are none.
         lengths: of each episode, in control steps; what stands behind its end in the other arrays is 0. Without it,
             all episodes are as long as the arrays.
@@ -90,9 +93,19 @@ class Recording:
 
     @property
     def cells(self) -> tuple[Neuron, ...]:
-        """The neurons with role, place along the body and side, as far as `meta["neurons"]` tells them."""
+        """The neurons with role, place along the body, side and class, as far as `meta["neurons"]` tells them."""
         told = self.meta.get("neurons") or [{"role": "inter"}] * len(self.neurons)
         return tuple(Neuron(name, **facts) for name, facts in zip(self.neurons, told, strict=True))
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Names along the axes joint, link and observation; numbers where a recording of an older version has none."""
+        sizes = {"joint": self.actions.shape[-1], "link": self.link_angle.shape[-1],
+                 "observation": self.observations.shape[-1]}  # fmt: skip
+        return {
+            axis: tuple(self.meta.get(f"{axis}s") or (f"{axis}_{i}" for i in range(size)))
+            for axis, size in sizes.items()
+        }
 
     def poses(self, episode: int = 0) -> Poses:
         """Return what a drawing of one episode needs."""
@@ -134,7 +147,8 @@ class Recording:
 
         netCDF, because it names its axes, units and neurons itself and opens in Python (xarray), MATLAB,
         R and Julia: `xarray.open_dataset("recording.nc").activity.sel(neuron="B_d_2")`. The time of a spike is that of
-        its control step and of its substep together: `.spikes.sel(firing="unit_2")`.
+        its control step and of its substep together: `.spikes.sel(firing="unit_2")`. Joints, links and the columns of
+        observations have their names too; each neuron its role, side, position and class.
         """
         held = {
             name: xarray.Variable(_AXES[name], np.asarray(getattr(self, name), _TYPES[name]), {"units": _UNITS[name]})
@@ -144,12 +158,15 @@ class Recording:
         held["lengths"] = xarray.Variable("episode", self.lengths, {"units": "control steps"})
         places: dict[str, Any] = {"time": np.arange(self.n_steps) * self.dt, "xy": ["x", "y"]}
         if self.neurons:
-            places["neuron"] = list(self.neurons)
+            places |= {"neuron": list(self.neurons), **_cells(self.cells)}
+        held_axes = {axis for variable in held.values() for axis in variable.dims}
+        places |= {axis: list(names) for axis, names in self.names.items() if axis in held_axes}
         if self.firing:
             n_substeps = self.spikes.shape[2]
             places["firing"] = list(self.firing)
             places["substep"] = ("substep", np.arange(n_substeps) * self.dt / n_substeps, {"units": "s"})
         facts = {"dt": self.dt, "meta": json.dumps(self.meta), "conventions": "nervecord recording 1"}
+        facts |= {name: self.meta[name] for name in ORIGIN if self.meta.get(name) is not None}
         dataset = xarray.Dataset(held, places, facts)
         dataset["time"].attrs["units"] = "s"
         packed = {"zlib": True, "complevel": 1, "shuffle": True}
@@ -223,12 +240,29 @@ def _check(dataset: xarray.Dataset, meta: Any, dt: float, lengths: np.ndarray) -
         raise ValueError("meta is of other numbers of links or neurons than the arrays")
     for facts in told:
         Neuron("", **facts)
+    for axis in ("joint", "link", "observation"):
+        if called := meta.get(f"{axis}s"):
+            if not isinstance(called, list) or not all(isinstance(name, str) for name in called):
+                raise ValueError(f"the names of each {axis} are {called!r}; give text")
+            if len(called) != sizes.get(axis, len(called)):
+                raise ValueError(f"meta names {len(called)} of {sizes[axis]}: {axis}")
     if meta.get("obstacles"):
         shown = Obstacles.from_json(meta["obstacles"], np.zeros((1, sizes.get("obstacle", 0), 3)), np.zeros((1, links)))
         if not shown.is_whole:
             raise ValueError("meta has other obstacles than the arrays")
     if len(lengths) and (lengths.shape != (sizes["episode"],) or lengths.min() < 0 or lengths.max() > sizes["time"]):
         raise ValueError("lengths are those of other episodes")
+
+
+def _cells(cells: Sequence[Neuron]) -> dict[str, Any]:
+    """Return the coordinates of neurons beside their names; what a neuron does not have is empty, or NaN."""
+    places = [np.nan if cell.position is None else cell.position for cell in cells]
+    return {
+        "role": ("neuron", [cell.role for cell in cells]),
+        "side": ("neuron", [cell.side or "" for cell in cells], {"values": "d dorsal, v ventral"}),
+        "position": ("neuron", places, {"units": "body lengths", "values": "0 head, 1 tail"}),
+        "cell_class": ("neuron", [cell.cell_class or "" for cell in cells]),
+    }
 
 
 def _intervention(told: Any) -> dict[str, Any]:
@@ -301,6 +335,8 @@ _UNITS = {
     "sources": "m, m, field",
 }
 _ARRAYS = list(_AXES)
+# Of `meta`, what says where a recording came from.
+ORIGIN = ("circuit", "run", "seed", "step", "version")
 _TYPES = {name: np.uint8 if name == "spikes" else np.float32 for name in _ARRAYS}
 # What a recording may be without, and the sizes of its last axes then.
 _OPTIONAL = {"sources": (0,), "obstacle_pose": (0, 3), "touch": (0,), "spikes": (0, 0)}

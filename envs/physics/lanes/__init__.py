@@ -1,7 +1,7 @@
 """Planar chains in vector instructions: MuJoCo's equations, a hundred times as fast; compiled on first use."""
 
 from .chain import Chain, read_chain
-from .compiling import cache_folder, compiled_step, reason_not_compiled
+from .compiling import cache_folder, compiled_near, compiled_step, reason_not_compiled
 from .controller import Controller
 from .coverage import reason_not_covered
 from .face import Face
@@ -14,6 +14,7 @@ __all__ = [
     "Face",
     "Lanes",
     "cache_folder",
+    "compiled_near",
     "compiled_step",
     "read_chain",
     "reason_not_compiled",

@@ -26,6 +26,7 @@ _HERE = Path(__file__).parent
 # An edit in any of these files makes compiled code stale; numba itself checks the time stamp of only one file.
 _SOURCES = (
     *(_HERE / f"{name}.py" for name in ("advance", "kernel", "rows")),
+    _HERE.parent / "near_pairs.py",
     *(_HERE.parents[2] / f"{name}.py" for name in ("vectors", "lane_functions")),
 )
 _OLDEST = (0, 63)
@@ -33,6 +34,7 @@ _KEPT_UNUSED = 30 * 86_400  # seconds after which unused compiled code of other 
 # Vector instructions by LLVM's names; every 64-bit ARM has them.
 _VECTORS = ("sse2", "neon", "altivec", "vsx", "vector", "v", "lsx")
 _compiled: dict[tuple[str, int], Callable[..., None]] = {}
+_near: list[Callable[..., int]] = []
 _steps: dict[tuple[Callable[..., None], int], Any] = {}
 _lock = threading.Lock()
 
@@ -89,6 +91,28 @@ def compiled_step(function: Callable[..., None], width: int) -> int:
         if (function, width) not in _steps:
             _steps[function, width] = _load_step(function, width)
         return int(_steps[function, width].address)
+
+
+def compiled_near() -> Callable[..., int]:
+    """Return the search for pairs of a link and a post that are near, from the cache or compiled now, which is logged.
+
+    Raises:
+        MissingDependency: numba is missing, too old, cannot be imported, or cannot compile the function.
+    """
+    with _lock:
+        if not _near:
+            from ..near_pairs import ARGUMENTS, WRITTEN, near_pairs
+
+            def compile_it(numba: Any, options: dict[str, Any]) -> Any:
+                types = numba.types
+                arrays = [
+                    types.Array(getattr(types, kind), dimensions, "A", readonly=place < len(ARGUMENTS) - WRITTEN)
+                    for place, (kind, dimensions) in enumerate(ARGUMENTS)
+                ]
+                return numba.njit(types.int64(*arrays), nogil=True, **options)(near_pairs)
+
+            _near.append(_compile(compile_it, "the search for near posts", "take another numba"))
+        return _near[0]
 
 
 def cache_folder() -> Path:

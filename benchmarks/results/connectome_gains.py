@@ -1,0 +1,121 @@
+"""Keep a connectome's gains at 0 or above in three ways, and see which learns best: for docs/results/connectome.md.
+
+python -m nervecord.benchmarks.results.connectome_gains runs/gains --page docs/results/connectome.md
+
+The rule, fixed before the runs: another form takes the place of `clamp` as the default of the circuit if, by both
+learners, the interquartile mean over seeds of its trained return is no lower than that of `clamp`, and if by at least
+one of them the mean difference to `clamp`, paired over seeds, is 20 of 1000 or more and its 95 % bootstrap interval is
+above 0: less is not worth that older pages and runs mean another circuit. Of two that do, the one with the larger sum
+of both differences. Otherwise `clamp` stays. Returns on bodies never trained on are shown and do not count.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import tyro
+
+from ...circuits.connectome import Connectome
+from ...intervals import bootstrap_iqm, bootstrap_mean
+from ...training.runs.config import RunConfig
+from ...training.runs.run import Run
+from ...training.runs.trial_files import TrialFiles
+from ...training.studies.markdown import markdown_table
+from ...training.studies.trials import Trial, run_trials
+from .tables import StudyArguments, fill_page
+
+FORMS = ("clamp", "softplus", "projection")
+STEPS = {"es": 640_000, "ppo": 200_000}  # 20 generations; 49 rollouts
+BODIES = ("swimmer8", "swimmer12")
+_LEAST = 20.0  # of a return's 1000
+_DEAD = 1e-3  # a gain below it is called 0: a hundredth of where the weakest start
+_GRAPH = "cook2019"
+
+
+def trials(seeds: int) -> dict[str, Trial]:
+    """Return forms x learners x seeds."""
+    found = {}
+    for form, algorithm, seed in itertools.product(FORMS, STEPS, range(seeds)):
+        options = {"graph": _GRAPH, "nonnegative": form}
+        config = RunConfig("connectome", algorithm, seed=seed, steps=STEPS[algorithm], circuit_options=options)
+        found[f"{form}/{algorithm}/{seed}"] = Trial(algorithm, form, config, True, BODIES)
+    return found
+
+
+def gains_at_zero(run: Run) -> tuple[int, int]:
+    """Return how many gains act as 0 after training, and how many of these have no gradient."""
+    circuit = run.agent().circuit
+    assert isinstance(circuit, Connectome)
+    dead = circuit.gains.detach() < _DEAD
+    (gradient,) = torch.autograd.grad(circuit.gains.sum(), [circuit.gain])
+    return int(dead.sum()), int((dead & (gradient == 0)).sum())
+
+
+def table(scores: pd.DataFrame, runs: Path, algorithm: str, seeds: int) -> str:
+    """Return the table of one learner: trained returns, paired differences to `clamp`, and gains at 0."""
+    rows = scores[(scores["study"] == algorithm) & (scores["metric"] == "return") & scores["episode"].notna()]
+
+    def returns(form: str, body: str, stage: str = "trained") -> pd.Series:
+        chosen = rows[(rows["agent"] == form) & (rows["body"] == body) & (rows["stage"] == stage)]
+        return chosen.groupby("seed")["value"].mean()
+
+    lines = []
+    for form in FORMS:
+        own = returns(form, "swimmer6")
+        less = bootstrap_mean((own - returns("clamp", "swimmer6")).to_numpy())
+        counted = [gains_at_zero(Run(runs / form / algorithm / str(seed))) for seed in range(seeds)]
+        zeros, stuck = (f"{min(each)} to {max(each)}" for each in zip(*counted, strict=True))
+        scored = [bootstrap_iqm(each) for each in (own, *(returns(form, body) for body in BODIES))]
+        lines.append((
+            form, f"{len(own)}", f"{returns(form, 'swimmer6', 'untrained').mean():.0f}",
+            *(f"{each.mean:.0f} [{each.low:.0f}, {each.high:.0f}]" for each in scored[:1]),
+            "" if form == "clamp" else f"{less.mean:+.0f} [{less.low:+.0f}, {less.high:+.0f}]",
+            *(f"{each.mean:.0f} [{each.low:.0f}, {each.high:.0f}]" for each in scored[1:]), zeros, stuck,
+        ))  # fmt: skip
+    titles = ("gains", "seeds", "untrained", "trained", "above clamp", *BODIES, "at 0", "without gradient")
+    return markdown_table(titles, *lines)
+
+
+def verdict(scores: pd.DataFrame) -> str:
+    """Return the form that the rule at the head of this file makes the default."""
+    rows = scores[(scores["metric"] == "return") & (scores["body"] == "swimmer6") & (scores["stage"] == "trained")]
+    means = rows[rows["episode"].notna()].groupby(["study", "agent", "seed"])["value"].mean()
+    best, most = "clamp", 0.0
+    for form in FORMS[1:]:
+        differences = [means[study, form] - means[study, "clamp"] for study in STEPS]
+        not_lower = [bootstrap_iqm(means[s, form]).mean >= bootstrap_iqm(means[s, "clamp"]).mean for s in STEPS]
+        found = [bootstrap_mean(each.to_numpy()) for each in differences]
+        above = [each.low > 0 and each.mean >= _LEAST for each in found]
+        total = float(np.sum([each.mean() for each in differences]))
+        if all(not_lower) and any(above) and total > most:
+            best, most = form, total
+    return best
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arguments(StudyArguments):
+    """Train the connectome with gains kept from below 0 by a clamp, a softplus and a projection."""
+
+    seeds: int = 5
+    """Seeds of each."""
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = tyro.cli(_Arguments)
+    files, runs = TrialFiles(arguments.out), arguments.out / "runs"
+    run_trials(trials(arguments.seeds), runs, files, workers=arguments.workers)
+    scores = files.table()
+    made = {f"gains-{algorithm}": table(scores, runs, algorithm, arguments.seeds) for algorithm in STEPS}
+    print(*made.values(), f"default by the rule: {verdict(scores)}", sep="\n\n")
+    if arguments.page:
+        fill_page(arguments.page, made)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Following an odour without a clock: an ON and OFF pair that steers the worm's wiring of two-state units."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .contract import Neuron, Pins, State, Synapse, Wiring
+from .odour import OdourCircuit
+from .relay import Relay
+
+_DT = 0.03  # s, of the swimmers
+# Seconds as of `Klinotaxis`; gains, cap and lag: from the better part of 150 random settings on swimmer6, rounded.
+_SECONDS, _GAINS, _CAP, _LAG = (0.08, 0.6, 0.75, 2.0), (2.5, 1.5), 0.5, 0.35
+_HALF, _SHORTEST, _LONGEST = 0.4, 0.1, 5.0  # s, of the half period, at first, at least and at most
+_NEWEST = 0.3  # weight of the newest half period in that which is remembered
+
+
+class RelayKlinotaxis(OdourCircuit):
+    """A `Relay` steered by an odour's change while its head swings, and by the odour's fall; see `OdourCircuit`.
+
+    There is no clock that says on which side the head is. Its side is that of the first joint's unit, `lag` periods
+    ago, with the period that this unit's own switches have: half of it is the time between two, of which the newest
+    has a weight of 0.3. The turn, in joint limits, is taken from all joint angles before they are felt, as of
+    `RelayNavigator`. Learned weights: 4 times, 2 gains, cap and lag, beside relay's 10. The lag has no gradient.
+
+    Args:
+        n_joints: number of joints.
+        init, velocity, limit, dt, rng: as in `Relay`.
+        lag: in periods.
+        klinotaxis: keep the first of both mechanisms.
+        klinokinesis: keep the second.
+
+    Raises:
+        CircuitMismatch: both mechanisms are left out, or an option is out of range.
+    """
+
+    is_bounded = True
+    memory = "recurrent"
+    origin = Relay.origin
+
+    def __init__(
+        self,
+        n_joints: int,
+        *,
+        init: Literal["swimmer", "worm"] = "swimmer",
+        limit: float = 2 * math.pi,
+        velocity: bool = False,
+        lag: float = _LAG,
+        klinotaxis: bool = True,
+        klinokinesis: bool = True,
+        dt: float | None = None,
+        rng: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.relay = Relay(n_joints, init=init, limit=limit, velocity=velocity, dt=dt, rng=rng)
+        self.n_motors, self.dt = n_joints, _DT if dt is None else dt
+        self.senses = (*self.relay.senses, ("odour", 1))
+        self._add_steering(_SECONDS, _GAINS, _CAP, lag, klinotaxis, klinokinesis)
+        self._add_neurons(self.relay, Neuron("right", "inter", 0.0), Neuron("left", "inter", 0.0))
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the relay's initial state, the filters, and what is known of the head's rhythm.
+
+        `side` is that of its unit, `since` the seconds since it switched, `half` the half period, s, and `has_smelled`
+        0 until the first odour; each is [batch, 1].
+        """
+        relay, zero = self.relay.initial_state(batch_size), self.cap.new_zeros(batch_size, 1)
+        rhythm = {
+            "side": relay["on"][:, :1].clone(),
+            "since": zero.clone(),
+            "half": zero + _HALF,
+            "has_smelled": zero.clone(),
+        }
+        return {**relay, **self.filters_at_rest(batch_size), **rhythm}
+
+    def forward_with_activity(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
+    ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
+        """Run one control step; return every neuron's value too: the relay's, and the turn in joint limits."""
+        side, since, half = state["side"], state["since"], state["half"]
+        then = torch.where(since < 2 * self.lag * half, -side, side)
+        turn, filters, smelled = self.turned(sensors[:, -1:], then, state, state["has_smelled"] == 0, pins)
+        right = self.pinned(turn.clamp(min=0.0), "right", pins)
+        left = self.pinned((-turn).clamp(min=0.0), "left", pins)
+        felt = torch.cat((sensors[:, : self.n_motors] - (right - left), sensors[:, self.n_motors : -1]), 1)
+        own = {name: state[name] for name in self.relay.initial_state(1)}
+        motor, after, values = self.relay.forward_with_activity(felt, own, pins)
+        # Which way the unit is has no gradient here: it says when, and not how much.
+        now = torch.where(after["on"][:, :1].detach() > 0, 1.0, -1.0).to(side.dtype)
+        has_switched, since = now != side, since + self.dt
+        rhythm = {
+            "side": now,
+            "since": torch.where(has_switched, 0.0, since).to(side.dtype),
+            "half": torch.where(has_switched, torch.lerp(half, since.clamp(_SHORTEST, _LONGEST), _NEWEST), half),
+            "has_smelled": torch.ones_like(side),
+        }
+        return motor, {**after, **filters, **rhythm}, torch.cat((values, right, left, smelled), 1)
+
+    def wiring(self, state: State | None = None) -> Wiring:
+        """Return the relay's graph, that from the odour to `right` and `left`, and these on every joint's stretch."""
+        found = [*self.relay.wiring(state).synapses, *self.odour_synapses()]
+        for side, more, less in (("d", "left", "right"), ("v", "right", "left")):
+            for joint in range(self.n_motors):
+                stretch = f"q_{side}_{joint}"
+                found += [Synapse(more, stretch, 1.0, "turn"), Synapse(less, stretch, -1.0, "turn")]
+        return Wiring(self.neurons, tuple(found))
