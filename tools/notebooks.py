@@ -44,6 +44,9 @@ def executed(path: Path) -> Any:
     notebook.metadata = nbformat.from_dict(_METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({name: value for name, value in cell.metadata.items() if name == "tags"})
+        if cell.cell_type == "code":
+            # Such as what is compiled for the first time on this machine, and where that is kept.
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     return notebook
 
 
