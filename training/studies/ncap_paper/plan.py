@@ -114,7 +114,7 @@ SCALES = {
     "paper": Scale(
         {
             "es": Budget(30, 2_000_000, 50_000, tuple(ARMS), {"MLP(256, 256)": 1_000_000}),
-            "cmaes": Budget(30, 2_000_000, 50_000, (OURS, "NCAP+", "relay", "cpg", "along")),
+            "cmaes": Budget(30, 2_000_000, 50_000, (OURS, "NCAP+", "relay", "cpg", "cpg with stretch", "along")),
             "ppo": Budget(
                 10, 1_000_000, 25_000,
                 (OURS, "NCAP+", "relay", "cpg", "along", "along, each joint alone", "MLP(8, 8)", MLP),
