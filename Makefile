@@ -2,6 +2,7 @@
 # make test: install, then the checks that take minutes.
 # make test-slow: the tests that `make test` leaves out: kills, Ray, examples, whole reproductions.
 # make docs: the pages, into site/; a warning is an error.
+# make notebooks: run the notebooks anew and keep what they show.
 # make wheels: which platforms can install what, into docs/platforms.md.
 # Python 3.11 to 3.14: python3 if it is one of them, else the newest that is there.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -16,7 +17,7 @@ TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.o
 pages = link=$$(mktemp -d) && ln -s $(CURDIR) $$link/nervecord && \
 	PYTHONPATH=$$link NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q; code=$$?; rm -r $$link; exit $$code
 
-.PHONY: demo test test-slow docs install bench wheels clean
+.PHONY: demo test test-slow docs notebooks install bench wheels clean
 
 demo: $(VENV)/.installed
 	$(BIN)/nervecord demo $(RUN)
@@ -36,6 +37,10 @@ test-slow: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed-docs
 	$(call pages)
+
+notebooks: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[notebook]"
+	$(BIN)/python tools/notebooks.py
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[bench]"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..circuits.lane_step import LaneStep, lane_step_of
@@ -82,6 +82,7 @@ class Fused:
         weights: Float[Tensor, "members weights"] | None = None,
         initial: Float[Tensor, "members memory"] | None = None,
         on_part: Callable[[int], Any] = _nothing,
+        missing: Bool[np.ndarray, " obs"] | None = None,
     ) -> tuple[Float[np.ndarray, " envs"], Int[np.ndarray, " envs"], dict[str, Float[np.ndarray, " envs"]]]:
         """Run an episode in every environment; return returns (no unit), lengths in control steps, and metrics.
 
@@ -91,16 +92,20 @@ class Fused:
             initial: the circuit's flat state at the start, one row per environment or one for all; None uses the
                 agent's own.
             on_part: called from time to time with the number of control steps done.
+            missing: columns of the observation that read zero, after normalising; None where nothing is missing.
         """
         envs, n = self._envs, self._envs.n_envs
         if weights is None:
             weights = torch.nn.utils.parameters_to_vector(self._agent.circuit.parameters())[None]
         if initial is None:
             initial = flat_state(self._agent.circuit.initial_state(1))
-        memory = initial.expand(n, -1)
+        memory, senses = initial.expand(n, -1), self._senses
+        if missing is not None:
+            senses = senses.copy()
+            senses[missing[self._columns], rows.FACTOR] = 0.0
         controller = Controller(
             self._address, np.array(self._step.numbers, float), self._lanes(weights), self._lanes(memory),
-            self._step.n_room, self._columns, self._senses, int(self._agent.squash),
+            self._step.n_room, self._columns, senses, int(self._agent.squash),
         )  # fmt: skip
         envs.seed(seeds)
         envs.reset(np.arange(n))

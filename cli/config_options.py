@@ -30,7 +30,8 @@ _HOW = {
     "circuit_options": "NAME=VALUE, such as period=50 or hidden=[8,8].",
     "algorithm_options": "NAME=VALUE, such as n_envs=64 sigma=0.2.",
     "randomize": "NAME=LOW:HIGH or NAME=LOW:HIGH:log, such as link_mass=0.8:1.2.",
-    "deficits": "SENSE:START:STOP or SENSE[INDEX]:START:STOP, such as joint_pos:100000:200000.",
+    "deficits": "SENSE:START:STOP or SENSE[INDEX,...]:START:STOP, such as joint_pos:100000:200000; "
+    "without STOP, to the end: joint_pos[1,3]:0:.",
     "body": "See `nervecord list bodies`, or a path to MuJoCo XML.",
     "arena": "See `nervecord list arenas`.",
     "task": "See `nervecord list tasks`.",

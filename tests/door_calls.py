@@ -276,8 +276,8 @@ CALLS = {
         Deficit,
         {
             "start": Values((0,), (-1, 1.5, "1", None, NAN)),
-            "stop": Values((9,), (0, -1, 1.5, "1", None, NAN)),
-            "index": Values((None, 1), (-1, 1.5, "1", NAN)),
+            "stop": Values((9, None), (0, -1, 1.5, "1", NAN)),
+            "index": Values((None, 1, (1, 3)), (-1, 1.5, "1", NAN, (), (1, 1), (1, -1))),
             "sense": Values(("joint_pos",), but(str)),
         },
         {"sense": "joint_pos", "start": 0, "stop": 9},

@@ -224,7 +224,17 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "deficit": text(
             "joint_pos:0:10",
             "joint_pos[1]:0:10",
-            wrong=("joint_pos", "joint_pos:10:0", "nope:0:10", "joint_pos[99]:0:10", "joint_pos:a:b", "joint_pos:-1:5"),
+            "joint_pos[1,2]:0:",
+            wrong=(
+                "joint_pos",
+                "joint_pos:10:0",
+                "nope:0:10",
+                "joint_pos[99]:0:10",
+                "joint_pos[1,1]:0:10",
+                "joint_pos[1,]:0:10",
+                "joint_pos:a:b",
+                "joint_pos:-1:5",
+            ),
         ),
         "checkpoint-every": text("100000", wrong=("0", "-1", *_NO_NUMBER)),
         "evaluate-every": text("100000", wrong=("0", "-1", *_NO_NUMBER)),

@@ -154,8 +154,8 @@ FAULTS = (
     ),
     Fault(
         "deficit-without-end", "a deficit never ends", "envs/deficits.py",
-        'if deficit.start <= step < deficit.stop]',
-        'if deficit.start <= step]',
+        'return self.start <= step and (self.stop is None or step < self.stop)',
+        'return self.start <= step',
         ("test_runs.py::test_a_deficit_masks_what_the_circuit_is_shown_in_its_window_alone",),
     ),
     # statistics

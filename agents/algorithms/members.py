@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ...envs.deficits import Deficits
-from ...envs.env_batch import Step
+from ...envs.env_batch import EnvBatch, Step
 from ..agent import Agent
 from ..fused import Fused, flat_state, reason_not_fused, say_not_fused
 from ..loop import Batch, Rollout
@@ -98,15 +98,17 @@ class Members:
     def evaluate(self, part: Round, on_step: Callable[[Rollout, Step], bool] | None = None) -> Outcome | None:
         """Run one episode of every member; None if `on_step`, called after every step, returns False to stop."""
         agent, n = self.agent, self.envs.n_envs
-        is_plain = on_step is None and self.deficits is None and self.episode_limit is None
-        if self._fused and is_plain:
+        is_plain = on_step is None and self.episode_limit is None
+        if self._fused and is_plain and self._are_senses_steady(part):
             initial = None
             if agent.circuit.is_recurrent:  # its initial state may be learned, so each member has its own
                 population = self._started(part.weights)
                 initial = flat_state({key: value.flatten(0, 1) for key, value in population.initial.items()})
-            return Outcome(*self._fused.run([int(seed) for seed in part.seeds], part.weights, initial))
+            missing = None if self.deficits is None else self.deficits.missing(part.step)
+            seeds = [int(seed) for seed in part.seeds]
+            return Outcome(*self._fused.run(seeds, part.weights, initial, missing=missing))
         weights = part.weights.to(agent.device)
-        n_turns = turns_for(weights) if is_plain else 1
+        n_turns = turns_for(weights) if is_plain and self.deficits is None else 1
         space = self.envs.action_space
         actions = np.zeros((n, *(space.shape or ())), space.dtype)
 
@@ -136,6 +138,14 @@ class Members:
         finally:
             agent.missing = None
         return Outcome(rollout.returns, rollout.lengths, metrics)
+
+    def _are_senses_steady(self, part: Round) -> bool:
+        """Say whether no deficit begins or ends within a round, which compiled code would not see."""
+        if self.deficits is None:
+            return True
+        assert isinstance(self.envs, EnvBatch)  # since it is fused
+        steps = self.envs.episode_steps * self.envs.n_envs * self._n_bodies
+        return self.deficits.are_steady(part.step, part.step + steps)
 
     def _started(self, weights: Float[Tensor, "members weights"]) -> Population:
         """Return a population with these weights, at an episode's start."""

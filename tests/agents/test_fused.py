@@ -179,13 +179,27 @@ def test_what_cannot_run_as_a_whole_runs_step_by_step_and_says_so_once(caplog):
     assert reason_not_fused(Agent(AgentSpec("ncap", mujoco.layout, 5)), mujoco) == "the physics is not lanes"
 
 
-def test_deficits_are_seen_step_by_step():
-    agent, envs = agent_in("ncap", 3)
-    members = Members(agent, envs)
-    part = Round(members_of(agent, 3), np.arange(3))
-    whole = members.evaluate(part).returns
-    members.deficits = Deficits(envs.layout, [Deficit.parse("joint_pos:0:1000000")])
-    assert (members.evaluate(part).returns < whole).all()
+@pytest.mark.parametrize("circuit", ["ncap", "mlp"])
+@pytest.mark.parametrize("deficit", ["joint_pos:0:1000000", "joint_pos[0,2]:0:", "joint_pos[0,2]:90:"])
+def test_a_deficit_of_whole_rounds_is_compiled_and_one_that_begins_within_is_seen(circuit, deficit, monkeypatch):
+    agent, envs = agent_in(circuit, 3)
+    step_by_step, whole = Members(agent, envs, fused=False), Members(agent, envs)
+    part = Round(members_of(agent, 3), np.arange(3), step=100 if ":90:" in deficit else 0)
+    intact = whole.evaluate(part).returns
+    begun = Round(part.weights, part.seeds, step=0)
+    for members in (step_by_step, whole):
+        members.deficits = Deficits(envs.layout, [Deficit.parse(deficit)])
+    seen, runs = step_by_step.evaluate(part), []
+    run = Fused.run
+    monkeypatch.setattr(Fused, "run", lambda self, *given, **more: runs.append(1) or run(self, *given, **more))
+    found = whole.evaluate(part)
+    assert len(runs) == 1
+    np.testing.assert_allclose(found.returns, seen.returns, rtol=1e-3, atol=1e-3)
+    assert (abs(found.returns - intact) > 1e-3).all()
+    if ":90:" in deficit:
+        late = whole.evaluate(begun)
+        assert len(runs) == 1, "it begins within the round"
+        np.testing.assert_allclose(late.returns, step_by_step.evaluate(begun).returns)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,10 @@ def test_a_wrong_value_is_the_same_line_from_python_and_a_sweep(field, value, wo
         ("[body]\nname = 'swimmer6'", "body is {'name': 'swimmer6'}; give the name of a body"),
         ("deficits = 3", "deficits is 3; give a list"),
         ("deficits = 'joint_pos:0:10'", "deficits is 'joint_pos:0:10'; give a list"),
-        ("[[deficits]]\nsense = 'joint_pos'\nstart = 0", "has no stop; give sense, start and stop, and perhaps index"),
+        (
+            "[[deficits]]\nsense = 'joint_pos'\nstop = 9",
+            "has no start; give sense and start, and perhaps stop and index",
+        ),
         ("[[deficits]]\nsens = 'joint_pos'", "unknown field of a deficit 'sens'; did you mean 'sense'?"),
         ("[[deficits]]\nsense = 'joint_pos'\nstart = 0.5\nstop = 3", "start is 0.5; give a whole number, 0 or more"),
         ("start = 2020-01-01", "start is datetime.date(2020, 1, 1); give the folder of a run"),
@@ -219,6 +222,11 @@ def test_a_task_of_others_is_checked_by_its_annotations_and_defaults(option, wor
 
 def test_deficits_may_be_tables_as_a_runs_config_writes_them(tmp_path):
     asked = RunConfig(deficits=("joint_pos[1]:0:10",))
+    several = RunConfig(deficits=("joint_pos[1,3]:0:",))
+    assert several.deficits == (Deficit("joint_pos", 0, None, (1, 3)),)
+    assert RunConfig.from_json(json.loads(json.dumps(several.to_json()))) == several
+    assert str(several.deficits[0]) == "joint_pos[1,3]:0:"
+    assert RunConfig(deficits=[{"sense": "joint_pos", "start": 0, "index": [1, 3]}]) == several
     (table,) = json.loads(json.dumps(asked.to_json()))["deficits"]
     assert RunConfig(deficits=[table]) == asked == RunConfig.from_json(asked.to_json())
     assert (

@@ -40,7 +40,7 @@ _CONTROL_DT = Number(0, above=True, also=(None,), none="leave it out")
 _BODY = Instance((str, Path, Body), "the name of a body, such as swimmer6, or a path to MuJoCo XML")
 _FOLDER = Instance((str, os.PathLike), "the folder of a run, such as runs/worm")
 _OPTIONS = "values by name, such as {}".format
-_DEFICIT = Instance((str, Mapping, Deficit), "SENSE:START:STOP, or a table of sense, start and stop")
+_DEFICIT = Instance((str, Mapping, Deficit), "SENSE:START:STOP, or a table of sense, start, stop and index")
 # What each field takes, whoever gives it: Python, a command line, a TOML file, a sweep or the config.json of a run.
 _FIELDS: dict[str, Allowed] = {
     "circuit": Instance(str, "the name of a circuit, such as ncap"),

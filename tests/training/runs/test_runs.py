@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from nervecord.agents import Agent
 from nervecord.agents.algorithms.registry import algorithm_named
 from nervecord.cli.main import main
@@ -18,6 +19,7 @@ from nervecord.pages.reports import report
 from nervecord.training.learning.training import train
 from nervecord.training.probes.probing import probe
 from nervecord.training.rollouts.evaluation import evaluate, evaluate_on
+from nervecord.training.rollouts.interventions import Intervention, pins_at
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.nested import join
 from nervecord.training.runs.resolution import resolve
@@ -125,7 +127,7 @@ def test_a_deficit_masks_what_the_circuit_is_shown_in_its_window_alone(algorithm
     resolved = resolve(RunConfig("ncap", algorithm, "swimmer4", episode_steps=7, algorithm_options=options))
     envs, agent = resolved.make_envs(2), Agent(resolved.agent)
     learner = algorithm_named(algorithm).start(agent, envs, resolved.options, 0)
-    learner.deficits = Deficits(agent.layout, [Deficit("joint_pos", 6, 12), Deficit("body_velocities", 4, 8, 1)])
+    learner.deficits = Deficits(agent.layout, [Deficit("joint_pos", 6, 12), Deficit("body_velocities", 4, 8, (1, 4))])
     shown = []
     if algorithm == "ddpg":
         sample = type(learner.model)._sample_action
@@ -146,9 +148,34 @@ def test_a_deficit_masks_what_the_circuit_is_shown_in_its_window_alone(algorithm
     shown = [row for row in shown if len(row) == 2]
     for step, row in enumerate(shown[:7]):
         assert (not row[:, joints].any()) == (6 <= 2 * step < 12), step
-        assert (not row[:, velocities.start + 1].any()) == (4 <= 2 * step < 8 or step == 0), step
-        assert row[:, velocities.start + 2 :].any() or step == 0
+        for column in (1, 4):
+            assert (not row[:, velocities.start + column].any()) == (4 <= 2 * step < 8 or step == 0), step
+        assert row[:, velocities.start + 2].any() or step == 0
     assert agent.missing is None or algorithm == "ppo"
+
+
+def silenced_sensors(circuit, joints):
+    """Return interventions on all neurons of a circuit that sense these joints' bends, and nothing else."""
+    return [Intervention(f"{kind}_{i}") for i in joints for kind in ("q_d", "q_v", "q", "joint_pos")
+            if f"{kind}_{i}" in {neuron.name for neuron in circuit.neurons}]  # fmt: skip
+
+
+@pytest.mark.parametrize("circuit", ["ncap", "ncap_plus", "relay", "along", "mlp", "ctrnn", "connectome", "gru"])
+def test_joints_without_sensors_are_the_same_at_birth_and_at_test(circuit):
+    """What a deficit masks in training, silencing the joints' sensory neurons takes away in an evaluation."""
+    deprived, lesioned = (Agent(resolve(RunConfig(circuit, "es")).agent) for _ in range(2))
+    missing = Deficits(deprived.layout, [Deficit.parse("joint_pos[1,3]:0:")]).missing(10**9)
+    deprived.missing = torch.as_tensor(missing)
+    pins = pins_at(silenced_sensors(lesioned.circuit, (1, 3)), lesioned.circuit, 0)
+    seen = np.random.default_rng(0).uniform(-1, 1, (7, 1, deprived.layout.size))
+    states = [None, None]
+    intact = []
+    for row in seen:
+        one, states[0] = deprived.predict(row, states[0])
+        other, states[1] = lesioned.predict(row, states[1], pins=pins)
+        np.testing.assert_allclose(one, other, atol=1e-6)
+        intact.append(abs(one - lesioned.predict(row, states[1])[0]).max())
+    assert max(intact) > 1e-3
 
 
 def test_statistics_are_of_what_was_there_not_of_what_was_shown(monkeypatch):
@@ -172,6 +199,9 @@ def test_statistics_are_of_what_was_there_not_of_what_was_shown(monkeypatch):
         ("joint_pos", "is not SENSE:START:STOP"),
         ("joint_pos:9:3", "is empty; give SENSE:START:STOP"),
         ("joint_pos[7]:0:9", "joint_pos has 5 values; give 0 to 4"),
+        ("joint_pos[1,5]:0:", "deficit joint_pos[5]: joint_pos has 5 values; give 0 to 4"),
+        ("joint_pos[1,1]:0:", "give each of the sense's values once, such as [1, 3]"),
+        ("joint_pos[1,]:0:", "is not SENSE:START:STOP"),
         ("joints:0:9", "unknown sense 'joints'"),
     ],
 )
