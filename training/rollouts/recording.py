@@ -105,7 +105,7 @@ class Recording:
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
         """Names along the axes joint, link and observation; numbers where a recording of an older version has none."""
-        sizes = {"joint": self.actions.shape[-1], "link": self.link_angle.shape[-1],
+        sizes = {"joint": self.joint_pos.shape[-1], "link": self.link_angle.shape[-1],
                  "observation": self.observations.shape[-1]}  # fmt: skip
         return {
             axis: tuple(self.meta.get(f"{axis}s") or (f"{axis}_{i}" for i in range(size)))
