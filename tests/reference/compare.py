@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # curricula as they were. Then tanh became 2 sigmoid(2x) - 1 and PPO got a loop and defaults of its own: with the
 # options of before, weights of MLP, GRU and ELM differ by at most 8e-7, returns by parts in 1e6 (a CT-RNN's by 3e-4).
 COMMIT = "bb32dd2"
+# Names along a recording's axes, which came later: what is called how is no result of a training.
+_NAMES = {f"recording/{name}" for name in ("joint", "link", "observation", "role", "side", "position", "cell_class")}
 
 
 def compare(commit: str, names: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
@@ -96,7 +98,7 @@ def arrays_at(path: Path) -> Mapping[str, np.ndarray] | None:
     if not path.exists():
         return None
     with np.load(path) as held:
-        return dict(held)
+        return {name: values for name, values in held.items() if name not in _NAMES}
 
 
 def differences(then: Mapping[str, np.ndarray] | None, now: Mapping[str, np.ndarray] | None) -> tuple[int, list[str]]:
