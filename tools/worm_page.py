@@ -12,5 +12,6 @@ from nervecord.training.runs.shipped import PREFIX, shipped_names
 
 def on_post_build(config: Any, **_: Any) -> None:
     """Write the page beside the first one, as mkdocs asks for when all others are written."""
-    page = web_page([Run(PREFIX + name) for name in shipped_names()])
+    names = sorted(shipped_names(), key=lambda name: not name.startswith("ncap"))  # the worm's own circuit first
+    page = web_page([Run(PREFIX + name) for name in names])
     (Path(config["site_dir"]) / "worm.html").write_text(page, encoding="utf-8")
