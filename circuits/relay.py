@@ -299,3 +299,13 @@ class Relay(SidedCircuit):
             smooth = torch.tanh(2 * on - _FOLD * pressed / constants.threshold)
             after = after.detach() + (smooth - smooth.detach())
         return after, pressed
+
+
+def turn_synapses(n_joints: int) -> list[Synapse]:
+    """Return the synapses of `right` and `left`, which steer a relay, on the sense of every joint's stretch."""
+    return [
+        Synapse(pre, f"q_{side}_{joint}", weight, "turn")
+        for side, more, less in (("d", "left", "right"), ("v", "right", "left"))
+        for joint in range(n_joints)
+        for pre, weight in ((more, 1.0), (less, -1.0))
+    ]

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .contract import Neuron, Pins, State, Synapse, Wiring
+from .contract import Neuron, Pins, State, Wiring
 from .odour import OdourCircuit
-from .relay import Relay
+from .relay import Relay, turn_synapses
 
 _DT = 0.03  # s, of the swimmers
 # Seconds as of `Klinotaxis`; gains, cap and lag: from the better part of 150 random settings on swimmer6, rounded.
@@ -103,9 +103,5 @@ class RelayKlinotaxis(OdourCircuit):
 
     def wiring(self, state: State | None = None) -> Wiring:
         """Return the relay's graph, that from the odour to `right` and `left`, and these on every joint's stretch."""
-        found = [*self.relay.wiring(state).synapses, *self.odour_synapses()]
-        for side, more, less in (("d", "left", "right"), ("v", "right", "left")):
-            for joint in range(self.n_motors):
-                stretch = f"q_{side}_{joint}"
-                found += [Synapse(more, stretch, 1.0, "turn"), Synapse(less, stretch, -1.0, "turn")]
-        return Wiring(self.neurons, tuple(found))
+        relay = self.relay.wiring(state).synapses
+        return Wiring(self.neurons, (*relay, *self.odour_synapses(), *turn_synapses(self.n_motors)))

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring
+from .contract import Circuit, Neuron, Pins, State, Wiring
 from .ncap.navigator import smoothed_direction
-from .relay import Relay
+from .relay import Relay, turn_synapses
 
 _DT, _SMOOTHED = 0.03, 0.5  # s: a control step of the swimmers, and about a period in water
 _GAIN, _CAP = 0.2, 0.2  # joint limits
@@ -85,9 +85,4 @@ class RelayNavigator(Circuit):
 
     def wiring(self, state: State | None = None) -> Wiring:
         """Return the relay's graph, and `right` and `left` on the sense of every joint's stretch."""
-        found = list(self.relay.wiring(state).synapses)
-        for side, more, less in (("d", "left", "right"), ("v", "right", "left")):
-            for joint in range(self.n_motors):
-                stretch = f"q_{side}_{joint}"
-                found += [Synapse(more, stretch, 1.0, "turn"), Synapse(less, stretch, -1.0, "turn")]
-        return Wiring(self.neurons, tuple(found))
+        return Wiring(self.neurons, (*self.relay.wiring(state).synapses, *turn_synapses(self.n_motors)))

@@ -60,7 +60,7 @@ def learning_data(metrics: Mapping[str, pd.DataFrame]) -> str:
                 of = f"{name}, {label}" if len(metrics) > 1 else label
                 steps = [int(step) for step in kept["step"]]
                 lines.append({"label": of, "run": run, "kind": kind, "x": steps, "y": values})
-    return _json(
+    return script_json(
         {"lines": lines, "kinds": len(_CURVES), "xlabel": "environment steps", "ylabel": "return of an episode"}
     )
 
@@ -84,7 +84,7 @@ def moments_data(recording: Recording) -> tuple[str, int]:
     line = (line - np.asarray(recording.com_pos[0, :steps], float)[:, None]) * _SPAN / lengths.sum()
     # The page's y axis points down.
     body = np.round(line * (1, -1), 1)
-    shown = _json(
+    shown = script_json(
         {
             "names": list(recording.neurons), "steps": steps, "dt": recording.dt, "span": _SPAN,
             "activity": base64.b64encode(levels.tobytes()).decode(), "body": body.tolist(),
@@ -93,6 +93,6 @@ def moments_data(recording: Recording) -> tuple[str, int]:
     return shown, steps - 1
 
 
-def _json(value: Any) -> str:
+def script_json(value: Any) -> str:
     """Return JSON that may stand inside a script element."""
     return json_text(value, indent=None).replace("<", "\\u003c")

@@ -23,7 +23,7 @@ from ..options import Number, checked
 from ..threads import one_thread
 from ..training.rollouts.interventions import Intervention, Kind
 from ..training.runs.run import A_RUN, Run
-from .page_data import render_page
+from .page_data import render_page, script_json
 from .player import LENGTH, LINKS, MEDIA, Player
 from .svg import embedded_svg
 
@@ -98,7 +98,7 @@ class PlayServer:
             can_be_pinned=takes_pins(self.player.agent.circuit),
             about=f"{run.description} (task {run.config.task})",
             kinds=get_args(Kind), seconds=_TRACE,
-            facts=json.dumps(self._facts()).replace("<", "\\u003c"),
+            facts=script_json(self._facts()),
         )  # fmt: skip
         # Which only a header can say: no other site may lay its own page over this one.
         headers = {"Content-Security-Policy": "frame-ancestors 'none'"}

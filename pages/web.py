@@ -22,11 +22,11 @@ from ..envs.bodies.body import joint_range
 from ..envs.faces import face_of
 from ..envs.physics.lanes import read_chain, rows
 from ..errors import CircuitMismatch, InvalidOption, InvalidTask, NervecordError, OutputExists
-from ..files import json_text, write_text
+from ..files import write_text
 from ..options import PATH, checked
 from ..training.runs.resolution import Resolved
 from ..training.runs.run import Run
-from .page_data import render_page
+from .page_data import render_page, script_json
 
 # Numbers of links that a page offers beside the agent's own, where its body is a swimmer.
 _LINKS = (3, 4, 6, 8, 12, 16, 24)
@@ -67,8 +67,7 @@ def export_web(runs: Sequence[Run], out: str | Path) -> Path:
 def web_page(runs: Sequence[Run]) -> str:
     """Return the page of `export_web`."""
     agents = [_agent_data(run) for run in runs]
-    data = json_text({"agents": agents}, indent=None).replace("<", "\\u003c")
-    return render_page("web.html.j2", agents=data, names=[each["name"] for each in agents])
+    return render_page("web.html.j2", agents=script_json({"agents": agents}), names=[each["name"] for each in agents])
 
 
 def _agent_data(run: Run) -> dict[str, Any]:

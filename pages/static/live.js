@@ -9,6 +9,21 @@ function roundLength(length) {
   return [5, 2, 1].find((step) => step * power <= 1.0001 * length) * power;
 }
 
+// Fits a body of a length into a drawing, whichever way it lies, which is as large as it is shown, so that letters keep
+// their size. `at` is where a place in the plane lies on the page, for a body along this line.
+function framed(pool, line, length) {
+  const width = pool.clientWidth;
+  const height = Math.round(0.5625 * width);
+  pool.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const scale = height / (1.15 * length);
+  const middle = [0, 1].map((axis) => line.reduce((sum, point) => sum + point[axis], 0) / line.length);
+  const at = ([x, y]) => [width / 2 + (x - middle[0]) * scale, height / 2 - (y - middle[1]) * scale];
+  return {width, height, scale, middle, at};
+}
+
+// Points of a polyline through places.
+const through = (places, at) => places.map((place) => at(place).map((value) => value.toFixed(1)).join(",")).join(" ");
+
 // Lines one scale bar apart, the bar itself, and its length in words; what is returned draws them around a place.
 function grid(pool) {
   const lines = element("g", {class: "grid"}, pool);

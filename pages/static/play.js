@@ -26,14 +26,8 @@ let held = null; // what stands under the finger, and where it is dragged
 
 function draw(moment) {
   last = moment;
-  // As large as it is shown, so that letters keep their size; the whole body fits, whichever way it lies.
-  const width = pool.clientWidth;
-  const height = Math.round(0.5625 * width);
-  pool.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const length = told.links * told.link_length;
-  const scale = height / (1.15 * length);
-  const middle = [0, 1].map((axis) => moment.line.reduce((sum, point) => sum + point[axis], 0) / moment.line.length);
-  const at = ([x, y]) => [width / 2 + (x - middle[0]) * scale, height / 2 - (y - middle[1]) * scale];
+  const {width, height, scale, middle, at} = framed(pool, moment.line, length);
   view = ([px, py]) => [middle[0] + (px - width / 2) / scale, middle[1] - (py - height / 2) / scale];
   lay(moment.line.map(at), length * scale);
   lie(at, scale);
@@ -42,8 +36,7 @@ function draw(moment) {
   for (const [cx, cy] of moment.sources.map(at)) element("circle", {cx, cy, r: 5}, sources);
   if (past.length && moment.time < past.at(-1).time) past = [];
   if (past.at(-1)?.time !== moment.time) past = [...past, {time: moment.time, middle}].slice(-400);
-  const point = (place) => at(place).map((value) => value.toFixed(1)).join(",");
-  trail.setAttribute("points", past.map((each) => point(each.middle)).join(" "));
+  trail.setAttribute("points", through(past.map((each) => each.middle), at));
   ruled(width, height, scale, middle, length / 3);
   if (moment.target.length) aim(at(moment.target), width, height, scale, moment);
   light(moment);

@@ -131,17 +131,12 @@ function seat() {
 }
 
 function show() {
-  const width = pool.clientWidth;
-  const height = Math.round(0.5625 * width);
-  pool.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const line = swimmer.line();
   const length = line.slice(1).reduce((sum, [x, y], i) => sum + Math.hypot(x - line[i][0], y - line[i][1]), 0);
-  const scale = height / (1.15 * length);
-  const middle = [0, 1].map((axis) => line.reduce((sum, point) => sum + point[axis], 0) / line.length);
-  const at = ([x, y]) => [width / 2 + (x - middle[0]) * scale, height / 2 - (y - middle[1]) * scale];
+  const {width, height, scale, middle, at} = framed(pool, line, length);
   lay(line.map(at), length * scale);
   past = [...past, middle].slice(-400);
-  trail.setAttribute("points", past.map((place) => at(place).map((value) => value.toFixed(1)).join(",")).join(" "));
+  trail.setAttribute("points", through(past, at));
   ruled(width, height, scale, middle, length / 3);
   const {now, dt, activity} = swimmer;
   const levels = Array.from(activity, (value, i) => {

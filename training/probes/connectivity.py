@@ -142,10 +142,15 @@ def regress(activity: Float[np.ndarray, "E T n"], pairs: Pairs) -> Float[np.ndar
         spread[spread == 0] = 1.0
         table /= spread
         goal = now[:, post] - now[:, post].mean(dtype=np.float64)
-        square = table.T @ table
-        square[np.diag_indices_from(square)] += _RIDGE * np.trace(square) / len(square)
-        found[mine] = (np.linalg.solve(square, table.T @ goal) / spread)[: len(mine)]
+        found[mine] = (ridge(table, goal) / spread)[: len(mine)]
     return found
+
+
+def ridge(table: Float[np.ndarray, "rows columns"], goal: Float[np.ndarray, "rows ..."]) -> np.ndarray:
+    """Return the weights of a ridge regression of goals on a table, with a ridge of 1e-4 of its mean square."""
+    square = table.T @ table
+    square[np.diag_indices_from(square)] += _RIDGE * np.trace(square) / len(square)
+    return np.linalg.solve(square, table.T @ goal)
 
 
 def correlate(activity: Float[np.ndarray, "E T n"], pairs: Pairs) -> Float[np.ndarray, " pairs"]:

@@ -10,14 +10,13 @@ from matplotlib.figure import Figure
 
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import InvalidRecording
-from .connectivity import Pairs, auroc, average_precision, candidates, participation_ratio, regress
+from .connectivity import Pairs, auroc, average_precision, candidates, participation_ratio, regress, ridge
 from .contract import ProbeResult, Subject, living
 from .tools.predictor import WINDOW, free_run, influence, predicted, train_predictor
 
 _UPDATES = 1500
 _STEPS = 100
 _FREE = 60  # control steps
-_RIDGE = 1e-4  # of the mean square of the regressors
 _BEHAVIOUR = ("joint_pos", "joint_vel", "actions")
 
 
@@ -48,21 +47,21 @@ def predict(subject: Subject) -> ProbeResult:
     model = train_predictor(values[seen], behaviour[seen], _UPDATES)
     unseen = values[seen.stop :]
     linear = _linear(values[seen])
-    found = predicted(model, unseen)
+    change_found, behaviour_found, attention = predicted(model, unseen)
     change = np.diff(unseen, axis=1)[:, WINDOW - 1 :]
     straight = _straight(linear, unseen[:, WINDOW - 1 : -1]) - unseen[:, WINDOW - 1 : -1]
     free = {"network": free_run(model, unseen, _FREE), "linear": _free_linear(linear, unseen, _FREE)}
     truth, done = unseen[:, WINDOW : WINDOW + _FREE], behaviour[seen.stop :, WINDOW:].reshape(-1, behaviour.shape[2])
     numbers = {
-        "change_r2": _r2(np.asarray(found.change).reshape(change.shape), change, 0.0),
+        "change_r2": _r2(change_found.reshape(change.shape), change, 0.0),
         "linear_change_r2": _r2(straight, change, 0.0),
-        "behaviour_r2": _r2(np.asarray(found.behaviour), done, done.mean(0)),
+        "behaviour_r2": _r2(behaviour_found, done, done.mean(0)),
         "free_r2": _r2(free["network"], truth, truth.mean((0, 1))),
         "linear_free_r2": _r2(free["linear"], truth, truth.mean((0, 1))),
         "dimensions": participation_ratio(activity),
     }  # fmt: skip
     arrays = {
-        "neuron": np.array(names), "attention": np.asarray(found.attention[0], float),
+        "neuron": np.array(names), "attention": attention,
         "influence": influence(model, values) * spread[:, None] / spread[None, :],
     }  # fmt: skip
     numbers |= _wiring_scores(subject, names, activity, arrays)
@@ -82,10 +81,7 @@ def _standardised(
 def _linear(values: Float[np.ndarray, "E T n"]) -> Float[np.ndarray, "one_and_n n"]:
     """Return the weights of a ridge regression of the next values on the present ones, the constant first."""
     now, after = values[:, :-1].reshape(-1, values.shape[2]), values[:, 1:].reshape(-1, values.shape[2])
-    table = np.c_[np.ones(len(now)), now]
-    square = table.T @ table
-    square[np.diag_indices_from(square)] += _RIDGE * np.trace(square) / len(square)
-    return np.linalg.solve(square, table.T @ after)
+    return ridge(np.c_[np.ones(len(now)), now], after)
 
 
 def _straight(weights: Float[np.ndarray, "one_and_n n"], now: Float[np.ndarray, "*some n"]) -> np.ndarray:

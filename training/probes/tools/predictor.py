@@ -112,14 +112,16 @@ def train_predictor(
 
 
 @torch.no_grad()
-def predicted(model: Predictor, values: Float[np.ndarray, "E T n"]) -> Predicted:
-    """Return what a predictor says of every window of episodes."""
+def predicted(
+    model: Predictor, values: Float[np.ndarray, "E T n"]
+) -> tuple[Float[np.ndarray, "windows n"], Float[np.ndarray, "windows values"], Float[np.ndarray, "n n"]]:
+    """Return what a predictor says of every window of episodes: change, behaviour, and its mean attention."""
     parts = [model(part) for part in windows_of(values).split(1024)]
-    return Predicted(
-        torch.cat([part.change for part in parts]), torch.cat([part.behaviour for part in parts]),
-        torch.cat([part.attention.mean(0, keepdim=True) * len(part.attention) for part in parts]).sum(0, keepdim=True)
-        / sum(len(part.attention) for part in parts),
-    )  # fmt: skip
+    change, behaviour = (
+        np.asarray(torch.cat([getattr(part, name) for part in parts])) for name in ("change", "behaviour")
+    )
+    attention = torch.stack([part.attention.sum(0) for part in parts]).sum(0) / len(change)
+    return change, behaviour, np.asarray(attention, float)
 
 
 def influence(model: Predictor, values: Float[np.ndarray, "E T n"]) -> Float[np.ndarray, "neurons neurons"]:
