@@ -11,13 +11,11 @@ from torch import Tensor, nn
 
 from .recurrent import hold
 
-_CLIP = 3.0  # standard deviations of a normalised sensor
-
 
 class Quadratic(nn.Linear):
     """A layer of quadratic neurons, which is a linear layer until its quadratic weights have learned something.
 
-    With c = x clipped to -3 to 3, without which a sensor of 5 standard deviations counts 25 times,
+    With c = x clipped to -3 to 3, without which a sensor of 5 standard deviations would count 25 times,
 
         q(x) = (W x + b) * (1 + W_gate c + b_gate) + W_square c^2 + b_square
 
@@ -31,9 +29,11 @@ class Quadratic(nn.Linear):
 
     Attributes:
         weight, bias: of the linear neuron, [outputs, inputs] and [outputs].
+        clip: 3, of what is multiplied and squared.
         gate_weight, gate_bias, square_weight, square_bias: likewise; the first two where there is a gate.
     """
 
+    clip: float = 3.0
     square_weight: Float[Tensor, "outputs inputs"]
     square_bias: Float[Tensor, " outputs"]
     gate_weight: Float[Tensor, "outputs inputs"]
@@ -48,7 +48,7 @@ class Quadratic(nn.Linear):
 
     def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
         """Return q(x), in the unit of the bias."""
-        clipped, drive = x.clamp(-_CLIP, _CLIP), super().forward(x)
+        clipped, drive = x.clamp(-self.clip, self.clip), super().forward(x)
         if not self.is_compact:
             drive = drive * (1 + nn.functional.linear(clipped, self.gate_weight, self.gate_bias))
         return drive + nn.functional.linear(clipped.square(), self.square_weight, self.square_bias)

@@ -114,7 +114,7 @@ class RBF(LayeredCircuit):
         """Put the kernels where experience was, with a weight of 0, unless they are placed.
 
         Raises:
-            CircuitMismatch: there are fewer steps than kernels.
+            CircuitMismatch: there are fewer different moments than kernels.
         """
         if self.is_placed:
             return {}
@@ -175,12 +175,12 @@ def clusters(
         seed: of the choice of first centres.
 
     Raises:
-        CircuitMismatch: there are fewer points than clusters.
+        CircuitMismatch: there are fewer different points than clusters.
     """
-    if len(points) < count:
-        raise CircuitMismatch(f"{len(points)} steps of experience cannot place {count} kernels; give fewer units")
+    if (many := len(np.unique(points, axis=0))) < count:
+        raise CircuitMismatch(f"{many} different moments of experience cannot place {count} kernels; give fewer units")
     with warnings.catch_warnings():
-        # Points that repeat may leave a cluster empty: its centre stays where it began, on one of them.
+        # A cluster that loses all its points keeps its centre.
         warnings.filterwarnings("ignore", "One of the clusters is empty")
         centres, labels = kmeans2(points, count, iter=10, minit="++", seed=np.random.default_rng(seed))
     sizes = np.bincount(labels, minlength=count)[:, None]
