@@ -183,18 +183,21 @@ def cosine(pre: Float[Tensor, "*samples pre"], post: Float[Tensor, "*samples pos
 
 def prune(mask: Bool[Tensor, "post pre"], worth: Float[Tensor, "post pre"], count: int) -> Bool[Tensor, "post pre"]:
     """Return the mask without the `count` synapses of the least worth, in any unit."""
-    return mask & ~_first(torch.where(mask, worth, torch.inf), count)
+    return mask & ~_first(mask, worth, count, largest=False)
 
 
 def grow(
     candidates: Bool[Tensor, "post pre"], score: Float[Tensor, "post pre"], count: int
 ) -> Bool[Tensor, "post pre"]:
     """Return the `count` candidates of the highest score, in any unit."""
-    return candidates & _first(torch.where(candidates, -score, torch.inf), count)
+    return _first(candidates, score, count, largest=True)
 
 
-def _first(values: Float[Tensor, "post pre"], count: int) -> Bool[Tensor, "post pre"]:
-    """Return where the `count` smallest values are; of equal ones the first."""
+def _first(
+    among: Bool[Tensor, "post pre"], values: Float[Tensor, "post pre"], count: int, largest: bool
+) -> Bool[Tensor, "post pre"]:
+    """Return where the `count` largest or smallest values are, among some."""
+    places = among.flatten().nonzero()[:, 0]
     chosen = torch.zeros(values.numel(), dtype=torch.bool, device=values.device)
-    chosen[values.flatten().sort(stable=True).indices[:count]] = True
+    chosen[places[values.flatten()[places].topk(count, largest=largest).indices]] = True
     return chosen.view(values.shape)

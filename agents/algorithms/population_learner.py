@@ -49,13 +49,12 @@ class PopulationMethod(ABC):
         """Return the state with its mean replaced by `mean`, in the circuit's units."""
         return {**state, "mean": mean}
 
-    def carried(self, state: State, kept: Int[Tensor, " weights"]) -> State:  # noqa: ARG002
+    def carried(self, state: State, kept: Int[Tensor, " weights"]) -> State:
         """Return the state for other weights: `kept` says where each stood among those before, -1 where it is new.
 
-        Raises:
-            CircuitMismatch: the method keeps to the weights that it began with.
+        A method that does not write it trains no circuit that changes its structure.
         """
-        raise CircuitMismatch(f"{type(self).__name__} cannot follow a circuit that changes its structure; use es")
+        raise NotImplementedError
 
     @abstractmethod
     def ask(
@@ -155,7 +154,7 @@ class PopulationLearner(Learner):
         envs: environments for an episode of the mean, needed by circuits that change themselves after an update.
 
     Raises:
-        CircuitMismatch: the circuit has no weights to train.
+        CircuitMismatch: the circuit has no weights to train, or changes its structure and the method cannot follow.
     """
 
     rounds_of: int
@@ -175,6 +174,11 @@ class PopulationLearner(Learner):
         self.takes_projections = method.takes_projections
         if not any(True for _ in agent.circuit.parameters()):
             raise CircuitMismatch("the circuit has no weights to train")
+        if agent.circuit.restructures_every and type(method).carried is PopulationMethod.carried:
+            raise CircuitMismatch(
+                f"circuit {agent.spec.circuit!r} changes its structure, which {type(method).__name__} cannot follow; "
+                "use es, cmaes or ppo"
+            )
         if evaluate is not None:
             self.evaluate = evaluate
         self._space = SearchSpace(agent.circuit)
