@@ -241,7 +241,8 @@ class ActorCritic(nn.Module):
 
 def adam_over(actor_critics: Sequence[ActorCritic], learning_rate: float) -> FlatAdam:
     """Return Adam over everything that is trained, weights that several circuits share once, at its circuit's rates."""
-    trained, rates = {}, {}
+    trained: dict[int, nn.Parameter] = {}
+    rates: dict[int, float] = {}
     for one in actor_critics:
         trained |= {id(each): each for each in one.parameters() if each.requires_grad}
         for circuit in (one.circuit, one.critic_circuit):

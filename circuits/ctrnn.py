@@ -134,7 +134,7 @@ class CTRNN(DelayedUnits, RewiringCircuit):
         keep(self.weight_rec, self.mask_rec)
         if rewiring.ensembles == "body":
             self.readout = motor_readout(self.n_features, joints, rng, SparseLinear)
-            self.readout.keep(rewiring.draw(torch.eye(joints).bool(), units, rng))
+            self.readout.keep(rewiring.draw(torch.eye(joints).bool(), units, rng))  # type: ignore[operator]
             placed = ensemble_neurons("ensemble", units)
             self.neurons = (*self.neurons[:first], *placed, *self.neurons[first + len(placed) :])
 

@@ -95,7 +95,8 @@ class MLP(LayeredCircuit, RewiringCircuit):
             if ensembles == "body":
                 units = [ensemble_neurons(f"hidden_{layer}_ensemble", of) for layer, of in enumerate(members[1:])]
                 members.append(torch.eye(n_motors).bool())
-            for layer, (pre, post) in zip(self.layers, itertools.pairwise(members), strict=False):
+            sparse = (layer for layer in self.layers if isinstance(layer, SparseLinear))
+            for layer, (pre, post) in zip(sparse, itertools.pairwise(members), strict=True):
                 layer.keep(rewiring.draw(post, pre, rng))
         self.neurons, self.groups = named_groups(
             {
@@ -172,7 +173,7 @@ class MLP(LayeredCircuit, RewiringCircuit):
     def _acting(self) -> list[Tensor]:
         """Return the weights of linear layers as they act, and their biases."""
         return [
-            tensor
+            tensor  # type: ignore[misc]
             for layer in self.layers
             for tensor in (layer.acting() if isinstance(layer, SparseLinear) else layer.weight, layer.bias)
         ]

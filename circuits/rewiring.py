@@ -7,7 +7,7 @@ After G2GNet (https://arxiv.org/abs/2508.14140) and, for pruning the smallest we
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -59,18 +59,20 @@ class Rewiring:
             CircuitMismatch: there are such.
         """
         if self.ensembles is None:
-            for field in dataclasses.fields(self):
-                if (value := getattr(self, field.name)) != field.default:
-                    raise CircuitMismatch(f"{field.name} is {value}, and there are no ensembles; give ensembles='body'")
+            self._refuse_idle(vars(self), "there are no ensembles; give ensembles='body'")
             return
         for name, values in (("ensembles", Kind), ("prune", Pruning), ("grow", Growth)):
             if (value := getattr(self, name)) not in get_args(values):
                 raise CircuitMismatch(f"{name} is {value!r}; give {' or '.join(map(repr, get_args(values)))}")
-        for name in ("p_intra", "p_inter", "rewire_share"):
+        for name in ("p_intra", "p_inter"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise CircuitMismatch(f"{name} is {value}; give 0 to 1")
+        if not 0 < self.rewire_share <= 1:
+            raise CircuitMismatch(f"rewire_share is {self.rewire_share}; give a share above 0 and up to 1")
         if self.rewire_every < 0:
             raise CircuitMismatch(f"rewire_every is {self.rewire_every}; give 1 or more, or 0 for never")
+        if self.rewire_every == 0:
+            self._refuse_idle(("rewire_share", "prune", "grow"), "rewire_every is 0; give 1 or more")
         if self.ensembles == "body" and self.n_ensembles not in (None, n_joints):
             raise CircuitMismatch(
                 f"n_ensembles is {self.n_ensembles}, and along the body there is one for each of {n_joints} joints; "
@@ -78,6 +80,12 @@ class Rewiring:
             )
         if self.n_ensembles is not None and self.n_ensembles < 1:
             raise CircuitMismatch(f"n_ensembles is {self.n_ensembles}; give 1 or more")
+
+    def _refuse_idle(self, names: Iterable[str], why: str) -> None:
+        """Refuse options that are given where nothing reads them."""
+        for name in names:
+            if (value := getattr(self, name)) != getattr(Rewiring, name):
+                raise CircuitMismatch(f"{name} is {value}, and {why}")
 
     def count(self, n_joints: int) -> int:
         """Return the number of ensembles."""

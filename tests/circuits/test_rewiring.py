@@ -244,7 +244,8 @@ def test_random_growth_depends_on_the_seed_and_the_round_alone():
         ("mlp", {"ensembles": "index", "hidden": []}, "no hidden units"),
         ("mlp", {"ensembles": "index", "n_ensembles": 0}, "n_ensembles is 0; give 1 or more"),
         ("ctrnn", {"ensembles": "index", "rewire_every": -1}, "rewire_every is -1; give 1 or more, or 0 for never"),
-        ("ctrnn", {"ensembles": "index", "rewire_share": 2.0}, "rewire_share is 2.0; give 0 to 1"),
+        ("ctrnn", {"ensembles": "index", "rewire_share": 0.0}, "rewire_share is 0.0; give a share above 0"),
+        ("ctrnn", {"ensembles": "index", "rewire_every": 0, "grow": "random"}, "grow is random, and rewire_every is 0"),
         ("ctrnn", {"ensembles": "index", "delays": 3}, "delays is 3, and synapses that are exchanged have none"),
     ],
 )
