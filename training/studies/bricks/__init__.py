@@ -1,0 +1,1 @@
+"""Bricks: a trained circuit's functional parts, found, silenced, retrieved, merged, updated and grown."""
