@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,16 +19,20 @@ from torch import Tensor
 from ....agents import Agent, replay
 from ....circuits import Circuit, load_weights
 from ....circuits.unit_axes import Weights, axes_of, layers_of, reordered
+from ....drawing.figures import figure_svg
 from ....envs import Body, make_body
 from ....errors import CircuitMismatch, InvalidOption, NervecordError
-from ....files import json_text
+from ....files import json_text, write_text
 from ....options import COUNT, FLAG, PATH, Instance, Number, checked, told
-from ...rollouts.evaluation import evaluate_on
+from ...rollouts.evaluation import EVALUATION_SEED, evaluate_on
 from ...rollouts.recorder import record
+from ...runs.result import Result, conditions_of
 from ...runs.run import A_RUN, Run, agent_with
+from .figure import merge_figure
 from .made import alone_on, check_new, write_made
 from .partition import correlations
 
+NAME = "merge"  # of the result
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _EPISODES, _STEPS = 4, 4000  # of the recording on which units are matched
 
@@ -56,6 +61,31 @@ class Merged:
         shares = np.array(SHARES)
         means = {body: each.mean(1) for body, each in self.returns.items()}
         return {body: float(((1 - shares) * each[0] + shares * each[-1] - each).max()) for body, each in means.items()}
+
+    @property
+    def numbers(self) -> dict[str, dict[str, Any]]:
+        """Every mean return and barrier by name, as `Result` has numbers."""
+        found = {f"{body}_barrier": barrier for body, barrier in self.barriers.items()}
+        for body, each in self.returns.items():
+            found |= {f"{body}_at_{share:g}": float(row.mean()) for share, row in zip(SHARES, each, strict=True)}
+        found |= {f"{body}_at_0.5_unmatched": float(each.mean()) for body, each in self.unmatched.items()}
+        return {name: {"value": value, "unit": "return"} for name, value in found.items()}
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What was matched, and how deep the return falls between both runs."""
+        alike = "; ".join(
+            f"in {layer} with a mean |correlation| of {value:.2f}" for layer, value in self.matched.items()
+        )
+        how = (
+            "Both runs have one start, so no units were matched."
+            if self.has_one_start
+            else f"Units were matched {alike}."
+        )
+        return how, *(
+            f"On {body} the return lies at most {barrier:.3g} below the line between both runs."
+            for body, barrier in self.barriers.items()
+        )
 
 
 @checked(
@@ -124,7 +154,14 @@ def merge(
     step = one.progress[0]
     made = {"by": "merge", "of": [str(run.path) for run in (one, other)], "weights": list(map(float, weights))}
     run = write_made(out, resolved, combined(base, ends, weights), mine.observation_stats, step, made)
-    return Merged(run, start is not None, returns, plain, matched)
+    merged = Merged(run, start is not None, returns, plain, matched)
+    conditions = conditions_of(run.resolved.config, episodes, EVALUATION_SEED)
+    figure = merge_figure(SHARES, returns, plain)
+    run.results.add(
+        Result("probe", run.last_weights(), conditions, name=NAME, numbers=merged.numbers, words=merged.words),
+        {".svg": lambda path: write_text(path, figure_svg(figure))},
+    )
+    return merged
 
 
 def combined(start: Weights, ends: Sequence[Weights], weights: Sequence[float]) -> dict[str, Shaped[Tensor, "*shape"]]:

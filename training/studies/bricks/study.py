@@ -32,10 +32,10 @@ from ...runs.result import Result, Weights, conditions_of
 from ...runs.run import A_RUN, Run
 from .causes import alike_at_random, remaining_commands, remaining_returns
 from .figure import study_figure
-from .functions import Functions, functions, phrases, predictivity, told_by
 from .made import alone_on
 from .partition import Brick, Labels, at_random, bricks_of, by_activity, by_weights, check_bricks
 from .retrieval import ROUTED, Retrieving, Router, Scores, centres_of, heard_in, oracle, similarity
+from .telling import Functions, functions, phrases, predictivity, told_by
 
 NAME = "bricks"  # of the result
 _STEPS = 4000  # of a recording, from which functions are told and routers learn
@@ -67,7 +67,7 @@ class Study:
 @checked(
     InvalidOption,
     run=A_RUN,
-    bricks=Number(2, is_whole=True),
+    number=COUNT,
     bodies=ListOf(Instance((str, Path, Body), "a body or its name"), '["swimmer4"]'),
     episodes=COUNT,
     seed=Number(0, 2**32 - 1, is_whole=True),
@@ -75,7 +75,7 @@ class Study:
 )
 def find_bricks(
     run: Run | str | Path,
-    bricks: int = 4,
+    number: int = 4,
     bodies: Sequence[str | Body] = (),
     episodes: int = 8,
     seed: int = 0,
@@ -88,7 +88,7 @@ def find_bricks(
 
     Args:
         run: the run or its folder.
-        bricks: of each layer, by weights and at random; how many there are by activity follows from it.
+        number: of bricks of each layer, by weights and at random; by activity, it follows from the activity.
         bodies: on which bricks are silenced, beside the run's own.
         episodes: of the recording, and of each brick's silencing and retrieval.
         seed: of everything drawn.
@@ -107,9 +107,9 @@ def find_bricks(
     layers = layers_of(circuit, axes_of(circuit))
     check_pins(circuit)
     for layer in layers:
-        check_bricks(layer, size_of(circuit, layer), bricks)
+        check_bricks(layer, size_of(circuit, layer), number)
     recording = record(run, episodes, resolved.config.body, progress=progress).until_first_end()
-    cut = {key: value for layer in layers for key, value in _cut(agent, recording, layer, bricks, seed).items()}
+    cut = {key: value for layer in layers for key, value in _cut(agent, recording, layer, number, seed).items()}
     names = [neuron.name for neuron in circuit.neurons]
     of_layer = {layer: names[circuit.groups[layer]] for layer in layers}
     found = tuple(
@@ -125,7 +125,7 @@ def find_bricks(
     ])  # fmt: skip
     study = Study(found, table, retrieval, told, words)
     conditions = conditions_of(run.resolved.config, episodes, EVALUATION_SEED, resolved.config.body)
-    asked = {"number": bricks, "seed": seed, "bodies": [make_body(body).name for body in bodies]}
+    asked = {"number": number, "seed": seed, "bodies": [make_body(body).name for body in bodies]}
     _keep(run, study, {**conditions, NAME: asked}, round(time.perf_counter() - begin, 3))
     return study
 
@@ -162,13 +162,13 @@ def brick_named(run: Run, name: str) -> Brick:
     return found[name]
 
 
-def _cut(agent: Agent, recording: Recording, layer: str, bricks: int, seed: int) -> dict[tuple[str, str], Labels]:
+def _cut(agent: Agent, recording: Recording, layer: str, number: int, seed: int) -> dict[tuple[str, str], Labels]:
     circuit = agent.circuit
     activity = np.asarray(recording.activity[:, :, circuit.groups[layer]], float)
     cut = {
-        "weights": by_weights(incoming_rows(circuit, layer).double().numpy(), bricks, seed),
+        "weights": by_weights(incoming_rows(circuit, layer).double().numpy(), number, seed),
         "activity": by_activity(activity.reshape(-1, activity.shape[2]), seed),
-        "random": at_random(activity.shape[2], bricks, seed),
+        "random": at_random(activity.shape[2], number, seed),
     }
     return {(layer, method): labels for method, labels in cut.items()}
 
@@ -190,8 +190,12 @@ def _functions(
         shares[layer, method] = float(found.significant.mean()), found.null
         if method != "random":
             for brick, size in enumerate(np.bincount(labels[labels >= 0])):
-                best = "; ".join(phrases(found, predicates, brick))
-                words.append(f"{layer}-{method}-{brick}, {size} units, tells best whether {best}.")
+                tells = (
+                    "tells whether" if found.significant[:, brick].any() else "tells nothing beyond chance; likeliest,"
+                )
+                words.append(
+                    f"{layer}-{method}-{brick}, {size} units, {tells} {'; '.join(phrases(found, predicates, brick))}."
+                )
     return shares, tuple(words)
 
 
