@@ -13,7 +13,7 @@ from ..errors import CircuitMismatch
 from .contract import Circuit, UnitAxes
 from .registry import CIRCUITS
 
-Weights = Mapping[str, Shaped[Tensor, "*shape"]]
+Tensors = Mapping[str, Shaped[Tensor, "*shape"]]
 _ENDS = ("sensors", "motors")
 
 

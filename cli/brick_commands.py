@@ -57,21 +57,21 @@ class Bricks(OnRun):
         return next((mode for mode in _MODES if getattr(self, mode) is not None), None)
 
     def check(self) -> None:
-        """Refuse two things at once, options of another, and an --out that is missing or exists."""
-        super().check()
+        """Refuse two things at once, options of another, an --out that is missing or exists, and what is no run."""
         asked = [f"--{mode}" for mode in _MODES if getattr(self, mode) is not None]
         if len(asked) > 1:
-            raise InvalidOption(f"{' and '.join(asked)} are two things; give one of them")
+            raise InvalidOption(f"{' and '.join(asked)} are {len(asked)} things; give one of them")
         if self._mode is None:
             self.refuse("weights body steps out", "they are of --merge, --grow or --update")
-            return
-        self.refuse(_MODES[self._mode], f"--{self._mode} has no use for them; leave them out")
-        if self.out is None:
-            raise InvalidOption(f"--{self._mode} makes a run; give the --out for it")
+        else:
+            self.refuse(_MODES[self._mode], f"--{self._mode} has no use for them; leave them out")
+            if self.out is None:
+                raise InvalidOption(f"--{self._mode} makes a run; give the --out for it")
+            if self.update is None and self.out.exists():
+                raise OutputExists(f"{self.out} exists; give another --out")
+        super().check()
         if self.merge is not None:
             holds(self.merge, self.trust)
-        if self.update is None and self.out.exists():
-            raise OutputExists(f"{self.out} exists; give another --out")
 
     def run(self) -> Any:
         """Do what was asked for, and return what was found or made."""

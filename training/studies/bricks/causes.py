@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -25,7 +25,9 @@ def silencing(circuit: Circuit, silenced: Sequence[Sequence[str]]) -> Float[Tens
     return scale
 
 
-def alike_at_random(bricks: Sequence[Brick], layers: dict[str, Sequence[str]], seed: int = 0) -> list[tuple[str, ...]]:
+def alike_at_random(
+    bricks: Sequence[Brick], layers: Mapping[str, Sequence[str]], seed: int = 0
+) -> list[tuple[str, ...]]:
     """Return for each brick as many units of its layer, drawn at random: the control of silencing it."""
     rng = np.random.default_rng(seed)
     return [tuple(rng.choice(layers[each.layer], len(each.units), replace=False).tolist()) for each in bricks]

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from ....drawing.figures import COLOURS, open_axes
 from ....intervals import bootstrap_mean
 
+_DARK, _BRIGHT = "#2d0a4e", "#fdf3a0"  # letters on bright and on dark cells; a page turns black and white round
+
 
 def study_figure(table: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
     """Draw what remains without each brick, and the return against how many bricks are kept at each step.
@@ -22,14 +24,15 @@ def study_figure(table: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
     layers = list(dict.fromkeys(retrieval["layer"]))
     columns = [name for name in table if str(name).startswith(("command ", "return ", "control "))]
     figure = Figure(figsize=(9.4, max(3.4, 0.24 * len(table) + 1.6)), layout="constrained")
-    matrix, right = figure.subfigures(1, 2, width_ratios=(1.25, 1))
+    matrix, right = np.atleast_1d(figure.subfigures(1, 2, width_ratios=(1.25, 1)))
     axes = matrix.subplots()
     values = table[columns].to_numpy(float)
     shown = axes.imshow(values, cmap="viridis", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         text = "" if np.isnan(value) else f"{value:.2f}"
-        colour = "black" if value > 0.6 else "white"
-        axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=colour)
+        axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=_DARK if value > 0.5 else _BRIGHT)
+    for row in np.flatnonzero(table["method"].to_numpy()[1:] != table["method"].to_numpy()[:-1]):
+        axes.axhline(row + 0.5, color="white", linewidth=2)
     axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7)
     axes.set_yticks(range(len(table)), [f"{row.brick} ({row.size})" for row in table.itertuples()], fontsize=7)
     axes.set_title("what remains without each brick (units)", fontsize=9)

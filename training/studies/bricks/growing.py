@@ -46,7 +46,7 @@ def grow(
     resolved = alone_on(run, body)
     agent = run.agent(resolved.config.body)
     layers = layers_of(agent.circuit, axes_of(agent.circuit))
-    options = dict(resolved.agent.circuit_options)
+    options, units, seed = dict(resolved.agent.circuit_options), int(units), int(seed)
     # Layers are given as numbers of units, and the units of a recurrent circuit as one number.
     wider = {"hidden": [size + units for size in options["hidden"]]} if "hidden" in options else {
         "units": options["units"] + units

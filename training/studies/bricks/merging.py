@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ....agents import Agent, replay
 from ....circuits import Circuit, load_weights
-from ....circuits.unit_axes import Weights, axes_of, layers_of, reordered
+from ....circuits.unit_axes import Tensors, axes_of, layers_of, reordered
 from ....drawing.figures import figure_svg
 from ....envs import Body, make_body
 from ....errors import CircuitMismatch, InvalidOption, NervecordError
@@ -26,7 +26,7 @@ from ....files import json_text, write_text
 from ....options import COUNT, FLAG, PATH, Instance, Number, checked, told
 from ...rollouts.evaluation import EVALUATION_SEED, evaluate_on
 from ...rollouts.recorder import record
-from ...runs.result import Result, conditions_of
+from ...runs.result import Result, Weights, conditions_of
 from ...runs.run import A_RUN, Run, agent_with
 from .figure import merge_figure
 from .made import alone_on, check_new, write_made
@@ -132,7 +132,7 @@ def merge(
     mine, theirs = one.agent(resolved.config.body), other.agent(resolved.config.body)
     start = _common_start(one, other, mine, resolved.config.body)
     _check_weights(weights, start is not None)
-    ends: list[Weights] = [mine.circuit.state_dict(), heard_as(theirs, mine)]
+    ends: list[Tensors] = [mine.circuit.state_dict(), heard_as(theirs, mine)]
     load_weights(theirs.circuit, ends[1])
     unmatched, matched = ends[1], dict[str, float]()
     if start is None:
@@ -141,7 +141,7 @@ def merge(
     base = ends[0] if start is None else start
     bodies = [resolved.config.body, *{make_body(alone_on(other, None).config.body)} - {make_body(resolved.config.body)}]
 
-    def tested(mixed: Weights) -> dict[str, Float[np.ndarray, " episodes"]]:
+    def tested(mixed: Tensors) -> dict[str, Float[np.ndarray, " episodes"]]:
         found = {}
         for body in bodies:
             agent = agent_with(resolved, mixed, mine.observation_stats, body)
@@ -157,14 +157,15 @@ def merge(
     merged = Merged(run, start is not None, returns, plain, matched)
     conditions = conditions_of(run.resolved.config, episodes, EVALUATION_SEED)
     figure = merge_figure(SHARES, returns, plain)
+    of = Weights.of(step, run.agent().circuit.state_dict())
     run.results.add(
-        Result("probe", run.last_weights(), conditions, name=NAME, numbers=merged.numbers, words=merged.words),
+        Result("probe", of, conditions, name=NAME, numbers=merged.numbers, words=merged.words),
         {".svg": lambda path: write_text(path, figure_svg(figure))},
     )
     return merged
 
 
-def combined(start: Weights, ends: Sequence[Weights], weights: Sequence[float]) -> dict[str, Shaped[Tensor, "*shape"]]:
+def combined(start: Tensors, ends: Sequence[Tensors], weights: Sequence[float]) -> dict[str, Shaped[Tensor, "*shape"]]:
     """Return start + the weighted sum of the changes from it to each end: task arithmetic, in the weights' own units.
 
     Source: Ilharco et al. 2023 (https://arxiv.org/abs/2212.04089), eq. 1.
@@ -240,11 +241,11 @@ def _check_weights(weights: Sequence[float], has_one_start: bool) -> None:
         )
 
 
-def _common_start(one: Run, other: Run, agent: Agent, body: str | Body) -> Weights | None:
+def _common_start(one: Run, other: Run, agent: Agent, body: str | Body) -> Tensors | None:
     """Return the weights from which both were trained, on observations as `agent` normalises them; None of no such."""
-    before = [None if run.config.start is None else Path(run.config.start).resolve() for run in (one, other)]
-    lines = [{run.path.resolve(), start} for run, start in zip((one, other), before, strict=True)]
-    if shared := set.intersection(*lines) - {None}:
+    before = [{Path(run.config.start).resolve()} if run.config.start else set() for run in (one, other)]
+    lines = [{run.path.resolve()} | start for run, start in zip((one, other), before, strict=True)]
+    if shared := set.intersection(*lines):
         with contextlib.suppress(NervecordError):  # it has moved, or is of another size: units are matched then
             return heard_as(Run(shared.pop()).agent(body), agent)
         return None

@@ -28,7 +28,7 @@ from ...rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from ...rollouts.recorder import record
 from ...rollouts.recording import Recording
 from ...runs.resolution import Resolved
-from ...runs.result import Result, Weights, conditions_of
+from ...runs.result import Result, conditions_of
 from ...runs.run import A_RUN, Run
 from .causes import alike_at_random, remaining_commands, remaining_returns
 from .figure import study_figure
@@ -100,7 +100,7 @@ def find_bricks(
         InvalidRecording: nothing changes that units could tell.
     """
     begin = time.perf_counter()
-    run = run if isinstance(run, Run) else Run(run)
+    run, number, seed = run if isinstance(run, Run) else Run(run), int(number), int(seed)
     resolved = alone_on(run, None)
     agent = run.agent(resolved.config.body)
     circuit = agent.circuit
@@ -292,16 +292,16 @@ def _by(router: Router, heard: Float[Tensor, "batch inputs"]) -> Float[Tensor, "
 
 def _keep(run: Run, study: Study, conditions: Mapping[str, object], seconds: float) -> None:
     """Add a study to the results of a run."""
-    weights: Weights | None = run.last_weights()
+    weights = run.last_weights()
     assert weights is not None
-    numbers: dict[str, dict[str, object]] = {}
-    for (layer, method), (share, null) in study.told.items():
-        numbers[f"{layer}_{method}_significant"] = {"value": share, "unit": ""}
-        numbers[f"{layer}_{method}_significant_by_chance"] = {"value": null, "unit": ""}
+    numbers = {}
+    for (layer, method), shares in study.told.items():
+        for name, share in zip(("significant", "significant_by_chance"), shares, strict=True):
+            numbers[f"{layer}_{method}_{name}"] = {"value": share, "unit": ""}
     for (layer, method), rows in study.table.groupby(["layer", "method"], sort=False):
-        for name in (column for column in rows if str(column).startswith(("return ", "control "))):
-            key = f"{layer}_{method}_{str(name).replace(' ', '_on_')}_least_remaining"
-            numbers[key] = {"value": float(rows[name].min()), "unit": "of the intact return"}
+        for column in rows.filter(regex="^(return|control) "):
+            name = f"{layer}_{method}_least_{column.replace(' ', '_on_')}"
+            numbers[name] = {"value": float(rows[column].min()), "unit": "of the intact return"}
     lines = "".join(f"{json.dumps(brick.to_json())}\n" for brick in study.bricks)
     packed = io.BytesIO()
     tables = {f"{table}_{column}": values.to_numpy()

@@ -140,9 +140,13 @@ def told_by(recording: Recording) -> tuple[list[Predicate], slice]:
 def phrases(found: Functions, predicates: Sequence[Predicate], brick: int, most: int = 3) -> list[str]:
     """Return what a brick tells best, with counts and chances; where nothing is significant, the likeliest thing."""
     order = np.lexsort((-found.extent[:, brick], found.p[:, brick]))
-    several = [index for index in order if found.significant[index, brick]][:most] or list(order[:1])
+    several: dict[str, int] = {}
+    for index in order:
+        if found.significant[index, brick] or not several:
+            # Once, of the many degrees by which a joint may be bent.
+            several.setdefault(predicates[index].phrase.partition(" by more than")[0], index)
     return [
         f"{predicates[index].phrase} ({found.counts[index, brick]} of the {found.top} best units, "
         f"p {found.p[index, brick]:.2g})"
-        for index in several
+        for index in list(several.values())[:most]
     ]
