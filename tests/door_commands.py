@@ -321,6 +321,14 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "labels": Values((), (["mine"], [""], ["=mine"])),  # a right one names a group
         **TRUST,
     },
+    "route": {  # right ones need runs on two bodies; tests/training/test_routing.py has them
+        "": Values((), OF_RUN.wrong),
+        "out": Values((), ("FILE", "FOLDER")),
+        "by": Values((), ("smell", "", "1")),
+        "episodes": Values((), ("0", "1", "-1", "1.5", *_NO_NUMBER)),
+        "seed": Values((), SEEDS.wrong),
+        **TRUST,
+    },
     "export": {
         "": OF_RUN,
         "out": text("NEW", wrong=("FILE", "FOLDER")),
@@ -460,6 +468,7 @@ NEEDS = {
     "report a zip file": ["--trust", "--episode-steps", "20", "--out", "NEW.html"],
     "compare": ["--episodes", "1", "--out", "NEW"],
     "gallery": ["--out", "NEW.html"],
+    "route": ["--episodes", "2", "--out", "NEW"],
     "export": ["--out", "NEW", "--no-film"],
     "curriculum": [
         "--updates",
