@@ -22,6 +22,7 @@ Role = Literal["sensor", "inter", "motor", "oscillator", "muscle"]
 Side = Literal["d", "v"]
 Memory = Literal["none", "clock", "recurrent"]
 
+_FEW = 3  # weights that a message names
 MOST_WEIGHTS = 2**23  # a square matrix of as many takes seconds to draw orthogonal
 
 
@@ -390,14 +391,15 @@ def load_weights(circuit: Circuit, weights: Mapping[str, Float[Tensor, "*shape"]
     if own.keys() != weights.keys():
         differing = ", ".join(sorted(own.keys() ^ weights.keys()))
         raise CircuitMismatch(f"these weights are not of this {kind}: {differing} on one side only")
-    differing = "; ".join(
+    unlike = [
         f"{name} {tuple(weights[name].shape)} there, {tuple(value.shape)} here"
         for name, value in own.items()
         if value.shape != weights[name].shape
-    )
-    if differing:
+    ]
+    if unlike:
+        more = f"; and {len(unlike) - _FEW} more" if len(unlike) > _FEW else ""
         raise CircuitMismatch(
-            f"{kind} trained on another size: {differing}; "
+            f"{kind} trained on another size: {'; '.join(unlike[:_FEW])}{more}; "
             "use a body of the same size, or a circuit that shares its weights along the body, such as ncap"
         )
     circuit.load_state_dict(dict(weights))

@@ -31,7 +31,7 @@ from .result_commands import (
     Results,
 )
 from .run_commands import Curriculum, Evaluate, Resume, Train, Transfer
-from .study_commands import Ablate, Compare, Reproduce, Sweep
+from .study_commands import Ablate, Compare, Reproduce, Route, Sweep
 from .surroundings import check_arguments, drop_output, open_streams, variable_at_fault
 from .worm_commands import Worm
 
@@ -47,7 +47,13 @@ COMMANDS: dict[str, dict[str, type[Any]]] = {
         "results": Results,
     },
     "Look": {"render": Render, "play": Play, "report": Report, "gallery": Gallery},
-    "Study many runs": {"sweep": Sweep, "ablate": Ablate, "compare": Compare, "reproduce": Reproduce},
+    "Study many runs": {
+        "sweep": Sweep,
+        "ablate": Ablate,
+        "compare": Compare,
+        "reproduce": Reproduce,
+        "route": Route,
+    },
     "Share": {"export": Export, "import": Import},
     "Compare with others": {"worm": Worm, "bench": Bench},
 }

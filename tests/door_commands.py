@@ -356,6 +356,14 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "steps": Values((), ("0", "-1", "1.5", *_NO_NUMBER)),
         "out": Values((), ("FILE", "FOLDER")),
     },
+    "route": {  # right ones need runs on two bodies; tests/training/test_routing.py has them
+        "": Values((), OF_RUN.wrong),
+        "out": Values((), ("FILE", "FOLDER")),
+        "by": Values((), ("smell", "", "1")),
+        "episodes": Values((), ("0", "1", "-1", "1.5", *_NO_NUMBER)),
+        "seed": Values((), SEEDS.wrong),
+        **TRUST,
+    },
     "export": {
         "": OF_RUN,
         "out": text("NEW", wrong=("FILE", "FOLDER")),
@@ -499,6 +507,7 @@ NEEDS = {
     "bricks updated": ["--update", "hidden_0-weights-0", "--out", "NEW"],
     "compare": ["--episodes", "1", "--out", "NEW"],
     "gallery": ["--out", "NEW.html"],
+    "route": ["--episodes", "2", "--out", "NEW"],
     "export": ["--out", "NEW", "--no-film"],
     "curriculum": [
         "--updates",

@@ -28,6 +28,7 @@ ALWAYS = {
     "Ablate": "out seeds episodes workers engine config reward",
     "Sweep": "plan out workers engine",
     "Compare": "runs out episodes labels",
+    "Route": "runs out by episodes seed",
     "Reproduce": "paper scale out workers engine",
     "Curriculum": "out circuit task kind seed updates circuit_options options",
     "Record": "path untrained out",
