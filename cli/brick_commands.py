@@ -128,7 +128,7 @@ class Bricks(OnRun):
 
     def _update(self, run: Run) -> Any:
         from ..training.learning.training import summary
-        from ..training.studies.bricks.study import brick_named
+        from ..training.studies.bricks.findings import brick_named
         from ..training.studies.bricks.updating import update_brick
 
         assert self.update is not None

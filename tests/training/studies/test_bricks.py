@@ -34,9 +34,9 @@ from nervecord.training.studies.bricks import (
     remaining_commands,
     similarity,
 )
+from nervecord.training.studies.bricks.findings import brick_named
 from nervecord.training.studies.bricks.partition import centres, inertia, unit_rows
 from nervecord.training.studies.bricks.retrieval import centres_of, heard_in, kept
-from nervecord.training.studies.bricks.study import brick_named
 from nervecord.training.studies.bricks.telling import SIGNIFICANT, extent, tail
 
 GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "bricks.npz")
@@ -534,6 +534,18 @@ def test_a_study_is_kept_with_the_run_and_shown_in_its_report(runs):
     assert study.words[0] in page
     with pytest.raises(UnknownName, match="unknown brick 'hidden_0-weight-0'; did you mean 'hidden_0-weights-0'"):
         brick_named(run, "hidden_0-weight-0")
+
+
+@pytest.mark.parametrize(("name", "units"), [("ctrnn", 24), ("gru", 24), ("lstm", 100)])
+def test_a_circuit_with_a_memory_has_bricks_too(name, units, tmp_path):
+    config = RunConfig(name, "es", steps=480, episode_steps=60, circuit_options={"units": units},
+                       algorithm_options={"n_envs": 8})  # fmt: skip
+    run = train(config, tmp_path / "run", progress=False)
+    study = find_bricks(run, number=2, episodes=2)
+    assert {brick.layer for brick in study.bricks} == {"units"}
+    assert ("learned" in set(study.retrieval["score"])) is (units >= 100)
+    whole = study.retrieval[study.retrieval["q"] == 2]["mean"]
+    assert np.allclose(whole, evaluate(run, 2).mean_return.mean, rtol=1e-3, atol=1e-3)
 
 
 def test_one_brick_is_trained_alone(runs, tmp_path):

@@ -8,11 +8,12 @@ from ....lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .causes import remaining_commands, remaining_returns
+    from .findings import Study, load_bricks
     from .growing import grow
     from .merging import Merged, combined, heard_as, match, merge
     from .partition import Brick, at_random, by_activity, by_weights
     from .retrieval import Retrieving, Router, oracle, similarity
-    from .study import Study, find_bricks, load_bricks
+    from .study import find_bricks
     from .telling import Functions, functions, predictivity
     from .updating import edited, update_brick
 

@@ -24,7 +24,7 @@ def study_figure(table: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
     layers = list(dict.fromkeys(retrieval["layer"]))
     columns = [name for name in table if str(name).startswith(("command ", "return ", "control "))]
     figure = Figure(figsize=(9.4, max(3.4, 0.24 * len(table) + 1.6)), layout="constrained")
-    matrix, right = np.atleast_1d(figure.subfigures(1, 2, width_ratios=(1.25, 1)))
+    matrix, right = figure.subfigures(1, 2, width_ratios=(1.25, 1), squeeze=False)[0]
     axes = matrix.subplots()
     values = table[columns].to_numpy(float)
     shown = axes.imshow(values, cmap="viridis", vmin=0, vmax=1, aspect="auto")

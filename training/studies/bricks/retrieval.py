@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from ....agents import Agent
 from ....circuits import Circuit, Pins
 from ....circuits.unit_axes import axes_of, heard_by, incoming_rows
+from ....envs import EnvBatch
+from ...rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from .partition import Labels, centres, unit_rows
 
 ROUTED = 100  # units, below which a learned router has nothing to save
@@ -115,10 +117,30 @@ def kept(scores: Float[Tensor, "batch bricks"], q: Int[Tensor, " batch"]) -> Boo
     return places < q[:, None]
 
 
+def returns_by_q(
+    agent: Agent, envs: EnvBatch, layer: str, labels: Labels, scores: Scores, progress: bool = False
+) -> Float[np.ndarray, "bricks episodes"]:
+    """Return the returns of an agent that keeps the q best bricks at each step, no unit, for q from 1 to all.
+
+    Everything runs at once, on the same episodes.
+
+    Args:
+        agent: who acts.
+        envs: one environment for each brick, times the episodes.
+        layer, labels, scores: as `Retrieving` takes them.
+        progress: show a bar.
+    """
+    n = int(labels.max()) + 1
+    episodes = envs.n_envs // n
+    acting = Retrieving(agent, layer, labels, scores, np.tile(np.arange(1, n + 1), episodes))
+    seeds = np.repeat(EVALUATION_SEED + np.arange(episodes), n).tolist()
+    return evaluate_agent(acting, envs, seeds, progress=progress).returns.reshape(episodes, n).T
+
+
 class Retrieving:
     """An agent that keeps at each step the q best bricks of a layer, and holds the units of the others at 0.
 
-    Whoever evaluates it takes it as an agent. Units in no brick are always kept.
+    Whoever evaluates it takes it as an agent, of whole episodes that begin together. Units in no brick are always kept.
 
     Args:
         agent: who acts.
