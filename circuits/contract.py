@@ -122,7 +122,8 @@ class UnitAxes:
             is a multiple of its group holds that many gates of each unit, gate after gate.
         input_bias: the tensor that is added where what is sensed is multiplied by weights.
         odd: the gate whose sign turns with the unit's: its function is odd, so that a unit with all its weights negated
-            acts as before. None where the function is not odd.
+            acts as before. None where the function is not odd, or a unit has tensors, such as a time constant, whose
+            sign must stay.
     """
 
     axes: Mapping[str, tuple[str, ...]]

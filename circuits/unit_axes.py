@@ -30,7 +30,9 @@ def axes_of(circuit: Circuit) -> UnitAxes:
             name for name, entry in CIRCUITS.working().items()
             if inspect.isclass(entry.build) and getattr(entry.build, "unit_axes", None) is not Circuit.unit_axes
         ]  # fmt: skip
-        raise CircuitMismatch(f"{kind} is not layers of alike units; choose a circuit that is: {', '.join(known)}")
+        raise CircuitMismatch(
+            f"{kind} is not made of layers of alike units; choose a circuit that is: {', '.join(known)}"
+        )
     if untold := circuit.state_dict().keys() - found.axes.keys():
         raise CircuitMismatch(f"{kind} has {', '.join(sorted(untold))}, which belong to no units; train one without")
     if not layers_of(circuit, found):

@@ -24,6 +24,8 @@ def train_only(learner: Learner, config: RunConfig) -> None:
     """
     if not learner.takes_projections:
         raise CircuitMismatch(f"updates of {config.algorithm} cannot be masked; choose es or ppo")
+    if learner.rewires:
+        raise CircuitMismatch(f"circuit {config.circuit!r} rewires itself after updates, which moves other weights too")
     circuit, normalizer = learner.agent.circuit, learner.agent.normalizer
     masks = touching(circuit, config.train_only)
     masked = [(parameter, masks[name]) for name, parameter in circuit.named_parameters()]

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from nervecord.circuits.unit_axes import axes_of, incoming_rows, layers_of, reor
 from nervecord.envs import EnvBatch
 from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRun, OutputExists, UnknownName
 from nervecord.pages import report
+from nervecord.training.learning.selection import train_only as keep_to
 from nervecord.training.rollouts.evaluation import evaluate_agent
 from nervecord.training.runs.resolution import resolve
 from nervecord.training.runs.run import Run
@@ -344,6 +346,7 @@ def runs(tmp_path_factory) -> tuple[Run, Run]:
 def test_a_merged_run_lies_between_two_runs_and_is_a_run(runs, tmp_path):
     merged = merge(*runs, tmp_path / "both", episodes=2)
     assert not merged.has_one_start
+    assert merged.run.done
     assert merged.returns.keys() == merged.unmatched.keys() == {"swimmer6", "swimmer6-eel"}
     for body, found in merged.returns.items():
         assert np.allclose(found[0], evaluate(runs[0], 2, body=body).returns, rtol=1e-3)
@@ -467,6 +470,9 @@ def test_what_cannot_be_trained_in_part_is_one_line(runs, tmp_path):
     with pytest.raises(CircuitMismatch, match="updates of cmaes cannot be masked; choose es or ppo"):
         train(dataclasses.replace(search, start=str(raw.path), train_only=("hidden_0_1",)), out, progress=False)
     assert not out.exists()
+    rewiring = SimpleNamespace(agent=runs[0].agent(), takes_projections=True, rewires=True)
+    with pytest.raises(CircuitMismatch, match="rewires itself after updates, which moves other weights too"):
+        keep_to(rewiring, dataclasses.replace(SHORT, start=start, train_only=("hidden_0_1",)))
 
 
 # Grow.
@@ -572,7 +578,7 @@ def test_what_cannot_be_cut_is_one_line(runs):
     with pytest.raises(InvalidOption, match="leaves hidden_0 whole; give 2 or more"):
         find_bricks(runs[0], number=1)
     with pytest.raises(
-        CircuitMismatch, match="NCAP is not layers of alike units; choose a circuit that is: mlp, ctrnn"
+        CircuitMismatch, match="NCAP is not made of layers of alike units; choose a circuit that is: mlp, ctrnn"
     ):
         find_bricks("agent:ncap")
     with pytest.raises(CircuitMismatch, match="MLP has no hidden units"):

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,13 +49,13 @@ def keep_study(run: Run, study: Study, conditions: Mapping[str, object], seconds
     """Add a study to the results of a run."""
     weights = run.last_weights()
     assert weights is not None
-    numbers = {}
+    numbers: dict[str, dict[str, Any]] = {}
     for (layer, method), told in study.told.items():
         for name, share in zip(("significant", "significant_by_chance"), told, strict=True):
             numbers[f"{layer}_{method}_{name}"] = {"value": share, "unit": ""}
-    for (layer, method), rows in study.table.groupby(["layer", "method"], sort=False):
+    for key, rows in study.table.groupby(["layer", "method"], sort=False):
         for column, shares in rows.filter(regex="^(return|control) ").items():
-            least = f"{layer}_{method}_least_{str(column).replace(' ', '_on_')}"
+            least = f"{'_'.join(key)}_least_{str(column).replace(' ', '_on_')}"
             numbers[least] = {"value": float(shares.min()), "unit": "of the intact return"}
     lines = "".join(f"{json.dumps(brick.to_json())}\n" for brick in study.bricks)
     packed = io.BytesIO()

@@ -39,7 +39,8 @@ def write_made(
         OutputExists: something stands there.
     """
     check_new(out)
-    config = dataclasses.replace(resolved.config, start=None, protect=(), train_only=())
+    # Of a run that was stopped early, no more is to come here.
+    config = dataclasses.replace(resolved.config, start=None, protect=(), train_only=(), steps=max(step, 1))
     resolved = Resolved(config, resolved.agent)
     Agent(resolved.agent).load(weights, stats)  # what does not fit is said before anything is written
     run = Run.create(out, config, lambda: {"resolved": resolved.to_json(config), "made": made})
