@@ -55,7 +55,7 @@ def keep_study(run: Run, study: Study, conditions: Mapping[str, object], seconds
             numbers[f"{layer}_{method}_{name}"] = {"value": share, "unit": ""}
     for key, rows in study.table.groupby(["layer", "method"], sort=False):
         for column, shares in rows.filter(regex="^(return|control) ").items():
-            least = f"{'_'.join(key)}_least_{str(column).replace(' ', '_on_')}"
+            least = f"{'_'.join(map(str, key))}_least_{str(column).replace(' ', '_on_')}"
             numbers[least] = {"value": float(shares.min()), "unit": "of the intact return"}
     lines = "".join(f"{json.dumps(brick.to_json())}\n" for brick in study.bricks)
     packed = io.BytesIO()
