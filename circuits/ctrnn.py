@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import State, step_length
+from .contract import State, UnitAxes, step_length
 from .delays import DelayedUnits
-from .recurrent import hold, motor_readout, uniform, with_rank
+from .recurrent import READOUT_AXES, hold, motor_readout, uniform, with_rank
 from .rewiring import Growth, Kind, Pruning, Rewiring
 from .sparse import RewiringCircuit, Sparse, SparseLinear, ensemble_neurons, keep, masked
 
@@ -191,6 +191,15 @@ class CTRNN(DelayedUnits, RewiringCircuit):
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the input and the recurrent weights."""
         return self.weight_in, self.weight_rec * self.others
+
+    @property
+    def unit_axes(self) -> UnitAxes:
+        """Where units stand in the weights; a leaky ReLU is not odd."""
+        axes = {
+            "weight_in": ("units", "sensors"), "weight_rec": ("units", "units"), "bias": ("units",),
+            "raw_tau": ("units",), "start": ("units",), **READOUT_AXES,
+        }  # fmt: skip
+        return UnitAxes(axes, "bias")
 
     def _leak(self) -> Float[Tensor, " units"]:
         """Return a: the fraction of the distance to its input that each unit moves in a substep."""

@@ -33,6 +33,11 @@ VARIANTS = {
         {"hidden": (12, 12), "ensembles": "interleaved", "n_ensembles": 3, "prune": "hebb", "grow": "random"},
     ],
     "rbf": [{"units": 6, "kernel": "gauss"}, {"units": 5, "kernel": "hat"}],
+    "policy": [
+        {"circuit": "gru", "options": {"units": 4}, "bound": "tanh"},
+        {"circuit": "mlp", "options": {"hidden": (12,), "ensembles": "body"}},
+    ],
+    "recogniser": [{"units": 9, "window": 0.06}, {"units": 0, "window": 0.06}],
     "ctrnn": [
         {"units": 9, "form": "drive", "time_constants": "clamp", "tau": (1.5, 4.0)},
         {"units": 9, "time_constants": "fixed", "learn_start": False, "rank": 2, "substeps": 3},
