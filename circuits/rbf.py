@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 
@@ -55,7 +55,7 @@ class RBF(LayeredCircuit):
     """
 
     is_placed: Bool[Tensor, ""]
-    seed: Tensor
+    seed: Int[Tensor, ""]
 
     def __init__(
         self,

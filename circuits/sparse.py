@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .contract import Circuit, Neuron
@@ -45,8 +45,8 @@ class RewiringCircuit(Circuit):
     """
 
     rewiring: Rewiring
-    rewirings: Tensor
-    rewiring_seed: Tensor
+    rewirings: Int[Tensor, ""]
+    rewiring_seed: Int[Tensor, ""]
 
     @abstractmethod
     def sparse(self) -> Mapping[str, Sparse]:
