@@ -2,8 +2,8 @@
 
 python -m nervecord.benchmarks.results.ncap --page docs/results/ncap.md
 
-The trials come from `nervecord reproduce ncap --scale paper --out OUT`; given OUT too, this command stores them anew. To go
-on where they end, unpack the archive into OUT first.
+The trials come from `nervecord reproduce ncap --scale paper --out OUT`; given OUT too, this command stores them anew.
+To go on where they end, unpack the archive into OUT first.
 """
 
 from __future__ import annotations
