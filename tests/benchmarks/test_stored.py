@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from nervecord.benchmarks.results.stored import store, stored
 from nervecord.errors import InvalidOption
-from nervecord.training.runs.trial_files import TrialFiles
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.trial_files import TrialFiles, asked_of
 
 
 def test_stored_trials_make_the_same_table_and_are_the_same_bytes(tmp_path):
@@ -27,3 +28,9 @@ def test_what_is_not_there_is_refused_in_one_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InvalidOption, match="does not exist"), stored(tmp_path / "none.tar.xz"):
         pass
+
+
+def test_trials_that_were_stored_before_a_config_had_more_fields_are_still_asked_for():
+    asked = asked_of(RunConfig("mlp", "ppo", seed=3, steps=500_000))
+    # As nervecord 0.1.0 asked before train_only.
+    assert asked["config"] == "85245aaccbe21a1b8d7f8f61ed72b4ae468a5fe512a2cd1acda5d1ec805b90ec"
