@@ -10,8 +10,8 @@ from ....circuits.unit_axes import axes_of, layers_of, widened
 from ....envs import Body
 from ....errors import InvalidOption
 from ....options import COUNT, PATH, Number, checked
+from ...runs.made import alone_on, check_new, write_made
 from ...runs.run import A_RUN, Run
-from .made import alone_on, check_new, write_made
 
 _SEED = Number(0, 2**32 - 1, is_whole=True)
 

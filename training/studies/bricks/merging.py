@@ -26,10 +26,10 @@ from ....files import json_text, write_text
 from ....options import COUNT, FLAG, PATH, Instance, Number, checked, told
 from ...rollouts.evaluation import EVALUATION_SEED, evaluate_on
 from ...rollouts.recorder import record
+from ...runs.made import alone_on, check_new, write_made
 from ...runs.result import Result, Weights, conditions_of
 from ...runs.run import A_RUN, Run, agent_with
 from .figure import merge_figure
-from .made import alone_on, check_new, write_made
 from .partition import correlations
 
 NAME = "merge"  # of the result

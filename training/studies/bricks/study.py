@@ -21,12 +21,12 @@ from ....options import COUNT, FLAG, Instance, ListOf, Number, checked
 from ...rollouts.evaluation import EVALUATION_SEED
 from ...rollouts.recorder import record
 from ...rollouts.recording import Recording
+from ...runs.made import alone_on
 from ...runs.resolution import Resolved
 from ...runs.result import conditions_of
 from ...runs.run import A_RUN, Run
 from .causes import alike_at_random, remaining_commands, remaining_returns
 from .findings import NAME, Study, keep_study
-from .made import alone_on
 from .partition import Brick, Labels, at_random, bricks_of, by_activity, by_weights, check_bricks
 from .retrieval import ROUTED, Router, Scores, centres_of, heard_in, oracle, returns_by_q, similarity
 from .telling import functions, phrases, predictivity, told_by

@@ -1,4 +1,4 @@
-"""Runs whose weights no training left: what was merged or grown, in a folder that everything takes as a run."""
+"""Runs whose weights no training left: merged, grown, routed or fitted, in a folder that everything takes as a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from jaxtyping import Shaped
 from torch import Tensor
 
-from ....agents import Agent
-from ....envs import Body, make_body
-from ....errors import OutputExists
-from ...runs.resolution import Resolved
-from ...runs.run import Run
+from ...agents import Agent
+from ...envs import Body, make_body
+from ...errors import OutputExists
+from .resolution import Resolved
+from .run import Run
 
 
 def write_made(
