@@ -48,7 +48,8 @@ class RBF(LayeredCircuit):
         rng: where initial weights, and the choice of first clusters, come from.
 
     Attributes:
-        centres, log_shapes: [units, sensors], in the sensors' units, and of the inverse of their squares.
+        centres, log_shapes: [units, sensors], in the sensors' units, and of the inverse of their squares; of hats, of
+            their inverse.
         weights: [motors, units].
         direct: the linear path to the motors.
         is_placed: whether kernels are where experience was, a buffer; with the seed of the clusters, another.
@@ -120,7 +121,7 @@ class RBF(LayeredCircuit):
             return {}
         centres, shapes = clusters(sensors.flatten(0, 1).cpu().double().numpy(), len(self.centres), int(self.seed))
         self.centres.copy_(torch.as_tensor(centres))
-        self.log_shapes.copy_(torch.as_tensor(shapes).log())
+        self.log_shapes.copy_(torch.as_tensor(np.sqrt(shapes) if self.kernel == "hat" else shapes).log())
         self.weights.zero_()
         self.is_placed.fill_(True)
         moved = {"centres": self.centres, "log_shapes": self.log_shapes, "weights": self.weights}

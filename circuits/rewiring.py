@@ -174,12 +174,12 @@ def divide(units: int, count: int, kind: Kind, rng: torch.Generator | None = Non
 def correlation(
     pre: Float[Tensor, "time batch pre"], post: Float[Tensor, "time batch post"]
 ) -> Float[Tensor, "post pre"]:
-    """Return |correlation| of each postsynaptic unit with each presynaptic one, 0 where one of them is constant.
+    """Return |correlation| of each postsynaptic unit with each presynaptic one; 0 where one is constant or not finite.
 
     The means are removed: without that, as published, the score ranks pairs by how active both are.
     """
     pre, post = (each.double().flatten(0, 1) for each in (pre, post))
-    return cosine(*(each - each.mean(0) for each in (pre, post))).abs()
+    return cosine(*(each - each.mean(0) for each in (pre, post))).abs().nan_to_num()
 
 
 def cosine(pre: Float[Tensor, "*samples pre"], post: Float[Tensor, "*samples post"]) -> Float[Tensor, "post pre"]:

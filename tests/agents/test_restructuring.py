@@ -1,5 +1,7 @@
 """Learners whose circuits change their structure between rollouts, or have weights that learn at their own rates."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -192,6 +194,15 @@ def test_an_mlp_with_ensembles_is_not_resampled_along_another_body(tmp_path):
     run = train(config("mlp", "es", steps=192), tmp_path / "run", progress=False)
     with pytest.raises(CircuitMismatch, match="with ensembles or quadratic neurons"):
         evaluate(run, body="swimmer6", episodes=1)
+
+
+def test_what_holds_weights_where_they_are_refuses_circuits_that_move_them(tmp_path):
+    first = train(config("mlp", "ppo", steps=128), tmp_path / "first", progress=False)
+    asked = dataclasses.replace(first.config, start=str(first.path))
+    with pytest.raises(CircuitMismatch, match="changes its structure or lacks synapses, and its updates cannot be"):
+        train(dataclasses.replace(asked, protect=(str(first.path),)), tmp_path / "protected", progress=False)
+    with pytest.raises(CircuitMismatch, match="which belong to no units; train one without"):
+        train(dataclasses.replace(asked, train_only=("hidden_0_ensemble_0_0",)), tmp_path / "some", progress=False)
 
 
 def test_a_part_of_a_composed_circuit_keeps_its_masks_and_rates():

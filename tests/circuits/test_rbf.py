@@ -100,6 +100,14 @@ def test_kernels_go_to_where_experience_was_and_are_silent_there():
     assert torch.equal(circuit.centres, placed), "never again"
 
 
+def test_a_hat_is_as_wide_as_its_cluster():
+    """A triangle's sensors are in units of length where other kernels' are in their squares."""
+    circuit = RBF(SENSES, 3, units=2, kernel="hat", rng=rng())
+    sensors = 0.1 * torch.randn(40, 5, 15, generator=rng())
+    circuit.restructure(sensors, torch.zeros(40, 5, len(circuit.neurons)))
+    assert circuit.log_shapes[:, 1:].exp().mean().item() == pytest.approx((0.5 / 0.1**2) ** 0.5, rel=0.1)
+
+
 def test_points_that_repeat_and_sensors_that_never_move_give_finite_shapes():
     points = np.repeat([[0.0, 3.0], [1.0, 3.0], [5.0, 3.0]], 20, 0)
     centres, shapes = clusters(points, 3, seed=0)

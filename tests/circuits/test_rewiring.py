@@ -72,6 +72,9 @@ def test_scores_pruning_and_growth_are_the_authors(case):
 def test_a_correlation_is_numpys_and_a_constant_unit_has_none():
     pre, post = torch.randn(20, 3, 4, generator=rng()), torch.randn(20, 3, 5, generator=rng(1))
     post[..., 2] = 7.0
+    lost = pre.clone()
+    lost[3, 1, 0] = torch.nan
+    assert not correlation(lost, post)[:, 0].any()
     found = correlation(pre, post)
     with np.errstate(invalid="ignore"):
         both = np.corrcoef(np.concatenate((post.flatten(0, 1), pre.flatten(0, 1)), 1).T)[:5, 5:]
