@@ -12,6 +12,7 @@ from ..errors import NervecordError
 from ..files import json_text
 from ..training.learning.stopping import signals_raise
 from ..version import __version__
+from .nas_commands import Nas
 from .parsing import parse
 from .printing import text
 from .result_commands import (
@@ -39,7 +40,7 @@ COMMANDS: dict[str, dict[str, type[Any]]] = {
     "Train": {"train": Train, "resume": Resume, "curriculum": Curriculum},
     "Measure": {"evaluate": Evaluate, "transfer": Transfer, "record": Record, "probe": Probe, "results": Results},
     "Look": {"render": Render, "play": Play, "report": Report, "gallery": Gallery},
-    "Study many runs": {"sweep": Sweep, "ablate": Ablate, "compare": Compare, "reproduce": Reproduce},
+    "Study many runs": {"sweep": Sweep, "ablate": Ablate, "compare": Compare, "reproduce": Reproduce, "nas": Nas},
     "Share": {"export": Export, "import": Import},
     "Compare with others": {"worm": Worm, "bench": Bench},
 }
