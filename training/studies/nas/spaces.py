@@ -37,6 +37,9 @@ class SearchSpace:
     only_with: Mapping[str, tuple[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # As JSON has them, lists.
+        object.__setattr__(self, "choices", {choice: tuple(values) for choice, values in self.choices.items()})
+        object.__setattr__(self, "only_with", {choice: tuple(other) for choice, other in self.only_with.items()})
         for choice, values in self.choices.items():
             if not values or len(set(map(str, values))) < len(values):
                 raise InvalidOption(f"{choice} of {self.name} has the values {told(values)}; give different ones")

@@ -177,7 +177,7 @@ class ArchitectureTable:
         Raises:
             InvalidOption: there is no such index.
         """
-        return self._rows.loc[self._named(index)].dropna(how="all").reset_index()
+        return self._rows.loc[[self._named(index)]].dropna(how="all").reset_index()
 
     def get_more_info(
         self, index: int, body: str, step: int | None = None, seed: int | None = None
