@@ -98,9 +98,7 @@ class ArchitectureTable:
             about = json.loads(first.removeprefix("# "))
             held = about.pop("format")
         except (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise InvalidRun(
-                f"{path} is no table of architectures; give a .csv.gz that nas make wrote"
-            ) from error
+            raise InvalidRun(f"{path} is no table of architectures; give a .csv.gz that nas make wrote") from error
         if held != FORMAT:
             raise InvalidRun(
                 f"{path} is a table of format {held!r} and this version of nervecord reads {FORMAT}; make it anew with "
