@@ -521,7 +521,7 @@ def test_a_part_of_cells_is_made_by_the_command(tmp_path, capsys):
     main(["nas", "make", "cells", "--out", str(tmp_path), *asked, "--json"])
     assert json.loads(capsys.readouterr().out)["architectures"] == "1 of 32"
     info = open_table(tmp_path / "cells.csv.gz").get_more_info(0, "swimmer4", seed=0)
-    assert info["step"] == 320_000
+    assert info["step"] == 256_000
     assert info["valid"] > 40
 
 

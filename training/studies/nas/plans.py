@@ -107,7 +107,7 @@ PLANS: Mapping[str, TablePlan] = {
         # ltc and cfc of 8 units can drive no more than 5 joints.
         TablePlan(
             SearchSpace("cells", _CELLS), functools.partial(_cell, "es"),
-            ("swimmer4", "swimmer6"), (40_000, 80_000, 160_000, 320_000),
+            ("swimmer4", "swimmer6"), (32_000, 64_000, 128_000, 256_000),
         ),
         TablePlan(
             SearchSpace("cells-ppo", _CELLS), functools.partial(_cell, "ppo"),
