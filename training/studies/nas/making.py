@@ -178,7 +178,7 @@ def _rows(scores: pd.DataFrame, cells: Sequence[_Cell], steps: Sequence[int]) ->
     )
     keys = measured[["agent", "trained_on", "seed", "weights"]].astype({"seed": int, "weights": int})
     keys = keys.rename(columns={"agent": "architecture", "trained_on": "body"})
-    values = {"column": column, "value": measured["value"].astype(float)}
+    long = keys.assign(column=column, value=measured["value"].astype(float))
     # Of several unseen bodies, the mean.
     table = (
         keys.assign(**values).pivot_table(index=list(keys), columns="column", values="value").rename_axis(columns=None)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ....envs import VARIANTS, Body, Swimmer, make_body
-from ....errors import InvalidOption
+from ....errors import InvalidOption, UnknownName
 from ...runs.config import RunConfig
 from .spaces import SearchSpace
 
@@ -59,12 +59,17 @@ class TablePlan:
 
         Raises:
             InvalidOption: the body is no swimmer, and so has none.
+            UnknownName: there is no such variant.
         """
+        if not self.unseen:
+            return ()
         own = make_body(body)
-        if self.unseen and not isinstance(own, Swimmer):
+        if not isinstance(own, Swimmer):
             raise InvalidOption(f"{body} is no swimmer and has no variants; give unseen=()")
+        if unknown := [variant for variant in self.unseen if variant not in VARIANTS]:
+            raise UnknownName("variant", unknown[0], VARIANTS)
         return tuple(
-            dataclasses.replace(own, name=f"{own.name}-{variant}", **VARIANTS[variant][1](own))  # type: ignore[arg-type]
+            dataclasses.replace(own, name=f"{own.name}-{variant}", **VARIANTS[variant][1](own))
             for variant in self.unseen
         )
 

@@ -74,7 +74,7 @@ class ArchitectureTable:
         self.architectures = tuple(sorted(set(rows["architecture"]), key=space.index))
         self.bodies = tuple(dict.fromkeys(rows["body"]))
         self.seeds = tuple(sorted(map(int, set(rows["seed"]))))
-        self.steps = tuple(int(name.removeprefix(_VALID)) for name in rows if name.startswith(_VALID))
+        self.steps = tuple(int(name.removeprefix(_VALID)) for name in map(str, rows) if name.startswith(_VALID))
         self.used_time = 0.0
         self._places = {architecture: index for index, architecture in enumerate(self.architectures)}
         self._rng = np.random.default_rng(seed)
