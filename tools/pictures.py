@@ -122,7 +122,7 @@ def body() -> Picture:
 @picture
 def odour() -> Picture:
     """Show a worm that follows an odour."""
-    return still("nervecord render --untrained --circuit klinotaxis --task chemotaxis --seconds 9")
+    return still("nervecord render --untrained --circuit klinotaxis --task chemotaxis --seconds 9 --zoom 0.5")
 
 
 @picture
