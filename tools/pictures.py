@@ -48,9 +48,11 @@ def picture(make: Callable[[], Picture]) -> Callable[[], Picture]:
 @picture
 def agents() -> Picture:
     """Show the five agents of the package after six seconds, and NCAP untrained."""
-    names = ("ncap", "ncap-plus", "relay", "along", "cpg")
-    commands = [*(f"nervecord render agent:{name}" for name in names), "nervecord render --untrained --circuit ncap"]
-    return side_by_side([still(f"{command} --seconds 6", "240 180") for command in commands], 3)
+    shipped = ("agent:ncap", "agent:ncap-plus", "agent:relay", "agent:along", "agent:cpg")
+    shown = [
+        still(f"nervecord render {who} --seconds 6", "240 180") for who in (*shipped, "--untrained --circuit ncap")
+    ]
+    return side_by_side(shown, 3)
 
 
 @picture
@@ -208,6 +210,15 @@ def nwb() -> Picture:
     shell("nervecord record agent:ncap --episodes 1 --out worm.nc")
     activity = xarray.open_dataset("worm.nc").activity
     return heat_map(activity.where(activity.role == "motor", drop=True)[0, :200], 3)
+
+
+@picture
+def report() -> Picture:
+    """Show how a report begins."""
+    shell("nervecord train --out runs/worm")
+    shell("nervecord render runs/worm --seconds 3 --out runs/worm/swim.webp")
+    shell("nervecord report runs/worm")
+    return screenshot(Path("runs/worm/report.html"), (1000, 900), seconds=2)
 
 
 @picture
