@@ -141,7 +141,7 @@ def controls() -> Picture:
 
 @picture
 def spikes() -> Picture:
-    """Draw which unit fires when."""
+    """Draw what nervecord probe runs/eight --probes spikes finds."""
     shell("nervecord train --circuit spiking --circuit-options substeps=8 units=32 --algorithm es --steps 32000 "
           "--out runs/eight")  # fmt: skip
     # A raster has too many marks for an svg.
@@ -216,7 +216,8 @@ def nwb() -> Picture:
 def report() -> Picture:
     """Show how a report begins."""
     shell("nervecord train --out runs/worm")
-    shell("nervecord render runs/worm --seconds 3 --out runs/worm/swim.webp")
+    shell("nervecord evaluate runs/worm")
+    shell("nervecord render runs/worm --seconds 3 --out runs/worm/film.mp4")
     shell("nervecord report runs/worm")
     return screenshot(Path("runs/worm/report.html"), (1000, 900), seconds=2)
 
