@@ -113,6 +113,24 @@ class Pins:
     shift: Float[Tensor, "*batch neurons"]
 
 
+@dataclasses.dataclass(frozen=True)
+class UnitAxes:
+    """Where hidden units stand in a circuit's weights, so that they can be cut out, matched, added or trained alone.
+
+    Attributes:
+        axes: for each tensor of the circuit's `state_dict`, the group of neurons along each of its axes. An axis that
+            is a multiple of its group holds that many gates of each unit, gate after gate.
+        input_bias: the tensor that is added where what is sensed is multiplied by weights.
+        odd: the gate whose sign turns with the unit's: its function is odd, so that a unit with all its weights negated
+            acts as before. None where the function is not odd, or a unit has tensors, such as a time constant, whose
+            sign must stay.
+    """
+
+    axes: Mapping[str, tuple[str, ...]]
+    input_bias: str
+    odd: int | None = None
+
+
 class Circuit(nn.Module, ABC):
     """A nervous system as a torch module: sensors and state in, motor commands and state out.
 
@@ -261,6 +279,11 @@ class Circuit(nn.Module, ABC):
     def changes_after_update(self) -> bool:
         """Whether `after_update` does anything; a learner gathers activity for it only then."""
         return type(self).after_update is not Circuit.after_update
+
+    @property
+    def unit_axes(self) -> UnitAxes | None:
+        """Where hidden units stand in the weights; None of a circuit that is not layers of alike units."""
+        return None
 
     def pinned(
         self, values: Float[Tensor, "batch some"], group: str, pins: Pins | None = None

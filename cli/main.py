@@ -12,6 +12,7 @@ from ..errors import NervecordError
 from ..files import json_text
 from ..training.learning.stopping import signals_raise
 from ..version import __version__
+from .brick_commands import Bricks
 from .parsing import parse
 from .printing import text
 from .result_commands import (
@@ -37,7 +38,14 @@ from .worm_commands import Worm
 COMMANDS: dict[str, dict[str, type[Any]]] = {
     "Begin": {"demo": Demo, "list": Names, "doctor": Doctor},
     "Train": {"train": Train, "resume": Resume, "curriculum": Curriculum},
-    "Measure": {"evaluate": Evaluate, "transfer": Transfer, "record": Record, "probe": Probe, "results": Results},
+    "Measure": {
+        "evaluate": Evaluate,
+        "transfer": Transfer,
+        "record": Record,
+        "probe": Probe,
+        "bricks": Bricks,
+        "results": Results,
+    },
     "Look": {"render": Render, "play": Play, "report": Report, "gallery": Gallery},
     "Study many runs": {
         "sweep": Sweep,

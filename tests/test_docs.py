@@ -38,6 +38,7 @@ SMALL = {
     "sweep": "--workers 1",
     "compare": "--episodes 2",
     "route": "--episodes 2",
+    "bricks": "--episodes 2",
 }
 # Pages of several trainings, films or sweeps take many seconds each.
 LONG = ("README", "agents", "class", "interventions", "probe", "render", "route", "sweep", "train")

@@ -35,6 +35,7 @@ ALWAYS = {
     "Probe": "path untrained probes",
     "Render": "path untrained out body seconds neurons size fps speed camera zoom",
     "Play": "path untrained body port",
+    "Bricks": "path episodes merge grow update",
     "Results": "path out",
     "Report": "runs out",
     "Gallery": "runs out",
@@ -122,6 +123,10 @@ IDLE = [
     ("bench --learn --lanes", "--lanes would change nothing: one thing is measured at once, and --learn is another"),
     ("bench --scale --draw x.svg", "--draw would change nothing: only --lanes draws a figure"),
     ("bench --lanes --seeds 2 --limit 9", "--seeds, --limit would change nothing: only --learn trains"),
+    ("bricks run --weights 1 0 --body swimmer4 --steps 9 --out x", "--weights, --body, --steps, --out would change"),
+    ("bricks run --merge b --out x --number 2 --bodies swimmer4 --seed 1", "--number, --bodies, --seed would change"),
+    ("bricks run --grow 8 --out x --episodes 2 --weights 1 0", "--weights, --episodes would change"),
+    ("bricks run --update x --out x --seed 2 --body swimmer4", "--seed, --body would change nothing: --update"),
     ("curriculum --options window=3", "window is 3 and kind 'multi-head'; only 'sliding' has a window"),
 ]  # fmt: skip
 

@@ -21,7 +21,7 @@ from ...agents import Agent
 from ...circuits import Composed
 from ...circuits.routing.recogniser import Recogniser
 from ...envs import make_body
-from ...errors import InvalidOption, InvalidRun, OutputExists
+from ...errors import InvalidOption, InvalidRun
 from ...options import COUNT, FLAG, PATH, ListOf, OneOf, checked
 from ...progress import progress_bar
 from ..learning.checks import check
@@ -30,6 +30,7 @@ from ..rollouts.evaluation import evaluate_agent
 from ..rollouts.interventions import Intervention
 from ..rollouts.recorder import record_agent
 from ..runs.config import RunConfig
+from ..runs.made import check_new, write_made
 from ..runs.resolution import Resolved
 from ..runs.run import A_RUN, Run
 
@@ -101,8 +102,7 @@ def route(
         raise InvalidOption(f"{len(opened)} runs leave nothing to choose; give two or more")
     if episodes < 2:
         raise InvalidOption(f"episodes is {episodes}; give 2 or more, since the last is held out")
-    if Path(out).exists():
-        raise OutputExists(f"{out} exists; give another --out")
+    check_new(out)
     _check_alike(opened)
     resolved = check(_config(opened, by, seed))
     agent = Agent(resolved.agent)
@@ -121,9 +121,8 @@ def route(
         for (there, number), share in zip(cases, told, strict=True):
             rows.append(_row(agent, there, opened[number], share, episodes))
             bar.update(1)
-    run = Run.create(Path(out), resolved.config, lambda: {"resolved": resolved.to_json(resolved.config)})
-    state = {"done": True, "observation_stats": agent.observation_stats}
-    run.save_checkpoint(0, circuit.state_dict(), {}, state)
+    made = {"by": "route", "of": [str(run.path) for run in opened], "told_by": by}
+    run = write_made(out, resolved, circuit.state_dict(), agent.observation_stats, 0, made)
     return Routing(run, pd.DataFrame(rows))
 
 
