@@ -4,8 +4,8 @@ python tools/pictures.py             # all of them
 python tools/pictures.py lesion web  # these
 
 A still is the last frame of a film. Each picture is made in an empty folder, of agents in the package, of untrained
-ones, or of what trains in seconds; files that a command reads are those that its page shows. All of them take some four
-minutes, of which `sweep` takes one; `web` needs playwright and Chromium.
+ones, or of runs that train in a minute at most. Files that a command reads are those that its page shows. All pictures
+take some six minutes, of which `sweep` and `bricks` take three; `web` and `report` need playwright and Chromium.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from pathlib import Path
 
 import xarray
 from matplotlib.figure import Figure
-from nervecord import Run, probe, transfer
+from nervecord import Run, find_bricks, probe, transfer
 from nervecord.cli.main import main as command
 from nervecord.drawing import figure_svg
 from nervecord.drawing.figures import learning_curve, transfer_bars
 from nervecord.drawing.path_map import path_map
 from nervecord.files import write_text, write_whole
 from nervecord.training.rollouts import Recording
+from nervecord.training.studies.bricks.figure import study_figure
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -220,6 +221,14 @@ def report() -> Picture:
     shell("nervecord render runs/worm --seconds 3 --out runs/worm/film.mp4")
     shell("nervecord report runs/worm")
     return screenshot(Path("runs/worm/report.html"), (1000, 900), seconds=2)
+
+
+@picture
+def bricks() -> Picture:
+    """Draw what nervecord bricks runs/mlp finds."""
+    shell("nervecord train --circuit mlp --algorithm ppo --steps 400000 --seed 0 --out runs/mlp")
+    study = find_bricks("runs/mlp")
+    return study_figure(study.table, study.retrieval)
 
 
 @picture
