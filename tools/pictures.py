@@ -31,7 +31,7 @@ from nervecord.drawing.path_map import path_map
 from nervecord.files import write_text, write_whole
 from nervecord.training.rollouts import Recording
 from nervecord.training.studies.bricks.figure import study_figure
-from PIL import Image
+from PIL import Image, ImageSequence
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER, GUIDES = ROOT / "docs" / "pictures", ROOT / "docs" / "guides"
@@ -244,9 +244,8 @@ def recorded() -> None:
 
 
 def shell(line: str) -> None:
-    """Run a command as a shell does, without what it prints."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        command(shlex.split(line)[1:])
+    """Run a command as a shell does."""
+    command(shlex.split(line)[1:])
 
 
 def still(command: str, size: str = "480 270") -> Image.Image:
@@ -259,8 +258,7 @@ def still(command: str, size: str = "480 270") -> Image.Image:
 def last_frame(film: Path) -> Image.Image:
     """Return the last frame of a film."""
     with Image.open(film) as image:
-        image.seek(image.n_frames - 1)
-        return image.convert("RGB")
+        return [frame.convert("RGB") for frame in ImageSequence.Iterator(image)][-1]
 
 
 def side_by_side(images: list[Image.Image], columns: int) -> Image.Image:
@@ -284,7 +282,7 @@ def heat_map(activity: xarray.DataArray, inches: float) -> Figure:
     """Return activity over time as xarray plots it, some inches high."""
     figure = Figure(figsize=(9, inches), layout="constrained")
     axes = figure.subplots()
-    activity.T.plot(ax=axes, rasterized=True)
+    activity.T.plot.pcolormesh(ax=axes, rasterized=True)
     axes.set_ylim(activity.sizes["neuron"] - 0.5, -0.5)
     return figure
 
@@ -343,7 +341,9 @@ def main() -> None:
     for name in names:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            path = write(name, PICTURES[name]())
+            with contextlib.redirect_stdout(io.StringIO()):
+                made = PICTURES[name]()
+            path = write(name, made)
         print(f"{path.name}: {time.monotonic() - begun:.0f} s, {path.stat().st_size / 1e3:.0f} kB", flush=True)
 
 
