@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from .training.runs.config import RunConfig
     from .training.runs.run import Run, load_agent
     from .training.studies.ablations import ablate
+    from .training.studies.bricks.growing import grow
+    from .training.studies.bricks.merging import merge
+    from .training.studies.bricks.study import find_bricks
+    from .training.studies.bricks.updating import update_brick
     from .training.studies.comparisons import compare
     from .training.studies.ncap_paper.reproduction import reproduce
     from .training.studies.sweeps import Sweep, sweep
@@ -44,9 +48,12 @@ __all__ = [
     "curriculum",
     "evaluate",
     "export",
+    "find_bricks",
     "gallery",
+    "grow",
     "import_run",
     "load_agent",
+    "merge",
     "play",
     "probe",
     "record",
@@ -57,6 +64,7 @@ __all__ = [
     "sweep",
     "train",
     "transfer",
+    "update_brick",
 ]
 __getattr__ = lazy_exports(__name__, __file__)
 

@@ -10,6 +10,7 @@ import dataclasses
 import graphlib
 import itertools
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,8 +21,26 @@ from .contract import Circuit, Memory, Pins, State, Synapse, Wiring, check_pins,
 from .neurons import neuron_row, sensor_neurons
 from .wires import IN, OUT, End, Joined, Wire, end_of, read_end
 
-# What a target's columns are made of: ranges of them in order, each a sum of (key, columns there or all, gain).
-_Sum = tuple[tuple[str, slice | None, float], ...]
+
+class _Term(NamedTuple):
+    """A summand of some of a target's columns: where its values are, which of them, and what multiplies them."""
+
+    key: str
+    columns: slice | None  # None is all
+    gain: float
+    gate: End | None
+
+    def joined(self, other: _Term) -> _Term | None:
+        """Return both as one, if the other's columns follow on this one's and what multiplies them is the same."""
+        assert self.columns is not None
+        assert other.columns is not None
+        if self._replace(columns=other.columns) != other or self.columns.stop != other.columns.start:
+            return None
+        return self._replace(columns=slice(self.columns.start, other.columns.stop))
+
+
+# What a target's columns are made of: ranges of them in order.
+_Sum = tuple[_Term, ...]
 
 
 class Composed(Circuit):
@@ -53,7 +72,8 @@ class Composed(Circuit):
             _check_part(name, part)
         self.parts = nn.ModuleDict(dict(parts))
         self.n_motors, wires = n_motors, tuple(wires)
-        sensed = {wire.source.partition(":")[0].removeprefix("in.") for wire in wires if wire.source.startswith("in.")}
+        sources = [source for wire in wires for source in (wire.source, wire.gate or "")]
+        sensed = {source.partition(":")[0].removeprefix("in.") for source in sources if source.startswith("in.")}
         self.senses = tuple((sense, size) for sense, size in senses.items() if sense in sensed)
         self._joined = tuple(self._join(number, wire, senses) for number, wire in enumerate(wires))
         self._delayed = tuple(each for each in self._joined if each.wire.delay)
@@ -163,10 +183,11 @@ class Composed(Circuit):
         pieces = []
         for terms in self._made_of[target]:
             total = None
-            for key, columns, gain in terms:
-                term = values[key] if columns is None else values[key][..., columns]
-                term = term if gain == 1 else gain * term
-                total = term if total is None else total + term
+            for key, columns, gain, gate in terms:
+                value = values[key] if columns is None else values[key][..., columns]
+                value = value if gain == 1 else gain * value
+                value = value if gate is None else values[gate.part][..., gate.columns] * value
+                total = value if total is None else total + value
             pieces.append(total)
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, -1)  # type: ignore[arg-type, return-value]
 
@@ -185,7 +206,7 @@ class Composed(Circuit):
         """Find a wire's ends, and refuse it if they do not fit."""
         if wire.delay < 0:
             raise CircuitMismatch(f"{wire} has a delay of {wire.delay}; give 0 or more control steps")
-        source, target = self._source(wire, senses), self._target(wire)
+        source, target = self._source(wire, wire.source, senses), self._target(wire)
         if source.size != target.size:
             raise CircuitMismatch(
                 f"{wire} joins {source.size} values to {target.size}; name as many of them, as in NAME:0:{target.size}"
@@ -196,18 +217,21 @@ class Composed(Circuit):
             raise CircuitMismatch(
                 f"{wire} joins {unit} to {target.sense or 'motor commands'}, whose units differ; write a gain"
             )
+        gate = None if wire.gate is None else self._source(wire, wire.gate, senses)
+        if gate is not None and gate.size != 1:
+            raise CircuitMismatch(f"{wire}: a gate is one value and not {gate.size}; name one, as in {wire.gate}:0:1")
         key = f"wire{number}" if wire.delay else source.part
-        return Joined(wire, source, target, 1.0 if wire.gain is None else float(wire.gain), key)
+        return Joined(wire, source, target, 1.0 if wire.gain is None else float(wire.gain), key, gate)
 
-    def _source(self, wire: Wire, senses: Mapping[str, int]) -> End:
-        part, sense, some = read_end(wire, wire.source, "a source is in.SENSE or PART")
+    def _source(self, wire: Wire, text: str, senses: Mapping[str, int]) -> End:
+        part, sense, some = read_end(wire, text, "a source is in.SENSE or PART")
         if part == IN:
             if sense not in senses:
                 raise CircuitMismatch(f"{wire}: no sense {sense!r}; there are {', '.join(senses)}")
             return end_of(wire, part, sense, some, dict(self.senses), sense)
         if sense or part not in self.parts:
             there = [*(f"in.{name}" for name in senses), *self.parts]
-            raise CircuitMismatch(f"{wire}: no source {wire.source!r}; there are {', '.join(there)}")
+            raise CircuitMismatch(f"{wire}: no source {text!r}; there are {', '.join(there)}")
         return end_of(wire, part, "", some, {"": self._part(part).n_motors}, "")
 
     def _target(self, wire: Wire) -> End:
@@ -224,8 +248,12 @@ class Composed(Circuit):
         """Return the parts' names in an order in which each comes after those that it hears at once."""
         before: dict[str, list[str]] = {name: [] for name in self.parts}
         for each in self._joined:
-            if each.source.part != IN and each.target.part != OUT and not each.wire.delay:
+            if each.target.part == OUT:
+                continue
+            if each.source.part != IN and not each.wire.delay:
                 before[each.target.part].append(each.source.part)
+            if each.gate is not None and each.gate.part != IN:
+                before[each.target.part].append(each.gate.part)
         try:
             return tuple(graphlib.TopologicalSorter(before).static_order())
         except graphlib.CycleError as error:
@@ -240,7 +268,7 @@ class Composed(Circuit):
         size = self.n_motors if target == OUT else self._part(target).n_sensors
         ends = {0, size, *(end for each in wires for end in (each.target.columns.start, each.target.columns.stop))}
         cuts = sorted(ends)
-        found: list[tuple[tuple[str, slice, float], ...]] = []
+        found: list[_Sum] = []
         for start, stop in itertools.pairwise(cuts):
             terms = []
             for each in wires:
@@ -248,22 +276,21 @@ class Composed(Circuit):
                     # A wire with a delay holds its own values alone.
                     first = 0 if each.wire.delay else each.source.columns.start
                     first += start - each.target.columns.start
-                    terms.append((each.key, slice(first, first + stop - start), each.gain))
+                    terms.append(_Term(each.key, slice(first, first + stop - start), each.gain, each.gate))
             if not terms:
                 raise CircuitMismatch(f"no wire reaches {self._told(target, start)}; wire it, or give another circuit")
             before = found[-1] if found else ()
-            if len(terms) == len(before) == 1 and _goes_on(before[0], terms[0]):
-                key, columns, gain = before[0]
-                found[-1] = ((key, slice(columns.start, terms[0][1].stop), gain),)
+            if len(terms) == len(before) == 1 and (both := before[0].joined(terms[0])):
+                found[-1] = (both,)
             else:
                 found.append(tuple(terms))
-        return tuple(tuple((key, self._some(key, columns), gain) for key, columns, gain in terms) for terms in found)
+        return tuple(tuple(each._replace(columns=self._some(each)) for each in terms) for terms in found)
 
-    def _some(self, key: str, columns: slice) -> slice | None:
-        """Return the columns, None if they are all that there are under the key."""
-        held = {each.key: each.source.size for each in self._delayed}
+    def _some(self, term: _Term) -> slice | None:
+        """Return a term's columns, None if they are all that there are under its key."""
+        key, held = term.key, {each.key: each.source.size for each in self._delayed}
         size = self.n_sensors if key == IN else held[key] if key in held else self._part(key).n_motors
-        return None if columns == slice(0, size) else columns
+        return None if term.columns == slice(0, size) else term.columns
 
     def _told(self, target: str, column: int) -> str:
         if target == OUT:
@@ -299,9 +326,10 @@ class Composed(Circuit):
 
     def _is_bounded(self) -> bool:
         reach = [each for each in self._joined if each.target.part == OUT]
-        if any(each.source.part == IN or not self._part(each.source.part).is_bounded for each in reach):
+        parts = [end.part for each in reach for end in (each.source, each.gate) if end is not None]
+        if any(part == IN or not self._part(part).is_bounded for part in parts):
             return False
-        return all(sum(abs(gain) for _, _, gain in terms) <= 1 for terms in self._made_of[OUT])
+        return all(sum(abs(term.gain) for term in terms) <= 1 for terms in self._made_of[OUT])
 
     def _that_give(self, end: End, place: int) -> list[tuple[str, float]]:
         """Return the neurons whose value a source's value is, with their signs."""
@@ -326,10 +354,6 @@ class Composed(Circuit):
     def _there(self, part: str, signed: Mapping[str, float]) -> list[tuple[str, float]]:
         names = {neuron.name for neuron in self._part(part).neurons}
         return [(f"{part}/{name}", sign) for name, sign in signed.items() if name in names]
-
-
-def _goes_on(one: tuple[str, slice, float], other: tuple[str, slice, float]) -> bool:
-    return one[0] == other[0] and one[2] == other[2] and one[1].stop == other[1].start
 
 
 def freeze(circuit: Circuit) -> Circuit:

@@ -22,6 +22,7 @@ Role = Literal["sensor", "inter", "motor", "oscillator", "muscle"]
 Side = Literal["d", "v"]
 Memory = Literal["none", "clock", "recurrent"]
 
+_FEW = 3  # weights that a message names
 MOST_WEIGHTS = 2**23  # a square matrix of as many takes seconds to draw orthogonal
 
 
@@ -110,6 +111,24 @@ class Pins:
 
     scale: Float[Tensor, "*batch neurons"]
     shift: Float[Tensor, "*batch neurons"]
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitAxes:
+    """Where hidden units stand in a circuit's weights, so that they can be cut out, matched, added or trained alone.
+
+    Attributes:
+        axes: for each tensor of the circuit's `state_dict`, the group of neurons along each of its axes. An axis that
+            is a multiple of its group holds that many gates of each unit, gate after gate.
+        input_bias: the tensor that is added where what is sensed is multiplied by weights.
+        odd: the gate whose sign turns with the unit's: its function is odd, so that a unit with all its weights negated
+            acts as before. None where the function is not odd, or a unit has tensors, such as a time constant, whose
+            sign must stay.
+    """
+
+    axes: Mapping[str, tuple[str, ...]]
+    input_bias: str
+    odd: int | None = None
 
 
 class Circuit(nn.Module, ABC):
@@ -261,6 +280,11 @@ class Circuit(nn.Module, ABC):
         """Whether `after_update` does anything; a learner gathers activity for it only then."""
         return type(self).after_update is not Circuit.after_update
 
+    @property
+    def unit_axes(self) -> UnitAxes | None:
+        """Where hidden units stand in the weights; None of a circuit that is not layers of alike units."""
+        return None
+
     def pinned(
         self, values: Float[Tensor, "batch some"], group: str, pins: Pins | None = None
     ) -> Float[Tensor, "batch some"]:
@@ -368,14 +392,15 @@ def load_weights(circuit: Circuit, weights: Mapping[str, Float[Tensor, "*shape"]
     if own.keys() != weights.keys():
         differing = ", ".join(sorted(own.keys() ^ weights.keys()))
         raise CircuitMismatch(f"these weights are not of this {kind}: {differing} on one side only")
-    differing = "; ".join(
+    unlike = [
         f"{name} {tuple(weights[name].shape)} there, {tuple(value.shape)} here"
         for name, value in own.items()
         if value.shape != weights[name].shape
-    )
-    if differing:
+    ]
+    if unlike:
+        more = f"; and {len(unlike) - _FEW} more" if len(unlike) > _FEW else ""
         raise CircuitMismatch(
-            f"{kind} trained on another size: {differing}; "
+            f"{kind} trained on another size: {'; '.join(unlike[:_FEW])}{more}; "
             "use a body of the same size, or a circuit that shares its weights along the body, such as ncap"
         )
     circuit.load_state_dict(dict(weights))

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import State, step_length
+from .contract import State, UnitAxes, step_length
 from .delays import DelayedUnits
-from .recurrent import hold, uniform, with_rank
+from .recurrent import READOUT_AXES, hold, uniform, with_rank
 
 _SLOPE = 0.01  # of the leaky ReLU below zero
 
@@ -135,6 +135,15 @@ class CTRNN(DelayedUnits):
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the input and the recurrent weights."""
         return self.weight_in, self.weight_rec * self.others
+
+    @property
+    def unit_axes(self) -> UnitAxes:
+        """Where units stand in the weights; a leaky ReLU is not odd."""
+        axes = {
+            "weight_in": ("units", "sensors"), "weight_rec": ("units", "units"), "bias": ("units",),
+            "raw_tau": ("units",), "start": ("units",), **READOUT_AXES,
+        }  # fmt: skip
+        return UnitAxes(axes, "bias")
 
     def _leak(self) -> Float[Tensor, " units"]:
         """Return a: the fraction of the distance to its input that each unit moves in a substep."""

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import Neuron, Pins, State, Synapse, Wiring, check_size, named_groups
+from .contract import Neuron, Pins, State, Synapse, UnitAxes, Wiring, check_size, named_groups
 from .lane_step import LaneStep, steps_as
 from .layered import LayeredCircuit
 from .neurons import neuron_row, sensor_neurons
@@ -82,6 +82,14 @@ class MLP(LayeredCircuit):
             heard = layer(values[-1])
             values.append(self.pinned(heard if group == "motors" else tanh(heard), group, pins))
         return values
+
+    @property
+    def unit_axes(self) -> UnitAxes:
+        """Where the units of each hidden layer stand in the weights."""
+        axes: dict[str, tuple[str, ...]] = {}
+        for index, (before, after) in enumerate(itertools.pairwise(self.groups)):
+            axes |= {f"layers.{index}.weight": (after, before), f"layers.{index}.bias": (after,)}
+        return UnitAxes(axes, "layers.0.bias", odd=0)
 
     def lane_step(self) -> LaneStep:
         """Return the step over vectors."""

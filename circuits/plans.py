@@ -30,7 +30,7 @@ _PART = {
 }
 _END = Instance(str, "the end of a wire, such as in.joint_pos, brain or ncap.joint_pos")
 _GAIN = Number(-float("inf"), also=(None,), none="leave it out")
-_WIRE = {"source": _END, "target": _END, "delay": Number(0, is_whole=True), "gain": _GAIN}
+_WIRE = {"source": _END, "target": _END, "delay": Number(0, is_whole=True), "gain": _GAIN, "gate": TEXT_OR_NONE}
 # Plans that have a name: NCAP and a learned correction of a tenth of the motors' range.
 PLANS: Mapping[str, Mapping[str, Any]] = {
     "corrected": {

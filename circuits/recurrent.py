@@ -15,6 +15,9 @@ from ..options import up_to
 from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, check_size
 from .neurons import neuron_row, sensor_neurons
 
+# Of a linear readout of units; see `UnitAxes`.
+READOUT_AXES = {"readout.weight": ("motors", "units"), "readout.bias": ("motors",)}
+
 
 class RecurrentCircuit(Circuit):
     """A circuit with a memory whose motors are a linear readout of its features.

@@ -77,6 +77,11 @@ CIRCUITS: Registry[_Entry] = Registry(
             f"{_HERE}.connectome.circuit:Connectome", "rate neurons wired by a connectome, muscles on the joints"
         ),
         "compose": Line(f"{_HERE}.plans:composed", "circuits wired into a circuit by a plan, FILE.toml"),
+        "policy": Line(f"{_HERE}.routing.policy:Policy", "a whole agent as a part: normalised senses, bounded motors"),
+        "recogniser": Line(
+            f"{_HERE}.routing.recogniser:Recogniser",
+            "fixed liquid that tells which of several cases it is, units=200",
+        ),
         "navigator": Line(f"{_HERE}.builders:navigator", "ncap steered towards a target, 6 shared weights"),
         "relay_navigator": Line(
             f"{_HERE}.builders:relay_navigator", "relay steered towards a target, 13 shared weights"
@@ -227,11 +232,17 @@ def circuit_facts(
     import torch
 
     entry, given = _checked(name, senses, options)
-    defaults = {option: parameter.default for option, parameter in entry.options.items()}
-    if (declared := entry.facts({**defaults, **given})) is not None:
+    if (declared := declared_facts(name, given)) is not None:
         return declared
     told = {sense: size for sense, size in senses.items() if sense != "time" or sense in entry.needs}
     return facts_of(make_circuit(name, told, n_motors, options, torch.Generator().manual_seed(0)))
+
+
+def declared_facts(name: str, options: Mapping[str, Any]) -> Facts | None:
+    """Return what the class of a registered circuit says that it is with these options; None where it does not say."""
+    entry = CIRCUITS[name]
+    defaults = {option: parameter.default for option, parameter in entry.options.items()}
+    return entry.facts({**defaults, **options})
 
 
 def facts_of(circuit: Circuit) -> Facts:

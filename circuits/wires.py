@@ -23,15 +23,18 @@ class Wire:
         delay: control steps; 0 is at once. What comes before an episode's start is 0.
         gain: a factor. None is 1, and joins a sense to the same sense or motor commands to "out"; anything else is
             of another unit, and needs a gain that is written out.
+        gate: a source of one value, such as "PART:0:1", that multiplies what arrives; None lets everything through.
     """
 
     source: str
     target: str
     delay: int = 0
     gain: float | None = None
+    gate: str | None = None
 
     def __str__(self) -> str:
-        return f"wire {self.source} -> {self.target}"
+        gated = f" gated by {self.gate}" if self.gate else ""
+        return f"wire {self.source} -> {self.target}{gated}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Joined:
     target: End
     gain: float
     key: str  # where its values are: the name of its source, or its own in the state where it has a delay
+    gate: End | None
 
 
 def read_end(wire: Wire, text: str, right: str) -> tuple[str, str, tuple[int, int] | None]:

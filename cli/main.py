@@ -12,6 +12,7 @@ from ..errors import NervecordError
 from ..files import json_text
 from ..training.learning.stopping import signals_raise
 from ..version import __version__
+from .brick_commands import Bricks
 from .nas_commands import Nas
 from .parsing import parse
 from .printing import text
@@ -31,16 +32,30 @@ from .result_commands import (
     Results,
 )
 from .run_commands import Curriculum, Evaluate, Resume, Train, Transfer
-from .study_commands import Ablate, Compare, Reproduce, Sweep
+from .study_commands import Ablate, Compare, Reproduce, Route, Sweep
 from .surroundings import check_arguments, drop_output, open_streams, variable_at_fault
 from .worm_commands import Worm
 
 COMMANDS: dict[str, dict[str, type[Any]]] = {
     "Begin": {"demo": Demo, "list": Names, "doctor": Doctor},
     "Train": {"train": Train, "resume": Resume, "curriculum": Curriculum},
-    "Measure": {"evaluate": Evaluate, "transfer": Transfer, "record": Record, "probe": Probe, "results": Results},
+    "Measure": {
+        "evaluate": Evaluate,
+        "transfer": Transfer,
+        "record": Record,
+        "probe": Probe,
+        "bricks": Bricks,
+        "results": Results,
+    },
     "Look": {"render": Render, "play": Play, "report": Report, "gallery": Gallery},
-    "Study many runs": {"sweep": Sweep, "ablate": Ablate, "compare": Compare, "reproduce": Reproduce, "nas": Nas},
+    "Study many runs": {
+        "sweep": Sweep,
+        "ablate": Ablate,
+        "compare": Compare,
+        "reproduce": Reproduce,
+        "route": Route,
+        "nas": Nas,
+    },
     "Share": {"export": Export, "import": Import},
     "Compare with others": {"worm": Worm, "bench": Bench},
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -124,6 +124,27 @@ class Compare(OnRuns):
         labels = _labels(self.labels)
         found = compare(self.runs, self.out, self.episodes, labels, progress=not self.json, trust=self.trust)
         return self.table(found.table) if self.json else printed(found.table).to_string(index=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Route(OnRuns):
+    """Make one agent of several, which recognises the body that it moves and lets the run for it act."""
+
+    out: Path = Path("runs/router")
+    """Folder of the new run, for evaluate, transfer, render and all others."""
+    by: Literal["motion", "facts"] = "motion"
+    """What bodies are told by: a fixed liquid that hears them move, or their facts (the sense context)."""
+    episodes: int = 5
+    """Recorded of each body under each agent, the last of which is held out; and evaluated."""
+    seed: int = 0
+    """Of the liquid."""
+
+    def run(self) -> Any:
+        """Write the router, and return what it recognises and how it moves."""
+        from ..training.studies.routing import route
+
+        found = route(self.runs, self.out, self.by, self.episodes, self.seed, not self.json, self.trust)
+        return self.table(found.table)
 
 
 def _labels(texts: Sequence[str]) -> dict[str, str]:

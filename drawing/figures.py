@@ -33,7 +33,8 @@ def learning_curve(metrics: pd.DataFrame) -> Figure:
     axes.set(xlabel="environment steps", ylabel="return of an episode")
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="lower right")
+    if axes.lines:  # weights that no training left have no curve
+        axes.legend(frameon=False, loc="lower right")
     open_axes(axes)
     return figure
 

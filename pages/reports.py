@@ -37,6 +37,10 @@ from .beside_animal import beside_animal
 from .page_data import learning_data, moments_data, render_page
 
 _VIEWS = {"2d": "seen from above", "3d": "in three dimensions", "neurons": "with its neurons"}
+_BRICK_STUDIES = {
+    "bricks": "parts of each hidden layer: what each is for, what remains without it, and how few are needed at once",
+    "merge": "the return of mixtures of the two runs that this one was merged of",
+}
 _LONG = 8  # sentences that are shown at once; more are folded away
 
 
@@ -81,6 +85,7 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
             for name in PROBES
             if name != "diagram" and any(name in each for each in found)
         ),
+        *(_brick_study(name, opened, names) for name in _BRICK_STUDIES),
         beside_animal(opened, found, names),
         _numbers(names, both),
     ]
@@ -384,6 +389,16 @@ def _probe(run: Run, found: Result | None, name: str) -> dict[str, Any]:
     words = [*stale, *found.words]
     svg = figure.read_text(encoding="utf-8") if figure else None
     return {"svg": svg, "words": words[:_LONG], "more_words": words[_LONG:]}
+
+
+def _brick_study(name: str, runs: Sequence[Run], names: Sequence[str]) -> dict[str, Any] | None:
+    """Return the section of bricks, or of a merge, where any run has it."""
+    found = [run.results.where("probe", name).shown for run in runs]
+    if not any(found):
+        return None
+    missing = {"missing": f"No {name} of this run"}
+    cells = [_probe(run, each, name) if each else missing for run, each in zip(runs, found, strict=True)]
+    return _side_by_side(name.capitalize(), cells, names) | {"doc": _BRICK_STUDIES[name]}
 
 
 def _numbers(names: list[str], found: list[tuple[Run, dict[str, Result]]]) -> dict[str, Any] | None:

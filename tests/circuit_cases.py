@@ -26,6 +26,8 @@ VARIANTS = {
     "relay_klinotaxis": [{"velocity": True}, {"klinotaxis": False}],
     "navigator": [{"controller": "hand"}, {"controller": "learned"}, {"controller": "learned", "sharing": False}],
     "mlp": [{"hidden": (8,)}],
+    "policy": [{"circuit": "gru", "options": {"units": 4}, "bound": "tanh"}],
+    "recogniser": [{"units": 9, "window": 0.06}, {"units": 0, "window": 0.06}],
     "ctrnn": [
         {"units": 9, "form": "drive", "time_constants": "clamp", "tau": (1.5, 4.0)},
         {"units": 9, "time_constants": "fixed", "learn_start": False, "rank": 2, "substeps": 3},

@@ -30,6 +30,7 @@ from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run, load_agent
 from nervecord.training.studies.ablations import ablate
+from nervecord.training.studies.bricks import Brick, find_bricks, grow, merge, update_brick
 from nervecord.training.studies.comparisons import compare
 from nervecord.training.studies.ncap_paper.reproduction import reproduce
 from nervecord.training.studies.sweeps import Sweep, sweep
@@ -52,6 +53,7 @@ def but(*these: Any) -> tuple[Any, ...]:
 
 COUNT = Values((1, 2, np.int64(2)), (0, -1, 1.5, "2", None, NAN, INF, 10**30, HUGE, True, [1], np.zeros(2)))
 PATHS = Values(("RUN",), (*but(str), "nope", "agent:nope", "FILE", "FOLDER", "DAMAGED"))
+LAYERED = Values(("LAYERS",), ("RUN", *PATHS.wrong))
 BODY = Values((None, "swimmer4", Swimmer(n_links=5)), (3, 1.5, [], {}, b"x", "nope", "swimmer2", NAN, True))
 PINNED = Values(((), (Intervention("B_d_2"),)), (None, 3, "B_d_2", ["B_d_2"], [None], (Intervention("nope"),)))
 NUMBER = (0, -1, "1", None, NAN, INF, 1e300, HUGE, True, [1.0])
@@ -188,6 +190,7 @@ CALLS = {
             "device": Values(("cpu",), but(str)),
             "start": Values((None,), (3, [], NAN)),
             "protect": Values(((),), (None, 3, "x", [3])),
+            "train_only": Values(((),), (None, 3, "x", [3], ["hidden_0_1"])),
         },
     ),
     "Swimmer": Call(
@@ -348,6 +351,57 @@ CALLS = {
             "progress": FLAGS,
         },
         {"run": "RUN", "episodes": 1, "bodies": ()},
+    ),
+    "find_bricks": Call(
+        find_bricks,
+        {
+            "run": LAYERED,
+            "number": Values((2, np.int64(4)), (0, 1, -1, 99, 1.5, "2", None, NAN, True)),
+            "bodies": Values(((), ("swimmer4",)), (None, 3, "swimmer4", [3], ["nope"])),
+            "episodes": COUNT,
+            "seed": Values((0, np.int64(3)), (-1, 1.5, "1", None, NAN, HUGE)),
+            "progress": FLAGS,
+        },
+        {"run": "LAYERS", "episodes": 1, "number": 2},
+    ),
+    "merge": Call(
+        merge,
+        {
+            "one": LAYERED,
+            "other": LAYERED,
+            "out": Values(("NEW",), (None, 3, [], "FILE", "FOLDER")),
+            "weights": Values(((0.5, 0.5), [0, 1]), (None, 3, "x", (1,), (NAN, 1), ("a", "b"), (1, 1, 1))),
+            "episodes": COUNT,
+            "progress": FLAGS,
+        },
+        {"one": "LAYERS", "other": "LAYERS", "out": "NEW", "episodes": 1},
+    ),
+    "grow": Call(
+        grow,
+        {
+            "run": LAYERED,
+            "units": COUNT,
+            "out": Values(("NEW",), (None, 3, [], "FILE", "FOLDER")),
+            "body": BODY,
+            "seed": Values((0, np.int64(3)), (-1, 1.5, "1", None, NAN, HUGE)),
+        },
+        {"run": "LAYERS", "units": 2, "out": "NEW"},
+    ),
+    "update_brick": Call(
+        update_brick,
+        {
+            "run": LAYERED,
+            "brick": Values((), (None, 3, "hidden_0-weights-0", Brick("x", "x", ("x",), "weights", 0))),
+            "out": Values(("NEW",), (None, 3, [], "FILE", "FOLDER")),
+            "steps": Values((160, np.int64(160)), COUNT.wrong),
+            "progress": FLAGS,
+        },
+        {
+            "run": "LAYERS",
+            "brick": Brick("x", "hidden_0", ("hidden_0_1", "hidden_0_2"), "weights", 0),
+            "out": "NEW",
+            "steps": 160,
+        },
     ),
     "render": Call(
         render,

@@ -22,6 +22,7 @@ _NO_NUMBER = ("x", "", "nan", "inf", "-inf", "1e400", "9" * 400)
 COUNTS = text("1", "2", wrong=("0", "-1", "1.5", *_NO_NUMBER))
 SEEDS = text("0", "7", str(2**32 - 1), wrong=("-1", "1.5", str(2**32), *_NO_NUMBER))
 OF_RUN = text("RUN", wrong=("nope", "agent:nope", "FILE", "FOLDER", "/dev/null", "", "a\udcffb", "DAMAGED"))
+OF_LAYERS = text("LAYERS", wrong=("RUN", *OF_RUN.wrong))  # a run whose circuit has hidden layers
 BODIES = text("swimmer4", "swimmer6-eel", wrong=("swimer6", "swimmer2", "swimmer1000", "", "FILE.xml", "nope.xml"))
 NEURONS = text("B_d_2", "B_d_2:1:5", wrong=("", "B_d_99", "B_d_2:5:1", "B_d_2:a:b", "B_d_2=1", "B_d_2:1", "=", ":"))
 PINS = text(
@@ -241,6 +242,7 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "evaluate-every": text("100000", wrong=("0", "-1", *_NO_NUMBER)),
         "start": text("RUN", "agent:ncap", wrong=("nope", "agent:nope", "FILE", "DAMAGED")),
         "protect": Values((), ("nope", "RUN")),
+        "train-only": Values((), ("nope", "hidden_0_1", "")),
         **SPREAD,
         "reward": text("com", wrong=("fast",)),
         "config": Values((), ("nope.toml", "FILE", "FOLDER", "BAD.toml", "TYPES.toml", "BYTES.toml")),
@@ -320,6 +322,47 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "episodes": COUNTS,
         "out": text("NEW", wrong=("FILE", "FOLDER")),
         "labels": Values((), (["mine"], [""], ["=mine"])),  # a right one names a group
+        **TRUST,
+    },
+    "bricks": {
+        "": OF_LAYERS,
+        "number": text("2", "4", wrong=("0", "1", "-1", "99", "1.5", *_NO_NUMBER)),
+        "bodies": BODIES,
+        "episodes": COUNTS,
+        "seed": SEEDS,
+        "weights": Values((), (["1", "0"],)),
+        "body": Values((), BODIES.right),
+        "steps": Values((), ("160",)),
+        "out": Values((), ("NEW",)),
+        **TRUST,
+    },
+    "bricks merged": {
+        "": OF_LAYERS,
+        "merge": OF_LAYERS,
+        "weights": Values((["0.5", "0.5"], ["0", "1"]), ("1", ["nan", "1"], ["inf", "1"], ["x", "y"])),
+        "episodes": COUNTS,
+        "number": Values((), ("2",)),
+        "out": text("NEW", wrong=("FILE", "FOLDER")),
+    },
+    "bricks grown": {
+        "": OF_LAYERS,
+        "grow": text("1", "8", wrong=("0", "-1", "1.5", *_NO_NUMBER)),
+        "body": BODIES,
+        "seed": SEEDS,
+        "out": text("NEW", wrong=("FILE", "FOLDER")),
+    },
+    "bricks updated": {
+        "": OF_LAYERS,
+        "update": Values((), ("nope", "hidden_0-weights-9", "")),
+        "steps": Values((), ("0", "-1", "1.5", *_NO_NUMBER)),
+        "out": Values((), ("FILE", "FOLDER")),
+    },
+    "route": {  # right ones need runs on two bodies; tests/training/test_routing.py has them
+        "": Values((), OF_RUN.wrong),
+        "out": Values((), ("FILE", "FOLDER")),
+        "by": Values((), ("smell", "", "1")),
+        "episodes": Values((), ("0", "1", "-1", "1.5", *_NO_NUMBER)),
+        "seed": Values((), SEEDS.wrong),
         **TRUST,
     },
     "export": {
@@ -453,7 +496,9 @@ COMMANDS["ablate"] = {
 # Options of one command of which each is right alone.
 CLASHES = (("neurons", "view"), ("body", "bodies"))
 # Right ones would train for hours, or serve for ever.
-ALWAYS_WRONG = ("ablate", "sweep", "reproduce", "nas make", "play", "play an untrained agent", "import_run")
+ALWAYS_WRONG = (
+    "bricks updated", "ablate", "sweep", "reproduce", "nas make", "play", "play an untrained agent", "import_run",
+)  # fmt: skip
 # What a command needs beside what is drawn: without it, it would take minutes, or have nowhere to write.
 NEEDS = {
     "train": ["--steps", "160", "--episode-steps", "10", "--algorithm-options", "n_envs=8", "--out", "NEW"],
@@ -485,8 +530,13 @@ NEEDS = {
     "render a zip file": ["--trust", "--episode-steps", "20", "--out", "NEW.gif", "--seconds", "0.1"],
     "report": ["--out", "NEW.html"],
     "report a zip file": ["--trust", "--episode-steps", "20", "--out", "NEW.html"],
+    "bricks": ["--episodes", "1", "--number", "2"],
+    "bricks merged": ["--merge", "LAYERS", "--episodes", "1", "--out", "NEW"],
+    "bricks grown": ["--grow", "2", "--out", "NEW"],
+    "bricks updated": ["--update", "hidden_0-weights-0", "--out", "NEW"],
     "compare": ["--episodes", "1", "--out", "NEW"],
     "gallery": ["--out", "NEW.html"],
+    "route": ["--episodes", "2", "--out", "NEW"],
     "export": ["--out", "NEW", "--no-film"],
     "curriculum": [
         "--updates",

@@ -65,6 +65,8 @@ class Place:
         self._numbers = itertools.count()
         self.run = train(TINY, folder / "run", progress=False).path
         train(dataclasses.replace(TINY, seed=1), folder / "two", progress=False)
+        layered = dataclasses.replace(TINY, circuit="mlp", circuit_options={"hidden": [8]})
+        train(layered, folder / "layers", progress=False)
         (folder / "file").write_text("mine")
         (folder / "folder").mkdir()
         (folder / "folder" / "mine").write_text("mine")
@@ -97,8 +99,8 @@ class Place:
         head, slash, rest = stem.partition("/")
         if head == "NEW":
             return str(self.folder / f"new-{next(self._numbers)}{dot}{suffix}")
-        if head in ("RUN", "FILE", "FOLDER", "DAMAGED", "TWO", "MODEL", "EXPORT", "PLAN", "BAD", "TYPES", "BYTES",
-                    "WORM", "TABLE"):  # fmt: skip
+        if head in ("RUN", "FILE", "FOLDER", "DAMAGED", "TWO", "LAYERS", "MODEL", "EXPORT", "PLAN", "BAD", "TYPES",
+                    "BYTES", "WORM", "TABLE"):  # fmt: skip
             return str(self.folder / f"{head.lower()}{slash}{rest}{dot}{suffix}")
         return value
 

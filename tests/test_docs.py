@@ -37,9 +37,11 @@ SMALL = {
     "record": "--episodes 2",
     "sweep": "--workers 1",
     "compare": "--episodes 2",
+    "route": "--episodes 2",
+    "bricks": "--episodes 2",
 }
 # Pages of several trainings, films or sweeps take many seconds each.
-LONG = ("README", "agents", "class", "interventions", "probe", "render", "sweep", "train")
+LONG = ("README", "agents", "class", "interventions", "probe", "render", "route", "sweep", "train")
 SMALL_PLAN = {
     "steps = 320000": "steps = 200\nepisode_steps = 50",
     "episodes = 20": "episodes = 2",

@@ -18,6 +18,7 @@ ROOMS = {
     "training.learning": "training",
     "training.rollouts": "training",
     "training.studies": "training",
+    "training.studies.bricks": "training",
     "training.probes": "probes",
     "videos": "videos",
     "drawing": "drawing",

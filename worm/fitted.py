@@ -16,6 +16,7 @@ from ..circuits.connectome import Connectome, Graph
 from ..circuits.connectome.files import graph_json
 from ..intervals import Interval
 from ..training.learning.checks import check
+from ..training.runs.made import write_made
 from ..training.runs.resolution import Resolved
 from ..training.runs.run import Run
 from ..training.studies.markdown import markdown_table
@@ -184,10 +185,8 @@ def save_fitted(
     """
     fitted = fit_circuit(atlas, circuit, Model(rates=True), DECAY, background, swim, swimming)
     checked = check(resolved.config)
-    run = Run.create(out, resolved.config, lambda: {"resolved": checked.to_json(resolved.config)})
-    state = {"done": True, "observation_stats": Agent(checked.agent).observation_stats}
-    run.save_checkpoint(0, fitted.state_dict(), {}, state)
-    return run
+    stats = Agent(checked.agent).observation_stats
+    return write_made(out, checked, fitted.state_dict(), stats, 0, {"by": "worm fit", "background": background})
 
 
 def interval_text(value: Interval, sign: str = "") -> str:

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..contract import State
+from ..contract import State, UnitAxes
 from ..recurrent import UnitCircuit
-from .shared import between_resets, chrono, draw, heard, set_bias
+from .shared import between_resets, chrono, draw, gated_axes, heard, set_bias
 
 
 class GRU(UnitCircuit):
@@ -78,3 +78,8 @@ class GRU(UnitCircuit):
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the candidate's weights, from sensors and from units."""
         return self.cell.weight_ih_l0.chunk(3)[2], self.cell.weight_hh_l0.chunk(3)[2]
+
+    @property
+    def unit_axes(self) -> UnitAxes:
+        """Where units stand in the weights; the sign of the candidate, torch's third gate, is the unit's."""
+        return gated_axes("start_h")

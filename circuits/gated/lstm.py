@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..contract import State
+from ..contract import State, UnitAxes
 from ..recurrent import UnitCircuit
-from .shared import between_resets, chrono, draw, heard, set_bias
+from .shared import between_resets, chrono, draw, gated_axes, heard, set_bias
 
 
 class LSTM(UnitCircuit):
@@ -85,3 +85,8 @@ class LSTM(UnitCircuit):
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the candidate's weights, from sensors and from units."""
         return self.cell.weight_ih_l0.chunk(4)[2], self.cell.weight_hh_l0.chunk(4)[2]
+
+    @property
+    def unit_axes(self) -> UnitAxes:
+        """Where units stand in the weights; the sign of the candidate, torch's third gate, is the unit's."""
+        return gated_axes("start_h", "start_c")

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import State
-from ..recurrent import UnitCircuit, with_rank
+from ..contract import State, UnitAxes
+from ..recurrent import READOUT_AXES, UnitCircuit, with_rank
 
 
 def heard(cell: Any, kind: str, values: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch gates"]:
@@ -27,6 +27,15 @@ def draw(cell: nn.LSTM | nn.GRU, units: int, rank: int | None, rng: torch.Genera
             weight.uniform_(-(units**-0.5), units**-0.5, generator=rng)
             if name == "weight_hh_l0":
                 weight.copy_(torch.cat([with_rank(gate, rank) for gate in weight.chunk(len(weight) // units)]))
+
+
+def gated_axes(*states: str) -> UnitAxes:
+    """Return where units stand in the weights of torch's gated cells, whose third gate is the candidate."""
+    kinds = {"ih": "sensors", "hh": "units"}
+    axes = {f"cell.weight_{kind}_l0": ("units", heard) for kind, heard in kinds.items()}
+    one = ("units",)
+    biases = {f"cell.bias_{kind}_l0": one for kind in kinds} | dict.fromkeys(states, one)
+    return UnitAxes({**axes, **biases, **READOUT_AXES}, "cell.bias_ih_l0", odd=2)
 
 
 def chrono(units: int, horizon: int, rng: torch.Generator | None) -> Float[Tensor, " units"]:

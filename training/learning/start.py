@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from ...agents import Agent
-from ...circuits import Composed, load_weights
+from ...circuits import Circuit, Composed, load_weights
+from ...circuits.routing.policy import Policy
 from ...errors import CircuitMismatch
 from ..runs.resolution import Resolved
 from ..runs.run import Run
@@ -53,7 +54,8 @@ def start_parts(agent: Agent, resolved: Resolved) -> None:
 
     Raises:
         InvalidRun: there is no such run, or nothing trained in it yet.
-        CircuitMismatch: its circuit's weights are not those of the part.
+        CircuitMismatch: its circuit's weights are not those of the part, or it saw normalised observations, which only
+            a policy can take over.
     """
     plan = resolved.config.circuit_options.get("plan")
     if not isinstance(agent.circuit, Composed) or not isinstance(plan, Mapping):
@@ -62,6 +64,43 @@ def start_parts(agent: Agent, resolved: Resolved) -> None:
         if part.get("start") is not None:
             run = Run(part["start"])
             try:
-                load_weights(agent.circuit.parts[name], run.agent().circuit.state_dict())  # type: ignore[arg-type]
+                _load_part(agent.circuit.parts[name], run.agent())  # type: ignore[arg-type]
             except CircuitMismatch as error:
                 raise CircuitMismatch(f"part {name}: {run.path}: {error}") from error
+
+
+def load_policy(policy: Policy, agent: Agent) -> None:
+    """Give a policy the weights of an agent, and its way of seeing and moving.
+
+    Raises:
+        CircuitMismatch: the agent's circuit is another, or its motors are bounded otherwise.
+    """
+    if agent.circuit.senses != policy.senses:
+        raise CircuitMismatch(f"that agent senses {_listed(agent.circuit)}, and the part {_listed(policy)}")
+    if not agent.circuit.is_bounded and (bound := "tanh" if agent.squash else "clip") != policy.bound:
+        raise CircuitMismatch(f"that agent's motors are bounded by {bound}; give the part bound = {bound!r}")
+    load_weights(policy.circuit, agent.circuit.state_dict())
+    if agent.normalizer is None:
+        return
+    # The agent normalises what is observed, and then scales it; the policy is given it scaled.
+    unit, columns = agent.sensing.scale, agent.sensing.columns
+    policy.unit.copy_(unit)
+    policy.mean.copy_(agent.normalizer.mean[columns] * unit)
+    policy.std.copy_((agent.normalizer.var[columns] + agent.normalizer.epsilon).sqrt() * unit)
+    policy.clip.fill_(agent.normalizer.clip)
+
+
+def _load_part(part: Circuit, agent: Agent) -> None:
+    if isinstance(part, Policy):
+        load_policy(part, agent)
+    elif agent.normalizer is not None:
+        raise CircuitMismatch(
+            f"its observations were normalised, which the circuit alone does not know; give the part "
+            f'circuit = "policy" and options = {{ circuit = "{agent.spec.circuit}" }}'
+        )
+    else:
+        load_weights(part, agent.circuit.state_dict())
+
+
+def _listed(circuit: Circuit) -> str:
+    return ", ".join(f"{sense} ({size})" for sense, size in circuit.senses)

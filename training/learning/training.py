@@ -35,6 +35,7 @@ from .engine import Engine, check_engine
 from .places import places_of, places_on_bodies
 from .populations import Workers, open_evaluator
 from .protection import protect
+from .selection import train_only
 from .start import start_from, start_parts
 from .stopping import Stop, stopping
 
@@ -174,8 +175,9 @@ class _Sitting:
         self.agent = Agent(resolved.agent).to(device_named(self.config.device))
         if not is_begun:
             start_parts(self.agent, resolved)
-        # What is protected must be seen as the start saw it, in a later sitting too.
-        if self.config.start is not None and (not is_begun or self.config.protect):
+        # What stays must be seen as the start saw it, in a later sitting too.
+        stays = bool(self.config.protect or self.config.train_only)
+        if self.config.start is not None and (not is_begun or stays):
             start_from(self.agent, resolved)
         places = places_of(resolved, self.agent, stack)
         others: dict[str, Any] = {} if evaluator is None else {"evaluate": evaluator.evaluate}
@@ -187,6 +189,8 @@ class _Sitting:
             self.learner.deficits = Deficits(self.agent.layout, self.config.deficits)
         if self.config.protect and (free := protect(self.learner, self.config)):
             _log.warning("weights that act in no linear map learn unprotected: %s", ", ".join(free))
+        if self.config.train_only:
+            train_only(self.learner, self.config)
         self.tests: tuple[Place, ...] = ()
         if self.config.evaluate_every:
             self.tests = places_on_bodies(resolved, self.agent, _EVALUATION_EPISODES, stack, randomize={})
@@ -234,6 +238,11 @@ class _Sitting:
         self.resumes = checkpoint is not None
         if checkpoint is None:
             return 0
+        if "learner" not in checkpoint.state:
+            raise InvalidRun(
+                f"{self.run.path} holds weights that no training left, so there is none to go on with; "
+                f"--start {self.run.path} with another --out trains them"
+            )
         try:
             self.agent.load(checkpoint.weights, checkpoint.state.get("observation_stats"))
             held = join(checkpoint.training, checkpoint.state["learner"])

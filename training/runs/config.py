@@ -57,11 +57,13 @@ _FIELDS: dict[str, Allowed] = {
     "deficits": ListOf(_DEFICIT, '["joint_pos:100000:200000"]'),
     "start": Instance((str, os.PathLike, NoneType), f"{_FOLDER}, or leave it out"),
     "protect": ListOf(_FOLDER, '["runs/worm"]'),
+    "train_only": ListOf(Instance(str, "the name of a hidden unit"), '["hidden_0_3"]'),
     "device": Instance(str, "a device as torch names it, such as cpu or cuda:0"),
     "control_dt": _CONTROL_DT,
     **_NUMBERS,
 }
 _MAPPINGS = ("task_options", "randomize", "circuit_options", "algorithm_options")
+_TUPLES = ("protect", "train_only")
 # Beside which other fields have tables inside.
 _TABLES = (*_MAPPINGS, "arena", "deficits")
 
@@ -100,6 +102,8 @@ class RunConfig:
         start: folder of a run whose weights training starts from, on the same body or another.
         device: where agent and learner compute, as torch names it.
         protect: folders of earlier runs to protect from forgetting (Hebbian orthogonal projection).
+        train_only: hidden units, by name, whose weights alone learn, as those of one brick; all others stay. None is
+            all. With statistics of observations that `start` brings and that stay too.
     """
 
     circuit: str = "ncap"
@@ -123,18 +127,20 @@ class RunConfig:
     physics: str = "auto"
     device: str = "cpu"
     control_dt: float | None = None
+    train_only: tuple[str, ...] = ()
     # Until 0.3: what is an option of the task now.
     reward: dataclasses.InitVar[str | None] = None
 
     def __post_init__(self, reward: str | None) -> None:
-        for name in (*_MAPPINGS, "start", "protect"):
+        for name in (*_MAPPINGS, *_TUPLES, "start"):
             object.__setattr__(self, name, plain(getattr(self, name)))
         check_values(vars(self))
         if reward is not None:
             warnings.warn("reward is an option of the task now: task_options={'reward': ...}", DeprecationWarning, 3)
             object.__setattr__(self, "task_options", {**self.task_options, "reward": reward})
         object.__setattr__(self, "deficits", tuple(map(Deficit.of, self.deficits)))
-        object.__setattr__(self, "protect", tuple(self.protect))
+        for name in _TUPLES:
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "randomize", {name: tuple(bounds) for name, bounds in self.randomize.items()})
         if self.task in BIT_TASKS:
             raise InvalidOption(f"{self.task} is a task without a body: nervecord curriculum --task {self.task}")
@@ -160,6 +166,10 @@ class RunConfig:
         if self.protect and self.start is None:
             raise InvalidOption(
                 "protect keeps what a circuit has learned; give start too, the run whose circuit goes on"
+            )
+        if self.train_only and self.start is None:
+            raise InvalidOption(
+                "train_only keeps all other units as they are; give start too, the run that they are of"
             )
         for name in _NUMBERS:
             # NumPy's whole numbers are none to JSON.

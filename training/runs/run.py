@@ -5,7 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from jaxtyping import Shaped
+from torch import Tensor
 
 from ...agents import Agent
 from ...agents.resize import resize, resize_stats
@@ -104,23 +109,42 @@ class Run(Folder[RunConfig]):
             checkpoint = self.load_checkpoint(with_training=False)
         if trained and checkpoint is None:
             raise InvalidRun(f"{self.path} has no checkpoint yet; `nervecord resume {self.path}` trains it")
-        own, there = self.resolved.agent, self.resolved.on(body).agent
-        agent = Agent(there)
         if checkpoint is None:
-            return agent
-        weights, stats = checkpoint.weights, checkpoint.state.get("observation_stats")
-        if there.layout.sizes != own.layout.sizes:
-            if own.circuit == "mlp":
-                weights, stats = resize(weights, stats, own.layout, there.layout)
-            else:
-                stats = resize_stats(stats, own.layout, there.layout)
-        agent.load(weights, stats)
-        return agent
+            return Agent(self.resolved.on(body).agent)
+        return agent_with(self.resolved, checkpoint.weights, checkpoint.state.get("observation_stats"), body)
 
     def policy(self, body: str | Body | None = None, trained: bool = True) -> Agent:
         """Return the agent; its name until 0.3."""
         warnings.warn("Run.policy() is now Run.agent()", DeprecationWarning, stacklevel=2)
         return self.agent(body, trained=trained)
+
+
+def agent_with(
+    resolved: Resolved,
+    weights: Mapping[str, Shaped[Tensor, "*shape"]],
+    stats: Mapping[str, Any] | None,
+    body: str | Body | None = None,
+) -> Agent:
+    """Return the agent of a resolved run with these weights, on the run's own body or on another.
+
+    Args:
+        resolved: what the run came to.
+        weights: the circuit's on the run's own body, in their own units; an MLP's are resampled along another.
+        stats: of the observations there; None where they are not normalised.
+        body: another than the run's own.
+
+    Raises:
+        CircuitMismatch: the weights do not fit the other body.
+    """
+    own, there = resolved.agent, resolved.on(body).agent
+    agent = Agent(there)
+    if there.layout.sizes != own.layout.sizes:
+        if own.circuit == "mlp":
+            weights, stats = resize(weights, stats, own.layout, there.layout)
+        else:
+            stats = resize_stats(stats, own.layout, there.layout)
+    agent.load(weights, stats)
+    return agent
 
 
 def load_agent(run: Run | str | Path, body: str | Body | None = None) -> Agent:

@@ -123,12 +123,15 @@ def with_checksum(name: str, of: str) -> str:
     return f"{name[-100:]}-{hashlib.sha256(of.encode()).hexdigest()[:8]}"
 
 
+# Fields of a config that came after the first stored trials, with what they were before: these count as they did.
+_LATER: Mapping[str, Any] = {"train_only": []}
 _FIELDS = {"trial": str, "asked": dict, "version": str, "note": str, "about": dict, "results": list, "curve": list}
 
 
 def asked_of(config: Any, **measured: Any) -> dict[str, Any]:
     """Return what a trial depends on: its run's config, by its checksum, and what is measured of it."""
-    told = json.dumps(json.loads(json_text(config.to_json())), sort_keys=True)
+    plain = json.loads(json_text(config.to_json()))
+    told = json.dumps({name: value for name, value in plain.items() if _LATER.get(name, ...) != value}, sort_keys=True)
     return {"config": hashlib.sha256(told.encode()).hexdigest(), **measured}
 
 

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from .nas.spaces import SearchSpace
     from .nas.table import ArchitectureTable, open_table
     from .ncap_paper.reproduction import reproduce
+    from .routing import Routing, route
     from .sweeps import Sweep, sweep, sweep_groups
     from .transfers import transfer, transfer_model, transfer_table, worst_and_mean
 
 __all__ = [
     "ArchitectureTable",
     "Comparison",
+    "Routing",
     "SearchSpace",
     "Sweep",
     "TablePlan",
@@ -30,6 +32,7 @@ __all__ = [
     "open_table",
     "ranking_stability",
     "reproduce",
+    "route",
     "search_table",
     "sweep",
     "sweep_groups",

@@ -180,9 +180,7 @@ def _rows(scores: pd.DataFrame, cells: Sequence[_Cell], steps: Sequence[int]) ->
     keys = keys.rename(columns={"agent": "architecture", "trained_on": "body"})
     long = keys.assign(column=column, value=measured["value"].astype(float))
     # Of several unseen bodies, the mean.
-    table = (
-        keys.assign(**values).pivot_table(index=list(keys), columns="column", values="value").rename_axis(columns=None)
-    )
+    table = long.pivot_table(index=list(keys), columns="column", values="value").rename_axis(columns=None)
     returns = ["test", "unseen", *(f"valid_{step}" for step in steps)]
     table = table.reindex(columns=["seconds", *returns]).round({"seconds": 3, **dict.fromkeys(returns, 1)})
     bodies = dict.fromkeys(cell.config.trained_on for cell in cells)

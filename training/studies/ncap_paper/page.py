@@ -25,28 +25,35 @@ def write_report(out: Path, scores: pd.DataFrame, command: str) -> pd.DataFrame:
     """Write report.md, its figures and claims.csv from every score; return the claims."""
     found = Findings(scores)
     claims = judge(found)
-    figures = {
-        **{f"curves-{reward}": curve_panels(scores, reward) for reward in found.rewards},
-        "profiles": profile_panels(scores),
-        "ablation": ablation_bars(found.ablation),
-        "transfer": transfer_lines(scores),
-        "waves": wave_panels(record(Run(out / "runs" / found.first_run), 1)),
-    }
-    for name, figure in figures.items():
-        write_text(out / f"{name}.svg", figure_svg(figure))
+    write_figures(out, found)
+    waves = wave_panels(record(Run(out / "runs" / found.first_run), 1))
+    write_text(out / "waves.svg", figure_svg(waves))
     write_whole(out / "claims.csv", lambda partial: claims.to_csv(partial, index=False))
-    write_text(out / "report.md", _page(found, claims, command))
+    made_by = (
+        f"Made by `{command}`: {found.scores['source'].nunique()} trials. All of it is in results.sqlite:\n\n"
+        '    pandas.read_sql("SELECT * FROM scores", sqlite3.connect("results.sqlite"))'
+    )
+    write_text(out / "report.md", f"# NCAP on the Swimmer, reproduced\n\n{made_by}\n\n{report_body(found, claims)}")
     return claims
 
 
-def _page(found: Findings, claims: pd.DataFrame, command: str) -> str:
-    trials = found.scores["source"].nunique()
+def write_figures(out: Path, found: Findings) -> None:
+    """Write the figures that need scores alone."""
+    figures = {
+        **{f"curves-{reward}": curve_panels(found.scores, reward) for reward in found.rewards},
+        "profiles": profile_panels(found.scores),
+        "ablation": ablation_bars(found.ablation),
+        "transfer": transfer_lines(found.scores),
+    }
+    for name, figure in figures.items():
+        write_text(out / f"{name}.svg", figure_svg(figure))
+
+
+def report_body(found: Findings, claims: pd.DataFrame, figures: str = "") -> str:
+    """Return the report without its title, as Markdown; `figures` is the folder of its figures, such as "ncap/"."""
     parts = [
-        "# NCAP on the Swimmer, reproduced",
-        f"Made by `{command}`: {trials} trials. Every value is an interquartile mean over seeds of the mean over "
-        "episodes, with its 95 % bootstrap interval over seeds; up to three seeds it is the plain mean. All of it is "
-        "in results.sqlite:",
-        '    pandas.read_sql("SELECT * FROM scores", sqlite3.connect("results.sqlite"))',
+        "Every value is an interquartile mean over seeds of the mean over episodes, with its 95 % bootstrap interval "
+        "over seeds; up to three seeds it is the plain mean.",
         "## Claim by claim",
         _markdown(claims),
         "## What each ingredient explains",
@@ -58,18 +65,18 @@ def _page(found: Findings, claims: pd.DataFrame, command: str) -> str:
     for reward in found.rewards:
         parts += [
             f"## Learning, {reward} reward",
-            f"![curves](curves-{reward}.svg)",
+            f"![curves]({figures}curves-{reward}.svg)",
             _markdown(_learning(found, reward)),
         ]
     parts += [
-        "![profiles](profiles.svg)",
+        f"![profiles]({figures}profiles.svg)",
         "## Without each part of the prior (ES)",
-        "![ablation](ablation.svg)",
+        f"![ablation]({figures}ablation.svg)",
         _markdown(_ablations(found.ablation)),
         "## Transfer",
         f"Trained on {found.own}, each by the algorithm of its highest return there. An MLP acts as it is on variants "
         "of that body; for other sizes its weights are interpolated over joints.",
-        "![transfer](transfer.svg)",
+        f"![transfer]({figures}transfer.svg)",
         _markdown(_transfer(found)),
         "Fine-tuned on each body:",
         _markdown(_finetuned(found)),
@@ -78,7 +85,7 @@ def _page(found: Findings, claims: pd.DataFrame, command: str) -> str:
         f"the lowest. Never seen are {', '.join(NEVER)}.",
         _markdown(_many(found)),
         "## Gait and B-neurons",
-        "![waves](waves.svg)",
+        f"![waves]({figures}waves.svg)",
         _markdown(_gaits(found)),
     ]
     return "\n\n".join(parts) + "\n"

@@ -1,0 +1,1 @@
+"""Choosing among whole agents: the parts of which a router is composed."""

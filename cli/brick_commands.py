@@ -1,0 +1,137 @@
+"""The command about a circuit's functional parts, and about circuits that are put together of two or more."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidOption, OutputExists
+from ..training.runs.holds import holds
+from .parsing import Steps
+from .printing import table_text
+from .run_commands import OnRun
+
+if TYPE_CHECKING:
+    from ..training.runs.run import Run
+
+_MODES = {
+    "merge": "number bodies seed body steps",
+    "grow": "number bodies weights episodes steps",
+    "update": "number bodies weights episodes seed body",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bricks(OnRun):
+    """Cut a trained circuit into functional parts and test each; or merge two circuits, grow one, or train a part."""
+
+    number: int = 4
+    """Bricks of each hidden layer, by weights and at random; by activity, it follows from the activity."""
+    bodies: tuple[str, ...] = ()
+    """Bodies on which bricks are silenced, beside the run's own."""
+    episodes: int = 8
+    """Episodes of each test: without a brick, with the best bricks kept, or of a mixture of --merge."""
+    seed: int = 0
+    """Of what is drawn: starts and controls of the partition, or the incoming weights of --grow."""
+    merge: Path | None = None
+    """Instead: merge the run with this one into --out, and test what lies between them."""
+    weights: tuple[float, float] = (0.5, 0.5)
+    """Of --merge: of the run and of the other; they add up to 1 unless both were trained from one start."""
+    grow: int | None = None
+    """Instead: write the run with so many more units in each hidden layer to --out, where they change nothing yet."""
+    body: str | None = None
+    """Of --grow: the body that the grown run is on, by default the run's own."""
+    update: str | None = None
+    """Instead: train the brick of this name alone, in a new run --out; the same command again resumes."""
+    steps: Steps | None = None
+    """Of --update: environment steps, by default as many as the run was trained for."""
+    out: Path | None = None
+    """Folder of the new run, of --merge, --grow and --update."""
+
+    @property
+    def _mode(self) -> str | None:
+        """What is asked for; None to cut the circuit and test its bricks."""
+        return next((mode for mode in _MODES if getattr(self, mode) is not None), None)
+
+    def check(self) -> None:
+        """Refuse two things at once, options of another, an --out that is missing or exists, and what is no run."""
+        asked = [f"--{mode}" for mode in _MODES if getattr(self, mode) is not None]
+        if len(asked) > 1:
+            raise InvalidOption(f"{' and '.join(asked)} are {len(asked)} things; give one of them")
+        if self._mode is None:
+            self.refuse("weights body steps out", "they are of --merge, --grow or --update")
+        else:
+            self.refuse(_MODES[self._mode], f"--{self._mode} has no use for them; leave them out")
+            if self.out is None:
+                raise InvalidOption(f"--{self._mode} makes a run; give the --out for it")
+            if self.update is None and self.out.exists():
+                raise OutputExists(f"{self.out} exists; give another --out")
+        super().check()
+        if self.merge is not None:
+            holds(self.merge, self.trust)
+
+    def run(self) -> Any:
+        """Do what was asked for, and return what was found or made."""
+        run = self.opened()
+        made = {None: self._study, "merge": self._merge, "grow": self._grow, "update": self._update}
+        return made[self._mode](run)
+
+    def _study(self, run: Run) -> Any:
+        from ..training.studies.bricks import find_bricks
+
+        found = find_bricks(run, self.number, self.bodies, self.episodes, self.seed, progress=not self.json)
+        if self.json:
+            bricks = [brick.to_json() for brick in found.bricks]
+            tables = {"table": self.table(found.table), "retrieval": self.table(found.retrieval)}
+            return {"bricks": bricks, **tables, "words": found.words}
+        kept = found.retrieval.pivot_table("mean", ["layer", "method", "score"], "q", sort=False).reset_index()
+        parts = {
+            "what remains without each brick, as a share of the intact circuit's": found.table,
+            "mean return with the best bricks kept at each step, by how many": kept,
+        }
+        shown = [f"{title}\n\n{table_text(table)}" for title, table in parts.items()]
+        return "\n\n".join([*shown, "\n".join(found.words), f"nervecord report {shlex.quote(str(run.path))} shows it"])
+
+    def _merge(self, run: Run) -> Any:
+        from ..training.studies.bricks import merge
+
+        assert self.merge is not None
+        assert self.out is not None
+        found = merge(run, self.run_in(self.merge), self.out, self.weights, self.episodes, progress=not self.json)
+        numbers = {name: number["value"] for name, number in found.numbers.items()}
+        return {"run": str(found.run.path), "returns": numbers, "in words": list(found.words)}
+
+    def _grow(self, run: Run) -> Any:
+        from ..training.studies.bricks import grow
+
+        assert self.grow is not None
+        assert self.out is not None
+        grown, units = grow(run, self.grow, self.out, self.body, self.seed)
+        if self.json:
+            return {"run": str(grown.path), "units": units}
+        config, size = grown.config, next(name for name in ("hidden", "units") if name in grown.config.circuit_options)
+        options = {**run.config.circuit_options, size: config.circuit_options[size]}
+        told = (f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in options.items())
+        train = (
+            f"nervecord train --start {shlex.quote(str(self.out))} --circuit {config.circuit} --circuit-options "
+            f"{shlex.join(told)} --algorithm {config.algorithm} --task {config.task} --body {config.body_names[0]} "
+            f"--out {shlex.quote(f'{self.out}-trained')}"
+        )
+        return {
+            "run": str(grown.path),
+            "units": " ".join(units),
+            "next": [f"{train}  trains all of it", f"{train} --train-only {units[0]} ...  trains the new units alone"],
+        }
+
+    def _update(self, run: Run) -> Any:
+        from ..training.learning.training import summary
+        from ..training.studies.bricks.findings import brick_named
+        from ..training.studies.bricks.updating import update_brick
+
+        assert self.update is not None
+        assert self.out is not None
+        steps = run.config.steps if self.steps is None else self.steps
+        return summary(update_brick(run, brick_named(run, self.update), self.out, steps, progress=not self.json))
