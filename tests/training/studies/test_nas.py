@@ -351,6 +351,12 @@ def test_a_part_of_a_table_says_what_it_lacks():
     assert part.get_more_info(1, "two") == whole.get_more_info(3, "two") | {
         name: part.get_more_info(1, "two")[name] for name in ("seeds", "valid", "seconds", "latency")
     }
+    alone = ArchitectureTable(SMALL, rows[(rows["body"] == "one") | (rows["architecture"] == SMALL[3])], whole.about)
+    assert set(alone.summary()["architecture"] + " " + alone.summary()["body"]) == {
+        f"{SMALL[0]} one", f"{SMALL[3]} one", f"{SMALL[3]} two"
+    }  # fmt: skip
+    with pytest.raises(InvalidOption, match=r"this table lacks runs of size=8\|gate=True on two"):
+        alone.summary(SMALL[0], "two")
     with pytest.raises(InvalidOption, match=r"this table has 2 of the 6 architectures, and not size=8\|gate=False"):
         part.simulate_train_eval(SMALL[1], "one")
     with pytest.raises(InvalidOption, match=r"this table lacks runs of size=8\|gate=True on two"):

@@ -46,7 +46,7 @@ class TablePlan:
             InvalidOption: it says what no table has room for.
         """
         asked = self.config(self.space.values(architecture))
-        given = [name for name in ("bodies", "start", "protect", "deficits", "train_only") if getattr(asked, name)]
+        given = [name for name in ("bodies", "start", "deficits") if getattr(asked, name)]
         if given or asked.device != "cpu":
             raise InvalidOption(
                 f"the configs of {self.space.name} give {(given or ['device'])[0]}; a table has runs from nothing, on "

@@ -220,6 +220,8 @@ class ArchitectureTable:
     ) -> pd.DataFrame:
         """Return what `get_more_info` does as a table, a row for each architecture and body, the best of a body first.
 
+        Where the table has no run there is no row.
+
         Args:
             architecture, body: of one row alone; None takes all.
             step, seed: see `get_more_info`.
@@ -230,12 +232,18 @@ class ArchitectureTable:
         which = range(len(self)) if architecture is None else [self._index(architecture)]
         parts = []
         for name in self.bodies if body is None else [body]:
+            has_runs = ~np.isnan(self.scores(name, "valid", step)).all(1)
             rows = [
                 {"architecture": self[index], "body": name, **self.get_more_info(index, name, step, seed)}
                 for index in which
+                if has_runs[index]
             ]
-            table = pd.DataFrame(rows)
-            parts.append(table.sort_values("test" if "test" in table else "valid", ascending=False, kind="stable"))
+            if rows:
+                table = pd.DataFrame(rows)
+                by = "test" if "test" in table else "valid"
+                parts.append(table.sort_values(by, ascending=False, kind="stable"))
+        if not parts:
+            raise self._lacks(which[0], body or " or ".join(self.bodies))
         return pd.concat(parts, ignore_index=True)
 
     def simulate_train_eval(
