@@ -13,6 +13,7 @@ from ..files import json_text
 from ..training.learning.stopping import signals_raise
 from ..version import __version__
 from .brick_commands import Bricks
+from .nas_commands import Nas
 from .parsing import parse
 from .printing import text
 from .result_commands import (
@@ -53,6 +54,7 @@ COMMANDS: dict[str, dict[str, type[Any]]] = {
         "compare": Compare,
         "reproduce": Reproduce,
         "route": Route,
+        "nas": Nas,
     },
     "Share": {"export": Export, "import": Import},
     "Compare with others": {"worm": Worm, "bench": Bench},

@@ -16,7 +16,9 @@ from .run_commands import Command, Configured, OnRuns
 
 
 @dataclasses.dataclass(frozen=True)
-class _Many(Command):
+class Many(Command):
+    """A command that trains many runs."""
+
     goes_on = True
 
     workers: int | None = None
@@ -37,7 +39,7 @@ class _Many(Command):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sweep(_Many):
+class Sweep(Many):
     """Train the product of what a TOML file varies (tables base and vary); the same command again goes on."""
 
     plan: tyro.conf.Positional[Path] = tyro.MISSING
@@ -63,7 +65,7 @@ class Sweep(_Many):
 
 
 @dataclasses.dataclass(frozen=True)
-class Ablate(_Many, Configured):
+class Ablate(Many, Configured):
     """Train NCAP without each part of its prior: the lattice of sharing, signs and initial weights, and more."""
 
     out: Path = Path("runs/ablation")
@@ -81,7 +83,7 @@ class Ablate(_Many, Configured):
 
 
 @dataclasses.dataclass(frozen=True)
-class Reproduce(_Many):
+class Reproduce(Many):
     """Reproduce a paper, claim by claim; the same command again goes on."""
 
     paper: tyro.conf.Positional[str] = tyro.MISSING

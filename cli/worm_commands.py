@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from ..errors import InvalidOption, OutputExists
+from .grouped import Grouped
 from .posture_commands import Postures, ReplayWorm, ShowEigenworms
 from .printing import number
 from .run_commands import Command, Trusting
@@ -241,7 +241,7 @@ def _agent_of(command: Trusting, path: Path | None, graph: str | None) -> tuple[
 
 
 @dataclasses.dataclass(frozen=True)
-class Worm:
+class Worm(Grouped):
     """C. elegans data: connectomes, calcium imaging, the propagation atlas, and recorded postures."""
 
     what: tyro.conf.OmitSubcommandPrefixes[
@@ -253,23 +253,3 @@ class Worm:
         | Annotated[ReplayWorm, tyro.conf.subcommand("replay")]
         | Annotated[ShowEigenworms, tyro.conf.subcommand("eigenworms")]
     ]
-
-    goes_on: ClassVar[bool] = False
-
-    @classmethod
-    def prepared(cls, arguments: Sequence[str]) -> type[Worm]:  # noqa: ARG003
-        """Return the command as it is parsed."""
-        return cls
-
-    @property
-    def json(self) -> bool:
-        """Whether to print for machines."""
-        return self.what.json
-
-    def check(self) -> None:
-        """Refuse at once what shows without loading a library."""
-        self.what.check()
-
-    def run(self) -> dict[str, Any]:
-        """Run the command that was asked for."""
-        return self.what.run()

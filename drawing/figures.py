@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -157,4 +158,55 @@ def interval_curves(groups: Mapping[str, Sequence[tuple[Sequence[float], Sequenc
     else:
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
     open_axes(axes)
+    return figure
+
+
+def regret_curves(searches: pd.DataFrame) -> Figure:
+    """Draw the regret of each searcher against the seconds that it used, in a band of its 95 % interval, by body.
+
+    Args:
+        searches: columns body, searcher, seconds, regret, regret_low95 and regret_high95.
+    """
+    bodies = list(dict.fromkeys(searches["body"]))
+    across = min(len(bodies), 3)
+    down = -(-len(bodies) // across)
+    figure = Figure(figsize=(max(5.0, 3.2 * across), 2.6 * down + 0.4), layout="constrained")
+    every = figure.subplots(down, across, squeeze=False).flat
+    for axes, body in itertools.zip_longest(every, bodies):
+        if body is None:
+            axes.set_axis_off()
+            continue
+        of_body = searches[searches["body"] == body]
+        for colour, (name, rows) in zip(COLOURS, of_body.groupby("searcher", sort=False), strict=False):
+            axes.plot(rows["seconds"], rows["regret"], color=colour, linewidth=2, label=name)
+            axes.fill_between(
+                rows["seconds"], rows["regret_low95"], rows["regret_high95"], color=colour, alpha=0.2, linewidth=0
+            )
+        axes.set(xlabel="seconds of training", ylabel="test regret (return)", title=body, xscale="log")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.25)
+        open_axes(axes)
+    every[0].legend(frameon=False)
+    return figure
+
+
+def stability_map(stability: pd.DataFrame) -> Figure:
+    """Draw Kendall's tau between bodies as a grid of colours and numbers; on the diagonal, between halves of the seeds.
+
+    Args:
+        stability: columns body, other and tau, each pair once.
+    """
+    bodies = list(dict.fromkeys(stability["body"]))
+    values = np.full((len(bodies), len(bodies)), np.nan)
+    figure = Figure(figsize=(1.0 * len(bodies) + 2.2, 0.8 * len(bodies) + 1.4), layout="constrained")
+    axes = figure.subplots()
+    for row in stability.itertuples():
+        one, other = bodies.index(row.body), bodies.index(row.other)
+        values[one, other] = values[other, one] = row.tau
+        for x, y in {(one, other), (other, one)}:
+            axes.text(x, y, f"{row.tau:.2f}", ha="center", va="center", fontsize=9)
+    image = axes.imshow(values, cmap=ACTIVITY_MAP, vmin=-1, vmax=1)
+    axes.set_xticks(range(len(bodies)), bodies, rotation=20, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(bodies)), bodies)
+    figure.colorbar(image, ax=axes, label="Kendall's tau")
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -203,21 +204,23 @@ class TopView:
     def _draw_words(self, draw: ImageDraw.ImageDraw, instant: int) -> None:
         width, height = self.size[0] * _SMOOTH, self.size[1] * _SMOOTH
         margin = 14 * _SMOOTH
-        draw.text((margin, margin), self.name, fill=_INK, font=self._font)
+        # Words stay readable where posts or the body are behind them.
+        edge: dict[str, Any] = {"stroke_width": 2 * _SMOOTH, "stroke_fill": _WATER}
+        draw.text((margin, margin), self.name, fill=_INK, font=self._font, **edge)
         if self.caption:
-            draw.text((margin, margin + 20 * _SMOOTH), self.caption, fill=_FAINT, font=self._small)
+            draw.text((margin, margin + 20 * _SMOOTH), self.caption, fill=_FAINT, font=self._small, **edge)
         if self.clock:
             before = max(0, instant - round(_SPEED_SECONDS / self.dt))
             moved = np.linalg.norm(self._poses.com_pos[instant] - self._poses.com_pos[before])
             speed = 100 * moved / max((instant - before) * self.dt, self.dt)
             words = f"{instant * self.dt:5.1f} s    {speed:4.1f} cm/s"
-            draw.text((width - margin, margin), words, fill=_INK, font=self._font, anchor="ra")
+            draw.text((width - margin, margin), words, fill=_INK, font=self._font, anchor="ra", **edge)
         length = self.scale_bar()
         pixels = length * self._pixels_per_metre
         y = height - margin
         draw.line((margin, y, margin + pixels, y), fill=_INK, width=3 * _SMOOTH)
         label = f"{100 * length:g} cm" if length < 1 else f"{length:g} m"
-        draw.text((margin + pixels / 2, y - 5 * _SMOOTH), label, fill=_INK, font=self._small, anchor="mb")
+        draw.text((margin + pixels / 2, y - 5 * _SMOOTH), label, fill=_INK, font=self._small, anchor="mb", **edge)
 
     def scale_bar(self) -> float:
         """Return the length of the scale bar, m: a round number near a third of the body."""

@@ -206,6 +206,7 @@ _MIDLINES = {
     "time-unit": Values((), ("s", "frames", "")),
     "degrees": Values((), (None,)),
 }
+_TABLES = {"": text("TABLE.csv.gz", wrong=("nope", "nope.csv.gz", "FILE", "FOLDER", "RUN", "", "BAD.toml", "FILE.nc"))}
 COMMANDS: dict[str, dict[str, Values]] = {
     "train": {
         "body": BODIES,
@@ -456,6 +457,32 @@ COMMANDS: dict[str, dict[str, Values]] = {
         "out": Values(("NEW",), ("FILE", "FILE/x")),
         **SPREAD,
     },
+    "nas": {"": Values((), ("nope", ""))},
+    "nas query": {
+        **_TABLES,
+        "architecture": text(
+            "size=8|gate=True", "gate=False|size=16", wrong=("size=8", "size=9|gate=True", "", "=", "|")
+        ),
+        "body": text("one", wrong=("swimmer6", "")),
+        "step": text("100", "0.2k", wrong=("150", "0", "-1", *_NO_NUMBER)),
+        "seed": text("0", "3", wrong=("4", "-1", "1.5", *_NO_NUMBER)),
+    },
+    "nas search": {
+        **_TABLES,
+        "searchers": Values(("random", ["rea", "reinforce"]), ("nope", "")),
+        "searches": COUNTS,
+        "trainings": COUNTS,
+        "seed": text("0", "7", wrong=("-1", "1.5", *_NO_NUMBER)),
+        "out": Values(("NEW",), ("FILE", "FOLDER", "FILE/x")),
+    },
+    "nas make": {
+        "": text("prior", wrong=("nope", "", "TABLE.csv.gz")),
+        "seeds": text("1", wrong=("0", "-1", "x")),
+        "bodies": text("swimmer6", wrong=("swimmer3", "swimer6", "")),
+        "architectures": Values((), ("sharing=True", "nope=1", "")),
+        "out": Values(("NEW",), ("FILE", "FILE/x")),
+        **SPREAD,
+    },
     "nope": {"": Values((), ("RUN",))},
 }
 COMMANDS["ablate"] = {
@@ -469,7 +496,9 @@ COMMANDS["ablate"] = {
 # Options of one command of which each is right alone.
 CLASHES = (("neurons", "view"), ("body", "bodies"))
 # Right ones would train for hours, or serve for ever.
-ALWAYS_WRONG = ("bricks updated", "ablate", "sweep", "reproduce", "play", "play an untrained agent", "import_run")
+ALWAYS_WRONG = (
+    "bricks updated", "ablate", "sweep", "reproduce", "nas make", "play", "play an untrained agent", "import_run",
+)  # fmt: skip
 # What a command needs beside what is drawn: without it, it would take minutes, or have nowhere to write.
 NEEDS = {
     "train": ["--steps", "160", "--episode-steps", "10", "--algorithm-options", "n_envs=8", "--out", "NEW"],
@@ -524,6 +553,8 @@ NEEDS = {
     ],
     "ablate": ["--steps", "160", "--episode-steps", "10", "--seeds", "1", "--episodes", "1", "--out", "NEW"],
     "reproduce": ["--scale", "smoke", "--out", "NEW"],
+    "nas search": ["--searches", "2", "--trainings", "3", "--out", "NEW"],
+    "nas make": ["--out", "NEW"],
     "play an untrained agent": ["--untrained", "--episode-steps", "20"],
     "import": ["--out", "NEW"],
     "sweep": ["--out", "NEW"],

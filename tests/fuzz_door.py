@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from door_calls import CALLS, TINY
 from door_commands import ALWAYS_WRONG, CLASHES, COMMANDS, NEEDS
+from nas_tables import drawn_table
 from nervecord.cli.main import main as command_line
 from nervecord.envs import SwimmerVecEnv
 from nervecord.envs.tasks.track import travelling_wave
@@ -82,6 +83,7 @@ class Place:
         many = len(wave.time)
         posture = Posture(wave.time, wave.joint_pos, np.zeros(many), np.full(many, 1e-3), np.zeros((many, 2)))
         write_wcon(folder / "worm.wcon", [posture.track("w")])
+        drawn_table().write(folder / "table.csv.gz")
         (folder / "file.zip").write_bytes(b"PK\x03\x04" + bytes(100))
         env = SwimmerVecEnv(1, episode_steps=20)
         PPO("MlpPolicy", env, n_steps=20, device="cpu").save(folder / "model.zip")
@@ -98,7 +100,7 @@ class Place:
         if head == "NEW":
             return str(self.folder / f"new-{next(self._numbers)}{dot}{suffix}")
         if head in ("RUN", "FILE", "FOLDER", "DAMAGED", "TWO", "LAYERS", "MODEL", "EXPORT", "PLAN", "BAD", "TYPES",
-                    "BYTES", "WORM"):  # fmt: skip
+                    "BYTES", "WORM", "TABLE"):  # fmt: skip
             return str(self.folder / f"{head.lower()}{slash}{rest}{dot}{suffix}")
         return value
 
@@ -149,7 +151,7 @@ def _words(name: str, given: dict[str, Any], place: Place) -> list[str]:
     if name == "curriculum" and "options" in given:
         options["options"] = [*needs["options"][1:], given["options"]]
     command, first = name.split()[:1], _several(given.get(""))
-    if name.startswith(("list ", "worm ")):
+    if name.startswith(("list ", "worm ", "nas ")):
         command = name.split()
     if name == "compare":
         first.append(place.named("TWO"))

@@ -145,7 +145,7 @@ def _sequence(label: str, body: str, seed: int) -> str:
 def _returns(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the mean return of trained agents: agent, seed, body, value."""
     rows = scores[(scores["metric"] == "return") & scores["episode"].notna() & (scores["stage"] == "trained")]
-    return rows.groupby(["agent", "seed", "body"], as_index=False)["value"].mean()
+    return rows.groupby(["agent", "seed", "body"])["value"].mean().reset_index()
 
 
 def _own(scores: pd.DataFrame) -> pd.DataFrame:

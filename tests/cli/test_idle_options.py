@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from nervecord.circuits import Wiring
 from nervecord.cli.main import COMMANDS, main
+from nervecord.cli.nas_commands import MakeTable, QueryTable, SearchTable
 from nervecord.cli.posture_commands import Postures, ReplayWorm, ShowEigenworms
 from nervecord.cli.run_commands import Configured
 from nervecord.cli.worm_commands import CompareWorms, FitAtlas, Propagate, ShowConnectome
@@ -52,8 +53,11 @@ ALWAYS = {
     "Postures": "file worm links out",
     "ReplayWorm": "file worm body arena drive out film",
     "ShowEigenworms": "file basis modes out",
+    "MakeTable": "name out seeds bodies architectures workers engine",
+    "QueryTable": "name architecture body step seed",
+    "SearchTable": "name out searchers searches trainings seed",
 }
-NAMES = {FitAtlas: "fit", Postures: "posture", ReplayWorm: "replay", ShowEigenworms: "eigenworms"}
+NAMES = {FitAtlas: "fit", Postures: "posture", ReplayWorm: "replay", ShowEigenworms: "eigenworms", MakeTable: "make"}
 OF_MIDLINES = ("--spline", "--fix-swaps", "--flip-y", "--unit mm", "--time-unit s", "--degrees")
 OF_ZIPS = ("--algorithm sac", "--reward com", "--normalize x.pkl", "--frames 2", "--observe-time")
 OF_TASKS = ("--body swimmer8", "--task navigate", "--task-options x=1", "--episode-steps 9")
@@ -66,6 +70,7 @@ IDLE = [
     ("ablate --address h:1 --seeds 1", "an address needs Ray; give --engine ray with it"),
     ("reproduce ncap --scale smoke --address h:1", "an address needs Ray; give --engine ray with it"),
     ("sweep plan.toml --address h:1", "an address needs Ray; give --engine ray with it"),
+    ("nas make prior --address h:1", "an address needs Ray; give --engine ray with it"),
     *(
         (f"resume memory {option}", f"{option.split()[0]} would change nothing: memory is a curriculum")
         for option in ("--device cpu", "--workers 2", "--engine ray", "--address h:1")
@@ -132,15 +137,16 @@ IDLE = [
 
 
 def _commands():
-    kinds = [kind for group in COMMANDS.values() for name, kind in group.items() if name != "worm"]
-    return [*kinds, ShowConnectome, CompareWorms, Propagate, FitAtlas, Postures, ReplayWorm, ShowEigenworms]
+    kinds = [kind for group in COMMANDS.values() for name, kind in group.items() if name not in ("worm", "nas")]
+    worms = [ShowConnectome, CompareWorms, Propagate, FitAtlas, Postures, ReplayWorm, ShowEigenworms]
+    return [*kinds, *worms, QueryTable, SearchTable, MakeTable]
 
 
 @pytest.mark.parametrize("kind", _commands(), ids=lambda kind: kind.__name__)
 def test_every_option_is_known_to_act_or_to_be_refused_where_it_would_not(kind):
     # To trust is to consent, whatever comes of it.
     options = {field.name for field in dataclasses.fields(kind)} - {"json", "trust"}
-    lines = [line.removeprefix("worm ").split() for line, _ in IDLE]
+    lines = [line.removeprefix("worm ").removeprefix("nas ").split() for line, _ in IDLE]
     own = NAMES.get(kind, kind.__name__.lower())
     refused = {
         word[2:].replace("-", "_") for line in lines if line[0] == own for word in line[1:] if word.startswith("--")

@@ -144,7 +144,7 @@ class Folder(Generic[ConfigT]):
             # Or another process began it between the look above and now.
             if is_new := not (path / "config.json").exists():
                 asked = {"format": FORMAT, "holds": cls.kind, "asked": config.to_json()}
-                write_json(path / "versions.json", _versions())
+                write_json(path / "versions.json", versions())
                 write_json(path / "config.json", {**asked, **beside})
         return cls(path, trust) if is_new else cls.create(path, config, trust=trust)
 
@@ -158,7 +158,7 @@ class Folder(Generic[ConfigT]):
         Where it computes stays as it was asked for at first.
         """
         asked, steps = self.facts["asked"], config.to_json()["steps"]
-        history = [*self.facts.get("history", ()), {"steps": asked["steps"], "packages": _versions()["packages"]}]
+        history = [*self.facts.get("history", ()), {"steps": asked["steps"], "packages": versions()["packages"]}]
         self.facts = {**self.facts, "asked": {**asked, "steps": steps}, "history": history}
         write_json(self.path / "config.json", self.facts)
         self.config = self.config_type.from_json(self.facts["asked"])
@@ -305,7 +305,8 @@ def read_metrics(path: Path) -> pd.DataFrame:
         raise InvalidRun(f"{path} is damaged: {error}; its columns are step, metric and value, in UTF-8") from error
 
 
-def _versions() -> dict[str, Any]:
+def versions() -> dict[str, Any]:
+    """Return the packages and the machine that numbers are made with, as JSON types."""
     found: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
