@@ -83,8 +83,7 @@ class ActorCritic(nn.Module):
 
     def make_optimizer(self, learning_rate: float) -> FlatAdam:
         """Return Adam over everything that is trained."""
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return FlatAdam(trained, learning_rate, epsilon=ADAM_EPSILON)
+        return adam_over([self], learning_rate)
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state of actor and critic at an episode's start."""
@@ -151,7 +150,7 @@ class ActorCritic(nn.Module):
 
     def value(self, heard: Float[Tensor, "*batch heard"]) -> Float[Tensor, "*batch"]:
         """Return the values of observations or features, whichever the critic hears."""
-        return tanh_layers(heard, self._value_layers).squeeze(-1)
+        return tanh_layers(heard, layer_weights(self._value_layers)).squeeze(-1)
 
     def run_critic(
         self, heard: Float[Tensor, "*batch heard"]
@@ -238,6 +237,18 @@ class ActorCritic(nn.Module):
             return (motor - gumbel).argmax(-1)
         noise = torch.randn(motor.shape, generator=self.generator, device=motor.device)
         return motor + torch.exp(self.log_std) * noise
+
+
+def adam_over(actor_critics: Sequence[ActorCritic], learning_rate: float) -> FlatAdam:
+    """Return Adam over everything that is trained, weights that several circuits share once, at its circuit's rates."""
+    trained: dict[int, nn.Parameter] = {}
+    rates: dict[int, float] = {}
+    for one in actor_critics:
+        trained |= {id(each): each for each in one.parameters() if each.requires_grad}
+        for circuit in (one.circuit, one.critic_circuit):
+            if circuit is not None:
+                rates |= {id(each): circuit.rates.get(name, 1.0) for name, each in circuit.named_parameters()}
+    return FlatAdam(trained.values(), learning_rate, ADAM_EPSILON, [rates.get(key, 1.0) for key in trained])
 
 
 def _prefixed(state: Mapping[str, Tensor]) -> State:

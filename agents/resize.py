@@ -26,9 +26,13 @@ def resize(
     linear, so they are multiplied into the first and the last layer; the result is an MLP that can be trained on.
 
     Raises:
-        CircuitMismatch: the bodies do not have the same senses.
+        CircuitMismatch: the bodies do not have the same senses, or the MLP has ensembles or quadratic neurons.
     """
     check_senses(old, new)
+    if not all(name.endswith((".weight", ".bias")) for name in weights):
+        raise CircuitMismatch(
+            "an MLP with ensembles or quadratic neurons has weights of one body; give a body of that size"
+        )
     shown = along_body(old, new)
     moved = _resample(new.sizes["joint_pos"], old.sizes["joint_pos"])
     resized = dict(weights)

@@ -50,11 +50,14 @@ if TYPE_CHECKING:
     from .ncp.cfc import CfC
     from .ncp.ltc import LTC
     from .neurons import neuron_row, sensor_neurons
+    from .quadratic import Quadratic
+    from .rbf import RBF
     from .recurrent import RecurrentCircuit, UnitCircuit
     from .registry import CIRCUITS, make_circuit, register_circuit
     from .relay import Relay
     from .relay_klinotaxis import RelayKlinotaxis
     from .relay_navigator import RelayNavigator
+    from .rewiring import Rewiring
     from .spiking.lif import LIF
     from .spiking.spiking import Spiking
     from .wires import Wire
@@ -74,6 +77,7 @@ __all__ = [
     "MLP",
     "NALSM",
     "NCAP",
+    "RBF",
     "Along",
     "Cell",
     "CfC",
@@ -93,10 +97,12 @@ __all__ = [
     "Neuron",
     "Pins",
     "Plasticity",
+    "Quadratic",
     "RecurrentCircuit",
     "Relay",
     "RelayKlinotaxis",
     "RelayNavigator",
+    "Rewiring",
     "Spiking",
     "SpikingCA3",
     "State",

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import graphlib
 import itertools
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -86,7 +86,19 @@ class Composed(Circuit):
         first = {each.target.part for each in self._joined if each.source.part == IN} - {OUT}
         # What works before training, or scales its senses, must see them as they are.
         self.is_scaled = any(self._part(name).is_bounded or self._part(name).is_scaled for name in first)
+        learned = {name for name, _ in self.named_parameters()}
+        self.rates = {name: rate for name, rate in self._of_parameters(lambda part: part.rates) if name in learned}
         self.origin = " ".join(dict.fromkeys(part.origin for _, part in self._each() if part.origin))
+
+    def active(self) -> Mapping[str, Bool[Tensor, "*shape"]]:
+        """Return which weights of the parts act, by parameter."""
+        return dict(self._of_parameters(lambda part: part.active()))
+
+    def _of_parameters(self, asked: Callable[[Circuit], Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+        """Yield what the parts say of their parameters, by the names that these have here."""
+        for name, part in self._each():
+            for own, value in asked(part).items():
+                yield f"parts.{name}.{own}", value
 
     def initial_state(self, batch_size: int) -> State:
         """Return the parts' initial states, and zeros for what is on its way in wires with a delay."""
@@ -371,5 +383,5 @@ def _check_part(name: str, part: Circuit) -> None:
     if not isinstance(part, Circuit):
         raise CircuitMismatch(f"part {name} is {type(part).__name__}; give a circuit")
     check_pins(part)
-    if part.changes_after_update and any(True for _ in part.parameters()):
+    if (part.changes_after_update or part.restructures_every) and any(True for _ in part.parameters()):
         raise CircuitMismatch(f"part {name} changes its weights after updates, as a part cannot; freeze it")

@@ -152,6 +152,8 @@ class Circuit(nn.Module, ABC):
         memory: see `Facts`; None leaves it to be found out, by building the circuit and asking it for its state.
         is_scaled: see `Facts`.
         spiking: the group of neurons that fire, whose spikes `spikes` returns; empty where none do.
+        rates: factors of the learner's step for parameters that learn slower or faster than the others, by name.
+        restructures_every: after how many rollouts or generations learners call `restructure`; 0 for never.
         origin: a sentence about the nervous system that it is a model of, for model cards; empty where it is of none.
     """
 
@@ -163,6 +165,8 @@ class Circuit(nn.Module, ABC):
     memory: Memory | None = None
     is_scaled: bool = False
     spiking: str = ""
+    rates: Mapping[str, float] = MappingProxyType({})
+    restructures_every: int = 0
     origin: str = ""
 
     @classmethod
@@ -265,7 +269,7 @@ class Circuit(nn.Module, ABC):
     def after_update(
         self, sensors: Float[Tensor, "time batch sensors"], activity: Float[Tensor, "time batch neurons"]
     ) -> None:
-        """Change what a learner's update left: mask weights, constrain them, rewire; by default nothing.
+        """Change what a learner's update left: mask weights, or constrain them; by default nothing.
 
         Every learner calls it after each update, without gradients. A circuit that writes it changes its own
         parameters in place.
@@ -279,6 +283,31 @@ class Circuit(nn.Module, ABC):
     def changes_after_update(self) -> bool:
         """Whether `after_update` does anything; a learner gathers activity for it only then."""
         return type(self).after_update is not Circuit.after_update
+
+    def restructure(
+        self,
+        sensors: Float[Tensor, "time batch sensors"],  # noqa: ARG002
+        activity: Float[Tensor, "time batch neurons"],  # noqa: ARG002
+    ) -> Mapping[str, Bool[Tensor, "*shape"]]:
+        """Change the circuit's structure, such as which synapses it has; return which weights begin anew, by parameter.
+
+        PPO calls it after the last update from a rollout, ES and CMA-ES after a generation, every
+        `restructures_every` of them and without gradients: never between experience and an update that learns from
+        it, as `after_update` is. The circuit changes its own parameters and buffers in place; what `active` returns
+        must follow from its buffers. Learners forget what they know of weights that begin anew, such as moments.
+
+        Args:
+            sensors: what was sensed, each in its own unit: in the rollout, or in an episode of the generation's mean.
+            activity: every neuron's value in the same steps, in its own unit.
+        """
+        return {}
+
+    def active(self) -> Mapping[str, Bool[Tensor, "*shape"]]:
+        """Return which weights act, by parameter; those of parameters that are not named all do.
+
+        A search over weights leaves out those that do not act, which are 0 and have no gradient.
+        """
+        return {}
 
     @property
     def unit_axes(self) -> UnitAxes | None:

@@ -12,15 +12,21 @@ from torch import Tensor, nn
 from ..errors import CircuitMismatch
 from .contract import State, UnitAxes, step_length
 from .delays import DelayedUnits
-from .recurrent import READOUT_AXES, hold, uniform, with_rank
+from .recurrent import READOUT_AXES, hold, motor_readout, uniform, with_rank
+from .rewiring import Growth, Kind, Pruning, Rewiring
+from .sparse import RewiringCircuit, Sparse, SparseLinear, ensemble_neurons, keep, masked
 
 _SLOPE = 0.01  # of the leaky ReLU below zero
 
 
-class CTRNN(DelayedUnits):
+class CTRNN(DelayedUnits, RewiringCircuit):
     """Leaky units h' = f((1 - a) h + a (W h + b + W_in x)) with a = 1 / tau, one tau each.
 
     f is a leaky ReLU and no unit has a synapse onto itself (W has a zero diagonal). The state is `h`, [batch, units].
+
+    With `ensembles`, units have some of their synapses only and exchange them as they learn; `Rewiring` says what these
+    options mean. Along the body, the units, the sensors and the motor of a joint are one ensemble; with other
+    ensembles, motors hear all units.
 
     Args:
         senses: name and size of each sense.
@@ -35,7 +41,9 @@ class CTRNN(DelayedUnits):
         delays: control steps that units remember of each value, so that each recurrent synapse has a learned delay of 0
             to one less, and hears the same in all substeps; 0 for no delays. The state is then `buf` in place of `h`;
             see `DelayedUnits`.
-        rank: of the initial recurrent weights (before the diagonal is cut); None for full rank.
+        rank: of the initial recurrent weights (before the diagonal and missing synapses are cut); None for full rank.
+        ensembles, n_ensembles, p_intra, p_inter: which synapses there are at first.
+        rewire_every, rewire_share, prune, grow: how they change.
         dt: seconds of a control step.
         dt_ref: seconds of the control step for which time constants and delays are given. At another dt, 1 - a is
             (1 - 1 / tau) to the power of dt / dt_ref: under constant input, a unit moves as far in the same number of
@@ -52,6 +60,8 @@ class CTRNN(DelayedUnits):
     memory = "recurrent"
     sent = "h"
     others: Float[Tensor, "units units"]
+    mask_in: Bool[Tensor, "units sensors"]
+    mask_rec: Bool[Tensor, "units units"]
     raw_tau: Float[Tensor, " units"]
     start: Float[Tensor, " units"]
 
@@ -68,6 +78,14 @@ class CTRNN(DelayedUnits):
         learn_start: bool = True,
         delays: int = 0,
         rank: int | None = None,
+        ensembles: Kind | None = None,
+        n_ensembles: int | None = None,
+        p_intra: float = 1.0,
+        p_inter: float = 0.15,
+        rewire_every: int = 10,
+        rewire_share: float = 0.1,
+        prune: Pruning = "set",
+        grow: Growth = "hebb",
         dt: float | None = None,
         dt_ref: float | None = None,
         rng: torch.Generator | None = None,
@@ -82,6 +100,12 @@ class CTRNN(DelayedUnits):
             raise CircuitMismatch(f"tau is {low} to {high} steps; give a range from 1 up, such as [1, 2]")
         if substeps < 1:
             raise CircuitMismatch(f"substeps is {substeps}; give 1 or more")
+        rewiring = Rewiring(ensembles, n_ensembles, p_intra, p_inter, rewire_every, rewire_share, prune, grow)
+        rewiring.check(n_motors)
+        if delays and ensembles:
+            raise CircuitMismatch(
+                f"delays is {delays}, and synapses that are exchanged have none; leave out one of them"
+            )
         self._build(senses, n_motors, units, rng)
         self.step_length = step_length(dt, dt_ref)
         self.form, self.time_constants, self.substeps = form, time_constants, substeps
@@ -95,6 +119,38 @@ class CTRNN(DelayedUnits):
         hold(self, "start", torch.zeros(units), learned=learn_start)
         self.register_buffer("others", 1 - torch.eye(units), persistent=False)
         self._delay(delays, self.step_length, rng)
+        self._rewire_by(rewiring, rng)
+        if ensembles:
+            self._keep_some(rng)
+
+    def _keep_some(self, rng: torch.Generator | None) -> None:
+        """Draw which synapses there are, and place the units of ensembles along the body."""
+        rewiring, first, joints = self.rewiring, self.groups["units"].start, self.n_motors
+        sensors = rewiring.of_sensors(self.senses, joints, rng)
+        units = rewiring.of_units(self.n_features, joints, rng)
+        self.register_buffer("mask_in", rewiring.draw(units, sensors, rng))
+        self.register_buffer("mask_rec", rewiring.draw(units, units, rng) & self.others.bool())
+        keep(self.weight_in, self.mask_in)
+        keep(self.weight_rec, self.mask_rec)
+        if rewiring.ensembles == "body":
+            self.readout = motor_readout(self.n_features, joints, rng, SparseLinear)
+            self.readout.keep(rewiring.draw(torch.eye(joints).bool(), units, rng))  # type: ignore[operator]
+            placed = ensemble_neurons("ensemble", units)
+            self.neurons = (*self.neurons[:first], *placed, *self.neurons[first + len(placed) :])
+
+    def sparse(self) -> Mapping[str, Sparse]:
+        """Return the sparse matrices, by parameter."""
+        if self.rewiring.ensembles is None:
+            return {}
+        sensors, units, motors = (self.groups[name] for name in ("sensors", "units", "motors"))
+        found = {
+            "weight_in": Sparse(self.weight_in, self.mask_in, torch.ones_like(self.mask_in), sensors, units),
+            # Units hear one another's values of the control step before.
+            "weight_rec": Sparse(self.weight_rec, self.mask_rec, self.others.bool(), units, units, lag=1),
+        }
+        if isinstance(out := self.readout, SparseLinear):
+            found["readout.weight"] = Sparse(out.weight, out.mask, torch.ones_like(out.mask), units, motors)
+        return found
 
     @property
     def tau(self) -> Float[Tensor, " units"]:
@@ -111,7 +167,7 @@ class CTRNN(DelayedUnits):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
         """Run one control step, `substeps` updates."""
-        leak, recurrent = self._leak(), self.acting(self.weight_rec * self.others)
+        leak, recurrent = self._leak(), self.acting(self._between())
         h = self._update(state, self._drive(sensors), leak, recurrent)
         return h, self.after(h, state)
 
@@ -122,7 +178,7 @@ class CTRNN(DelayedUnits):
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch units"], State]:
         """Run a sequence; the sensors' weighted sums are computed for the whole sequence at once."""
-        leak, recurrent = self._leak(), self.acting(self.weight_rec * self.others)
+        leak, recurrent = self._leak(), self.acting(self._between())
         resets, values = episode_start.any(1).tolist(), []
         for step, drive in enumerate(self._drive(sensors).unbind()):
             if resets[step]:
@@ -153,8 +209,14 @@ class CTRNN(DelayedUnits):
         # At tau = 1, a unit that forgets everything at once, the gradient is infinite in a step shorter than dt_ref.
         return 1 - (1 - leak).clamp(min=1e-6) ** self.step_length
 
+    def _between(self) -> Float[Tensor, "units units"]:
+        """Return the recurrent weights as they act."""
+        weight = self.weight_rec * self.others
+        return masked(weight, self.mask_rec) if self.rewiring.ensembles else weight
+
     def _drive(self, sensors: Float[Tensor, "*batch sensors"]) -> Float[Tensor, "*batch units"]:
-        return nn.functional.linear(sensors, self.weight_in, self.bias)
+        into = masked(self.weight_in, self.mask_in) if self.rewiring.ensembles else self.weight_in
+        return nn.functional.linear(sensors, into, self.bias)
 
     def _update(
         self,

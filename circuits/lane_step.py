@@ -9,7 +9,10 @@ from types import FunctionType
 from torch import nn
 
 # Attributes that a subclass may override without changing a step.
-_BESIDE_STEPS = {"__init__", "facts", "wiring", "after_update", "changes_after_update"}
+_BESIDE_STEPS = {
+    *("__init__", "facts", "wiring", "after_update", "changes_after_update"),
+    *("restructure", "restructures_every", "active"),
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -160,9 +160,11 @@ def name_neurons(senses: Sequence[tuple[str, int]], units: int, n_motors: int) -
     )
 
 
-def motor_readout(n_features: int, n_motors: int, rng: torch.Generator | None) -> nn.Linear:
-    """Return a linear readout that starts near zero, as SB3's action layers do."""
-    readout = nn.Linear(n_features, n_motors)
+def motor_readout(
+    n_features: int, n_motors: int, rng: torch.Generator | None, kind: type[nn.Linear] = nn.Linear
+) -> nn.Linear:
+    """Return a linear readout, of a kind of linear layer, that starts near zero, as SB3's action layers do."""
+    readout = kind(n_features, n_motors)
     nn.init.orthogonal_(readout.weight, 0.01, generator=rng)
     nn.init.zeros_(readout.bias)
     return readout

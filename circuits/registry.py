@@ -93,6 +93,7 @@ CIRCUITS: Registry[_Entry] = Registry(
             f"{_HERE}.builders:relay_klinotaxis", "relay steered by an odour's change in time, 18 shared weights"
         ),
         "mlp": Line(f"{_HERE}.mlp:MLP", "multilayer perceptron, hidden=(64, 64)"),
+        "rbf": Line(f"{_HERE}.rbf:RBF", "radial bases placed by the first experience, units=64"),
         "dendrites": Line(
             f"{_HERE}.dendrites:Dendrites", "units gated by what their dendrites know of the context, hidden=(64, 64)"
         ),

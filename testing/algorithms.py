@@ -18,7 +18,7 @@ from ..agents import Agent
 from ..agents.algorithms import ALGORITHMS, Algorithm, Learner
 from ..circuits import CIRCUITS, NCAP, Facts
 from ..envs.deficits import Deficit, Deficits
-from ..errors import InvalidOption, NervecordError, UnknownName
+from ..errors import CircuitMismatch, ContractBroken, InvalidOption, NervecordError, UnknownName
 from ..options import allowed_values
 from ..training.runs import Resolved, RunConfig, resolve
 from ..training.runs.nested import join, part
@@ -57,6 +57,7 @@ def check_algorithm(
             resolved = resolve(config)
         _learning(laws, resolved)
         _rewiring(laws, config)
+        _restructuring(laws, config)
 
 
 def _options(laws: Laws, name: str, kind: Algorithm) -> None:
@@ -243,6 +244,23 @@ class _Rewired(NCAP):
         self.prop.zero_()
 
 
+class _Restructured(NCAP):
+    """NCAP without proprioception after its first rollout or generation."""
+
+    restructures_every = 1
+
+    def restructure(self, sensors: Tensor, activity: Tensor) -> Mapping[str, Tensor]:
+        """Cut proprioception, and check that sensors and activity are of the same steps."""
+        assert sensors.shape[:2] == activity.shape[:2], f"sensors are {sensors.shape} and activity {activity.shape}"
+        assert activity.shape[-1] == len(self.neurons), f"activity is of {activity.shape[-1]} neurons"
+        self.prop.zero_()
+        return {"prop": torch.ones_like(self.prop, dtype=torch.bool)}
+
+
+def _restructured(senses: Mapping[str, int], n_motors: int, *, rng: torch.Generator | None = None) -> NCAP:
+    return _Restructured(n_motors, observe_time="time" in senses, rng=rng)
+
+
 def _rewired(senses: Mapping[str, int], n_motors: int, *, rng: torch.Generator | None = None) -> NCAP:
     return _Rewired(n_motors, observe_time="time" in senses, rng=rng)
 
@@ -259,6 +277,26 @@ def _rewiring(laws: Laws, config: RunConfig) -> None:
                     sitting.advance()
                 if not sitting.weights["prop"].any():
                     return
+    laws.hold(law, False, "what it changes is as it was", right)
+
+
+def _restructuring(laws: Laws, config: RunConfig) -> None:
+    """Train a circuit that changes its structure after every rollout, unless the algorithm refuses it."""
+    law = "a circuit's restructure is called, or the circuit refused"
+    right = "call it every restructures_every rollouts or generations, without gradients, or raise CircuitMismatch"
+    with CIRCUITS.holding("restructured", _restructured):
+        resolved = resolve(dataclasses.replace(config, circuit="restructured"))
+        try:
+            with _sitting(laws, resolved) as sitting:
+                for _ in range(_MOST_ADVANCES):
+                    with laws.asking(law, right):
+                        sitting.advance()
+                    if not sitting.weights["prop"].any():
+                        return
+        except ContractBroken as broken:
+            if not isinstance(broken.__cause__, CircuitMismatch):
+                raise
+            return
     laws.hold(law, False, "what it changes is as it was", right)
 
 

@@ -101,6 +101,8 @@ def _check_steps(built: Built, no_gradient: set[str], one_by_one: bool) -> None:
         steps.without_gradients(steps.spikes, built)
     if built.circuit.changes_after_update:
         steps.without_gradients(_after_update, built)
+    if built.circuit.restructures_every:
+        steps.without_gradients(_restructure, built)
     if (step := lane_step_of(built.circuit)) is not None:
         if reason := reason_not_compiled():
             warnings.warn(f"the lane_step of {built.name} is not checked: {reason}", stacklevel=4)
@@ -186,16 +188,35 @@ def _told_the_step(built: Built) -> None:
 def _after_update(built: Built) -> None:
     law, right = "after_update changes weights in place", "write into the parameters, under torch.no_grad()"
     circuit = copy.deepcopy(built.circuit)
+    _changed_in_place(built, circuit, circuit.after_update, law, right)
+
+
+def _restructure(built: Built) -> None:
+    law = "restructure changes weights in place, and says which begin anew"
+    right = "write into the parameters, and return masks by their names"
+    circuit = copy.deepcopy(built.circuit)
+    anew = _changed_in_place(built, circuit, circuit.restructure, law, right)
+    named, active = dict(circuit.named_parameters()), circuit.active()
+    for name, mask in (*anew.items(), *active.items()):
+        fits = name in named and mask.dtype == torch.bool and mask.shape == named[name].shape
+        built.laws.hold(law, fits, f"{name} is no mask of a parameter", right)
+    odd = [name for name, mask in active.items() if named[name][~mask].any()]
+    built.laws.hold("weights that do not act are 0", not odd, f"{odd} are not", "set them to 0 in restructure")
+
+
+def _changed_in_place(built: Built, circuit: Circuit, change: Callable[..., Any], law: str, right: str) -> Any:
+    """Return what a method returns that changes a circuit's weights by what it sensed."""
     before = dict(circuit.named_parameters())
-    sensors, state, activity = built.sensors(6, 4), circuit.initial_state(4), []
+    sensors, state, activity = built.sensors(32, 4), circuit.initial_state(4), []
     for row in sensors:
         _, state, felt = circuit.forward_with_activity(row, state)
         activity.append(felt)
     with built.laws.asking(law, right):
-        circuit.after_update(sensors, torch.stack(activity))
+        found = change(sensors, torch.stack(activity))
     after = dict(circuit.named_parameters())
     same = after.keys() == before.keys() and all(after[name] is before[name] for name in before)
     built.laws.hold(law, same, "there are other parameters than before", right)
     odd = [name for name, value in after.items() if not value.isfinite().all()]
     built.laws.hold(law, not odd, f"{odd} are no longer finite", right)
     circuit(sensors[0], circuit.initial_state(4))
+    return found

@@ -25,13 +25,25 @@ VARIANTS = {
     "klinotaxis": [{"klinokinesis": False}, {"klinotaxis": False}],
     "relay_klinotaxis": [{"velocity": True}, {"klinotaxis": False}],
     "navigator": [{"controller": "hand"}, {"controller": "learned"}, {"controller": "learned", "sharing": False}],
-    "mlp": [{"hidden": (8,)}],
-    "policy": [{"circuit": "gru", "options": {"units": 4}, "bound": "tanh"}],
+    "mlp": [
+        {"hidden": (8,)},
+        {"hidden": (8, 7), "neuron": "quadratic"},
+        {"hidden": (8,), "neuron": "compact", "gamma": 0.0},
+        {"hidden": (12, 12), "ensembles": "body", "p_inter": 0.3},
+        {"hidden": (12, 12), "ensembles": "interleaved", "n_ensembles": 3, "prune": "hebb", "grow": "random"},
+    ],
+    "rbf": [{"units": 6, "kernel": "gauss"}, {"units": 5, "kernel": "hat"}],
+    "policy": [
+        {"circuit": "gru", "options": {"units": 4}, "bound": "tanh"},
+        {"circuit": "mlp", "options": {"hidden": (12,), "ensembles": "body"}},
+    ],
     "recogniser": [{"units": 9, "window": 0.06}, {"units": 0, "window": 0.06}],
     "ctrnn": [
         {"units": 9, "form": "drive", "time_constants": "clamp", "tau": (1.5, 4.0)},
         {"units": 9, "time_constants": "fixed", "learn_start": False, "rank": 2, "substeps": 3},
         {"units": 6, "delays": 3},
+        {"units": 12, "ensembles": "body", "p_inter": 0.3},
+        {"units": 12, "ensembles": "random", "n_ensembles": 3},
     ],
     "spiking": [
         {"units": 7, "substeps": 1, "learn_tau": False},

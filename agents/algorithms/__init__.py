@@ -8,7 +8,7 @@ from ...lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .algorithm import Algorithm, Learner
-    from .population_learner import PopulationAlgorithm, PopulationLearner, PopulationMethod
+    from .population_learner import PopulationAlgorithm, PopulationLearner, PopulationMethod, carry
     from .registry import ALGORITHMS, algorithm_named
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "PopulationLearner",
     "PopulationMethod",
     "algorithm_named",
+    "carry",
 ]
 __getattr__ = lazy_exports(__name__, __file__)

@@ -18,7 +18,7 @@ from torch import Tensor
 from ...errors import CircuitMismatch
 from ...options import Number, option
 from .algorithm import COUNT, POSITIVE
-from .population_learner import PopulationAlgorithm, PopulationMethod, State
+from .population_learner import PopulationAlgorithm, PopulationMethod, State, carry
 
 _MOST_WEIGHTS = 1000
 
@@ -91,6 +91,12 @@ class CovarianceSearch(PopulationMethod):
     def moved(self, state: State, mean: Float[Tensor, " weights"]) -> State:
         """Return the state with its mean replaced by `mean`, in the circuit's units."""
         return {**state, "mean": mean, "center": mean.double()}
+
+    def carried(self, state: State, kept: Int[Tensor, " weights"]) -> State:
+        """Return the state for other weights; those that are new have the variance 1, and vary with no other."""
+        rows = {name: carry(state[name], kept) for name in ("mean", "center", "path", "path_sigma")}
+        covariance = carry(carry(state["covariance"], kept).t(), kept)
+        return {**state, **rows, "covariance": covariance + torch.diag((kept < 0).double())}
 
     def ask(
         self, state: State, rng: np.random.Generator

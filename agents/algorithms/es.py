@@ -18,7 +18,7 @@ from ...circuits import Facts
 from ...errors import CircuitMismatch
 from ...options import Number, option
 from .algorithm import COUNT, POSITIVE
-from .population_learner import PopulationAlgorithm, PopulationMethod, State
+from .population_learner import PopulationAlgorithm, PopulationMethod, State, carry
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
@@ -34,6 +34,10 @@ class AntitheticSearch(PopulationMethod):
     def start(self, mean: Float[Tensor, " weights"]) -> State:
         """Return the state of a search that starts at the weights `mean`, in the circuit's units."""
         return {"mean": mean, "exp_avg": torch.zeros_like(mean), "exp_avg_sq": torch.zeros_like(mean), "t": 0}
+
+    def carried(self, state: State, kept: Int[Tensor, " weights"]) -> State:
+        """Return the state for other weights; those that are new have no moments."""
+        return {**state, **{name: carry(state[name], kept) for name in ("mean", "exp_avg", "exp_avg_sq")}}
 
     def ask(
         self, state: State, rng: np.random.Generator

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from ...circuits import Facts
@@ -20,6 +20,7 @@ from ..loop import Batch, Rollout
 from ..places import Place
 from .algorithm import Algorithm, EpisodeLog, Evaluate, Learner
 from .members import MembersOnBodies, Outcome, Round
+from .search_space import SearchSpace
 
 State = dict[str, Any]
 
@@ -48,6 +49,13 @@ class PopulationMethod(ABC):
         """Return the state with its mean replaced by `mean`, in the circuit's units."""
         return {**state, "mean": mean}
 
+    def carried(self, state: State, kept: Int[Tensor, " weights"]) -> State:
+        """Return the state for other weights: `kept` says where each stood among those before, -1 where it is new.
+
+        A method that does not write it trains no circuit that changes its structure.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def ask(
         self, state: State, rng: np.random.Generator
@@ -57,6 +65,13 @@ class PopulationMethod(ABC):
     @abstractmethod
     def tell(self, state: State, returns: Float[np.ndarray, " members"]) -> tuple[State, dict[str, float]]:
         """Return the state updated with the members' returns (no unit), and the numbers to log."""
+
+
+def carry(values: Shaped[Tensor, "old ..."], kept: Int[Tensor, " new"]) -> Shaped[Tensor, "new ..."]:
+    """Return the rows of weights that stood at `kept` before, in their own unit; 0 where that is -1."""
+    found = values[kept.clamp(min=0)]
+    found[kept < 0] = 0.0
+    return found
 
 
 class PopulationAlgorithm(Algorithm):
@@ -136,10 +151,10 @@ class PopulationLearner(Learner):
     Attributes:
         generation: generations so far.
         rounds_of: members per round.
-        envs: environments for an episode of the mean, needed by circuits that rewire themselves after an update.
+        envs: environments for an episode of the mean, needed by circuits that change themselves after an update.
 
     Raises:
-        CircuitMismatch: the circuit has no weights to train.
+        CircuitMismatch: the circuit has no weights to train, or changes its structure and the method cannot follow.
     """
 
     rounds_of: int
@@ -159,9 +174,15 @@ class PopulationLearner(Learner):
         self.takes_projections = method.takes_projections
         if not any(True for _ in agent.circuit.parameters()):
             raise CircuitMismatch("the circuit has no weights to train")
+        if agent.circuit.restructures_every and type(method).carried is PopulationMethod.carried:
+            raise CircuitMismatch(
+                f"circuit {agent.spec.circuit!r} changes its structure, which {type(method).__name__} cannot follow; "
+                "use es, cmaes or ppo"
+            )
         if evaluate is not None:
             self.evaluate = evaluate
-        self.state = method.start(self._weights())
+        self._space = SearchSpace(agent.circuit)
+        self.state = method.start(self._space.searched())
         self.episodes = EpisodeLog(method.population * max(len(places), 1))
 
     def advance(self) -> dict[str, float]:
@@ -172,7 +193,9 @@ class PopulationLearner(Learner):
     def rounds(self) -> list[Round]:
         """Ask the method for a generation, and split it into rounds."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, self.generation]))
-        self.state, weights, seeds = self.method.ask(self.state, rng)
+        self._space = SearchSpace(self.agent.circuit)
+        self.state, searched, seeds = self.method.ask(self.state, rng)
+        weights = self._space.whole(searched)
         size, parts = self.rounds_of, range(0, self.method.population, self.rounds_of)
         return [Round(weights[at : at + size].clone(), seeds[at : at + size], self.steps) for at in parts]
 
@@ -185,14 +208,18 @@ class PopulationLearner(Learner):
         for hook in self.before_update:
             hook()
         parameters = list(self.agent.circuit.parameters())
-        torch.nn.utils.vector_to_parameters(self.state["mean"].to(self.agent.device), parameters)
+        mean = self._space.whole(self.state["mean"])
+        torch.nn.utils.vector_to_parameters(mean.to(self.agent.device), parameters)
         for hook in self.after_update:
             hook()
         if self.rewires:
             self._rewire()
         if self.after_update or self.rewires:
-            self.state = self.method.moved(self.state, self._weights())
+            self.state = self.method.moved(self.state, self._space.searched())
         self.generation += 1
+        every = self.agent.circuit.restructures_every
+        if every and self.generation % every == 0:
+            self._restructure()
         logged = {
             "rollout/ep_rew_mean": float(returns.mean()),
             "rollout/ep_rew_best": float(returns.max()),
@@ -204,13 +231,25 @@ class PopulationLearner(Learner):
     @torch.no_grad()
     def _rewire(self) -> None:
         """Let the circuit rewire itself after an episode of the mean."""
+        for place in self.places or (Place(self.agent, self._own_envs(), ()),):
+            place.agent.circuit.after_update(*_episode(place.agent, place.envs, self.seed))
+
+    @torch.no_grad()
+    def _restructure(self) -> None:
+        """Let the circuit change its structure after an episode of the mean, and search the weights that act then."""
+        place = self.places[0] if self.places else Place(self.agent, self._own_envs(), ())
+        anew = self.agent.circuit.restructure(*_episode(place.agent, place.envs, self.seed))
+        before, self._space = self._space, SearchSpace(self.agent.circuit)
+        carried = self.method.carried(self.state, self._space.kept_from(before, anew))
+        self.state = self.method.moved(carried, self._space.searched())
+
+    def _own_envs(self) -> Batch:
         if self.envs is None:
             kind = type(self.agent.circuit).__name__
             raise CircuitMismatch(
-                f"{kind} rewires itself after an update; set the learner's envs, in which an episode of the mean runs"
+                f"{kind} changes itself after an update; set the learner's envs, in which an episode of the mean runs"
             )
-        for place in self.places or (Place(self.agent, self.envs, ()),):
-            _rewire_by_episode(place.agent, place.envs, self.seed)
+        return self.envs
 
     def note(self, outcome: Outcome) -> None:
         """Count a round's steps and remember its episodes."""
@@ -240,12 +279,11 @@ class PopulationLearner(Learner):
             self.note(outcome)
             yield outcome
 
-    def _weights(self) -> Float[Tensor, " weights"]:
-        """Return the circuit's weights in one row."""
-        return torch.nn.utils.parameters_to_vector(self.agent.circuit.parameters()).detach().cpu()
 
-
-def _rewire_by_episode(agent: Agent, envs: Batch, seed: int) -> None:
+def _episode(
+    agent: Agent, envs: Batch, seed: int
+) -> tuple[Float[Tensor, "time batch sensors"], Float[Tensor, "time batch neurons"]]:
+    """Return what the agent senses in an episode in each environment, and its neurons' values."""
     sensors: list[Tensor] = []
     activity: list[Tensor] = []
 
@@ -259,4 +297,4 @@ def _rewire_by_episode(agent: Agent, envs: Batch, seed: int) -> None:
     rollout.start([seed + index for index in range(envs.n_envs)])
     while rollout.is_running:
         rollout.step()
-    agent.circuit.after_update(torch.stack(sensors), torch.stack(activity))
+    return torch.stack(sensors), torch.stack(activity)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...envs.env_batch import Step
 from ...errors import CircuitMismatch, TrainingDiverged
-from ..actor_critic import ADAM_EPSILON, ActorCritic
+from ..actor_critic import ActorCritic, adam_over
 from ..agent import Agent
 from ..flat_adam import FlatAdam
 from ..loop import Batch, Rollout, replay
@@ -75,7 +75,7 @@ class PPOLearner(Learner):
         self.options["sequence_length"] = options["sequence_length"] if agent.circuit.is_recurrent else 1
         check_lengths(self.options)
         self._actor_critics = (actor_critic, *(each for each, _ in others))
-        self.optimizer = optimizer or _optimizer(self._actor_critics, options["learning_rate"])
+        self.optimizer = optimizer or adam_over(self._actor_critics, options["learning_rate"])
         self._shuffle = np.random.RandomState(seed) if shuffle is None else shuffle
         places = (Place(agent, envs, bodies), *(place for _, place in others))
         self.collectors = tuple(map(self._collector, self._actor_critics, places))
@@ -188,6 +188,7 @@ class PPOLearner(Learner):
             self.n_updates += 1
             if not go_on:
                 break
+        self._restructure_if_due()
         found = {f"train/{name}": float(np.mean([terms[name] for terms in logged])) for name in logged[0]}
         buffers = [collector.buffer for collector in self.collectors]
         values, returns = (
@@ -202,6 +203,21 @@ class PPOLearner(Learner):
         if not self.actor_critic.is_discrete:
             found["train/std"] = torch.cat([each.log_std for each in self._actor_critics]).exp().mean().item()
         return found
+
+    @torch.no_grad()
+    def _restructure_if_due(self) -> None:
+        """Let the circuit change its structure by the rollout, and forget the moments of weights that begin anew."""
+        circuit, rollouts = self.agent.circuit, self.steps // self.steps_at_once
+        if not circuit.restructures_every or rollouts % circuit.restructures_every:
+            return
+        observations, state, episode_start = self.buffer.experience()
+        sensors = self.agent.sensing(observations)
+        own = {name: state[name] for name in circuit.initial_state(1)}
+        activity = torch.stack([step.activity for step in replay(circuit, sensors, own, episode_start)])
+        for name, anew in circuit.restructure(sensors, activity).items():
+            slots = self.optimizer.state[circuit.get_parameter(name)]
+            for moment in (slots["exp_avg"], slots["exp_avg_sq"]):
+                moment.masked_fill_(anew, 0.0)
 
     def _minibatches(self) -> Iterator[tuple[Sequences, ...]]:
         """Yield minibatches in random order, each with sequences of bodies of every size."""
@@ -362,14 +378,6 @@ class _Together:
         if len(means) == 1:
             return means[0]
         return torch.stack([share * mean for share, mean in zip(self.shares, means, strict=True)]).sum()
-
-
-def _optimizer(actor_critics: Sequence[ActorCritic], learning_rate: float) -> FlatAdam:
-    """Return Adam over everything that is trained, weights that several circuits share once."""
-    if len(actor_critics) == 1:
-        return actor_critics[0].make_optimizer(learning_rate)
-    trained = {id(each): each for one in actor_critics for each in one.parameters() if each.requires_grad}
-    return FlatAdam(trained.values(), learning_rate, epsilon=ADAM_EPSILON)
 
 
 @torch.no_grad()

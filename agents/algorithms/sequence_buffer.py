@@ -203,6 +203,10 @@ class SequenceBuffer:
             )
         return self._sequences
 
+    def experience(self) -> tuple[Float[Tensor, "steps envs obs"], State, Bool[Tensor, "steps envs"]]:
+        """Return the rollout's observations in order, the state it began in, and where episodes start."""
+        return self.observations, self._states[0], torch.as_tensor(self.episode_starts, device=self.observations.device)
+
     def _cut(self, steps: Any) -> Tensor:
         """Cut [steps, envs, ...] into [time, sequences, ...]."""
         tensor = torch.as_tensor(steps, device=self.observations.device)

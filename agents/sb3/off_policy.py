@@ -131,6 +131,12 @@ class _Drive(nn.Module):
                 f"{type(circuit).__name__} keeps a state over time, and off-policy algorithms learn from single "
                 "steps; use ppo or es, or observe_time=True where the state is a clock, as in NCAP"
             )
+        if circuit.restructures_every or circuit.rates:
+            what = "changes its structure between rollouts" if circuit.restructures_every else "has slow weights"
+            raise CircuitMismatch(
+                f"{type(circuit).__name__} {what}, and off-policy algorithms know neither rollouts nor rates of single "
+                "weights; use ppo or es, or options without that: rewire_every=0, or neuron='linear'"
+            )
         self.circuit, self.sensing, self._finish = circuit, Sensing(layout, circuit), finish
 
     def forward(self, observation: Float[Tensor, "batch obs"]) -> Float[Tensor, "batch motors"]:

@@ -73,6 +73,7 @@ class Policy(Circuit):
         check_pins(self.circuit)
         self.senses, self.n_motors = self.circuit.senses, n_motors
         self.neurons, self.groups = self.circuit.neurons, self.circuit.groups
+        self.rates = {f"circuit.{name}": rate for name, rate in self.circuit.rates.items()}
         self.memory, self.spiking, self.origin = self.circuit.memory, self.circuit.spiking, self.circuit.origin
         for name, value in (("mean", 0.0), ("std", 1.0), ("unit", 1.0)):
             self.register_buffer(name, torch.full((self.n_sensors,), value))
@@ -134,6 +135,22 @@ class Policy(Circuit):
     def changes_after_update(self) -> bool:
         """Whether the circuit does."""
         return self.circuit.changes_after_update
+
+    @property
+    def restructures_every(self) -> int:  # type: ignore[override]
+        """After how many rollouts or generations the circuit changes its structure."""
+        return self.circuit.restructures_every
+
+    def restructure(
+        self, sensors: Float[Tensor, "time batch sensors"], activity: Float[Tensor, "time batch neurons"]
+    ) -> Mapping[str, Bool[Tensor, "*shape"]]:
+        """Let the circuit change its structure."""
+        anew = self.circuit.restructure(self._shown(sensors), activity)
+        return {f"circuit.{name}": mask for name, mask in anew.items()}
+
+    def active(self) -> Mapping[str, Bool[Tensor, "*shape"]]:
+        """Return which of the circuit's weights act, by parameter."""
+        return {f"circuit.{name}": mask for name, mask in self.circuit.active().items()}
 
     def _shown(self, sensors: Float[Tensor, "*batch sensors"]) -> Float[Tensor, "*batch sensors"]:
         return ((sensors - self.mean) / self.std).clamp(-self.clip, self.clip) * self.unit

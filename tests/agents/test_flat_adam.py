@@ -98,3 +98,14 @@ def test_the_norm_before_clipping_is_told():
 def test_weights_of_several_types_are_one_line():
     with pytest.raises(CircuitMismatch, match=r"float32 on cpu and torch.float64 on cpu; train weights of one type"):
         FlatAdam([nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2).double())], 1e-3)
+
+
+def test_weights_of_other_rates_learn_as_torchs_parameter_groups_do():
+    rates = (1.0, 0.25, 0.25, 3.0)
+    ours, theirs = network(), network()
+    train(ours, FlatAdam(ours.parameters(), 1e-2, 1e-5, rates), 50)
+    groups = [{"params": [each], "lr": 1e-2 * rate} for each, rate in zip(theirs.parameters(), rates, strict=True)]
+    train(theirs, torch.optim.Adam(groups, eps=1e-5, fused=True), 50)
+    assert_close(ours, theirs)
+    copied = copy.deepcopy(FlatAdam(ours.parameters(), 1e-2, 1e-5, rates))
+    assert copied.param_groups[0]["rates"] == rates

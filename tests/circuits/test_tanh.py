@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from nervecord.circuits.tanh import tanh, tanh_layers
+from nervecord.circuits.tanh import layer_weights, tanh, tanh_layers
 from torch import nn
 
 
@@ -26,7 +26,7 @@ def test_layers_have_the_values_and_gradients_of_one_after_the_other(sizes):
     for layer in layers:
         expected = layer(expected if layer is layers[0] else torch.tanh(expected))
     learned = [x, *(weight for layer in layers for weight in layer.parameters())]
-    outputs = tanh_layers(x, layers)
+    outputs = tanh_layers(x, layer_weights(layers))
     assert torch.allclose(outputs, expected, rtol=0, atol=1e-14)
     weight = torch.randn_like(outputs)
     found, wanted = (torch.autograd.grad((value * weight).sum(), learned) for value in (outputs, expected))

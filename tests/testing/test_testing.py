@@ -8,7 +8,7 @@ import pytest
 import torch
 from circuit_cases import CASES
 from matplotlib.figure import Figure
-from nervecord.agents.algorithms import ALGORITHMS, PopulationAlgorithm, PopulationLearner, PopulationMethod
+from nervecord.agents.algorithms import ALGORITHMS, PopulationAlgorithm, PopulationLearner, PopulationMethod, carry
 from nervecord.circuits import CIRCUITS, NCAP, Circuit, LaneStep, Neuron, Synapse, Wiring, named_groups, step_length
 from nervecord.envs import ARENAS, SENSES, TASKS, Arena, MujocoBatch, Sense, SenseKind, Swimmer, Task, body_names
 from nervecord.envs.choice import PHYSICS
@@ -329,6 +329,20 @@ class Refits(Sound):
         self.hear = torch.nn.Parameter(self.hear.clone())
 
 
+class NamesNoWeights(Sound):
+    restructures_every = 1
+
+    def restructure(self, sensors, activity):  # noqa: ARG002
+        return {"synapses": torch.ones(3, dtype=torch.bool)}
+
+
+class ActsWhereNothingIs(Sound):
+    restructures_every = 1
+
+    def active(self):
+        return {"hear": torch.zeros_like(self.hear, dtype=torch.bool)}
+
+
 class NotFiniteWiring(Sound):
     def wiring(self, state=None):  # noqa: ARG002
         return Wiring(self.neurons, (Synapse("unit_0", "motor_0", float("nan")),))
@@ -356,6 +370,8 @@ class NotFiniteWiring(Sound):
         (Branches, "torch.vmap maps it over weights.*data-dependent.*one_by_one=True"),
         (OnTheDefaultDevice, "makes its tensors where its weights are"),
         (Refits, "after_update changes weights in place.*torch.no_grad"),
+        (NamesNoWeights, "restructure changes weights in place.*synapses is no mask of a parameter"),
+        (ActsWhereNothingIs, r"weights that do not act are 0\": \['hear'\] are not"),
         (NotFiniteWiring, "weights of the wiring are finite"),
         (OtherSize, "a lane_step has the circuit's sizes.*takes 2 numbers of state and the circuit has 3"),
         (WritesTooFar, "a lane_step writes its own rows alone"),
@@ -768,6 +784,16 @@ class Unchanging(PopulationLearner):
     rewires = False
 
 
+class Rigid(PopulationLearner):
+    def _restructure(self):
+        pass
+
+
+class Carries(Climb):
+    def carried(self, state, kept):
+        return {"mean": carry(state["mean"], kept)}
+
+
 class Seeing(PopulationLearner):
     @property
     def deficits(self):
@@ -808,6 +834,10 @@ def learning_by(learner):
         (learning_by(NamesBadly), "what is logged has a group\": 'best'"),
         (learning_by(Unwatched), "between before_update and after_update.*neither was called"),
         (learning_by(Unchanging), "the circuit's after_update is called after each update"),
+        (
+            type("F", (learning_by(Rigid),), {"Method": Carries}),
+            "a circuit's restructure is called, or the circuit refused.*what it changes is as it was",
+        ),
         (learning_by(Seeing), "an agent misses what its deficits say.*lose_senses"),
         (learning_by(Miscounts), "steps counts environment steps.*48 steps at once counts 1048"),
         (NCAP, "an entry point of nervecord.algorithms names it"),
@@ -819,6 +849,7 @@ def test_a_fault_of_an_algorithm_is_named(algorithm, message):
 
 def test_an_algorithm_without_a_fault_passes():
     check_algorithm(Climbing())
+    check_algorithm(type("Following", (Climbing,), {"Method": Carries}))
 
 
 def found(subject, **other):

@@ -56,6 +56,10 @@ def protect(learner: Learner, config: RunConfig) -> tuple[str, ...]:
     if not learner.takes_projections:
         raise CircuitMismatch(f"updates of {config.algorithm} cannot be projected; choose es or ppo")
     circuit, normalizer = learner.agent.circuit, learner.agent.normalizer
+    if circuit.active() or circuit.restructures_every:
+        raise CircuitMismatch(
+            f"circuit {config.circuit!r} changes its structure or lacks synapses, and its updates cannot be projected"
+        )
     shapes = {name: parameter.shape for name, parameter in circuit.named_parameters()}
     rows: dict[LinearMap, list[np.ndarray]] = {}
     for path in config.protect:
