@@ -89,7 +89,7 @@ class Reproduce(Many):
     paper: tyro.conf.Positional[str] = tyro.MISSING
     """ncap: Bhattasali, Zador and Engel 2022."""
     scale: str = "small"
-    """smoke (minutes), small (an hour or two on 2 cores), or paper (10 to 30 seeds, 5 million steps)."""
+    """smoke (minutes), small (an hour or two on 2 cores), or paper (10 to 30 seeds, 2 to 3 hours on 2 cores)."""
     out: Path = Path("runs/ncap-paper")
     """Folder of the runs, results.sqlite, report.md and its figures."""
 

@@ -12,6 +12,7 @@ from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRun, OutputE
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.score_table import read_scores
 from nervecord.training.studies.ablations import ablate, lattice
+from nervecord.training.studies.ncap_paper.claims import _as_good_as_an_mlp
 from nervecord.training.studies.ncap_paper.findings import Findings
 from nervecord.training.studies.ncap_paper.ingredients import PAIRS, ingredients_table
 from nervecord.training.studies.ncap_paper.plan import ARMS, MLP, SCALES, Budget, Scale, first_trials
@@ -160,6 +161,20 @@ def test_an_ingredient_is_worth_the_difference_of_its_pair():
     assert row["trained"].startswith("910 - 980 = -70 [-")
     # Means over 4 and 8 links; another body of 6 links has no part in them.
     assert row["other numbers of links"].startswith("710 - 210 = 500 [")
+
+
+def test_ablations_are_judged_on_the_body_they_were_trained_on():
+    along = scores_of({("along", "swimmer6"): (1, 1, 1)})
+    whole = {("shared, signed, constant", body): (value,) * 3 for body, value in (("swimmer6", 900), ("swimmer3", 300))}
+    found = Findings(pd.DataFrame([*along, *scores_of(whole, "ablation", "es")]))
+    assert list(found.ablation["trained"]) == [900]
+
+
+def test_an_algorithm_that_trained_no_other_agent_is_no_part_of_a_comparison():
+    rows = [*scores_of({("NCAP", "swimmer6"): (900,) * 3, (MLP, "swimmer6"): (500,) * 3}, algorithm="es"),
+            *scores_of({("NCAP", "swimmer6"): (900,) * 3}, algorithm="cmaes")]  # fmt: skip
+    claim = _as_good_as_an_mlp(Findings(pd.DataFrame(rows)))
+    assert (claim["verdict"], claim["numbers"]) == ("holds", f"es: NCAP 900, {MLP} 500")
 
 
 def test_every_pair_differs_in_something_that_the_largest_scale_trains():

@@ -70,6 +70,8 @@ def _sooner(found: Findings, claim: str, others: Sequence[str]) -> Claim:
     checks, words = [], []
     for algorithm in found.algorithms:
         arm, _, best = found.best("paper", others, [algorithm])
+        if not arm:
+            continue  # it trained none of them
         ours = found.steps_to(OURS, algorithm, "paper", ENOUGH * best)[0]
         theirs = found.steps_to(arm, algorithm, "paper", ENOUGH * best)[0]
         checks.append(ours < theirs)
@@ -81,6 +83,8 @@ def _as_good_as_an_mlp(found: Findings) -> Claim:
     checks, words = [], []
     for algorithm in found.algorithms:
         arm, _, best = found.best("paper", _MLPS, [algorithm])
+        if not arm:
+            continue  # it trained none of them
         ours = found.iqm(OURS, algorithm)
         checks.append(ours.mean >= _COMPARABLE * best)
         words.append(f"{algorithm}: NCAP {ours.mean:.0f}, {arm} {best:.0f}")

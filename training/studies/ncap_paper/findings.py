@@ -34,7 +34,7 @@ class Findings:
         self.rewards = [reward for reward in ("paper", "com") if reward in set(self.curves["reward"])]
         self.algorithms = sorted(set(self.curves["algorithm"]), key=list(ALGORITHMS).index)
         self.arms = sorted(set(self.curves["agent"]), key=list(ARMS).index)
-        self.ablation = ablation_table(scores[scores["study"] == "ablation"])
+        self.ablation = ablation_table(scores[(scores["study"] == "ablation") & (scores["body"] == self.own)])
         episodes = scores[scores["stage"].ne("training") & scores["value"].notna()]
         self._means = episodes.groupby([*_PER_SEED, "seed"])["value"].mean()
 
