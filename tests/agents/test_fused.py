@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from nervecord.agents import Agent, AgentSpec
+from nervecord.agents import Agent, AgentSpec, fused
 from nervecord.agents.algorithms.members import Members, Round
 from nervecord.agents.fused import Fused, reason_not_fused
 from nervecord.circuits import MLP, NCAP, LaneStep
@@ -160,7 +160,8 @@ def test_an_agent_is_evaluated_so_unless_something_is_done_to_it(monkeypatch):
     assert np.abs(whole.returns - stepped.returns).max() < 1e-3
 
 
-def test_what_cannot_run_as_a_whole_runs_step_by_step_and_says_so_once(caplog):
+def test_what_cannot_run_as_a_whole_runs_step_by_step_and_says_so_once(caplog, monkeypatch):
+    monkeypatch.setattr(fused, "_said", set())  # by tests before
     agent, envs = agent_in("gru", 3)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
