@@ -89,6 +89,11 @@ class Normalizer(nn.Module):
         self.register_buffer("count", torch.tensor(1e-4, dtype=torch.float64))
         self.frozen = False
 
+    @property
+    def std(self) -> Float[Tensor, " obs"]:
+        """By what observations are divided, in their own units; above 0."""
+        return torch.sqrt(self.var + self.epsilon)
+
     def update(self, observations: Float[np.ndarray, "batch obs"]) -> None:
         """Count a batch of observations, in their own units, in, unless the statistics are frozen."""
         if self.frozen:
@@ -101,7 +106,7 @@ class Normalizer(nn.Module):
 
     def forward(self, observation: Float[Tensor, "*batch obs"]) -> Float[Tensor, "*batch obs"]:
         """Return the observations normalised, without a unit."""
-        normalized = (observation.double() - self.mean) / torch.sqrt(self.var + self.epsilon)
+        normalized = (observation.double() - self.mean) / self.std
         return normalized.clamp(-self.clip, self.clip)
 
     def to_json(self) -> dict[str, Any]:

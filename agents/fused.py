@@ -153,7 +153,7 @@ def sensor_numbers(agent: Agent) -> tuple[Int[np.ndarray, " sensors"], Float[np.
     senses[:, rows.FACTOR], senses[:, rows.SCALE] = 1.0, agent.sensing.scale.double().numpy()
     senses[:, rows.SENSE_LOW], senses[:, rows.SENSE_HIGH] = -np.inf, np.inf
     if (normalizer := agent.normalizer) is not None:
-        spread = torch.sqrt(normalizer.var + normalizer.epsilon).numpy()
+        spread = normalizer.std.numpy()
         senses[:, rows.SHIFT], senses[:, rows.FACTOR] = normalizer.mean.numpy()[columns], 1.0 / spread[columns]
         senses[:, rows.SENSE_LOW], senses[:, rows.SENSE_HIGH] = -normalizer.clip, normalizer.clip
     return columns, senses

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import tyro
 
@@ -27,7 +26,7 @@ from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.routing import route
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page
+from .tables import StudyArguments, fill_page, interval_text
 
 SEEN = ("swimmer6", "swimmer6-thick", "swimmer6-heavy", "swimmer6-weak")
 NEVER = ("swimmer6-long", "swimmer6-light", "swimmer6-thin")
@@ -105,10 +104,10 @@ def bodies_table(scores: pd.DataFrame, routers: pd.DataFrame) -> str:
         if of_agent.empty:
             continue
         never = _over(of_agent, NEVER)
-        ahead = "" if agent == "MLP with context" or never.empty else _text(bootstrap_iqm((never - context).dropna()))
-        cells = [_text(_iqm(of_agent, (body,))) for body in SEEN]
-        lines.append([agent, of_agent["seed"].nunique(), *cells, _text(_iqm(of_agent, SEEN)),
-                      _text(bootstrap_iqm(never)), ahead])  # fmt: skip
+        beyond = interval_text(bootstrap_iqm((never - context).dropna()))
+        cells = [interval_text(_iqm(of_agent, (body,))) for body in SEEN]
+        lines.append([agent, of_agent["seed"].nunique(), *cells, interval_text(_iqm(of_agent, SEEN)),
+                      interval_text(bootstrap_iqm(never)), "" if agent == "MLP with context" else beyond])  # fmt: skip
     columns = ["agent", "seeds", *SEEN, "all of these", f"never seen: {', '.join(NEVER)}", "beyond MLP with context"]
     return markdown_table(columns, *lines)
 
@@ -124,8 +123,9 @@ def sequence_table(scores: pd.DataFrame) -> str:
         then = [_over(each, (body,)) for each, body in zip(rounds, SEEN, strict=True)]
         learned = pd.concat(then, axis=1).mean(axis=1)
         last = _over(rounds[-1], SEEN)
-        cells = [_text(_iqm(rounds[-1], (body,))) for body in SEEN]
-        lines.append([label, len(last), *cells, _text(bootstrap_iqm(last)), _text(bootstrap_iqm(learned - last))])
+        cells = [interval_text(_iqm(rounds[-1], (body,))) for body in SEEN]
+        over = [interval_text(bootstrap_iqm(each)) for each in (last, learned - last)]
+        lines.append([label, len(last), *cells, *over])
     columns = ["agent", "seeds", *(f"{body}, at the end" for body in SEEN), "all, at the end", "forgotten"]
     return markdown_table(columns, *lines)
 
@@ -162,10 +162,6 @@ def _over(rows: pd.DataFrame, bodies: Sequence[str]) -> pd.Series[float]:
 
 def _iqm(rows: pd.DataFrame, bodies: Sequence[str]) -> Interval:
     return bootstrap_iqm(_over(rows, bodies).to_numpy())
-
-
-def _text(found: Interval) -> str:
-    return "" if found.n == 0 or np.isnan(found.mean) else f"{found.mean:.0f} [{found.low:.0f}, {found.high:.0f}]"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,12 +14,12 @@ from typing import Any
 import pandas as pd
 import tyro
 
-from ...intervals import Interval, bootstrap_iqm
+from ...intervals import bootstrap_iqm
 from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page
+from .tables import StudyArguments, fill_page, interval_text
 
 FIRST = "swimmer6"
 # Environment steps on the first body, and on the second.
@@ -89,13 +89,9 @@ def table(scores: pd.DataFrame) -> str:
                     continue
                 before, after = means[circuit][FIRST], means[label][FIRST]
                 cells = [before, after, before - after, means[circuit][body], means[label][body]]
-                shown = [_text(bootstrap_iqm(cell.to_numpy())) for cell in cells]
+                shown = [interval_text(bootstrap_iqm(cell.to_numpy())) for cell in cells]
                 lines.append([circuit, body, steps, len(after), *shown])
     return markdown_table(columns, *lines)
-
-
-def _text(found: Interval) -> str:
-    return f"{round(found.mean)} [{round(found.low)}, {round(found.high)}]"
 
 
 @dataclasses.dataclass(frozen=True)

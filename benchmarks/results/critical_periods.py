@@ -21,7 +21,7 @@ from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page
+from .tables import StudyArguments, fill_page, interval_text
 
 # Environment steps: when the joints' angles begin to read zero, for how long, and how long training goes on after it.
 ONSETS, DURATIONS, AFTER = (0, 50_000, 100_000), (50_000, 100_000), 100_000
@@ -78,8 +78,8 @@ def table(scores: pd.DataFrame) -> str:
             if len(shares) != len(latest) or not len(shares):
                 continue  # not all of its runs are done
             cost, beyond = bootstrap_iqm(shares), bootstrap_iqm(shares - latest)
-            compared = ["", ""] if onset == ONSETS[-1] else [_text(beyond), judge(cost, beyond)]
-            lines.append([circuit, len(shares), f"{onset:,}", f"{duration:,}", _text(cost), *compared])
+            compared = ["", ""] if onset == ONSETS[-1] else [interval_text(beyond, 1), judge(cost, beyond)]
+            lines.append([circuit, len(shares), f"{onset:,}", f"{duration:,}", interval_text(cost, 1), *compared])
     return markdown_table(columns, *lines)
 
 
@@ -92,10 +92,6 @@ def judge(cost: Interval, beyond_latest: Interval) -> str:
     if cost.low <= COST:
         return "none seen"
     return "critical" if beyond_latest.low > 0 else "lasting"
-
-
-def _text(found: Interval) -> str:
-    return f"{found.mean:.1f} [{found.low:.1f}, {found.high:.1f}]"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page
+from .tables import StudyArguments, fill_page, interval_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +95,9 @@ def table(scores: pd.DataFrame, name: str) -> str:
         for circuit, by_setting in returns.items():
             own, default = by_setting[label], by_setting[said(grid.default)]
             shared = own.index.intersection(default.index)
-            cells.append(_text(bootstrap_iqm(own.to_numpy())))
+            cells.append(interval_text(bootstrap_iqm(own.to_numpy())))
             gains[circuit] = bootstrap_mean(np.asarray(own[shared] - default[shared]))
-            cells.append("" if is_default else _text(gains[circuit]))
+            cells.append("" if is_default else interval_text(gains[circuit]))
         lines.append([label, *cells, "the default" if is_default else judge(gains)])
     return markdown_table([*columns, "verdict"], *lines)
 
@@ -106,10 +106,6 @@ def _by_seed(scores: pd.DataFrame, study: str) -> dict[str, pd.Series]:
     """Return, by setting, the mean return of each seed's trained agent."""
     kept = (scores["study"] == study) & (scores["metric"] == "return") & scores["episode"].notna()
     return {str(label): rows.groupby("seed")["value"].mean() for label, rows in scores[kept].groupby("agent")}
-
-
-def _text(found: Interval) -> str:
-    return f"{found.mean:.0f} [{found.low:.0f}, {found.high:.0f}]"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,12 +13,7 @@ from pathlib import Path
 
 import tyro
 
-from ...drawing.figures import figure_svg
-from ...files import write_text, write_whole
-from ...training.rollouts.recorder import record
 from ...training.runs.run import Run
-from ...training.studies.ncap_paper.claims import judge
-from ...training.studies.ncap_paper.figures import wave_panels
 from ...training.studies.ncap_paper.findings import Findings
 from ...training.studies.ncap_paper.page import report_body, write_figures
 from .stored import store, stored
@@ -44,10 +39,7 @@ def main() -> None:
         store(arguments.out, archive)
     with stored(archive) as files:
         found = Findings(files.table())
-    claims = judge(found)
-    write_figures(folder, found)
-    write_text(folder / "waves.svg", figure_svg(wave_panels(record(Run("agent:ncap"), 1))))
-    write_whole(folder / "claims.csv", lambda partial: claims.to_csv(partial, index=False))
+    claims = write_figures(folder, found, Run("agent:ncap"))
     fill_page(arguments.page, {"report": report_body(found, claims, f"{folder.name}/")})
     print(claims.to_string(index=False))
 

@@ -22,7 +22,7 @@ from ...training.rollouts.evaluation import evaluate_agent
 from ...training.rollouts.recorder import record, record_agent
 from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
-from .tables import fill_page
+from .tables import fill_page, interval_text
 
 _GAIT = {
     "frequency": "frequency, Hz", "wavelength": "wavelength, lengths", "travelling_index": "travelling index",
@@ -82,8 +82,7 @@ def costs(run: Run) -> list[list[str]]:
 
 
 def _interval(values: Sequence[float] | np.ndarray, digits: int) -> str:
-    found = bootstrap_iqm(values)
-    return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+    return interval_text(bootstrap_iqm(values), digits)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import tyro
 
 from ...errors import InvalidOption
 from ...files import write_text
-from ...intervals import bootstrap_iqm
+from ...intervals import Interval, bootstrap_iqm
 from ...training.studies.markdown import markdown_table
 
 _MADE = re.compile(r"<!-- made: ([\w-]+) -->\n(?s:.*?)<!-- end -->")
@@ -54,9 +55,16 @@ def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[
         for stage, body in places:
             chosen = of_agent[(of_agent["stage"] == stage) & (of_agent["body"] == body)]
             found = bootstrap_iqm(chosen.groupby("seed")["value"].mean())
-            cells.append(f"{found.mean:.0f} [{found.low:.0f}, {found.high:.0f}]")
+            cells.append(interval_text(found))
         lines.append(cells)
     return markdown_table(columns, *lines)
+
+
+def interval_text(found: Interval, digits: int = 0) -> str:
+    """Return an estimate with its interval, in its own unit; "" where there is none."""
+    if found.n == 0 or np.isnan(found.mean):
+        return ""
+    return f"{found.mean:z.{digits}f} [{found.low:z.{digits}f}, {found.high:z.{digits}f}]"
 
 
 class PrintedTable:

@@ -27,7 +27,7 @@ from ...training.rollouts.recorder import disturbances, record
 from ...training.runs.config import RunConfig
 from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
-from .tables import StudyArguments, fill_page
+from .tables import StudyArguments, fill_page, interval_text
 
 # Six circuits that swim, and how each is trained; a CT-RNN and a GRU of 16 units, whose pairs are few enough to score.
 CIRCUITS: Mapping[str, tuple[str, str, Mapping[str, Any], int]] = {
@@ -95,11 +95,7 @@ def _trained(folder: Path, circuit: str, seed: int) -> Run:
 
 
 def _interval(values: list[float], digits: int) -> str:
-    known = [value for value in values if not np.isnan(value)]
-    if not known:
-        return ""
-    found = bootstrap_iqm(known)
-    return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+    return interval_text(bootstrap_iqm([value for value in values if not np.isnan(value)]), digits)
 
 
 @dataclasses.dataclass(frozen=True)

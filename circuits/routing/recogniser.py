@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from ...errors import CircuitMismatch
 from ..contract import Circuit, Neuron, Pins, State, Wiring, named_groups
@@ -99,7 +99,7 @@ class Recogniser(Circuit):
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step; activity is what is sensed, the liquid's spikes, and the choice."""
         sensed = self.pinned(sensors, "sensors", pins)
-        standard = ((sensed - self.mean) / self.std).clamp(-_CLIP, _CLIP)
+        standard = self._standard(sensed)
         heard = self.liquid(standard, state)
         if self.liquid.units:
             heard["z"] = self.pinned(heard["z"], "units", pins)
@@ -136,7 +136,7 @@ class Recogniser(Circuit):
             sensors: in their own units, standardised by `mean` and `std` here.
         """
         state, found, half = self.liquid.initial_state(sensors.shape[1]), [], []
-        for row in ((sensors - self.mean) / self.std).clamp(-_CLIP, _CLIP):
+        for row in self._standard(sensors):
             state = self.liquid(row, state)
             half.append(state["z"] if self.liquid.units else row)
             if len(half) == self.half_window:
@@ -145,23 +145,8 @@ class Recogniser(Circuit):
         halves = torch.stack(found) if found else sensors.new_zeros(0, sensors.shape[1], self.n_features)
         return (halves[1:] + halves[:-1]) / (2 * self.half_window)
 
-    @torch.no_grad()
-    def fit(self, counts: Float[Tensor, "many features"], cases: Int[Tensor, " many"], ridge: float = 1.0) -> None:
-        """Set the readout by ridge regression from counts, standardised, to which case they are of.
-
-        Args:
-            counts: from `hear`.
-            cases: the right one of each, from 0.
-            ridge: of standardised counts.
-        """
-        known, wanted = counts.double(), nn.functional.one_hot(cases, self.n_motors).double()
-        mean, std = known.mean(0), known.std(0, correction=0)
-        scale = torch.where(std > 1e-9, 1 / std, 0.0)  # a unit that tells nothing has no weight
-        known, wanted = (known - mean) * scale, wanted - 1 / self.n_motors
-        gram = known.T @ known + ridge * torch.eye(known.shape[1], dtype=known.dtype)
-        weight = (torch.linalg.solve(gram, known.T @ wanted) * scale[:, None]).T
-        self.readout.weight.copy_(weight)
-        self.readout.bias.copy_(-weight @ mean)
+    def _standard(self, sensors: Float[Tensor, "*batch sensors"]) -> Float[Tensor, "*batch sensors"]:
+        return ((sensors - self.mean) / self.std).clamp(-_CLIP, _CLIP)
 
 
 def _chosen(scores: Float[Tensor, "batch cases"]) -> Float[Tensor, "batch cases"]:

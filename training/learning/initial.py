@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...agents import Agent
 from ..runs.config import RunConfig
+from ..runs.made import write_finished
 from ..runs.run import Run
 from .checks import check
 
@@ -24,8 +25,5 @@ def untrained(config: RunConfig) -> Iterator[Run]:
     """
     with tempfile.TemporaryDirectory(prefix="nervecord-") as folder:
         resolved = check(config)
-        run = Run.create(Path(folder) / "untrained", config, lambda: {"resolved": resolved.to_json(config)})
-        agent = Agent(resolved.agent)
-        state = {"done": True, "observation_stats": agent.observation_stats}
-        run.save_checkpoint(0, agent.circuit.state_dict(), {}, state)
-        yield run
+        agent, path = Agent(resolved.agent), Path(folder) / "untrained"
+        yield write_finished(path, config, resolved, agent.circuit.state_dict(), agent.observation_stats, 0)

@@ -86,7 +86,7 @@ def load_policy(policy: Policy, agent: Agent) -> None:
     unit, columns = agent.sensing.scale, agent.sensing.columns
     policy.unit.copy_(unit)
     policy.mean.copy_(agent.normalizer.mean[columns] * unit)
-    policy.std.copy_((agent.normalizer.var[columns] + agent.normalizer.epsilon).sqrt() * unit)
+    policy.std.copy_(agent.normalizer.std[columns] * unit)
     policy.clip.fill_(agent.normalizer.clip)
 
 

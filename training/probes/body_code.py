@@ -13,11 +13,11 @@ from ...intervals import bootstrap_mean
 from ..rollouts.recorder import record
 from ..rollouts.recording import Recording
 from .contract import ProbeResult, Subject, settled
+from .tools.ridge_classifier import ridge_readout
 from .tools.votes import assigned, best_threshold, recognised, remove_hyperactive
 
 _EPISODES = 4
 _WINDOW = 60  # control steps
-_RIDGE = 1.0  # of standardised values
 
 
 def body_code(subject: Subject) -> ProbeResult:
@@ -92,12 +92,8 @@ def told_by_ridge(
     others: Float[np.ndarray, "others neurons"],
 ) -> Int[np.ndarray, " others"]:
     """Return the class that ridge regression on values and their labels finds most like each of the other values."""
-    mean, deviation = values.mean(0), values.std(0)
-    lively = deviation > 1e-9
-    known, asked = ((each[:, lively] - mean[lively]) / deviation[lively] for each in (values, others))
-    wanted = (labels[:, None] == np.arange(labels.max() + 1)) - 1 / (labels.max() + 1)
-    weights = np.linalg.solve(known.T @ known + _RIDGE * np.eye(known.shape[1]), known.T @ wanted)
-    return np.asarray((asked @ weights).argmax(1))
+    weights, biases = ridge_readout(values, labels, labels.max() + 1)
+    return np.asarray((others @ weights.T + biases).argmax(1))
 
 
 def _by_votes(recordings: list[Recording]) -> dict[str, float]:

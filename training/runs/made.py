@@ -13,6 +13,7 @@ from torch import Tensor
 from ...agents import Agent
 from ...envs import Body, make_body
 from ...errors import OutputExists
+from .config import RunConfig
 from .resolution import Resolved
 from .run import Run
 
@@ -43,7 +44,26 @@ def write_made(
     config = dataclasses.replace(resolved.config, start=None, protect=(), train_only=(), steps=max(step, 1))
     resolved = Resolved(config, resolved.agent)
     Agent(resolved.agent).load(weights, stats)  # what does not fit is said before anything is written
-    run = Run.create(out, config, lambda: {"resolved": resolved.to_json(config), "made": made})
+    return write_finished(out, config, resolved, weights, stats, step, made=made)
+
+
+def write_finished(
+    out: str | Path,
+    config: RunConfig,
+    resolved: Resolved,
+    weights: Mapping[str, Shaped[Tensor, "*shape"]],
+    stats: Mapping[str, Any] | None,
+    step: int,
+    **facts: Any,
+) -> Run:
+    """Write a run with one checkpoint, after which nothing is left to train; see `write_made`.
+
+    Args:
+        config: what was asked for; `resolved` is what it comes to.
+        out, resolved, weights, stats, step: as in `write_made`.
+        facts: what config.json holds beside, as JSON types.
+    """
+    run = Run.create(out, config, lambda: {"resolved": resolved.to_json(config), **facts})
     run.save_checkpoint(step, weights, {}, {"done": True, "observation_stats": stats})
     return run
 

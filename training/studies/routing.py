@@ -26,13 +26,14 @@ from ...options import COUNT, FLAG, PATH, ListOf, OneOf, checked
 from ...progress import progress_bar
 from ..learning.checks import check
 from ..learning.start import load_policy
+from ..probes.tools.ridge_classifier import ridge_readout
 from ..rollouts.evaluation import evaluate_agent
 from ..rollouts.interventions import Intervention
 from ..rollouts.recorder import record_agent
 from ..runs.config import RunConfig
 from ..runs.made import check_new, write_made
 from ..runs.resolution import Resolved
-from ..runs.run import A_RUN, Run
+from ..runs.run import A_RUN, Run, agent_with
 
 RECOGNISER = "recogniser"
 _RECORDED_SEED = 700_000  # of the episodes it learns from, which evaluations never see
@@ -182,10 +183,7 @@ def _config(runs: Sequence[Run], by: str, seed: int) -> RunConfig:
 
 
 def _on(agent: Agent, there: Resolved) -> Agent:
-    """Return the agent on another body of as many joints."""
-    found = Agent(there.agent)
-    found.load(agent.circuit.state_dict(), agent.observation_stats)
-    return found
+    return agent_with(there, agent.circuit.state_dict(), agent.observation_stats)
 
 
 def _told_by_motion(
@@ -198,11 +196,9 @@ def _told_by_motion(
     rows = torch.cat([series.flatten(0, 1) for body in heard for series in body])
     _standardise(recogniser, rows)
     counts = [torch.cat([recogniser.hear(series) for series in body]) for body in heard]  # [decisions, episodes, units]
-    known = torch.cat([each[:, :-1].flatten(0, 1) for each in counts])
-    cases_of = [
-        torch.full((each[:, :-1].shape[:2].numel(),), number) for each, (_, number) in zip(counts, cases, strict=True)
-    ]
-    recogniser.fit(known, torch.cat(cases_of))
+    known = [each[:, :-1].flatten(0, 1) for each in counts]
+    numbers = np.repeat([number for _, number in cases], [len(each) for each in known])
+    _set_readout(recogniser, *ridge_readout(torch.cat(known).double().numpy(), numbers, n_agents))
     guesses = [recogniser.readout(each[:, -1]).argmax(-1) for each in counts]
     return [float((guess == number).float().mean()) for guess, (_, number) in zip(guesses, cases, strict=True)]
 
@@ -243,8 +239,7 @@ def _told_by_facts(agent: Agent, cases: Sequence[tuple[Resolved, int]], n_agents
     features = (rows - recogniser.mean) / recogniser.std
     numbers = torch.tensor([number for _, number in cases])
     centres = torch.stack([features[numbers == number].mean(0) for number in range(n_agents)])
-    recogniser.readout.weight.copy_(2 * centres)
-    recogniser.readout.bias.copy_(-centres.square().sum(-1))
+    _set_readout(recogniser, 2 * centres, -centres.square().sum(-1))
     return (recogniser.readout(features).argmax(-1) == numbers).float().tolist()
 
 
@@ -252,6 +247,11 @@ def _recogniser(agent: Agent) -> Recogniser:
     recogniser = agent.circuit.get_submodule(f"parts.{RECOGNISER}")
     assert isinstance(recogniser, Recogniser)
     return recogniser
+
+
+def _set_readout(recogniser: Recogniser, weights: Any, biases: Any) -> None:
+    recogniser.readout.weight.copy_(torch.as_tensor(weights))
+    recogniser.readout.bias.copy_(torch.as_tensor(biases))
 
 
 def _standardise(recogniser: Recogniser, rows: Float[Tensor, "many sensors"]) -> None:

@@ -262,7 +262,7 @@ def _moments(agent: Agent) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(scale), torch.ones_like(scale)
     normalizer = agent.normalizer
     # Sensors are scaled after they are normalised, so that the scale is of what they are and not of their spread.
-    return scale * normalizer.mean[columns], torch.sqrt(normalizer.var[columns] + normalizer.epsilon)
+    return scale * normalizer.mean[columns], normalizer.std[columns]
 
 
 @torch.inference_mode()

@@ -24,11 +24,7 @@ from .plan import MANY, NEVER, OURS
 def write_report(out: Path, scores: pd.DataFrame, command: str) -> pd.DataFrame:
     """Write report.md, its figures and claims.csv from every score; return the claims."""
     found = Findings(scores)
-    claims = judge(found)
-    write_figures(out, found)
-    waves = wave_panels(record(Run(out / "runs" / found.first_run), 1))
-    write_text(out / "waves.svg", figure_svg(waves))
-    write_whole(out / "claims.csv", lambda partial: claims.to_csv(partial, index=False))
+    claims = write_figures(out, found, Run(out / "runs" / found.first_run))
     made_by = (
         f"Made by `{command}`: {found.scores['source'].nunique()} trials. All of it is in results.sqlite:\n\n"
         '    pandas.read_sql("SELECT * FROM scores", sqlite3.connect("results.sqlite"))'
@@ -37,16 +33,20 @@ def write_report(out: Path, scores: pd.DataFrame, command: str) -> pd.DataFrame:
     return claims
 
 
-def write_figures(out: Path, found: Findings) -> None:
-    """Write the figures that need scores alone."""
+def write_figures(out: Path, found: Findings, run: Run) -> pd.DataFrame:
+    """Write the report's figures, with the waves of a run of NCAP, and claims.csv; return the claims."""
     figures = {
         **{f"curves-{reward}": curve_panels(found.scores, reward) for reward in found.rewards},
         "profiles": profile_panels(found.scores),
         "ablation": ablation_bars(found.ablation),
         "transfer": transfer_lines(found.scores),
+        "waves": wave_panels(record(run, 1)),
     }
     for name, figure in figures.items():
         write_text(out / f"{name}.svg", figure_svg(figure))
+    claims = judge(found)
+    write_whole(out / "claims.csv", lambda partial: claims.to_csv(partial, index=False))
+    return claims
 
 
 def report_body(found: Findings, claims: pd.DataFrame, figures: str = "") -> str:
