@@ -8,9 +8,10 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .figures import figure_svg
+    from .neuron_layout import neuron_places
     from .poses import Poses
     from .top_view import TopView
-    from .wiring import draw_wiring, neuron_places, to_networkx
+    from .wiring import draw_wiring, to_networkx
 
 __all__ = [
     "Poses",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import uniform_filter1d
 
 from .poses import Poses
 
@@ -31,4 +30,7 @@ def shot(poses: Poses, camera: str, zoom: float) -> tuple[Float[np.ndarray, "T 2
 
 def _smoothed(path: Float[np.ndarray, "T 2"], steps: int) -> Float[np.ndarray, "T 2"]:
     """Return a moving average, so that the camera does not sway with every stroke."""
-    return np.asarray(uniform_filter1d(path, 2 * max(1, min(steps, len(path))), axis=0, mode="nearest"))
+    half = max(1, min(steps, len(path)))
+    held = np.pad(path, ((half, half - 1), (0, 0)), "edge")
+    averages: np.ndarray = np.lib.stride_tricks.sliding_window_view(held, 2 * half, axis=0).mean(-1)
+    return averages

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from .camera import shot
 from .palette import bend_tint, paler
 from .poses import Poses
 from .spine import axis_points, segments, spine
+from .stamps import print_words
 
 _WATER, _GRID, _INK, _FAINT = (246, 249, 252), (222, 230, 238), (36, 41, 47), (110, 119, 129)
 _TRAIL, _TARGET = np.array([9, 105, 218]), (255, 184, 108)
@@ -21,6 +22,7 @@ _TOUCH = (255, 211, 61)  # links that press on something
 _SOURCE, _RIM = (26, 107, 51), (179, 98, 0)
 _SMOOTH = 2  # drawn this much larger, then reduced: anti-aliasing
 _CELL, _RING = 4 * _SMOOTH, 5 * _SMOOTH  # pixels: of the ground's picture, and the radius of a source's ring
+_LETTERS, _SMALL = 15 * _SMOOTH, 12 * _SMOOTH  # pixels
 _TRAIL_SECONDS, _SPEED_SECONDS = 6.0, 1.0
 
 
@@ -57,8 +59,6 @@ class TopView:
         self._poses, self._lengths = poses, poses.link_length
         self._camera, extent = shot(poses, camera, zoom)
         self._pixels_per_metre = _SMOOTH * float(np.min(np.array(size) / extent))
-        self._font = ImageFont.load_default(size=15 * _SMOOTH)
-        self._small = ImageFont.load_default(size=12 * _SMOOTH)
         self._heads = axis_points(poses, 0.5)[:, 0]
         self._key = poses.scenery.key(12 * _SMOOTH, _SMOOTH * size[0])
 
@@ -123,9 +123,8 @@ class TopView:
         reach = np.array([width, height]) / 2 / self._pixels_per_metre
         for axis in (0, 1):
             first = np.ceil((origin[axis] - reach[axis]) / spacing) * spacing
-            for place in np.arange(first, origin[axis] + reach[axis], spacing):
-                point = np.where(np.arange(2) == axis, place, origin)
-                at = self._to_pixels(point[None], origin)[0][axis]
+            places = np.arange(first, origin[axis] + reach[axis], spacing)
+            for at in self._to_pixels(np.column_stack([places, places]), origin)[:, axis].tolist():
                 ends = (at, 0, at, height) if axis == 0 else (0, at, width, at)
                 draw.line(ends, fill=_GRID, width=_SMOOTH)
 
@@ -154,10 +153,11 @@ class TopView:
     def _draw_trail(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
         first = max(0, instant - round(_TRAIL_SECONDS / self.dt))
         points = self._to_pixels(self._heads[first : instant + 1 : 2], origin)
-        for index in range(len(points) - 1):
-            share = (index + 1) / len(points)
-            colour = tuple(int(c) for c in np.array(_WATER) + 0.55 * share * (_TRAIL - np.array(_WATER)))
-            draw.line((*points[index], *points[index + 1]), fill=colour, width=2 * _SMOOTH)
+        # Lists of numbers: Pillow is twice as slow with NumPy's.
+        share = np.arange(1, len(points))[:, None] / len(points)
+        colours = (np.array(_WATER) + 0.55 * share * (_TRAIL - np.array(_WATER))).astype(int).tolist()
+        for ends, colour in zip(np.hstack([points[:-1], points[1:]]).tolist(), colours, strict=True):
+            draw.line(ends, fill=tuple(colour), width=2 * _SMOOTH)
 
     def _draw_body(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
         now = self._poses.between(instant, instant + 1)
@@ -188,8 +188,9 @@ class TopView:
         radii = np.maximum(radius * self._pixels_per_metre, 2.5 * _SMOOTH)
         tints = [tuple(tint) for tint in bend_tint(bend).tolist()]
         for layer, extra in ((_INK, 1.5 * _SMOOTH), (None, 0.0)):
-            for (x, y), r, tint in zip(points[::-1], radii[::-1] + extra, tints[::-1], strict=True):
-                draw.ellipse((x - r, y - r, x + r, y + r), fill=layer or tint)
+            reach = (radii + extra)[:, None]
+            for box, tint in zip(np.hstack([points - reach, points + reach])[::-1].tolist(), tints[::-1], strict=True):
+                draw.ellipse(box, fill=layer or tint)
         self._draw_eyes(draw, now, origin, radii[np.searchsorted(places, 0.3)])
 
     def _draw_eyes(self, draw: ImageDraw.ImageDraw, now: Poses, origin: np.ndarray, radius: float) -> None:
@@ -205,22 +206,23 @@ class TopView:
         width, height = self.size[0] * _SMOOTH, self.size[1] * _SMOOTH
         margin = 14 * _SMOOTH
         # Words stay readable where posts or the body are behind them.
-        edge: dict[str, Any] = {"stroke_width": 2 * _SMOOTH, "stroke_fill": _WATER}
-        draw.text((margin, margin), self.name, fill=_INK, font=self._font, **edge)
+        edge: dict[str, Any] = {"edge": _WATER, "edge_width": 2 * _SMOOTH}
+        print_words(draw, (margin, margin), self.name, _LETTERS, fill=_INK, **edge)
         if self.caption:
-            draw.text((margin, margin + 20 * _SMOOTH), self.caption, fill=_FAINT, font=self._small, **edge)
+            print_words(draw, (margin, margin + 20 * _SMOOTH), self.caption, _SMALL, fill=_FAINT, **edge)
         if self.clock:
             before = max(0, instant - round(_SPEED_SECONDS / self.dt))
             moved = np.linalg.norm(self._poses.com_pos[instant] - self._poses.com_pos[before])
             speed = 100 * moved / max((instant - before) * self.dt, self.dt)
             words = f"{instant * self.dt:5.1f} s    {speed:4.1f} cm/s"
-            draw.text((width - margin, margin), words, fill=_INK, font=self._font, anchor="ra", **edge)
+            print_words(draw, (width - margin, margin), words, _LETTERS, fill=_INK, anchor="ra", **edge)
         length = self.scale_bar()
         pixels = length * self._pixels_per_metre
         y = height - margin
         draw.line((margin, y, margin + pixels, y), fill=_INK, width=3 * _SMOOTH)
         label = f"{100 * length:g} cm" if length < 1 else f"{length:g} m"
-        draw.text((margin + pixels / 2, y - 5 * _SMOOTH), label, fill=_INK, font=self._small, anchor="mb", **edge)
+        above = margin + pixels / 2, y - 5 * _SMOOTH
+        print_words(draw, above, label, _SMALL, fill=_INK, anchor="mb", **edge)
 
     def scale_bar(self) -> float:
         """Return the length of the scale bar, m: a round number near a third of the body."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from nervecord.agents import Agent
 from nervecord.circuits import CPG, Pins, load_weights, make_circuit
-from nervecord.drawing.wiring import neuron_places
+from nervecord.drawing import neuron_places
 from nervecord.errors import CircuitMismatch
 from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.runs import RunConfig, resolve
