@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ..circuits import Circuit, Neuron, Pins, State, load_weights, make_circuit
+from ..circuits.bounds import within
 from ..envs.senses import Layout
 from ..errors import CircuitMismatch
 from ..options import told
@@ -324,7 +325,7 @@ class Agent(nn.Module):
     def to_actions(self, motor: Float[Tensor, "*batch motors"]) -> Shaped[Tensor, "*shape"]:
         """Turn motor commands into actions in the environment's units."""
         motor = motor.tanh() if self.squash else motor
-        return motor.clamp(-1.0, 1.0) if self._has_motor_units else to_actions(motor, self.action_space)
+        return within(motor, -1.0, 1.0) if self._has_motor_units else to_actions(motor, self.action_space)
 
     def _before(
         self, observation: np.ndarray, state: State | None, episode_start: Bool[np.ndarray, " batch"] | None
@@ -399,7 +400,7 @@ def to_actions(motor: Float[Tensor, "*batch motors"], action_space: spaces.Space
     if isinstance(action_space, spaces.Discrete):
         return motor.argmax(-1)
     assert isinstance(action_space, spaces.Box)
-    motor = motor.clamp(-1.0, 1.0)
+    motor = within(motor, -1.0, 1.0)
     if _are_motor_units(action_space):
         return motor
     low, high = (torch.as_tensor(bound, device=motor.device) for bound in (action_space.low, action_space.high))

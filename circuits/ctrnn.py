@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
+from .bounds import within
 from .contract import State, UnitAxes, step_length
 from .delays import DelayedUnits
 from .recurrent import READOUT_AXES, hold, motor_readout, uniform, with_rank
@@ -157,7 +158,7 @@ class CTRNN(DelayedUnits, RewiringCircuit):
         """The time constants, in substeps; a control step has `substeps` of them."""
         if self.time_constants == "softplus":
             return 1 + nn.functional.softplus(self.raw_tau)
-        return self.raw_tau.clamp(min=1.0) if self.time_constants == "clamp" else self.raw_tau
+        return within(self.raw_tau, 1.0) if self.time_constants == "clamp" else self.raw_tau
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state that an episode starts with."""

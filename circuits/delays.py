@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
+from .bounds import within
 from .contract import Pins, State
 from .recurrent import UnitCircuit
 
@@ -48,7 +49,7 @@ class DelayedUnits(UnitCircuit):
 
     def drawn_delays(self) -> Float[Tensor, "units units"] | None:
         """Return the delays of recurrent synapses, in control steps; None without delays."""
-        return self.raw_delay.clamp(0, self.delays - 1) / self._step_length if self.delays else None
+        return within(self.raw_delay, 0.0, self.delays - 1.0) / self._step_length if self.delays else None
 
     def held(self, values: Float[Tensor, "batch units"]) -> State:
         """Return the part of the state in which units had these values for as long as they remember, in their unit."""

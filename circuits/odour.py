@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
+from .bounds import within
 from .contract import Circuit, Neuron, Pins, State, Synapse
 
 _GAIN = 300.0  # of a logarithm that is sensed in units of 5
@@ -105,7 +106,7 @@ class OdourCircuit(Circuit):
         steering = self.pinned(steer * self.klinotaxis, "steer", pins)
         turning = self.pinned((-falling).clamp(min=0.0) * self.klinokinesis, "falling", pins)
         turns = torch.cat((steering, turning), 1)
-        cap = self.cap.clamp(0.0, 1.0)
+        cap = within(self.cap, 0.0, 1.0)
         turn = (_GAIN * (turns * self.gains).sum(1, keepdim=True)).clamp(-cap, cap)
         after = {"fast": fast, "slow": slow, "steer": steer, "falling": falling}
         return turn, after, torch.cat((odour, on, off, turns), 1)

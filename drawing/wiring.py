@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from scipy.spatial import cKDTree
 
-from ..circuits.contract import Neuron, Synapse, Wiring
+from ..circuits.contract import Synapse, Wiring
 from .neuron_layout import neuron_places
 from .palette import EXCITES, INHIBITS, LETTERS, REST
 

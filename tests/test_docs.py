@@ -3,8 +3,11 @@
 import dataclasses
 import importlib
 import importlib.util
+import inspect
 import re
+import runpy
 import shlex
+import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
@@ -132,6 +135,16 @@ def site(tmp_path_factory):
     hooks = [str(ROOT / "tools" / name) for name in ("commands_page.py", "fields_page.py")]
     build(load_config(str(ROOT / "mkdocs.yml"), plugins=["search"], hooks=hooks, strict=False, site_dir=str(folder)))
     return folder
+
+
+def test_fields_are_explained_with_and_without_the_indentation_that_newer_pythons_strip_from_docstrings(monkeypatch):
+    table = runpy.run_path(str(ROOT / "tools" / "fields_page.py"))["schema_table"]
+    written = table("nervecord.training.runs:Result")
+    assert "| `name` |" in written
+    for indentation in ("", "    "):
+        doc = textwrap.indent(inspect.cleandoc(Result.__doc__), indentation).strip()
+        monkeypatch.setattr(Result, "__doc__", doc)
+        assert table("nervecord.training.runs:Result") == written
 
 
 def test_the_page_of_commands_has_what_help_prints(site):

@@ -262,7 +262,7 @@ def policies():
     yield SAC(CircuitSACPolicy, env, policy_kwargs={**ncap, "critic_hidden": [8]}, buffer_size=10)
 
 
-@pytest.mark.parametrize("model", policies(), ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize("model", list(policies()), ids=lambda model: type(model).__name__)
 def test_policies_are_saved_loaded_and_pickled(model, tmp_path):
     policy, seen = model.policy, model.observation_space.sample()[None]
     policy.save(tmp_path / "policy")

@@ -28,7 +28,7 @@ from nervecord.training.studies.markdown import markdown_table
 
 _MARK = re.compile(r"^<!-- (options|defaults|schema|arrays): ([\w.:]+) -->$", re.MULTILINE)
 # `name, other: what it is`, and further lines of it, indented.
-_ATTRIBUTE = re.compile(r"^        (\w+(?:, \w+)*): (.+(?:\n {12}.+)*)", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"^ {4}(\w+(?:, \w+)*): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -98,9 +98,9 @@ def arrays_table(_: str) -> str:
 
 def _meaning(kind: type, name: str) -> str:
     for base in kind.__mro__:
-        # Class docstrings keep the indentation of the source.
-        _, _, attributes = (base.__doc__ or "").partition("Attributes:\n")
-        for names, meaning in _ATTRIBUTE.findall(attributes.split("\n\n    ")[0]):
+        # Up to Python 3.12 docstrings keep the indentation of the source.
+        _, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
+        for names, meaning in _ATTRIBUTE.findall(attributes.split("\n\n")[0]):
             if name in names.split(", "):
                 return " ".join(meaning.split()).rstrip(".")
     raise ValueError(f"{kind} does not say what {name} is")

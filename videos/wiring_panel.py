@@ -10,8 +10,8 @@ from jaxtyping import Float
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from ..circuits import Neuron, Synapse, Wiring
-from ..drawing.palette import EXCITES, INHIBITS, activity_tint
 from ..drawing.neuron_layout import neuron_places
+from ..drawing.palette import EXCITES, INHIBITS, activity_tint
 
 PAPER, INK, FAINT, EDGE = (255, 255, 255), (36, 41, 47), (87, 96, 106), (208, 215, 222)
 _SMOOTH = 2  # drawn this much larger, then reduced: anti-aliasing

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
+from ..bounds import within
 from ..contract import Neuron, Pins, State, Wiring, check_size, named_groups
 from ..neurons import neuron_row, sensor_neurons
 from ..recurrent import RecurrentCircuit, motor_readout, synapses, uniform
@@ -134,7 +135,7 @@ class CA3(RecurrentCircuit):
         store = self.pinned(_bits(nn.functional.linear(x, self.weight_store)), "in_store", pins)
         stored = (table @ cue[..., None])[..., 0]
         recalled = self.pinned(stored, "CA3_content", pins)
-        found = self.pinned((content[..., None, :] @ table)[..., 0, :].clamp(max=1.0), "CA3_cue", pins)
+        found = self.pinned(within((content[..., None, :] @ table)[..., 0, :], high=1.0), "CA3_cue", pins)
         # What is stored is replaced, whatever is done to the cells that report it.
         after = table + store[..., None] * (content - stored)[..., None] * cue[..., None, :]
         return [recalled, found, content, cue, store], {"M": after}

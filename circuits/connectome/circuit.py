@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
+from ..bounds import within
 from ..contract import Neuron, State, Synapse, Wiring, check_size, step_length
 from ..neurons import neuron_row
 from ..recurrent import RecurrentCircuit, hold
@@ -218,7 +219,7 @@ class Connectome(RecurrentCircuit):
     @property
     def gains(self) -> Float[Tensor, " gains"]:
         """Gains as they act, 0 or above, no unit."""
-        return nn.functional.softplus(self.gain) if self.nonnegative == "softplus" else self.gain.clamp(min=0.0)
+        return nn.functional.softplus(self.gain) if self.nonnegative == "softplus" else within(self.gain, 0.0)
 
     @property
     def changes_after_update(self) -> bool:

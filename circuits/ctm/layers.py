@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ..bounds import within
+
 Layers = list[tuple[Tensor, Tensor]]
 
 _NARROWEST = 16  # units at the bottom of a U-Net
@@ -190,7 +192,7 @@ class Synchronisation(nn.Module):
         return pairs.t().contiguous().index_select(0, ends.flatten()).unflatten(0, ends.shape)
 
     def _weights(self) -> Float[Tensor, "pairs memory"]:
-        decay = self.decay.clamp(0, 4) if self._is_clamped else F.softplus(self.decay)
+        decay = within(self.decay, 0.0, 4.0) if self._is_clamped else F.softplus(self.decay)
         weights = torch.exp(-decay[:, None] * self.age)
         return weights / weights.sum(-1, keepdim=True).sqrt()
 

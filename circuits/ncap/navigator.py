@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
+from ..bounds import within
 from ..contract import Circuit, Facts, Memory, Pins, State, Wiring
 from .ncap import NCAP
 
@@ -147,7 +148,7 @@ class Navigator(Circuit):
             share = self.dt / self.log_seconds.exp()
             direction = {"direction": smoothed_direction(sensors[..., -2:], state["direction"], share)}
             to_right, ahead = direction["direction"].split(1, -1)
-            cap = self.cap.clamp(0.0, 1.0)
+            cap = within(self.cap, 0.0, 1.0)
             turn = (self.gain * torch.atan2(to_right, ahead)).clamp(-cap, cap)
             controls = torch.cat((turn.clamp(min=0.0), (-turn).clamp(min=0.0), torch.ones_like(turn)), -1)
         return torch.cat((sensors[..., :-2], controls), -1), direction

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
+from ..bounds import within
 from ..contract import Facts, Neuron, Pins, State, Synapse, Wiring, named_groups, step_length
 from ..lane_step import LaneStep, places_of
 from ..sided import SIDES, along_body, sides
@@ -195,16 +196,16 @@ class NCAP(ClockedCircuit):
         drive = heard[..., :joints] * self._input_weights()
         controls: tuple[Tensor, ...] = ()
         if self.controls:
-            right, left, speed = sensors[:, -3:].clamp(0.0, 1.0).unbind(1)
+            right, left, speed = within(sensors[:, -3:], 0.0, 1.0).unbind(1)
             pinned = self.pinned(torch.stack((right, left, 1.0 - speed), 1), "controls", pins)
             controls = (pinned,)
             turn = self._weight("turn") * pinned[:, :2].T[..., None]
             turn = turn.expand(-1, -1, self.n_turn_joints)
             turn = nn.functional.pad(turn, (0, joints - self.n_turn_joints))
             drive = drive + turn + self._weight("speed") * pinned[:, 2:]
-        b_neurons = self.pinned_sides(drive.clamp(0.0, 1.0), "B", pins)
+        b_neurons = self.pinned_sides(within(drive, 0.0, 1.0), "B", pins)
         ipsi, contra = self._weight("ipsi"), self._weight("contra")
-        muscles = torch.addcmul(ipsi * b_neurons, contra, b_neurons.flip(0)).clamp(0.0, 1.0)
+        muscles = within(torch.addcmul(ipsi * b_neurons, contra, b_neurons.flip(0)), 0.0, 1.0)
         return heard, controls, b_neurons, self.pinned_sides(muscles, "muscle", pins)
 
     def _square(self, time: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
+from ..bounds import within
 from ..contract import Neuron, Pins, State, Synapse, Wiring, named_groups, step_length
 from ..lane_step import LaneStep, places_of
 from ..recurrent import hold
@@ -186,5 +187,5 @@ class NCAPPlus(ClockedCircuit):
             total = total + getattr(self, f"prop_{k}") * ahead[:, _REACH - k : _REACH - k + joints]
         total = total + nn.functional.pad(self.osc * (clock[0] - clock[1]), (0, joints - 1))
         b_neurons = self.pinned_sides(torch.tanh(sides(total)), "B", pins)
-        muscles = self.pinned_sides((self.ipsi * b_neurons).clamp(0.0, 1.0), "muscle", pins)
+        muscles = self.pinned_sides(within(self.ipsi * b_neurons, 0.0, 1.0), "muscle", pins)
         return felt, clock, b_neurons, muscles

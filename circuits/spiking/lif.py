@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
+from ..bounds import within
 from ..contract import Pins, State, step_length
 from ..recurrent import UnitCircuit, hold, uniform
 from .spiking import STEP, acting_tau, log_uniform
@@ -166,7 +167,7 @@ class LIF(UnitCircuit):
         fired = []
         for _ in range(self.substeps):
             v = torch.lerp(torch.addmm(driven, s, self.weight_rec.t()), v, kept[0])
-            threshold = 1.0 if a is None else 1.0 + self.beta.clamp(min=0) * a
+            threshold = 1.0 if a is None else 1.0 + within(self.beta, 0.0) * a
             z = spike(v - threshold, self.surrogate, self.slope)
             # Detached: a gradient through the reset too would take the spike's twice.
             v = v - threshold * z.detach() if self.reset == "subtract" else v * (1 - z.detach())

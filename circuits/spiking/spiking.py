@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
+from ..bounds import within
 from ..contract import Pins, State, step_length
 from ..delays import DelayedUnits
 from ..recurrent import hold, uniform
@@ -187,7 +188,7 @@ def spikes_of(
 
 def acting_tau(log_tau: Float[Tensor, " units"]) -> Float[Tensor, " units"]:
     """Return time constants in seconds from their logarithms, within what acts."""
-    return log_tau.clamp(math.log(_TAU[0]), math.log(_TAU[1])).exp()
+    return within(log_tau, math.log(_TAU[0]), math.log(_TAU[1])).exp()
 
 
 def log_uniform(units: int, tau: tuple[float, float], rng: torch.Generator | None) -> Float[Tensor, " units"]:
