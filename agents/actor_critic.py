@@ -241,8 +241,7 @@ class ActorCritic(nn.Module):
 
 
 def adam_over(actor_critics: Sequence[ActorCritic], learning_rate: float) -> FlatAdam:
-    """Return an Adam optimiser of all trained parameters, each once if shared, with the learning-rate factors of its
-    circuit."""
+    """Return an Adam optimiser of all trained parameters, shared ones once, with the rate factors of their circuits."""
     trained: dict[int, nn.Parameter] = {}
     rates: dict[int, float] = {}
     for one in actor_critics:

@@ -219,7 +219,7 @@ class Agent(nn.Module):
             self.normalizer.load_json(observation_stats)
 
     def observe(self, observation: Shaped[np.ndarray, "*batch obs"]) -> Float[Tensor, "*batch obs"]:
-        """Return a preprocessed observation in single precision: normalised if the agent does so, masked senses at 0."""
+        """Return the observation as the circuit receives it: single precision, normalised if set, masked senses 0."""
         if self.normalizer is not None:
             shown = self.normalizer(torch.as_tensor(np.asarray(observation), device=self.device)).float()
         else:
