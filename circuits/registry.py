@@ -1,4 +1,4 @@
-"""The circuits by name; each is imported when it is first asked for, so that a list of them needs no torch."""
+"""The circuits by name; each is imported on first use, so listing them does not import torch."""
 
 from __future__ import annotations
 
@@ -121,13 +121,13 @@ def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: 
     """Register a circuit under a name, for all commands and agents.
 
     Args:
-        name: what it is called.
-        build: called as `build(senses, n_motors, rng=..., **options)`, where `senses` maps the name of
-            each sense in the observation to its size; its keyword-only arguments are the circuit's
-            options, checked against their annotations. `dt` and `dt_ref` among them are no options: a builder
-            that has them is told the control step. Its `facts`, if it has any, are as in `Circuit.facts`.
+        name: name of the circuit.
+        build: class or function, called as `build(senses, n_motors, rng=..., **options)`, where `senses` maps the name
+            of each sense in the observation to its size. Its keyword-only arguments are the circuit's options, whose
+            values are checked against their annotations; but `dt` and `dt_ref` are not options, and are set to the
+            control step. It may have a method `facts`, as `Circuit.facts`.
         doc: one line for listings.
-        needs: senses without which it cannot work.
+        needs: names of the senses that the circuit requires.
     """
     CIRCUITS[name] = _entry(build, doc, needs)
 
@@ -156,20 +156,19 @@ def make_circuit(
     """Build a registered circuit for a body's senses and motors.
 
     Args:
-        name: of the circuit.
-        senses: size of each sense that the environment's observation offers.
-        n_motors: how many motors it drives.
-        options: the circuit's own.
-        rng: where random initial weights come from.
+        name: name of the circuit.
+        senses: size of each sense in the environment's observation.
+        n_motors: number of motors.
+        options: options of the circuit.
+        rng: random generator for the initial weights.
         dt: seconds of a control step.
-        dt_ref: seconds of the control step that it was or will be trained on, which constants stored in control
-            steps belong to. Circuits that have such rescale them; where both are equal, or one is None, nothing
-            changes.
+        dt_ref: seconds of the control step that the circuit is trained on, the unit of constants that are stored in
+            control steps. Such constants are rescaled by dt / dt_ref, unless one of the two is None.
 
     Raises:
-        UnknownName: no such circuit.
-        CircuitMismatch: a sense it needs is missing, or an option does not exist, is of the wrong type
-            or out of range, or dt or dt_ref are not above 0.
+        UnknownName: there is no such circuit.
+        CircuitMismatch: a required sense is missing; an option does not exist, has the wrong type or is out of
+            range; or dt or dt_ref is not above 0.
     """
     from .contract import takes_pins
 

@@ -1,4 +1,4 @@
-"""Graphs by name, from files, and as the plain JSON that a config holds: one reader of rows for all of them."""
+"""Graphs by name, from files, and as the JSON that a config stores."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _CONTACT = ("pre", "post", "count", "sign", "kind")
 
 
 def load_graph(source: str | Mapping[str, Any]) -> Graph:
-    """Return a graph by name, from a file, or from what `graph_json` returned.
+    """Return a graph from its name, a file, or the output of `graph_json`.
 
     Args:
         source: "ladder", "cook2019" or "cook2019-whole" (see `nervecord.circuits.connectome.toolbox`), a GraphML file,
             a CSV file of contacts with NAME.cells.csv beside it, or a file's content as JSON.
 
     Raises:
-        UnknownName: none of these.
-        MissingDependency: cect, which holds the published connectome, is not installed.
-        CircuitMismatch: the file is no such graph, or one of several parts that nothing joins.
+        UnknownName: `source` is neither a known name nor a file.
+        MissingDependency: cect, which has the published connectome, is not installed.
+        CircuitMismatch: the file is not a valid graph, or the graph is not connected.
     """
     if isinstance(source, Mapping):
         return _from_json(source)
