@@ -1,4 +1,4 @@
-"""The probes by name; each is imported when it first runs, so that a list of them is light."""
+"""The probes by name; each is imported when it first runs, so listing them is fast."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def run_probe(name: str, subject: Subject) -> ProbeResult:
 
     Raises:
         UnknownName: no such probe.
-        InvalidRecording: the recording does not hold what the probe needs.
+        InvalidRecording: the recording lacks something that the probe needs.
     """
     if name not in PROBES:
         raise UnknownName("probe", name, PROBES)

@@ -1,4 +1,4 @@
-"""The folder of a training: config, versions, checkpoints, metrics; written whole or not at all, nothing pickled."""
+"""The folder of a training: config, versions, checkpoints and metrics; written atomically, without pickle."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Config(Protocol):
-    """What a training depends on: a frozen dataclass that JSON can hold."""
+    """The config of a training: a frozen dataclass that can be converted to JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON types."""
@@ -56,32 +56,32 @@ Found = TypeVar("Found")
 
 
 class Folder(Generic[ConfigT]):
-    """What every training leaves on disk, whatever it trains.
+    """The folder of a training, with these files.
 
-    config.json        what was asked, what that came to, and the format's version
-    versions.json      packages and machine
-    checkpoints/STEP/  weights.safetensors (the circuit), training.safetensors, replay.safetensors (of learners that
-                       replay), state.json, meta.json (step, done, every file's checksum)
-    history/           the weights of all checkpoints before
-    lock.json          while it is trained: by whom
+    config.json        config as given, config with defaults filled in, and version of the format
+    versions.json      versions of packages, and machine
+    checkpoints/STEP/  weights.safetensors (the circuit), training.safetensors, replay.safetensors (replay buffer, if
+                       any), state.json, meta.json (step, done, checksum of every file)
+    history/           weights of all earlier checkpoints
+    lock.json          process that is training it now
     metrics.csv        one tidy table: step, metric, value
-    tensorboard/       the same, for TensorBoard
+    tensorboard/       the same metrics, for TensorBoard
 
     Attributes:
         path: the folder.
-        config: what was asked for.
-        facts: all that config.json holds.
-        kind: what is trained there, as config.json says it.
-        config_type: the class of its configs.
+        config: config as given by the user.
+        facts: content of config.json.
+        kind: kind of training, as stored in config.json.
+        config_type: class of the config.
 
     Args:
         path: the folder; or the address of an agent that comes with the package, such as agent:ncap-plus.
-        trust: follow links in it, as to checkpoints on a cluster's scratch disk, and run the code of its circuit, if
-            it has one from a file; see `check_plain` for what a stranger's links could do.
+        trust: follow links in the folder, such as to checkpoints on a scratch disk, and run circuit code stored in it;
+            see `check_plain` for the risks of links.
 
     Raises:
-        InvalidRun: no training stands there, or one of another kind or format; or a link or code, which is not trusted.
-        CircuitMismatch: the code of its circuit fails when it runs.
+        InvalidRun: the folder is not a training of this kind and format, or has a link or code and is not trusted.
+        CircuitMismatch: the code of its circuit raises an error.
         UnknownName: no such agent comes with the package.
     """
 
