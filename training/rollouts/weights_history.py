@@ -60,7 +60,7 @@ class History:
 def history(run: Run, recording: Recording) -> History:
     """Return a circuit's activity at every checkpoint of its training, on the recording's first episode.
 
-        All checkpoints receive the trained agent's scaled and normalised sensor values, so that only the circuit differs.
+        All checkpoints receive the trained agent's scaled and normalised sensors, so that only the circuit differs.
     Raises: InvalidRecording: the run stored weights of fewer than two checkpoints.
     """
     kept = run.history()
