@@ -1,6 +1,6 @@
-"""WCON, the format in which worm trackers exchange midlines (Tracker Commons), read and written.
+"""Read and write WCON, the exchange format of worm trackers for midlines (Tracker Commons).
 
-The package `wcon` cannot be imported beside a current SciPy.
+The package `wcon` is not used because it cannot be imported with a current SciPy.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _DIMENSIONS = {"t": "a time", "x": "a length", "y": "a length"}
 
 
 def read_wcon(path: str | Path, flip_y: bool = False) -> list[Track]:
-    """Return the worms of a WCON file, or of all files in a .wcon.zip, with times in order and the head first.
+    """Read the worms of a WCON file, or of all files in a .wcon.zip, with increasing times and the head first.
 
-    Records of one worm are joined. Where the tracker does not say which end is the head, the first point is taken.
+    Records of the same worm are joined. If the tracker did not identify the head, the first point is taken as the head.
 
     Args:
         path: the file.
-        flip_y: turn the y axis, of trackers whose images have it point down.
+        flip_y: flip the y axis, for trackers whose y axis points down.
 
     Raises:
-        InvalidRecording: the file is missing, damaged or no WCON, lacks units or has unknown ones, a worm has one time
+        InvalidRecording: the file is missing, damaged or not WCON, lacks units or has unknown ones, a worm has a time
             twice, or arrays of a record differ in length.
     """
     rows: dict[str, list[tuple[float, np.ndarray, bool]]] = {}
@@ -54,12 +54,12 @@ def read_wcon(path: str | Path, flip_y: bool = False) -> list[Track]:
 
 
 def write_wcon(path: str | Path, tracks: Iterable[Track], facts: Mapping[str, Any] | None = None) -> None:
-    """Write worms as one WCON file, in mm and s, the head first, in full double precision.
+    """Write worms as one WCON file, in mm and s, the head first, in double precision.
 
     Args:
-        path: the file, which is replaced.
+        path: the file, which is replaced if it exists.
         tracks: the worms.
-        facts: of where they are from, as JSON types, under the key @NCRD.
+        facts: metadata about the origin, as JSON types, stored under the key @NCRD.
     """
     data = []
     for track in tracks:
