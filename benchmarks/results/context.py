@@ -144,7 +144,9 @@ def _sequence(label: str, body: str, seed: int) -> str:
 
 def _returns(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the mean return of trained agents: agent, seed, body, value."""
-    rows = scores[(scores["metric"] == "return") & scores["episode"].notna() & (scores["stage"] == "trained")]
+    # What went on from another run has the stage "finetuned" on its own body.
+    after = scores["stage"].isin(("trained", "finetuned"))
+    rows = scores[(scores["metric"] == "return") & scores["episode"].notna() & after]
     return rows.groupby(["agent", "seed", "body"])["value"].mean().reset_index()
 
 
