@@ -28,7 +28,8 @@ from ...training.studies.bricks import find_bricks, grow, merge
 from ...training.studies.markdown import markdown_table
 from ...training.studies.routing import route
 from .runs import run_each, trained
-from .tables import StudyArguments, fill_page, interval_text
+from .stored import results
+from .tables import StudyArguments, interval_text, publish
 
 OLD, NEW = "swimmer6", "swimmer6-thick"
 _STEPS, _MORE = 400_000, 200_000  # environment steps: of the old body's network, and of all that follows it
@@ -151,13 +152,15 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    tasks = {f"{seed}": (arguments.out, seed) for seed in range(arguments.seeds)}
-    run_each(measure, tasks, arguments.workers, "bricks")
-    found = [read_json(arguments.out / f"{seed}.json", "damaged") for seed in range(arguments.seeds)]
-    made = {"bricks": needed_table(found), "merged": pair_table(found), "skills": skills_table(found)}
-    print(*made.values(), sep="\n\n")
-    if arguments.page:
-        fill_page(arguments.page, made)
+
+    def run(out: Path) -> None:
+        tasks = {f"{seed}": (out, seed) for seed in range(arguments.seeds)}
+        run_each(measure, tasks, arguments.workers, "bricks")
+
+    with results(arguments, "bricks", run, ("*.json",)) as folder:
+        found = [read_json(path, "damaged") for path in sorted(folder.glob("*.json"))]
+        made = {"bricks": needed_table(found), "merged": pair_table(found), "skills": skills_table(found)}
+        publish(made, arguments.page)
 
 
 if __name__ == "__main__":

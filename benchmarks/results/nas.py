@@ -23,7 +23,7 @@ from ...training.studies.markdown import markdown_table
 from ...training.studies.nas.plans import PLANS
 from ...training.studies.nas.searching import ranking_stability, search_table
 from ...training.studies.nas.table import ArchitectureTable, open_table
-from .tables import fill_page, interval_text
+from .tables import interval_text, publish
 
 _TRAININGS = (10, 100)
 _CELLS = ("cells", "cells-ppo")
@@ -106,9 +106,8 @@ def main() -> None:
         "regret": regret_table(searches),
         "stability": stability_table(stability),
     }
-    print(*made.values(), sep="\n\n")
+    publish(made, arguments.page)
     if arguments.page:
-        fill_page(arguments.page, made)
         folder = arguments.page.with_suffix("")
         for name in tables:
             write_text(folder / f"regret-{name}.svg", figure_svg(regret_curves(searches[name])))

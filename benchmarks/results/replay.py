@@ -234,8 +234,17 @@ def _told(interval: Any) -> str:
     return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
-def main(arguments: StudyArguments) -> None:
-    """Make the tables, and put them into the page."""
+@dataclasses.dataclass(frozen=True)
+class _Arguments(StudyArguments):
+    """Measure replays, and train agents that bend as recordings do."""
+
+    out: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the runs and their scores; the same again goes on."""
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = tyro.cli(_Arguments)
     made = {"motors": motors(), "speeds": speeds()}
     for table in made.values():
         print(table, flush=True)
@@ -249,4 +258,4 @@ def main(arguments: StudyArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(StudyArguments))
+    main()

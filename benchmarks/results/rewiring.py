@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,8 @@ from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page, interval_text
+from .stored import results
+from .tables import StudyArguments, interval_text, publish
 
 _STEPS, _EVERY = 204_800, 20_480  # environment steps: of a run, and from one evaluation to the next
 _MODULES: Mapping[str, Any] = {"ensembles": "body", "rewire_every": 2}
@@ -107,12 +109,12 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    files = TrialFiles(arguments.out)
-    run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
-    found = tables(files.table())
-    print(*found.values(), sep="\n\n")
-    if arguments.page:
-        fill_page(arguments.page, found)
+
+    def run(out: Path) -> None:
+        run_trials(trials(arguments.seeds), out / "runs", TrialFiles(out), workers=arguments.workers)
+
+    with results(arguments, "rewiring", run) as folder:
+        publish(tables(TrialFiles(folder).table()), arguments.page)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ from ...training.runs.config import RunConfig
 from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
 from .runs import run_each, trained
-from .tables import StudyArguments, fill_page, interval_text
+from .stored import results
+from .tables import StudyArguments, interval_text, publish
 
 # Six circuits that swim, and how each is trained; an MLP and a CT-RNN of 16 units, whose pairs are few enough to score.
 CIRCUITS: Mapping[str, tuple[str, str, Mapping[str, Any], int]] = {
@@ -114,13 +115,14 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    asked = itertools.product(range(arguments.seeds), CIRCUITS)
-    tasks = {f"{circuit}-{seed}": (arguments.out, circuit, seed) for seed, circuit in asked}
-    run_each(measure, tasks, arguments.workers, "wiring")
-    found = table(arguments.out, arguments.seeds)
-    print(found)
-    if arguments.page:
-        fill_page(arguments.page, {"wiring": found})
+
+    def run(out: Path) -> None:
+        asked = itertools.product(range(arguments.seeds), CIRCUITS)
+        tasks = {f"{circuit}-{seed}": (out, circuit, seed) for seed, circuit in asked}
+        run_each(measure, tasks, arguments.workers, "wiring")
+
+    with results(arguments, "wiring", run, ("*.json",)) as folder:
+        publish({"wiring": table(folder, arguments.seeds)}, arguments.page)
 
 
 if __name__ == "__main__":
