@@ -147,7 +147,7 @@ def kernels(
     shapes: Float[Tensor, "units d"] | Float[Tensor, "units d d"],
     kernel: Kernel,
 ) -> Float[Tensor, "batch units"]:
-    """Return kernels of the distance m = (x - c)^T A (x - c), no unit; "hat" is prod_j max(0, 1 - |x_j - c_j| A_j).
+    """Return kernels of the distance m = (x - c)^T A (x - c); "hat" is prod_j max(0, 1 - |x_j - c_j| A_j).
 
     Args:
         x: points.

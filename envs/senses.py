@@ -147,7 +147,7 @@ class Context(SenseKind):
         return Sense("context", 6, -_MAX_CONTEXT, _MAX_CONTEXT, "1")
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs 6"]:
-        """Return the logarithms: links, length, mass, gear, density, viscosity; no unit."""
+        """Return the logarithms: links, length, mass, gear, density, viscosity."""
         fluids = [envs.arena.medium or body.habitat for body in envs.bodies]
         own = np.array([
             (*_over_swimmer6(body), fluid.density / WATER.density)
@@ -183,7 +183,7 @@ class Noise(SenseKind):
         return Sense("noise", setting.noise, -_MAX_NOISE, _MAX_NOISE, "1")
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs noise"]:
-        """Return the values, standard normal and without a unit."""
+        """Return the values, standard normal."""
         return envs.noise
 
 

@@ -94,7 +94,7 @@ class Response(nn.Module):
         self.near = nn.Parameter(torch.zeros(int(model.distance), dtype=torch.double))
 
     def response(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"] | None:  # noqa: ARG002
-        """Return what each cell does over what the driven one does, no unit; None without any wiring."""
+        """Return what each cell does over what the driven one does; None without any wiring."""
         return None
 
     def forward(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"]:
@@ -142,7 +142,7 @@ class RateNetwork(Response):
         self.of_class = nn.Parameter(torch.zeros(4, many, dtype=torch.double))
 
     def response(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"]:
-        """Return what each cell does when some are driven in turn, over what the driven one does; no unit."""
+        """Return what each cell does when some are driven in turn, over what the driven one does."""
         chemical, gap, sign, exponent = self.common
         gives, takes, joins, own = (
             self.of_class[:, self.kinds] if self.of_class.numel() else self.common.new_zeros(4, 1)
@@ -190,7 +190,7 @@ class CircuitResponse(Response):
         self.rows = torch.tensor([cells.get(row, len(circuit.graph.cells)) for row in range(len(atlas.names))])
 
     def response(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"]:
-        """Return what each cell does when some are driven in turn, over what the driven one does; no unit."""
+        """Return what each cell does when some are driven in turn, over what the driven one does."""
         chemical, electrical = self.circuit.weights()
         heard = chemical + electrical - torch.diag(electrical.sum(1))
         rates = heard.new_zeros(len(heard))
@@ -303,7 +303,7 @@ def scored(atlas: Atlas, odds: Float[np.ndarray, "300 300"], decays: tuple[float
 
     Args:
         atlas: what was measured.
-        odds: larger where a response is likelier, no unit.
+        odds: larger where a response is likelier.
         decays: what was chosen for each fold.
     """
     aucs, precisions, sampled = [], [], []

@@ -193,7 +193,7 @@ class EpisodeLog:
         metrics: Mapping[str, np.ndarray],
         bodies: Sequence[str] = (),
     ) -> None:
-        """Note episodes that ended: returns without a unit, lengths in control steps, metrics each in its own unit.
+        """Add episodes that ended: returns, lengths in control steps, and metrics.
 
         Metrics that describe an episode without rating it are left out.
 
@@ -216,7 +216,7 @@ class EpisodeLog:
     def means(self) -> dict[str, float]:
         """Return means over the episodes remembered, by the names of SB3's logs, and of each of several bodies.
 
-        Returns have no unit, the task's metrics their own.
+        Metrics are in the task's units.
         """
         held = list(self._held)
         if not held:

@@ -166,7 +166,7 @@ def drag_of(body: Resisted, model: mujoco.MjModel) -> list[list[int]]:
 
 
 def drag_ratio(body: Resisted, model: mujoco.MjModel) -> float:
-    """Return the ratio of a medium's drag, no unit.
+    """Return the ratio of a medium's drag.
 
     Raises:
         InvalidBody: the medium is a fluid.

@@ -126,7 +126,7 @@ class Cue(SenseKind):
         return _of_cue_turn(setting, Sense("cue", 1, -1.0, 1.0, ""))
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs 1"]:
-        """Return the cue, without a unit."""
+        """Return the cue."""
         assert isinstance(envs.task, CueTurn)
         return envs.task.cue()[:, None]
 
@@ -139,7 +139,7 @@ class Go(SenseKind):
         return _of_cue_turn(setting, Sense("go", 1, 0.0, 1.0, ""))
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs 1"]:
-        """Return the go, without a unit."""
+        """Return the go."""
         assert isinstance(envs.task, CueTurn)
         return envs.task.go()[:, None]
 

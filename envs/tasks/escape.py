@@ -198,7 +198,7 @@ class Touch(SenseKind):
         return Sense("touch", setting.body.n_links, 0.0, 1.0, "1")
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs links"]:
-        """Return the forces, no unit, from 0 to 1."""
+        """Return the forces, from 0 to 1."""
         units = np.array([_unit_of_touch(body) for body in envs.bodies])[envs.body_index, None]
         felt = np.minimum(envs.physics.touch() / units, 1.0)
         return np.maximum(felt, envs.task.pulse()) if isinstance(envs.task, Escape) else felt

@@ -33,7 +33,7 @@ RANDOM = "random"
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """Two returns between which others are placed, without a unit.
+    """Two returns between which others are placed.
 
     Attributes:
         random: the mean return of actions drawn evenly from all there are.
@@ -44,11 +44,11 @@ class Scale:
     best: float
 
     def normalized(self, value: Float[ArrayLike, "*shape"]) -> Any:
-        """Return returns as 0 where they are random actions', and 1 where they are the best agent's; no unit."""
+        """Return returns as 0 where they are random actions', and 1 where they are the best agent's."""
         return (np.asarray(value, float) - self.random) / (self.best - self.random)
 
     def of(self, interval: Interval) -> Interval:
-        """Return the interval of a mean return on this scale; no unit."""
+        """Return the interval of a mean return on this scale."""
         mean, low, high = map(float, self.normalized([interval.mean, interval.low, interval.high]))
         return Interval(mean, low, high, interval.n)
 

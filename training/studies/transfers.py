@@ -209,7 +209,7 @@ def _row(result: Result, run: Run) -> dict[str, Any]:
 
 
 def _scores(metrics: Mapping[str, Float[np.ndarray, " episodes"]], scale: Scale | None, task: str) -> dict[str, Any]:
-    """Return a row's numbers: of the return, no unit, and of net speed, m/s, and success where the task has them."""
+    """Return a row's numbers: of the return, and of net speed, m/s, and success where the task has them."""
     interval = bootstrap_mean(metrics["return"])
     normalized = {} if scale is None else {"normalized": scale.of(interval).mean}
     shown = {"net_speed": "net_speed", "success": task_class(task).success}

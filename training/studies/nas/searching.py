@@ -34,7 +34,7 @@ class _Course:
     Attributes:
         seconds: used so far.
         chosen: index of the architecture with the highest validation return so far.
-        valid: that return, no unit.
+        valid: that return.
     """
 
     seconds: Float[np.ndarray, " trainings"]

@@ -35,7 +35,7 @@ class Simulated(NamedTuple):
     """What one simulated training came to.
 
     Attributes:
-        valid: mean return of the validation episodes, no unit.
+        valid: mean return of the validation episodes.
         latency: seconds of a control step in training, physics and learning included.
         cost: seconds that the training took.
         used_time: seconds of all since `reset_time`.
