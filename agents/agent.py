@@ -363,7 +363,7 @@ class Agent(nn.Module):
         if state.keys() != self._state_shapes.keys():
             raise CircuitMismatch(
                 f"the state holds {', '.join(state) or 'nothing'}, and {type(self.circuit).__name__} keeps "
-                f"{', '.join(self._state_shapes) or 'none'}; pass state=None to start anew"
+                f"{', '.join(self._state_shapes) or 'none'}; pass state=None to start from the initial state"
             )
         for name, value in state.items():
             if value.shape[0] != many:

@@ -77,7 +77,7 @@ def circuit_from_file(place: str) -> str:
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise CircuitMismatch(f"circuit {place!r}: {path} cannot be read: {reason}") from error
     return load_code(CircuitCode(path.name, kind, source), str(path.resolve()))
 

@@ -364,7 +364,7 @@ def check_pins(circuit: Circuit) -> None:
     """
     for name in _steps_without_pins(circuit):
         raise CircuitMismatch(
-            f"the neurons of {type(circuit).__name__} cannot be reached; write "
+            f"the neurons of {type(circuit).__name__} do not support interventions; write "
             f"`{name}(self, sensors, state, pins=None)` and pass their values through "
             "`self.pinned(values, group, pins)` where they are computed (docs/migration.md)"
         )

@@ -61,7 +61,7 @@ CIRCUITS: Registry[_Entry] = Registry(
         "ncap": Line(f"{_HERE}.builders:ncap", "C. elegans swimming circuit, 4 shared weights"),
         "along": Line(
             f"{_HERE}.builders:along",
-            "convolutions along the body: weights shared over joints, without a clock or a worm",
+            "convolutions along the body, with weights shared over joints: a control without clock or biology",
         ),
         "cpg": Line(f"{_HERE}.builders:cpg", "a chain of phase oscillators, 4 shared weights"),
         "relay": Line(
@@ -69,7 +69,7 @@ CIRCUITS: Registry[_Entry] = Registry(
             "the worm's wiring without a clock: two-state units switched by stretch, 10 shared weights",
         ),
         "escape": Line(
-            f"{_HERE}.builders:escape", "relay that turns its wave round where it is touched, 14 shared weights"
+            f"{_HERE}.builders:escape", "relay with a touch reflex that reverses its wave, 14 shared weights"
         ),
         "ncap_plus": Line(
             f"{_HERE}.builders:ncap_plus", "ncap with graded neurons and more reflexes, 11 shared weights"
@@ -77,11 +77,11 @@ CIRCUITS: Registry[_Entry] = Registry(
         "connectome": Line(
             f"{_HERE}.connectome.circuit:Connectome", "rate neurons wired by a connectome, muscles on the joints"
         ),
-        "compose": Line(f"{_HERE}.plans:composed", "circuits wired into a circuit by a plan, FILE.toml"),
+        "compose": Line(f"{_HERE}.plans:composed", "several circuits wired into one by a plan, FILE.toml"),
         "policy": Line(f"{_HERE}.routing.policy:Policy", "a whole agent as a part: normalised senses, bounded motors"),
         "recogniser": Line(
             f"{_HERE}.routing.recogniser:Recogniser",
-            "fixed liquid that tells which of several cases it is, units=200",
+            "fixed spiking liquid with a classifier of cases, such as bodies, units=200",
         ),
         "navigator": Line(f"{_HERE}.builders:navigator", "ncap steered towards a target, 6 shared weights"),
         "relay_navigator": Line(
@@ -94,9 +94,9 @@ CIRCUITS: Registry[_Entry] = Registry(
             f"{_HERE}.builders:relay_klinotaxis", "relay steered by an odour's change in time, 18 shared weights"
         ),
         "mlp": Line(f"{_HERE}.mlp:MLP", "multilayer perceptron, hidden=(64, 64)"),
-        "rbf": Line(f"{_HERE}.rbf:RBF", "radial bases placed by the first experience, units=64"),
+        "rbf": Line(f"{_HERE}.rbf:RBF", "radial basis functions placed on the first experience, units=64"),
         "dendrites": Line(
-            f"{_HERE}.dendrites:Dendrites", "units gated by what their dendrites know of the context, hidden=(64, 64)"
+            f"{_HERE}.dendrites:Dendrites", "units gated by a context through dendrites, hidden=(64, 64)"
         ),
         "bdh": Line(
             f"{_HERE}.bdh:BDH", "Dragon Hatchling: sparse positive units with fast weights, units=64, levels=2"
@@ -107,8 +107,10 @@ CIRCUITS: Registry[_Entry] = Registry(
             f"{_HERE}.spiking.spiking:Spiking", "integrate-and-fire units, trained as rates, units=64, substeps=4"
         ),
         "lif": Line(f"{_HERE}.spiking.lif:LIF", "leaky integrate-and-fire units, substep by substep, units=64"),
-        "ca3": Line(f"{_HERE}.ca3.circuit:CA3", "one-shot memory of contents under cues, cues=16, content=32"),
-        "nalsm": Line(f"{_HERE}.liquid.nalsm:NALSM", "spiking liquid that an astrocyte organises once, units=125"),
+        "ca3": Line(f"{_HERE}.ca3.circuit:CA3", "one-shot associative memory, cues=16, content=32"),
+        "nalsm": Line(
+            f"{_HERE}.liquid.nalsm:NALSM", "spiking liquid state machine stabilised by an astrocyte, units=125"
+        ),
         "elm": Line(f"{_HERE}.elm:ELM", "Expressive Leaky Memory neuron, units=32"),
         "ltc": Line(f"{_HERE}.ncp.ltc:LTC", "liquid time-constant network in NCP wiring, units=32"),
         "cfc": Line(f"{_HERE}.ncp.cfc:CfC", "closed-form continuous-time network in NCP wiring, units=32"),

@@ -56,7 +56,7 @@ class Command(ABC):
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         given = [f"--{name.replace('_', '-')}" for name in names.split() if getattr(self, name) != defaults[name]]
         if given:
-            raise InvalidOption(f"{', '.join(given)} would change nothing: {why}")
+            raise InvalidOption(f"{', '.join(given)} would have no effect: {why}")
 
     def check(self) -> None:  # noqa: B027  # most commands have nothing to refuse so early
         """Raise the errors that can be found without loading a large library, such as a folder without a run."""

@@ -401,7 +401,7 @@ def make_setting(
         same = (other.n_links, other.control_dt) == (first.n_links, first.control_dt)
         if not same or not np.allclose(joint_limit(other), joint_limit(first)):
             raise InvalidBody(
-                f"{other.name} ({other.n_links} links) cannot stand beside {first.name} ({first.n_links} links); "
+                f"{other.name} ({other.n_links} links) cannot share a batch with {first.name} ({first.n_links} links); "
                 "bodies of one batch share number of links, joint limits and control step"
             )
     steps = kind.default_steps if episode_steps is None else episode_steps

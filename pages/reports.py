@@ -199,7 +199,7 @@ def _mark(command: str) -> str:
 
 def _check_page(path: Path, command: str) -> None:
     if path.exists() and not (path.is_file() and path.read_bytes().endswith(_mark(command).encode())):
-        raise OutputExists(f"{path} exists and is no page of nervecord {command}; give another --out")
+        raise OutputExists(f"{path} exists and is not a page of nervecord {command}; give another --out")
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

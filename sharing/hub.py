@@ -217,18 +217,18 @@ def _take_evaluation(run: Run, path: Path) -> None:
 def _read_export(folder: Path) -> dict[str, Any]:
     """Return an exported config.json."""
     file = folder / "config.json"
-    held: Any = read_json(file, f"{folder} is no exported agent")
+    held: Any = read_json(file, f"{folder} is not an exported agent")
     if isinstance(held, dict) and "library_name" not in held and held.get("holds") == Run.kind:
         raise InvalidRun(f"{folder} is a run already; use it as it is, or give the folder that nervecord export wrote")
     if not isinstance(held, dict) or held.get("library_name") != "nervecord" or held.get("holds") != Run.kind:
-        raise InvalidRun(f"{folder} is no exported agent: its config.json is not nervecord's")
+        raise InvalidRun(f"{folder} is not an exported agent: its config.json is not nervecord's")
     if held.get("format") not in READABLE:
         readable = " and ".join(map(str, READABLE))
         raise InvalidRun(f"{folder} is of format {held.get('format')}, this nervecord ({__version__}) reads {readable}")
     if missing := [name for name in ("config", "steps") if name not in held]:
-        raise InvalidRun(f"{file} is damaged: {' and '.join(missing)} missing; export the run anew")
+        raise InvalidRun(f"{file} is damaged: {' and '.join(missing)} missing; export the run again")
     if not isinstance(held["config"], dict):
-        raise InvalidRun(f"{file} is damaged: config is no object; export the run anew")
+        raise InvalidRun(f"{file} is damaged: config is not an object; export the run again")
     if wrong := wrong_value(held, {"steps": _STEPS}):
         raise InvalidRun(f"{file} is damaged: {wrong}")
     if (stats := held.get("observation_stats")) is not None:

@@ -190,7 +190,7 @@ def check_policy(step: Step, agent: Agent, envs: EnvBatch, dtype: torch.dtype = 
     total = len(agent.firing) * int(rollout.lengths.sum())
     if lost > _MOST_LOST * total:
         raise CircuitMismatch(
-            f"the exported policy of circuit {agent.spec.circuit!r} fires otherwise than the agent in {lost:,} of "
+            f"the exported policy of circuit {agent.spec.circuit!r} fires differently from the agent in {lost:,} of "
             f"{total:,} control steps of neurons"
         )
     if not off <= _TOLERANCE[dtype]:

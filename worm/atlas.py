@@ -131,7 +131,7 @@ class Atlas:
         head, *rows = (self.folder / "anatlas_neuron_positions.txt").read_text(encoding="utf-8").splitlines()
         places = np.full((len(self.names), 3), np.nan)
         for name, row in zip(head.lstrip("#").split(), rows, strict=True):
-            if (at := self.find(name)) is not None:  # PVCL is there twice, and its last place is its own
+            if (at := self.find(name)) is not None:  # PVCL occurs twice, and its last place is its own
                 places[at] = [float(value) for value in row.split()]
         return np.asarray(np.linalg.norm(places[:, None] - places[None], axis=-1))
 

@@ -174,7 +174,7 @@ def of_recording(recording: Recording, episode: int = 0) -> Posture:
     """
     if not recording.meta.get("is_chain", True):
         raise InvalidRecording(
-            f"{recording.meta['name']} is no chain of links; give a recording of a swimmer or a worm"
+            f"{recording.meta['name']} is not a chain of links; give a recording of a swimmer or a worm"
         )
     steps = int(recording.lengths[episode])
     joints, angle = (np.asarray(each[episode, :steps], float) for each in (recording.joint_pos, recording.link_angle))

@@ -108,4 +108,4 @@ def _chain(name: str, posture: Posture, n_links: int | None) -> tuple[Track, Pos
 
 def _refuse(given: Mapping[str, object], why: str) -> None:
     if named := [f"--{name.replace('_', '-')}" for name, value in given.items() if value]:
-        raise InvalidOption(f"{', '.join(named)} would change nothing: {why}")
+        raise InvalidOption(f"{', '.join(named)} would have no effect: {why}")

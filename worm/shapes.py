@@ -198,7 +198,9 @@ def _of_file(path: Path) -> Eigenworms:
     try:
         table = np.loadtxt(path, delimiter=",", ndmin=2)
     except (OSError, ValueError) as error:
-        raise InvalidRecording(f"{path} is no table of numbers ({error}); give shapes of 100 numbers each") from error
+        raise InvalidRecording(
+            f"{path} is not a table of numbers ({error}); give shapes of 100 numbers each"
+        ) from error
     vectors = table if table.shape[1] == SEGMENTS else table.T
     if vectors.shape[1] != SEGMENTS or not np.isfinite(vectors).all():
         raise InvalidRecording(f"{path} holds {table.shape[0]} x {table.shape[1]} numbers; give shapes of 100 each")

@@ -123,7 +123,7 @@ class Connectome(RecurrentCircuit):
         seed = int(torch.randint(2**31, (1,), generator=rng)) if control != "none" else 0
         self.graph = load_graph(graph).control(control, np.random.default_rng(seed))
         if not any(cell.kind in ("DB", "VB") for cell in self.graph.cells):
-            raise CircuitMismatch("the graph has no cell of class DB or VB, so nothing feels the body; name them so")
+            raise CircuitMismatch("the graph has no cell of class DB or VB, so nothing senses stretch; name them so")
         check_size("graph", len(self.graph.cells) ** 2)
         self.senses, self.n_motors, self.n_features = (("joint_pos", n_motors),), n_motors, len(self.graph.cells)
         self.step_length = step_length(dt, dt_ref)

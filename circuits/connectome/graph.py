@@ -216,7 +216,7 @@ class Graph:
         muscles = [cell.name for cell in self.cells if cell.role == "muscle"]
         if len(chemical) > (pairs := len(pres) * (len(posts) - 1)):
             raise CircuitMismatch(
-                f"{len(chemical)} chemical contacts cannot be drawn anew among {pairs} pairs of cells; give a graph "
+                f"{len(chemical)} chemical contacts cannot be drawn among {pairs} pairs of cells; give a graph "
                 "with fewer, or another control"
             )
         taken: set[tuple[str, str]] = set()

@@ -61,7 +61,7 @@ class TrackPosture(Task):
         super().__init__(envs)
         body, n = envs.body, envs.n_envs
         if not body.parts.is_chain:
-            raise InvalidTask(f"{body.name} is no chain of links, which a worm's posture needs; take a swimmer or worm")
+            raise InvalidTask(f"{body.name} is not a chain of links; take a swimmer or worm")
         if recording is None:
             held = _crawl(body.n_links, envs.episode_steps * envs.dt, envs.dt)
         else:

@@ -240,7 +240,7 @@ class _Sitting:
             return 0
         if "learner" not in checkpoint.state:
             raise InvalidRun(
-                f"{self.run.path} holds weights that no training left, so there is none to go on with; "
+                f"{self.run.path} holds weights that no training left, so there is none to resume; "
                 f"--start {self.run.path} with another --out trains them"
             )
         try:

@@ -42,10 +42,10 @@ class Subject:
                 run's weights do not include.
         """
         if self.source is None:
-            raise InvalidRecording("this probe looks into a run's weights, and there is only a recording; give a run")
+            raise InvalidRecording("this probe needs a run's weights, and there is only a recording; give a run")
         if self.recording.meta.get("interventions"):
             raise InvalidRecording(
-                "this probe looks into a run's weights, where no neuron is silenced, clamped or driven; probe the run "
+                "this probe needs a run's weights, where no neuron is silenced, clamped or driven; probe the run "
                 "without interventions"
             )
         return self.source

@@ -213,7 +213,7 @@ class Recording:
                 scenery_of(meta, np.asarray(arrays["sources"][0, :1], float), np.zeros((1, 2)))
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split())
-            raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
+            raise InvalidRecording(f"{path} cannot be read as a recording: {reason}") from error
         return cls(**arrays, neurons=neurons, dt=dt, meta=meta, lengths=lengths, firing=firing)
 
 
@@ -230,7 +230,7 @@ def _check(dataset: xarray.Dataset, meta: Any, dt: float, lengths: np.ndarray) -
         raise ValueError(wrong)
     for name in _ARRAYS:
         if name in dataset and (dataset[name].dims != AXES[name] or dataset[name].dtype.kind not in "fiu"):
-            raise ValueError(f"{name} is no array of numbers over {', '.join(AXES[name])}")
+            raise ValueError(f"{name} is not an array of numbers over {', '.join(AXES[name])}")
     sizes = dataset.sizes
     if ("spikes" in dataset) != ("firing" in dataset):
         raise ValueError("spikes are of neurons without names, or the other way round")
@@ -277,7 +277,7 @@ def _intervention(told: Any) -> dict[str, Any]:
         return told
     found = re.fullmatch(r"(silence|clamp|drive) (\S+?)(?: ([-+\d.e]+))?(?:, steps (\d+) to (\d+))?", told)
     if found is None:
-        raise ValueError(f"{told!r} is no intervention")
+        raise ValueError(f"{told!r} is not an intervention")
     kind, neuron, value, start, stop = found.groups()
     return {
         "neuron": neuron, "kind": kind, "value": float(value or 0), "start": int(start or 0),

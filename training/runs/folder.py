@@ -172,7 +172,7 @@ class Folder(Generic[ConfigT]):
         if self.facts["format"] == FORMAT:
             return
         raise InvalidRun(
-            f"{self.path} was trained by an older nervecord, whose checkpoints this one does not go on from; "
+            f"{self.path} was trained by an older nervecord, whose checkpoints this version cannot resume; "
             f"--start {self.path} with another --out trains its weights on"
         )
 

@@ -198,7 +198,7 @@ class Result:
         """
         wrong = _wrong(held)
         if wrong:
-            raise InvalidRun(f"{where} is damaged: {wrong}; remove it, and measure anew")
+            raise InvalidRun(f"{where} is damaged: {wrong}; remove it, and measure again")
         weights = Weights(held["weights"]["step"], held["weights"]["sha256"])
         fields = {field.name: held[field.name] for field in dataclasses.fields(cls)}
         return cls(**{**fields, "weights": weights, "words": tuple(held["words"]), "files": tuple(held["files"])})
@@ -207,7 +207,7 @@ class Result:
 def _wrong(held: Any) -> str:
     """Return what makes a value no result, "" for nothing."""
     if not isinstance(held, Mapping):
-        return "it is no object"
+        return "it is not an object"
     if lacking := [field.name for field in dataclasses.fields(Result) if field.name not in held]:
         return f"no {lacking[0]} in it"
     for name, kind in _TYPES.items():

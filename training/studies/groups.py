@@ -64,7 +64,7 @@ def grouped(runs: Sequence[Run], labels: Mapping[str, str] | None = None) -> dic
     for key, members in found.items():
         seeds = [run.config.seed for run in members]
         if repeated := [seed for seed in seeds if seeds.count(seed) > 1]:
-            raise InvalidOption(f"seed {repeated[0]} of {names[key]} is there twice; give each run once")
+            raise InvalidOption(f"seed {repeated[0]} of {names[key]} occurs twice; give each run once")
     labels = labels or {}
     for name in labels:
         if name not in names.values():

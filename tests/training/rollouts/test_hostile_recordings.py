@@ -80,7 +80,7 @@ def test_an_array_larger_than_the_file_can_hold_is_refused(file):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
 def test_a_pipe_is_no_recording(tmp_path):
     os.mkfifo(tmp_path / "r.nc")
-    refused(tmp_path / "r.nc", "is no file")
+    refused(tmp_path / "r.nc", "is not a file")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ class TablePlan:
             return ()
         own = make_body(body)
         if not isinstance(own, Swimmer):
-            raise InvalidOption(f"{body} is no swimmer and has no variants; give unseen=()")
+            raise InvalidOption(f"{body} is not a swimmer, so it has no variants; give unseen=()")
         if unknown := [variant for variant in self.unseen if variant not in VARIANTS]:
             raise UnknownName("variant", unknown[0], VARIANTS)
         return tuple(

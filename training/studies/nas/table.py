@@ -98,19 +98,19 @@ class ArchitectureTable:
             about = json.loads(first.removeprefix("# "))
             held = about.pop("format")
         except (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise InvalidRun(f"{path} is no table of architectures; give a .csv.gz that nas make wrote") from error
+            raise InvalidRun(f"{path} is not a table of architectures; give a .csv.gz that nas make wrote") from error
         if held != FORMAT:
             raise InvalidRun(
-                f"{path} is a table of format {held!r} and this version of nervecord reads {FORMAT}; make it anew with "
-                f"nervecord nas make, or install nervecord {about.get('nervecord')}"
+                f"{path} is a table of format {held!r} and this version of nervecord reads {FORMAT}; make it again "
+                f"with nervecord nas make, or install nervecord {about.get('nervecord')}"
             )
         try:
             if about.pop("sha256") != _checksum(about, text):
-                raise InvalidRun(f"{path} is damaged: its checksum is another; fetch it again, or make it anew")
+                raise InvalidRun(f"{path} is damaged: its checksum is another; fetch it again, or make it again")
             space = SearchSpace(**about.pop("space"))
             return cls(space, pd.read_csv(io.StringIO(text)), about, seed)
         except (KeyError, TypeError, ValueError) as error:
-            raise InvalidRun(f"{path} is damaged: {error}; fetch it again, or make it anew") from error
+            raise InvalidRun(f"{path} is damaged: {error}; fetch it again, or make it again") from error
 
     def write(self, path: Path) -> None:
         """Write the table as a compressed CSV file; its first line, after a #, is a JSON description."""
