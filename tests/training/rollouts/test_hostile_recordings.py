@@ -90,7 +90,7 @@ def test_a_pipe_is_no_recording(tmp_path):
         ({**META, "name": 3}, "give the name of a body"), ({**META, "link_length": "no"}, "link_length"),
         ({**META, "link_length": [0.1]}, "other numbers of links"), ({**META, "neurons": [{}]}, "of links or neurons"),
         ({**META, "neurons": [{"colour": 1}] * 3}, "colour"), ({"name": "swimmer2"}, "link_length"),
-        ({**META, "interventions": 3}, "not iterable"), ({**META, "interventions": [3]}, "cannot be read as a recording"),
+        ({**META, "interventions": 3}, "not iterable"), ({**META, "interventions": [3]}, "cannot be read as a"),
     ],
 )  # fmt: skip
 def test_facts_that_are_none_are_one_line(file, meta, words):
