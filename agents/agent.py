@@ -73,7 +73,7 @@ class Normalizer(nn.Module):
     Attributes:
         mean, var: mean and variance of each observation.
         count: number of observations seen.
-        frozen: whether the statistics stay as they are from now on.
+        frozen: whether the statistics no longer change.
     """
 
     mean: Float[Tensor, " obs"]

@@ -106,7 +106,7 @@ class BDH(RecurrentCircuit):
     def pinned_step(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins
     ) -> tuple[Float[Tensor, "batch width"], State]:
-        """Run one control step with sensors and units as they are after `pins`."""
+        """Run one control step with interventions on sensors and units."""
         features, state, _ = self._step(sensors, state, pins)
         return features, state
 

@@ -41,7 +41,8 @@ class CTRNN(DelayedUnits, RewiringCircuit):
         delays: number of past control steps that are stored, so that each recurrent synapse has a learned delay of 0 to
             `delays` - 1 control steps, the same in all substeps; 0 for no delays. With delays, the state is `buf`
             instead of `h`; see `DelayedUnits`.
-        rank: of the initial recurrent weights (before the diagonal and missing synapses are cut); None for full rank.
+        rank: rank of the initial recurrent weights (before the diagonal and missing synapses are removed); None for
+            full rank.
         ensembles, n_ensembles, p_intra, p_inter: initial sparse connectivity; see `Rewiring`.
         rewire_every, rewire_share, prune, grow: rewiring during training; see `Rewiring`.
         dt: seconds of a control step.

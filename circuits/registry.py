@@ -229,7 +229,7 @@ def circuit_facts(
         options: the circuit's own.
 
     Raises:
-        UnknownName: no such circuit.
+        UnknownName: there is no such circuit.
         CircuitMismatch: a sense it needs is missing, or an option does not exist or is of the wrong type. Whether
             options are in range shows when it is built.
     """

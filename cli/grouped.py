@@ -15,7 +15,7 @@ class Grouped:
 
     @classmethod
     def prepared(cls, arguments: Sequence[str]) -> type[Any]:  # noqa: ARG003
-        """Return the command as it is parsed."""
+        """Return the class that the arguments are parsed into."""
         return cls
 
     @property

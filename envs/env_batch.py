@@ -387,7 +387,7 @@ def make_setting(
     """Resolve names to what an observation depends on; nothing is built.
 
     Raises:
-        UnknownName: no such task, body or arena.
+        UnknownName: there is no such task, body or arena.
         InvalidTask: no steps in an episode, or fewer than no values of noise.
         InvalidBody: several bodies that do not go together.
     """
@@ -417,7 +417,7 @@ def make_layout(setting: Setting, senses: Sequence[str] | None = None, observe_t
     """Return what stands where in the observation of a setting; nothing is built.
 
     Raises:
-        UnknownName: no such sense.
+        UnknownName: there is no such sense.
         InvalidTask: a sense that body, arena or task do not have.
     """
     names = list(setting.task.senses if senses is None else senses)  # type: ignore[attr-defined]

@@ -229,7 +229,7 @@ class Layout:
         """Return the layout of an observation of these senses in a setting, without building environments.
 
         Raises:
-            UnknownName: no such sense.
+            UnknownName: there is no such sense.
             InvalidTask: the body, the arena or the task lacks something that a sense needs.
         """
         senses = []

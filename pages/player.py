@@ -188,7 +188,7 @@ class Player:
         """Silence a neuron, or end any intervention on it.
 
         Raises:
-            UnknownName: no such neuron.
+            UnknownName: there is no such neuron.
             CircuitMismatch: the circuit's neurons cannot be reached.
         """
         if any(each.neuron == neuron for each in self.interventions):
@@ -200,7 +200,7 @@ class Player:
         """Silence, clamp or drive a neuron, which replaces any intervention on it.
 
         Raises:
-            UnknownName: no such neuron.
+            UnknownName: there is no such neuron.
             CircuitMismatch: the circuit's neurons cannot be reached.
         """
         check([intervention], self.agent.circuit)
@@ -210,7 +210,7 @@ class Player:
         """End any intervention on a neuron.
 
         Raises:
-            UnknownName: no such neuron.
+            UnknownName: there is no such neuron.
         """
         if neuron not in self.neurons:
             raise UnknownName("neuron", neuron, self.neurons)
@@ -223,7 +223,7 @@ class Player:
         """Add a velocity of 0.5 m/s to the left, right, up or down to the body, up to a speed of 1 m/s.
 
         Raises:
-            UnknownName: no such direction.
+            UnknownName: there is no such direction.
         """
         if direction not in _DIRECTIONS:
             raise UnknownName("direction", direction, _DIRECTIONS)

@@ -41,7 +41,7 @@ def algorithm_named(name: str) -> Algorithm:
     """Return the algorithm of that name.
 
     Raises:
-        UnknownName: no such algorithm.
+        UnknownName: there is no such algorithm.
         BrokenPlugin: the algorithm belongs to another package and cannot be imported.
     """
     if name not in ALGORITHMS:

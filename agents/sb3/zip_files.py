@@ -59,7 +59,7 @@ def load_sb3(path: str | Path, algorithm: str | None = None, trust: bool = False
 
     Raises:
         InvalidRun: not trusted, missing, or no model of that class.
-        UnknownName: no such algorithm.
+        UnknownName: there is no such algorithm.
         MissingDependency: a class of sb3-contrib, which is not installed.
     """
     _check_trust(path, "SB3's own format", trust)

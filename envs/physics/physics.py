@@ -109,7 +109,7 @@ class Physics(ABC):
         Do not write to the array; its values are valid only until the next reset, step or `set_state`.
 
         Raises:
-            UnknownName: no such quantity.
+            UnknownName: there is no such quantity.
         """
 
     @abstractmethod
@@ -119,7 +119,7 @@ class Physics(ABC):
         A reset must follow. Parameters that are not given return to the values that the body was built with.
 
         Raises:
-            UnknownName: no such parameter.
+            UnknownName: there is no such parameter.
             InvalidBody: this body does not have the parameter.
         """
 
@@ -161,7 +161,7 @@ class Physics(ABC):
             values: the parameters.
 
         Raises:
-            UnknownName: no such parameter.
+            UnknownName: there is no such parameter.
             InvalidBody: parameters of drag in a medium that has none, or where zones set it.
         """
         for name in values:

@@ -100,7 +100,7 @@ def chosen(probes: Sequence[str]) -> list[str]:
     """Return the probes that these names mean, each once.
 
     Raises:
-        UnknownName: no such probe.
+        UnknownName: there is no such probe.
     """
     names: list[str] = []
     for name in probes:

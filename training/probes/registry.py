@@ -74,7 +74,7 @@ def run_probe(name: str, subject: Subject) -> ProbeResult:
     """Run the probe of that name.
 
     Raises:
-        UnknownName: no such probe.
+        UnknownName: there is no such probe.
         InvalidRecording: the recording lacks something that the probe needs.
     """
     if name not in PROBES:

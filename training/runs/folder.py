@@ -82,7 +82,7 @@ class Folder(Generic[ConfigT]):
     Raises:
         InvalidRun: the folder is not a training of this kind and format, or has a link or code and is not trusted.
         CircuitMismatch: the code of its circuit raises an error.
-        UnknownName: no such agent comes with the package.
+        UnknownName: there is no such agent comes with the package.
     """
 
     kind: str

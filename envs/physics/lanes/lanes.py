@@ -212,7 +212,7 @@ class Lanes:
         point, add its moment about the centre. Positions and velocities in joint coordinates do not change.
 
         Raises:
-            UnknownName: no such setting.
+            UnknownName: there is no such setting.
         """
         if unknown := [name for name in settings if name not in SETTINGS]:
             raise UnknownName("setting of a body", unknown[0], SETTINGS)
