@@ -33,11 +33,11 @@ RANDOM = "random"
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """Two returns between which others are placed.
+    """Two returns that define the scale of normalised returns.
 
     Attributes:
-        random: the mean return of actions drawn evenly from all there are.
-        best: that of the best agent known, the interquartile mean over its seeds.
+        random: mean return of uniformly random actions.
+        best: return of the best known agent, the interquartile mean over its seeds.
     """
 
     random: float
