@@ -153,7 +153,7 @@ class Folder(Generic[ConfigT]):
         return hold(self.path)
 
     def train_longer(self, config: ConfigT) -> None:
-        """Increase the steps to those of a config, under the folder's lock; earlier values stay in the config's history.
+        """Increase the steps to those of a config, under the folder's lock; the history keeps earlier values.
 
         The device stays the same.
         """
