@@ -34,6 +34,7 @@ from numba.extending import (
 )
 
 _BYTES = 8
+_kinds: Any = types  # with names that are missing in numba's stubs
 
 
 class Lanes(types.Type):
@@ -304,7 +305,7 @@ def as_rows(_context: Any, array: Any, width: Any) -> Any:
 @intrinsic
 def below(_context: Any, rows: Any, skipped: Any) -> Any:
     """View the rows after the first `skipped`; or the numbers, where a pointer to some is given."""
-    if not (isinstance(rows, Rows | types.CPointer) and isinstance(skipped, types.Integer)):
+    if not (isinstance(rows, Rows | _kinds.CPointer) and isinstance(skipped, types.Integer)):
         raise TypingError(f"the rows of {rows} below {skipped}; give rows or a pointer, and a number")
     return rows(rows, types.intp), _address if isinstance(rows, Rows) else _pointer
 
@@ -324,8 +325,7 @@ def call_at(_context: Any, address: Any, numbers: Any, *rows: Any) -> Any:
         builder.call(builder.inttoptr(values[0], kind.as_pointer()), pointers)
         return context.get_dummy_value()
 
-    kinds: Any = types  # StarArgTuple is missing in numba's stubs
-    return types.void(address, numbers, kinds.StarArgTuple(rows)), build
+    return types.void(address, numbers, _kinds.StarArgTuple(rows)), build
 
 
 @type_callable(operator.getitem)
