@@ -366,31 +366,27 @@ class Composed(Circuit):
 
 def freeze(circuit: Circuit) -> Circuit:
     """Make a circuit's parameters buffers, which no learner changes, under the same names; return the circuit."""
-    parameters = dict(circuit.named_parameters())
-    for name, parameter in parameters.items():
-        owner, leaf = _place_of(circuit, name)
-        delattr(owner, leaf)
-        owner.register_buffer(leaf, parameter.detach().clone())
-    circuit.frozen = (*circuit.frozen, *parameters)
+    names = []
+    for place, module in circuit.named_modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach().clone())
+            names.append(f"{place}.{name}".removeprefix("."))
+    circuit.frozen = (*circuit.frozen, *names)
     return circuit
 
 
 def thawed(circuit: Circuit) -> Circuit:
     """Return a copy of a circuit whose frozen weights are parameters again, in the order that they had."""
     copied = copy.deepcopy(circuit)
-    for name in copied.frozen:
-        owner, leaf = _place_of(copied, name)
-        weight = getattr(owner, leaf)
-        delattr(owner, leaf)
-        owner.register_parameter(leaf, nn.Parameter(weight))
+    for path in copied.frozen:
+        place, _, name = path.rpartition(".")
+        module = copied.get_submodule(place)
+        weight = module.get_buffer(name)
+        delattr(module, name)
+        module.register_parameter(name, nn.Parameter(weight))
     copied.frozen = ()
     return copied
-
-
-def _place_of(circuit: Circuit, name: str) -> tuple[nn.Module, str]:
-    """Return the module that a parameter or buffer is of, and its name there."""
-    owner, _, leaf = name.rpartition(".")
-    return circuit.get_submodule(owner), leaf
 
 
 def _check_part(name: str, part: Circuit) -> None:

@@ -577,7 +577,7 @@ def test_a_study_is_kept_with_the_run_and_shown_in_its_report(runs):
             assert sorted(units) == sorted(f"{layer}_{unit}" for unit in range(24))
     assert {"return swimmer6", "control swimmer4", "command 4"} <= set(study.table)
     assert set(study.moments["brick"]) == {brick.name for brick in study.bricks}
-    assert {"joint 2 is bent dorsally", "joint 4 is bending ventrally"} <= set(study.moments["so"])
+    assert {"joint 2 is bending dorsally", "joint 4 is bending ventrally"} <= set(study.moments["so"])
     assert np.isfinite(study.moments["return"]).any()
     own = evaluate(run, 2).mean_return.mean
     whole = study.retrieval[study.retrieval["q"] == 2]

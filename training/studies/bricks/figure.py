@@ -24,10 +24,10 @@ def study_figure(table: pd.DataFrame, moments: pd.DataFrame, retrieval: pd.DataF
         table, moments, retrieval: of a `Study`.
     """
     layers = list(dict.fromkeys(retrieval["layer"]))
-    columns = [name for name in table if str(name).startswith(("command ", "return ", "control "))]
+    columns = [str(name) for name in table if str(name).startswith(("command ", "return ", "control "))]
     height = max(3.4, 0.24 * len(table) + 1.6)
     figure = Figure(figsize=(9.4, 2 * height + 1.2), layout="constrained")
-    top, below = figure.subfigures(2, 1, height_ratios=(height, height + 1.2))
+    top, below = figure.subfigures(2, 1, height_ratios=(height, height + 1.2), squeeze=False)[:, 0]
     matrix, right = top.subfigures(1, 2, width_ratios=(1.25, 1), squeeze=False)[0]
     axes, values = matrix.subplots(), table[columns].to_numpy(float)
     shown = _matrix(axes, table, values, columns)
@@ -36,9 +36,9 @@ def study_figure(table: pd.DataFrame, moments: pd.DataFrame, retrieval: pd.DataF
         axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=_DARK if value > 0.5 else _BRIGHT)
     axes.set_title("what remains without each brick (units)", fontsize=9)
     matrix.colorbar(shown, ax=axes, label="share of the intact circuit's", fraction=0.05)
-    when = moments.pivot_table("return", "brick", "so", sort=False, dropna=False)
+    when = moments.pivot_table("return", "brick", "so", sort=False, dropna=False).reindex(table["brick"])
     axes = below.subplots()
-    shown = _matrix(axes, table, when.to_numpy(float), when.columns)
+    shown = _matrix(axes, table, when.to_numpy(float), map(str, when.columns))
     axes.set_title("return that remains without each brick, from steps in which", fontsize=9)
     below.colorbar(shown, ax=axes, label="share of the intact circuit's", fraction=0.05)
     for axes, layer in zip(np.atleast_1d(right.subplots(len(layers), 1, sharex=True)), layers, strict=True):

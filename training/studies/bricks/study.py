@@ -18,7 +18,7 @@ from ....envs import Body, make_body
 from ....errors import InvalidOption
 from ....intervals import bootstrap_mean
 from ....options import COUNT, FLAG, Instance, ListOf, Number, checked
-from ...probes.tools.predicates import body_predicates
+from ...probes.tools.predicates import BY_MORE, all_predicates
 from ...rollouts.evaluation import EVALUATION_SEED
 from ...rollouts.recorder import record
 from ...rollouts.recording import Recording
@@ -220,19 +220,20 @@ def _moments(recording: Recording, bricks: Sequence[Brick]) -> pd.DataFrame:
         recording: see `record_without`; of the bricks, then of as many sets of random units.
         bricks: which were silenced.
     """
-    # Of the many degrees by which a joint may be bent, none.
-    said = [each for each in body_predicates(recording) if " by more than " not in each.phrase]
     n_sets = 2 * len(bricks) + 1
 
     def by_set(values: np.ndarray) -> np.ndarray:
         return values.reshape(-1, n_sets, recording.n_steps).swapaxes(0, 1)
 
-    holds = np.stack([by_set(each.holds) for each in said])
-    shares = returns_while(by_set(np.asarray(recording.rewards)), holds)
+    # What the intact agent's body is now and then; of the many degrees by which a joint may be bent, none.
+    held = {each.phrase: by_set(each.holds) for each in all_predicates(recording) if BY_MORE not in each.phrase}
+    said = {phrase: holds for phrase, holds in held.items() if 0.02 < holds[-1].mean() < 0.98}
+    rewards = by_set(np.asarray(recording.rewards))
+    shares = returns_while(rewards, np.array(list(said.values())).reshape(-1, *rewards.shape))
     return pd.DataFrame(
         {
             "brick": np.repeat([brick.name for brick in bricks], len(said)),
-            "so": [each.phrase for each in said] * len(bricks),
+            "so": list(said) * len(bricks),
             "return": shares[: len(bricks)].ravel(),
             "control": shares[len(bricks) :].ravel(),
         }
@@ -241,11 +242,10 @@ def _moments(recording: Recording, bricks: Sequence[Brick]) -> pd.DataFrame:
 
 def _needed_most(moments: pd.DataFrame, brick: str) -> str:
     """Return in words when a brick is missed most, beyond what random units are; nothing where that is never."""
-    rows = moments[moments["brick"] == brick]
-    missed = (rows["control"] - rows["return"]).max()
-    if not missed > 0:
+    missed = moments[(moments["brick"] == brick) & (moments["control"] > moments["return"])]
+    if missed.empty:
         return ""
-    worst = rows.loc[(rows["control"] - rows["return"]).idxmax()]
+    worst = missed.iloc[int((missed["control"] - missed["return"]).argmax())]
     return (
         f"It is needed most while {worst['so']}: of the return from such steps {worst['return']:.0%} remains without "
         f"it, and {worst['control']:.0%} without random units."
