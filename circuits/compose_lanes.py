@@ -35,15 +35,14 @@ def _gather(numbers: Any, room: Any) -> int:
 def composed(numbers: Any, weights: Any, sensors: Any, memory: Any, motors: Any, room: Any) -> None:
     """Run one control step of `Composed`: each part's own step on what wires bring, one part after another.
 
-    The room holds a row of ones, which is the gate of wires without one, then all values: the sensors, those that
-    come out of wires with a delay, what each part hears and says, and the motors; then weights that are frozen, and
-    the parts' room.
+    The room holds a row of ones, which is the gate of wires without one; the sensors; what comes out of wires with a
+    delay; what each part hears and says, and its weights where they are frozen; the motors; and the parts' room.
 
     numbers: of sensors, of delayed values, and of parts. For each delayed value the row of its memory, how many rows
     further its next is, its delay, the row where it comes out and that where it goes in. For each part what it hears,
     as `_gather` reads it; the address of its step; the rows of its weights, of its memory, of what it hears and says,
-    and of its room; how many of its weights are frozen, and these; how many its own numbers are, and these. Last, what
-    the motors hear.
+    and of its room; how many of its weights are frozen, and how many numbers it has of its own; these weights, and
+    these numbers. Last, what the motors hear.
     """
     n_sensors, n_late, n_parts = int(numbers[0]), int(numbers[1]), int(numbers[2])
     late, rest = below(numbers, 3), below(numbers, 3 + 5 * n_late)
