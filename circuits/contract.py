@@ -155,6 +155,7 @@ class Circuit(nn.Module, ABC):
         spiking: name of the group of spiking neurons, whose spikes `spikes` returns; "" if there are none.
         rates: learning-rate factors by parameter, for those that learn slower or faster than the others.
         restructures_every: number of rollouts or generations between calls of `restructure`; 0 for never.
+        frozen: names of the parameters that `freeze` made buffers.
         origin: a sentence for model cards about the nervous system that is modelled; "" if there is none.
     """
 
@@ -168,6 +169,7 @@ class Circuit(nn.Module, ABC):
     spiking: str = ""
     rates: Mapping[str, float] = MappingProxyType({})
     restructures_every: int = 0
+    frozen: tuple[str, ...] = ()
     origin: str = ""
 
     @classmethod

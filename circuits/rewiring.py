@@ -16,10 +16,11 @@ from torch import Tensor
 
 from ..errors import CircuitMismatch
 
-Kind = Literal["index", "interleaved", "random", "body"]
+Kind = Literal["index", "interleaved", "mixer", "random", "body"]
 Pruning = Literal["set", "hebb"]
 Growth = Literal["hebb", "random"]
 
+_TURNS: tuple[Kind, Kind] = ("index", "interleaved")  # of "mixer", matrix by matrix
 _ENSEMBLES = 8  # where nothing else says how many, as published
 _TINY = 1e-8
 # Senses with a value for each joint, and how many values others have for each link.
@@ -33,7 +34,8 @@ class Rewiring:
 
     Attributes:
         ensembles: how units are divided into ensembles: "index", into consecutive blocks; "interleaved", round-robin;
-            "random"; or "body", one ensemble per joint. None is fully connected.
+            "random"; "body", one ensemble per joint; or "mixer", by index for the first matrix of synapses, interleaved
+            for the second, and so on in turns, so that two matrices connect all ensembles. None is fully connected.
         n_ensembles: number of ensembles; None is 8, or one per joint with "body".
         p_intra, p_inter: probability of a synapse within an ensemble, and between ensembles.
         rewire_every: number of rollouts or generations between two rewirings; 0 for never.
@@ -92,7 +94,7 @@ class Rewiring:
         return n_joints if self.ensembles == "body" else self.n_ensembles or _ENSEMBLES
 
     def of_units(self, units: int, n_joints: int, rng: torch.Generator | None) -> Bool[Tensor, "units ensembles"]:
-        """Return which ensemble each unit is in.
+        """Return which ensemble each unit is in; of "mixer", which two.
 
         Raises:
             CircuitMismatch: there are fewer units than ensembles.
@@ -125,16 +127,27 @@ class Rewiring:
         return torch.cat(rows)
 
     def _divided(self, units: int, count: int, rng: torch.Generator | None) -> Bool[Tensor, "units ensembles"]:
-        kind: Kind = "index" if self.ensembles in (None, "body") else self.ensembles
-        return torch.nn.functional.one_hot(divide(units, count, kind, rng), count).bool()
+        """Return which ensemble each unit is in; with "mixer", in twice as many columns, of both divisions."""
+        kinds: tuple[Kind, ...] = ("index",) if self.ensembles in (None, "body") else (self.ensembles,)
+        divisions = [divide(units, count, kind, rng) for kind in (_TURNS if kinds == ("mixer",) else kinds)]
+        return torch.cat([torch.nn.functional.one_hot(each, count) for each in divisions], 1).bool()
 
     def draw(
         self,
         post: Bool[Tensor, "post ensembles"],
         pre: Bool[Tensor, "pre ensembles"],
         rng: torch.Generator | None,
+        matrix: int = 0,
     ) -> Bool[Tensor, "post pre"]:
-        """Draw the initial mask of synapses, given the ensembles of presynaptic and postsynaptic units."""
+        """Draw the initial mask of synapses.
+
+        Args:
+            post, pre: ensembles of the postsynaptic and the presynaptic units.
+            rng: random generator.
+            matrix: index of the matrix in the circuit, counted from the sensors.
+        """
+        if self.ensembles == "mixer":
+            post, pre = (each.chunk(len(_TURNS), 1)[matrix % len(_TURNS)] for each in (post, pre))
         same = (post.float() @ pre.float().t()) > 0
         share = torch.where(same, self.p_intra, self.p_inter)
         return torch.rand(share.shape, generator=rng) < share
