@@ -44,7 +44,7 @@ def test_who_remembers_all_pairs_is_always_correct(cues):
 
 
 def test_who_remembers_the_sides_alone_or_one_pair_is_correct_as_often_as_is_said():
-    def by_sides(patterns, sides, fragment):
+    def by_sides(_, sides, __):
         return sides[0]
 
     def by_the_last_pair(patterns, sides, fragment):

@@ -57,11 +57,11 @@ def wanted(out: Path, seeds: int) -> dict[str, Measurement]:
 
 
 def wanted_of_rates(out: Path, seeds: int) -> dict[str, Measurement]:
-    """Return what is measured of the trained rates; they have to be there."""
+    """Return what is measured of the rates of those seeds that are trained to their end."""
     return {
         f"{what}/{seed}": (function, (_folder(out, RATES, seed), seed))
+        for seed in sorted(seeds_of(out, "swim", RATES).keys() & range(seeds))
         for what, function in (("conversion", converted), ("robustness", disturbed))
-        for seed in range(seeds)
     }
 
 
