@@ -38,8 +38,8 @@ class CueTurn(Task):
         InvalidTask: no step is left to turn in.
     """
 
-    senses = ("joint_pos", "cue", "go", "body_velocities")
-    essential = ("cue",)
+    senses: ClassVar[tuple[str, ...]] = ("joint_pos", "cue", "go", "body_velocities")
+    essential: ClassVar[tuple[str, ...]] = ("cue",)
     default_steps = 100
     allowed: ClassVar[Mapping[str, Allowed]] = {
         "cue_steps": Number(1, is_whole=True),

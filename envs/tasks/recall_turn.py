@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from ...options import Allowed, OneOf
 from ..senses import SENSES, Sense, SenseKind
@@ -47,6 +47,7 @@ class RecallTurn(CueTurn):
     def __init__(
         self, envs: Envs, cues: int = 4, cue_steps: int = 5, delay_steps: int = 10, success_angle: float = 0.4
     ) -> None:
+        # A cue to `CueTurn` is all patterns together.
         super().__init__(envs, cues * cue_steps, delay_steps, success_angle)
         self.cues, self._steps_each = cues, cue_steps
         self._patterns = np.zeros((envs.n_envs, cues, CELLS))
@@ -79,10 +80,11 @@ class RecallTurn(CueTurn):
         super().set_state(state)
         self._patterns[:], self._sides[:], self._fragment[:] = state["patterns"], state["sides"], state["fragment"]
 
-    def _is_showing(self) -> np.ndarray:
+    def _is_showing(self) -> Bool[np.ndarray, " envs"]:
+        """Return which environments are shown a pattern with its side."""
         return self.envs.elapsed < self.cue_steps
 
-    def _shown(self) -> tuple[np.ndarray, np.ndarray]:
+    def _shown(self) -> tuple[Int[np.ndarray, " envs"], Int[np.ndarray, " envs"]]:
         """Return each environment and which of its pairs is shown, the last once all have been."""
         return np.arange(self.envs.n_envs), np.minimum(self.envs.elapsed // self._steps_each, self.cues - 1)
 

@@ -58,11 +58,12 @@ def wanted(out: Path, seeds: int) -> dict[str, Measurement]:
 
 def wanted_of_rates(out: Path, seeds: int) -> dict[str, Measurement]:
     """Return what is measured of the rates of those seeds that are trained to their end."""
-    return {
-        f"{what}/{seed}": (function, (_folder(out, RATES, seed), seed))
-        for seed in sorted(seeds_of(out, "swim", RATES).keys() & range(seeds))
-        for what, function in (("conversion", converted), ("robustness", disturbed))
-    }
+    found: dict[str, Measurement] = {}
+    for seed in sorted(seeds_of(out, "swim", RATES).keys() & range(seeds)):
+        folder = _folder(out, RATES, seed)
+        found[f"conversion/{seed}"] = (converted, (folder,))
+        found[f"robustness/{seed}"] = (disturbed, (folder, seed))
+    return found
 
 
 def wanted_of_readouts(out: Path, seeds: int) -> dict[str, Measurement]:
@@ -83,7 +84,7 @@ def trained_return(folder: Path, circuit: str, options: Mapping[str, Any], steps
     return _return(run.agent(), run)
 
 
-def converted(folder: Path, seed: int) -> dict[str, dict[str, float]]:  # noqa: ARG001
+def converted(folder: Path) -> dict[str, dict[str, float]]:
     """Run a trained circuit of rates as spikes, without training; motors are compared on what the rates saw."""
     run = Run(folder)
     envs, rates = run.resolved.make_envs(EPISODES, randomize={}), run.agent()
