@@ -1,6 +1,5 @@
 """The study of docs/results/spikes.md: what it measures can be, what is measured is kept, and its rules judge it."""
 
-import logging
 import math
 import re
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from nervecord.benchmarks.results.spikes import bits, liquids, recall, speed, swimming, turning
-from nervecord.benchmarks.results.spikes.__main__ import PARTS
+from nervecord.benchmarks.results.spikes.__main__ import PARTS, tables
 from nervecord.benchmarks.results.spikes.kept import ahead, at_least, at_most, best_rate, measure, seeds_of
 from nervecord.benchmarks.results.tables import fill_page
 from nervecord.circuits import CA3, make_circuit
@@ -22,16 +21,15 @@ ARMS = {**swimming.SWIMMERS, **swimming.READOUTS, **bits.CIRCUITS, **speed.TIMED
 ARMS |= {f"{name}, turning": arm for name, arm in {**turning.CUE, **turning.RECALL, **recall.CIRCUITS}.items()}
 
 
-def test_what_is_measured_is_kept_and_what_fails_is_named(tmp_path, caplog):
-    wanted = {"roots/four/0": (math.sqrt, (4.0,)), "roots/less/0": (math.sqrt, (-1.0,))}
-    with caplog.at_level(logging.ERROR):
+def test_what_is_measured_is_kept_and_not_measured_again(tmp_path):
+    wanted = {"roots/of-4/0": (math.sqrt, (4.0,)), "roots/of-less/0": (math.sqrt, (-1.0,))}
+    with pytest.raises(ValueError, match="math domain"):
         measure(tmp_path, wanted, 1, "roots")
-    assert seeds_of(tmp_path, "roots", "four") == {0: 2.0}
-    assert seeds_of(tmp_path, "roots", "less") == {}
-    assert "roots/less/0 could not be measured" in caplog.text
-    write_json(tmp_path / "roots/less/0.json", 7.0)
+    assert seeds_of(tmp_path, "roots", "of 4") == {0: 2.0}
+    assert seeds_of(tmp_path, "roots", "of less") == {}
+    write_json(tmp_path / "measured/roots/of-less/0.json", 7.0)
     measure(tmp_path, wanted, 1, "roots")
-    assert seeds_of(tmp_path, "roots", "less") == {0: 7.0}, "it is not measured again"
+    assert seeds_of(tmp_path, "roots", "of less") == {0: 7.0}
 
 
 def test_rules_judge_by_whole_intervals():
@@ -135,12 +133,8 @@ def planted(name: str, seed: int):
 def test_the_page_has_a_place_for_every_table_and_verdicts_follow_the_rules(tmp_path):
     for wanted in PARTS.values():
         for name in wanted(tmp_path, 5):
-            write_json(tmp_path / f"{name}.json", planted(name, int(name.split("/")[-1])))
-    made = {
-        name: table
-        for file in (speed, swimming, bits, turning, recall, liquids)
-        for name, table in file.tables(tmp_path).items()
-    }
+            write_json(tmp_path / "measured" / f"{name}.json", planted(name, int(name.split("/")[-1])))
+    made = tables(tmp_path)
     page = tmp_path / "spikes.md"
     page.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     fill_page(page, made)

@@ -2,7 +2,8 @@
 
     python -m nervecord.benchmarks.results.spikes runs/spikes --workers 2 --page docs/results/spikes.md
 
-Every measurement is a file. A second start goes on with what is not there, and the tables have what is finished.
+Every measurement is a file. A second start goes on with what is not there, and the tables have what is finished. With
+--page alone they are made from what is stored beside the page.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Literal, get_args
 
 import tyro
 
-from ..tables import StudyArguments, fill_page
+from ..stored import results
+from ..tables import StudyArguments, publish
 from . import bits, liquids, recall, speed, swimming, turning
-from .kept import Measurement, measure
+from .kept import KEPT, Measurement, measure
 
 Part = Literal["swim", "rates", "bits", "recall", "liquids", "turning", "readouts", "speed"]
 # What is measured in each part, in this order: "rates" needs what "swim" has trained, "speed" takes one core alone.
@@ -45,16 +47,19 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    for part in arguments.parts:
-        measure(arguments.out, PARTS[part](arguments.out, arguments.seeds), arguments.workers, part)
-    made = {
-        name: table
-        for file in (speed, swimming, bits, turning, recall, liquids)
-        for name, table in file.tables(arguments.out).items()
-    }
-    print(*made.values(), sep="\n\n")
-    if arguments.page:
-        fill_page(arguments.page, made)
+
+    def run(out: Path) -> None:
+        for part in arguments.parts:
+            measure(out, PARTS[part](out, arguments.seeds), arguments.workers, part)
+
+    with results(arguments, "measured", run, KEPT) as folder:
+        publish(tables(folder), arguments.page)
+
+
+def tables(out: Path) -> dict[str, str]:
+    """Return the Markdown of all that is measured so far, by the name of its place on the page."""
+    files = (speed, swimming, bits, turning, recall, liquids)
+    return {name: table for file in files for name, table in file.tables(out).items()}
 
 
 if __name__ == "__main__":

@@ -5,34 +5,27 @@ Intervals are 95 % bootstraps over seeds.
 
 from __future__ import annotations
 
-import contextlib
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ....files import read_json, write_json
 from ....intervals import Interval, bootstrap_mean
-from ....progress import progress_bar
 from ....threads import one_thread
-from ....training.learning.engine import run_tasks
+from ..runs import run_each
 from ..tables import interval_text
 
 # What is measured: a function that can be imported by name, and its arguments; it returns JSON types.
 Measurement = tuple[Callable[..., Any], tuple[Any, ...]]
-_log = logging.getLogger(__name__)
+_MEASURED = "measured"
+KEPT = (f"{_MEASURED}/**/*.json",)  # what tables are made from
 
 
-def measure(out: Path, wanted: Mapping[str, Measurement], workers: int | None, what: str) -> None:
-    """Write out/NAME.json for each measurement that has none; one that fails is named, and the others go on."""
-    left = {name: each for name, each in wanted.items() if not (out / f"{name}.json").exists()}
-    tasks = {name: (out / f"{name}.json", function, arguments) for name, (function, arguments) in left.items()}
-    bar = progress_bar(total=len(wanted), initial=len(wanted) - len(left), desc=what, unit="measurement")
-    with bar, contextlib.closing(run_tasks(_measure, tasks, workers)) as outcomes:
-        for name, outcome in outcomes:
-            if isinstance(outcome, Exception):
-                _log.error("nervecord: %s could not be measured: %s", name, outcome)
-            bar.update(1)
+def measure(out: Path, wanted: Mapping[str, Measurement], workers: int | None, part: str) -> None:
+    """Write out/measured/NAME.json for each measurement that has none; see `run_each`."""
+    paths = {name: out / _MEASURED / f"{name}.json" for name in wanted}
+    left = {name: (paths[name], *each) for name, each in wanted.items() if not paths[name].exists()}
+    run_each(_measure, left, workers, part)
 
 
 def _measure(path: Path, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -42,7 +35,7 @@ def _measure(path: Path, function: Callable[..., Any], arguments: tuple[Any, ...
 
 def seeds_of(out: Path, part: str, arm: str = "") -> dict[int, Any]:
     """Return what was measured of an arm of a part so far, by seed."""
-    files = (out / part / plain(arm)).glob("*.json")
+    files = (out / _MEASURED / part / plain(arm)).glob("*.json")
     return {int(path.stem): read_json(path, f"{path} is damaged; remove it") for path in sorted(files)}
 
 

@@ -14,7 +14,6 @@ import torch
 from ....agents import Agent
 from ....circuits import Circuit
 from ....intervals import bootstrap_mean
-from ....training.learning.training import train
 from ....training.probes.spikes import fan_out
 from ....training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from ....training.rollouts.interventions import Intervention
@@ -22,6 +21,7 @@ from ....training.rollouts.recorder import record_agent
 from ....training.runs.config import RunConfig
 from ....training.runs.run import Run
 from ....training.studies.markdown import markdown_table
+from ..runs import trained
 from .kept import Measurement, ahead, at_most, difference, plain, seeds_of, told
 
 STEPS, EPISODES = 300_000, 10
@@ -80,7 +80,7 @@ def trained_return(folder: Path, circuit: str, options: Mapping[str, Any], steps
     config = RunConfig(
         circuit, "ppo", seed=seed, steps=steps, circuit_options=options, physics="lanes", checkpoint_every=steps // 4
     )
-    run = train(config, folder, progress=False)
+    run = trained(folder, config)
     return _return(run.agent(), run)
 
 

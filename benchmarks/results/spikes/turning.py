@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ....intervals import bootstrap_mean
-from ....training.learning.training import train
 from ....training.rollouts.evaluation import evaluate
 from ....training.runs.config import RunConfig
 from ....training.studies.markdown import markdown_table
+from ..runs import trained
 from .kept import Measurement, ahead, at_least, best_rate, difference, plain, seeds_of, told
 
 # Units of both tasks remember for up to a whole episode of 100 steps, and sequences are whole episodes.
@@ -64,7 +64,7 @@ def choices(
         circuit, "ppo", task=task, seed=seed, steps=steps, circuit_options=options, physics="lanes",
         algorithm_options={**_PPO, "learning_rate": rate}, checkpoint_every=steps // 4,
     )  # fmt: skip
-    found = evaluate(train(config, folder, progress=False), _EPISODES)
+    found = evaluate(trained(folder, config), _EPISODES)
     return {name: float(found.metrics[name].mean()) for name in ("correct", "success")}
 
 
