@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .rewiring import Rewiring
     from .spiking.lif import LIF
     from .spiking.spiking import Spiking
+    from .steering import Steering
     from .wires import Wire
 
 __all__ = [
@@ -106,6 +107,7 @@ __all__ = [
     "Spiking",
     "SpikingCA3",
     "State",
+    "Steering",
     "Synapse",
     "UnitAxes",
     "UnitCircuit",

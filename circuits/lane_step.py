@@ -1,4 +1,4 @@
-"""A circuit's control step as one function over vectors, so that whole episodes run in compiled code."""
+"""A circuit's vectorised control step, with which whole episodes run in compiled code."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ class LaneStep:
     call only functions of the same file or of nervecord: numba caches the compiled code until that file changes.
 
     Attributes:
-        function: the step; equal to `Circuit.forward` but for rounding.
+        function: the step; equal to `Circuit.forward` up to rounding.
         n_weights: rows of `weights`: the circuit's parameters in the order of `parameters()`, each flattened.
         n_memory: rows of `memory`: the state in the order of its names, each tensor flattened.
         n_room: rows of `room`, scratch space with undefined values before a step.
-        numbers: facts about the circuit that the function needs, such as sizes and constants.
+        numbers: sizes and constants of the circuit that the function needs. A function among them, with the same
+            arguments, is compiled too, and replaced by its address for `nervecord.vectors.call_at`.
     """
 
     function: Callable[..., None]
     n_weights: int
     n_memory: int = 0
     n_room: int = 0
-    numbers: tuple[float, ...] = ()
+    numbers: tuple[float | Callable[..., None], ...] = ()
 
 
 def steps_as(circuit: nn.Module, owner: type) -> bool:
@@ -52,7 +53,13 @@ def steps_as(circuit: nn.Module, owner: type) -> bool:
 
 
 def lane_step_of(circuit: nn.Module) -> LaneStep | None:
-    """Return a circuit's `lane_step`; None where it has none, or where a subclass overrides methods of its class."""
+    """Return a circuit's `lane_step`.
+
+    None where it has none, where a subclass overrides methods of its class, or where what its step reads as weights is
+    frozen.
+    """
+    if circuit.frozen:
+        return None
     owner = next(kind for kind in type(circuit).__mro__ if "lane_step" in vars(kind))
     step: LaneStep | None = circuit.lane_step() if steps_as(circuit, owner) else None  # type: ignore[operator]
     return step

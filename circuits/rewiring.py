@@ -1,7 +1,7 @@
-"""Ensembles of units that are dense inside and sparse between, and the rules by which their synapses change.
+"""Sparse connectivity in ensembles, dense within and sparse between them, and rules of structural plasticity.
 
 After G2GNet (https://arxiv.org/abs/2508.14140) and, for pruning the smallest weights, sparse evolutionary training
-(Mocanu et al. 2018, https://arxiv.org/abs/1707.04780). These are functions of tensors; `sparse` is circuits of them.
+(Mocanu et al. 2018, https://arxiv.org/abs/1707.04780). The module `sparse` applies these functions in circuits.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from torch import Tensor
 
 from ..errors import CircuitMismatch
 
-Kind = Literal["index", "interleaved", "random", "body"]
+Kind = Literal["index", "interleaved", "mixer", "random", "body"]
 Pruning = Literal["set", "hebb"]
 Growth = Literal["hebb", "random"]
 
+_TURNS: tuple[Kind, Kind] = ("index", "interleaved")  # of "mixer", matrix by matrix
 _ENSEMBLES = 8  # where nothing else says how many, as published
 _TINY = 1e-8
 # Senses with a value for each joint, and how many values others have for each link.
@@ -29,18 +30,19 @@ _PER_LINK = {"body_velocities": 3, "touch": 1}
 
 @dataclasses.dataclass(frozen=True)
 class Rewiring:
-    """Which synapses there are at first, and how they change.
+    """Options of sparse connectivity and its rewiring during training.
 
     Attributes:
-        ensembles: how units are divided into ensembles: by "index" in a row, "interleaved", at "random", or along the
-            "body", one ensemble for each joint; None is no ensembles, and all synapses.
-        n_ensembles: how many; None is 8, or along the body one for each joint.
-        p_intra, p_inter: probabilities of a synapse within an ensemble and between two of them.
-        rewire_every: rollouts or generations from one rewiring to the next; 0 for never.
-        rewire_share: share of the synapses of each matrix that a rewiring removes, and of new ones in their place.
-        prune: which are removed: "set", those of the smallest weights, or "hebb", those of the smallest correlation
-            between the units that they join.
-        grow: which are new: "hebb", those of the largest correlation, or "random".
+        ensembles: how units are divided into ensembles: "index", into consecutive blocks; "interleaved", round-robin;
+            "random"; "body", one ensemble per joint; or "mixer", by index for the first matrix of synapses, interleaved
+            for the second, and so on in turns, so that two matrices connect all ensembles. None is fully connected.
+        n_ensembles: number of ensembles; None is 8, or one per joint with "body".
+        p_intra, p_inter: probability of a synapse within an ensemble, and between ensembles.
+        rewire_every: number of rollouts or generations between two rewirings; 0 for never.
+        rewire_share: share of each matrix's synapses that a rewiring replaces.
+        prune: which synapses are removed: "set", those of smallest weight, or "hebb", those between the least
+            correlated units.
+        grow: which synapses are added: "hebb", those between the most correlated units, or "random".
     """
 
     ensembles: Kind | None = None
@@ -53,10 +55,10 @@ class Rewiring:
     grow: Growth = "hebb"
 
     def check(self, n_joints: int) -> None:
-        """Refuse values that are out of range, or that nothing reads.
+        """Check the options.
 
         Raises:
-            CircuitMismatch: there are such.
+            CircuitMismatch: an option is out of range, or has no effect with the other options.
         """
         if self.ensembles is None:
             self._refuse_idle(vars(self), "there are no ensembles; give ensembles='body'")
@@ -92,7 +94,7 @@ class Rewiring:
         return n_joints if self.ensembles == "body" else self.n_ensembles or _ENSEMBLES
 
     def of_units(self, units: int, n_joints: int, rng: torch.Generator | None) -> Bool[Tensor, "units ensembles"]:
-        """Return which ensemble each unit is in.
+        """Return which ensemble each unit is in; of "mixer", which two.
 
         Raises:
             CircuitMismatch: there are fewer units than ensembles.
@@ -105,9 +107,9 @@ class Rewiring:
     def of_sensors(
         self, senses: Sequence[tuple[str, int]], n_joints: int, rng: torch.Generator | None
     ) -> Bool[Tensor, "sensors ensembles"]:
-        """Return which ensembles each sensor is in: along the body those of its joint, or of both joints of its link.
+        """Return which ensembles each sensor is in; with "body", that of its joint or those of its link's joints.
 
-        Sensors without a place on the body are in all.
+        Sensors without a position on the body are in all ensembles.
         """
         if self.ensembles != "body":
             return self._divided(sum(size for _, size in senses), self.count(n_joints), rng)
@@ -125,16 +127,27 @@ class Rewiring:
         return torch.cat(rows)
 
     def _divided(self, units: int, count: int, rng: torch.Generator | None) -> Bool[Tensor, "units ensembles"]:
-        kind: Kind = "index" if self.ensembles in (None, "body") else self.ensembles
-        return torch.nn.functional.one_hot(divide(units, count, kind, rng), count).bool()
+        """Return which ensemble each unit is in; with "mixer", in twice as many columns, of both divisions."""
+        kinds: tuple[Kind, ...] = ("index",) if self.ensembles in (None, "body") else (self.ensembles,)
+        divisions = [divide(units, count, kind, rng) for kind in (_TURNS if kinds == ("mixer",) else kinds)]
+        return torch.cat([torch.nn.functional.one_hot(each, count) for each in divisions], 1).bool()
 
     def draw(
         self,
         post: Bool[Tensor, "post ensembles"],
         pre: Bool[Tensor, "pre ensembles"],
         rng: torch.Generator | None,
+        matrix: int = 0,
     ) -> Bool[Tensor, "post pre"]:
-        """Draw the synapses that there are at first from units of ensembles `pre` to units of ensembles `post`."""
+        """Draw the initial mask of synapses.
+
+        Args:
+            post, pre: ensembles of the postsynaptic and the presynaptic units.
+            rng: random generator.
+            matrix: index of the matrix in the circuit, counted from the sensors.
+        """
+        if self.ensembles == "mixer":
+            post, pre = (each.chunk(len(_TURNS), 1)[matrix % len(_TURNS)] for each in (post, pre))
         same = (post.float() @ pre.float().t()) > 0
         share = torch.where(same, self.p_intra, self.p_inter)
         return torch.rand(share.shape, generator=rng) < share
@@ -147,14 +160,16 @@ class Rewiring:
         possible: Bool[Tensor, "post pre"],
         rng: torch.Generator,
     ) -> Bool[Tensor, "post pre"]:
-        """Return the mask after a rewiring, of as many synapses; what is removed may only grow again in the next one.
+        """Return the mask after a rewiring, which keeps the number of synapses.
+
+        Synapses that are removed cannot be added again in the same rewiring.
 
         Args:
-            weight: of each synapse.
-            mask: which synapses there are.
-            score: how well each presynaptic unit goes with each postsynaptic one, no unit; see `correlation`.
-            possible: which synapses may be.
-            rng: where random growth comes from.
+            weight: weight of each synapse.
+            mask: which synapses exist.
+            score: correlation of each presynaptic with each postsynaptic unit; see `correlation`.
+            possible: which synapses may exist.
+            rng: random generator for random growth.
         """
         candidates = possible & ~mask
         count = min(int(self.rewire_share * int(mask.sum())), int(candidates.sum()))

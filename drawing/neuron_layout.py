@@ -9,7 +9,8 @@ _LAYER = {"sensor": 3.0, "oscillator": 3.0, "inter": 2.0, "motor": 2.0, "muscle"
 
 
 def neuron_places(neurons: tuple[Neuron, ...]) -> dict[str, tuple[float, float]]:
-    """Return where each neuron is drawn: x along the body, evenly if it has no position; y by layer and side."""
+    """Return the drawing position of each neuron: x along the body, evenly spaced without a position; y by layer and
+    side."""
     sided = any(neuron.side for neuron in neurons)
     # Oscillators at the head stand before it; a chain of them along the body is as many rows as it has kinds.
     is_chain = len({neuron.position for neuron in neurons if neuron.role == "oscillator"}) > 1

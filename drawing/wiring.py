@@ -1,4 +1,4 @@
-"""The wiring, drawn: place along the body across, layers from sensors to muscles, signs in colour."""
+"""Wiring diagrams: position along the body on the x axis, layers from sensors to muscles, signs in colour."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _NAMED = 20  # points across, of a circle that holds a name
 
 
 def to_networkx(wiring: Wiring) -> nx.MultiDiGraph:
-    """Return the graph: role, position and side on nodes; weight, group and delay (control steps) on edges.
+    """Convert a wiring to a graph: nodes have role, position and side; edges weight, group and delay (control steps).
 
-    What a neuron or a synapse does not have is left out, so that networkx writes GraphML of it.
+    Attributes that a neuron or synapse lacks are left out, so that networkx can write GraphML.
     """
     graph = nx.MultiDiGraph()
     for neuron in wiring.neurons:
@@ -46,7 +46,7 @@ def _known(**facts: Any) -> dict[str, Any]:
 
 
 def draw_wiring(wiring: Wiring) -> Figure:
-    """Draw the wiring; where there are very many synapses only the strongest, and the title says so."""
+    """Draw the wiring; of very many synapses only the strongest, which the title then states."""
     places = neuron_places(wiring.neurons)
     columns = len({round(x, 6) for x, _ in places.values()})
     figure = Figure(figsize=(float(np.clip(1.5 * columns, 7, 16)), 6.0), layout="constrained")

@@ -236,8 +236,8 @@ def test_the_gradient_by_hand_is_that_of_the_loss(circuit, critic, env_id):
     collect(learner)
     batch, actor_critic = whole(learner), learner.policy.actor_critic
     learned = [parameter for parameter in actor_critic.parameters() if parameter.requires_grad]
-    # Another policy than the one that acted, and half of the ratios clipped; none is at the bound, where torch's gradient
-    # depends on its version.
+    # Another policy than the one that acted, and half of the ratios clipped; none is at the bound, where
+    # torch's gradient depends on its version.
     with torch.no_grad():
         for parameter in learned:
             parameter += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
@@ -401,7 +401,7 @@ def test_actions_outside_minus_one_to_one_are_scaled_to_the_box():
     ("arguments", "message"),
     [
         ({"sequence_length": 7}, "sequence_length 7 does not divide n_steps 24; give a divisor, such as 6"),
-        ({"sequence_length": 8, "batch_size": 12}, "batch_size 12 is no multiple of sequence_length 8; give 16"),
+        ({"sequence_length": 8, "batch_size": 12}, "batch_size 12 is not a multiple of sequence_length 8; give 16"),
         ({"policy_kwargs": {"circuit_options": {"keep_shape": False}}}, r"'grid' \(2, 2, 3\).* returns \(2, 6\)"),
     ],
 )
