@@ -17,7 +17,7 @@ from .spiking import STEP, acting_tau, log_uniform
 from .surrogate import Surrogate, check_surrogate, spike
 
 # Where there are several substeps, a surrogate of a larger area than about 0.3 adds up to gradients worse than none.
-_SLOPES: Mapping[Surrogate, float] = {"narrow": 25.0, "atan": 2.0, "triangle": 0.3}
+_SLOPES: Mapping[Surrogate, float] = {"narrow": 25.0, "atan": 2.0, "triangle": 0.3, "box": 1.0}
 
 
 class LIF(UnitCircuit):
@@ -42,7 +42,7 @@ class LIF(UnitCircuit):
         reset: "subtract" takes the threshold off v at a spike, "zero" sets v to 0.
         adaptation: spikes raise the threshold by beta A, beta learned from 0.
         surrogate: see `spike`; None is "atan" for one substep and "narrow" for more.
-        slope: of the surrogate; None is 2 for "atan", 25 for "narrow" and 0.3 for "triangle".
+        slope: of the surrogate; None is 2 for "atan", 25 for "narrow", 0.3 for "triangle" and 1 for "box".
         tau: range of the membranes' initial time constants, s, drawn evenly in their logarithm.
         learn_tau: learn all time constants.
         dt: seconds of a control step. Time constants are in seconds and stay what they are.
