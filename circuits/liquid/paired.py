@@ -6,7 +6,7 @@ Contrastive learning as by Lin et al. 2025 (https://arxiv.org/abs/2307.00771), w
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
@@ -14,6 +14,8 @@ from .fixed import FixedLiquid, moments, standardised
 
 _RATE, _BATCH = 1e-3, 500  # of Adam; windows of an update, as published
 _UPDATES = 100  # after which the loss hardly falls
+# Published with 1, at which codes of length 1 leave the softmax flat: bodies never heard were told less often.
+_TEMPERATURE = 0.1
 
 
 class PairedLiquids(nn.Module):
@@ -75,7 +77,8 @@ class PairedLiquids(nn.Module):
         self,
         first: Float[Tensor, "time windows values"],
         second: Float[Tensor, "time windows others"],
-        temperature: float = 1.0,
+        kinds: Int[Tensor, " windows"] | None = None,
+        temperature: float = _TEMPERATURE,
         updates: int = _UPDATES,
         rng: torch.Generator | None = None,
     ) -> list[float]:
@@ -83,17 +86,21 @@ class PairedLiquids(nn.Module):
 
         Args:
             first, second: the same windows in the same order, in the senses' own units.
+            kinds: of each window, such as the body that moves: a window is then paired with any of its kind, drawn anew
+                for each update, so that codes are of kinds and not of the moment. None pairs it with itself.
             temperature: see `contrastive_loss`.
             updates: by Adam, each on 500 of the windows.
             rng: what these are drawn from.
 
         Raises:
-            CircuitMismatch: there are fewer than two windows, another number of each sense, or the temperature is not
-                above 0.
+            CircuitMismatch: there are fewer than two windows, another number of them in the other sense or in `kinds`,
+                or the temperature is not above 0.
         """
         many = first.shape[1]
         if many < 2 or second.shape[1] != many:
             raise CircuitMismatch(f"there are {many} and {second.shape[1]} windows; give two or more, of both senses")
+        if kinds is not None and len(kinds) != many:
+            raise CircuitMismatch(f"kinds has {len(kinds)} values for {many} windows; give one for each")
         if not temperature > 0:
             raise CircuitMismatch(f"temperature is {temperature}; give a number above 0, such as 1")
         heard = []
@@ -104,7 +111,8 @@ class PairedLiquids(nn.Module):
         optimizer, losses = torch.optim.Adam(self.projections.parameters(), _RATE), []
         for _ in range(updates):
             some = torch.randperm(many, generator=rng)[:_BATCH]
-            loss = contrastive_loss(*(self._code(sense, each[some]) for sense, each in enumerate(heard)), temperature)
+            partners = some if kinds is None else _of_their_kind(kinds, rng)[some]
+            loss = contrastive_loss(self._code(0, heard[0][some]), self._code(1, heard[1][partners]), temperature)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -125,6 +133,14 @@ class PairedLiquids(nn.Module):
 
     def _code(self, sense: int, heard: Float[Tensor, "windows units"]) -> Float[Tensor, "windows code"]:
         return nn.functional.normalize(nn.functional.gelu(self.projections[sense](heard)), dim=-1)
+
+
+def _of_their_kind(kinds: Int[Tensor, " windows"], rng: torch.Generator | None) -> Int[Tensor, " windows"]:
+    """Return for each window another of its kind, or itself, each window once."""
+    drawn = torch.randperm(len(kinds), generator=rng)
+    partners = torch.empty_like(drawn)
+    partners[kinds.argsort(stable=True)] = drawn[kinds[drawn].argsort(stable=True)]
+    return partners
 
 
 def contrastive_loss(

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from nervecord.circuits.liquid import PairedLiquids, contrastive_loss
+from nervecord.circuits.liquid.paired import _of_their_kind
 from nervecord.errors import CircuitMismatch
 
 N, STEPS = 8, 60
@@ -53,7 +54,7 @@ def movements(kinds: range, each: int, seed: int) -> tuple[torch.Tensor, torch.T
 def test_movements_of_kinds_never_heard_are_told_in_one_sense_by_what_they_are_in_the_other():
     paired = PairedLiquids((4, 3), units=100, rng=rng())
     joints, speeds, _ = movements(range(1, 8), 20, 1)
-    losses = paired.organise(joints, speeds, temperature=0.1, rng=rng(2))
+    losses = paired.organise(joints, speeds, rng=rng(2))
     assert losses[-1] < 0.7 * losses[0]
     joints, speeds, kind = movements(range(8, 10), 50, 3)
     with torch.no_grad():
@@ -80,6 +81,15 @@ def test_learners_would_move_the_projections_alone_and_liquids_are_loaded_with_t
     assert torch.equal(other(0, joints), paired(0, joints))
 
 
+def test_windows_are_paired_within_their_kind_each_once():
+    kinds = torch.tensor([3, 1, 1, 3, 2, 1, 3, 3])
+    found = [_of_their_kind(kinds, rng(seed)) for seed in range(20)]
+    for partners in found:
+        assert torch.equal(kinds[partners], kinds)
+        assert torch.equal(partners.sort()[0], torch.arange(8))
+    assert {tuple(partners[:1].tolist()) for partners in found} == {(0,), (3,), (6,), (7,)}
+
+
 def test_the_same_seeds_give_the_same_codes():
     joints, speeds, _ = movements(range(1, 4), 5, 1)
     found = []
@@ -102,7 +112,8 @@ def test_mistakes_are_one_line():
     for arguments, message in (
         ((joints, speeds[:, 1:]), "there are 15 and 14 windows"),
         ((joints[:, :1], speeds[:, :1]), "there are 1 and 1 windows; give two or more"),
-        ((joints, speeds, 0.0), "temperature is 0.0; give a number above 0"),
+        ((joints, speeds, torch.zeros(3, dtype=torch.long)), "kinds has 3 values for 15 windows"),
+        ((joints, speeds, None, 0.0), "temperature is 0.0; give a number above 0"),
     ):
         with pytest.raises(CircuitMismatch, match=message):
             paired.organise(*arguments)
