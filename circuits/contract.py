@@ -151,7 +151,7 @@ class Circuit(nn.Module, ABC):
         is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
         memory: see `Facts`; None leaves it to be found out, by building the circuit and asking it for its state.
         is_scaled: see `Facts`.
-        spiking: the group of neurons that fire, whose spikes `spikes` returns; empty where none do.
+        spiking: the group of neurons that fire; empty where none do. Where there are several, write `firing` instead.
         rates: factors of the learner's step for parameters that learn slower or faster than the others, by name.
         restructures_every: after how many rollouts or generations learners call `restructure`; 0 for never.
         origin: a sentence about the nervous system that it is a model of, for model cards; empty where it is of none.
@@ -182,6 +182,11 @@ class Circuit(nn.Module, ABC):
     def n_sensors(self) -> int:
         """The number of sensor columns."""
         return sum(size for _, size in self.senses)
+
+    @property
+    def firing(self) -> tuple[Neuron, ...]:
+        """The neurons that fire, in the order of the columns of `spikes`."""
+        return self.neurons[self.groups[self.spiking]] if self.spiking else ()
 
     @property
     def is_recurrent(self) -> bool:
@@ -250,7 +255,7 @@ class Circuit(nn.Module, ABC):
         state: State,  # noqa: ARG002
         pins: Pins | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch substeps firing"]:
-        """Return the spikes in the control step from `state`: 0 or 1 for each neuron of the group `spiking`.
+        """Return the spikes in the control step from `state`: 0 or 1 for each of the neurons that fire.
 
         The step is divided evenly into substeps, of which there are as many each time. Recordings ask for them.
 
