@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
 from ..contract import Pins, State, step_length
+from ..held import of_weights
 from ..recurrent import UnitCircuit, hold, uniform
 from .spiking import STEP, acting_tau, log_uniform
 from .surrogate import Surrogate, check_surrogate, spike
@@ -149,6 +150,7 @@ class LIF(UnitCircuit):
         """Return the input and the recurrent weights."""
         return self.weight_in, self.weight_rec
 
+    @of_weights
     def _kept(self) -> list[Float[Tensor, " units"]]:
         """Return the fractions of membranes, traces and adaptation that remain after a substep."""
         logs = [self.log_tau_m, self.log_tau_s, *([self.log_tau_a] if self.adaptation else [])]
