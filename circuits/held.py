@@ -1,15 +1,17 @@
-"""What follows from weights alone, computed once where many control steps are run with the same weights."""
+"""Weights that are held, so that what follows from them is computed once; and weights that are yet to come."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from torch import nn
 
 _Found = TypeVar("_Found")
+_TO_COME: ContextVar[bool] = ContextVar("weights to come", default=False)
 _KEPT = "_kept_while_held"  # in the dictionary of an instance, past what torch does with a module's attributes
 
 
@@ -47,3 +49,18 @@ def of_weights(method: Callable[[Any], _Found]) -> Callable[[Any], _Found]:
         return found
 
     return held
+
+
+@contextlib.contextmanager
+def weights_to_come() -> Iterator[None]:
+    """Say that circuits built inside the block are given their weights and buffers afterwards, as saved ones are."""
+    token = _TO_COME.set(True)
+    try:
+        yield
+    finally:
+        _TO_COME.reset(token)
+
+
+def are_weights_to_come() -> bool:
+    """Whether a circuit that is built now need not take time to find its weights."""
+    return _TO_COME.get()

@@ -13,6 +13,7 @@ import torch
 from ...agents import Agent
 from ...agents.algorithms.members import MembersOnBodies, Outcome, Round
 from ...agents.algorithms.registry import algorithm_named
+from ...circuits.held import weights_to_come
 from ...envs.deficits import Deficits
 from ...errors import InvalidOption, WorkersLost
 from ...options import up_to
@@ -110,12 +111,13 @@ class RoundRunner:
     """A worker's environments and agent of a run, on every body; weights and buffers come with each round."""
 
     def __init__(self, resolved: Resolved) -> None:
-        self._resolved, self._agent = resolved, Agent(resolved.agent)
+        with weights_to_come():
+            self._resolved, self._agent = resolved, Agent(resolved.agent)
 
     @torch.no_grad()
     def evaluate(self, part: Round) -> Outcome:
         """Run one episode of every member on every body."""
-        # Here they were drawn by the run's seed; a frozen part that starts from a run, or a liquid, would be another.
+        # A frozen part that starts from a run, or a liquid that organised itself, is another here until then.
         for name, value in part.buffers.items():
             self._agent.circuit.get_buffer(name).copy_(value)
         return self._members.evaluate(part)
