@@ -203,7 +203,7 @@ class NALSM(RecurrentCircuit):
         """Return the state after a control step, and the spikes of the liquid and the inputs in each ms."""
         n, heard, silenced = self.n_features, self.weights.t(), self._silenced(pins)
         v, since, rest, acc = (state[key] for key in ("v", "since", "ref", "acc"))
-        rates = _RATE * torch.cat((sensors, -sensors), -1).clamp(0, 1 / _RATE)
+        rates = _RATE * torch.cat((sensors, -sensors), -1).clamp(0.0, 1 / _RATE)
         spikes = []
         for _ in range(self.substeps):
             acc = acc + rates
