@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import warnings
 from collections.abc import Callable, Mapping
 from types import NoneType
@@ -196,9 +197,10 @@ def _checked(name: str, senses: Mapping[str, int], options: Mapping[str, Any] | 
         raise CircuitMismatch(f"senses: {wrong}")
     for sense in entry.needs:
         if sense not in senses:
+            wider = json.dumps([*senses, sense])
             raise CircuitMismatch(
-                f"circuit {name!r} senses {sense!r}, and the observation holds only {', '.join(senses)}; "
-                "choose a task that offers it, or another circuit"
+                f"circuit {name!r} senses {sense!r}, and the observation holds only {', '.join(senses)}; give the "
+                f"task option senses={wider}, choose a task that observes it, or another circuit"
             )
     options = dict(options or {})
     for option, value in options.items():

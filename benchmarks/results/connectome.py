@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page, returns_table
+from .stored import results
+from .tables import StudyArguments, publish, returns_table
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12")
 ALL_BODIES = ("swimmer4", "swimmer6", "swimmer8", "swimmer12")
@@ -127,15 +129,17 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    files = TrialFiles(arguments.out)
-    run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
-    scores = files.table()
+
+    def run(out: Path) -> None:
+        run_trials(trials(arguments.seeds), out / "runs", TrialFiles(out), workers=arguments.workers)
+
+    with results(arguments, "trials", run) as folder:
+        scores = TrialFiles(folder).table()
     learners = {algorithm: scores[scores["study"] == algorithm] for algorithm in STEPS}
     made = {algorithm: returns_table(rows, list(AGENTS), BODIES) for algorithm, rows in learners.items()}
     made |= {"reaches": reaches(), "speed": step_times()}
-    print(*made.values(), sep="\n\n")
+    publish(made, arguments.page)
     if arguments.page:
-        fill_page(arguments.page, made)
         for algorithm, rows in learners.items():
             write_text(arguments.page.with_suffix("") / f"{algorithm}.svg", curves(rows))
 

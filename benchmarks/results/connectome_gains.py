@@ -27,7 +27,7 @@ from ...training.runs.run import Run
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page
+from .tables import StudyArguments, publish
 
 FORMS = ("clamp", "softplus", "projection")
 STEPS = {"es": 640_000, "ppo": 200_000}  # 20 generations; 49 rollouts
@@ -101,6 +101,8 @@ def verdict(scores: pd.DataFrame) -> str:
 class _Arguments(StudyArguments):
     """Train the connectome with gains kept from below 0 by a clamp, a softplus and a projection."""
 
+    out: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the runs and their scores; the same again goes on."""
     seeds: int = 5
     """Seeds of each."""
 
@@ -112,9 +114,8 @@ def main() -> None:
     run_trials(trials(arguments.seeds), runs, files, workers=arguments.workers)
     scores = files.table()
     made = {f"gains-{algorithm}": table(scores, runs, algorithm, arguments.seeds) for algorithm in STEPS}
-    print(*made.values(), f"default by the rule: {verdict(scores)}", sep="\n\n")
-    if arguments.page:
-        fill_page(arguments.page, made)
+    publish(made, arguments.page)
+    print(f"\ndefault by the rule: {verdict(scores)}")
 
 
 if __name__ == "__main__":

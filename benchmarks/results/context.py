@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import tyro
@@ -26,7 +26,9 @@ from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.routing import route
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page, interval_text
+from .runs import run_each
+from .stored import TRIALS, results
+from .tables import StudyArguments, interval_text, publish
 
 SEEN = ("swimmer6", "swimmer6-thick", "swimmer6-heavy", "swimmer6-weak")
 NEVER = ("swimmer6-long", "swimmer6-light", "swimmer6-thin")
@@ -43,7 +45,7 @@ ARMS: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {
     "MLP": ("mlp", {"hidden": (64, 64)}, {}),
 }
 SPECIALIST = "MLP of one body"
-ROUTED = {"motion": "routed by motion", "facts": "routed by facts"}
+ROUTED: Mapping[Any, str] = {"motion": "routed by motion", "facts": "routed by facts"}
 # Trained on one body after the other; protection needs the weights' inputs, which dendrites' gates are not.
 SEQUENCES = ("dendrites", "MLP with context", "MLP")
 PROTECTED = "MLP, protected"
@@ -78,19 +80,24 @@ def in_turn(seeds: int, runs: Path) -> list[dict[str, Trial]]:
     return rounds
 
 
-def routed(out: Path, seeds: int) -> pd.DataFrame:
-    """Make a router of the specialists of each seed, and return its returns: agent, seed, body, value."""
+def measure_routed(out: Path, by: Literal["motion", "facts"], seed: int) -> None:
+    """Make a router of a seed's specialists, and write its returns; what is there already stays."""
+    path = out / "routed" / f"{by}-{seed}.json"
+    if path.exists():
+        return
+    folder = path.with_suffix("")
+    specialists = [out / "runs" / f"alone/{body}/{seed}" for body in SEEN]
+    run = Run(folder) if folder.exists() else route(specialists, folder, by, _EPISODES, seed).run
+    write_json(path, {body: float(evaluate(run, _EPISODES, body=body).returns.mean()) for body in (*SEEN, *NEVER)})
+
+
+def routed(out: Path) -> pd.DataFrame:
+    """Return the routers' returns: agent, seed, body, value."""
     rows = []
-    for by, seed in itertools.product(ROUTED, range(seeds)):
-        path = out / "routed" / f"{by}-{seed}.json"
-        if not path.exists():
-            folder = path.with_suffix("")
-            specialists = [out / "runs" / f"alone/{body}/{seed}" for body in SEEN]
-            run = Run(folder) if folder.exists() else route(specialists, folder, by, _EPISODES, seed).run  # type: ignore[arg-type]
-            returns = {body: float(evaluate(run, _EPISODES, body=body).returns.mean()) for body in (*SEEN, *NEVER)}
-            write_json(path, returns)
+    for path in sorted((out / "routed").glob("*.json")):
+        by, _, seed = path.stem.partition("-")
         for body, value in read_json(path, "damaged").items():
-            rows.append({"agent": ROUTED[by], "seed": seed, "body": body, "value": value})
+            rows.append({"agent": ROUTED[by], "seed": int(seed), "body": body, "value": value})
     return pd.DataFrame(rows, columns=["agent", "seed", "body", "value"])
 
 
@@ -144,7 +151,9 @@ def _sequence(label: str, body: str, seed: int) -> str:
 
 def _returns(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the mean return of trained agents: agent, seed, body, value."""
-    rows = scores[(scores["metric"] == "return") & scores["episode"].notna() & (scores["stage"] == "trained")]
+    # What went on from another run has the stage "finetuned" on its own body.
+    after = scores["stage"].isin(("trained", "finetuned"))
+    rows = scores[(scores["metric"] == "return") & scores["episode"].notna() & after]
     return rows.groupby(["agent", "seed", "body"])["value"].mean().reset_index()
 
 
@@ -175,18 +184,18 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    out, runs = arguments.out, arguments.out / "runs"
-    files = TrialFiles(out)
-    for trials in (together(arguments.seeds), *in_turn(arguments.seeds, runs)):
-        run_trials(trials, runs, files, episodes=_EPISODES, workers=arguments.workers)
-    scores = files.table()
-    tables = {
-        "bodies": bodies_table(scores, routed(out, arguments.seeds)),
-        "sequences": sequence_table(scores),
-    }
-    print(*tables.values(), sep="\n\n")
-    if arguments.page:
-        fill_page(arguments.page, tables)
+
+    def run(out: Path) -> None:
+        for trials in (together(arguments.seeds), *in_turn(arguments.seeds, out / "runs")):
+            run_trials(trials, out / "runs", TrialFiles(out), episodes=_EPISODES, workers=arguments.workers)
+        asked = itertools.product(ROUTED, range(arguments.seeds))
+        tasks = {f"{by}-{seed}": (out, by, seed) for by, seed in asked}
+        run_each(measure_routed, tasks, arguments.workers, "routers")
+
+    with results(arguments, "context", run, (*TRIALS, "routed/*.json")) as folder:
+        scores = TrialFiles(folder).table()
+        made = {"bodies": bodies_table(scores, routed(folder)), "sequences": sequence_table(scores)}
+        publish(made, arguments.page)
 
 
 if __name__ == "__main__":

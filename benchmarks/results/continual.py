@@ -19,7 +19,8 @@ from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page, interval_text
+from .stored import results
+from .tables import StudyArguments, interval_text, publish
 
 FIRST = "swimmer6"
 # Environment steps on the first body, and on the second.
@@ -102,14 +103,14 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    files, runs = TrialFiles(arguments.out), arguments.out / "runs"
-    for trials in (firsts(arguments.seeds), seconds(arguments.seeds, runs)):
-        run_trials(trials, runs, files, workers=arguments.workers)
-    scores = files.table()
-    tables = {algorithm: table(scores[scores["study"] == algorithm]) for algorithm in STEPS}
-    print(*tables.values(), sep="\n\n")
-    if arguments.page:
-        fill_page(arguments.page, tables)
+
+    def run(out: Path) -> None:
+        for trials in (firsts(arguments.seeds), seconds(arguments.seeds, out / "runs")):
+            run_trials(trials, out / "runs", TrialFiles(out), workers=arguments.workers)
+
+    with results(arguments, "trials", run) as folder:
+        scores = TrialFiles(folder).table()
+        publish({learner: table(scores[scores["study"] == learner]) for learner in STEPS}, arguments.page)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page, interval_text
+from .stored import results
+from .tables import StudyArguments, interval_text, publish
 
 # Environment steps: when the joints' angles begin to read zero, for how long, and how long training goes on after it.
 ONSETS, DURATIONS, AFTER = (0, 50_000, 100_000), (50_000, 100_000), 100_000
@@ -102,12 +104,12 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    files = TrialFiles(arguments.out)
-    run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
-    found = table(files.table())
-    print(found)
-    if arguments.page:
-        fill_page(arguments.page, {"costs": found})
+
+    def run(out: Path) -> None:
+        run_trials(trials(arguments.seeds), out / "runs", TrialFiles(out), workers=arguments.workers)
+
+    with results(arguments, "trials", run) as folder:
+        publish({"costs": table(TrialFiles(folder).table())}, arguments.page)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page, interval_text
+from .stored import results
+from .tables import StudyArguments, interval_text, publish
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,13 +121,13 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    files = TrialFiles(arguments.out)
-    run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
-    scores = files.table()
-    made = {f"search-{name}": table(scores, name) for name in GRIDS}
-    print(*made.values(), sep="\n\n")
-    if arguments.page:
-        fill_page(arguments.page, made)
+
+    def run(out: Path) -> None:
+        run_trials(trials(arguments.seeds), out / "runs", TrialFiles(out), workers=arguments.workers)
+
+    with results(arguments, "trials", run) as folder:
+        scores = TrialFiles(folder).table()
+        publish({f"search-{name}": table(scores, name) for name in GRIDS}, arguments.page)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 import tyro
 
 from ...training.runs.run import Run
+from ...training.runs.trial_files import TrialFiles
 from ...training.studies.ncap_paper.findings import Findings
 from ...training.studies.ncap_paper.page import report_body, write_figures
 from .stored import store, stored
@@ -37,8 +38,8 @@ def main() -> None:
     archive = folder / "trials.tar.xz"
     if arguments.out is not None:
         store(arguments.out, archive)
-    with stored(archive) as files:
-        found = Findings(files.table())
+    with stored(archive) as folder_of_trials:
+        found = Findings(TrialFiles(folder_of_trials).table())
     claims = write_figures(folder, found, Run("agent:ncap"))
     fill_page(arguments.page, {"report": report_body(found, claims, f"{folder.name}/")})
     print(claims.to_string(index=False))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, fill_page, returns_table
+from .stored import results
+from .tables import StudyArguments, publish, returns_table
 
 STEPS = 192_000
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer20", "swimmer6-eel", "swimmer6-thick", "swimmer6-weak")
@@ -108,13 +110,13 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-    files = TrialFiles(arguments.out)
-    run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
-    made = tables(files.table())
-    print(*made.values(), sep="\n\n")
-    if arguments.page:
-        fill_page(arguments.page, made)
-    write_text(arguments.out / "grid.csv", grid().to_csv(index=False))
+
+    def run(out: Path) -> None:
+        run_trials(trials(arguments.seeds), out / "runs", TrialFiles(out), workers=arguments.workers)
+        write_text(out / "grid.csv", grid().to_csv(index=False))
+
+    with results(arguments, "trials", run) as folder:
+        publish(tables(TrialFiles(folder).table()), arguments.page)
 
 
 if __name__ == "__main__":

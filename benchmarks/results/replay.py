@@ -24,13 +24,12 @@ from ...envs.tasks.joint_angles import JointAngles
 from ...envs.tasks.track import AMPLITUDE, travelling_wave
 from ...files import write_text
 from ...intervals import bootstrap_mean
-from ...training.learning.training import resume, train
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from ...training.rollouts.recorder import record_agent
 from ...training.runs.config import RunConfig
-from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
 from ...worm import Posture, replay
+from .runs import trained
 from .tables import StudyArguments, fill_page
 
 # Track: where, how long, and from what an episode is.
@@ -152,12 +151,9 @@ def config_of(recording: str, arm: str, seed: int) -> RunConfig:
     )  # fmt: skip
 
 
-def trained(out: Path, recording: str, arm: str, seed: int) -> Run:
-    """Train an arm, unless that was done."""
-    path = out / recording / arm.replace(", ", "_") / f"{seed}"
-    if not (path / "config.json").exists():
-        return train(config_of(recording, arm, seed), path, progress=False)
-    return resume(path, progress=False)
+def folder_of(out: Path, recording: str, arm: str, seed: int) -> Path:
+    """Return the folder of a run."""
+    return out / recording / arm.replace(", ", "_") / f"{seed}"
 
 
 def explained(agent: Any, envs: EnvBatch) -> float:
@@ -194,7 +190,7 @@ def track(out: Path, seeds: int) -> str:
             after: list[float] = []
             weights = 0
             for seed in range(seeds):
-                run = trained(out, recording, arm, seed)
+                run = trained(folder_of(out, recording, arm, seed), config_of(recording, arm, seed))
                 for values, agent in ((before, run.agent(trained=False)), (after, run.agent())):
                     envs = run.resolved.make_envs(EPISODES)
                     values.append(explained(agent, envs))
@@ -217,7 +213,7 @@ def followed(out: Path) -> Figure:
     """Draw the middle joint of the recordings beside that of the trained `mlp` of the first seed, over one episode."""
     figure = Figure(figsize=(9.0, 2.6), layout="constrained")
     for recording, axes in zip(RECORDINGS, figure.subplots(1, len(RECORDINGS), sharey=True), strict=True):
-        run = trained(out, recording, "mlp", 0)
+        run = trained(folder_of(out, recording, "mlp", 0), config_of(recording, "mlp", 0))
         envs = run.resolved.make_envs(1)
         done = record_agent(run.agent(), envs)
         time = np.arange(int(done.lengths[0])) * done.dt
@@ -238,8 +234,17 @@ def _told(interval: Any) -> str:
     return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
-def main(arguments: StudyArguments) -> None:
-    """Make the tables, and put them into the page."""
+@dataclasses.dataclass(frozen=True)
+class _Arguments(StudyArguments):
+    """Measure replays, and train agents that bend as recordings do."""
+
+    out: tyro.conf.Positional[Path] = tyro.MISSING
+    """Folder of the runs and their scores; the same again goes on."""
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    arguments = tyro.cli(_Arguments)
     made = {"motors": motors(), "speeds": speeds()}
     for table in made.values():
         print(table, flush=True)
@@ -253,4 +258,4 @@ def main(arguments: StudyArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(StudyArguments))
+    main()

@@ -1,4 +1,4 @@
-"""Trials of long studies, stored beside their pages, which are made from them and can be gone on with elsewhere."""
+"""Results of long studies, stored beside their pages, which are made from them and can be gone on with elsewhere."""
 
 from __future__ import annotations
 
@@ -6,29 +6,59 @@ import contextlib
 import io
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ...errors import InvalidOption
 from ...files import write_whole
-from ...training.runs.trial_files import TrialFiles
+from .tables import StudyArguments
+
+TRIALS = ("trials/*.json",)
 
 
-def store(study: Path, archive: Path) -> None:
-    """Write the trials of a study's folder as one archive, the same bytes for the same trials.
+@contextlib.contextmanager
+def results(
+    arguments: StudyArguments, name: str, run: Callable[[Path], None], kept: Sequence[str] = TRIALS
+) -> Iterator[Path]:
+    """Open the folder that has a study's results: its own, after it has run, or the one stored beside its page.
+
+    Args:
+        arguments: without `out`, nothing runs. With `out` and `page`, what is found is stored beside the page.
+        name: of the archive.
+        run: runs the study in its folder.
+        kept: patterns of the files that the tables are made from.
 
     Raises:
-        InvalidOption: the folder has no trials.
+        InvalidOption: neither folder nor page is given, or nothing is stored beside the page.
     """
-    files = sorted((study / "trials").glob("*.json"))
+    if arguments.page is None and arguments.out is None:
+        raise InvalidOption("give the folder of the runs, or --page alone to make its tables from what is stored")
+    archive = None if arguments.page is None else arguments.page.with_suffix("") / f"{name}.tar.xz"
+    if arguments.out is not None:
+        run(arguments.out)
+        if archive is not None:
+            store(arguments.out, archive, kept)
+        yield arguments.out
+    elif archive is not None:
+        with stored(archive) as folder:
+            yield folder
+
+
+def store(study: Path, archive: Path, kept: Sequence[str] = TRIALS) -> None:
+    """Write files of a study's folder as one archive, the same bytes for the same files.
+
+    Raises:
+        InvalidOption: the folder has none.
+    """
+    files = sorted(file for pattern in kept for file in study.glob(pattern))
     if not files:
-        raise InvalidOption(f"{study} has no trials; give the folder of a study")
+        raise InvalidOption(f"{study} has no {' or '.join(kept)}; give the folder of a study")
 
     def write(partial: Path) -> None:
         with tarfile.open(partial, "w:xz", preset=9) as packed:
             for file in files:
                 content = file.read_bytes()
-                entry = tarfile.TarInfo(f"trials/{file.name}")
+                entry = tarfile.TarInfo(file.relative_to(study).as_posix())
                 entry.size = len(content)
                 packed.addfile(entry, io.BytesIO(content))
 
@@ -36,15 +66,15 @@ def store(study: Path, archive: Path) -> None:
 
 
 @contextlib.contextmanager
-def stored(archive: Path) -> Iterator[TrialFiles]:
-    """Open the trials in an archive for as long as the context lasts.
+def stored(archive: Path) -> Iterator[Path]:
+    """Unpack an archive into a folder that is there for as long as the context lasts.
 
     Raises:
         InvalidOption: there is no such archive.
     """
     if not archive.exists():
-        raise InvalidOption(f"{archive} does not exist; give the folder of a study whose trials are to be stored there")
+        raise InvalidOption(f"{archive} does not exist; give the folder of a study, whose results are stored there")
     with tempfile.TemporaryDirectory(prefix="nervecord-") as folder:
         with tarfile.open(archive) as packed:
             packed.extractall(folder, filter="data")
-        yield TrialFiles(folder)
+        yield Path(folder)

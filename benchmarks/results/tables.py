@@ -23,14 +23,14 @@ _MADE = re.compile(r"<!-- made: ([\w-]+) -->\n(?s:.*?)<!-- end -->")
 class StudyArguments:
     """What the command of a study with a page takes."""
 
-    out: tyro.conf.Positional[Path]
-    """Folder of the runs and their scores."""
+    out: tyro.conf.Positional[Path | None] = None
+    """Folder of the runs and their scores; the same again goes on. Without it, the page is made from what is stored."""
     seeds: int = 10
     """Seeds of each."""
     workers: int | None = None
     """Runs at a time; one per core by default."""
     page: Path | None = None
-    """Page whose tables are made anew, and its figures in a folder beside it."""
+    """Page whose tables are made anew; its figures, and the results they are made from, are in a folder beside it."""
 
 
 def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[str], own: str = "swimmer6") -> str:
@@ -87,6 +87,13 @@ class PrintedTable:
     def text(self) -> str:
         """The whole table."""
         return markdown_table(self._columns, *self._rows)
+
+
+def publish(made: Mapping[str, str], page: Path | None) -> None:
+    """Print tables, and fill the page's places of their names if there is one; see `fill_page`."""
+    print(*made.values(), sep="\n\n")
+    if page is not None:
+        fill_page(page, made)
 
 
 def fill_page(page: Path, made: Mapping[str, str]) -> None:

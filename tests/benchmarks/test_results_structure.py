@@ -8,9 +8,9 @@ from nervecord.envs import make_body
 from nervecord.training.runs import resolve
 
 
-def row(study, agent, body, seed, value, trained_on=""):
+def row(study, agent, body, seed, value, trained_on="", stage="trained"):
     return {"study": study, "agent": agent, "body": body, "seed": seed, "value": value, "trained_on": trained_on,
-            "metric": "return", "episode": 0, "stage": "trained"}  # fmt: skip
+            "metric": "return", "episode": 0, "stage": stage}  # fmt: skip
 
 
 def lines_of(table: str) -> dict[str, list[str]]:
@@ -42,7 +42,8 @@ def test_what_is_forgotten_is_what_each_body_had_when_it_was_learned_less_the_en
     scores = []
     for place, own in enumerate(SEEN):
         for seed in range(5):
-            scores += [row(f"in turn {place}", "MLP", body, seed, 800.0 if body == own else 100.0) for body in SEEN]
+            scores += [row(f"in turn {place}", "MLP", body, seed, 800.0 if body == own else 100.0,
+                           stage="finetuned" if place and body == own else "trained") for body in SEEN]  # fmt: skip
     cells = lines_of(sequence_table(pd.DataFrame(scores)))["MLP"]
     assert cells[1:] == [*["100 [100, 100]"] * 3, "800 [800, 800]", "275 [275, 275]", "525 [525, 525]"]
 

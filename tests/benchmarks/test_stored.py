@@ -2,7 +2,8 @@
 
 import pandas as pd
 import pytest
-from nervecord.benchmarks.results.stored import store, stored
+from nervecord.benchmarks.results.stored import results, store, stored
+from nervecord.benchmarks.results.tables import StudyArguments
 from nervecord.errors import InvalidOption
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.trial_files import TrialFiles, asked_of
@@ -15,19 +16,37 @@ def test_stored_trials_make_the_same_table_and_are_the_same_bytes(tmp_path):
         study.put(f"curves/{seed}", {"seed": seed}, about, curve=[(0, "return", 3.0 + seed)])
     one, other = tmp_path / "one.tar.xz", tmp_path / "other.tar.xz"
     store(study.folder, one)
-    with stored(one) as files:
+    with stored(one) as folder:
+        files = TrialFiles(folder)
         pd.testing.assert_frame_equal(files.table(), study.table())
         assert files.holds("curves/1", {"seed": 1})
-        store(files.folder, other)
+        store(folder, other)
     assert one.read_bytes() == other.read_bytes()
 
 
 def test_what_is_not_there_is_refused_in_one_line(tmp_path):
-    with pytest.raises(InvalidOption, match="has no trials"):
+    with pytest.raises(InvalidOption, match=r"has no trials/\*\.json"):
         store(tmp_path, tmp_path / "none.tar.xz")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InvalidOption, match="does not exist"), stored(tmp_path / "none.tar.xz"):
         pass
+
+
+def test_a_page_is_made_from_the_folder_that_ran_and_later_from_what_was_stored_of_it(tmp_path):
+    out, page = tmp_path / "out", tmp_path / "page.md"
+
+    def run(folder):
+        (folder / "sub").mkdir(parents=True)
+        (folder / "sub" / "0.json").write_text("{}")
+        (folder / "weights").write_text("")
+
+    with results(StudyArguments(out, page=page), "study", run, ("sub/*.json",)) as folder:
+        assert folder == out
+    with results(StudyArguments(page=page), "study", run, ("sub/*.json",)) as folder:
+        assert folder != out
+        assert [path.relative_to(folder).as_posix() for path in folder.rglob("*.*")] == ["sub/0.json"]
+    with pytest.raises(InvalidOption, match="give the folder of the runs, or --page"):
+        results(StudyArguments(), "study", run).__enter__()
 
 
 def test_trials_that_were_stored_before_a_config_had_more_fields_are_still_asked_for():

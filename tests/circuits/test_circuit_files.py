@@ -107,6 +107,7 @@ def test_a_strangers_run_runs_no_code_until_it_is_trusted(run, tmp_path, capsys,
 def test_an_export_carries_the_code_and_its_import_asks_for_trust(run, tmp_path):
     exported = export(run, tmp_path / "export", film=False)
     assert "@" in (exported / "README.md").read_text()
+    assert run.description.startswith("spring.py:Spring, ")  # a film's caption has no checksum
     del CIRCUITS[run.config.circuit]
     with pytest.raises(InvalidRun, match="give --trust"):
         import_run(exported, tmp_path / "imported")

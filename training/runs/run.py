@@ -74,7 +74,8 @@ class Run(Folder[RunConfig]):
     def description(self) -> str:
         """The circuit and who trained it, for captions."""
         how = f"trained by {self.config.algorithm}" if self.progress[0] else "untrained"
-        return f"{self.config.circuit}, {how}"
+        # A circuit from a file is FILE.py:CLASS@CHECKSUM.
+        return f"{self.config.circuit.partition('@')[0]}, {how}"
 
     @property
     def results(self) -> Results:
