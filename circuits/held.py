@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from torch import nn
 
 _Found = TypeVar("_Found")
+# What is kept for each module whose weights are held: by the method that found it.
+_HELD: ContextVar[Mapping[nn.Module, dict[Any, Any]]] = ContextVar("weights held", default=MappingProxyType({}))
 _TO_COME: ContextVar[bool] = ContextVar("weights to come", default=False)
-_KEPT = "_kept_while_held"  # in the dictionary of an instance, past what torch does with a module's attributes
 
 
 @contextlib.contextmanager
 def weights_held(*agents: object) -> Iterator[None]:
     """Promise that no weight changes inside the block, so that what is `of_weights` is computed once.
 
-    Rollouts do, between two updates. Outside such a block nothing is kept in a circuit.
+    Rollouts do, between two updates. Nothing is kept in a circuit itself, nor after the block.
 
     Args:
         agents: modules with circuits among theirs; what is none, such as a model of SB3's, is passed over.
     """
     inside = [each for agent in agents if isinstance(agent, nn.Module) for each in agent.modules()]
-    before = [each.__dict__.get(_KEPT) for each in inside]
-    for each in inside:
-        each.__dict__[_KEPT] = {}
+    token = _HELD.set({**_HELD.get(), **{each: {} for each in inside}})
     try:
         yield
     finally:
-        for each, kept in zip(inside, before, strict=True):
-            each.__dict__[_KEPT] = kept
+        _HELD.reset(token)
 
 
 def of_weights(method: Callable[[Any], _Found]) -> Callable[[Any], _Found]:
@@ -40,7 +39,7 @@ def of_weights(method: Callable[[Any], _Found]) -> Callable[[Any], _Found]:
 
     @functools.wraps(method)
     def held(self: nn.Module) -> _Found:
-        kept = self.__dict__.get(_KEPT)
+        kept = _HELD.get().get(self)
         if kept is None:
             return method(self)
         if method not in kept:

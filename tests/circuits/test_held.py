@@ -1,5 +1,7 @@
 """Weights that are held: the same steps, and nothing is kept afterwards."""
 
+import copy
+
 import pytest
 import torch
 from nervecord.circuits import make_circuit
@@ -39,6 +41,11 @@ def test_what_is_of_weights_is_computed_once_inside_and_each_time_outside():
     with torch.no_grad():
         inner.weight.fill_(7.0)
     assert float(inner.double()) == 14, "an error ends it too"
+    with weights_held(inner):
+        inner.double()
+        copied = copy.deepcopy(inner)
+        copied.weight.data.fill_(1.0)
+        assert float(copied.double()) == 2, "a copy has weights of its own"
 
 
 @torch.no_grad()

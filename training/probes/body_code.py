@@ -56,11 +56,11 @@ def body_code(subject: Subject) -> ProbeResult:
     numbers = {"told": interval.mean, "told_low": interval.low, "told_high": interval.high, "chance": chance}
     if found[0].firing:
         numbers |= _by_votes(found)
-    words = []
+    unheard: list[str] = []
     if len(names) >= _FEWEST:
         unseen = bootstrap_mean(_unseen(found))
         numbers |= {"unseen": unseen.mean, "unseen_low": unseen.low, "unseen_high": unseen.high}
-        words = [
+        unheard = [
             f"Of two bodies that a code never heard, it tells {100 * unseen.mean:.0f} % of windows, 50 % by chance."
         ]
     confusion = np.zeros((len(names), len(names)))
@@ -70,7 +70,7 @@ def body_code(subject: Subject) -> ProbeResult:
     words = (
         f"{100 * interval.mean:.0f} % of windows tell their body, {100 * chance:.0f} % by chance; "
         f"{names[hardest]} is told least often, in {100 * confusion[hardest, hardest]:.0f} %.",
-        *words,
+        *unheard,
     )
     arrays = {"body": np.array(names), "confusion": confusion}
     return ProbeResult(numbers, dict.fromkeys(numbers, "of windows"), arrays, _figure(names, confusion), words)
