@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from nervecord.circuits.liquid import PairedLiquids, contrastive_loss
-from nervecord.circuits.liquid.paired import _of_their_kind
+from nervecord.circuits import PairedLiquids
+from nervecord.circuits.liquid.paired import _of_their_kind, contrastive_loss
 from nervecord.errors import CircuitMismatch
 
 N, STEPS = 8, 60
