@@ -34,6 +34,7 @@ from numba.extending import (
 )
 
 _BYTES = 8
+_kinds: Any = types  # with names that are missing in numba's stubs
 
 
 class Lanes(types.Type):
@@ -303,27 +304,28 @@ def as_rows(_context: Any, array: Any, width: Any) -> Any:
 
 @intrinsic
 def below(_context: Any, rows: Any, skipped: Any) -> Any:
-    """View the rows after the first `skipped`."""
-    if not (isinstance(rows, Rows) and isinstance(skipped, types.Integer)):
-        raise TypingError(f"the rows of {rows} below {skipped}; give rows and a number")
-    return rows(rows, types.intp), _address
+    """View the rows after the first `skipped`; or the numbers, where a pointer to some is given."""
+    if not (isinstance(rows, Rows | _kinds.CPointer) and isinstance(skipped, types.Integer)):
+        raise TypingError(f"the rows of {rows} below {skipped}; give rows or a pointer, and a number")
+    return rows(rows, types.intp), _address if isinstance(rows, Rows) else _pointer
 
 
 @intrinsic
 def call_at(_context: Any, address: Any, numbers: Any, *rows: Any) -> Any:
-    """Call the compiled function at an address with a contiguous float64 array and rows."""
+    """Call the compiled function at an address with numbers, a contiguous float64 array or a pointer, and rows."""
     if not all(isinstance(each, Rows) for each in rows):
         raise TypingError(f"call_at with {rows}; give rows")
 
-    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        data = context.make_array(signature.args[1])(context, builder, values[1]).data
+    def build(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        data = values[1]
+        if isinstance(numbers, types.Array):
+            data = context.make_array(numbers)(context, builder, data).data
         pointers = [data, *cgutils.unpack_tuple(builder, values[2])]
         kind = ir.FunctionType(ir.VoidType(), [pointer.type for pointer in pointers])
         builder.call(builder.inttoptr(values[0], kind.as_pointer()), pointers)
         return context.get_dummy_value()
 
-    kinds: Any = types  # StarArgTuple is missing in numba's stubs
-    return types.void(address, numbers, kinds.StarArgTuple(rows)), build
+    return types.void(address, numbers, _kinds.StarArgTuple(rows)), build
 
 
 @type_callable(operator.getitem)
@@ -362,6 +364,10 @@ def _lower_setitem(context: Any, builder: Any, signature: Any, values: Any) -> A
 def _vector_pointer(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     address = _address(context, builder, signature, values)
     return builder.bitcast(address, Lanes(signature.args[0].width).vector.as_pointer())
+
+
+def _pointer(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    return builder.gep(values[0], [values[1]])
 
 
 def _address(context: Any, builder: Any, signature: Any, values: Any) -> Any:

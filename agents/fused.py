@@ -14,7 +14,7 @@ from torch import Tensor
 from ..circuits.lane_step import LaneStep, lane_step_of
 from ..envs import EnvBatch
 from ..envs.physics.lane_physics import LanePhysics
-from ..envs.physics.lanes import Controller, compiled_step, rows
+from ..envs.physics.lanes import Controller, compiled_step, rows, step_numbers
 from ..errors import CircuitMismatch
 from .agent import Agent
 from .loop import Batch
@@ -71,9 +71,10 @@ class Fused:
         physics, step = envs.steerable, lane_step_of(agent.circuit)
         assert physics is not None
         assert step is not None
-        self._physics, self._envs, self._agent, self._step = physics, envs, agent, step
+        self._physics, self._envs, self._agent, self._n_room = physics, envs, agent, step.n_room
         _check_fit(agent, step)
         self._address = compiled_step(step.function, physics.width)
+        self._numbers = step_numbers(step.numbers, physics.width)
         self._columns, self._senses = sensor_numbers(agent)
 
     def run(
@@ -104,8 +105,8 @@ class Fused:
             senses = senses.copy()
             senses[missing[self._columns], rows.FACTOR] = 0.0
         controller = Controller(
-            self._address, np.array(self._step.numbers, float), self._lanes(weights), self._lanes(memory),
-            self._step.n_room, self._columns, senses, int(self._agent.squash),
+            self._address, self._numbers, self._lanes(weights), self._lanes(memory), self._n_room,
+            self._columns, senses, int(self._agent.squash),
         )  # fmt: skip
         envs.seed(seeds)
         envs.reset(np.arange(n))

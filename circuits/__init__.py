@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .rewiring import Rewiring
     from .spiking.lif import LIF
     from .spiking.spiking import Spiking
+    from .steering import Steering
     from .wires import Wire
 
 __all__ = [
@@ -108,6 +109,7 @@ __all__ = [
     "Spiking",
     "SpikingCA3",
     "State",
+    "Steering",
     "Synapse",
     "UnitAxes",
     "UnitCircuit",

@@ -6,12 +6,13 @@ parts answer within the step, where theirs do so at the next one, so wires witho
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import graphlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,29 +20,9 @@ from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
 from .contract import Circuit, Memory, Neuron, Pins, State, Synapse, Wiring, check_pins, wiring_at
+from .lane_step import LaneStep, lane_step_of
 from .neurons import neuron_row, sensor_neurons
-from .wires import IN, OUT, End, Joined, Wire, end_of, read_end
-
-
-class _Term(NamedTuple):
-    """A summand of some of a target's columns: where its values are, which of them, and what multiplies them."""
-
-    key: str
-    columns: slice | None  # None is all
-    gain: float
-    gate: End | None
-
-    def joined(self, other: _Term) -> _Term | None:
-        """Return both as one, if the other's columns follow on this one's and what multiplies them is the same."""
-        assert self.columns is not None
-        assert other.columns is not None
-        if self._replace(columns=other.columns) != other or self.columns.stop != other.columns.start:
-            return None
-        return self._replace(columns=slice(self.columns.start, other.columns.stop))
-
-
-# What a target's columns are made of: ranges of them in order.
-_Sum = tuple[_Term, ...]
+from .wires import IN, OUT, End, Joined, Sum, Term, Wire, end_of, read_end
 
 
 class Composed(Circuit):
@@ -170,6 +151,21 @@ class Composed(Circuit):
             apart = most // each.shape[1]
             whole[:, apart - 1 :: apart] = each
         return torch.cat(spread, -1)
+
+    def lane_step(self) -> LaneStep | None:
+        """Return the step over vectors; None where a part has none, or where parts are one circuit or share weights."""
+        acting = {name: thawed(part) if part.frozen else part for name, part in self._each()}
+        steps = {name: step for name, part in acting.items() if (step := lane_step_of(part))}
+        own = sum(step.n_weights for name, step in steps.items() if not self._part(name).frozen)
+        if len(steps) < len(acting) or own != sum(parameter.numel() for parameter in self.parameters()):
+            return None
+        from .compose_lanes import Part, composed_step
+
+        parts = {}
+        for name, part in self._each():
+            frozen = nn.utils.parameters_to_vector(acting[name].parameters()).tolist() if part.frozen else ()
+            parts[name] = Part(steps[name], part.n_sensors, part.n_motors, tuple(frozen))
+        return composed_step(parts, self._made_of, self._delayed, self.n_sensors, self.n_motors)
 
     def wiring(self, state: State | None = None) -> Wiring:
         """Return the parts' graphs, joined by the wires with their gains."""
@@ -307,13 +303,13 @@ class Composed(Circuit):
                 f"wires without delay form a cycle: {' -> '.join(error.args[1])}; give one of them a delay of 1 or more"
             ) from error
 
-    def _gathered(self, target: str) -> tuple[_Sum, ...]:
+    def _gathered(self, target: str) -> tuple[Sum, ...]:
         """Return what each range of a target's columns is the sum of."""
         wires = [each for each in self._joined if each.target.part == target]
         size = self.n_motors if target == OUT else self._part(target).n_sensors
         ends = {0, size, *(end for each in wires for end in (each.target.columns.start, each.target.columns.stop))}
         cuts = sorted(ends)
-        found: list[_Sum] = []
+        found: list[Sum] = []
         for start, stop in itertools.pairwise(cuts):
             terms = []
             for each in wires:
@@ -321,7 +317,7 @@ class Composed(Circuit):
                     # A wire with a delay holds its own values alone.
                     first = 0 if each.wire.delay else each.source.columns.start
                     first += start - each.target.columns.start
-                    terms.append(_Term(each.key, slice(first, first + stop - start), each.gain, each.gate))
+                    terms.append(Term(each.key, slice(first, first + stop - start), each.gain, each.gate))
             if not terms:
                 raise CircuitMismatch(f"no wire reaches {self._told(target, start)}; wire it, or give another circuit")
             before = found[-1] if found else ()
@@ -331,7 +327,7 @@ class Composed(Circuit):
                 found.append(tuple(terms))
         return tuple(tuple(each._replace(columns=self._some(each)) for each in terms) for terms in found)
 
-    def _some(self, term: _Term) -> slice | None:
+    def _some(self, term: Term) -> slice | None:
         """Return a term's columns, None if they are all that there are under its key."""
         key, held = term.key, {each.key: each.source.size for each in self._delayed}
         size = self.n_sensors if key == IN else held[key] if key in held else self._part(key).n_motors
@@ -405,11 +401,27 @@ class Composed(Circuit):
 
 def freeze(circuit: Circuit) -> Circuit:
     """Make a circuit's parameters buffers, which no learner changes, under the same names; return the circuit."""
-    for module in circuit.modules():
+    names = []
+    for place, module in circuit.named_modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             delattr(module, name)
             module.register_buffer(name, parameter.detach().clone())
+            names.append(f"{place}.{name}".removeprefix("."))
+    circuit.frozen = (*circuit.frozen, *names)
     return circuit
+
+
+def thawed(circuit: Circuit) -> Circuit:
+    """Return a copy of a circuit whose frozen weights are parameters again, in the order that they had."""
+    copied = copy.deepcopy(circuit)
+    for path in copied.frozen:
+        place, _, name = path.rpartition(".")
+        module = copied.get_submodule(place)
+        weight = module.get_buffer(name)
+        delattr(module, name)
+        module.register_parameter(name, nn.Parameter(weight))
+    copied.frozen = ()
+    return copied
 
 
 def _check_part(name: str, part: Circuit) -> None:

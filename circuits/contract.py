@@ -154,6 +154,7 @@ class Circuit(nn.Module, ABC):
         spiking: the group of neurons that fire; empty where none do. Where there are several, write `firing` instead.
         rates: factors of the learner's step for parameters that learn slower or faster than the others, by name.
         restructures_every: after how many rollouts or generations learners call `restructure`; 0 for never.
+        frozen: the parameters that `freeze` made buffers, by name.
         origin: a sentence about the nervous system that it is a model of, for model cards; empty where it is of none.
     """
 
@@ -167,6 +168,7 @@ class Circuit(nn.Module, ABC):
     spiking: str = ""
     rates: Mapping[str, float] = MappingProxyType({})
     restructures_every: int = 0
+    frozen: tuple[str, ...] = ()
     origin: str = ""
 
     @classmethod

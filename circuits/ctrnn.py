@@ -130,7 +130,7 @@ class CTRNN(DelayedUnits, RewiringCircuit):
         sensors = rewiring.of_sensors(self.senses, joints, rng)
         units = rewiring.of_units(self.n_features, joints, rng)
         self.register_buffer("mask_in", rewiring.draw(units, sensors, rng))
-        self.register_buffer("mask_rec", rewiring.draw(units, units, rng) & self.others.bool())
+        self.register_buffer("mask_rec", rewiring.draw(units, units, rng, 1) & self.others.bool())
         keep(self.weight_in, self.mask_in)
         keep(self.weight_rec, self.mask_rec)
         if rewiring.ensembles == "body":

@@ -30,14 +30,15 @@ class LaneStep:
         n_weights: rows of `weights`: the circuit's parameters in the order of `parameters()`, each flattened.
         n_memory: rows of `memory`: the state in the order of its names, each tensor flattened.
         n_room: rows of `room`, scratch space with undefined values before a step.
-        numbers: facts about the circuit that the function needs, such as sizes and constants.
+        numbers: facts about the circuit that the function needs, such as sizes and constants. A function among them, of
+            the same arguments, is compiled too, and its address is there for `nervecord.vectors.call_at`.
     """
 
     function: Callable[..., None]
     n_weights: int
     n_memory: int = 0
     n_room: int = 0
-    numbers: tuple[float, ...] = ()
+    numbers: tuple[float | Callable[..., None], ...] = ()
 
 
 def steps_as(circuit: nn.Module, owner: type) -> bool:
@@ -52,7 +53,13 @@ def steps_as(circuit: nn.Module, owner: type) -> bool:
 
 
 def lane_step_of(circuit: nn.Module) -> LaneStep | None:
-    """Return a circuit's `lane_step`; None where it has none, or where a subclass overrides methods of its class."""
+    """Return a circuit's `lane_step`.
+
+    None where it has none, where a subclass overrides methods of its class, or where what its step reads as weights is
+    frozen.
+    """
+    if circuit.frozen:
+        return None
     owner = next(kind for kind in type(circuit).__mro__ if "lane_step" in vars(kind))
     step: LaneStep | None = circuit.lane_step() if steps_as(circuit, owner) else None  # type: ignore[operator]
     return step

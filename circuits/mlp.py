@@ -96,8 +96,8 @@ class MLP(LayeredCircuit, RewiringCircuit):
                 units = [ensemble_neurons(f"hidden_{layer}_ensemble", of) for layer, of in enumerate(members[1:])]
                 members.append(torch.eye(n_motors).bool())
             sparse = (layer for layer in self.layers if isinstance(layer, SparseLinear))
-            for layer, (pre, post) in zip(sparse, itertools.pairwise(members), strict=True):
-                layer.keep(rewiring.draw(post, pre, rng))
+            for number, (layer, (pre, post)) in enumerate(zip(sparse, itertools.pairwise(members), strict=True)):
+                layer.keep(rewiring.draw(post, pre, rng, number))
         self.neurons, self.groups = named_groups(
             {
                 "sensors": sensor_neurons(self.senses),

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .contract import Circuit, Neuron, Pins, State, Wiring
-from .ncap.navigator import smoothed_direction
 from .relay import Relay, turn_synapses
+from .steering import smoothed_direction
 
 _DT, _SMOOTHED = 0.03, 0.5  # s: a control step of the swimmers, and about a period in water
 _GAIN, _CAP = 0.2, 0.2  # joint limits

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from ..errors import CircuitMismatch
 
-Kind = Literal["index", "interleaved", "random", "body"]
+Kind = Literal["index", "interleaved", "mixer", "random", "body"]
 Pruning = Literal["set", "hebb"]
 Growth = Literal["hebb", "random"]
 
+_TURNS: tuple[Kind, Kind] = ("index", "interleaved")  # of "mixer", matrix by matrix
 _ENSEMBLES = 8  # where nothing else says how many, as published
 _TINY = 1e-8
 # Senses with a value for each joint, and how many values others have for each link.
@@ -33,7 +34,9 @@ class Rewiring:
 
     Attributes:
         ensembles: how units are divided into ensembles: by "index" in a row, "interleaved", at "random", or along the
-            "body", one ensemble for each joint; None is no ensembles, and all synapses.
+            "body", one ensemble for each joint; "mixer" divides them by index for the first matrix of synapses,
+            interleaved for the second, and so on by turns, so that two matrices join all ensembles. None is no
+            ensembles, and all synapses.
         n_ensembles: how many; None is 8, or along the body one for each joint.
         p_intra, p_inter: probabilities of a synapse within an ensemble and between two of them.
         rewire_every: rollouts or generations from one rewiring to the next; 0 for never.
@@ -92,7 +95,7 @@ class Rewiring:
         return n_joints if self.ensembles == "body" else self.n_ensembles or _ENSEMBLES
 
     def of_units(self, units: int, n_joints: int, rng: torch.Generator | None) -> Bool[Tensor, "units ensembles"]:
-        """Return which ensemble each unit is in.
+        """Return which ensemble each unit is in; of "mixer", which two.
 
         Raises:
             CircuitMismatch: there are fewer units than ensembles.
@@ -125,16 +128,27 @@ class Rewiring:
         return torch.cat(rows)
 
     def _divided(self, units: int, count: int, rng: torch.Generator | None) -> Bool[Tensor, "units ensembles"]:
-        kind: Kind = "index" if self.ensembles in (None, "body") else self.ensembles
-        return torch.nn.functional.one_hot(divide(units, count, kind, rng), count).bool()
+        """Return which ensemble each unit is in; with "mixer", in twice as many columns, of both divisions."""
+        kinds: tuple[Kind, ...] = ("index",) if self.ensembles in (None, "body") else (self.ensembles,)
+        divisions = [divide(units, count, kind, rng) for kind in (_TURNS if kinds == ("mixer",) else kinds)]
+        return torch.cat([torch.nn.functional.one_hot(each, count) for each in divisions], 1).bool()
 
     def draw(
         self,
         post: Bool[Tensor, "post ensembles"],
         pre: Bool[Tensor, "pre ensembles"],
         rng: torch.Generator | None,
+        matrix: int = 0,
     ) -> Bool[Tensor, "post pre"]:
-        """Draw the synapses that there are at first from units of ensembles `pre` to units of ensembles `post`."""
+        """Draw the synapses that there are at first from units of ensembles `pre` to units of ensembles `post`.
+
+        Args:
+            post, pre: which ensembles units are in.
+            rng: where they are drawn from.
+            matrix: which matrix of the circuit this is, counted from its sensors.
+        """
+        if self.ensembles == "mixer":
+            post, pre = (each.chunk(len(_TURNS), 1)[matrix % len(_TURNS)] for each in (post, pre))
         same = (post.float() @ pre.float().t()) > 0
         share = torch.where(same, self.p_intra, self.p_inter)
         return torch.rand(share.shape, generator=rng) < share

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from ..errors import CircuitMismatch
 
@@ -62,6 +63,27 @@ class Joined:
     gain: float
     key: str  # where its values are: the name of its source, or its own in the state where it has a delay
     gate: End | None
+
+
+class Term(NamedTuple):
+    """A summand of some of a target's columns: where its values are, which of them, and what multiplies them."""
+
+    key: str
+    columns: slice | None  # None is all
+    gain: float
+    gate: End | None
+
+    def joined(self, other: Term) -> Term | None:
+        """Return both as one, if the other's columns follow on this one's and what multiplies them is the same."""
+        assert self.columns is not None
+        assert other.columns is not None
+        if self._replace(columns=other.columns) != other or self.columns.stop != other.columns.start:
+            return None
+        return self._replace(columns=slice(self.columns.start, other.columns.stop))
+
+
+# What a target's columns are made of: ranges of them in order.
+Sum = tuple[Term, ...]
 
 
 def read_end(wire: Wire, text: str, right: str) -> tuple[str, str, tuple[int, int] | None]:

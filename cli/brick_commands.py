@@ -85,7 +85,7 @@ class Bricks(OnRun):
         found = find_bricks(run, self.number, self.bodies, self.episodes, self.seed, progress=not self.json)
         if self.json:
             bricks = [brick.to_json() for brick in found.bricks]
-            tables = {"table": self.table(found.table), "retrieval": self.table(found.retrieval)}
+            tables = {name: self.table(getattr(found, name)) for name in ("table", "moments", "retrieval")}
             return {"bricks": bricks, **tables, "words": found.words}
         kept = found.retrieval.pivot_table("mean", ["layer", "method", "score"], "q", sort=False).reset_index()
         parts = {

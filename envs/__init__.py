@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .tasks.forage import Forage
     from .tasks.lattice import CrossLattice
     from .tasks.navigate import Navigate
+    from .tasks.recall_turn import RecallTurn
     from .tasks.registry import TASKS
     from .tasks.swim import Swim
     from .tasks.task import Task
@@ -64,6 +65,7 @@ __all__ = [
     "Navigate",
     "Physics",
     "Post",
+    "RecallTurn",
     "Sense",
     "SenseKind",
     "Source",

@@ -15,7 +15,7 @@ IDS = {
     "nervecord/Swim-v0": "swim", "nervecord/Navigate-v0": "navigate", "nervecord/CueTurn-v0": "cueturn",
     "nervecord/Chemotaxis-v0": "chemotaxis", "nervecord/Forage-v0": "forage", "nervecord/TwoMedia-v0": "twomedia",
     "nervecord/Lattice-v0": "lattice", "nervecord/Escape-v0": "escape",
-    "nervecord/Track-v0": "track",
+    "nervecord/Track-v0": "track", "nervecord/RecallTurn-v0": "recallturn",
 }  # fmt: skip
 # Lanes know no contacts, so nothing of a lattice would ever run on them.
 LANES_IDS = {f"{name.removesuffix('0')}1": task for name, task in IDS.items() if task != "lattice"}

@@ -153,7 +153,8 @@ def circuit_data(circuit: Circuit) -> dict[str, Any]:
             raise CircuitMismatch(
                 f"pages compute {_CIRCUITS} as they come, and this is {type(circuit).__name__} with its options"
             )
-        numbers, weights = step.numbers, torch.nn.utils.parameters_to_vector(circuit.parameters())
+        numbers = [number for number in step.numbers if not callable(number)]
+        weights = torch.nn.utils.parameters_to_vector(circuit.parameters())
     return {
         "kind": kind, "numbers": [float(number) for number in numbers], "weights": _packed(weights),
         "memory": flat_state(circuit.initial_state(1))[0].tolist(),

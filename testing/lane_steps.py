@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ..agents.fused import flat_state
 from ..circuits import Circuit, LaneStep
-from ..envs.physics.lanes import compiled_step
+from ..envs.physics.lanes import compiled_step, step_numbers
 from .laws import Laws
 
 WIDTH, _STEPS = 8, 70
@@ -92,7 +92,7 @@ def lane_motors(
         guard = np.full((1, WIDTH), _GUARD)
         return np.ascontiguousarray(np.concatenate([guard, rows, guard]))
 
-    numbers, weights = np.array([*step.numbers, _GUARD], float), guarded(members.T)
+    numbers, weights = np.append(step_numbers(step.numbers, WIDTH), _GUARD), guarded(members.T)
     held, motors = guarded(memory.T), guarded(np.full((n_motors, WIDTH), np.nan))
     found, untouched = [], True
     for row in sensors:

@@ -31,6 +31,7 @@ VARIANTS = {
         {"hidden": (8,), "neuron": "compact", "gamma": 0.0},
         {"hidden": (12, 12), "ensembles": "body", "p_inter": 0.3},
         {"hidden": (12, 12), "ensembles": "interleaved", "n_ensembles": 3, "prune": "hebb", "grow": "random"},
+        {"hidden": (12, 12, 9), "ensembles": "mixer", "n_ensembles": 3},
     ],
     "rbf": [{"units": 6, "kernel": "gauss"}, {"units": 5, "kernel": "hat"}],
     "policy": [
@@ -44,6 +45,7 @@ VARIANTS = {
         {"units": 6, "delays": 3},
         {"units": 12, "ensembles": "body", "p_inter": 0.3},
         {"units": 12, "ensembles": "random", "n_ensembles": 3},
+        {"units": 12, "ensembles": "mixer", "n_ensembles": 3},
     ],
     "spiking": [
         {"units": 7, "substeps": 1, "learn_tau": False},

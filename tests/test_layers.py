@@ -24,6 +24,7 @@ WAITS = {
     "envs/physics/lanes/compiling.py": "numba, which only the physics of lanes needs, and which may be missing",
     "circuits/along.py": "numba, which a circuit's step over vectors needs",
     "circuits/code_files.py": "configs name circuits of code without torch, which running one needs",
+    "circuits/compose.py": "numba, which a circuit's step over vectors needs",
     "circuits/cpg.py": "numba, which a circuit's step over vectors needs",
     "circuits/relay.py": "numba, which a circuit's step over vectors needs",
     "circuits/mlp.py": "numba, which a circuit's step over vectors needs",

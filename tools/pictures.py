@@ -228,7 +228,7 @@ def bricks() -> Picture:
     """Draw what nervecord bricks runs/mlp finds."""
     shell("nervecord train --circuit mlp --algorithm ppo --steps 400000 --seed 0 --out runs/mlp")
     study = find_bricks("runs/mlp")
-    return study_figure(study.table, study.retrieval)
+    return study_figure(study.table, study.moments, study.retrieval)
 
 
 @picture

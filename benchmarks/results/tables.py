@@ -61,10 +61,11 @@ def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[
 
 
 def interval_text(found: Interval, digits: int = 0) -> str:
-    """Return an estimate with its interval, in its own unit; "" where there is none."""
+    """Return an estimate with its interval, if it has one, in its own unit; "" where there is no estimate."""
     if found.n == 0 or np.isnan(found.mean):
         return ""
-    return f"{found.mean:z.{digits}f} [{found.low:z.{digits}f}, {found.high:z.{digits}f}]"
+    ends = "" if np.isnan(found.low) else f" [{found.low:z.{digits}f}, {found.high:z.{digits}f}]"
+    return f"{found.mean:z.{digits}f}{ends}"
 
 
 class PrintedTable:

@@ -38,8 +38,8 @@ class CueTurn(Task):
         InvalidTask: no step is left to turn in.
     """
 
-    senses = ("joint_pos", "cue", "go", "body_velocities")
-    essential = ("cue",)
+    senses: ClassVar[tuple[str, ...]] = ("joint_pos", "cue", "go", "body_velocities")
+    essential: ClassVar[tuple[str, ...]] = ("cue",)
     default_steps = 100
     allowed: ClassVar[Mapping[str, Allowed]] = {
         "cue_steps": Number(1, is_whole=True),
@@ -128,7 +128,7 @@ class Cue(SenseKind):
 
     def describe(self, setting: Setting) -> Sense:
         """Return what it is; see `SenseKind`."""
-        return _of_cue_turn(setting, Sense("cue", 1, -1.0, 1.0, ""))
+        return sensed_in(CueTurn, setting, Sense("cue", 1, -1.0, 1.0, ""))
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs 1"]:
         """Return the cue, without a unit."""
@@ -141,7 +141,7 @@ class Go(SenseKind):
 
     def describe(self, setting: Setting) -> Sense:
         """Return what it is; see `SenseKind`."""
-        return _of_cue_turn(setting, Sense("go", 1, 0.0, 1.0, ""))
+        return sensed_in(CueTurn, setting, Sense("go", 1, 0.0, 1.0, ""))
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs 1"]:
         """Return the go, without a unit."""
@@ -149,9 +149,14 @@ class Go(SenseKind):
         return envs.task.go()[:, None]
 
 
-def _of_cue_turn(setting: Setting, sense: Sense) -> Sense:
-    if not issubclass(setting.task, CueTurn):
-        raise InvalidTask(f"task {setting.task.__name__} has no {sense.name} to sense; sense it in CueTurn")
+def sensed_in(task: type[Task], setting: Setting, sense: Sense) -> Sense:
+    """Return a sense of a task.
+
+    Raises:
+        InvalidTask: the setting has another task.
+    """
+    if not issubclass(setting.task, task):
+        raise InvalidTask(f"task {setting.task.__name__} has no {sense.name} to sense; sense it in {task.__name__}")
     return sense
 
 

@@ -18,6 +18,7 @@ from .escape import Escape
 from .forage import Forage
 from .lattice import CrossLattice
 from .navigate import Navigate
+from .recall_turn import RecallTurn
 from .swim import Swim
 from .task import Task
 from .track import TrackPosture
@@ -40,6 +41,7 @@ TASKS: Registry[type[Task]] = Registry(
         "chemotaxis": Chemotaxis,
         "twomedia": TwoMedia,
         "cueturn": CueTurn,
+        "recallturn": RecallTurn,
         "lattice": CrossLattice,
         "escape": Escape,
         "track": TrackPosture,

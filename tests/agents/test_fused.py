@@ -73,7 +73,7 @@ def members_of(agent, n, spread=0.1):
 
 
 @pytest.mark.parametrize("body", ["swimmer6", "swimmer3", "swimmer12", "swimmer6-thick"])
-@pytest.mark.parametrize("circuit", ["ncap", "ncap_plus", "mlp"])
+@pytest.mark.parametrize("circuit", ["ncap", "ncap_plus", "mlp", "compose"])
 @pytest.mark.parametrize("options", [{}, {"senses": SENSED, "randomize": {"link_mass": (0.5, 2.0)}}])
 def test_a_generation_in_compiled_code_is_the_one_that_is_stepped(circuit, body, options):
     agent, envs = agent_in(circuit, 20, body, **options)

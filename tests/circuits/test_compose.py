@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from nervecord import RunConfig, train
-from nervecord.circuits import Circuit, Composed, Wire, Wiring, freeze, make_circuit
+from nervecord.circuits import Circuit, Composed, Steering, Wire, Wiring, freeze, make_circuit
 from nervecord.circuits.contract import Pins
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
@@ -30,23 +30,6 @@ class Leaky(Circuit):
     def forward_with_activity(self, sensors, state, pins=None):  # noqa: ARG002
         y = state["y"] + 0.1 * (sensors - state["y"])
         return self.gain * y, {"y": y}, sensors.new_zeros(len(sensors), 0)
-
-    def wiring(self, state=None):  # noqa: ARG002
-        return Wiring((), ())
-
-
-class Hand(Circuit):
-    """Turns to the side of the target, and goes when it is ahead or behind."""
-
-    senses, n_motors, neurons, memory, is_bounded = (("to_target", 2),), 3, (), "none", True
-
-    def initial_state(self, batch_size):  # noqa: ARG002
-        return {}
-
-    def forward_with_activity(self, sensors, state, pins=None):  # noqa: ARG002
-        x, y = sensors.split(1, -1)
-        motor = torch.cat((x < -0.1, x > 0.1, y.abs() > 0.12), -1).to(sensors.dtype)
-        return motor, {}, sensors.new_zeros(len(sensors), 0)
 
     def wiring(self, state=None):  # noqa: ARG002
         return Wiring((), ())
@@ -91,13 +74,27 @@ def run_through(circuit: Circuit, sensors: torch.Tensor, starts: torch.Tensor | 
     return torch.stack(found)
 
 
-def test_a_steering_part_and_ncap_are_the_navigator():
-    whole = Composed({"hand": Hand(), "ncap": ncap(controls=True)}, STEERED, SENSES, N)
-    navigator = make_circuit("navigator", SENSES, N, {"controller": "hand"})
+@pytest.mark.parametrize("controller", ["bearing", "hand", "learned"])
+def test_a_steering_part_and_ncap_are_the_navigator(controller):
+    navigator = make_circuit("navigator", SENSES, N, {"controller": controller})
+    with torch.no_grad():
+        for weight in navigator.parameters():
+            weight.add_(torch.randn(weight.shape) / 4)
+    whole = Composed({"hand": Steering(controller=controller), "ncap": ncap(controls=True)}, STEERED, SENSES, N)
+    own = navigator.state_dict()
+    whole.load_state_dict({
+        name: own[name.removeprefix("parts.hand.").removeprefix("parts.")] for name in whole.state_dict()
+    })  # fmt: skip
+    assert len(own) == len(whole.state_dict())
     sensors = torch.randn(200, 3, N + 2)
     assert torch.equal(run_through(whole, sensors), run_through(navigator, sensors))
-    assert (whole.senses, whole.memory, whole.is_bounded) == (tuple(SENSES.items()), "clock", True)
-    assert {"osc_v", "B_d_3"} <= {neuron.name.removeprefix("ncap/") for neuron in whole.neurons}
+    starts = torch.rand(200, 3) < 0.05
+    one, other = (each.unroll(sensors, each.initial_state(3), starts) for each in (whole, navigator))
+    assert torch.equal(one[0], other[0])
+    assert (whole.senses, whole.memory, whole.is_bounded) == (tuple(SENSES.items()), navigator.memory, True)
+    assert {neuron.name for neuron in navigator.neurons} <= {
+        neuron.name.removeprefix("ncap/") for neuron in whole.neurons
+    }
 
 
 def test_nested_is_flat():
@@ -133,10 +130,10 @@ def test_a_delayed_wire_onto_its_own_input_has_the_gain_that_is_known():
 
 
 def test_a_wire_is_late_by_its_delay_and_starts_at_zero():
-    circuit = Composed({"hand": Hand(), "ncap": ncap(controls=True)}, [
+    circuit = Composed({"hand": Steering(controller="hand"), "ncap": ncap(controls=True)}, [
         *STEERED[:-1], Wire("hand", "out:0:3", 3, 1.0), Wire("ncap:3:5", "out:3:5")], SENSES, N)  # fmt: skip
     sensors = torch.randn(10, 2, N + 2)
-    expected = torch.stack([Hand()(row[:, N:], {})[0] for row in sensors])
+    expected = torch.stack([Steering(controller="hand")(row[:, N:], {})[0] for row in sensors])
     found = run_through(circuit, sensors)[..., :3]
     assert torch.equal(found[3:], expected[:-3])
     assert (found[:3] == 0).all()
@@ -147,7 +144,7 @@ def test_a_wire_is_late_by_its_delay_and_starts_at_zero():
 
 
 def test_neurons_of_parts_are_pinned_and_joined_in_the_graph():
-    whole = Composed({"hand": Hand(), "ncap": ncap(controls=True)}, STEERED, SENSES, N)
+    whole = Composed({"hand": Steering(controller="hand"), "ncap": ncap(controls=True)}, STEERED, SENSES, N)
     names = [neuron.name for neuron in whole.neurons]
     pins = Pins(torch.ones(len(names)), torch.zeros(len(names)))
     pins.scale[[names.index(name) for name in ("ncap/osc_d", "ncap/osc_v", "out/motor_4")]] = 0

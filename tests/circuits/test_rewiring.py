@@ -173,6 +173,20 @@ def test_without_synapses_between_ensembles_a_sensor_reaches_its_own_alone():
         assert names == {f"joint_pos_{joint}", f"motor_{joint}", *own}
 
 
+@pytest.mark.parametrize(("kind", "reached"), [("index", 1), ("interleaved", 1), ("mixer", 8)])
+def test_two_matrices_of_a_mixer_join_all_ensembles(kind, reached):
+    """A sensor reaches the units of one ensemble in the first layer, and through them some of each in the second."""
+    options = {"hidden": [64, 64, 64], "ensembles": kind, "p_inter": 0.0, "rewire_every": 0}
+    circuit = make_circuit("mlp", {"sense": 64}, 5, options, rng())
+    first, second, third = (layer.mask for layer in circuit.layers[:3])
+    assert {int(each.sum()) for mask in (first, second, third) for each in mask} == {8}
+    ensembles = torch.arange(64) // 8 if kind != "interleaved" else torch.arange(64) % 8
+    heard = (second.float() @ first.float())[:, 0] > 0
+    assert len(set(ensembles[heard].tolist())) == reached
+    assert torch.equal(first, third)
+    assert torch.equal(first, second) is (kind != "mixer")
+
+
 def test_a_links_velocities_are_of_both_its_joints_and_a_target_is_everywhere():
     members = Rewiring("body").of_sensors(tuple(SENSES.items()), 5, None)
     assert members[:5].int().tolist() == torch.eye(5).int().tolist()

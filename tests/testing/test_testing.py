@@ -91,7 +91,7 @@ def test_arenas_keep_their_laws(name, body):
 
 @pytest.mark.parametrize("name", SENSES)
 def test_senses_keep_their_laws(name):
-    task = {"cue": "cueturn", "go": "cueturn", "odour": "chemotaxis", "touch": "escape"}.get(
+    task = {"cue": "cueturn", "go": "cueturn", "pattern": "recallturn", "odour": "chemotaxis", "touch": "escape"}.get(
         name, "track" if name.startswith("joint_target") else "navigate"
     )
     warm = {"name": "landscape", "temperature": {"base": 293.0, "slope_x": 2.0}}
@@ -100,7 +100,7 @@ def test_senses_keep_their_laws(name):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks_keep_their_laws(name):
-    check_task(name, **({"cue_steps": 2, "delay_steps": 2} if name == "cueturn" else {}))
+    check_task(name, **({"cue_steps": 2, "delay_steps": 2} if name in ("cueturn", "recallturn") else {}))
 
 
 @pytest.mark.parametrize("name", PHYSICS)

@@ -1,7 +1,7 @@
 """Planar chains in vector instructions: MuJoCo's equations, a hundred times as fast; compiled on first use."""
 
 from .chain import Chain, read_chain
-from .compiling import cache_folder, compiled_near, compiled_step, reason_not_compiled
+from .compiling import cache_folder, compiled_near, compiled_step, reason_not_compiled, step_numbers
 from .controller import Controller
 from .coverage import reason_not_covered
 from .face import Face
@@ -19,4 +19,5 @@ __all__ = [
     "read_chain",
     "reason_not_compiled",
     "reason_not_covered",
+    "step_numbers",
 ]

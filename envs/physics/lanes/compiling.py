@@ -13,9 +13,12 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
 
 from ....errors import MissingDependency
 from ....files import user_cache
@@ -91,6 +94,17 @@ def compiled_step(function: Callable[..., None], width: int) -> int:
         if (function, width) not in _steps:
             _steps[function, width] = _load_step(function, width)
         return int(_steps[function, width].address)
+
+
+def step_numbers(numbers: Sequence[float | Callable[..., None]], width: int) -> Float[np.ndarray, " numbers"]:
+    """Return a circuit's numbers, each in its own unit, with the address of each step among them; see `LaneStep`.
+
+    Addresses take 52 bits at most, which a double holds.
+
+    Raises:
+        MissingDependency: see `compiled_step`.
+    """
+    return np.array([compiled_step(each, width) if callable(each) else each for each in numbers], float)
 
 
 def compiled_near() -> Callable[..., int]:

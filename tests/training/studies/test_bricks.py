@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from nervecord import RunConfig, evaluate, find_bricks, grow, load_agent, merge, train, update_brick
-from nervecord.agents import Agent
-from nervecord.circuits import MLP, make_circuit
+from nervecord.agents import Agent, AgentSpec
+from nervecord.circuits import MLP, Pins, make_circuit
 from nervecord.circuits.contract import Circuit
 from nervecord.circuits.unit_axes import axes_of, incoming_rows, layers_of, reordered, touching, widened
 from nervecord.envs import EnvBatch
@@ -33,9 +33,13 @@ from nervecord.training.studies.bricks import (
     match,
     oracle,
     predictivity,
+    record_without,
     remaining_commands,
+    remaining_returns,
+    returns_while,
     similarity,
 )
+from nervecord.training.studies.bricks.causes import silencing
 from nervecord.training.studies.bricks.findings import brick_named
 from nervecord.training.studies.bricks.partition import centres, inertia, unit_rows
 from nervecord.training.studies.bricks.retrieval import centres_of, heard_in, kept
@@ -183,9 +187,49 @@ def test_three_blocks_are_found_and_each_drives_its_own_joint():
     circuit = blocks()
     labels = by_weights(incoming_rows(circuit, "hidden_0").double().numpy(), 3)
     assert same_partition(labels, circuit.block)
-    sets = [[f"hidden_0_{unit}" for unit in np.flatnonzero(circuit.block == block)] for block in range(3)]
-    remains = remaining_commands(circuit, torch.randn(50, 4, 3, generator=rng(3)), sets)
+    remains = remaining_commands(circuit, torch.randn(50, 4, 3, generator=rng(3)), sets_of(circuit))
     assert np.allclose(remains, 1 - np.eye(3), atol=1e-6)
+
+
+def sets_of(circuit: MLP) -> list[list[str]]:
+    """Return the units of each block."""
+    return [[f"hidden_0_{unit}" for unit in np.flatnonzero(circuit.block == block)] for block in range(3)]
+
+
+def test_while_a_joint_is_pulled_all_is_earned_by_its_own_block():
+    """In steps that all earn the same; of sensors that do not depend on what the motors do."""
+    circuit = blocks()
+    scale = silencing(circuit, [*sets_of(circuit), ()])
+    sensors = torch.randn(60, 3, generator=rng(3))
+    with torch.no_grad():
+        motors = torch.stack(
+            [circuit(row.expand(4, 3), {}, Pins(scale, torch.zeros_like(scale)))[0] for row in sensors]
+        )
+    holds = (motors > 0.1).permute(2, 1, 0).numpy()[:, :, None]
+    assert np.array_equal(returns_while(np.ones((4, 1, 60)), holds), 1 - np.eye(3))
+
+
+def test_what_is_earned_while_something_is_so_and_while_it_is_not_is_the_return():
+    envs = EnvBatch("swim", 8, body="swimmer4", episode_steps=40, senses=["joint_pos"])
+    agent = Agent(AgentSpec("mlp", envs.layout, 3, circuit_options={"hidden": [30]}))
+    agent.circuit.load_state_dict(blocks().state_dict())
+    sets = sets_of(blocks())
+    try:
+        recording = record_without(agent, envs, sets)
+        returns = remaining_returns(agent, envs, sets)
+    finally:
+        envs.close()
+    rewards, motors = (each.reshape(2, 4, 40, *each.shape[2:]).swapaxes(0, 1) for each in
+                       (recording.rewards, recording.actions))  # fmt: skip
+    assert np.allclose(rewards.sum(2), returns, rtol=1e-5)
+    pulls = np.moveaxis(np.abs(motors), -1, 0) > 1e-3
+    assert (np.diag(returns_while(rewards, pulls)) == 0).all(), "a motor without its block never pulls"
+    bent = np.asarray(recording.joint_pos[:, :, 1] > 0).reshape(2, 4, 40).swapaxes(0, 1)
+    both = np.stack([bent, ~bent])
+    earned = (rewards[-1] * both[:, -1]).sum((1, 2))
+    assert (earned > 0).all()
+    assert np.allclose(returns_while(rewards, both) @ earned, rewards.sum((1, 2))[:-1], rtol=1e-5)
+    assert np.isnan(returns_while(rewards, np.zeros_like(both))).all()
 
 
 # Retrieve.
@@ -532,6 +576,9 @@ def test_a_study_is_kept_with_the_run_and_shown_in_its_report(runs):
             ]
             assert sorted(units) == sorted(f"{layer}_{unit}" for unit in range(24))
     assert {"return swimmer6", "control swimmer4", "command 4"} <= set(study.table)
+    assert set(study.moments["brick"]) == {brick.name for brick in study.bricks}
+    assert {"joint 2 is bending dorsally", "joint 4 is bending ventrally"} <= set(study.moments["so"])
+    assert np.isfinite(study.moments["return"]).any()
     own = evaluate(run, 2).mean_return.mean
     whole = study.retrieval[study.retrieval["q"] == 2]
     assert np.allclose(whole["mean"], own, rtol=1e-4)

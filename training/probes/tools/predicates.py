@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from ...rollouts.recording import Recording
 
+BY_MORE = " by more than "  # before the degrees of a bend
 _BENDS = (0, 10, 20, 30, 40, 50, 60, 70, 80)  # degrees
 _BEAM = 24
 _LONGEST = 3
@@ -55,10 +56,16 @@ class Phrase:
 
 
 def body_predicates(recording: Recording) -> list[Predicate]:
-    """Return what can be said of a recording's body, target, motors and oscillator.
+    """Return what can be said of a recording's body, target, motors and oscillator, and is neither always so nor never.
 
     Dorsal is where joint angles are positive; left and right are the body's own, seen from above.
     """
+    # What is always or never so says nothing.
+    return [each for each in all_predicates(recording) if 0.02 < each.holds.mean() < 0.98]
+
+
+def all_predicates(recording: Recording) -> list[Predicate]:
+    """Return what could be said of a recording, as `body_predicates` does, even if it is always or never so."""
     joints = np.asarray(recording.joint_pos, float)
     velocity, actions = np.asarray(recording.joint_vel, float), np.asarray(recording.actions, float)
     found = []
@@ -72,7 +79,7 @@ def body_predicates(recording: Recording) -> list[Predicate]:
                         angle > np.radians(least),
                     )
                     for least in _BENDS
-                    for by in [f" by more than {least} degrees" if least else ""]
+                    for by in [f"{BY_MORE}{least} degrees" if least else ""]
                 ),
                 Predicate(f"joint {joint} is bending {side}", f"joint {joint} is not bending {side}", speed > 0),
                 Predicate(
@@ -105,8 +112,7 @@ def body_predicates(recording: Recording) -> list[Predicate]:
             Predicate("the head's oscillator is dorsal", "the head's oscillator is not dorsal", dorsal > ventral, 1),
             Predicate("the head's oscillator is ventral", "the head's oscillator is not ventral", ventral > dorsal, 1),
         ]
-    # What is always or never so says nothing.
-    return [each for each in found if 0.02 < each.holds.mean() < 0.98]
+    return found
 
 
 def best_phrase(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ....lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .causes import remaining_commands, remaining_returns
+    from .causes import record_without, remaining_commands, remaining_returns, returns_while
     from .findings import Study, load_bricks
     from .growing import grow
     from .merging import Merged, combined, heard_as, match, merge
@@ -38,8 +38,10 @@ __all__ = [
     "merge",
     "oracle",
     "predictivity",
+    "record_without",
     "remaining_commands",
     "remaining_returns",
+    "returns_while",
     "similarity",
     "update_brick",
 ]

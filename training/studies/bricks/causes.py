@@ -1,18 +1,21 @@
-"""What bricks cause: the joints' commands and the return without each of them."""
+"""What bricks cause: the joints' commands and the return without each of them, and when it is that they are needed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ....agents import Agent
 from ....circuits import Circuit, Pins
 from ....envs import EnvBatch
 from ...rollouts.evaluation import EVALUATION_SEED, evaluate_agent
+from ...rollouts.recorder import record_agent
+from ...rollouts.recording import Recording
 from .partition import Brick
 
 
@@ -46,12 +49,56 @@ def remaining_returns(
         silenced: names of the units that are held at 0.
         progress: show a bar.
     """
+    pins, seeds = _each_episode(agent, envs, silenced)
+    found = evaluate_agent(agent, envs, seeds, pins, progress).returns
+    return found.reshape(-1, len(silenced) + 1).T
+
+
+def record_without(
+    agent: Agent, envs: EnvBatch, silenced: Sequence[Sequence[str]], progress: bool = False
+) -> Recording:
+    """Record what `remaining_returns` runs, but for neurons: each episode without each set of units, and then intact.
+
+    Args:
+        agent, envs, silenced, progress: as there.
+    """
+    pins, seeds = _each_episode(agent, envs, silenced)
+    unwatched: Any = _Unwatched(agent, pins)
+    return record_agent(unwatched, envs, seeds, progress=progress)
+
+
+def returns_while(
+    rewards: Float[np.ndarray, "sets+1 episodes time"], holds: Bool[np.ndarray, "predicates sets+1 episodes time"]
+) -> Float[np.ndarray, "sets predicates"]:
+    """Return what remains, of the return from the steps in which something is so, without each set of units.
+
+    That is the sum of rewards in those steps relative to the intact circuit's, the last row of `rewards`: it falls
+    where less is earned in such a step, and where there are fewer of them. NaN where the intact circuit's sum is 0.
+    """
+    earned = np.einsum("set,pset->sp", rewards, holds, dtype=float)
+    return np.divide(earned[:-1], earned[-1], out=np.full_like(earned[:-1], np.nan), where=earned[-1] != 0)
+
+
+class _Unwatched:
+    """An agent with pinned neurons, none of which is recorded."""
+
+    neurons, firing = (), ()
+
+    def __init__(self, agent: Agent, pins: Pins) -> None:
+        self._agent, self._pins = agent, pins
+
+    def predict_with_activity(self, observation: Any, state: Any, episode_start: Any) -> tuple[Any, Any, Tensor]:
+        actions, state = self._agent.predict(observation, state, episode_start, pins=self._pins)
+        return actions, state, torch.zeros(len(observation), 0)
+
+
+def _each_episode(agent: Agent, envs: EnvBatch, silenced: Sequence[Sequence[str]]) -> tuple[Pins, list[int]]:
+    """Return pins and seeds of every environment: all sets in the first episode, then in the second, and so on."""
     scale = silencing(agent.circuit, [*silenced, ()])
     episodes = envs.n_envs // len(scale)
     seeds = np.repeat(EVALUATION_SEED + np.arange(episodes), len(scale)).tolist()
     scale = scale.repeat(episodes, 1)
-    found = evaluate_agent(agent, envs, seeds, Pins(scale, torch.zeros_like(scale)), progress).returns
-    return found.reshape(episodes, -1).T
+    return Pins(scale, torch.zeros_like(scale)), seeds
 
 
 @torch.inference_mode()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from ....drawing.figures import COLOURS, open_axes
 from ....intervals import bootstrap_mean
@@ -15,28 +17,30 @@ from ....intervals import bootstrap_mean
 _DARK, _BRIGHT = "#2d0a4e", "#fdf3a0"  # letters on bright and on dark cells; a page turns black and white round
 
 
-def study_figure(table: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
-    """Draw what remains without each brick, and the return against how many bricks are kept at each step.
+def study_figure(table: pd.DataFrame, moments: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
+    """Draw what remains without each brick, over all and by moments, and the return against how many bricks are kept.
 
     Args:
-        table, retrieval: of a `Study`.
+        table, moments, retrieval: of a `Study`.
     """
     layers = list(dict.fromkeys(retrieval["layer"]))
-    columns = [name for name in table if str(name).startswith(("command ", "return ", "control "))]
-    figure = Figure(figsize=(9.4, max(3.4, 0.24 * len(table) + 1.6)), layout="constrained")
-    matrix, right = figure.subfigures(1, 2, width_ratios=(1.25, 1), squeeze=False)[0]
-    axes = matrix.subplots()
-    values = table[columns].to_numpy(float)
-    shown = axes.imshow(values, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    columns = [str(name) for name in table if str(name).startswith(("command ", "return ", "control "))]
+    height = max(3.4, 0.24 * len(table) + 1.6)
+    figure = Figure(figsize=(9.4, 2 * height + 1.2), layout="constrained")
+    top, below = figure.subfigures(2, 1, height_ratios=(height, height + 1.2), squeeze=False)[:, 0]
+    matrix, right = top.subfigures(1, 2, width_ratios=(1.25, 1), squeeze=False)[0]
+    axes, values = matrix.subplots(), table[columns].to_numpy(float)
+    shown = _matrix(axes, table, values, columns)
     for (row, column), value in np.ndenumerate(values):
         text = "" if np.isnan(value) else f"{value:.2f}"
         axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=_DARK if value > 0.5 else _BRIGHT)
-    for row in np.flatnonzero(table["method"].to_numpy()[1:] != table["method"].to_numpy()[:-1]):
-        axes.axhline(row + 0.5, color="white", linewidth=2)
-    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(table)), [f"{row.brick} ({row.size})" for row in table.itertuples()], fontsize=7)
     axes.set_title("what remains without each brick (units)", fontsize=9)
     matrix.colorbar(shown, ax=axes, label="share of the intact circuit's", fraction=0.05)
+    when = moments.pivot_table("return", "brick", "so", sort=False, dropna=False).reindex(table["brick"])
+    axes = below.subplots()
+    shown = _matrix(axes, table, when.to_numpy(float), map(str, when.columns))
+    axes.set_title("return that remains without each brick, from steps in which", fontsize=9)
+    below.colorbar(shown, ax=axes, label="share of the intact circuit's", fraction=0.05)
     for axes, layer in zip(np.atleast_1d(right.subplots(len(layers), 1, sharex=True)), layers, strict=True):
         rows = retrieval[retrieval["layer"] == layer]
         for colour, (label, curve) in zip(COLOURS, rows.groupby(["method", "score"], sort=False), strict=False):
@@ -49,6 +53,18 @@ def study_figure(table: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
     axes.set_xlabel("bricks kept")
     axes.legend(frameon=False, fontsize=7)
     return figure
+
+
+def _matrix(
+    axes: Axes, table: pd.DataFrame, values: Float[np.ndarray, "bricks columns"], columns: Iterable[str]
+) -> AxesImage:
+    """Draw shares from 0 to 1, a row for each brick, with a line between methods."""
+    shown = axes.imshow(values, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    for row in np.flatnonzero(table["method"].to_numpy()[1:] != table["method"].to_numpy()[:-1]):
+        axes.axhline(row + 0.5, color="white", linewidth=2)
+    axes.set_xticks(range(values.shape[1]), list(columns), rotation=90, fontsize=7)
+    axes.set_yticks(range(len(table)), [f"{row.brick} ({row.size})" for row in table.itertuples()], fontsize=7)
+    return shown
 
 
 def merge_figure(

@@ -31,15 +31,19 @@ class Study:
         table: a row for each of them, with its `layer`, `method` and `size` and shares of the intact circuit's:
             `command I`, the spread of motor I's command that remains without it; for each body `return BODY`, the
             return that remains without it, and `control BODY`, without as many units of its layer drawn at random.
+        moments: for each `brick` and each thing that is or is not `so` of the body in a step, such as "joint 2 is bent
+            dorsally": of the intact circuit's return from the steps in which it is so, the share that remains without
+            the brick, `return`, and without as many units of its layer drawn at random, `control`.
         retrieval: for each layer and score, by weights and at random, the return, no unit, when the best `q` bricks are
             kept at each step: `mean`, and `low` and `high`, its 95 % bootstrap interval over episodes.
         told: for each layer and method, the share of predicates and bricks that is significant, and the share where
             units are shuffled.
-        words: a sentence for each brick by weights and by activity: what it tells.
+        words: for each brick by weights and by activity, what it tells, and when it is needed most.
     """
 
     bricks: tuple[Brick, ...]
     table: pd.DataFrame
+    moments: pd.DataFrame
     retrieval: pd.DataFrame
     told: Mapping[tuple[str, str], tuple[float, float]]
     words: tuple[str, ...]
@@ -60,11 +64,11 @@ def keep_study(run: Run, study: Study, conditions: Mapping[str, object], seconds
     lines = "".join(f"{json.dumps(brick.to_json())}\n" for brick in study.bricks)
     packed = io.BytesIO()
     tables = {f"{table}_{column}": values.to_numpy()
-              for table, frame in (("table", study.table), ("retrieval", study.retrieval))
+              for table in ("table", "moments", "retrieval") for frame in [getattr(study, table)]
               for column, values in frame.items()}  # fmt: skip
     arrays = {name: each.astype(str) if each.dtype == object else each for name, each in tables.items()}
     np.savez_compressed(packed, allow_pickle=False, **arrays)
-    figure = study_figure(study.table, study.retrieval)
+    figure = study_figure(study.table, study.moments, study.retrieval)
     run.results.add(
         Result("probe", weights, conditions, name=NAME, numbers=numbers, words=study.words, seconds=seconds),
         {

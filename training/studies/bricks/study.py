@@ -18,6 +18,7 @@ from ....envs import Body, make_body
 from ....errors import InvalidOption
 from ....intervals import bootstrap_mean
 from ....options import COUNT, FLAG, Instance, ListOf, Number, checked
+from ...probes.tools.predicates import BY_MORE, all_predicates
 from ...rollouts.evaluation import EVALUATION_SEED
 from ...rollouts.recorder import record
 from ...rollouts.recording import Recording
@@ -25,7 +26,7 @@ from ...runs.made import alone_on
 from ...runs.resolution import Resolved
 from ...runs.result import conditions_of
 from ...runs.run import A_RUN, Run
-from .causes import alike_at_random, remaining_commands, remaining_returns
+from .causes import alike_at_random, record_without, remaining_commands, remaining_returns, returns_while
 from .findings import NAME, Study, keep_study
 from .partition import Brick, Labels, at_random, bricks_of, by_activity, by_weights, check_bricks
 from .retrieval import ROUTED, Router, Scores, centres_of, heard_in, oracle, returns_by_q, similarity
@@ -87,8 +88,10 @@ def find_bricks(
         for (layer, method), labels in cut.items()
         for brick in bricks_of(labels, about.units(layer), layer, method, seed)
     )
-    told, words = about.functions(cut)
-    study = Study(bricks, about.causes(bricks, bodies), about.retrieval(cut), told, words)
+    told, tells = about.functions(cut)
+    table, moments = about.causes(bricks, bodies)
+    words = tuple(f"{said} {_needed_most(moments, brick)}".rstrip() for brick, said in tells.items())
+    study = Study(bricks, table, moments, about.retrieval(cut), told, words)
     conditions = conditions_of(run.resolved.config, episodes, EVALUATION_SEED, resolved.config.body)
     asked = {"number": number, "seed": seed, "bodies": [make_body(body).name for body in bodies]}
     keep_study(run, study, {**conditions, NAME: asked}, round(time.perf_counter() - begin, 3))
@@ -121,15 +124,15 @@ class _Subject:
             "random": at_random(activity.shape[2], number, self.seed),
         }
 
-    def functions(self, cut: _Cut) -> tuple[dict[tuple[str, str], tuple[float, float]], tuple[str, ...]]:
-        """Return which shares are significant, of bricks and by chance, and in words what bricks tell."""
+    def functions(self, cut: _Cut) -> tuple[dict[tuple[str, str], tuple[float, float]], dict[str, str]]:
+        """Return which shares are significant, of bricks and by chance, and what each brick tells, in words by name."""
         predicates, steps = told_by(self.recording)
         activity = np.asarray(self.recording.activity[:, steps], float).reshape(-1, len(self.recording.neurons))
         every = max(1, len(activity) // _STEPS)
         holds = np.stack([each.holds[:, steps].reshape(-1) for each in predicates], 1)[::every]
         groups = self.agent.circuit.groups
         scores = {layer: predictivity(activity[::every, groups[layer]], holds) for layer, _ in cut}
-        shares, words = {}, []
+        shares, words = {}, {}
         for (layer, method), labels in cut.items():
             if labels.max() < 0:  # no unit ever changes
                 continue
@@ -139,11 +142,12 @@ class _Subject:
                 is_told = found.significant[:, brick].any()
                 tells = "tells whether" if is_told else "tells nothing beyond chance; likeliest,"
                 best = "; ".join(phrases(found, predicates, brick))
-                words.append(f"{layer}-{method}-{brick}, {(labels == brick).sum()} units, {tells} {best}.")
-        return shares, tuple(words)
+                name = f"{layer}-{method}-{brick}"
+                words[name] = f"{name}, {(labels == brick).sum()} units, {tells} {best}."
+        return shares, words
 
-    def causes(self, bricks: Sequence[Brick], bodies: Sequence[str | Body]) -> pd.DataFrame:
-        """Return what remains without each brick; see `Study.table`."""
+    def causes(self, bricks: Sequence[Brick], bodies: Sequence[str | Body]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return what remains without each brick, and when; see `Study.table` and `Study.moments`."""
         sensors = self.agent.sense(np.asarray(self.recording.observations)).transpose(0, 1)
         commands = remaining_commands(self.agent.circuit, sensors, [brick.units for brick in bricks])
         columns = {
@@ -155,16 +159,21 @@ class _Subject:
         }
         random = alike_at_random(bricks, {brick.layer: self.units(brick.layer) for brick in bricks}, self.seed)
         silenced = [*(brick.units for brick in bricks), *random]
-        own = make_body(self.resolved.config.body)
+        own, moments = make_body(self.resolved.config.body), pd.DataFrame()
         for body in (own, *(other for other in map(make_body, bodies) if other != own)):
             envs = self.resolved.on(body).make_envs((len(silenced) + 1) * self.episodes, randomize={})
             try:
-                returns = remaining_returns(self.run.agent(body), envs, silenced, self.progress).mean(1)
+                if body is own:
+                    recording = record_without(self.agent, envs, silenced, self.progress)
+                    returns = recording.rewards.sum(1, dtype=float).reshape(self.episodes, -1).T.mean(1)
+                    moments = _moments(recording, bricks)
+                else:
+                    returns = remaining_returns(self.run.agent(body), envs, silenced, self.progress).mean(1)
             finally:
                 envs.close()
             shares = returns[:-1] / returns[-1] if returns[-1] else np.full(len(silenced), np.nan)
             columns |= {f"return {body.name}": shares[: len(bricks)], f"control {body.name}": shares[len(bricks) :]}
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns), moments
 
     def retrieval(self, cut: _Cut) -> pd.DataFrame:
         """Return the returns with the q best bricks kept, for every q; see `Study.retrieval`."""
@@ -202,3 +211,42 @@ class _Subject:
             )
             found["learned"] = lambda heard, _: router(heard)
         return found
+
+
+def _moments(recording: Recording, bricks: Sequence[Brick]) -> pd.DataFrame:
+    """Return `Study.moments`.
+
+    Args:
+        recording: see `record_without`; of the bricks, then of as many sets of random units.
+        bricks: which were silenced.
+    """
+    n_sets = 2 * len(bricks) + 1
+
+    def by_set(values: np.ndarray) -> np.ndarray:
+        return values.reshape(-1, n_sets, recording.n_steps).swapaxes(0, 1)
+
+    # What the intact agent's body is now and then; of the many degrees by which a joint may be bent, none.
+    held = {each.phrase: by_set(each.holds) for each in all_predicates(recording) if BY_MORE not in each.phrase}
+    said = {phrase: holds for phrase, holds in held.items() if 0.02 < holds[-1].mean() < 0.98}
+    rewards = by_set(np.asarray(recording.rewards))
+    shares = returns_while(rewards, np.array(list(said.values())).reshape(-1, *rewards.shape))
+    return pd.DataFrame(
+        {
+            "brick": np.repeat([brick.name for brick in bricks], len(said)),
+            "so": list(said) * len(bricks),
+            "return": shares[: len(bricks)].ravel(),
+            "control": shares[len(bricks) :].ravel(),
+        }
+    )
+
+
+def _needed_most(moments: pd.DataFrame, brick: str) -> str:
+    """Return in words when a brick is missed most, beyond what random units are; nothing where that is never."""
+    missed = moments[(moments["brick"] == brick) & (moments["control"] > moments["return"])]
+    if missed.empty:
+        return ""
+    worst = missed.iloc[int((missed["control"] - missed["return"]).argmax())]
+    return (
+        f"It is needed most while {worst['so']}: of the return from such steps {worst['return']:.0%} remains without "
+        f"it, and {worst['control']:.0%} without random units."
+    )

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from ....errors import InvalidRecording
 from ...probes.tools.conditions import gait_phase
-from ...probes.tools.predicates import Predicate, body_predicates
+from ...probes.tools.predicates import BY_MORE, Predicate, body_predicates
 from ...rollouts.recording import Recording
 from .partition import Labels
 
@@ -144,7 +144,7 @@ def phrases(found: Functions, predicates: Sequence[Predicate], brick: int, most:
     for index in order:
         if found.significant[index, brick] or not several:
             # Once, of the many degrees by which a joint may be bent.
-            several.setdefault(predicates[index].phrase.partition(" by more than")[0], index)
+            several.setdefault(predicates[index].phrase.partition(BY_MORE)[0], index)
     return [
         f"{predicates[index].phrase} ({found.counts[index, brick]} of the {found.top} best units, "
         f"p {found.p[index, brick]:.2g})"
