@@ -1,4 +1,4 @@
-"""What a user can get wrong, each as one line that says what was wrong and what would be right."""
+"""Errors that a user's input can cause; each message is one line: what was wrong, and what would be right."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class UnknownName(NervecordError, LookupError):
     """An unknown name, with the closest known ones.
 
     Args:
-        kind: what was looked up, in words ("body", "circuit").
-        name: the name that was asked for.
-        known: the names that exist; the nearest are shown first.
-        hint: how one adds a name of one's own.
+        kind: kind of name, in words ("body", "circuit").
+        name: the unknown name.
+        known: names that exist; the closest are shown first.
+        hint: how to add a new name.
     """
 
     def __init__(self, kind: str, name: Any, known: Iterable[str], hint: str = "") -> None:
@@ -33,15 +33,15 @@ class UnknownName(NervecordError, LookupError):
 
 
 class InvalidOption(NervecordError, ValueError):
-    """An option or argument that is out of range, of another type, or does not go with another one."""
+    """An option or argument that is out of range, of the wrong type, or incompatible with another one."""
 
 
 class InvalidBody(NervecordError, ValueError):
-    """A body that cannot be built: a field out of range, or XML that is no chain of hinges."""
+    """A body that cannot be built: a field out of range, or XML that is not a planar tree of hinges."""
 
 
 class InvalidArena(NervecordError, ValueError):
-    """An impossible arena, such as a medium of negative density, or an argument that it does not take."""
+    """An invalid arena, such as a medium of negative density or an unknown argument."""
 
 
 class InvalidTask(NervecordError, ValueError):
@@ -49,30 +49,31 @@ class InvalidTask(NervecordError, ValueError):
 
 
 class InvalidArgument(InvalidTask, TypeError):
-    """A keyword that neither task nor environment takes, or an argument of another type.
+    """A keyword that neither the task nor the environment takes, or an argument of the wrong type.
 
-    Libraries find out by TypeError, and by Python's own words, which keywords an environment takes.
+    It is also a TypeError, worded as Python's own, because libraries use that to find out which keywords are accepted.
     """
 
 
 class InvalidAction(NervecordError, ValueError):
-    """Actions of the wrong shape, or with NaN in them."""
+    """Actions of the wrong shape, or not finite."""
 
 
 class NotReady(NervecordError):
-    """Environments that are closed, or that are stepped before their first reset."""
+    """Environments that are closed, or stepped before their first reset."""
 
 
 class CircuitMismatch(NervecordError):
-    """A circuit, its weights or its state that do not fit the body or the batch they are used with."""
+    """A circuit, weights or state that do not fit the body, the batch or the options they are used with."""
 
 
 class InvalidRun(NervecordError):
-    """What lies on disk is no run, or an incomplete, damaged or locked one, of another version or configuration."""
+    """A folder or file that is not a run, or a run that is incomplete, damaged, in use, or of another version or
+    config."""
 
 
 class WorkersLost(NervecordError, RuntimeError):
-    """Worker processes that could not start, or that died more often than they are started again."""
+    """Worker processes that could not start, or that died more often than they are restarted."""
 
 
 class Unreachable(NervecordError, ConnectionError):
@@ -84,15 +85,15 @@ class TrainingDiverged(NervecordError):
 
 
 class InvalidRecording(NervecordError):
-    """A recording that is too short, constant or not finite for what a probe needs."""
+    """A recording that cannot be read, or is too short, constant or not finite for a probe."""
 
 
 class InvalidFilm(NervecordError, ValueError):
-    """A film that cannot be made as it is asked for: a size, a rate or a speed out of range, or nothing to draw."""
+    """A film that cannot be made: its size, rate or speed is out of range, or there is nothing to draw."""
 
 
 class OutputExists(NervecordError):
-    """A file that would be overwritten; nothing is."""
+    """A file or folder that already exists; it is not overwritten."""
 
 
 class BrokenPlugin(NervecordError):
@@ -104,13 +105,13 @@ class MissingDependency(NervecordError, ImportError):
 
 
 class ContractBroken(NervecordError, AssertionError):
-    """A plug-in does not do what its contract asks; `nervecord.testing` raises it.
+    """A plug-in that breaks its contract; raised by `nervecord.testing`.
 
     Args:
-        subject: whose it is, such as "circuit follower".
-        law: what the contract asks, as a claim.
-        found: what is so instead.
-        right: what to do about it.
+        subject: the plug-in, such as "circuit follower".
+        law: the requirement of the contract, as a claim.
+        found: what was found instead.
+        right: how to fix it.
     """
 
     def __init__(self, subject: str, law: str, found: str, right: str) -> None:

@@ -96,7 +96,7 @@ def read_json(path: Path, what: str) -> Any:
     """Read a JSON file; `what` begins the error's line.
 
     Raises:
-        InvalidRun: it is missing or is no JSON.
+        InvalidRun: it is missing or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

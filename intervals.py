@@ -37,31 +37,30 @@ class Interval:
 
 
 def bootstrap_mean(values: Float[ArrayLike, "*shape"], seed: int = 0) -> Interval:
-    """Return the mean with its 95 % BCa bootstrap interval (Efron 1987); same values, same interval.
+    """Return the mean with its 95 % BCa bootstrap interval (Efron 1987); deterministic for a given seed.
 
-    It is in the same unit as the values. One value has no interval (NaN), nor have values that are not all
-    finite; values that are all equal have one of no width. Two values get the percentile interval.
+    The interval is NaN for a single value or if a value is not finite, and has zero width if all values are equal. For
+    two values it is the percentile interval.
     """
     return _bootstrap(np.mean, [np.asarray(values, float).ravel()], seed)
 
 
 def bootstrap_iqm(scores: Float[ArrayLike, " seeds"] | Sequence[Float[ArrayLike, " seeds"]], seed: int = 0) -> Interval:
-    """Return the interquartile mean with its 95 % interval, stratified, in the same unit as the scores.
+    """Return the interquartile mean with its 95 % stratified bootstrap interval.
 
     Args:
-        scores: one score per seed; or, for several tasks, a sequence of such arrays, each of which is
-            resampled by itself.
-        seed: of the resampling.
+        scores: one score per seed; or, for several tasks, a sequence of such arrays (strata), which are resampled
+            separately.
+        seed: seed of the resampling.
     """
     strata = [np.asarray(stratum, float).ravel() for stratum in scores] if _is_nested(scores) else None  # type: ignore[union-attr]
     return _bootstrap(iqm, strata or [np.asarray(scores, float).ravel()], seed)
 
 
 def iqm(values: Float[ArrayLike, "*shape"], axis: int | None = None) -> Any:
-    """Return the interquartile mean: the mean without the lowest and the highest quarter of the values.
+    """Return the interquartile mean (25 % trimmed mean).
 
-    It is in the same unit as the values. The quarter is rounded down to whole values, as in scipy and rliable:
-    for up to 3 values, it is the plain mean.
+    A quarter is rounded down to whole values, as in scipy and rliable, so for up to 3 values it is the plain mean.
     """
     return scipy.stats.trim_mean(np.asarray(values, float), 0.25, axis=axis)
 
@@ -69,9 +68,9 @@ def iqm(values: Float[ArrayLike, "*shape"], axis: int | None = None) -> Any:
 def probability_of_improvement(
     better: Float[ArrayLike, " seeds"], worse: Float[ArrayLike, " others"], seed: int = 0
 ) -> Interval:
-    """Return the probability that a seed of one beats a seed of the other, with its 95 % interval.
+    """Return the probability that a random seed of one sample beats a random seed of the other, with its 95 % interval.
 
-    Ties count half. Both must have the same unit, whatever it is.
+    Ties count half.
     """
     x, y = np.asarray(better, float).ravel(), np.asarray(worse, float).ravel()
 
@@ -90,9 +89,9 @@ def probability_of_improvement(
 def difference_of_iqms(
     scores: Float[ArrayLike, " seeds"], others: Float[ArrayLike, " others"], seed: int = 0
 ) -> Interval:
-    """Return by how much one interquartile mean is above another, with its 95 % bootstrap interval.
+    """Return the difference of two interquartile means, with its 95 % bootstrap interval.
 
-    Both samples are resampled, each by itself. The difference is in their unit, which must be the same.
+    Both samples are resampled independently.
     """
     x, y = np.asarray(scores, float).ravel(), np.asarray(others, float).ravel()
     n = len(x) + len(y)
@@ -110,10 +109,7 @@ def difference_of_iqms(
 def performance_profile(
     scores: Float[ArrayLike, " seeds"], thresholds: Float[ArrayLike, " thresholds"], seed: int = 0
 ) -> tuple[Float[np.ndarray, " thresholds"], Float[np.ndarray, " thresholds"], Float[np.ndarray, " thresholds"]]:
-    """Return the share of seeds above each threshold, and the bounds of its 95 % bootstrap interval.
-
-    Thresholds are in the same unit as the scores.
-    """
+    """Return the share of seeds above each threshold, and the bounds of its 95 % bootstrap interval."""
     scores, thresholds = np.asarray(scores, float).ravel(), np.asarray(thresholds, float).ravel()
     rng = np.random.default_rng(seed)
     drawn = rng.choice(scores, (2000, len(scores)))

@@ -1,4 +1,4 @@
-"""The values that an option may take: declared beside the option, and checked before any work starts."""
+"""Allowed values of options, declared with the option and checked before any work starts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Number:
     """A number in a range.
 
     Attributes:
-        low, high: the least and the greatest value.
-        is_whole: no fractions.
-        above: `low` itself is not in the range.
-        also: allowed values other than numbers, such as None.
+        low, high: bounds of the range.
+        is_whole: whether only integers are allowed.
+        above: whether `low` itself is excluded.
+        also: further allowed values, such as None.
         none: how a user writes None.
     """
 

@@ -13,11 +13,11 @@ Value = TypeVar("Value")
 
 
 class Line(NamedTuple):
-    """One of this package's own, imported when its name is first looked up.
+    """A built-in entry of a registry, imported when its name is first looked up.
 
     Attributes:
         where: "package.module:name", as in an entry point.
-        doc: its line for listings, which then import nothing.
+        doc: one line for listings, which need no import.
     """
 
     where: str
@@ -25,16 +25,16 @@ class Line(NamedTuple):
 
 
 class Registry(MutableMapping[str, Value], Generic[Value]):
-    """Things by name; an entry point of the registry's group is imported when its name is first looked up.
+    """A mapping from names to objects, including entry points of other packages, which are imported on first use.
 
-    What this package or the running process registers wins over an entry point of the same name.
+    Names registered by this package or in the running process take precedence over entry points.
 
     Args:
-        group: of the entry points, such as "nervecord.bodies".
-        held: what is known from the start.
-        adopt: makes a value of what is registered, by an entry point, a line or in Python, called with it and its name;
-            by default it is one.
-        lines: what this package brings, to be imported when it is needed.
+        group: group of the entry points, such as "nervecord.bodies".
+        held: initial entries.
+        adopt: function that converts a registered object, given the object and its name, to a value of the registry;
+            by default the object itself.
+        lines: built-in entries, imported on first use.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
         self._entry_points: dict[str, metadata.EntryPoint] | None = None
 
     def __getitem__(self, name: str) -> Value:
-        """Return the value of that name.
+        """Return the value of a name.
 
         Raises:
-            KeyError: no such name.
-            BrokenPlugin: its entry point cannot be imported, or does not hold what it should.
+            KeyError: there is no such name.
+            BrokenPlugin: its entry point cannot be imported, or is of the wrong type.
         """
         if name not in self._held:
             point = self._found()[name]
@@ -92,10 +92,10 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
 
     @contextlib.contextmanager
     def holding(self, name: str, value: Any) -> Iterator[None]:
-        """Hold for a while what an entry point of that name would name; what had the name before has it again after.
+        """Register an object temporarily, as an entry point of that name would; the previous entry is restored on exit.
 
         Raises:
-            Exception: what the registry says of a value that is not of its kind.
+            Exception: the error of `adopt` for an object of the wrong kind.
         """
         before = self._held.get(name)
         self._held[name] = self._adopt(value, name) if self._adopt else value
@@ -107,7 +107,7 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
                 self._held[name] = before
 
     def docs(self, doc: Callable[[Value], str]) -> dict[str, str]:
-        """Return every name with its line for listings; of one that is broken, why."""
+        """Return every name with one line for listings; for a broken plug-in, its error message."""
         found = {}
         for name in self:
             if name in self._lines and name not in self._given:
@@ -120,7 +120,7 @@ class Registry(MutableMapping[str, Value], Generic[Value]):
         return found
 
     def working(self) -> dict[str, Value]:
-        """Return what can be used; leave out broken entry points."""
+        """Return all entries except broken plug-ins."""
         found = {}
         for name in self:
             try:

@@ -1,4 +1,4 @@
-"""A circuit as actor with a critic beside it, stepped or run over sequences: what PPO trains."""
+"""The actor-critic that PPO trains: a circuit as the actor, with a critic beside it."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ _CRITIC = "critic."
 
 
 class ActorCritic(nn.Module):
-    """A Gaussian (or, for discrete actions, a categorical) around a circuit's motors, and a critic.
+    """A stochastic policy around a circuit, with a critic.
 
-    Observations are as the agent's circuit is shown them (see `Agent.observe`). Motor commands are in units of the
-    motor's range, and so are the actions drawn around them. Values are discounted sums of rewards, no unit.
+    Actions are Gaussian with the circuit's motor commands as mean; for discrete actions the motor commands are the
+    logits of a categorical distribution. Observations are preprocessed by `Agent.observe`. Motor commands and actions
+    are in units of the motor's range, values are discounted returns.
 
     Args:
-        agent: whose circuit is the actor; it learns in place.
-        action_std: standard deviation of the motor commands, fixed; None learns it, from 1.
+        agent: the agent whose circuit is the actor; the circuit's weights are trained in place.
+        action_std: fixed standard deviation of the actions; None learns it, starting at 1.
         critic: "shared" reads the circuit's features; "separate" is a second circuit of the same kind
             with one output; "mlp" reads the observation. None is "shared" where the circuit has
             features, else "mlp".
-        critic_hidden: tanh layers of the critic, between features or observation and the value.
-        generator: what actions are drawn from; None is torch's global one.
+        critic_hidden: sizes of the critic's hidden tanh layers.
+        generator: random generator for actions; None is torch's global one.
 
     Raises:
-        CircuitMismatch: a shared critic of a circuit without features, or a separate one of a circuit
-            that is bound to the body's motors.
+        CircuitMismatch: a shared critic with a circuit that has no features, or a separate critic with a circuit whose
+            outputs are tied to the body's motors.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class ActorCritic(nn.Module):
         self.to(agent.device)
 
     def make_optimizer(self, learning_rate: float) -> FlatAdam:
-        """Return Adam over everything that is trained."""
+        """Return an Adam optimiser of all trained parameters."""
         return adam_over([self], learning_rate)
 
     def initial_state(self, batch_size: int) -> State:
@@ -98,9 +99,9 @@ class ActorCritic(nn.Module):
         state: State,
         episode_start: Bool[Tensor, " batch"],
     ) -> tuple[Shaped[Tensor, "batch ..."], Float[Tensor, "batch motors"], Float[Tensor, "batch heard"], State]:
-        """Draw actions; return them (as motor commands), what they are drawn around, what `value` hears, and the state.
+        """Sample actions; return them, their means, the critic's input and the next state.
 
-        Values and log-probabilities of many steps are one call of `value` and `log_prob` after them.
+        Values and log-probabilities can be computed later, for many steps at once, by `value` and `log_prob`.
         """
         motor, heard, state = self.unroll(observation[None], state, episode_start[None])
         return self.sample(motor)[0], motor[0], heard[0], state
@@ -111,11 +112,11 @@ class ActorCritic(nn.Module):
         state: State,
         episode_start: Bool[Tensor, " batch"],
     ) -> Float[Tensor, " batch"]:
-        """Return the values of observations that are met in a state."""
+        """Return the critic's values of observations in a given state."""
         return self.run(observation[None], state, episode_start[None])[1][0]
 
     def to_env(self, actions: Shaped[Tensor, "*batch action"]) -> Shaped[Tensor, "*batch action"]:
-        """Return what the environment is given, in its units, for actions that `act` drew."""
+        """Convert actions sampled by `act` to the environment's units."""
         return actions if self.is_discrete else to_actions(actions, self.action_space)
 
     def run(
@@ -134,7 +135,7 @@ class ActorCritic(nn.Module):
         state: State,
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch motors"], Float[Tensor, "time batch heard"], State]:
-        """Run over sequences up to what `value` hears; return motor commands, that, and the last state."""
+        """Run over sequences; return motor commands, the critic's input (for `value`) and the last state."""
         sensors = self.sensing(observations)
         if self.critic == "shared":
             assert isinstance(self.circuit, RecurrentCircuit)
@@ -149,20 +150,20 @@ class ActorCritic(nn.Module):
         return motor, features, after | _prefixed(its)
 
     def value(self, heard: Float[Tensor, "*batch heard"]) -> Float[Tensor, "*batch"]:
-        """Return the values of observations or features, whichever the critic hears."""
+        """Return the values of the critic's inputs, which are observations or features."""
         return tanh_layers(heard, layer_weights(self._value_layers)).squeeze(-1)
 
     def run_critic(
         self, heard: Float[Tensor, "*batch heard"]
     ) -> tuple[Float[Tensor, "*batch"], list[Float[Tensor, "rows units"]]]:
-        """Return what `value` does, without a gradient, and what each of the critic's layers heard, no unit."""
+        """Return the values, without gradients, and the input of each of the critic's layers."""
         values, by_layer = run_layers(heard.detach().flatten(0, -2), layer_weights(self._value_layers))
         return values.view(heard.shape[:-1]), by_layer
 
     def log_prob(
         self, motor: Float[Tensor, "*batch motors"], actions: Shaped[Tensor, "*shape"]
     ) -> Float[Tensor, "*batch"]:
-        """Return the log-probability (density) of actions, given the motor commands at their centre."""
+        """Return the log-probability (density) of actions, given the motor commands as means."""
         if self.is_discrete:
             return motor.log_softmax(-1).gather(-1, actions[..., None]).squeeze(-1)
         deviation = (actions - motor) * torch.exp(-self.log_std)
@@ -170,7 +171,7 @@ class ActorCritic(nn.Module):
         return total
 
     def entropy(self, motor: Float[Tensor, "*batch motors"]) -> Float[Tensor, ""]:
-        """Return the mean entropy, nats, of the actions drawn around motor commands."""
+        """Return the mean entropy of the action distribution, in nats."""
         if self.is_discrete:
             log_p = motor.log_softmax(-1)
             return -(log_p.exp() * log_p).sum(-1).mean()
@@ -183,13 +184,13 @@ class ActorCritic(nn.Module):
         of_log_prob: Float[Tensor, "*batch"],
         of_entropy: float,
     ) -> Float[Tensor, "*batch motors"]:
-        """Return the gradient of the motor commands, and set that of `log_std`.
+        """Return a loss's gradient with respect to the motor commands, and set that of `log_std`.
 
         Args:
-            motor: in units of the motor's range.
-            actions: as they were drawn.
-            of_log_prob: a loss's gradient with respect to `log_prob(motor, actions)`, 1 / nats.
-            of_entropy: its gradient with respect to `entropy(motor)`, 1 / nats.
+            motor: motor commands in units of the motor's range.
+            actions: actions that `act` sampled.
+            of_log_prob: the loss's gradient with respect to `log_prob(motor, actions)`.
+            of_entropy: the loss's gradient with respect to `entropy(motor)`.
         """
         weight = of_log_prob[..., None]
         if self.is_discrete:
@@ -215,12 +216,12 @@ class ActorCritic(nn.Module):
         by_layer: Sequence[Float[Tensor, "rows units"]],
         heard: Float[Tensor, "*batch heard"],
     ) -> Float[Tensor, "*batch heard"] | None:
-        """Set the gradients of the critic's layers; return that of what they heard, if anything behind it learns.
+        """Set the gradients of the critic's layers; return that of its input, or None if the input needs no gradient.
 
         Args:
-            of_values: a loss's gradient with respect to the values, in the inverse of their unit.
-            by_layer: what each layer heard, as `run_critic` returns it.
-            heard: what the critic heard.
+            of_values: the loss's gradient with respect to the values.
+            by_layer: inputs of each layer, as `run_critic` returns them.
+            heard: the critic's input.
         """
         weights = layer_weights(self._value_layers)
         into = [weight.grad for weight in weights]
@@ -230,7 +231,7 @@ class ActorCritic(nn.Module):
         return None if found is None else found.view(heard.shape)
 
     def sample(self, motor: Float[Tensor, "*batch motors"]) -> Shaped[Tensor, "*shape"]:
-        """Draw actions around motor commands, in units of the motor's range; indices of discrete ones."""
+        """Sample actions around motor commands: in units of the motor's range, or indices of discrete actions."""
         if self.is_discrete:
             # The largest of log-probabilities plus Gumbel noise is a draw from them.
             gumbel = torch.empty_like(motor).exponential_(generator=self.generator).log()
@@ -240,7 +241,7 @@ class ActorCritic(nn.Module):
 
 
 def adam_over(actor_critics: Sequence[ActorCritic], learning_rate: float) -> FlatAdam:
-    """Return Adam over everything that is trained, weights that several circuits share once, at its circuit's rates."""
+    """Return an Adam optimiser of all trained parameters, shared ones once, with the rate factors of their circuits."""
     trained: dict[int, nn.Parameter] = {}
     rates: dict[int, float] = {}
     for one in actor_critics:

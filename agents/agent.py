@@ -1,4 +1,4 @@
-"""An agent: a circuit with what it takes to sense an observation and to command a body, in one torch module."""
+"""An agent: one torch module of a circuit, the preprocessing of its observations and the scaling of its actions."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from .sensing import Sensing
 
 @dataclasses.dataclass(frozen=True)
 class AgentSpec:
-    """A description of an agent that is enough to build it anywhere.
+    """A complete description of an agent, from which it can be built.
 
     Attributes:
         circuit: name of the circuit.
-        circuit_options: its options.
-        layout: what stands where in the observation.
-        n_motors: how many motors it commands.
-        seed: of the initial weights, where they are drawn; None draws others each time.
-        normalize: observations are normalised by running statistics, which the learner updates.
-        squash: motors of a circuit that is not bounded by itself go through a tanh.
-        dt_ref: seconds of the control step that the circuit was made for; None is the layout's own.
+        circuit_options: options of the circuit.
+        layout: names and positions of the senses in the observation.
+        n_motors: number of motors.
+        seed: seed of random initial weights; None draws different ones each time.
+        normalize: whether observations are normalised by running statistics, which the learner updates.
+        squash: whether motor commands of an unbounded circuit pass through a tanh.
+        dt_ref: seconds of the control step that the circuit was made for; None is the layout's.
     """
 
     circuit: str
@@ -44,10 +44,10 @@ class AgentSpec:
     dt_ref: float | None = None
 
     def make_circuit(self, seed: int | None = None) -> Circuit:
-        """Build the circuit, with the weights that `seed` draws, or the spec's own seed.
+        """Build the circuit with initial weights from `seed`, by default the spec's.
 
         Raises:
-            UnknownName, CircuitMismatch: there is no such circuit, or it cannot be built so.
+            UnknownName, CircuitMismatch: there is no such circuit, or it cannot be built with these options.
         """
         seed = self.seed if seed is None else seed
         rng = torch.Generator().manual_seed(seed) if seed is not None else None
@@ -61,19 +61,19 @@ class AgentSpec:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> AgentSpec:
-        """Make a spec of its fields by name, the layout as JSON types."""
+        """Make a spec from its fields by name, with the layout as JSON types."""
         return cls(**{**values, "layout": Layout.from_json(values["layout"])})
 
 
 class Normalizer(nn.Module):
-    """Observations standardised by running statistics and clipped.
+    """Standardise observations by running statistics, and clip them, as SB3's VecNormalize does.
 
-    Chan, Golub and LeVeque 1983, eq. 2.1, by which a batch joins what was seen before; as SB3's VecNormalize.
+    Batches are merged into the statistics by Chan, Golub and LeVeque 1983, eq. 2.1.
 
     Attributes:
-        mean, var: of each observation, in its own unit and its square.
-        count: how many were seen.
-        frozen: nothing seen from now on moves the statistics.
+        mean, var: mean and variance of each observation.
+        count: number of observations seen.
+        frozen: whether the statistics no longer change.
     """
 
     mean: Float[Tensor, " obs"]
@@ -91,11 +91,11 @@ class Normalizer(nn.Module):
 
     @property
     def std(self) -> Float[Tensor, " obs"]:
-        """By what observations are divided, in their own units; above 0."""
+        """The divisor of each observation, its standard deviation; above 0."""
         return torch.sqrt(self.var + self.epsilon)
 
     def update(self, observations: Float[np.ndarray, "batch obs"]) -> None:
-        """Count a batch of observations, in their own units, in, unless the statistics are frozen."""
+        """Add a batch of observations to the statistics, unless they are frozen."""
         if self.frozen:
             return
         moments = joined(
@@ -105,12 +105,12 @@ class Normalizer(nn.Module):
             buffer.copy_(torch.as_tensor(value, dtype=torch.float64))
 
     def forward(self, observation: Float[Tensor, "*batch obs"]) -> Float[Tensor, "*batch obs"]:
-        """Return the observations normalised, without a unit."""
+        """Return normalised observations."""
         normalized = (observation.double() - self.mean) / self.std
         return normalized.clamp(-self.clip, self.clip)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the statistics as JSON types; `load_json` takes them back."""
+        """Return the statistics as JSON types, for `load_json`."""
         return {
             "mean": self.mean.tolist(),
             "var": self.var.tolist(),
@@ -120,7 +120,7 @@ class Normalizer(nn.Module):
         }
 
     def load_json(self, stats: Mapping[str, Any]) -> None:
-        """Take over statistics."""
+        """Load statistics that `to_json` returned."""
         for name in ("mean", "var", "count"):
             getattr(self, name).copy_(torch.as_tensor(stats[name], dtype=torch.float64))
         self.clip, self.epsilon = float(stats["clip"]), float(stats["epsilon"])
@@ -138,23 +138,23 @@ def joined(
 
 
 class Agent(nn.Module):
-    """A circuit that senses an environment's observation and commands its motors; deterministic.
+    """A deterministic policy: a circuit that receives an environment's observation and commands its motors.
 
     Observations and actions are in the environment's units; sensors, motor commands and neurons' values are in
     those of `Circuit`: joint positions in units of the joint limit, motors in units of the motor's range.
 
     Args:
-        spec: what it is made of.
-        action_space: what its actions are; the motors' own range, [-1, 1] each, where none is given.
+        spec: description of the agent.
+        action_space: the environment's action space; None is [-1, 1] for each motor.
 
     Attributes:
-        spec: what it was made of.
-        layout: what stands where in the observation.
-        circuit: the torch module.
-        sensing: picks and scales what the circuit senses.
-        normalizer: of the observations; None where they are taken as they are.
-        squash: motors go through a tanh.
-        missing: columns of the observation that read zero now, after normalising; None where nothing is missing.
+        spec: description of the agent.
+        layout: names and positions of the senses in the observation.
+        circuit: the circuit.
+        sensing: selects and scales the circuit's sensors.
+        normalizer: normaliser of the observations; None if they are not normalised.
+        squash: whether motor commands pass through a tanh.
+        missing: columns of the observation that are masked with 0, after normalising; None if no sense is masked.
 
     Raises:
         UnknownName, CircuitMismatch: there is no such circuit, or it does not fit the layout.
@@ -176,17 +176,17 @@ class Agent(nn.Module):
 
     @property
     def neurons(self) -> tuple[Neuron, ...]:
-        """The circuit's neurons, in the order of the columns of the activity."""
+        """The circuit's neurons, in the order of the activity's columns."""
         return self.circuit.neurons
 
     @property
     def firing(self) -> tuple[Neuron, ...]:
-        """The neurons that fire, in the order of the columns of `spikes`."""
+        """The spiking neurons, in the order of the columns of `spikes`."""
         return self.circuit.firing
 
     @property
     def device(self) -> torch.device:
-        """Where the agent's tensors are."""
+        """The device of the agent's tensors."""
         return self.sensing.scale.device
 
     @property
@@ -196,16 +196,16 @@ class Agent(nn.Module):
 
     @property
     def observation_stats(self) -> dict[str, Any] | None:
-        """The statistics that observations are normalised by, as JSON types; None if they are not."""
+        """The normaliser's statistics as JSON types; None if observations are not normalised."""
         return None if self.normalizer is None else self.normalizer.to_json()
 
     def load(
         self, weights: Mapping[str, Shaped[Tensor, "*shape"]], observation_stats: Mapping[str, Any] | None
     ) -> None:
-        """Take over a circuit's weights, in their own units, and how its observations were normalised.
+        """Load a circuit's weights, and the statistics by which its observations were normalised.
 
         Raises:
-            CircuitMismatch: they are of another circuit, or of one that saw its observations otherwise.
+            CircuitMismatch: the weights belong to another circuit, or only one of the two agents normalises.
         """
         if (observation_stats is None) != (self.normalizer is None):
             there, here = ("raw", "normalised") if observation_stats is None else ("normalised", "raw")
@@ -218,10 +218,7 @@ class Agent(nn.Module):
             self.normalizer.load_json(observation_stats)
 
     def observe(self, observation: Shaped[np.ndarray, "*batch obs"]) -> Float[Tensor, "*batch obs"]:
-        """Return an observation in single precision as the circuit is shown it: normalised, with what is missing at 0.
-
-        Unless normalised, it is in its own units.
-        """
+        """Return the observation as the circuit receives it: single precision, normalised if set, masked senses 0."""
         if self.normalizer is not None:
             shown = self.normalizer(torch.as_tensor(np.asarray(observation), device=self.device)).float()
         else:
@@ -229,9 +226,9 @@ class Agent(nn.Module):
         return shown if self.missing is None else shown.masked_fill(self.missing, 0.0)
 
     def sense(self, observation: Shaped[np.ndarray, "*batch obs"]) -> Float[Tensor, "*batch sensors"]:
-        """Return the circuit's sensors for a batch of observations.
+        """Return the circuit's sensor values for a batch of observations.
 
-        Unless normalised, joint positions are in units of the joint limit and time is in control steps.
+        Without normalisation, joint positions are in units of the joint limit and time is in control steps.
         """
         sensed: Tensor = self.sensing(self.observe(observation))
         return sensed
@@ -255,14 +252,14 @@ class Agent(nn.Module):
         """Return actions and the circuit's next state.
 
         Args:
-            observation: [batch, obs], or [obs] for one, in the environment's units, as the actions are.
-            state: what the last call returned; None at the start.
-            episode_start: [batch] bool; these rows start from the initial state.
-            deterministic: for SB3, whose models draw their actions; an agent has no noise of its own.
-            pins: what is done to the circuit's neurons in this step.
+            observation: [batch, obs], or [obs] for one environment, in the environment's units; so are the actions.
+            state: state returned by the last call; None at the start.
+            episode_start: [batch] bool; rows that start from the initial state.
+            deterministic: ignored, as an agent is always deterministic; SB3 passes it.
+            pins: interventions on the circuit's neurons in this step.
 
         Raises:
-            CircuitMismatch: the state or `episode_start` is of another number of environments.
+            CircuitMismatch: the state or `episode_start` belongs to another number of environments.
         """
         actions, state, _ = self.predict_with_activity(observation, state, episode_start, record=False, pins=pins)
         return actions, state
@@ -276,7 +273,7 @@ class Agent(nn.Module):
         record: bool = True,
         pins: Pins | None = None,
     ) -> tuple[Shaped[np.ndarray, "*batch action"], State, Float[Tensor, "batch neurons"] | None]:
-        """Act as `predict` does and return every neuron's value too, [batch, neurons], unless `record` is False."""
+        """Act as `predict` does; also return every neuron's value, [batch, neurons], or None with `record` False."""
         batch, is_single = as_batch(observation)
         motor, state, activity = self.run(batch, state, episode_start, record, pins)
         actions = self.to_actions(motor).cpu().numpy().astype(self.action_space.dtype, copy=False)
@@ -291,10 +288,10 @@ class Agent(nn.Module):
         record: bool = False,
         pins: Pins | None = None,
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"] | None]:
-        """Return motor commands, in units of the motor's range, the next state, and the activity if it is recorded.
+        """Return motor commands in units of the motor's range, the next state, and with `record` the activity.
 
         Raises:
-            CircuitMismatch: observation, state or `episode_start` are of other sizes.
+            CircuitMismatch: observation, state or `episode_start` have the wrong size.
         """
         sensors, state = self._before(observation, state, episode_start)
         # Circuits of older packages take none.
@@ -312,16 +309,16 @@ class Agent(nn.Module):
         episode_start: Bool[np.ndarray, " batch"] | None = None,
         pins: Pins | None = None,
     ) -> Float[Tensor, "batch substeps firing"]:
-        """Return the spikes, 0 or 1, that neurons fire while the agent acts as in `predict` with these arguments.
+        """Return the spikes, 0 or 1, of the step that `predict` takes with these arguments.
 
         Raises:
-            CircuitMismatch: no neurons of the circuit fire, or sizes are those of others.
+            CircuitMismatch: the circuit has no spiking neurons, or an argument has the wrong size.
         """
         sensors, state = self._before(observation, state, episode_start)
         return self.circuit.spikes(sensors, state, pins)
 
     def to_actions(self, motor: Float[Tensor, "*batch motors"]) -> Shaped[Tensor, "*shape"]:
-        """Turn motor commands into actions in the environment's units."""
+        """Convert motor commands to actions in the environment's units."""
         motor = motor.tanh() if self.squash else motor
         return motor.clamp(-1.0, 1.0) if self._has_motor_units else to_actions(motor, self.action_space)
 
@@ -365,7 +362,7 @@ class Agent(nn.Module):
         if state.keys() != self._state_shapes.keys():
             raise CircuitMismatch(
                 f"the state holds {', '.join(state) or 'nothing'}, and {type(self.circuit).__name__} keeps "
-                f"{', '.join(self._state_shapes) or 'none'}; pass state=None to start anew"
+                f"{', '.join(self._state_shapes) or 'none'}; pass state=None to start from the initial state"
             )
         for name, value in state.items():
             if value.shape[0] != many:

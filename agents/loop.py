@@ -1,4 +1,4 @@
-"""The one loop in which an agent acts: environments stepped by arrays, each until its episode ends or on and on."""
+"""The loop in which an agent acts in a batch of environments, for one episode each or continuously."""
 
 from __future__ import annotations
 
@@ -59,19 +59,19 @@ class Rollout:
 
     Args:
         envs: the environments.
-        act: called with observations [envs, obs], the last state (None at the start) and where episodes start [envs];
-            returns actions [envs, ...], in the environments' units, the next state, and anything else, which is kept
-            in `extra`.
+        act: called with observations [envs, obs], the last state (None at the start) and a mask of episode starts
+            [envs]; returns actions [envs, ...] in the environments' units, the next state, and anything else, which
+            is available as `extra`.
 
     Attributes:
-        running: numbers of the environments whose episode goes on; only these are stepped.
-        observation: what all environments show, in the units of their layout.
-        episode_start: where the episode begins with the next step.
-        state: what `act` returned as the state.
-        actions, extra: what the last step's `act` returned.
-        returns: the rewards so far of each environment's episode, no unit.
-        lengths: the control steps so far of each.
-        ended: numbers of the environments whose episode ended with the last step.
+        running: indices of the environments whose episode has not ended; only these are stepped.
+        observation: observations of all environments, in the units of their layout.
+        episode_start: environments whose next step is the first of an episode.
+        state: last state that `act` returned.
+        actions, extra: actions and extra output of `act` in the last step.
+        returns: sum of rewards of each environment's current episode.
+        lengths: control steps of each environment's current episode.
+        ended: indices of the environments whose episode ended with the last step.
         elapsed: control steps since `start`.
     """
 
@@ -89,7 +89,7 @@ class Rollout:
         self._everyone = np.arange(envs.n_envs)
 
     def start(self, seeds: Sequence[int | None] | None = None) -> None:
-        """Begin an episode everywhere; environment i's draws come from seeds[i], where one is given."""
+        """Start an episode in every environment; environment i is seeded with seeds[i] unless that is None."""
         if seeds is not None:
             self.envs.seed(seeds)
         self.go_on(self.envs.reset(self._everyone), None, np.ones(self.envs.n_envs, bool))
@@ -99,17 +99,17 @@ class Rollout:
     def go_on(
         self, observation: Float[np.ndarray, "envs obs"], state: Any, episode_start: Bool[np.ndarray, " envs"]
     ) -> None:
-        """Take up episodes in the middle: what is shown, in the layout's units, the state, and where episodes start."""
+        """Continue running episodes from given observations, state and mask of episode starts."""
         self.observation, self.state, self.episode_start = observation, state, episode_start
         self.running = self._everyone
 
     @property
     def is_running(self) -> bool:
-        """Whether any episode goes on."""
+        """Whether any episode has not ended."""
         return len(self.running) > 0
 
     def step(self) -> Step:
-        """Let all that run act for one control step; what they come to is of all environments, the others at rest."""
+        """Run one control step in the running environments; the result has a row for every environment."""
         self.actions, self.state, self.extra = self.act(self.observation, self.state, self.episode_start)
         everyone = len(self.running) == len(self._everyone)
         stepped = self.envs.step(self.actions, None if everyone else self.running)
@@ -132,7 +132,7 @@ class Rollout:
         return stepped
 
     def restart(self, ids: Ids) -> None:
-        """Begin new episodes in some environments, whose returns and lengths are counted from 0 again."""
+        """Start new episodes in some environments, with returns and lengths at 0."""
         self.observation = self.envs.reset(ids)
         self.returns[ids], self.lengths[ids] = 0.0, 0
         self.episode_start = np.zeros(len(self._everyone), bool)
@@ -166,9 +166,9 @@ def replay(
 
     Args:
         circuit: the circuit.
-        sensors: in the units that `Agent.sense` returns.
-        state: to begin with; None is the initial state.
-        episode_start: where the state is set back before a step.
+        sensors: sensor values as `Agent.sense` returns them.
+        state: state to start from; None is the initial state.
+        episode_start: steps before which the state is reset.
     """
     state = circuit.initial_state(sensors.shape[1]) if state is None else state
     for step, row in enumerate(sensors):

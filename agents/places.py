@@ -1,4 +1,4 @@
-"""One agent on several bodies: a circuit of each body's size, all of the same weights, in environments of its own."""
+"""One agent on several bodies: circuits of each body's size that share their weights, each with its environments."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .resize import along_body, check_senses
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """An agent and the environments that it acts in, where one agent learns on several bodies.
+    """An agent and its environments on one of several bodies that are trained on together.
 
     Attributes:
-        agent: of the size of the environments' bodies.
+        agent: the agent, in the size of these bodies.
         envs: the environments.
-        bodies: the name of each environment's body.
+        bodies: name of each environment's body.
     """
 
     agent: Agent

@@ -1,4 +1,4 @@
-"""From an environment's observation to what a circuit senses, by name."""
+"""Select a circuit's sensor values from an environment's observation, by name of the sense."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _log = logging.getLogger(__name__)
 
 
 class Sensing(nn.Module):
-    """Pick and scale the columns of an observation that a circuit senses.
+    """Select and scale the columns of an observation that a circuit uses as sensors.
 
     Each value is divided by its sense's scale: joint positions (rad) by the joint limit, time (s) by the control step.
 
     Attributes:
-        columns: of the observation, one per sensor, counted from 0.
-        scale: factor of each: 1 / limit for joint positions, 1 / dt for time, else 1.
+        columns: index of each sensor's column in the observation.
+        scale: factor of each sensor, the inverse of its sense's scale.
 
     Raises:
-        CircuitMismatch: the circuit senses what the observation does not hold, or another size of it.
+        CircuitMismatch: the observation lacks a sense of the circuit, or has it in another size.
     """
 
     columns: Int[Tensor, " sensors"]

@@ -1,4 +1,4 @@
-"""A convolution along the body: the control for what sharing weights over joints is worth, without clock or worm."""
+"""A convolution along the body: a control for the value of weight sharing across joints, without clock or biology."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ _INPUTS = ("q", "before_x", "before_y", "before_spin", "behind_x", "behind_y", "
 
 
 class Along(LayeredCircuit):
-    """Drive a chain of joints by small convolutions along it, of the same weights at every joint.
+    """Drive a chain of joints by small convolutions along it, with the same weights at every joint.
 
-    Joint i senses its angle q_i (joint limits) and the velocities of the two links that it joins, over 0.1 m/s and
-    5 rad/s and clipped at 5. With h = tanh x and everything shared along the body:
+    Joint i senses its angle q_i (in units of the joint limit) and the velocities of the two links that it joins (in
+    units of 0.1 m/s and 5 rad/s, clipped at 5). With h = tanh x and all weights shared along the body:
 
         x^0_i = input in_i + input_bias
         x^(l+1) = x^l + K^l h^l,   (K h)_i = w_-1 h_(i-1) + w_0 h_i + w_1 h_(i+1) + b,  zeros beyond both ends
         motor_i = output h^L_i + output_bias
 
-    There is no state: joint i hears joints i - L to i + L and no others. With `levels` above 1, each K is a linear
+    There is no state, and joint i receives input from joints i - L to i + L. With `levels` above 1, each K is a linear
     V-cycle: K_m h = S_m (h + U K_(m+1) R_m h), where R is a convolution of stride 2, U interpolates linearly, S is a
     convolution, and the coarsest K is S alone; a body of J joints uses at most 1 + floor(log2 J) levels.
 
     Args:
         n_joints: number of joints, head to tail.
-        channels: C, units at every joint in every layer.
-        layers: L, how many convolutions; with 0, no joint hears another.
-        levels: of each V-cycle; 1 is a plain convolution.
-        rng: where the initial weights come from: orthogonal, with a gain of 0.01 at the motors.
+        channels: C, number of units per joint and layer.
+        layers: L, number of convolutions; with 0, joints are independent.
+        levels: number of levels of each V-cycle; 1 is a plain convolution.
+        rng: random generator for the initial weights, which are orthogonal, with a gain of 0.01 at the motors.
 
     Attributes:
-        input: [channels, 7]; its columns are q and the x, y and angular velocity of the link before and behind.
+        input: [channels, 7]; columns: q, then the x, y and angular velocity of the link before, then of the link
+            behind.
         output: [channels].
 
-    Source: the neural operator of He et al. 2024 (MgNO, ICLR), on the joints of a body. `8 C + L (3 C^2 + C) + C + 1`
-    weights at one level: 89 by default.
+    Source: the neural operator MgNO (He et al., ICLR 2024), applied to the joints of a body. It has 8 C + L (3 C^2 + C)
+    + C + 1 weights with one level: 89 by default.
     """
 
     is_scaled = True
@@ -92,7 +93,7 @@ class Along(LayeredCircuit):
         )
 
     def lane_step(self) -> LaneStep | None:
-        """Return the step over vectors; None with V-cycles."""
+        """Return the vectorised step; None with V-cycles."""
         if self.n_levels > 1:
             return None
         from .along_lanes import along
@@ -106,7 +107,7 @@ class Along(LayeredCircuit):
         )
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return every weight as a synapse; layers add up, so each is also heard by all layers after it."""
+        """Return every weight as a synapse; because layers are residual, a layer also projects to all later layers."""
         synapses = []
         first, *layers, motors = (self.neurons[group] for group in self.groups.values())
         for units in layers:

@@ -1,6 +1,6 @@
-"""The Dragon Hatchling: sparse positive units whose synapses are written by their own activity.
+"""The Dragon Hatchling: sparse positive units with Hebbian fast weights.
 
-Kosowski et al. 2025 (https://arxiv.org/abs/2509.26507), as its authors' code has it, with a control step for a token.
+Kosowski et al. 2025 (https://arxiv.org/abs/2509.26507), following the authors' code, with a control step per token.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ from .recurrent import RecurrentCircuit, motor_readout, synapses
 
 
 class BDH(RecurrentCircuit):
-    """Levels of units x and y whose fast weights S hold what was active together in this episode.
+    """Layers of units x and y, with fast weights S that store which were active together in this episode.
 
-    With v = LN(W sensors + b), LN a layer norm without weights, each level and head computes
+    With v = LN(W sensors + b), where LN is layer normalisation without weights, each level and head computes
 
-        x = relu(v E);  a = S' x, what x recalls;  S <- decay R(S + x v');  y = relu(LN(a) F)
+        x = relu(v E);  a = S' x (recall);  S <- decay R(S + x v');  y = relu(LN(a) F)
         v <- LN(v + LN((x * y) D))
 
-    where levels share E, F and D, and R turns each pair of rows of S by an angle of its own, so that what was written
-    t steps ago has turned t times: with a decay of 1 it is linear attention with rotary positions. At the first step
-    there is nothing to recall, y is 0 and the policy is linear. Motors are linear in the last v.
+    E, F and D are shared by all levels. R rotates each pair of rows of S by its own angle per step, so with a decay of
+    1 the fast weights are linear attention with rotary position embeddings. At the first step S is 0, so y is 0 and
+    the policy is linear. Motors are linear in the last v.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands.
         width: size of v.
-        units: x of each head, and as many y; an even number.
-        heads: of each level.
-        levels: one after the other in a control step.
-        theta: the slowest pair of rows turns once in about 2 pi `theta` steps, the fastest in 2 pi.
-        decay: of S in a control step; at 1 what is recalled grows with the episode, and later changes hardly show.
-        rng: where initial weights come from.
+        units: number of units x (and of y) per head; even.
+        heads: number of heads per level.
+        levels: number of levels, computed one after another in a control step.
+        theta: base of the rotation frequencies: the slowest pair of rows turns once in about 2 pi `theta` steps, the
+            fastest in 2 pi steps.
+        decay: factor of S per control step; at 1, recall grows over the episode and later changes have little effect.
+        rng: random generator for the initial weights.
 
     Attributes:
         encoder, encoder_v: E and F, [heads, width, units].
         decoder: D, [heads x units, width].
-        frequencies: turns a control step of each row of S, [units].
+        frequencies: rotations per control step of each row of S, [units].
     """
 
     memory = "recurrent"
@@ -105,22 +106,22 @@ class BDH(RecurrentCircuit):
     def pinned_step(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins
     ) -> tuple[Float[Tensor, "batch width"], State]:
-        """Run one control step with sensors and units as they are after `pins`."""
+        """Run one control step with interventions on sensors and units."""
         features, state, _ = self._step(sensors, state, pins)
         return features, state
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return sensors, x and y of each level, which are 0 or more, and motors."""
+        """Run one control step; the activity is sensors, x and y of each level (0 or more), and motors."""
         features, state, rows = self._step(sensors, state, pins)
         motor = self.read_out(features, pins)
         return motor, state, torch.cat((self.pinned(sensors, "sensors", pins), *rows, motor), -1)
 
     def wiring(self, state: State | None = None) -> Wiring:
-        """Return who drives whom; layer norms between them change sizes and no signs.
+        """Return the synapses between units; layer norms, which change only their scale, are left out.
 
-        From x to y there is only what S holds of an episode, the group `fast`: none at its start.
+        Synapses from x to y (the group `fast`) are the fast weights S of `state`; without a state there are none.
         """
         names = [neuron.name for neuron in self.neurons]
         sensors, motors = names[self.groups["sensors"]], names[self.groups["motors"]]

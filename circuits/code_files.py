@@ -1,4 +1,4 @@
-"""Circuits in files of the user's own: code, which runs when the user names the file, or trusts a run that holds it."""
+"""Circuits from a user's Python file; the code runs if the user names the file or trusts a run that contains it."""
 
 from __future__ import annotations
 
@@ -60,24 +60,24 @@ def names_file(circuit: str) -> bool:
 
 
 def circuit_from_file(place: str) -> str:
-    """Run a file of code, register a class of circuits that stands in it, and return its name for `RunConfig`.
+    """Run a Python file, register a circuit class that it defines, and return the circuit's name for `RunConfig`.
 
-    A run holds the file's text, so that it can be repeated without the file; whoever opens such a run elsewhere has
-    to trust it (`Run(path, trust=True)`).
+    A run stores the text of the file, so that it can be repeated without the file. In another process, such a run can
+    only be opened with `Run(path, trust=True)`.
 
     Args:
         place: "FILE.py:CLASS". The class is built as `register_circuit` says; its docstring's first line is shown in
             listings, and its attribute `needs`, if it has one, names senses without which it cannot work.
 
     Raises:
-        CircuitMismatch: the file cannot be read, fails when it runs, or has no such class of circuits.
+        CircuitMismatch: the file cannot be read, raises an error, or has no such circuit class.
     """
     file, _, kind = place.rpartition(":") if not place.endswith(".py") else (place, "", "")
     path = Path(file).expanduser()
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise CircuitMismatch(f"circuit {place!r}: {path} cannot be read: {reason}") from error
     return load_code(CircuitCode(path.name, kind, source), str(path.resolve()))
 

@@ -1,4 +1,4 @@
-"""The contract of every circuit: named neurons, an explicit state, steps and sequences that agree."""
+"""The contract of every circuit: named neurons, an explicit state, and equal results for steps and sequences."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Facts:
     """Properties of a circuit class that are known before a circuit is built.
 
     Attributes:
-        is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
-        memory: "none" keeps no state, "clock" one that no weight moves and that the time could replace, "recurrent"
-            one that learning needs gradients through.
-        noise: how many values it senses as `noise`, drawn anew in every control step.
-        is_scaled: it scales its senses itself, by constants, so that no learner normalises them.
+        is_bounded: whether motor commands are always within [-1, 1], so that learners need not squash them.
+        memory: kind of state: "none"; "clock", a counter that no weight affects and that the sense `time` could
+            replace; or "recurrent", which needs gradients through time.
+        noise: number of values of the sense `noise`, drawn in every control step.
+        is_scaled: whether it scales its senses itself, by constants, so that learners do not normalise them.
     """
 
     is_bounded: bool
@@ -49,11 +49,11 @@ class Neuron:
     """One named unit of a circuit.
 
     Attributes:
-        name: unique in its circuit, such as `B_d_3` or `muscle_v_0`.
-        role: what the unit does.
-        position: place along the body, 0 at the head and 1 at the tail; None where it has none.
+        name: unique name in its circuit, such as `B_d_3` or `muscle_v_0`.
+        role: kind of unit, such as sensor, inter, motor or muscle.
+        position: position along the body, 0 at the head and 1 at the tail; None if it has none.
         side: `d` dorsal, `v` ventral, or None.
-        cell_class: the class of cells that it is one of, such as `AVB`; None where there are no classes.
+        cell_class: class of cells, such as `AVB`; None without classes.
     """
 
     name: str
@@ -68,10 +68,10 @@ class Synapse:
     """One signed, weighted connection.
 
     Attributes:
-        pre, post: names of the neurons.
-        weight: as it acts now.
-        group: names the parameter that it shares with others.
-        delay: by how many control steps it transmits later than a synapse without a delay; None of one without.
+        pre, post: names of the presynaptic and postsynaptic neuron.
+        weight: current effective weight.
+        group: name of the parameter that the synapse shares with others; None if it shares none.
+        delay: additional transmission delay, control steps; None without.
     """
 
     pre: str
@@ -83,7 +83,7 @@ class Synapse:
 
 @dataclasses.dataclass(frozen=True)
 class Wiring:
-    """The signed, weighted, directed graph of a circuit, as it acts now (after sign constraints)."""
+    """The signed, weighted, directed graph of a circuit, with effective weights (after sign constraints)."""
 
     neurons: tuple[Neuron, ...]
     synapses: tuple[Synapse, ...]
@@ -101,12 +101,12 @@ class Wiring:
 class Pins:
     """Interventions on neurons: each value v becomes `scale` v + `shift`.
 
-    Scale 0 and shift 0 silence a neuron, scale 0 clamps it to `shift`, scale 1 drives it by `shift`;
-    everything downstream hears the new value.
+    Scale 0 and shift 0 silence a neuron, scale 0 clamps it to `shift`, scale 1 adds `shift` as a drive. All downstream
+    neurons receive the new value.
 
     Attributes:
-        scale: a factor for each neuron, no unit.
-        shift: added to each neuron, in the unit of its value.
+        scale: factor of each neuron's value.
+        shift: value added to each neuron, in the unit of its value.
     """
 
     scale: Float[Tensor, "*batch neurons"]
@@ -115,15 +115,15 @@ class Pins:
 
 @dataclasses.dataclass(frozen=True)
 class UnitAxes:
-    """Where hidden units stand in a circuit's weights, so that they can be cut out, matched, added or trained alone.
+    """Which axes of a circuit's weights index its hidden units, so that units can be matched, added or trained alone.
 
     Attributes:
-        axes: for each tensor of the circuit's `state_dict`, the group of neurons along each of its axes. An axis that
-            is a multiple of its group holds that many gates of each unit, gate after gate.
-        input_bias: the tensor that is added where what is sensed is multiplied by weights.
-        odd: the gate whose sign turns with the unit's: its function is odd, so that a unit with all its weights negated
-            acts as before. None where the function is not odd, or a unit has tensors, such as a time constant, whose
-            sign must stay.
+        axes: for each tensor of the circuit's `state_dict`, the group of neurons along each of its axes. If an axis is
+            a multiple of its group's size, it contains that many gates per unit, one gate after another.
+        input_bias: name of the bias tensor of the input weights.
+        odd: index of the gate whose activation function is odd: negating that gate's weights and the unit's outgoing
+            weights leaves the circuit unchanged. None if the function is not odd, or the unit has tensors whose sign
+            must not change, such as a time constant.
     """
 
     axes: Mapping[str, tuple[str, ...]]
@@ -134,28 +134,30 @@ class UnitAxes:
 class Circuit(nn.Module, ABC):
     """A nervous system as a torch module: sensors and state in, motor commands and state out.
 
-    A circuit never sees an environment. It names what it senses, in order, and whoever runs it hands
-    over those columns: `joint_pos` in units of the joint limit, `time` in control steps since the
-    episode began, `noise` standard normal, everything else as observed. Motor commands are in units of the
-    motor's range, [-1, 1]. Parameters may be replaced by `torch.func.functional_call` and mapped over with
-    `torch.vmap`, so `forward` must be a pure function of its parameters and arguments: it draws nothing, and
-    keeps nothing in the module. One whose Python branches on values is run member by member in a population.
+    A circuit never sees an environment. It names its senses, in order, and the caller passes their values as columns:
+    `joint_pos` in units of the joint limit, `time` in control steps since the start of the episode, `noise` as standard
+    normal values, everything else as observed. Motor commands are in units of the motor's range, [-1, 1].
 
-    What neurons are pinned to is an argument of single steps. `unroll`, by which learners learn, has none.
+    `forward` must be a pure function of parameters and arguments, without random draws or state in the module, because
+    parameters may be replaced by `torch.func.functional_call` and batched by `torch.vmap`. Circuits whose Python code
+    branches on values are run member by member in a population.
+
+    Interventions (`pins`) are an argument of single steps only; `unroll`, used in training, has none.
 
     Attributes:
-        senses: (name, size) of each sense; the columns of `sensors`, in order.
-        n_motors: the number of motor commands.
-        neurons: every named unit, in the order of the columns of `activity`.
-        groups: names of slices of `neurons`; they may overlap. `pinned` takes such a name.
-        is_bounded: motor commands never leave [-1, 1], so that no learner needs to squash them.
-        memory: see `Facts`; None leaves it to be found out, by building the circuit and asking it for its state.
+        senses: (name, size) of each sense, in the order of the columns of `sensors`.
+        n_motors: number of motor commands.
+        neurons: all named units, in the order of the columns of `activity`.
+        groups: named slices of `neurons`, which may overlap; `pinned` takes such a name.
+        is_bounded: see `Facts`.
+        memory: see `Facts`; None derives it from the state of a built circuit.
         is_scaled: see `Facts`.
-        spiking: the group of neurons that fire; empty where none do. Where there are several, write `firing` instead.
-        rates: factors of the learner's step for parameters that learn slower or faster than the others, by name.
-        restructures_every: after how many rollouts or generations learners call `restructure`; 0 for never.
-        frozen: the parameters that `freeze` made buffers, by name.
-        origin: a sentence about the nervous system that it is a model of, for model cards; empty where it is of none.
+        spiking: name of the group of spiking neurons, whose spikes `spikes` returns; "" if there are none. Circuits with
+            several such groups override `firing` instead.
+        rates: learning-rate factors by parameter, for those that learn slower or faster than the others.
+        restructures_every: number of rollouts or generations between calls of `restructure`; 0 for never.
+        frozen: names of the parameters that `freeze` made buffers.
+        origin: a sentence for model cards about the nervous system that is modelled; "" if there is none.
     """
 
     senses: tuple[tuple[str, int], ...]
@@ -173,10 +175,10 @@ class Circuit(nn.Module, ABC):
 
     @classmethod
     def facts(cls, options: Mapping[str, Any]) -> Facts | None:  # noqa: ARG003
-        """Return what a circuit of these options is, without building it; None where the class does not say.
+        """Return the properties of a circuit with these options, without building it; None if they are not declared.
 
         Args:
-            options: all of the circuit's options, with their defaults.
+            options: all options of the circuit, including defaults.
         """
         return None if cls.memory is None else Facts(cls.is_bounded, cls.memory, is_scaled=cls.is_scaled)
 
@@ -187,17 +189,17 @@ class Circuit(nn.Module, ABC):
 
     @property
     def firing(self) -> tuple[Neuron, ...]:
-        """The neurons that fire, in the order of the columns of `spikes`."""
+        """The spiking neurons, in the order of the columns of `spikes`."""
         return self.neurons[self.groups[self.spiking]] if self.spiking else ()
 
     @property
     def is_recurrent(self) -> bool:
-        """Whether learning needs gradients through the state, and so sequences instead of single steps."""
+        """Whether training needs gradients through the state, and therefore sequences."""
         return bool(self.initial_state(1)) if self.memory is None else self.memory == "recurrent"
 
     @property
     def pins(self) -> None:
-        """Always None, for circuits written when pins were an attribute: they run with no neuron pinned."""
+        """Always None; exists for circuits written when pins were an attribute."""
         return
 
     @pins.setter
@@ -207,7 +209,7 @@ class Circuit(nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
-        """Return the state at an episode's start, each tensor [batch_size, ...]; empty if stateless."""
+        """Return the state at the start of an episode, each tensor [batch_size, ...]; empty if stateless."""
 
     @abstractmethod
     def forward_with_activity(
@@ -215,16 +217,16 @@ class Circuit(nn.Module, ABC):
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
         """Run one control step and return the motor commands, the next state and every neuron's value.
 
-        A sensor's value is in its own unit; a motor's in units of the motor's range. A circuit without the
-        argument `pins` runs everywhere, but its neurons cannot be silenced, clamped or driven.
+        Motors are in units of the motor's range. A circuit may omit the argument `pins`; then its neurons cannot be
+        silenced, clamped or driven.
         """
 
     @abstractmethod
     def wiring(self, state: State | None = None) -> Wiring:
-        """Return the graph that probes and diagrams draw, with the weights as they act now.
+        """Return the circuit's graph with its effective weights, for probes and diagrams.
 
         Args:
-            state: of one environment, [1, ...], for weights that change with it; None is an episode's start.
+            state: state of one environment, [1, ...], for weights that depend on it; None is the initial state.
         """
 
     def forward(
@@ -242,8 +244,8 @@ class Circuit(nn.Module, ABC):
     ) -> tuple[Float[Tensor, "time batch motors"], State]:
         """Run the circuit over a sequence, resetting where an episode starts.
 
-        Equal to calling the circuit once per row of `sensors`, with the state of environment b
-        replaced by the initial state before step t where `episode_start[t, b]`.
+        Equal to calling the circuit once per time step, with the state of environment b reset to the initial state
+        before step t where `episode_start[t, b]`.
         """
         motors = []
         for row, start in zip(sensors, episode_start, strict=True):
@@ -257,38 +259,38 @@ class Circuit(nn.Module, ABC):
         state: State,  # noqa: ARG002
         pins: Pins | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch substeps firing"]:
-        """Return the spikes in the control step from `state`: 0 or 1 for each of the neurons that fire.
+        """Return the spikes, 0 or 1, of the neurons `firing` in the control step that starts from `state`.
 
-        The step is divided evenly into substeps, of which there are as many each time. Recordings ask for them.
+        The control step is divided into a fixed number of equal substeps.
 
         Raises:
-            CircuitMismatch: no neurons of this circuit fire.
+            CircuitMismatch: the circuit has no spiking neurons.
         """
         raise CircuitMismatch(f"{type(self).__name__} has no neurons that fire")
 
     def lane_step(self) -> LaneStep | None:
-        """Return the control step over vectors, by which whole episodes run in compiled code; None where there is none.
+        """Return the vectorised control step, with which whole episodes run in compiled code; None if there is none.
 
-        Sizes and constants are the circuit's own as it is now; the weights are given with each episode.
+        Sizes and constants are the circuit's current ones; weights are passed with each episode.
         """
         return None
 
     def after_update(
         self, sensors: Float[Tensor, "time batch sensors"], activity: Float[Tensor, "time batch neurons"]
     ) -> None:
-        """Change what a learner's update left: mask weights, or constrain them; by default nothing.
+        """Constrain or mask the weights after an update; does nothing by default.
 
-        Every learner calls it after each update, without gradients. A circuit that writes it changes its own
+        Every learner calls it after each update, without gradients. An implementation changes the circuit's
         parameters in place.
 
         Args:
-            sensors: what was sensed in that update's data, each in its own unit.
-            activity: every neuron's value in the same steps, in its own unit.
+            sensors: sensor values of the update's data.
+            activity: every neuron's value in the same steps.
         """
 
     @property
     def changes_after_update(self) -> bool:
-        """Whether `after_update` does anything; a learner gathers activity for it only then."""
+        """Whether `after_update` does anything; learners collect activity for it only then."""
         return type(self).after_update is not Circuit.after_update
 
     def restructure(
@@ -296,35 +298,39 @@ class Circuit(nn.Module, ABC):
         sensors: Float[Tensor, "time batch sensors"],  # noqa: ARG002
         activity: Float[Tensor, "time batch neurons"],  # noqa: ARG002
     ) -> Mapping[str, Bool[Tensor, "*shape"]]:
-        """Change the circuit's structure, such as which synapses it has; return which weights begin anew, by parameter.
+        """Change the circuit's structure, such as which synapses exist; return masks of the reinitialised weights.
 
-        PPO calls it after the last update from a rollout, ES and CMA-ES after a generation, every
-        `restructures_every` of them and without gradients: never between experience and an update that learns from
-        it, as `after_update` is. The circuit changes its own parameters and buffers in place; what `active` returns
-        must follow from its buffers. Learners forget what they know of weights that begin anew, such as moments.
+        Learners call it without gradients every `restructures_every` rollouts (PPO, after the rollout's last update)
+        or generations (ES and CMA-ES); unlike `after_update`, never between a rollout and an update that uses it. The
+        circuit changes its parameters and buffers in place; `active` must depend only on buffers. Learners reset the
+        optimiser's state, such as moments, of reinitialised weights.
 
         Args:
-            sensors: what was sensed, each in its own unit: in the rollout, or in an episode of the generation's mean.
-            activity: every neuron's value in the same steps, in its own unit.
+            sensors: sensor values, from the rollout or from an episode of the generation's mean.
+            activity: every neuron's value in the same steps.
+
+        Returns:
+            A mask for each parameter with reinitialised weights, by name.
         """
         return {}
 
     def active(self) -> Mapping[str, Bool[Tensor, "*shape"]]:
-        """Return which weights act, by parameter; those of parameters that are not named all do.
+        """Return masks of the existing weights, by parameter; parameters without a mask have all of them.
 
-        A search over weights leaves out those that do not act, which are 0 and have no gradient.
+        Missing weights are 0 and have no gradient; population methods leave them out of their search.
         """
         return {}
 
     @property
     def unit_axes(self) -> UnitAxes | None:
-        """Where hidden units stand in the weights; None of a circuit that is not layers of alike units."""
+        """Which axes of the weights index hidden units; None if the circuit does not consist of layers of similar
+        units."""
         return None
 
     def pinned(
         self, values: Float[Tensor, "batch some"], group: str, pins: Pins | None = None
     ) -> Float[Tensor, "batch some"]:
-        """Return the values of a group of neurons as they are after `pins`, in the same units."""
+        """Apply interventions to the values of a group of neurons."""
         if pins is None:
             return values
         some = self.groups[group]
@@ -354,19 +360,19 @@ def named_groups(groups: Mapping[str, Iterable[Neuron]]) -> tuple[tuple[Neuron, 
 
 
 def takes_pins(circuit: Circuit) -> bool:
-    """Return whether a circuit's neurons can be pinned: whether `forward` takes `pins`."""
+    """Return whether a circuit supports interventions: whether its `forward` takes `pins`."""
     return not _steps_without_pins(circuit)
 
 
 def check_pins(circuit: Circuit) -> None:
-    """Raise where a circuit's neurons cannot be pinned.
+    """Raise an error if a circuit does not support interventions.
 
     Raises:
-        CircuitMismatch: its steps have no argument `pins`.
+        CircuitMismatch: the circuit's step has no argument `pins`.
     """
     for name in _steps_without_pins(circuit):
         raise CircuitMismatch(
-            f"the neurons of {type(circuit).__name__} cannot be reached; write "
+            f"the neurons of {type(circuit).__name__} do not support interventions; write "
             f"`{name}(self, sensors, state, pins=None)` and pass their values through "
             "`self.pinned(values, group, pins)` where they are computed (docs/migration.md)"
         )
@@ -385,14 +391,14 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 def step_length(dt: float | None, dt_ref: float | None) -> float:
-    """Return dt / dt_ref, the control step in units of the step that constants refer to; 1 where either is None.
+    """Return dt / dt_ref, the control step relative to the reference step; 1 if either is None.
 
     Args:
         dt: seconds of a control step.
-        dt_ref: seconds of the control step that constants stored in control steps belong to.
+        dt_ref: seconds of the reference control step, the unit of time constants that are stored in control steps.
 
     Raises:
-        CircuitMismatch: one of them is not above 0.
+        CircuitMismatch: dt or dt_ref is not above 0.
     """
     for name, value in (("dt", dt), ("dt_ref", dt_ref)):
         if value is not None and not 0 < value < float("inf"):
@@ -418,7 +424,7 @@ def check_size(option: str, n_weights: int) -> None:
 
 
 def load_weights(circuit: Circuit, weights: Mapping[str, Float[Tensor, "*shape"]]) -> None:
-    """Copy weights into a circuit of the same kind, in the same units.
+    """Load weights into a circuit of the same kind.
 
     Raises:
         CircuitMismatch: names or sizes differ; nothing is loaded.

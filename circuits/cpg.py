@@ -1,4 +1,4 @@
-"""A chain of phase oscillators: the control for what a clock at every joint is worth, with or without stretch."""
+"""A chain of phase oscillators: a control for the value of a clock at every joint, with or without feedback."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ _COUPLING = 8.0
 
 
 class CPG(Circuit):
-    """Drive a chain of joints by oscillators, one at each, that keep a lag to their neighbours: a travelling wave.
+    """Drive a chain of joints by coupled oscillators, one per joint, whose phase lags make a travelling wave.
 
-    With phi_i the phase of joint i, psi = -2 pi waves / J, k = 8 exp(coupling) in rad/s, and q in units of the joint
-    limit:
+    With phi_i the phase at joint i, J joints, psi = -2 pi waves / J, k = 8 exp(coupling) in rad/s, and q in units of
+    the joint limit:
 
         phi_i' = 2 pi f exp(tempo) + k sin(phi_(i-1) - phi_i + psi) + k sin(phi_(i+1) - phi_i - psi)
                + 8 stretch q_i cos phi_i [with feedback]
         motor_i = clip(amplitude sin phi_i, -1, 1)
 
-    Both ends are free. All joints share the weights, so that one set fits every length. An episode starts with all
-    phases at 0; every lag goes to psi. Ten steps of Euler's method make a control step.
+    The ends have only one neighbour. All joints share the weights, so they fit bodies of any length. Episodes start
+    with all phases at 0, and every phase lag converges to psi. A control step is 10 steps of Euler's method.
 
     Args:
         n_joints: number of joints, head to tail.
         frequency: f, Hz; by default that of NCAP's clock on the swimmers.
-        wavelength: of the wave to begin with, in bodies; `waves` starts at its inverse.
-        feedback: let each oscillator feel the stretch of its joint. It starts at 0.
-        dt: seconds of a control step; None is 0.03, the swimmers'.
-        rng: unused; nothing is drawn.
+        wavelength: initial wavelength in body lengths; `waves` starts at its inverse.
+        feedback: whether each oscillator receives the angle of its joint, with a weight that starts at 0.
+        dt: seconds of a control step; None is 0.03, as of the swimmers.
+        rng: unused, as no initial weight is random.
 
     Attributes:
-        tempo: logarithm of the frequency over `frequency`.
-        coupling: logarithm of the coupling over 8 rad/s.
-        waves: on the body, head to tail.
-        amplitude: of the motors, in units of their range.
-        stretch: in 8 rad/s for a joint at its limit.
+        tempo: logarithm of the frequency relative to `frequency`.
+        coupling: logarithm of the coupling strength relative to 8 rad/s.
+        waves: number of waves on the body.
+        amplitude: amplitude of the motors, in units of their range.
+        stretch: feedback weight, in units of 8 rad/s for a joint at its limit.
 
     Source: Ijspeert et al. 2007, a chain of such oscillators as the spinal cord of the lamprey and the salamander,
     without the dynamics of the amplitude.
@@ -101,10 +101,10 @@ class CPG(Circuit):
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return cosines, angles in joint limits if felt, sines, and motors in their range.
+        """Run one control step; the activity is cosines, joint angles (with feedback), sines, and motors.
 
-        Cosine and sine of a joint are one oscillator. Pinned, they are what its neighbours and its motor hear, and it
-        goes on behind them.
+        The cosine and sine of a joint represent one oscillator. Pinning them changes what its neighbours and its motor
+        receive; the oscillator itself continues unchanged.
         """
         q = self.pinned(sensors, "q", pins) if self.feedback else sensors
         phase = self._advance(q, state["phase"], self._coupling(), pins)
@@ -128,7 +128,7 @@ class CPG(Circuit):
         return (self.amplitude * torch.stack(sines)).clamp(-1.0, 1.0), state
 
     def lane_step(self) -> LaneStep:
-        """Return the step over vectors."""
+        """Return the vectorised step."""
         from .cpg_lanes import cpg
 
         at, n = places_of(self), self.n_motors
@@ -137,9 +137,9 @@ class CPG(Circuit):
         )
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return what each oscillator hears, in rad/s, and its motor.
+        """Return the synapses onto each oscillator, with weights in rad/s, and onto its motor.
 
-        Of a drive in the plane of cosine and sine, what turns the oscillator counts.
+        Weights are the component of a drive that advances the phase.
         """
         names = [neuron.name for neuron in (*self.neurons[self.groups["cos"]], *self.neurons[self.groups["sin"]])]
         coupling = self._coupling().detach()

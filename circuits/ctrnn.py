@@ -25,26 +25,27 @@ class CTRNN(DelayedUnits, RewiringCircuit):
 
     f is a leaky ReLU and no unit has a synapse onto itself (W has a zero diagonal). The state is `h`, [batch, units].
 
-    With `ensembles`, units have some of their synapses only and exchange them as they learn; `Rewiring` says what these
-    options mean. Along the body, the units, the sensors and the motor of a joint are one ensemble; with other
-    ensembles, motors hear all units.
+    With `ensembles`, connections are sparse and are rewired during training; `Rewiring` documents these options. With
+    "body" ensembles, the units, the sensors and the motor of a joint form one ensemble; otherwise motors read all
+    units.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands.
         units: number of units.
-        form: "update" puts the nonlinearity on the whole update, "drive" on W h + b + W_in x alone.
-        time_constants: "softplus", tau = 1 + softplus(rho); "clamp", 1 / max(tau, 1), as published, where
-            a tau below 1 has no gradient (23 % of them in one released network); "fixed", not trained.
+        form: "update" applies f to the whole update, as above; "drive" applies it to W h + b + W_in x alone.
+        time_constants: "softplus", tau = 1 + softplus(rho); "clamp", a = 1 / max(tau, 1), as published, where a tau
+            below 1 has no gradient (23 % of the taus in one released network); "fixed", not trained.
         tau: range of the initial time constants, in substeps; 1 or more.
         substeps: updates per control step.
-        learn_start: learn the state that an episode starts with, initially 0.
-        delays: control steps that units remember of each value, so that each recurrent synapse has a learned delay of 0
-            to one less, and hears the same in all substeps; 0 for no delays. The state is then `buf` in place of `h`;
-            see `DelayedUnits`.
-        rank: of the initial recurrent weights (before the diagonal and missing synapses are cut); None for full rank.
-        ensembles, n_ensembles, p_intra, p_inter: which synapses there are at first.
-        rewire_every, rewire_share, prune, grow: how they change.
+        learn_start: whether to learn the initial state, which starts at 0.
+        delays: number of past control steps that are stored, so that each recurrent synapse has a learned delay of 0 to
+            `delays` - 1 control steps, the same in all substeps; 0 for no delays. With delays, the state is `buf`
+            instead of `h`; see `DelayedUnits`.
+        rank: rank of the initial recurrent weights (before the diagonal and missing synapses are removed); None for
+            full rank.
+        ensembles, n_ensembles, p_intra, p_inter: initial sparse connectivity; see `Rewiring`.
+        rewire_every, rewire_share, prune, grow: rewiring during training; see `Rewiring`.
         dt: seconds of a control step.
         dt_ref: seconds of the control step for which time constants and delays are given. At another dt, 1 - a is
             (1 - 1 / tau) to the power of dt / dt_ref: under constant input, a unit moves as far in the same number of
@@ -52,7 +53,7 @@ class CTRNN(DelayedUnits, RewiringCircuit):
         rng: random generator for the initial weights.
 
     Attributes:
-        weight_in, weight_rec, bias: as above; the diagonal of `weight_rec` does not act.
+        weight_in, weight_rec, bias: W_in, W and b; the diagonal of `weight_rec` is ignored.
         raw_tau: the parameters from which the function named by `time_constants` computes the time constants.
 
     Source: Khajehabdollahi et al., ICLR 2024 (https://arxiv.org/abs/2309.12927), eq. 1.
@@ -161,7 +162,7 @@ class CTRNN(DelayedUnits, RewiringCircuit):
         return self.raw_tau.clamp(min=1.0) if self.time_constants == "clamp" else self.raw_tau
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the state that an episode starts with."""
+        """Return the state at the start of an episode."""
         return self.held(self.start.expand(batch_size, -1))
 
     def step_features(
@@ -195,7 +196,7 @@ class CTRNN(DelayedUnits, RewiringCircuit):
 
     @property
     def unit_axes(self) -> UnitAxes:
-        """Where units stand in the weights; a leaky ReLU is not odd."""
+        """Which axes of the weights index units; a leaky ReLU is not odd."""
         axes = {
             "weight_in": ("units", "sensors"), "weight_rec": ("units", "units"), "bias": ("units",),
             "raw_tau": ("units",), "start": ("units",), **READOUT_AXES,

@@ -1,4 +1,4 @@
-"""Active dendrites: units that a context gates, and of which the most excited win.
+"""Active dendrites: units gated by a context, with a winner-take-all activation.
 
 Iyer et al. 2022 (https://arxiv.org/abs/2201.00042); the theory is Ahmad and Hawkins 2016 (https://arxiv.org/abs/1601.00720).
 """
@@ -25,34 +25,35 @@ _SMALL = 0.01  # gain of the motors' initial weights
 
 
 class Dendrites(LayeredCircuit):
-    """Layers of units with dendritic segments, which compare the context with what they know and gate their unit.
+    """Layers of units with dendritic segments, which match the context and gate their unit.
 
-    With the feed-forward drive y = W x + b of a unit and its segments d = V c, of which s has the largest |d|, it is
+    A unit has a feed-forward drive y = W x + b and segments d = V c for a context c; s is the segment of largest |d|.
+    The unit's value is, by `gate`,
 
         y sigmoid(s)                    "abs_max"
         y sigmoid(max |d|)              "abs_max_unsigned": the gate is never below 1/2
         y sigmoid(max d)                "max"
         y + max d                       "bias": no gate
 
-    Of each layer's units, those of the largest y keep it and all others are 0; a winner may be negative, and ties all
-    win. Motors are linear. With a one-hot context, a second segment adds no function.
+    In each layer, the units with the largest values keep them, and all others are set to 0; winners may be negative,
+    and ties all win. Motors are linear. With a one-hot context, more than one segment per unit adds nothing.
 
     Args:
         senses: name and size of each sense; `context` goes to the segments, the others go to the first layer.
         n_motors: number of motor commands.
-        hidden: units of each hidden layer.
-        segments: of each unit.
-        winners: share of a layer's units that win; None leaves every unit that is above 0.
-        gate: one of the above.
-        gated: whether units of all hidden layers have segments, or of the last alone.
-        sparsity: share of each unit's and each segment's inputs that it does not have, drawn at random.
-        gate_scale: factor of the segments' initial weights; at 1, gates stay near 1/2 and tell nothing apart.
-        rng: where initial weights and missing inputs come from.
+        hidden: number of units of each hidden layer.
+        segments: number of segments per unit.
+        winners: share of a layer's units that win; None uses a ReLU instead.
+        gate: type of gate, one of the above.
+        gated: whether all hidden layers have segments, or only the last.
+        sparsity: share of missing inputs of each unit and each segment, drawn at random.
+        gate_scale: factor of the segments' initial weights; at 1, all gates are near 1/2 for every context.
+        rng: random generator for initial weights and missing inputs.
 
     Attributes:
-        weights, biases: of each hidden layer, [units, inputs] and [units].
-        segments: of each gated layer, [units, segments, context].
-        motors: the linear layer to the motors.
+        weights, biases: weights and biases of each hidden layer, [units, inputs] and [units].
+        segments: segment weights of each gated layer, [units, segments, context].
+        motors: linear readout to the motors.
 
     Raises:
         CircuitMismatch: there is no context, or an option is out of range.
@@ -138,7 +139,7 @@ class Dendrites(LayeredCircuit):
         sensors: Float[Tensor, "time batch sensors"],  # noqa: ARG002
         activity: Float[Tensor, "time batch neurons"],  # noqa: ARG002
     ) -> None:
-        """Put the weights of inputs that a unit or a segment does not have back to 0."""
+        """Set the weights of missing inputs to 0."""
         if self.sparsity == 0:
             return
         with torch.no_grad():
@@ -148,7 +149,7 @@ class Dendrites(LayeredCircuit):
                 segments *= self.get_buffer(f"keep_segments_{name}")
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return every weight that is there as a synapse; of a unit's segments, for each context the strongest."""
+        """Return every existing weight as a synapse; from each context value, only the unit's strongest segment."""
         synapses = []
         sensors = self.neurons[self.groups["sensors"]]
         before, context = sensors[: -self.n_context], sensors[-self.n_context :]

@@ -21,8 +21,8 @@ class ELM(UnitCircuit):
 
     b' = k_b b + sum of relu(w_s) x over the branch's synapses; dm = 1.7159 tanh(2/3 MLP([b', k_m m]));
     m' = k_m m + (1 - k_lambda) dm; with k_b = exp(-1 / tau_b), k_m = exp(-1 / tau_m) and
-    k_lambda = exp(-lambda / tau_m). Weights of synapses are not negative, so x contains every sensor and
-    its negative. The state is `branch` and `memory`; the features are the memory units.
+    k_lambda = exp(-lambda / tau_m). Synaptic weights are never negative, so x contains every sensor and its negative.
+    The state is `branch` and `memory`; the features are the memory units.
 
     Args:
         senses: name and size of each sense.
@@ -97,7 +97,7 @@ class ELM(UnitCircuit):
         return self._low + (self._high - self._low) * torch.sigmoid(self.raw_tau_m)
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the state that an episode starts with."""
+        """Return the state at the start of an episode."""
         return {
             "branch": self.start_branch.expand(batch_size, -1),
             "memory": self.start_memory.expand(batch_size, -1),
@@ -135,7 +135,7 @@ class ELM(UnitCircuit):
         return (1 - self._kept(tau)) / (1 - torch.exp(-1 / tau))
 
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
-        """Return the MLP's derivative at the initial state: by sensors (both synapses of each) and by memory."""
+        """Return the MLP's Jacobian at the initial state: by sensors (both synapses of each) and by memory units."""
 
         def change(inputs: Tensor, memory: Tensor) -> Tensor:
             written: Tensor = self.mlp(torch.cat((inputs @ self.pooled, self._kept(self.tau) * memory), -1))

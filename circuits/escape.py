@@ -1,4 +1,4 @@
-"""A relay that feels touch: it turns its wave round after a touch in front, and bends harder after one behind."""
+"""A relay with a touch reflex: it reverses its wave after a touch in front, and bends harder after one behind."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _TURNED = ("stretch", "threshold", "strength")
 
 
 class Escape(Relay):
-    """Drive a chain as `Relay` does, from tail to head while a touch in front is remembered, harder after one behind.
+    """Drive a chain as `Relay` does; reverse the wave after a touch in front, and bend harder after one behind.
 
-    With `front` the largest touch on the links before the middle and `rear` that behind it, in each control step
+    With `front` the largest touch on links in the front half, and `rear` in the rear half, in each control step
 
         r += dt (gain_r front - r / tau_r);  e += dt (gain_e rear - e / tau_e)      both from 0 to 1
         backward = r > 0.2;  boost = 1 + min(e, 0.5)
 
-    While `backward`, weights of stretch, thresholds and strengths of muscles are those of `Relay` mirrored end for end:
-    the same wave runs the other way. `boost` is a factor on the muscles' strength. Its room is what they leave of the
-    motors' range, so the gain begins at two thirds.
+    While `backward` is set, the stretch weights, thresholds and muscle strengths of `Relay` are mirrored head to tail,
+    so the same wave runs the other way. `boost` multiplies the muscles' strength; to leave range for it, the gain
+    starts at two thirds of the motors' range.
 
-    The latch has no gradient. Learners that need one take that of sigmoid((r - 0.2) / 0.1); the values are the latch's.
+    The threshold of `backward` has no gradient; sigmoid((r - 0.2) / 0.1) is its surrogate in the backward pass.
 
     Args:
         n_joints: number of joints, head to tail.
         init, limit, velocity, dt, rng: as in `Relay`.
 
     Attributes:
-        log_seconds: [2], logarithms of tau_r and tau_e, s.
-        rise: [2], gain_r and gain_e, per s.
+        log_seconds: [2], logarithms of tau_r and tau_e in seconds.
+        rise: [2], gain_r and gain_e, 1/s.
 
     Source: a touch in front of the middle reverses the worm, one behind it speeds it up (Mazzochette et al. 2018).
     """
@@ -82,16 +82,16 @@ class Escape(Relay):
         }  # fmt: skip
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the relay's state and `excited`, [batch_size, 2]: what is remembered of touches."""
+        """Return the relay's state and `excited`, [batch_size, 2], the memory r and e of touches."""
         state = super().initial_state(batch_size)
         return {**state, "excited": self.rise.new_zeros(batch_size, 2)}
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return every neuron's value, without a unit.
+        """Run one control step and return every neuron's value.
 
-        `front` and `rear` have what is remembered, `backward` 0 or 1, `boost` what is added to the muscles' strength.
+        `front` and `rear` are the memories r and e, `backward` is 0 or 1, `boost` is the muscles' added strength.
         """
         touch = self.pinned(sensors[:, self.n_relay :], "touch", pins)
         felt = torch.stack([torch.where(side, touch, 0.0).amax(1) for side in (self.is_front, ~self.is_front)], 1)
@@ -110,7 +110,7 @@ class Escape(Relay):
         return motor, {**after, "excited": excited}, torch.cat((values, own), 1)
 
     def turned(self, backward: Float[Tensor, "batch 1"], boost: Float[Tensor, "batch 1"]) -> Constants:
-        """Return what a step needs of the weights where `backward` is 0 or 1, [batch, ...], with boosted muscles."""
+        """Return the step's constants for each environment's `backward` (0 or 1) and `boost`, [batch, ...]."""
         own = self.constants()
         return own._replace(
             stretch=torch.lerp(own.stretch, own.stretch.flip(0, 1), backward[..., None]),
@@ -128,13 +128,13 @@ class Escape(Relay):
         return Circuit.unroll(self, sensors, state, episode_start)
 
     def lane_step(self) -> LaneStep | None:
-        """Return None: no compiled physics feels touch."""
+        """Return None, because lanes do not simulate touch."""
         return None
 
     def wiring(self, state: State | None = None) -> Wiring:
-        """Return the relay's graph, mirrored while the state goes backwards, and that of touch.
+        """Return the relay's graph, mirrored if the state is `backward`, and the graph of the touch reflex.
 
-        `backward` mirrors synapses and `boost` strengthens muscles, which the graph shows as one synapse to each.
+        The effects of `backward` and `boost` are shown as one synapse to each neuron that they affect.
         """
         excited = None if state is None else state["excited"][:1]
         backward = torch.zeros(1, 1) if excited is None else (excited[:, :1] > _LATCH).to(excited.dtype)

@@ -1,4 +1,4 @@
-"""A circuit's control step as one function over vectors, so that whole episodes run in compiled code."""
+"""A circuit's vectorised control step, with which whole episodes run in compiled code."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class LaneStep:
     call only functions of the same file or of nervecord: numba caches the compiled code until that file changes.
 
     Attributes:
-        function: the step; equal to `Circuit.forward` but for rounding.
+        function: the step; equal to `Circuit.forward` up to rounding.
         n_weights: rows of `weights`: the circuit's parameters in the order of `parameters()`, each flattened.
         n_memory: rows of `memory`: the state in the order of its names, each tensor flattened.
         n_room: rows of `room`, scratch space with undefined values before a step.
-        numbers: facts about the circuit that the function needs, such as sizes and constants. A function among them, of
-            the same arguments, is compiled too, and its address is there for `nervecord.vectors.call_at`.
+        numbers: sizes and constants of the circuit that the function needs. A function among them, with the same
+            arguments, is compiled too, and replaced by its address for `nervecord.vectors.call_at`.
     """
 
     function: Callable[..., None]

@@ -12,7 +12,7 @@ from .contract import Circuit, Pins, State
 
 
 class LayeredCircuit(Circuit):
-    """A circuit whose motors depend on what is sensed now alone; a subclass computes the layers."""
+    """A feed-forward circuit, whose motors depend only on the current sensors; a subclass computes the layers."""
 
     memory = "none"
 
@@ -23,7 +23,7 @@ class LayeredCircuit(Circuit):
         """Return the values of each layer, in the order of `neurons`: sensors first, motors last."""
 
     def initial_state(self, batch_size: int) -> State:  # noqa: ARG002
-        """Return nothing: there is no state."""
+        """Return an empty state."""
         return {}
 
     def forward(
@@ -45,5 +45,5 @@ class LayeredCircuit(Circuit):
         state: State,
         episode_start: Bool[Tensor, "time batch"],  # noqa: ARG002
     ) -> tuple[Float[Tensor, "time batch motors"], State]:
-        """Run the circuit over a sequence at once: no step is linked to the next."""
+        """Run the circuit over a whole sequence at once, as it has no state."""
         return self(sensors.flatten(0, 1), {})[0].unflatten(0, sensors.shape[:2]), state

@@ -1,4 +1,4 @@
-"""The multilayer perceptron: the baseline without a prior."""
+"""The multilayer perceptron: the baseline without an architectural prior."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _GAMMA = 0.01
 class MLP(LayeredCircuit, RewiringCircuit):
     """A multilayer perceptron: tanh layers from all senses to the motors.
 
-    With `ensembles`, hidden units have some of their synapses only and exchange them as they learn; `Rewiring` says
-    what these options mean. Along the body, the units, the sensors and the motor of a joint are one ensemble; with
-    other ensembles, motors hear all units of the last hidden layer.
+    With `ensembles`, connections are sparse and are rewired during training; `Rewiring` documents these options. With
+    "body" ensembles, the units, the sensors and the motor of a joint form one ensemble; otherwise motors read all units
+    of the last hidden layer.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands.
-        hidden: units of each hidden layer.
-        neuron: what hidden units add up before their tanh: a "linear" sum, or with gates and squares ("quadratic") or
-            squares alone ("compact"), as `Quadratic` says; that is three or two times the weights.
-        gamma: how fast quadratic weights learn, as a share of the learner's step; 0 leaves them at 0.
-        ensembles, n_ensembles, p_intra, p_inter: which synapses there are at first.
-        rewire_every, rewire_share, prune, grow: how they change.
-        rng: where the initial weights come from: orthogonal with gain sqrt 2, and 0.01 at the motors,
+        hidden: number of units of each hidden layer.
+        neuron: input of the hidden units' tanh: "linear", a weighted sum; "quadratic", with gates and squares, which
+            has three times the weights; or "compact", with squares alone, which has twice the weights. See `Quadratic`.
+        gamma: learning-rate factor of quadratic weights; 0 keeps them at 0.
+        ensembles, n_ensembles, p_intra, p_inter: initial sparse connectivity; see `Rewiring`.
+        rewire_every, rewire_share, prune, grow: rewiring during training; see `Rewiring`.
+        rng: random generator for the initial weights, which are orthogonal with gain sqrt 2, and 0.01 at the motors,
             as in SB3.
 
     Raises:
-        CircuitMismatch: an option is out of range, or is given where nothing reads it.
+        CircuitMismatch: an option is out of range, or has no effect with the other options.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class MLP(LayeredCircuit, RewiringCircuit):
         state: State,
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch motors"], State]:
-        """Run the circuit over a sequence at once: no step is linked to the next."""
+        """Run the circuit over a whole sequence at once, as it has no state."""
         if steps_as(self, MLP) and isinstance(self.layers[0].weight, nn.Parameter):
             if self.neuron == "linear":
                 return tanh_layers(sensors, self._acting()), state
@@ -145,14 +145,14 @@ class MLP(LayeredCircuit, RewiringCircuit):
 
     @property
     def unit_axes(self) -> UnitAxes:
-        """Where the units of each hidden layer stand in the weights."""
+        """Which axes of the weights index the units of each hidden layer."""
         axes: dict[str, tuple[str, ...]] = {}
         for index, (before, after) in enumerate(itertools.pairwise(self.groups)):
             axes |= {f"layers.{index}.weight": (after, before), f"layers.{index}.bias": (after,)}
         return UnitAxes(axes, "layers.0.bias", odd=0)
 
     def lane_step(self) -> LaneStep | None:
-        """Return the step over vectors; None with quadratic neurons."""
+        """Return the vectorised step; None with quadratic neurons."""
         if self.neuron != "linear":
             return None
         from .mlp_lanes import mlp
@@ -162,7 +162,7 @@ class MLP(LayeredCircuit, RewiringCircuit):
         return LaneStep(mlp, n_weights, n_room=2 * max(sizes), numbers=(len(self.layers), *sizes))
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return every weight as a synapse, of quadratic and sparse ones those that there are."""
+        """Return every existing weight as a synapse."""
         synapses = []
         for index, (before, after) in enumerate(itertools.pairwise(self.groups.values())):
             layer = self.layers[index]

@@ -1,4 +1,4 @@
-"""What circuits that follow an odour share: from its change in time to a turn."""
+"""The base of circuits that follow an odour: from its change over time to a turn."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ FILTERS = ("fast", "slow", "steer", "falling")
 class OdourCircuit(Circuit):
     """A circuit that turns by an odour's change.
 
-    With x the sensed logarithm of the odour, and each low-pass filter towards its input over a learned time:
+    With x the sensed logarithm of the odour, and LP_a a low-pass filter with the learned time constant a:
 
-        change = fast x - slow x;  ON = max(change, 0), OFF = max(-change, 0)
-        steer: change times the head's side   (klinotaxis: what rises on one side is to that side)
-        falling: max(-change, 0)              (klinokinesis: turn where the odour falls)
-        turn = clip(gain steer + gain falling, -cap, cap);  right = max(turn, 0), left = max(-turn, 0)
+        change = LP_fast(x) - LP_slow(x);  ON = max(change, 0), OFF = max(-change, 0)
+        steer = LP_steer(change times the head's side)   (klinotaxis: turn to the side where the odour rises)
+        falling = max(-LP_falling(change), 0)            (klinokinesis: turn when the odour falls)
+        turn = clip(gain_1 steer + gain_2 falling, -cap, cap);  right = max(turn, 0), left = max(-turn, 0)
 
-    A subclass says on which side the head is, and what turns.
+    A subclass determines the head's side, and applies the turn.
 
     Attributes:
         dt: seconds of a control step.
-        klinotaxis, klinokinesis: which of both mechanisms there are.
-        log_seconds: [4], logarithms of the filters' times, s, in the order of `FILTERS`.
-        gains: [2], of steer and falling, in 300.
-        cap: of the turn.
-        lag: of the head's side, in periods.
+        klinotaxis, klinokinesis: which of the two mechanisms are used.
+        log_seconds: [4], logarithms of the filters' time constants in seconds, in the order of `FILTERS`.
+        gains: [2], gains of steer and falling, in units of 300.
+        cap: largest turn.
+        lag: delay of the head's side, in periods.
     """
 
     dt: float

@@ -13,24 +13,25 @@ from .recurrent import hold
 
 
 class Quadratic(nn.Linear):
-    """A layer of quadratic neurons, which is a linear layer until its quadratic weights have learned something.
+    """A layer of quadratic neurons, which starts as a linear layer.
 
-    With c = x clipped to -3 to 3, without which a sensor of 5 standard deviations would count 25 times,
+    With c = x clipped to [-3, 3], so that outliers of the sensors are not squared,
 
         q(x) = (W x + b) * (1 + W_gate c + b_gate) + W_square c^2 + b_square
 
-    and `is_compact` leaves out the gate. All quadratic weights are 0 at first. `b_gate` is counted from 1, so that an
-    optimiser that shrinks weights makes the neuron linear again.
+    With `is_compact` there is no gate (its factor is 1). All quadratic weights start at 0. The gate's bias is relative
+    to 1, so that weight decay pulls the neuron towards a linear one.
 
     Args:
-        inputs, outputs: numbers of units.
-        is_compact: whether there is no gate.
-        learned: whether quadratic weights are parameters; else they are buffers, which no learner moves.
+        inputs, outputs: number of inputs and of units.
+        is_compact: whether the gate is left out.
+        learned: whether quadratic weights are parameters; otherwise they are buffers, which learners do not change.
 
     Attributes:
-        weight, bias: of the linear neuron, [outputs, inputs] and [outputs].
-        clip: 3, of what is multiplied and squared.
-        gate_weight, gate_bias, square_weight, square_bias: likewise; the first two where there is a gate.
+        weight, bias: linear weights and biases, [outputs, inputs] and [outputs].
+        clip: bound of the inputs to gates and squares, 3.
+        gate_weight, gate_bias, square_weight, square_bias: quadratic weights and biases, of the same shapes; without a
+            gate only the last two exist.
     """
 
     clip: float = 3.0
@@ -47,7 +48,7 @@ class Quadratic(nn.Linear):
             hold(self, f"{part}_bias", torch.zeros(outputs), learned)
 
     def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
-        """Return q(x), in the unit of the bias."""
+        """Return q(x)."""
         clipped, drive = x.clamp(-self.clip, self.clip), super().forward(x)
         if not self.is_compact:
             drive = drive * (1 + nn.functional.linear(clipped, self.gate_weight, self.gate_bias))

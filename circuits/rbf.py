@@ -1,6 +1,6 @@
-"""Radial bases that are placed where the first experience was: a baseline for networks of sums.
+"""Radial basis functions placed on the first experience: a baseline for networks of weighted sums.
 
-Chen et al. 2023, NeuRBF (https://arxiv.org/abs/2309.15426), without what it has for images.
+Chen et al. 2023, NeuRBF (https://arxiv.org/abs/2309.15426), without its parts for images.
 """
 
 from __future__ import annotations
@@ -29,30 +29,32 @@ _NARROW = 0.01  # of a sensor's variance, below which no kernel's goes
 
 
 class RBF(LayeredCircuit):
-    """Kernels of the distance of what is sensed from their centres, and a linear path beside them.
+    """A radial basis function network of the sensors, with a linear path in parallel.
 
     With m = sum_j exp(log_shapes_kj) (x_j - centres_kj)^2, kernel k is 1 / (1 + m) ("ivq"), (1 + m)^-1/2 ("ivmq") or
-    exp(-m / 2) ("gauss"), or a product of triangles ("hat"), see `kernels`; then all are divided by their sum, and
+    exp(-m / 2) ("gauss"), or a product of triangular functions ("hat"), see `kernels`. Kernels are normalised to a sum
+    of 1, and
 
         motors = weights kernels + direct x + bias
 
-    Kernels begin with a weight of 0. After the first rollout or generation, `restructure` puts their centres on its
-    k-means and sets their shapes by the clusters' variances; that is part of the weights from then on and never
-    repeated. Everything learns.
+    Kernels start with a weight of 0. After the first rollout or generation, `restructure` once sets their centres to
+    the k-means clusters of its sensor values, and their shapes from the clusters' variances. All parameters are
+    trained.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands.
         units: number of kernels.
-        kernel: one of the above.
-        rng: where initial weights, and the choice of first clusters, come from.
+        kernel: type of kernel, one of the above.
+        rng: random generator for initial weights and for k-means.
 
     Attributes:
-        centres, log_shapes: [units, sensors], in the sensors' units, and of the inverse of their squares; of hats, of
-            their inverse.
+        centres: [units, sensors], in the sensors' units.
+        log_shapes: [units, sensors], logarithms of inverse squared widths, or of inverse widths for hats.
         weights: [motors, units].
         direct: the linear path to the motors.
-        is_placed: whether kernels are where experience was, a buffer; with the seed of the clusters, another.
+        is_placed: whether kernels have been placed on experience, a buffer.
+        seed: seed of k-means, a buffer.
     """
 
     is_placed: Bool[Tensor, ""]
@@ -93,7 +95,7 @@ class RBF(LayeredCircuit):
 
     @property
     def restructures_every(self) -> int:  # type: ignore[override]
-        """1 until the kernels are placed, then 0."""
+        """1 until the kernels are placed, then 0 (never)."""
         return 0 if self.is_placed else 1
 
     def layer_values(
@@ -112,10 +114,10 @@ class RBF(LayeredCircuit):
         sensors: Float[Tensor, "time batch sensors"],
         activity: Float[Tensor, "time batch neurons"],  # noqa: ARG002
     ) -> Mapping[str, Bool[Tensor, "*shape"]]:
-        """Put the kernels where experience was, with a weight of 0, unless they are placed.
+        """Place the kernels on experience, with a weight of 0, unless they are placed already.
 
         Raises:
-            CircuitMismatch: there are fewer different moments than kernels.
+            CircuitMismatch: there are fewer distinct observations than kernels.
         """
         if self.is_placed:
             return {}
@@ -128,7 +130,7 @@ class RBF(LayeredCircuit):
         return {name: torch.ones_like(value, dtype=torch.bool) for name, value in moved.items()}
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return how narrow each kernel is along each sensor, and the weights to the motors."""
+        """Return each kernel's inverse width along each sensor, and the weights to the motors."""
         names = {group: [neuron.name for neuron in self.neurons[some]] for group, some in self.groups.items()}
         sensors, units, motors = names.values()
         found = [
@@ -145,7 +147,7 @@ def kernels(
     shapes: Float[Tensor, "units d"] | Float[Tensor, "units d d"],
     kernel: Kernel,
 ) -> Float[Tensor, "batch units"]:
-    """Return kernels of the distance m = (x - c)^T A (x - c), no unit; "hat" is prod_j max(0, 1 - |x_j - c_j| A_j).
+    """Return kernels of the distance m = (x - c)^T A (x - c); "hat" is prod_j max(0, 1 - |x_j - c_j| A_j).
 
     Args:
         x: points.

@@ -1,4 +1,4 @@
-"""What circuits with memory share: features that carry it, and a linear readout to the motors."""
+"""The base of recurrent circuits: recurrent features, and a linear readout to the motors."""
 
 from __future__ import annotations
 
@@ -20,18 +20,16 @@ READOUT_AXES = {"readout.weight": ("motors", "units"), "readout.bias": ("motors"
 
 
 class RecurrentCircuit(Circuit):
-    """A circuit with a memory whose motors are a linear readout of its features.
+    """A recurrent circuit whose motors are a linear readout of its features.
 
-    A subclass writes `step_features`, `initial_state` and `wiring`, and sets `readout`; it may write a
-    faster `unroll_features`. One whose features are not its neurons writes `forward_with_activity` and
-    `pinned_step` too. A critic may read the features, which is how value and policy share one circuit.
-    The neurons are the groups `sensors`, `units` and `motors`, in this order.
-
-    Features have no unit, nor have the neurons that they are values of. Sensors and motors are as in `Circuit`.
+    A subclass implements `step_features`, `initial_state` and `wiring`, and sets `readout`; it may implement a faster
+    `unroll_features`. If its features are not its neurons, it also implements `forward_with_activity` and
+    `pinned_step`. A critic can read the features, so that value and policy share one circuit. The neurons are the
+    groups `sensors`, `units` and `motors`, in this order.
 
     Attributes:
-        n_features: size of the features.
-        readout: from features to motor commands.
+        n_features: number of features.
+        readout: module from features to motor commands.
     """
 
     n_features: int
@@ -39,7 +37,7 @@ class RecurrentCircuit(Circuit):
 
     @functools.cached_property
     def groups(self) -> Mapping[str, slice]:  # type: ignore[override]
-        """The slices of `sensors`, `units` and `motors`, counted from 0."""
+        """The slices of `sensors`, `units` and `motors`."""
         first, end = self.n_sensors, len(self.neurons) - self.n_motors
         return {"sensors": slice(first), "units": slice(first, end), "motors": slice(end, len(self.neurons))}
 
@@ -47,7 +45,7 @@ class RecurrentCircuit(Circuit):
     def step_features(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch features"], State]:
-        """Run one control step up to the features."""
+        """Run one control step, and return the features before the readout."""
 
     def unroll_features(
         self,
@@ -55,7 +53,7 @@ class RecurrentCircuit(Circuit):
         state: State,
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch features"], State]:
-        """Run a sequence up to the features, resetting where an episode starts; see `Circuit.unroll`."""
+        """Run a sequence, and return the features; the state is reset where an episode starts, see `Circuit.unroll`."""
         features = []
         for row, start in zip(sensors, episode_start, strict=True):
             now, state = self.step_features(row, self.reset_state(state, start))
@@ -72,7 +70,7 @@ class RecurrentCircuit(Circuit):
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return sensors, features and motors, which are the neurons."""
+        """Run one control step; the activity is sensors, features and motors."""
         features, state = self.features_at(sensors, state, pins)
         motor = self.read_out(features, pins)
         return motor, state, torch.cat((self.pinned(sensors, "sensors", pins), features, motor), -1)
@@ -80,7 +78,7 @@ class RecurrentCircuit(Circuit):
     def pinned_step(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins
     ) -> tuple[Float[Tensor, "batch features"], State]:
-        """Run one control step with sensors and features as they are after `pins`, in the state too."""
+        """Run one control step with interventions on sensors and features, including the features in the state."""
         features, after = self.step_features(self.pinned(sensors, "sensors", pins), state)
         values = self.pinned(features, "units", pins)
         return values, {key: values if value is features else value for key, value in after.items()}
@@ -88,13 +86,13 @@ class RecurrentCircuit(Circuit):
     def features_at(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch features"], State]:
-        """Run one control step up to the features, pinned or not."""
+        """Run one control step, and return the features, with interventions if there are any."""
         return self.step_features(sensors, state) if pins is None else self.pinned_step(sensors, state, pins)
 
     def read_out(
         self, features: Float[Tensor, "batch features"], pins: Pins | None = None
     ) -> Float[Tensor, "batch motors"]:
-        """Return the motor commands, in units of the motor's range, as they are after `pins`."""
+        """Return the motor commands, in units of the motor's range, after interventions."""
         return self.pinned(self.readout(features), "motors", pins)
 
     def unroll(
@@ -109,10 +107,9 @@ class RecurrentCircuit(Circuit):
 
 
 class UnitCircuit(RecurrentCircuit):
-    """A recurrent circuit of fully connected units that all receive the senses and all reach the readout.
+    """A recurrent circuit of fully connected units, which all receive the senses and project to the readout.
 
-    A subclass gives `drawn_weights` and, as everywhere, `initial_state` and `step_features`, whose
-    features are the units' values.
+    A subclass implements `drawn_weights`, `initial_state` and `step_features`; the features are the units' values.
     """
 
     def _build(self, senses: Mapping[str, int], n_motors: int, units: int, rng: torch.Generator | None) -> None:
@@ -125,18 +122,15 @@ class UnitCircuit(RecurrentCircuit):
         self.readout = motor_readout(units, n_motors, rng)
 
     def drawn_delays(self) -> Float[Tensor, "units units"] | None:
-        """Return the delays that a diagram shows of synapses from units to units, in control steps; None without."""
+        """Return the delays of recurrent synapses for diagrams, in control steps; None without delays."""
         return None
 
     @abstractmethod
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
-        """Return the weights that a diagram shows: from sensors and from units to units.
-
-        The latter have no unit; the former turn a sensor's unit into none.
-        """
+        """Return the weights for diagrams: from sensors to units, and from units to units."""
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return every weight as a synapse; see `drawn_weights` for which."""
+        """Return the weights of `drawn_weights`, and those of the readout, as synapses."""
         names = [neuron.name for neuron in self.neurons]
         sensors, units, motors = (names[self.groups[group]] for group in ("sensors", "units", "motors"))
         into, between = self.drawn_weights()

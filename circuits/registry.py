@@ -1,4 +1,4 @@
-"""The circuits by name; each is imported when it is first asked for, so that a list of them needs no torch."""
+"""The circuits by name; each is imported on first use, so listing them does not import torch."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ CIRCUITS: Registry[_Entry] = Registry(
         "ncap": Line(f"{_HERE}.builders:ncap", "C. elegans swimming circuit, 4 shared weights"),
         "along": Line(
             f"{_HERE}.builders:along",
-            "convolutions along the body: weights shared over joints, without a clock or a worm",
+            "convolutions along the body, with weights shared over joints: a control without clock or biology",
         ),
         "cpg": Line(f"{_HERE}.builders:cpg", "a chain of phase oscillators, 4 shared weights"),
         "relay": Line(
@@ -69,7 +69,7 @@ CIRCUITS: Registry[_Entry] = Registry(
             "the worm's wiring without a clock: two-state units switched by stretch, 10 shared weights",
         ),
         "escape": Line(
-            f"{_HERE}.builders:escape", "relay that turns its wave round where it is touched, 14 shared weights"
+            f"{_HERE}.builders:escape", "relay with a touch reflex that reverses its wave, 14 shared weights"
         ),
         "ncap_plus": Line(
             f"{_HERE}.builders:ncap_plus", "ncap with graded neurons and more reflexes, 11 shared weights"
@@ -77,11 +77,11 @@ CIRCUITS: Registry[_Entry] = Registry(
         "connectome": Line(
             f"{_HERE}.connectome.circuit:Connectome", "rate neurons wired by a connectome, muscles on the joints"
         ),
-        "compose": Line(f"{_HERE}.plans:composed", "circuits wired into a circuit by a plan, FILE.toml"),
+        "compose": Line(f"{_HERE}.plans:composed", "several circuits wired into one by a plan, FILE.toml"),
         "policy": Line(f"{_HERE}.routing.policy:Policy", "a whole agent as a part: normalised senses, bounded motors"),
         "recogniser": Line(
             f"{_HERE}.routing.recogniser:Recogniser",
-            "fixed liquid that tells which of several cases it is, units=200",
+            "fixed spiking liquid with a classifier of cases, such as bodies, units=200",
         ),
         "navigator": Line(f"{_HERE}.builders:navigator", "ncap steered towards a target, 6 shared weights"),
         "relay_navigator": Line(
@@ -94,9 +94,9 @@ CIRCUITS: Registry[_Entry] = Registry(
             f"{_HERE}.builders:relay_klinotaxis", "relay steered by an odour's change in time, 18 shared weights"
         ),
         "mlp": Line(f"{_HERE}.mlp:MLP", "multilayer perceptron, hidden=(64, 64)"),
-        "rbf": Line(f"{_HERE}.rbf:RBF", "radial bases placed by the first experience, units=64"),
+        "rbf": Line(f"{_HERE}.rbf:RBF", "radial basis functions placed on the first experience, units=64"),
         "dendrites": Line(
-            f"{_HERE}.dendrites:Dendrites", "units gated by what their dendrites know of the context, hidden=(64, 64)"
+            f"{_HERE}.dendrites:Dendrites", "units gated by a context through dendrites, hidden=(64, 64)"
         ),
         "bdh": Line(
             f"{_HERE}.bdh:BDH", "Dragon Hatchling: sparse positive units with fast weights, units=64, levels=2"
@@ -107,8 +107,10 @@ CIRCUITS: Registry[_Entry] = Registry(
             f"{_HERE}.spiking.spiking:Spiking", "integrate-and-fire units, trained as rates, units=64, substeps=4"
         ),
         "lif": Line(f"{_HERE}.spiking.lif:LIF", "leaky integrate-and-fire units, substep by substep, units=64"),
-        "ca3": Line(f"{_HERE}.ca3.circuit:CA3", "one-shot memory of contents under cues, cues=16, content=32"),
-        "nalsm": Line(f"{_HERE}.liquid.nalsm:NALSM", "spiking liquid that an astrocyte organises once, units=125"),
+        "ca3": Line(f"{_HERE}.ca3.circuit:CA3", "one-shot associative memory, cues=16, content=32"),
+        "nalsm": Line(
+            f"{_HERE}.liquid.nalsm:NALSM", "spiking liquid state machine stabilised by an astrocyte, units=125"
+        ),
         "elm": Line(f"{_HERE}.elm:ELM", "Expressive Leaky Memory neuron, units=32"),
         "ltc": Line(f"{_HERE}.ncp.ltc:LTC", "liquid time-constant network in NCP wiring, units=32"),
         "cfc": Line(f"{_HERE}.ncp.cfc:CfC", "closed-form continuous-time network in NCP wiring, units=32"),
@@ -122,13 +124,13 @@ def register_circuit(name: str, build: Callable[..., Circuit], doc: str, needs: 
     """Register a circuit under a name, for all commands and agents.
 
     Args:
-        name: what it is called.
-        build: called as `build(senses, n_motors, rng=..., **options)`, where `senses` maps the name of
-            each sense in the observation to its size; its keyword-only arguments are the circuit's
-            options, checked against their annotations. `dt` and `dt_ref` among them are no options: a builder
-            that has them is told the control step. Its `facts`, if it has any, are as in `Circuit.facts`.
+        name: name of the circuit.
+        build: class or function, called as `build(senses, n_motors, rng=..., **options)`, where `senses` maps the name
+            of each sense in the observation to its size. Its keyword-only arguments are the circuit's options, whose
+            values are checked against their annotations; but `dt` and `dt_ref` are not options, and are set to the
+            control step. It may have a method `facts`, as `Circuit.facts`.
         doc: one line for listings.
-        needs: senses without which it cannot work.
+        needs: names of the senses that the circuit requires.
     """
     CIRCUITS[name] = _entry(build, doc, needs)
 
@@ -157,20 +159,19 @@ def make_circuit(
     """Build a registered circuit for a body's senses and motors.
 
     Args:
-        name: of the circuit.
-        senses: size of each sense that the environment's observation offers.
-        n_motors: how many motors it drives.
-        options: the circuit's own.
-        rng: where random initial weights come from.
+        name: name of the circuit.
+        senses: size of each sense in the environment's observation.
+        n_motors: number of motors.
+        options: options of the circuit.
+        rng: random generator for the initial weights.
         dt: seconds of a control step.
-        dt_ref: seconds of the control step that it was or will be trained on, which constants stored in control
-            steps belong to. Circuits that have such rescale them; where both are equal, or one is None, nothing
-            changes.
+        dt_ref: seconds of the control step that the circuit is trained on, the unit of constants that are stored in
+            control steps. Such constants are rescaled by dt / dt_ref, unless one of the two is None.
 
     Raises:
-        UnknownName: no such circuit.
-        CircuitMismatch: a sense it needs is missing, or an option does not exist, is of the wrong type
-            or out of range, or dt or dt_ref are not above 0.
+        UnknownName: there is no such circuit.
+        CircuitMismatch: a required sense is missing; an option does not exist, has the wrong type or is out of
+            range; or dt or dt_ref is not above 0.
     """
     from .contract import takes_pins
 
@@ -228,7 +229,7 @@ def circuit_facts(
         options: the circuit's own.
 
     Raises:
-        UnknownName: no such circuit.
+        UnknownName: there is no such circuit.
         CircuitMismatch: a sense it needs is missing, or an option does not exist or is of the wrong type. Whether
             options are in range shows when it is built.
     """

@@ -1,4 +1,4 @@
-"""The worm's wiring without a clock: two-state units that stretch switches, each an oscillator through the body."""
+"""The worm's wiring without a clock: bistable units switched by stretch, which oscillate through body feedback."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class Constants(NamedTuple):
 
 
 class Relay(SidedCircuit):
-    """Drive a chain of joints by stretch alone: each joint bends one way until it and those behind are bent enough.
+    """Drive a chain by proprioception alone: a joint bends to one side until it and those behind are bent enough.
 
-    With q in units of the joint limit, kappa = `limit` q, s = i / (J - 1) from head to tail, and q' its rate: sensed,
-    with `velocity`, otherwise the change since the last control step over its seconds, 0 in an episode's first step:
+    With q in units of the joint limit, curvature kappa = `limit` q, its rate kappa', and s = i / (J - 1) from 0 at the
+    head to 1 at the tail:
 
         x = W (kappa + beta kappa')
         P += (1 - exp(-dt / tau_n)) (x - P)
@@ -58,33 +58,35 @@ class Relay(SidedCircuit):
         a += (1 - exp(-dt / tau_m)) (S - a)
         motor_i = clip(gain (1 + g_m s) a_i, -1, 1)
 
-    Row i of W is (1 - w) times exp(-(j - i) / (rho J)) over the joints j >= i, which stop the bend, minus w times
-    exp(-(i - 1 - j) / (rho_a J)) over the joints j < i, whose bend is followed; both are normalised to a sum of 1. The
-    first row has no joints before it, and the first of the two alone. All joints share the weights. S starts as the
-    sign of sin(2 pi i / J + 1).
+    The rate is sensed with `velocity`; otherwise it is the change since the last control step divided by dt, and 0 in
+    the first step. Row i of W is (1 - w) times exp(-(j - i) / (rho J)) over the joints j >= i, whose bend ends the bend
+    of joint i, minus w times exp(-(i - 1 - j) / (rho_a J)) over the joints j < i, whose bend it follows; both are
+    normalised to a sum of 1. The first row has only the first part. All joints share the weights. S starts as the sign
+    of sin(2 pi i / J + 1).
 
-    A switch has no gradient. Learners that need one take that of tanh(2 S - 0.533 P / th), a map whose fixed point
-    vanishes at the same threshold; the values are the switch's.
+    The switch has no gradient. In the backward pass its surrogate is tanh(2 S - 0.533 P / th), with th the threshold,
+    a map whose fixed point vanishes at the same threshold.
 
     Args:
         n_joints: number of joints, head to tail.
-        init: the weights to begin with: "swimmer", for the swimmers in their own water, or "worm", fitted to the
-            animal's gait in media from water to 28 Pa s on an elastic body.
-        velocity: sense the joints' velocities (`joint_vel`). Where a period is few control steps, as in thin fluids,
-            the change since the last one comes late, and the gait locks to whole steps.
-        limit: curvature at the joint limit, in 1 / body length: the limit in rad times the number of links, 2 pi on
-            swimmers whatever their length.
-        dt: seconds of a control step; None is 0.03, the swimmers'.
-        rng: unused; nothing is drawn.
+        init: initial weights: "swimmer", for the swimmers in their own water; or "worm", fitted to the animal's gait in
+            media from water to 28 Pa s on an elastic body.
+        velocity: whether to sense the joints' velocities (`joint_vel`). Finite differences lag, and where a period is
+            only a few control steps, as in thin fluids, the gait then locks to whole steps.
+        limit: curvature at the joint limit, in 1 / body length: the limit in rad times the number of links, which is
+            2 pi on swimmers of any length.
+        dt: seconds of a control step; None is 0.03, as of the swimmers.
+        rng: unused, as no initial weight is random.
 
     Attributes:
-        log_theta, g_theta: logarithm of the threshold of the first joint's unit, which is in 1 / body length, and the
-            threshold's relative change to the tail, where at least a twentieth is left.
-        log_rho, log_rho_a: logarithms of how far stretch from behind and from before is felt, in bodies.
-        w: share of the stretch from before.
-        log_beta: logarithm of the seconds by which the sense of stretch looks ahead.
-        log_tau_n, log_tau_m: logarithms of the time constants of unit and muscle, s.
-        gain, g_m: strength of the first joint's muscle, in the motor's range, and its relative change to the tail.
+        log_theta, g_theta: logarithm of the first joint's threshold (in 1 / body length), and the relative change of
+            the threshold to the tail, where it is at least a twentieth.
+        log_rho, log_rho_a: logarithms of the range of stretch from behind and from ahead, in body lengths.
+        w: share of the stretch from ahead.
+        log_beta: logarithm of the weight beta of the curvature's rate, in seconds.
+        log_tau_n, log_tau_m: logarithms of the time constants of unit and muscle, in seconds.
+        gain, g_m: strength of the first joint's muscle, in units of the motor's range, and its relative change to the
+            tail.
 
     Source: Boyle, Berri and Cohen 2012 (two-state units that stretch switches) and Wen et al. 2012 (a segment bends as
     those before it), with torques for muscles.
@@ -143,10 +145,10 @@ class Relay(SidedCircuit):
         )
 
     def initial_state(self, batch_size: int) -> State:
-        """Return switches as a wave, all else at rest, and no angle felt before.
+        """Return the switches S in a wave pattern, and everything else at rest.
 
-        `on` is S, `felt` P, `muscle` a, `q` the last angles, each [batch_size, joints]; `has_felt`, [batch_size, 1], is
-        0 before the first step and 1 after it. With `velocity`, nothing of the last angles is remembered.
+        `on` is S, `felt` is P, `muscle` is a, and `q` the last angles, each [batch_size, joints]; `has_felt`,
+        [batch_size, 1], is 0 before the first step and 1 after it. With `velocity`, `q` and `has_felt` do not exist.
         """
         on = self.start.expand(batch_size, -1)
         rest = torch.zeros_like(on)
@@ -156,17 +158,17 @@ class Relay(SidedCircuit):
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return every neuron's value, from 0 up and without a unit.
+        """Run one control step and return every neuron's value, 0 or above.
 
-        A B-neuron is at 1 on the side to which its unit is switched, and at 0 on the other. Pinned, it is what its
-        muscle hears, and the switch goes on behind it.
+        A B-neuron is 1 on the side to which its unit is switched, and 0 on the other. Pinning it changes what its
+        muscle receives; the switch itself continues unchanged.
         """
         return self.step(sensors, state, self.constants(), pins)
 
     def step(
         self, sensors: Float[Tensor, "batch sensors"], state: State, constants: Constants, pins: Pins | None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step with constants that may differ among the batch; see `forward_with_activity`."""
+        """Run one control step with constants that may differ across the batch; see `forward_with_activity`."""
         stretch = self.pinned_sides(sides(sensors[:, : self.n_motors]), "q", pins)
         q = stretch[0] - stretch[1]
         rate = sensors[:, self.n_motors :] if self.velocity else self._rate(q, state["q"], state["has_felt"])
@@ -185,7 +187,7 @@ class Relay(SidedCircuit):
         state: State,
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch motors"], State]:
-        """Run a sequence: what is felt follows from the senses at once, and only switches and muscles step."""
+        """Run a sequence; proprioception is computed for all steps at once, switches and muscles step by step."""
         constants = self.constants()
         state = self.reset_state(state, episode_start[0])
         initial = self.initial_state(episode_start.shape[1])
@@ -214,7 +216,7 @@ class Relay(SidedCircuit):
         return motor, {"on": on, "felt": pressed, "muscle": muscle, **remembered}
 
     def lane_step(self) -> LaneStep | None:
-        """Return the step over vectors."""
+        """Return the vectorised step."""
         from .relay_lanes import relay
 
         return LaneStep(
@@ -226,14 +228,15 @@ class Relay(SidedCircuit):
         )
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return every synapse. Of both sides, the B-neuron is on that its synapses excite more, or inhibit less.
+        """Return every synapse; of a dorsal and ventral pair of B-neurons, the one with the larger input is on.
 
-        Each inhibits the other by 1; stretch weighs what a joint at its limit adds, in thresholds of the unit.
+        The two inhibit each other with weight 1; the weight of stretch is the effect of a joint at its limit, in units
+        of the threshold.
         """
         return Wiring(self.neurons, tuple(self.synapses(self.constants())))
 
     def synapses(self, constants: Constants) -> list[Synapse]:
-        """Return every synapse, without a unit, as the constants of one environment have them."""
+        """Return every synapse, given the constants of one environment."""
         weights = (-self.limit * constants.stretch / constants.threshold[:, None]).tolist()
         synapses = []
         for s, side in enumerate(SIDES):
@@ -250,7 +253,7 @@ class Relay(SidedCircuit):
         return synapses
 
     def constants(self) -> Constants:
-        """Return what a step needs of the weights."""
+        """Return the constants of a step, computed from the weights."""
         theta, rho, rho_a, beta, tau_n, tau_m = (getattr(self, f"log_{name}").exp() for name in _POSITIVE)
         place = self.behind[0] / max(self.n_motors - 1, 1)
         own = torch.exp(-self.behind.clamp(min=0.0) / (rho * self.n_motors)) * (self.behind >= 0)

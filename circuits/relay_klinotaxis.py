@@ -1,4 +1,4 @@
-"""Following an odour without a clock: an ON and OFF pair that steers the worm's wiring of two-state units."""
+"""Chemotaxis without a clock: a pair of ON and OFF cells steers the relay."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _NEWEST = 0.3  # weight of the newest half period in that which is remembered
 
 
 class RelayKlinotaxis(OdourCircuit):
-    """A `Relay` steered by an odour's change while its head swings, and by the odour's fall; see `OdourCircuit`.
+    """A `Relay` steered by klinotaxis and klinokinesis; see `OdourCircuit`.
 
-    There is no clock that says on which side the head is. Its side is that of the first joint's unit, `lag` periods
-    ago, with the period that this unit's own switches have: half of it is the time between two, of which the newest
-    has a weight of 0.3. The turn, in joint limits, is taken from all joint angles before they are felt, as of
-    `RelayNavigator`. Learned weights: 4 times, 2 gains, cap and lag, beside relay's 10. The lag has no gradient.
+    As there is no clock, the head's side is that of the first joint's unit `lag` periods ago. The period is estimated
+    from this unit's switches: half of it is a running average of the time between two, with a weight of 0.3 for the
+    newest. The turn, in units of the joint limit, is subtracted from all sensed joint angles, as in `RelayNavigator`.
+    Learned weights: 4 time constants, 2 gains, cap and lag, beside the relay's 10. The lag has no gradient.
 
     Args:
         n_joints: number of joints.
         init, velocity, limit, dt, rng: as in `Relay`.
-        lag: in periods.
-        klinotaxis: keep the first of both mechanisms.
-        klinokinesis: keep the second.
+        lag: delay from the first joint's unit to the nose, in periods.
+        klinotaxis: whether to steer by the odour's change while the head swings.
+        klinokinesis: whether to turn when the odour decreases.
 
     Raises:
         CircuitMismatch: both mechanisms are left out, or an option is out of range.
@@ -64,10 +64,10 @@ class RelayKlinotaxis(OdourCircuit):
         self._add_neurons(self.relay, Neuron("right", "inter", 0.0), Neuron("left", "inter", 0.0))
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the relay's initial state, the filters, and what is known of the head's rhythm.
+        """Return the relay's initial state, the filters, and the estimate of the head's rhythm.
 
-        `side` is that of its unit, `since` the seconds since it switched, `half` the half period, s, and `has_smelled`
-        0 until the first odour; each is [batch, 1].
+        `side` is the side of the head's unit, `since` the seconds since it switched, `half` the half period in seconds,
+        and `has_smelled` is 0 before the first odour, then 1; each is [batch, 1].
         """
         relay, zero = self.relay.initial_state(batch_size), self.cap.new_zeros(batch_size, 1)
         rhythm = {
@@ -81,7 +81,7 @@ class RelayKlinotaxis(OdourCircuit):
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step; return every neuron's value too: the relay's, and the turn in joint limits."""
+        """Run one control step and return every neuron's value; the turn is in units of the joint limit."""
         side, since, half = state["side"], state["since"], state["half"]
         then = torch.where(since < 2 * self.lag * half, -side, side)
         turn, filters, smelled = self.turned(sensors[:, -1:], then, state, state["has_smelled"] == 0, pins)
@@ -102,6 +102,7 @@ class RelayKlinotaxis(OdourCircuit):
         return motor, {**after, **filters, **rhythm}, torch.cat((values, right, left, smelled), 1)
 
     def wiring(self, state: State | None = None) -> Wiring:
-        """Return the relay's graph, that from the odour to `right` and `left`, and these on every joint's stretch."""
+        """Return the relay's graph, and the graph from the odour through `right` and `left` to every joint's
+        stretch."""
         relay = self.relay.wiring(state).synapses
         return Wiring(self.neurons, (*relay, *self.odour_synapses(), *turn_synapses(self.n_motors)))

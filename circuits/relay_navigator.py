@@ -1,4 +1,4 @@
-"""Steering the worm's wiring without a clock towards a target."""
+"""A relay that is steered towards a target."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ _GAIN, _CAP = 0.2, 0.2  # joint limits
 
 
 class RelayNavigator(Circuit):
-    """A `Relay` that turns towards the target: every joint feels as if it were bent away from there.
+    """A `Relay` that turns towards a target, by an offset on all sensed joint angles.
 
-    With the target's bearing to the right in rad, smoothed over `log_seconds`,
+    With the target's bearing (rad, positive to the right) smoothed with a learned time constant,
 
         turn = clip(gain bearing, -cap, cap);  right = max(turn, 0), left = max(-turn, 0)
 
-    and `turn` is taken from all joint angles, in joint limits, before they are felt. Each unit then switches later on
-    the one side and sooner on the other, and the path curves: that of the worm in its water by 0.5 and 1.0 rad/s for
-    turns of 0.1 and 0.2, at 92 and 80 % of the speed. At 0.4 the body curls up, hence the cap. `to_target` is as
-    `Navigator` has it.
+    `turn`, in units of the joint limit, is subtracted from all sensed joint angles. Each unit then switches later on
+    one side and earlier on the other, and the path curves: for the worm in water, by 0.5 and 1.0 rad/s for turns of 0.1
+    and 0.2, at 92 and 80 % of the speed. The turn is capped because at 0.4 the body curls up. The sense `to_target` is
+    as in `Navigator`.
 
     Args:
         n_joints: number of joints.
         init, velocity, limit, dt, rng: as in `Relay`.
 
     Attributes:
-        gain, cap: of the turn, in joint limits per rad, and at most.
-        log_seconds: logarithm of the time of smoothing, s.
+        gain: gain of the turn, in joint limits per rad.
+        cap: largest turn, in joint limits.
+        log_seconds: logarithm of the smoothing time constant in seconds.
 
     Raises:
         CircuitMismatch: an option is out of range.
@@ -66,13 +67,13 @@ class RelayNavigator(Circuit):
         self.groups = {**self.relay.groups, "right": slice(n, n + 1), "left": slice(n + 1, n + 2)}
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the relay's initial state and the smoothed direction, [batch, 2], 0 until the first."""
+        """Return the relay's initial state and the smoothed direction to the target, [batch, 2], which starts at 0."""
         return {**self.relay.initial_state(batch_size), "direction": self.cap.new_zeros(batch_size, 2)}
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step; return every neuron's value too: the relay's, and the turn in joint limits."""
+        """Run one control step and return every neuron's value; the turn is in units of the joint limit."""
         to_target = sensors[:, -2:]
         direction = smoothed_direction(to_target, state["direction"], self.dt / self.log_seconds.exp())
         turn = (self.gain * torch.atan2(*direction.split(1, -1))).clamp(-self.cap.abs(), self.cap.abs())
@@ -84,5 +85,5 @@ class RelayNavigator(Circuit):
         return motor, {**after, "direction": direction}, torch.cat((values, right, left), 1)
 
     def wiring(self, state: State | None = None) -> Wiring:
-        """Return the relay's graph, and `right` and `left` on the sense of every joint's stretch."""
+        """Return the relay's graph, with synapses from `right` and `left` onto every joint's stretch."""
         return Wiring(self.neurons, (*self.relay.wiring(state).synapses, *turn_synapses(self.n_motors)))

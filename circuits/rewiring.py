@@ -1,7 +1,7 @@
-"""Ensembles of units that are dense inside and sparse between, and the rules by which their synapses change.
+"""Sparse connectivity in ensembles, dense within and sparse between them, and rules of structural plasticity.
 
 After G2GNet (https://arxiv.org/abs/2508.14140) and, for pruning the smallest weights, sparse evolutionary training
-(Mocanu et al. 2018, https://arxiv.org/abs/1707.04780). These are functions of tensors; `sparse` is circuits of them.
+(Mocanu et al. 2018, https://arxiv.org/abs/1707.04780). The module `sparse` applies these functions in circuits.
 """
 
 from __future__ import annotations
@@ -30,20 +30,19 @@ _PER_LINK = {"body_velocities": 3, "touch": 1}
 
 @dataclasses.dataclass(frozen=True)
 class Rewiring:
-    """Which synapses there are at first, and how they change.
+    """Options of sparse connectivity and its rewiring during training.
 
     Attributes:
-        ensembles: how units are divided into ensembles: by "index" in a row, "interleaved", at "random", or along the
-            "body", one ensemble for each joint; "mixer" divides them by index for the first matrix of synapses,
-            interleaved for the second, and so on by turns, so that two matrices join all ensembles. None is no
-            ensembles, and all synapses.
-        n_ensembles: how many; None is 8, or along the body one for each joint.
-        p_intra, p_inter: probabilities of a synapse within an ensemble and between two of them.
-        rewire_every: rollouts or generations from one rewiring to the next; 0 for never.
-        rewire_share: share of the synapses of each matrix that a rewiring removes, and of new ones in their place.
-        prune: which are removed: "set", those of the smallest weights, or "hebb", those of the smallest correlation
-            between the units that they join.
-        grow: which are new: "hebb", those of the largest correlation, or "random".
+        ensembles: how units are divided into ensembles: "index", into consecutive blocks; "interleaved", round-robin;
+            "random"; "body", one ensemble per joint; or "mixer", by index for the first matrix of synapses, interleaved
+            for the second, and so on in turns, so that two matrices connect all ensembles. None is fully connected.
+        n_ensembles: number of ensembles; None is 8, or one per joint with "body".
+        p_intra, p_inter: probability of a synapse within an ensemble, and between ensembles.
+        rewire_every: number of rollouts or generations between two rewirings; 0 for never.
+        rewire_share: share of each matrix's synapses that a rewiring replaces.
+        prune: which synapses are removed: "set", those of smallest weight, or "hebb", those between the least
+            correlated units.
+        grow: which synapses are added: "hebb", those between the most correlated units, or "random".
     """
 
     ensembles: Kind | None = None
@@ -56,10 +55,10 @@ class Rewiring:
     grow: Growth = "hebb"
 
     def check(self, n_joints: int) -> None:
-        """Refuse values that are out of range, or that nothing reads.
+        """Check the options.
 
         Raises:
-            CircuitMismatch: there are such.
+            CircuitMismatch: an option is out of range, or has no effect with the other options.
         """
         if self.ensembles is None:
             self._refuse_idle(vars(self), "there are no ensembles; give ensembles='body'")
@@ -108,9 +107,9 @@ class Rewiring:
     def of_sensors(
         self, senses: Sequence[tuple[str, int]], n_joints: int, rng: torch.Generator | None
     ) -> Bool[Tensor, "sensors ensembles"]:
-        """Return which ensembles each sensor is in: along the body those of its joint, or of both joints of its link.
+        """Return which ensembles each sensor is in; with "body", that of its joint or those of its link's joints.
 
-        Sensors without a place on the body are in all.
+        Sensors without a position on the body are in all ensembles.
         """
         if self.ensembles != "body":
             return self._divided(sum(size for _, size in senses), self.count(n_joints), rng)
@@ -140,12 +139,12 @@ class Rewiring:
         rng: torch.Generator | None,
         matrix: int = 0,
     ) -> Bool[Tensor, "post pre"]:
-        """Draw the synapses that there are at first from units of ensembles `pre` to units of ensembles `post`.
+        """Draw the initial mask of synapses.
 
         Args:
-            post, pre: which ensembles units are in.
-            rng: where they are drawn from.
-            matrix: which matrix of the circuit this is, counted from its sensors.
+            post, pre: ensembles of the postsynaptic and the presynaptic units.
+            rng: random generator.
+            matrix: index of the matrix in the circuit, counted from the sensors.
         """
         if self.ensembles == "mixer":
             post, pre = (each.chunk(len(_TURNS), 1)[matrix % len(_TURNS)] for each in (post, pre))
@@ -161,14 +160,16 @@ class Rewiring:
         possible: Bool[Tensor, "post pre"],
         rng: torch.Generator,
     ) -> Bool[Tensor, "post pre"]:
-        """Return the mask after a rewiring, of as many synapses; what is removed may only grow again in the next one.
+        """Return the mask after a rewiring, which keeps the number of synapses.
+
+        Synapses that are removed cannot be added again in the same rewiring.
 
         Args:
-            weight: of each synapse.
-            mask: which synapses there are.
-            score: how well each presynaptic unit goes with each postsynaptic one, no unit; see `correlation`.
-            possible: which synapses may be.
-            rng: where random growth comes from.
+            weight: weight of each synapse.
+            mask: which synapses exist.
+            score: correlation of each presynaptic with each postsynaptic unit; see `correlation`.
+            possible: which synapses may exist.
+            rng: random generator for random growth.
         """
         candidates = possible & ~mask
         count = min(int(self.rewire_share * int(mask.sum())), int(candidates.sum()))

@@ -18,7 +18,7 @@ class SidedCircuit(Circuit):
     def pinned_sides(
         self, values: Float[Tensor, "2 batch some"], group: str, pins: Pins | None
     ) -> Float[Tensor, "2 batch some"]:
-        """Return the dorsal and ventral values of a group as they are after `pins`, no unit."""
+        """Return the dorsal and ventral values of a group as they are after `pins`."""
         if pins is None:
             return values
         return torch.stack([self.pinned(row, f"{group}_{side}", pins) for side, row in zip(SIDES, values, strict=True)])

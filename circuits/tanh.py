@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Return tanh x, no unit, as 2 sigmoid(2 x) - 1.
+    """Return tanh x, as 2 sigmoid(2 x) - 1.
 
     The absolute error is that of a number near 1, 1e-7 in single precision, even for small x. That is accurate enough
     for values that the next layer sums, and not for values that are fed back for a thousand steps.
@@ -23,7 +23,7 @@ class Tanh(nn.Module):
     """`tanh` as a layer."""
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Return tanh x, no unit."""
+        """Return tanh x."""
         return tanh(x)
 
 
@@ -92,7 +92,7 @@ class DifferentiatedTanh(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Return tanh x, no unit."""
+        """Return tanh x."""
         y = tanh(x)
         ctx.save_for_backward(y)
         return y

@@ -31,7 +31,7 @@ def axes_of(circuit: Circuit) -> UnitAxes:
             if inspect.isclass(entry.build) and getattr(entry.build, "unit_axes", None) is not Circuit.unit_axes
         ]  # fmt: skip
         raise CircuitMismatch(
-            f"{kind} is not made of layers of alike units; choose a circuit that is: {', '.join(known)}"
+            f"{kind} does not consist of layers of similar units; choose one that does: {', '.join(known)}"
         )
     if untold := circuit.state_dict().keys() - found.axes.keys():
         raise CircuitMismatch(f"{kind} has {', '.join(sorted(untold))}, which belong to no units; train one without")
@@ -88,7 +88,9 @@ def reordered(
     """
     axes = axes_of(circuit)
     if axes.odd is None and any((sign < 0).any() for sign in signs.values()):
-        raise CircuitMismatch(f"units of {type(circuit).__name__} have no odd function; their signs cannot be turned")
+        raise CircuitMismatch(
+            f"units of {type(circuit).__name__} have no odd activation function, so their signs cannot be flipped"
+        )
     found = {}
     for name, value in circuit.state_dict().items():
         for axis, group in enumerate(axes.axes[name]):
@@ -116,7 +118,7 @@ def touching(circuit: Circuit, units: Collection[str]) -> dict[str, Bool[Tensor,
     for unit in units:
         layer = next((each for each in chosen if _holds(circuit.groups[each], columns.get(unit, -1))), None)
         if layer is None:
-            raise CircuitMismatch(f"{unit!r} is no hidden unit of {type(circuit).__name__}; give some, such as "
+            raise CircuitMismatch(f"{unit!r} is not a hidden unit of {type(circuit).__name__}; give some, such as "
                                   f"{circuit.neurons[circuit.groups[next(iter(chosen))].start].name}")  # fmt: skip
         chosen[layer].append(columns[unit] - circuit.groups[layer].start)
     masks = {}

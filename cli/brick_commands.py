@@ -1,4 +1,4 @@
-"""The command about a circuit's functional parts, and about circuits that are put together of two or more."""
+"""The command `nervecord bricks`: find a circuit's functional parts; merge, grow or partly retrain circuits."""
 
 from __future__ import annotations
 
@@ -26,30 +26,31 @@ _MODES = {
 
 @dataclasses.dataclass(frozen=True)
 class Bricks(OnRun):
-    """Cut a trained circuit into functional parts and test each; or merge two circuits, grow one, or train a part."""
+    """Partition a trained circuit into bricks (groups of units) and test each; or merge, grow or partly retrain
+    circuits."""
 
     number: int = 4
-    """Bricks of each hidden layer, by weights and at random; by activity, it follows from the activity."""
+    """Number of bricks per hidden layer, for partitions by weights and at random; by activity it is not chosen."""
     bodies: tuple[str, ...] = ()
-    """Bodies on which bricks are silenced, beside the run's own."""
+    """Further bodies on which bricks are silenced; the run's own is always tested."""
     episodes: int = 8
-    """Episodes of each test: without a brick, with the best bricks kept, or of a mixture of --merge."""
+    """Number of episodes of each test; with --merge, for each mixture of the two runs."""
     seed: int = 0
-    """Of what is drawn: starts and controls of the partition, or the incoming weights of --grow."""
+    """Seed of the partition and its controls; with --grow, of the new units' incoming weights."""
     merge: Path | None = None
-    """Instead: merge the run with this one into --out, and test what lies between them."""
+    """Instead: merge the run with this one into --out, and test mixtures of the two."""
     weights: tuple[float, float] = (0.5, 0.5)
-    """Of --merge: of the run and of the other; they add up to 1 unless both were trained from one start."""
+    """With --merge: weights of the two runs; they must sum to 1 unless both were trained from the same start."""
     grow: int | None = None
-    """Instead: write the run with so many more units in each hidden layer to --out, where they change nothing yet."""
+    """Instead: add this many units to each hidden layer and write the run to --out; it acts as before."""
     body: str | None = None
-    """Of --grow: the body that the grown run is on, by default the run's own."""
+    """With --grow: body of the new run, by default the run's own."""
     update: str | None = None
-    """Instead: train the brick of this name alone, in a new run --out; the same command again resumes."""
+    """Instead: train only the brick of this name, in the new run --out. Run the same command again to resume."""
     steps: Steps | None = None
-    """Of --update: environment steps, by default as many as the run was trained for."""
+    """With --update: environment steps, by default as many as the run was trained for."""
     out: Path | None = None
-    """Folder of the new run, of --merge, --grow and --update."""
+    """Folder of the new run that --merge, --grow or --update writes."""
 
     @property
     def _mode(self) -> str | None:
@@ -57,7 +58,8 @@ class Bricks(OnRun):
         return next((mode for mode in _MODES if getattr(self, mode) is not None), None)
 
     def check(self) -> None:
-        """Refuse two things at once, options of another, an --out that is missing or exists, and what is no run."""
+        """Refuse two actions at once, options of another action, a missing or existing --out, and a folder without a
+        run."""
         asked = [f"--{mode}" for mode in _MODES if getattr(self, mode) is not None]
         if len(asked) > 1:
             raise InvalidOption(f"{' and '.join(asked)} are {len(asked)} things; give one of them")
@@ -74,7 +76,7 @@ class Bricks(OnRun):
             holds(self.merge, self.trust)
 
     def run(self) -> Any:
-        """Do what was asked for, and return what was found or made."""
+        """Run the command, and return its findings or the new run."""
         run = self.opened()
         made = {None: self._study, "merge": self._merge, "grow": self._grow, "update": self._update}
         return made[self._mode](run)

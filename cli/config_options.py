@@ -1,4 +1,4 @@
-"""The fields of `RunConfig` as options of a command, with defaults and words of its own and of a TOML file."""
+"""Command-line options for every field of `RunConfig`, with defaults from a TOML file if one is given."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ _HOW = {
     "algorithm_options": "NAME=VALUE, such as n_envs=64 sigma=0.2.",
     "randomize": "NAME=LOW:HIGH or NAME=LOW:HIGH:log, such as link_mass=0.8:1.2.",
     "deficits": "SENSE:START:STOP or SENSE[INDEX,...]:START:STOP, such as joint_pos:100000:200000; "
-    "without STOP, to the end: joint_pos[1,3]:0:.",
-    "body": "See `nervecord list bodies`, or a path to MuJoCo XML.",
+    "without STOP it lasts to the end of training: joint_pos[1,3]:0:.",
+    "body": "See `nervecord list bodies`.",
     "arena": "See `nervecord list arenas`.",
     "task": "See `nervecord list tasks`.",
-    "circuit": "See `nervecord list circuits`, or FILE.py:CLASS of your own.",
+    "circuit": "See `nervecord list circuits`; or FILE.py:CLASS for your own.",
     "algorithm": "See `nervecord list algorithms`.",
 }
-# Spelled otherwise on a command line, where one is given at a time.
+# Options with another name on the command line.
 _SPELLED = {"deficits": "deficit"}
 
 
 def with_config_options(command: type[Any], arguments: Sequence[str]) -> type[Any]:
-    """Return a command with an option for every field of `RunConfig`, and the config they make as `run_config`.
+    """Return a command class with an option for every field of `RunConfig`.
 
-    Defaults are those of the file that `--config` names among the arguments, and else of `RunConfig`.
+    Defaults come from the file given by `--config`, otherwise from `RunConfig`.
 
     Raises:
         InvalidOption: the file cannot be read.
-        UnknownName: it holds what no run has.
+        UnknownName: the file has a field that `RunConfig` does not have.
     """
     from ..training.runs.config import RunConfig, read_config
 
@@ -68,10 +68,10 @@ def with_config_options(command: type[Any], arguments: Sequence[str]) -> type[An
 
 
 def config_of(command: Any) -> Any:
-    """Return the `RunConfig` that a command's options and its file make.
+    """Return the `RunConfig` of a command's options and its TOML file.
 
     Raises:
-        InvalidOption: an option that cannot be read.
+        InvalidOption: an option cannot be read.
     """
     from ..training.runs.config import RunConfig
 
@@ -92,14 +92,14 @@ def config_of(command: Any) -> Any:
 
 
 def circuit_named(text: str, untrusted: Path | None = None) -> str:
-    """Return the name of a circuit; FILE.py:CLASS is run, for who types it trusts it.
+    """Return the name of a circuit, after running its code if it is FILE.py:CLASS.
 
     Args:
-        text: what was typed, or stands in a file of options.
-        untrusted: that file, where its user did not say that they trust what it names.
+        text: name of a circuit, or FILE.py:CLASS.
+        untrusted: the options file that `text` comes from, if the user did not give --trust; None otherwise.
 
     Raises:
-        InvalidOption: a file of options names code.
+        InvalidOption: an untrusted options file names code.
         CircuitMismatch: the code cannot be run, or has no such circuit.
     """
     from ..circuits.code_files import circuit_from_file, names_file
@@ -112,10 +112,10 @@ def circuit_named(text: str, untrusted: Path | None = None) -> str:
 
 
 def pairs(texts: Sequence[str]) -> dict[str, Any]:
-    """Return options given as name=value, the values as JSON where they are some.
+    """Parse options of the form name=value; values that are valid JSON are decoded, others stay text.
 
     Raises:
-        InvalidOption: one has no value.
+        InvalidOption: an option has no value.
     """
     found = {}
     for text in texts:
@@ -168,10 +168,10 @@ def _read(name: str, given: Any) -> Any:
 
 
 def arena_given(text: str | None) -> Any:
-    """Return an arena given as a name or as JSON.
+    """Parse an arena given as a name or as a JSON object.
 
     Raises:
-        InvalidOption: it begins as JSON and is none.
+        InvalidOption: the text starts with { and is not valid JSON.
     """
     if not text or not text.startswith("{"):
         return text
@@ -179,7 +179,7 @@ def arena_given(text: str | None) -> Any:
         return json.loads(text)
     except ValueError as error:
         example = '{"name": "open", "medium": {"density": 1000}}'
-        raise InvalidOption(f"arena {text!r} is no JSON ({error}); give a name, or JSON such as {example}") from error
+        raise InvalidOption(f"arena {text!r} is not JSON ({error}); give a name, or JSON such as {example}") from error
 
 
 def _range(name: str, text: str) -> tuple[Any, ...]:

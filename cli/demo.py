@@ -16,9 +16,9 @@ BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer6-eel", "swimmer6-thick")
 
 
 def demo(out: str | Path, progress: bool = True, trust: bool = False) -> Path:
-    """Train NCAP by ES on swimmer6 and show what came of it; what is done already is not done again.
+    """Train NCAP by ES on swimmer6, measure it and write its report; steps that are already done are skipped.
 
-    Links in the folder are followed if it is trusted.
+    With `trust`, links in the folder are followed.
     """
     run = train(RunConfig(), out, progress, trust=trust)
     done = run.results.current

@@ -1,4 +1,4 @@
-"""A command that is several: `nervecord worm posture`, `nervecord nas search`."""
+"""Commands with subcommands, such as `nervecord worm posture` and `nervecord nas search`."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Grouped:
-    """What the command that was named does is done; a subclass says in the type of `what` which there are."""
+    """A command that runs one of its subcommands; a subclass lists them in the type of `what`."""
 
     what: Any
 
     @classmethod
     def prepared(cls, arguments: Sequence[str]) -> type[Any]:  # noqa: ARG003
-        """Return the command as it is parsed."""
+        """Return the class that the arguments are parsed into."""
         return cls
 
     @property
     def goes_on(self) -> bool:
-        """Whether it goes on from where it was interrupted, when it is given again."""
+        """Whether the same command resumes after an interruption."""
         return bool(self.what.goes_on)
 
     @property
     def json(self) -> bool:
-        """Whether to print for machines."""
+        """Whether to print JSON."""
         return bool(self.what.json)
 
     def check(self) -> None:
-        """Refuse at once what shows without loading a library."""
+        """Raise the errors that can be found without loading a large library."""
         self.what.check()
 
     def run(self) -> Any:
-        """Run the command that was asked for."""
+        """Run the subcommand."""
         return self.what.run()

@@ -1,4 +1,4 @@
-"""What `nervecord list` says: the options of a name, the neurons of a run, the environments, the agents."""
+"""The listings of `nervecord list`: options of a name, neurons of a run, environments and agents."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def options_of(name: str) -> dict[str, Any]:
-    """Return the options of an algorithm, a circuit or a task: default and what each takes.
+    """Return the options of an algorithm, a circuit or a task, each with its default and allowed values.
 
     Raises:
-        UnknownName: nothing has that name.
+        UnknownName: no algorithm, circuit or task has that name.
     """
     from ..agents.algorithms.registry import ALGORITHMS, algorithm_named
     from ..circuits import CIRCUITS
@@ -42,7 +42,7 @@ def options_of(name: str) -> dict[str, Any]:
 
 
 def neurons_of(run: Run) -> dict[str, Any]:
-    """Return every neuron of a run's circuit by its name, as `--silence` takes it, with what it is and where."""
+    """Return every neuron of a run's circuit: its name, as `--silence` takes it, with role and position."""
     neurons = run.agent(trained=False).neurons
     sides = {"d": "dorsal", "v": "ventral"}
     found = {}
@@ -54,7 +54,7 @@ def neurons_of(run: Run) -> dict[str, Any]:
 
 
 def agents() -> dict[str, Any]:
-    """Return the address of every agent that comes with the package, with its circuit, size, training and return."""
+    """Return the agents that come with the package: address, circuit, number of weights, training and return."""
     from ..training.runs.run import Run
     from ..training.runs.shipped import PREFIX, SHIPPED, shipped_names
 
@@ -70,7 +70,7 @@ def agents() -> dict[str, Any]:
 
 
 def environments() -> dict[str, Any]:
-    """Return every gymnasium id of this package and of those that add tasks, with its task and physics."""
+    """Return every gymnasium id of this package and its plug-ins, with its task and physics."""
     import gymnasium
 
     from ..envs import TASKS

@@ -1,4 +1,4 @@
-"""The commands about tables of architectures: make one, query it, search it."""
+"""The commands about tables of trained architectures: make, query and search."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from .study_commands import Many
 
 @dataclasses.dataclass(frozen=True)
 class MakeTable(Many):
-    """Train every architecture of a space on its bodies; the same command again goes on."""
+    """Train every architecture of a search space and write the table. Run the same command again to resume."""
 
     name: tyro.conf.Positional[str] = tyro.MISSING
-    """prior (parts of NCAP), cells (networks of several sizes, by ES), or cells-ppo."""
+    """The table: prior (parts of NCAP), cells (networks of several sizes, by ES), or cells-ppo (the same by PPO)."""
     out: Path = Path("runs/nas")
-    """Folder of the runs' results, and of NAME.csv.gz."""
+    """Folder for the results of each run and for NAME.csv.gz."""
     seeds: int = 20
-    """Seeds, from 0 on."""
+    """Number of seeds, counted from 0."""
     bodies: tuple[str, ...] = ()
-    """Some of the table's bodies; all by default."""
+    """Only these bodies; by default all of the table's."""
     architectures: tuple[str, ...] = ()
-    """Some of the space's architectures, such as cell=gru|units=8; all by default."""
+    """Only these architectures, such as cell=gru|units=8; by default all of the space."""
 
     def run(self) -> dict[str, Any]:
-        """Train what is missing, and return what the table has."""
+        """Train the missing runs, and return a summary of the table."""
         from ..training.studies.nas.making import make_table
 
         made = make_table(self.name, self.out, self.seeds, self.bodies, self.architectures, **self._options)
@@ -45,21 +45,21 @@ class MakeTable(Many):
 
 @dataclasses.dataclass(frozen=True)
 class QueryTable(Command):
-    """Say what architectures came to: a line for each on each body, the best of a body first."""
+    """Print the scores of architectures in a table: one line per body and architecture, the best first."""
 
     name: tyro.conf.Positional[str] = tyro.MISSING
     """prior, cells, cells-ppo, or the .csv.gz of a table that you made."""
     architecture: str | None = None
-    """One alone, such as cell=gru|units=8."""
+    """Only this architecture, such as cell=gru|units=8."""
     body: str | None = None
-    """One alone."""
+    """Only this body."""
     step: Steps | None = None
-    """Environment steps of training; by default the last."""
+    """Scores after this many environment steps; by default at the end of training."""
     seed: int | None = None
-    """Of one run; by default the mean over all."""
+    """Scores of this seed alone; by default the mean over seeds."""
 
     def run(self) -> Any:
-        """Read the table, and return what was asked for."""
+        """Read the table, and return the rows asked for."""
         from ..training.studies.nas.table import open_table
 
         return self.table(open_table(self.name).summary(self.architecture, self.body, self.step, self.seed))
@@ -67,20 +67,20 @@ class QueryTable(Command):
 
 @dataclasses.dataclass(frozen=True)
 class SearchTable(Command):
-    """Search a table many times: regret against cost, and how far bodies agree on the ranking."""
+    """Compare search algorithms on a table: regret against cost, and agreement of the ranking across bodies."""
 
     name: tyro.conf.Positional[str] = tyro.MISSING
     """prior, cells, cells-ppo, or the .csv.gz of a table that you made."""
     out: Path = Path("nas")
-    """Folder for regret and stability: .csv, .md, .tex, .svg, .pdf and .png."""
+    """Folder for the tables and figures of regret and rank stability (.csv, .md, .tex, .svg, .pdf, .png)."""
     searchers: tuple[str, ...] = ("random", "rea", "reinforce")
-    """random; rea, regularised evolution; reinforce."""
+    """Search algorithms: random, rea (regularised evolution) and reinforce."""
     searches: int = 500
-    """Of each searcher on each body."""
+    """Number of searches for each search algorithm and body."""
     trainings: int = 100
-    """Of each search."""
+    """Number of trainings that each search may use."""
     seed: int = 0
-    """Of the searches."""
+    """Seed of the searches."""
 
     def run(self) -> Any:
         """Search, write tables and figures, and return the table of regrets."""
@@ -101,7 +101,7 @@ class SearchTable(Command):
 
 @dataclasses.dataclass(frozen=True)
 class Nas(Grouped):
-    """Architecture search on tables, in which every architecture is trained already: query them, search them."""
+    """Architecture search on tables of architectures that are already trained."""
 
     what: tyro.conf.OmitSubcommandPrefixes[
         Annotated[QueryTable, tyro.conf.subcommand("query")]

@@ -1,4 +1,4 @@
-"""The command line's words to a command: what tyro cannot parse becomes one line."""
+"""Parse the command line; errors of the parser tyro become one line."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ Steps = Annotated[
 
 
 def parse(groups: Mapping[str, Mapping[str, Any]], arguments: Sequence[str]) -> Any:
-    """Return the command that the arguments are; print help and leave where that is asked for, or nothing is.
+    """Parse arguments into a command; print help and exit on --help or without arguments.
 
     Raises:
-        NervecordError: they are none.
+        NervecordError: the arguments are invalid.
     """
     commands = {name: kind for group in groups.values() for name, kind in group.items()}
     name = arguments[0] if arguments else "--help"

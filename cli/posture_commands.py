@@ -1,4 +1,4 @@
-"""Commands about recorded postures: read them, replay them by a body, and take them apart into eigenworms."""
+"""Commands about recorded postures: read them, replay them on a body, and decompose them into eigenworms."""
 
 from __future__ import annotations
 
@@ -25,23 +25,22 @@ class OfPostures(Command):
     """A command about a file of postures."""
 
     file: tyro.conf.Positional[Path] = tyro.MISSING
-    """A tracker's .wcon or .wcon.zip, Tierpsy's .hdf5, a .csv of midlines (time, x_0, y_0, ...) or of joint angles
-    (time, angle_0, ...), or the .nc of a recording."""
+    """Postures: .wcon(.zip), Tierpsy .hdf5, .csv (time, x_0, y_0, ... or time, angle_0, ...), or a recording's .nc."""
     spline: bool = False
-    """Put a cubic spline through a midline's points first, where there are fewer than two for each link."""
+    """Fit a cubic spline to each midline first; helps where it has fewer than two points per link."""
     fix_swaps: bool = False
-    """Turn midlines whose head and tail are probably swapped."""
+    """Reverse midlines whose head and tail are probably swapped."""
     flip_y: bool = False
-    """Turn the y axis, of trackers whose images have it point down."""
+    """Flip the y axis, for trackers whose y axis points down."""
     unit: str | None = None
-    """Of points, where the file does not say it, such as mm, or 0.004*mm for a pixel."""
+    """Length unit of the points if the file does not state it, such as mm, or 0.004*mm for a pixel."""
     time_unit: str | None = None
-    """Of the time of a .csv of midlines, s by default, or of a frame of Tierpsy's, such as 0.04*s."""
+    """Time unit of a .csv of midlines (s by default), or the length of a Tierpsy frame, such as 0.04*s."""
     degrees: bool = False
-    """Joint angles of a .csv are in degrees."""
+    """Joint angles in the .csv are in degrees instead of radians."""
 
     def check(self) -> None:
-        """Refuse what would change nothing."""
+        """Refuse options that would have no effect."""
         if self.file.suffix == ".nc":
             why = f"{self.file} is a recording, whose joints are known"
             self.refuse("spline fix_swaps flip_y unit time_unit degrees", why)
@@ -49,7 +48,7 @@ class OfPostures(Command):
             self.refuse("unit time_unit degrees", f"{self.file} says its own units")
 
     def read(self, links: int | None) -> dict[str, tuple[Track, Posture]]:
-        """Return each worm of the file, as it was tracked and as a chain."""
+        """Return each worm of the file, both as tracked and as a chain of links."""
         from ..worm.posture_files import read_postures
 
         return read_postures(
@@ -60,17 +59,17 @@ class OfPostures(Command):
 
 @dataclasses.dataclass(frozen=True)
 class Postures(OfPostures):
-    """Read the midlines of recorded worms, or of our own recordings, as joint angles; report gaps and swapped heads."""
+    """Convert recorded midlines of worms to joint angles; report gaps and swaps of head and tail."""
 
     links: int | None = None
-    """Of the chain that the midline becomes, 6 by default; angles and recordings have their own."""
+    """Number of links to divide midlines into, 6 by default; joint angles and recordings have their own."""
     worm: str | None = None
     """Only the worm of this name; all of them by default."""
     out: Path | None = None
-    """New file of the chain: .csv of its joint angles, or .wcon of its midline; none by default."""
+    """Write the result to this new file: .csv (joint angles) or .wcon (midlines); by default nothing is written."""
 
     def check(self) -> None:
-        """Refuse what would change nothing, and a file that cannot be written."""
+        """Refuse options that would have no effect, and a file that cannot be written."""
         super().check()
         if self.out and self.out.suffix not in (".csv", ".wcon"):
             raise UnknownName("posture format", self.out.suffix or self.out.name, [".csv", ".wcon"])
@@ -78,7 +77,7 @@ class Postures(OfPostures):
             raise OutputExists(f"{self.out} exists; give another --out")
 
     def run(self) -> dict[str, Any]:
-        """Read, write, and return what each worm's posture is like."""
+        """Read, write, and return a summary of each worm's posture."""
         from ..files import write_text
         from ..worm.posture_files import one_worm
         from ..worm.posture_report import posture_facts, posture_table
@@ -98,25 +97,25 @@ class Postures(OfPostures):
 
 @dataclasses.dataclass(frozen=True)
 class ReplayWorm(OfPostures):
-    """Let a body bend as a recorded worm did: what torque it takes, how well its motors can, and how far it gets."""
+    """Replay a recorded worm's posture on a body: torque needed, accuracy of the motors, and distance travelled."""
 
     worm: str | None = None
-    """Name of the worm, of a file of several."""
+    """Name of the worm, if the file has several."""
     body: str = "worm"
-    """A swimmer or a worm; its links are those of the chain that the midline becomes."""
+    """The body, a swimmer or a worm; midlines are divided into as many links as it has."""
     arena: str | None = None
-    """Open in the body's own medium by default; a name of `nervecord list arenas`, or JSON, of one medium."""
+    """Arena with a single medium: a name (see `nervecord list arenas`) or JSON; by default the body's own medium."""
     drive: Literal["prescribed", "motors"] = "prescribed"
-    """prescribed: the joints follow exactly, with the torque of inverse dynamics; motors: as far as motors can."""
+    """prescribed: joints follow exactly, by inverse dynamics; motors: they follow as well as the motors can."""
     gear: float | None = None
-    """Torque of a motor at full command, N m, of --drive motors; the body's own by default."""
+    """With --drive motors: torque of a motor at full command, N m; by default the body's own."""
     out: Path | None = None
-    """New file of the replay, a recording (.nc) as any of ours, without neurons; none by default."""
+    """Write the replay to this new recording (.nc), which has no neurons; by default nothing is written."""
     film: Path | None = None
-    """New film (mp4, gif or webp) of the recorded worm and the body side by side; none by default."""
+    """Write a film (.mp4, .gif or .webp) of the recorded worm beside the body; none by default."""
 
     def check(self) -> None:
-        """Refuse what would change nothing, and files that cannot be written."""
+        """Refuse options that would have no effect, and files that cannot be written."""
         super().check()
         if self.drive == "prescribed":
             self.refuse("gear", "it is of motors, and the joints are prescribed; give --drive motors too")
@@ -127,7 +126,7 @@ class ReplayWorm(OfPostures):
                 raise OutputExists(f"{path} exists; give another --{option}")
 
     def run(self) -> dict[str, Any]:
-        """Replay, film, and return what it took."""
+        """Replay, film, and return the measurements."""
         from ..envs import make_body
         from ..videos.encode import check_output
         from ..worm.posture_files import one_worm
@@ -159,17 +158,17 @@ class ReplayWorm(OfPostures):
 
 @dataclasses.dataclass(frozen=True)
 class ShowEigenworms(OfPostures):
-    """Take postures apart into eigenworms: what share of the variance they hold, and how a worm moves among them."""
+    """Decompose postures into eigenworms (principal components): share of variance, and phase portraits."""
 
     basis: str = "data"
-    """data (the postures' own), wormpose (of the package's files), or a .csv of shapes of 100 numbers each."""
+    """Shapes to use: data (of these postures), wormpose (of that package), or a .csv with 100 numbers per shape."""
     modes: int = 4
-    """How many shapes."""
+    """Number of shapes."""
     out: Path | None = None
-    """New folder of the amplitudes, the shapes and a figure with phase portraits; none by default."""
+    """New folder for the amplitudes, the shapes and a figure with phase portraits; none by default."""
 
     def check(self) -> None:
-        """Refuse what would change nothing, and a folder that holds something else."""
+        """Refuse options that would have no effect, and a folder with other content."""
         super().check()
         if self.modes < 2:
             raise InvalidOption(f"modes is {self.modes}; give 2 or more, of which the first two have a phase")
@@ -177,7 +176,7 @@ class ShowEigenworms(OfPostures):
             raise OutputExists(f"{self.out} exists and holds no eigenworms; give another --out")
 
     def run(self) -> dict[str, Any]:
-        """Take apart, write, and return the shares."""
+        """Decompose, write, and return the shares of variance."""
         from ..worm.shapes import SEGMENTS, eigenworms, phase_rate
 
         # Chains that are known keep their links: more would add nothing.

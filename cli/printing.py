@@ -1,4 +1,4 @@
-"""What a command found, as text for people: names beside values, and every number rounded alike."""
+"""Results of commands as readable text, with numbers rounded to 4 digits."""
 
 from __future__ import annotations
 
@@ -16,22 +16,19 @@ _LARGEST_IN_FULL = 1e15
 
 
 def number(value: float) -> str:
-    """Return a number with 4 digits, as intervals show theirs; whole numbers, and those above 9999, without a fraction.
-
-    It stays in its own unit.
-    """
+    """Format a number with 4 significant digits; whole numbers and those above 9999 have no fraction."""
     if abs(value) < _LARGEST_IN_FULL and (abs(value) >= 10**_DIGITS or float(value).is_integer()):
         return f"{value:.0f}"
     return f"{value:.{_DIGITS}g}"
 
 
 def table_text(table: pd.DataFrame) -> str:
-    """Return a table, each value in its own unit, with a line for each row; what is missing is blank."""
+    """Format a table with one line per row; missing values are blank."""
     return str(table.to_string(index=False, na_rep="", float_format=number))
 
 
 def over_bodies_text(found: Mapping[str, Evaluation]) -> str:
-    """Return a line for each body, or what several come to, with the interval of every metric in its own unit."""
+    """Format one line per body or aggregate over bodies, with the interval of every metric."""
     import pandas as pd
 
     rows = [{"body": body, **{name: str(each) for name, each in scores.intervals.items()}}
@@ -40,7 +37,7 @@ def over_bodies_text(found: Mapping[str, Evaluation]) -> str:
 
 
 def text(value: Any, indent: str = "") -> str:
-    """Return a result as lines: a name and its value, or a name and indented lines below it."""
+    """Format a result as lines of names and values; nested results are indented."""
     if not isinstance(value, dict):
         return f"{indent}{_plain(value)}"
     width = max((len(str(key)) for key in value), default=0)

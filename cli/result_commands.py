@@ -1,4 +1,4 @@
-"""Commands that look at what was trained, show it, share it, and say what there is."""
+"""Commands that measure, show, share and list what was trained."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Record(Disturbing, OnRunOrModel):
-    """Keep whole episodes as one netCDF or NWB file: body, senses, actions and every neuron, by name."""
+    """Record whole episodes in one netCDF or NWB file: body, senses, actions and every neuron, by name."""
 
     out: Path = Path("recording.nc")
-    """The file, .nc; .nwb for archives of neural recordings; .wcon keeps midlines alone, as worm trackers write them.
-    Never overwritten."""
+    """New file: .nc; .nwb, for archives of neural recordings; or .wcon, with midlines only, as worm trackers write."""
     episodes: int | None = None
-    """Episodes, recorded at once; 8 by default."""
+    """Number of episodes, 8 by default."""
     history: bool = False
-    """Instead of episodes: weights, and activity on the input of one episode, at every checkpoint of a run."""
+    """Instead of episodes, record the weights at every checkpoint of a run and its activity on one episode's input."""
     as_imaging: bool = False
-    """In an .nwb file, the activity as regions of interest, for tools that read calcium imaging alone."""
+    """Write the activity in an .nwb file as regions of interest, for tools that read only calcium imaging."""
 
     def check(self) -> None:
-        """Refuse a file that cannot be written, and anything but one agent or model, with its own options."""
+        """Refuse a file that cannot be written, no agent or two agents, and options that do not apply."""
         if self.history:
             self.refuse(
                 "episodes body silence clamp drive noise noise_unit",
@@ -99,23 +98,23 @@ class Record(Disturbing, OnRunOrModel):
 
 @dataclasses.dataclass(frozen=True)
 class Probe(Disturbing, OnAgent):
-    """Measure what body and neurons do; see `nervecord list probes`."""
+    """Analyse an agent's behaviour and neurons with probes (see `nervecord list probes`)."""
 
     path: tyro.conf.Positional[Path | None] = None
-    """Folder of a run, agent:NAME of `nervecord list agents`, or the .nc file of a recording."""
+    """Folder of a run, agent:NAME (see `nervecord list agents`), or the .nc file of a recording."""
     probes: tuple[str, ...] = ("gait",)
-    """Names of probes, or all."""
+    """Names of probes, or all for every probe that takes only seconds."""
     episodes: int | None = None
-    """Episodes to record of a run; 8 by default."""
+    """Number of episodes to record from a run, 8 by default."""
 
     def check(self) -> None:
-        """Refuse anything but an agent or a recording, with its own options."""
+        """Refuse anything but one agent or recording, and options that do not apply."""
         if self.path is not None and self.path.suffix == ".nc":
             self.refuse("trust noise noise_unit", f"it is about a run, and {self.path} is a recording")
         super().check()
 
     def run(self) -> dict[str, Any]:
-        """Measure, and return the numbers with their units, and the words."""
+        """Run the probes, and return their numbers with units, and their sentences."""
         from ..training.probes.probing import merged, probe
 
         with self._subject() as subject:
@@ -150,32 +149,32 @@ class Render(OnRunOrModel):
     """Film an agent: mp4, gif or webp."""
 
     out: Path = Path("worm.mp4")
-    """The film; never overwritten."""
+    """File of the film (.mp4, .gif or .webp), which must not exist yet."""
     view: str = "2d"
-    """2d (drawn without OpenGL) or 3d (MuJoCo's renderer)."""
+    """2d (from above, drawn without OpenGL) or 3d (MuJoCo's renderer)."""
     neurons: bool = False
-    """Draw the wiring with every neuron lit by its activity beside the body (instead of a view)."""
+    """Draw the body beside its wiring, with every neuron lit by its activity (in place of --view)."""
     size: tuple[int, int] | None = None
     """Width and height in pixels; 640 480 by default, and 1280 720 with neurons."""
     fps: float | None = None
-    """Frames per second; one a control step by default, every second one in a gif or webp."""
+    """Frames per second; by default one frame per control step, or per two in a .gif or .webp."""
     speed: float = 1.0
-    """Of what is shown, in units of real time: 0.5 is slow motion."""
+    """Speed of the film relative to real time; 0.5 is slow motion."""
     camera: str = "follow"
-    """follow (goes with the body) or fixed (sees all of its path)."""
+    """follow (goes with the body) or fixed (shows its whole path)."""
     zoom: float = 1.0
-    """How many times closer the camera is."""
+    """Zoom factor of the camera."""
     seconds: float | None = None
-    """How much of the episode; all of it by default."""
+    """Seconds of the episode to film; by default all of it."""
 
     def check(self) -> None:
-        """Refuse two views, and anything but one agent or model, with its own options."""
+        """Refuse two views, no agent or two agents, and options that do not apply."""
         if self.neurons:
             self.refuse("view", "--neurons is a view of its own; leave one of them out")
         super().check()
 
     def run(self) -> dict[str, Any]:
-        """Film, and return the film's path."""
+        """Film, and return the path of the film."""
         from ..videos.films import render, render_model
 
         look: dict[str, Any] = {
@@ -193,13 +192,13 @@ class Render(OnRunOrModel):
 
 @dataclasses.dataclass(frozen=True)
 class Results(OnRun):
-    """List everything that was measured of a run: of which weights, under which conditions, and whether it is stale."""
+    """List the measurements of a run: of which weights, under which conditions, and whether they are stale."""
 
     out: Path | None = None
-    """Write every value to this table too, .csv or .sqlite; never overwritten."""
+    """Also write every value to this new file, .csv or .sqlite."""
 
     def run(self) -> Any:
-        """Write the table if it is asked for, and return what was measured."""
+        """Write the table if asked for, and return the measurements."""
         from ..training.runs.score_table import write_results
 
         results = self.opened().results
@@ -217,15 +216,15 @@ class Report(OnRuns, OnModels):
     body_is_of_zips = True
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs, or agent:NAME of `nervecord list agents`; or one zip file that SB3 saved (with --trust), which
-    is measured anew."""
+    """Folders of runs, or agent:NAME (see `nervecord list agents`); or one SB3 .zip (with --trust)."""
     out: Path | None = None
-    """The page; report.html in the run by default, beside a zip file FILE.html. Several runs need it."""
+    """The page; by default report.html in the run's folder, or FILE.html beside an SB3 .zip. Needed for several
+    runs."""
     body: str | None = None
-    """Of a zip file, swimmer6 by default; a run knows its own."""
+    """For an SB3 .zip: the body, swimmer6 by default."""
 
     def check(self) -> None:
-        """Refuse folders that hold no runs, and more than one zip file."""
+        """Refuse folders without runs, and more than one SB3 .zip."""
         for path in self.runs:
             self.check_zip(path)
             if path.suffix != ".zip":
@@ -246,12 +245,12 @@ class Report(OnRuns, OnModels):
 
 @dataclasses.dataclass(frozen=True)
 class Play(OnAgent):
-    """Watch an agent live in a browser: pause, push, pin neurons, change the body. Ctrl-C ends."""
+    """Watch an agent live in a browser: pause, push, silence neurons, change the body. Ctrl-C stops it."""
 
     body: str | None = None
     """Body to swim with; the run's own by default."""
     port: int = 0
-    """Of 127.0.0.1; 0 takes a free one."""
+    """Port on 127.0.0.1; 0 takes a free one."""
 
     def run(self) -> dict[str, Any]:
         """Serve until interrupted."""
@@ -267,7 +266,7 @@ class Play(OnAgent):
 
 @dataclasses.dataclass(frozen=True)
 class Gallery(OnRuns):
-    """Write one self-contained page of many runs: curves to compare, films, and wiring that lights up."""
+    """Write one self-contained page about many runs: learning curves, films and wiring diagrams."""
 
     out: Path = Path("gallery.html")
     """The page."""
@@ -286,33 +285,33 @@ class Gallery(OnRuns):
 
 @dataclasses.dataclass(frozen=True)
 class Export(OnRun):
-    """Write a run's agent as a folder fit for a model hub: safetensors, config, metrics, film, card."""
+    """Export a run's agent as a folder for a model hub: safetensors, config, metrics, film and model card."""
 
     out: Path = Path("export")
-    """The folder; never overwritten."""
+    """New folder for the exported agent."""
     film: bool = True
-    """Film the agent, if the run has no film yet."""
+    """Include a film, which is made if the run has none yet."""
     onnx: bool = False
-    """Write the whole policy as policy.onnx too, compared with the agent over an episode by ONNX Runtime."""
+    """Also write the whole policy as policy.onnx, checked against the agent over an episode by ONNX Runtime."""
     torch: bool = False
-    """Write the whole policy as policy.pt2 too, which torch runs without nervecord."""
+    """Also write the whole policy as policy.pt2, which torch runs without nervecord."""
     web: bool = False
-    """Write a page too, web.html, in which the agent swims without Python."""
+    """Also write web.html, a page in which the agent swims without Python."""
     push: str | None = None
     """Upload it to this repository (OWNER/NAME) of a model hub."""
     private: bool = False
     """Make the repository private."""
     endpoint: str | None = None
-    """Of the hub; https://huggingface.co by default."""
+    """Address of the hub; https://huggingface.co by default."""
 
     def check(self) -> None:
-        """Refuse a folder that holds no run, and options of an upload where nothing is uploaded."""
+        """Refuse a folder without a run, and options of an upload without --push."""
         if self.push is None:
             self.refuse("private endpoint", "nothing is uploaded; give --push OWNER/NAME too")
         super().check()
 
     def run(self) -> dict[str, Any]:
-        """Export, and return the folder and the address it was uploaded to."""
+        """Export, and return the folder and the address of the upload."""
         from ..sharing.hub import check_repo, export, push
 
         if self.push is not None:
@@ -324,7 +323,7 @@ class Export(OnRun):
 
 @dataclasses.dataclass(frozen=True)
 class Import(Trusting):
-    """Open an exported agent as a run of one's own; runs no code without --trust."""
+    """Turn an exported agent into a run; no code is run without --trust."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder that `nervecord export` wrote."""
@@ -332,7 +331,7 @@ class Import(Trusting):
     """Folder of the run."""
 
     def run(self) -> dict[str, Any]:
-        """Import, and return what the run has reached."""
+        """Import, and return a summary of the run."""
         from ..sharing.hub import import_run
         from ..training.learning.training import summary
 
@@ -349,7 +348,7 @@ class Demo(Trusting):
     goes_on = True
 
     def run(self) -> dict[str, Any]:
-        """Run it all, and return the report's path and the results on each body."""
+        """Run all steps, and return the report's path and the results on each body."""
         from ..training.studies.transfers import transfer_table
         from .demo import demo
 
@@ -360,26 +359,26 @@ class Demo(Trusting):
 
 @dataclasses.dataclass(frozen=True)
 class Bench(Command):
-    """Measure speed beside the physical limit and the peers, in one run."""
+    """Measure speed in comparison with MuJoCo's own speed and other libraries."""
 
     repeats: int = 3
-    """Measurements of each row; the median is shown."""
+    """Number of measurements per row; the median is shown."""
     ppo: bool = False
-    """Training instead of stepping: our PPO, on lanes and on MuJoCo, beside SB3's and sb3-contrib's RecurrentPPO."""
+    """Instead, PPO training: ours, on lanes and on MuJoCo, beside SB3's PPO and sb3-contrib's RecurrentPPO."""
     scale: bool = False
-    """What spreading costs instead: populations on workers, sweeps, checkpoints."""
+    """Instead, the overhead of parallel workers, sweeps and checkpoints."""
     lanes: bool = False
-    """Physics alone instead: lanes beside mj_step at 3 to 100 links."""
+    """Instead, physics alone: lanes beside mj_step, for 3 to 100 links."""
     draw: str | None = None
-    """Of --lanes: a file for the figure, such as lanes.svg."""
+    """With --lanes: file for the figure, such as lanes.svg."""
     zones: bool = False
-    """Zones instead: steps in an arena with several media over those in one, in pairs."""
+    """Instead, arenas with zones: step time with several media relative to one medium, measured in pairs."""
     learn: bool = False
-    """Learning instead: whole generations a second, and seconds from nothing to a return, beside SB3's PPO."""
+    """Instead, learning: generations per second, and seconds from start to a given return, beside SB3's PPO."""
     seeds: int = 5
-    """Of --learn: seeds of each arm; the median is shown."""
+    """With --learn: number of seeds per method; the median is shown."""
     limit: float = 600.0
-    """Of --learn: seconds of learning after which a seed ends."""
+    """With --learn: time limit of each seed, seconds of learning."""
 
     def run(self) -> Any:
         """Measure, and return the table."""
@@ -421,13 +420,12 @@ class Names(Trusting):
     """List agents, bodies, tasks, circuits and more, the options of one, or the neurons of a run."""
 
     kind: tyro.conf.Positional[str] = tyro.MISSING
-    """agents, bodies, arenas, senses, tasks, circuits, algorithms, probes, environments; options NAME; neurons
-    RUN."""
+    """agents, bodies, arenas, senses, tasks, circuits, algorithms, probes or environments; options; or neurons."""
     of: tyro.conf.Positional[str | None] = None
-    """Of options: an algorithm, circuit or task. Of neurons: the folder of a run."""
+    """For options: the name of an algorithm, circuit or task. For neurons: the folder of a run."""
 
     def run(self) -> dict[str, Any]:
-        """Return names, with what each is."""
+        """Return the names with their descriptions."""
         if self.kind not in (*_LISTS, *_LISTS_OF):
             raise UnknownName("list", self.kind, [*_LISTS, *_LISTS_OF])
         if self.kind in _LISTS:
@@ -495,10 +493,10 @@ _LISTS_OF = {"options": "an algorithm, circuit or task, such as ppo", "neurons":
 
 @dataclasses.dataclass(frozen=True)
 class Doctor(Command):
-    """Say what this machine has, what is wrong, and what to do about it."""
+    """Check the installation: versions, threads, renderers and encoders, and how to fix problems."""
 
     def run(self) -> dict[str, Any]:
-        """Return what was found."""
+        """Return the findings."""
         from .doctor import doctor
 
         return doctor()

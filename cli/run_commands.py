@@ -31,24 +31,24 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Command(ABC):
-    """What every command takes."""
+    """Options that every command has."""
 
     goes_on: ClassVar[bool] = False  # from where it was interrupted, when it is given again
 
     json: bool = False
-    """Print the result as JSON, and no progress bar."""
+    """Print the result as JSON, without a progress bar."""
 
     @classmethod
     def prepared(cls, arguments: Sequence[str]) -> type[Any]:  # noqa: ARG003
-        """Return the command as it is parsed."""
+        """Return the class that the arguments are parsed into."""
         return cls
 
     def refuse(self, names: str, why: str) -> None:
-        """Refuse options that would change nothing.
+        """Refuse options that would have no effect.
 
         Args:
-            names: of the command's fields, separated by spaces; those at their defaults are not given.
-            why: the end of a sentence about all of them: what they are for, and what to do.
+            names: fields of the command, separated by spaces; a field at its default counts as not given.
+            why: the end of the error message: what these options are for, or what to do instead.
 
         Raises:
             InvalidOption: one of them is given.
@@ -56,27 +56,26 @@ class Command(ABC):
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         given = [f"--{name.replace('_', '-')}" for name in names.split() if getattr(self, name) != defaults[name]]
         if given:
-            raise InvalidOption(f"{', '.join(given)} would change nothing: {why}")
+            raise InvalidOption(f"{', '.join(given)} would have no effect: {why}")
 
     def check(self) -> None:  # noqa: B027  # most commands have nothing to refuse so early
-        """Refuse at once what shows without loading a library, as a folder that holds no run does."""
+        """Raise the errors that can be found without loading a large library, such as a folder without a run."""
 
     def table(self, found: pd.DataFrame) -> Any:
-        """Return a table, each value in its own unit, for machines or for people."""
+        """Return a table as JSON types with --json, and otherwise as text; values keep their units."""
         return json.loads(found.to_json(orient="records")) if self.json else table_text(found)
 
     @abstractmethod
     def run(self) -> Any:
-        """Do what the command is for, and return what it has to show."""
+        """Run the command, and return what is to be printed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Trusting(Command):
-    """A command that opens folders which others may have made."""
+    """A command that opens folders from other people."""
 
     trust: bool = False
-    """Follow links in the folder, as to checkpoints on another disk, and run the code of a circuit that it has from a
-    file. Both can do harm: use it only if you know who made the folder."""
+    """Follow links in the folder and run circuit code stored in it. Use only if you trust who made the folder."""
 
     def run_in(self, path: Path) -> Run:
         """Return the run in a folder."""
@@ -88,11 +87,11 @@ class Trusting(Command):
 @dataclasses.dataclass(frozen=True)
 class _Spread(Command):
     workers: int | None = None
-    """Processes that evaluate a population (es, cmaes), one core each; by default this one, on all cores."""
+    """Worker processes for a population (es, cmaes), one core each; by default this process uses all cores."""
     engine: Engine = "local"
-    """Where the workers are: local, or ray (pip install "nervecord[ray]")."""
+    """Where workers run: local (this machine), or ray (needs pip install "nervecord[ray]")."""
     address: str | None = None
-    """Of a Ray cluster; by default Ray starts on this machine."""
+    """Address of a Ray cluster; by default Ray starts on this machine."""
 
     @property
     def _where(self) -> dict[str, Any]:
@@ -106,9 +105,9 @@ class Configured(Trusting):
     held_config: ClassVar[Mapping[str, Any]] = {}
 
     config: Path | None = None
-    """A TOML file with these options, by the names of RunConfig's fields; what is given beside it counts."""
+    """TOML file of options, named as the fields of RunConfig; options on the command line override it."""
     reward: str | None = None
-    """The task's option reward, in short: swim's is paper (head speed, at most 1) or com (of the centre of mass)."""
+    """Short for --task-options reward=...; for swim: paper (head speed, at most 1) or com (centre-of-mass speed)."""
 
     @classmethod
     def prepared(cls, arguments: Sequence[str]) -> type[Any]:
@@ -116,12 +115,12 @@ class Configured(Trusting):
         return with_config_options(cls, arguments)
 
     def check(self) -> None:
-        """Refuse options that no run takes."""
+        """Refuse invalid options."""
         _ = self.run_config
 
     @functools.cached_property
     def run_config(self) -> RunConfig:
-        """The config that the options make."""
+        """The run's config, made from the options."""
         if self.trust:
             for path in (self.start, *self.protect):  # type: ignore[attr-defined]
                 if path:
@@ -148,7 +147,7 @@ def _rewarded(options: Mapping[str, Any], reward: str | None, in_file: str | Non
 
 @dataclasses.dataclass(frozen=True)
 class Train(_Spread, Configured):
-    """Train a circuit on a body; the same command again resumes, or says that it is done."""
+    """Train a circuit on a body. Run the same command again to resume."""
 
     goes_on = True
 
@@ -164,7 +163,7 @@ class Train(_Spread, Configured):
 
 
 def next_commands(run: Path) -> list[str]:
-    """Return the commands that people give after a training, each with what it is for."""
+    """Return commands to try after training, each with its purpose."""
     path = shlex.quote(str(run))
     commands = {
         f"nervecord evaluate {path}": "its return, with an interval",
@@ -179,7 +178,7 @@ def next_commands(run: Path) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Curriculum(Trusting):
-    """Train a circuit to remember bits for longer and longer; the same command again goes on."""
+    """Train a circuit to remember bits for longer and longer. Run the same command again to resume."""
 
     goes_on = True
 
@@ -190,15 +189,15 @@ class Curriculum(Trusting):
     task: str = "parity"
     """parity or delayed-match."""
     kind: Literal["single-head", "multi-head", "sliding"] = "multi-head"
-    """One N at a time, every N so far, or the last few."""
+    """Delays N trained together: one at a time (single-head), all so far (multi-head), or the last few (sliding)."""
     seed: int = 0
-    """Every random number comes from it."""
+    """Seed of every random number."""
     updates: Steps = 10_000
-    """Of the weights."""
+    """Number of weight updates."""
     circuit_options: tuple[str, ...] = ()
-    """Such as units=500."""
+    """Options of the circuit, such as units=500."""
     options: tuple[str, ...] = ()
-    """Such as learning_rate=0.1 max_n=20; see `CurriculumConfig`."""
+    """Other fields of CurriculumConfig, such as learning_rate=0.1 max_n=20."""
 
     def run(self) -> dict[str, Any]:
         """Train, and return what was solved."""
@@ -228,7 +227,7 @@ class OnRun(Trusting):
     """A command about one run."""
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
-    """Folder of the run, or agent:NAME of `nervecord list agents`."""
+    """Folder of the run, or agent:NAME (see `nervecord list agents`)."""
 
     def check(self) -> None:
         """Refuse a folder that holds no run."""
@@ -241,10 +240,10 @@ class OnRun(Trusting):
 
 @dataclasses.dataclass(frozen=True)
 class OnRuns(Trusting):
-    """A command about runs."""
+    """A command about several runs."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = tyro.MISSING
-    """Folders of runs, or agent:NAME of `nervecord list agents`."""
+    """Folders of runs, or agent:NAME (see `nervecord list agents`)."""
 
     def opened(self) -> list[Run]:
         """Return the runs."""
@@ -256,8 +255,7 @@ class Intervening(Command):
     """A command that may silence, clamp or drive neurons."""
 
     silence: tuple[str, ...] = ()
-    """Neurons to hold at 0, such as B_d_2, or B_d_2:100:200 (NEURON:START:STOP, control steps); their names, with what
-    each is: `nervecord list neurons RUN`."""
+    """Neurons to hold at 0: NEURON or NEURON:START:STOP in control steps. Names: `nervecord list neurons RUN`."""
     clamp: tuple[str, ...] = ()
     """Neurons to hold at a value, such as osc_v=1.0 or osc_v=1.0:100:200."""
     drive: tuple[str, ...] = ()
@@ -265,7 +263,7 @@ class Intervening(Command):
 
     @property
     def interventions(self) -> list[Any]:
-        """What is done to neurons, and when."""
+        """The interventions on neurons."""
         from ..training.rollouts.interventions import Intervention
 
         return [
@@ -277,15 +275,15 @@ class Intervening(Command):
 
 @dataclasses.dataclass(frozen=True)
 class Disturbing(Intervening):
-    """A command that may add noise to all neurons too."""
+    """A command that may also add noise to all neurons."""
 
     noise: float | None = None
     """Standard deviation of noise added to every neuron in every control step; none by default."""
     noise_unit: Literal["own", "absolute"] | None = None
-    """Of the noise: each neuron's own standard deviation without noise (by default), or the neuron's unit."""
+    """Unit of --noise: each neuron's standard deviation without noise (own, the default), or its unit (absolute)."""
 
     def check(self) -> None:
-        """Refuse noise that is none."""
+        """Refuse a noise that is not above 0."""
         if self.noise is None:
             self.refuse("noise_unit", "it is the unit of --noise, which is not given")
         elif not 0 < self.noise < float("inf"):
@@ -293,7 +291,7 @@ class Disturbing(Intervening):
         super().check()
 
     def done_to(self, run: Any, episodes: int, body: str | None = None) -> list[Any]:
-        """Return what is done to the neurons of a run's circuit, the noise too."""
+        """Return the interventions on a run's neurons, including the noise."""
         from ..training.rollouts.recorder import disturbances
 
         noise = () if self.noise is None else disturbances(run, self.noise, self.noise_unit or "own", episodes, body)
@@ -302,17 +300,17 @@ class Disturbing(Intervening):
 
 @dataclasses.dataclass(frozen=True)
 class Resume(_Spread, OnRun):
-    """Go on with a run or a curriculum that was stopped."""
+    """Resume a run or a curriculum that was stopped."""
 
     goes_on = True
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
     """Folder of the run or the curriculum."""
     device: str | None = None
-    """Where to compute from now on, as torch names it; by default where it was."""
+    """Torch device to train on from now on, such as cpu or cuda; by default the same as before."""
 
     def run(self) -> dict[str, Any]:
-        """Go on, and return a summary."""
+        """Resume, and return a summary."""
         from ..training.learning.curricula import CurriculumRun, curriculum, curriculum_summary
         from ..training.learning.training import resume, summary
 
@@ -326,40 +324,39 @@ class Resume(_Spread, OnRun):
 
 @dataclasses.dataclass(frozen=True)
 class OnModels(Trusting):
-    """A command that takes a model that SB3 saved where it takes a run."""
+    """A command that accepts a model saved by Stable-Baselines3 (SB3) in place of a run."""
 
     body_is_of_zips: ClassVar[bool] = False  # a run's own body is meant, and `body` says a zip file's
     of_zips: ClassVar[str] = "algorithm normalize frames task reward task_options observe_time episode_steps"
 
     trust: bool = False
-    """Load a zip file, run the code of a run's own circuit, or follow links in a run's folder. Each can do harm: use it
-    only with files whose maker you trust."""
+    """Allow loading an SB3 .zip, running circuit code and following links. Use only with files that you trust."""
     algorithm: str | None = None
-    """Which class saved the zip file, such as ppo, sac or recurrent-ppo; by default what the file tells."""
+    """For an SB3 .zip: the class that saved it, such as ppo, sac or recurrent-ppo; by default read from the file."""
     normalize: Path | None = None
-    """Of a zip file, what VecNormalize.save wrote; found by itself where RL Zoo and SB3's callbacks put it."""
+    """For an SB3 .zip: its VecNormalize file; found automatically where RL Zoo and SB3's callbacks save it."""
     frames: int | None = None
-    """Of a zip file, how many observations VecFrameStack showed it at once, 1 by default."""
+    """For an SB3 .zip: number of observations stacked by VecFrameStack, 1 by default."""
     task: str | None = None
-    """Of a zip file, swim by default; a run knows its own."""
+    """For an SB3 .zip: the task, swim by default."""
     reward: str | None = None
-    """Of a zip file, the task's option reward: swim's is paper (by default) or com; a run knows its own."""
+    """For an SB3 .zip: reward of the task; for swim paper (the default) or com."""
     task_options: tuple[str, ...] = ()
-    """Of a zip file, NAME=VALUE, such as desired_speed=0.2; a run knows its own."""
+    """For an SB3 .zip: options of the task as NAME=VALUE, such as desired_speed=0.2."""
     observe_time: bool = False
-    """The zip file was shown the seconds since the reset, last of all; a run knows that."""
+    """For an SB3 .zip: its observations end with the seconds since the reset."""
     episode_steps: Steps | None = None
-    """Of a zip file, control steps of an episode, the task's own number by default; a run knows its own."""
+    """For an SB3 .zip: control steps per episode, by default the task's own."""
 
     def check_zip(self, path: Path | None) -> None:
-        """Refuse options about a zip file where none is given."""
+        """Refuse options for an SB3 .zip where none is given."""
         if path is None or path.suffix != ".zip":
             what = f"{path} is none; a run knows its own" if path else "an untrained agent is none"
             names = f"{self.of_zips} body" if self.body_is_of_zips else self.of_zips
             self.refuse(names, f"they are about a zip file that SB3 saved, and {what}")
 
     def model(self, path: Path | None, body: str | None = None) -> SavedModel | None:
-        """Return the model that a zip file holds, with what it is tried in; None for any other path."""
+        """Return the model in an SB3 .zip with its environment settings; None for any other path."""
         from ..training.rollouts.saved_models import SavedModel
 
         if path is None or path.suffix != ".zip":
@@ -379,29 +376,29 @@ def _or(given: str | None, default: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class OnAgent(Trusting):
-    """A command about an agent: that of a run, or one that was never trained."""
+    """A command about a run's agent, or about an untrained one."""
 
     path: tyro.conf.Positional[Path | None] = None
-    """Folder of the run, or agent:NAME of `nervecord list agents`."""
+    """Folder of the run, or agent:NAME (see `nervecord list agents`)."""
     untrained: bool = False
-    """Instead of a run, an agent as it is before training: ncap swims from the start."""
+    """Use an untrained agent instead of a run; ncap swims without training."""
     circuit: str | None = None
-    """Of --untrained, ncap by default; see `nervecord list circuits`, or FILE.py:CLASS of your own."""
+    """With --untrained: the circuit, ncap by default (see `nervecord list circuits`), or your FILE.py:CLASS."""
     circuit_options: tuple[str, ...] = ()
-    """Of --untrained: NAME=VALUE, such as period=50."""
+    """With --untrained: options of the circuit as NAME=VALUE, such as period=50."""
     task: str | None = None
-    """Of --untrained, swim by default; a run knows its own."""
+    """With --untrained: the task, swim by default."""
     task_options: tuple[str, ...] = ()
-    """Of --untrained: NAME=VALUE, such as desired_speed=0.2; a run knows its own."""
+    """With --untrained: options of the task as NAME=VALUE, such as desired_speed=0.2."""
     episode_steps: Steps | None = None
-    """Of --untrained: control steps of an episode, the task's own number by default."""
+    """With --untrained: control steps per episode, by default the task's own."""
     arena: str | None = None
-    """Of --untrained, open by default: a name of `nervecord list arenas`, or JSON; a run knows its own."""
+    """With --untrained: the arena, a name (see `nervecord list arenas`) or JSON; open by default."""
     seed: int | None = None
-    """Of --untrained, 0 by default: which initial weights."""
+    """With --untrained: seed of the initial weights, 0 by default."""
 
     def check(self) -> None:
-        """Refuse anything but one agent, with its own options."""
+        """Refuse no agent or two agents, and options that do not apply."""
         if self.untrained:
             if self.path is not None:
                 raise InvalidOption(f"{self.path} and --untrained are two agents; give one of them")
@@ -416,10 +413,10 @@ class OnAgent(Trusting):
 
     @contextlib.contextmanager
     def opened(self, body: str | None = None) -> Iterator[Run]:
-        """Open what the command is about: the run in the folder that was given, or an untrained agent's.
+        """Open the run in the given folder, or one with an untrained agent.
 
         Args:
-            body: of an untrained agent, swimmer6 by default.
+            body: body of an untrained agent, swimmer6 by default.
         """
         if self.path is not None:
             yield self.run_in(self.path)
@@ -438,23 +435,23 @@ class OnAgent(Trusting):
 
 @dataclasses.dataclass(frozen=True)
 class OnRunOrModel(Intervening, OnAgent, OnModels):
-    """A command about an agent or about a model that SB3 saved."""
+    """A command about an agent, or about a model saved by SB3."""
 
     of_zips = "algorithm normalize frames reward observe_time"
 
     path: tyro.conf.Positional[Path | None] = None
-    """Folder of the run, agent:NAME of `nervecord list agents`, or a zip file that SB3 saved (with --trust)."""
+    """Folder of the run, agent:NAME (see `nervecord list agents`), or an SB3 .zip (with --trust)."""
     body: str | None = None
-    """Another body than the run's own; the body of a zip file, swimmer6 by default."""
+    """Body to act on; by default the run's own, or swimmer6 for an SB3 .zip or --untrained."""
     task: str | None = None
-    """Of a zip file or --untrained, swim by default; a run knows its own."""
+    """For an SB3 .zip or --untrained: the task, swim by default."""
     task_options: tuple[str, ...] = ()
-    """Of a zip file or --untrained: NAME=VALUE, such as desired_speed=0.2; a run knows its own."""
+    """For an SB3 .zip or --untrained: options of the task as NAME=VALUE, such as desired_speed=0.2."""
     episode_steps: Steps | None = None
-    """Of a zip file or --untrained: control steps of an episode, the task's own number by default."""
+    """For an SB3 .zip or --untrained: control steps per episode, by default the task's own."""
 
     def check(self) -> None:
-        """Refuse anything but one agent or model, with its own options."""
+        """Refuse no agent or two agents, and options that do not apply."""
         if not (self.path and self.untrained):
             self.check_zip(self.path)
         if self.path and self.path.suffix == ".zip":
@@ -463,16 +460,16 @@ class OnRunOrModel(Intervening, OnAgent, OnModels):
 
     @property
     def saved_model(self) -> SavedModel | None:
-        """The model that a zip file holds, with what it is tried in; None for any other agent."""
+        """The model in an SB3 .zip with its environment settings; None for any other agent."""
         return self.model(self.path, self.body)
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate(OnRunOrModel):
-    """Report the mean return with a bootstrap 95 % interval over episodes; of a run of several bodies, on each."""
+    """Report an agent's mean return with a bootstrap 95 % interval over episodes, on each body of its run."""
 
     episodes: int = 20
-    """Episodes, each with its own seed, apart from training's."""
+    """Number of episodes, each with its own seed; training uses other seeds."""
 
     def run(self) -> Any:
         """Evaluate, and return estimates with their intervals."""
@@ -502,23 +499,23 @@ class Evaluate(OnRunOrModel):
 
 @dataclasses.dataclass(frozen=True)
 class Transfer(OnModels):
-    """Test a run's agent zero-shot on other bodies, beside untrained NCAP."""
+    """Test a run's agent zero-shot on other bodies, with untrained NCAP as a baseline."""
 
     body_is_of_zips = True
 
     path: tyro.conf.Positional[Path] = tyro.MISSING
-    """Folder of the run, agent:NAME of `nervecord list agents`, or a zip file that SB3 saved (with --trust)."""
+    """Folder of the run, agent:NAME (see `nervecord list agents`), or an SB3 .zip (with --trust)."""
     body: str | None = None
-    """Of a zip file, the body that it was trained on, swimmer6 by default; a run knows its own."""
+    """For an SB3 .zip: the body that it was trained on, swimmer6 by default."""
     bodies: tuple[str, ...] = ("swimmer4", "swimmer8", "swimmer12")
-    """Names or XML files."""
+    """Bodies to test on: names or MuJoCo XML files."""
     episodes: int = 20
     """Episodes on each body."""
     finetune: Steps = 0
-    """Environment steps to train on each other body, and to test again after; 0 for none."""
+    """Environment steps of fine-tuning on each other body, after which it is tested again; 0 for none."""
 
     def check(self) -> None:
-        """Refuse a folder that holds no run, and options that it would ignore."""
+        """Refuse a folder without a run, and options that would have no effect."""
         self.check_zip(self.path)
         if self.path.suffix == ".zip":
             self.refuse("finetune", f"it trains runs, and {self.path} is a zip file")

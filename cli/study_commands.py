@@ -22,11 +22,11 @@ class Many(Command):
     goes_on = True
 
     workers: int | None = None
-    """Runs at a time, one core each; by default as many as there are cores."""
+    """Number of runs trained in parallel, one core each; by default the number of cores."""
     engine: Engine = "local"
-    """local processes, or ray (pip install "nervecord[ray]")."""
+    """Where runs are trained: local (this machine), or ray (needs pip install "nervecord[ray]")."""
     address: str | None = None
-    """Of a Ray cluster whose machines share the folder --out; by default Ray starts on this machine."""
+    """Address of a Ray cluster whose machines share the folder --out; by default Ray starts on this machine."""
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -40,14 +40,14 @@ class Many(Command):
 
 @dataclasses.dataclass(frozen=True)
 class Sweep(Many):
-    """Train the product of what a TOML file varies (tables base and vary); the same command again goes on."""
+    """Train every combination of the values in a TOML file. Run the same command again to resume."""
 
     plan: tyro.conf.Positional[Path] = tyro.MISSING
-    """The file."""
+    """TOML file with the tables base (options of all runs) and vary (lists of values)."""
     out: Path = Path("runs/sweep")
-    """Folder of the runs, and of results.sqlite."""
+    """Folder for the runs and results.sqlite."""
     trust: bool = False
-    """Run the code that the file names as a circuit, FILE.py:CLASS."""
+    """Allow the file to name circuit code (FILE.py:CLASS), which is then run."""
 
     def run(self) -> Any:
         """Train what is missing, and return the table."""
@@ -66,12 +66,12 @@ class Sweep(Many):
 
 @dataclasses.dataclass(frozen=True)
 class Ablate(Many, Configured):
-    """Train NCAP without each part of its prior: the lattice of sharing, signs and initial weights, and more."""
+    """Train NCAP without each part of its prior, such as weight sharing, sign constraints and initial weights."""
 
     out: Path = Path("runs/ablation")
-    """Folder of the runs, results.sqlite, ablation.csv and ablation.svg."""
+    """Folder for the runs, results.sqlite, ablation.csv and ablation.svg."""
     seeds: int = 5
-    """Seeds, from that of the config on."""
+    """Number of seeds, counted up from --seed."""
     episodes: int = 20
     """Episodes of each evaluation."""
 
@@ -84,14 +84,14 @@ class Ablate(Many, Configured):
 
 @dataclasses.dataclass(frozen=True)
 class Reproduce(Many):
-    """Reproduce a paper, claim by claim; the same command again goes on."""
+    """Reproduce a paper, claim by claim. Run the same command again to resume."""
 
     paper: tyro.conf.Positional[str] = tyro.MISSING
-    """ncap: Bhattasali, Zador and Engel 2022."""
+    """The paper: ncap (Bhattasali, Zador and Engel 2022)."""
     scale: str = "small"
     """smoke (minutes), small (an hour or two on 2 cores), or paper (10 to 30 seeds, 2 to 3 hours on 2 cores)."""
     out: Path = Path("runs/ncap-paper")
-    """Folder of the runs, results.sqlite, report.md and its figures."""
+    """Folder for the runs, results.sqlite, report.md and its figures."""
 
     def run(self) -> Any:
         """Run what is missing, and return the verdict on each claim."""
@@ -107,14 +107,14 @@ class Reproduce(Many):
 
 @dataclasses.dataclass(frozen=True)
 class Compare(OnRuns):
-    """Compare runs and sweeps: seeds of one config together, curves with intervals, one table."""
+    """Compare groups of runs that differ only in their seed: one table, and learning curves with intervals."""
 
     out: Path = Path("comparison")
     """Folder for table (.csv, .md, .tex), curves (.svg, .pdf, .png) and results.sqlite."""
     episodes: int = 20
-    """Episodes of runs that are not evaluated yet."""
+    """Number of episodes for runs that are not evaluated yet."""
     labels: tuple[str, ...] = ()
-    """Other names for groups, "mlp=A network", by those in the table, which are what differs between groups."""
+    """New names for groups, such as "mlp=A network"; the old name is the one in the table."""
 
     def run(self) -> Any:
         """Write the comparison, and return its table."""
@@ -128,16 +128,16 @@ class Compare(OnRuns):
 
 @dataclasses.dataclass(frozen=True)
 class Route(OnRuns):
-    """Make one agent of several, which recognises the body that it moves and lets the run for it act."""
+    """Combine several agents into one that recognises its body and lets the agent trained on that body act."""
 
     out: Path = Path("runs/router")
-    """Folder of the new run, for evaluate, transfer, render and all others."""
+    """Folder of the new run, which evaluate, transfer, render and the other commands take."""
     by: Literal["motion", "facts"] = "motion"
-    """What bodies are told by: a fixed liquid that hears them move, or their facts (the sense context)."""
+    """Recognise the body by its motion (a fixed liquid reads the senses), or by its facts (the sense context)."""
     episodes: int = 5
-    """Recorded of each body under each agent, the last of which is held out; and evaluated."""
+    """Episodes recorded for each body and agent, the last held out for testing; also episodes of the evaluation."""
     seed: int = 0
-    """Of the liquid."""
+    """Seed of the liquid."""
 
     def run(self) -> Any:
         """Write the router, and return what it recognises and how it moves."""

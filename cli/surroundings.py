@@ -1,4 +1,4 @@
-"""What surrounds a command: its streams, which may be closed, full or broken, and variables that libraries read."""
+"""The environment of a command: standard streams that may be closed, full or broken, and environment variables."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def _ignored() -> Iterator[None]:
 
 
 def open_streams() -> None:
-    """Put nothing in place of standard streams that are closed, and let those that are open take every character.
+    """Replace closed standard streams with the null device, and let open ones accept any character.
 
-    A file that is opened where stderr is closed would take its number, and then get what libraries write there.
+    Otherwise a file opened while stderr is closed would get its number, and receive the libraries' messages.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -66,17 +66,17 @@ def open_streams() -> None:
 
 
 def drop_output() -> None:
-    """Let Python throw away what it could not write, which it would try again, and complain of, when it exits."""
+    """Discard output that could not be written, so that Python does not try again and report an error at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
         os.dup2(nowhere, number)
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse words that are not text: names of files in another encoding, which no file of a run could hold.
+    """Refuse arguments that cannot be decoded, such as file names in another encoding.
 
     Raises:
-        NervecordError: the first of them.
+        NervecordError: an argument cannot be decoded; names the first.
     """
     for argument in arguments:
         try:
@@ -87,7 +87,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
 
 
 def variable_at_fault(error: BaseException | None) -> str | None:
-    """Return in one line which variable of the environment kept a library from being imported; None if none did."""
+    """Return in one line which environment variable made an import fail; None if none did."""
     while error is not None:
         trace = error.__traceback__
         while trace is not None:

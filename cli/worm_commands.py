@@ -1,4 +1,4 @@
-"""Commands about the living worm: its connectome, and its recorded activity beside a circuit's."""
+"""Commands about C. elegans data: connectomes, calcium imaging and the propagation atlas."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _PROPAGATION = {"table.md", "table.json", "responses.npz"}
 
 @dataclasses.dataclass(frozen=True)
 class ShowConnectome(Command):
-    """Say what a connectome holds: its cells by class, their contacts, signs and parts."""
+    """Summarise a connectome: cells by class, synapses, signs and connected components."""
 
     graph: tyro.conf.Positional[str] = "ladder"
-    """ladder, cook2019, cook2019-whole, FILE.graphml, or FILE.csv with FILE.cells.csv beside it."""
+    """The connectome: ladder, cook2019, cook2019-whole, FILE.graphml, or FILE.csv (with FILE.cells.csv beside it)."""
 
     def run(self) -> dict[str, Any]:
-        """Load the graph, and return what it holds."""
+        """Load the connectome, and return its summary."""
         from ..circuits import load_graph
 
         graph = load_graph(self.graph)
@@ -41,19 +41,19 @@ class ShowConnectome(Command):
 
 @dataclasses.dataclass(frozen=True)
 class CompareWorms(Command):
-    """Set a recording's neurons beside those of the same names in living worms."""
+    """Compare a circuit's activity with calcium imaging of the neurons with the same names."""
 
     recording: tyro.conf.Positional[Path] = tyro.MISSING
-    """The .nc file of a recording whose circuit has the worm's neurons, such as connectome."""
+    """Recording (.nc) of a circuit whose neurons are named as the worm's, such as connectome."""
     data: tyro.conf.Positional[str] = tyro.MISSING
-    """A parquet file of calcium recordings, or hub for those of Simeon et al. 2024 on the Hugging Face Hub."""
+    """Parquet file of calcium recordings, or hub for those of Simeon et al. 2024 on the Hugging Face Hub."""
     source: str | None = None
-    """Only worms of this study, such as Kato2015; all of them by default."""
+    """Only worms of this study, such as Kato2015; by default all."""
     out: Path | None = None
-    """Folder of the numbers and the figure; beside the recording, FILE_worms, by default."""
+    """Folder for the numbers and the figure; by default FILE_worms beside the recording."""
 
     def run(self) -> dict[str, Any]:
-        """Compare, write numbers and figure, and return the numbers with their units."""
+        """Compare, write the numbers and the figure, and return the numbers with their units."""
         from ..drawing.figures import figure_svg
         from ..files import write_json, write_text
         from ..training.rollouts.recording import Recording
@@ -75,27 +75,27 @@ class CompareWorms(Command):
 
 @dataclasses.dataclass(frozen=True)
 class Propagate(Trusting):
-    """Drive every neuron of a connectome in turn, and compare what others do with the measured propagation atlas."""
+    """Stimulate every neuron of a connectome in turn, and compare the responses with the measured propagation atlas."""
 
     path: tyro.conf.Positional[Path | None] = None
-    """Folder of a run of the circuit connectome; by default the untrained circuit of --graph."""
+    """Folder of a run with the circuit connectome; by default an untrained circuit of --graph."""
     graph: str | None = None
     """Of the untrained circuit, cook2019-whole by default; a run knows its own."""
     strain: Literal["wt", "unc31"] = "wt"
-    """wt, or unc31, which lacks the release of dense-core vesicles."""
+    """Strain of the atlas: wt (wild type), or unc31, which cannot release dense-core vesicles."""
     background: float = 0.1
-    """Current into all cells; at 0 rates rest at 0, where inhibition cannot be seen."""
+    """Current into all cells; at 0, all rates are 0 at rest, and inhibition cannot be seen."""
     amplitude: float = 0.5
-    """Current into the driven cell beside the background."""
+    """Current into the stimulated cell, added to the background."""
     closed_loop: bool = False
-    """Let it swim while cells are driven, and average over 4 phases of the gait."""
+    """Stimulate while the body swims, and average over 4 phases of the gait."""
     controls: int = 5
-    """How many graphs to rewire, to draw at random, and to shuffle signs of."""
+    """Number of control graphs of each kind: rewired, random, and with shuffled signs."""
     out: Path | None = None
-    """Folder of the table and of every response; nothing is written by default."""
+    """Folder for the table and all responses; by default nothing is written."""
 
     def check(self) -> None:
-        """Refuse what would change nothing, and a folder of something else."""
+        """Refuse options that would have no effect, and a folder with other content."""
         if self.path is not None:
             self.refuse("graph", f"it is of an untrained circuit, and {self.path} knows its own")
         if self.controls < 0:
@@ -104,7 +104,7 @@ class Propagate(Trusting):
             _check_out(self.out, _PROPAGATION, "table of propagation")
 
     def run(self) -> dict[str, Any]:
-        """Drive, score, and return the table."""
+        """Stimulate, score, and return the table."""
         import numpy as np
 
         from ..files import write_json, write_text
@@ -143,27 +143,28 @@ class Propagate(Trusting):
 
 @dataclasses.dataclass(frozen=True)
 class FitAtlas(Trusting):
-    """Fit a connectome's gains to the propagation atlas, and score them on stimulations that were held out."""
+    """Fit a connectome's gains to the propagation atlas, and score them on held-out stimulations."""
 
     path: tyro.conf.Positional[Path | None] = None
-    """Folder of a run of the circuit connectome, to begin with; by default the untrained circuit of --graph."""
+    """Folder of a run with the circuit connectome to start from; by default an untrained circuit of --graph."""
     graph: str | None = None
     """Of the untrained circuit, cook2019-whole by default; a run knows its own."""
     gains: Literal["circuit", "global", "class"] = "circuit"
-    """circuit: the circuit's own; of a network of conductances, global: seven numbers, or class: for each class too."""
+    """Gains to fit: circuit (its own), or of a conductance network: global (7 numbers) or class (also per cell
+    class)."""
     background: float = 0.1
-    """Current into all cells, of --gains circuit."""
+    """With --gains circuit: current into all cells."""
     rewired: int = 5
-    """How many rewired graphs are fitted alike; of --gains class, 5 or more."""
+    """Number of rewired control graphs that are fitted in the same way; 5 or more with --gains class."""
     swimming: float = 0.0
-    """Weight from 0 to 1, of --gains circuit, of how motors depart from a teacher's swim; the atlas has the rest."""
+    """With --gains circuit: weight, 0 to 1, of imitating a teacher's swimming; the atlas has the rest of the weight."""
     teacher: Path | None = None
-    """Of --swimming: folder of a run, or agent:NAME, on the same body; by default the circuit that is begun with."""
+    """With --swimming: run folder or agent:NAME on the same body to imitate; by default the circuit started from."""
     out: Path | None = None
-    """New folder of a run whose circuit has the gains fitted to all stimulations, of --gains circuit."""
+    """With --gains circuit: new folder for a run whose gains are fitted to all stimulations."""
 
     def check(self) -> None:
-        """Refuse what would change nothing, and a folder that exists."""
+        """Refuse options that would have no effect, and a folder that exists."""
         if self.path is not None:
             self.refuse("graph", f"it is of an untrained circuit, and {self.path} knows its own")
         if self.gains != "circuit":

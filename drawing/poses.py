@@ -1,4 +1,4 @@
-"""What a chain of links looks like: all that a drawing needs, as arrays."""
+"""The geometry of a chain of links over time, as arrays for drawings."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Poses:
     """A chain of L links and J joints in the plane, at T instants `dt` apart.
 
     Attributes:
-        name: of the body.
+        name: name of the body.
         dt: seconds between instants.
         link_pos: centre of each link, m.
         link_angle: heading of each link, radians: its axis points from tail to head at this angle from the x axis.
         joint_pos: joint angles, radians, head to tail.
         com_pos: centre of mass, m.
-        target_pos: the target, m; None if there is none.
-        link_length: of each link, m.
-        link_width: of each link, m.
-        joint_limit: how far each joint bends either way, radians.
-        obstacles: what stands around it; None where nothing does.
-        is_chain: whether each link has one child at most; a chain is drawn as one smooth body, others link by link.
-        scenery: what is around it.
+        target_pos: position of the target, m; None without a target.
+        link_length: length of each link, m.
+        link_width: width of each link, m.
+        joint_limit: largest angle of each joint to either side, radians.
+        obstacles: obstacles around the body; None without.
+        is_chain: whether each link has at most one child; a chain is drawn as one smooth body, others link by link.
+        scenery: media and fields around the body.
     """
 
     name: str

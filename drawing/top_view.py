@@ -25,19 +25,19 @@ _TRAIL_SECONDS, _SPEED_SECONDS = 6.0, 1.0
 
 
 class TopView:
-    """Frames of a moving body.
+    """Draw frames of a moving body, seen from above.
 
-    The body is tinted where a joint bends (red to the dorsal side, blue to the ventral), the head's path
-    fades behind it. Media, odour and temperature tint the ground, with a key. What stands around it is drawn, and links
-    that press on it are yellow around.
+    The body is tinted where a joint bends (red to the dorsal side, blue to the ventral side), and the head leaves a
+    fading trail. Media, odour and temperature tint the ground, with a legend. Obstacles are drawn, and links that press
+    on them have a yellow outline.
 
     Args:
-        poses: what to draw.
+        poses: the poses to draw.
         size: width and height, pixels.
         caption: a line under the body's name.
-        clock: write time and speed, which a single instant does not know.
-        camera: "follow" goes with the centre of mass, "fixed" sees the whole path.
-        zoom: how many times closer.
+        clock: whether to write time and speed.
+        camera: "follow" moves with the centre of mass, "fixed" shows the whole path.
+        zoom: zoom factor.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The wiring, drawn: place along the body across, layers from sensors to muscles, signs in colour."""
+"""Wiring diagrams: position along the body on the x axis, layers from sensors to muscles, signs in colour."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _NAMED = 20  # points across, of a circle that holds a name
 
 
 def to_networkx(wiring: Wiring) -> nx.MultiDiGraph:
-    """Return the graph: role, position and side on nodes; weight, group and delay (control steps) on edges.
+    """Convert a wiring to a graph: nodes have role, position and side; edges weight, group and delay (control steps).
 
-    What a neuron or a synapse does not have is left out, so that networkx writes GraphML of it.
+    Attributes that a neuron or synapse lacks are left out, so that networkx can write GraphML.
     """
     graph = nx.MultiDiGraph()
     for neuron in wiring.neurons:
@@ -47,7 +47,7 @@ def _known(**facts: Any) -> dict[str, Any]:
 
 
 def draw_wiring(wiring: Wiring) -> Figure:
-    """Draw the wiring; where there are very many synapses only the strongest, and the title says so."""
+    """Draw the wiring; of very many synapses only the strongest, which the title then states."""
     places = neuron_places(wiring.neurons)
     columns = len({round(x, 6) for x, _ in places.values()})
     figure = Figure(figsize=(float(np.clip(1.5 * columns, 7, 16)), 6.0), layout="constrained")
@@ -110,7 +110,8 @@ def draw_wiring(wiring: Wiring) -> Figure:
 
 
 def neuron_places(neurons: tuple[Neuron, ...]) -> dict[str, tuple[float, float]]:
-    """Return where each neuron is drawn: x along the body, evenly if it has no position; y by layer and side."""
+    """Return the drawing position of each neuron: x along the body, evenly spaced without a position; y by layer and
+    side."""
     sided = any(neuron.side for neuron in neurons)
     # Oscillators at the head stand before it; a chain of them along the body is as many rows as it has kinds.
     is_chain = len({neuron.position for neuron in neurons if neuron.role == "oscillator"}) > 1

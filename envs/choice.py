@@ -16,15 +16,15 @@ PHYSICS_CHOICES = ("auto", *PHYSICS)
 
 
 def choose_physics(asked: str, setting: Setting) -> tuple[str, str]:
-    """Return the physics' name for a setting and, where "auto" did not give lanes, the reason in one line.
+    """Return the name of the physics for a setting and, if "auto" did not choose lanes, the reason in one line.
 
-    The choice is the same on every machine with numba: it depends on bodies, arena and whether numba can compile, not
-    on earlier compilations. Only a model of the body is built.
+    The choice depends only on bodies, arena and whether numba can compile, so it is the same on every machine with
+    numba. Only a model of the body is built.
 
     Raises:
-        UnknownName: neither "auto" nor a physics.
-        InvalidBody: lanes were asked for by name and do not cover the body; the message has the reason.
-        MissingDependency: lanes were asked for by name and cannot be compiled here; the message has the reason.
+        UnknownName: `asked` is neither "auto" nor a physics.
+        InvalidBody: `asked` is "lanes", which do not cover the body; the message says why.
+        MissingDependency: `asked` is "lanes", which cannot be compiled here; the message says why.
     """
     if asked not in PHYSICS_CHOICES:
         raise UnknownName("physics", asked, PHYSICS_CHOICES)

@@ -19,7 +19,7 @@ class DmSwimmer(dm_env.Environment):
 
     Args:
         task: name of the task; see `TASKS`.
-        seed: seed of every random draw from the first reset on; None takes one from the system.
+        seed: seed of all random draws; None takes one from the operating system.
         options: arguments of `EnvBatch` and of the task.
     """
 

@@ -1,4 +1,4 @@
-"""Environments of one layout, stepped together: what every API stands on."""
+"""A batch of environments with the same observation layout, which all environment APIs are built on."""
 
 from __future__ import annotations
 
@@ -59,30 +59,31 @@ class Step(NamedTuple):
 class EnvBatch:
     """A batch of environments: bodies in an arena with a task, each with its own random generator.
 
-    Actions are in units of the motor's range. Rewards have no unit. `ids` are numbers of environments, from 0.
+    Actions are in units of the motor's range. `ids` are indices of environments.
 
     Args:
-        task: its name; see `TASKS`.
+        task: name of the task; see `TASKS`.
         n_envs: number of environments.
-        body: a name or a `Body`; or several, of one number of links, which the environments have in turn.
-        arena: what is around the bodies: a name, an `Arena`, or None for open space in the bodies' own medium.
-        physics: what steps the bodies: "mujoco", the reference; "lanes", many times as fast for planar chains that
-            touch nothing, compiled by numba on first use; or "auto", lanes where they can, and one line where not.
-            On lanes, observations and rewards are float32.
-        n_threads: native threads; 0 chooses.
-        randomize: ranges from which each environment draws its body at reset: (low, high), factors on `link_mass`,
-            `link_length`, `gear` and `density`, and `viscosity` in Pa s; (low, high, "log") draws the logarithm.
-        senses: what is observed, by name and in order; None is what the task observes.
+        body: a name or a `Body`; or several with the same number of links, assigned to the environments in turn.
+        arena: the surroundings: a name, an `Arena`, or None for open space in the body's own medium.
+        physics: the simulator: "mujoco", the reference; "lanes", which solves the same equations many times as fast
+            for planar chains without contacts, compiled by numba on first use; or "auto", which takes lanes where
+            possible, and otherwise mujoco with one line that says why. On lanes, observations and rewards are float32.
+        n_threads: number of native threads; 0 chooses automatically.
+        randomize: domain randomisation: ranges from which each environment draws its body at reset, as (low, high) or
+            (low, high, "log") for a log-uniform draw. `link_mass`, `link_length`, `gear` and `density` are factors,
+            `viscosity` is in Pa s.
+        senses: names of the observed senses, in order; None takes the task's.
         observe_time: add the seconds since the reset to the observation.
-        episode_steps: control steps per episode, after which it is truncated; None is the task's own number.
-        noise: how many standard normal values each observation holds, as the sense `noise`, drawn from the
-            environment's own generator: the same seed gives the same values wherever an episode runs.
+        episode_steps: control steps after which an episode is truncated; None takes the task's number.
+        noise: number of standard normal values in each observation, as the sense `noise`. They are drawn from the
+            environment's own generator, so that the same seed gives the same values everywhere.
         task_options: arguments of the task.
 
     Raises:
-        UnknownName: no such task, body, arena, sense or randomisation.
-        InvalidTask, InvalidBody, InvalidArena: what cannot be, or does not go together.
-        MissingDependency: lanes, by name, where numba cannot compile them.
+        UnknownName: there is no such task, body, arena, sense or randomised parameter.
+        InvalidTask, InvalidBody, InvalidArena: an argument is invalid, or arguments do not fit together.
+        MissingDependency: `physics` is "lanes" and numba cannot compile them.
     """
 
     @checked(
@@ -151,17 +152,17 @@ class EnvBatch:
         self._face = face_of(self, self.layout, self.observation_space, self._last_observation)
 
     def seed(self, seeds: Sequence[int | None]) -> None:
-        """Give environment i the generator of seeds[i]; None keeps the one it has.
+        """Seed environment i with seeds[i]; None keeps its generator.
 
         Raises:
-            InvalidTask: one is not a whole number, 0 or more, or there is another number of them.
+            InvalidTask: a seed is not a whole number of 0 or more, or there is not one for each environment.
         """
         for index, seed in enumerate(seeds_for(seeds, self.n_envs)):
             if seed is not None or self.rngs[index] is None:
                 self.rngs[index], self.seeds[index] = seeding.np_random(seed)
 
     def reset(self, ids: Ids) -> Float[np.ndarray, "envs obs"]:
-        """Start new episodes in some environments; return what all of them show.
+        """Start new episodes in some environments; return the observations of all environments.
 
         Raises:
             NotReady: the environments are closed.
@@ -179,12 +180,12 @@ class EnvBatch:
         return self._observe()
 
     def step(self, actions: Float[np.ndarray, "envs joints"], ids: Ids | None = None) -> Step:
-        """Apply actions (clipped to [-1, 1] by the motors) for one control step; only in `ids`, if they are given.
+        """Apply actions (clipped to [-1, 1]) for one control step, in all environments or only in `ids`.
 
         An environment whose physics diverges is terminated with a reward of 0 and its last finite observation.
 
         Raises:
-            InvalidAction: actions of another shape, or not finite.
+            InvalidAction: the actions have the wrong shape or are not finite.
             NotReady: the environments are closed, or were never reset.
         """
         if not self._has_begun:
@@ -217,17 +218,17 @@ class EnvBatch:
 
     @property
     def steerable(self) -> LanePhysics | None:
-        """The physics, where a controller may run whole episodes in it; None where a step needs more than physics."""
+        """The physics, if a controller can run whole episodes inside it; None if a step needs more than physics."""
         takes_actions = type(self.task).before_step is Task.before_step
         is_whole = self._face is not None and takes_actions and not self.noise.shape[1] and len(self.bodies) == 1
         return self.physics if is_whole and isinstance(self.physics, LanePhysics) else None
 
     def observation(self) -> Float[np.ndarray, "envs obs"]:
-        """Return what the agents are shown: angles in rad, lengths in m, velocities in m/s and rad/s, time in s."""
+        """Return the observations: angles in rad, lengths in m, velocities in m/s and rad/s, time in s."""
         return self._observe()
 
     def metrics(self) -> dict[str, Shaped[np.ndarray, " envs"]]:
-        """Return the task's measures as they are now, each in its own unit, and `diverged`."""
+        """Return the task's current metrics, and `diverged`; see `Task.metric_units` for units."""
         return self._with_facts(self.task.metrics(), self.physics.diverged.copy())
 
     def _with_facts(self, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> dict[str, np.ndarray]:
@@ -261,7 +262,7 @@ class EnvBatch:
         return observation.copy()
 
     def draw_bodies(self, ids: Ids, rngs: Sequence[np.random.Generator]) -> None:
-        """Draw what is randomised of some bodies; the task does so when it resets them."""
+        """Draw the randomised parameters of some bodies; called by the task when it resets them."""
         if self.randomize:
             # As `uniform` draws, bit for bit, in a tenth of its time.
             draws = np.array([rng.random(len(self.randomize)) for rng in rngs]).T
@@ -275,10 +276,10 @@ class EnvBatch:
         heading: Float[np.ndarray, " some"],
         joint_pos: Float[np.ndarray, "some joints"],
     ) -> None:
-        """Put some bodies at rest at the origin, with heading and joint angles, rad; among posts, where there is room.
+        """Place bodies at rest at the origin (among posts, where there is room) with heading and joint angles in rad.
 
         Raises:
-            InvalidArena: the posts leave no room.
+            InvalidArena: the posts leave no room for a body.
         """
         if self._stands is None:
             self.physics.reset(ids, heading, joint_pos)
@@ -314,7 +315,7 @@ class EnvBatch:
         return actions
 
     def get_state(self) -> dict[str, Any]:
-        """Return everything that the future depends on; `set_state` continues from it bit for bit."""
+        """Return the full simulation state; `set_state` continues from it bit for bit."""
         return {
             "physics": self.physics.get_state(),
             "task": {**self.task.get_state(), "elapsed": self.elapsed.copy()},
@@ -325,7 +326,7 @@ class EnvBatch:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that `get_state` returned, or that a run of format 2 holds."""
+        """Continue from a state that `get_state` returned, or that a run of format 2 contains."""
         self._check_open()
         self._has_begun = True
         self.elapsed[:] = state["task"]["elapsed"]
@@ -340,7 +341,7 @@ class EnvBatch:
         self._observe()
 
     def facts(self) -> dict[str, Any]:
-        """Return what recordings and drawings say of the body and the task; lengths in m, limits in rad, mass in kg."""
+        """Return the metadata of body and task for recordings and drawings; lengths in m, limits in rad, mass in kg."""
         model, _ = self.physics.mujoco(0)
         return {
             **shape_of(self.body),
@@ -354,11 +355,11 @@ class EnvBatch:
 
     @property
     def sources(self) -> Float[np.ndarray, "envs source_numbers"]:
-        """Where the sources of fields are: x and y, m, and amplitude of each."""
+        """The position (x, y, in m) and amplitude of each source of the fields."""
         return source_numbers(self.fields, self.n_envs)
 
     def poses(self, index: int = 0) -> Poses:
-        """Return what a drawing of an environment needs, as its state is now.
+        """Return the data for drawing an environment in its current state.
 
         Raises:
             NotReady: the environments are closed.
@@ -367,7 +368,7 @@ class EnvBatch:
         return poses_of(self, index)
 
     def close(self) -> None:
-        """Free the native threads; nothing can be reset or stepped any more."""
+        """Free the native threads; afterwards environments cannot be reset or stepped."""
         self._has_begun, self._is_closed = False, True
         self.physics.close()
 
@@ -386,7 +387,7 @@ def make_setting(
     """Resolve names to what an observation depends on; nothing is built.
 
     Raises:
-        UnknownName: no such task, body or arena.
+        UnknownName: there is no such task, body or arena.
         InvalidTask: no steps in an episode, or fewer than no values of noise.
         InvalidBody: several bodies that do not go together.
     """
@@ -400,7 +401,7 @@ def make_setting(
         same = (other.n_links, other.control_dt) == (first.n_links, first.control_dt)
         if not same or not np.allclose(joint_limit(other), joint_limit(first)):
             raise InvalidBody(
-                f"{other.name} ({other.n_links} links) cannot stand beside {first.name} ({first.n_links} links); "
+                f"{other.name} ({other.n_links} links) cannot share a batch with {first.name} ({first.n_links} links); "
                 "bodies of one batch share number of links, joint limits and control step"
             )
     steps = kind.default_steps if episode_steps is None else episode_steps
@@ -416,7 +417,7 @@ def make_layout(setting: Setting, senses: Sequence[str] | None = None, observe_t
     """Return what stands where in the observation of a setting; nothing is built.
 
     Raises:
-        UnknownName: no such sense.
+        UnknownName: there is no such sense.
         InvalidTask: a sense that body, arena or task do not have.
     """
     names = list(setting.task.senses if senses is None else senses)  # type: ignore[attr-defined]

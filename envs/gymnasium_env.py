@@ -1,4 +1,4 @@
-"""The environments as gymnasium wants them: one body, or many in a vector."""
+"""The environments in gymnasium's API: a single environment, and a vector environment."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from .vector_rules import (
 class SwimmerVectorEnv(Described, VectorEnv):
     """A gymnasium vector environment: many environments stepped together.
 
-    Observations are in the units that `layout` names, actions in units of the motor's range. Rewards have no unit.
+    Observations are in the units that `layout` states, actions in units of the motor's range.
 
     Args:
-        num_envs: number of environments; environment i of `reset(seed=s)` is seeded with s + i.
-        task: its name; see `TASKS`.
+        num_envs: number of environments; `reset(seed=s)` seeds environment i with s + i.
+        task: name of the task; see `TASKS`.
         autoreset_mode: gymnasium's NEXT_STEP (default), SAME_STEP or DISABLED, after which ended environments must be
             reset with `options={"reset_mask": ...}`.
         max_episode_steps: gymnasium's name for `episode_steps`.
         render_mode: None or "rgb_array" (a 2-D view of each body, drawn without OpenGL).
-        width, height: of each picture, pixels.
+        width, height: size of each picture, pixels.
         options: arguments of `EnvBatch` and of the task.
 
     Raises:
-        InvalidArgument: an option that neither takes.
-        InvalidTask: no such mode.
-        InvalidAction: a step of an environment that has ended, in the mode DISABLED.
+        InvalidArgument: neither `EnvBatch` nor the task takes an option.
+        InvalidTask: there is no such autoreset or render mode.
+        InvalidAction: in the mode DISABLED, an environment was stepped after its episode ended.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class SwimmerVectorEnv(Described, VectorEnv):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Float[np.ndarray, "envs obs"], dict[str, Any]]:
-        """Start new episodes; `options={"reset_mask": ...}` restarts only some of them, and tells of these alone.
+        """Start new episodes; `options={"reset_mask": ...}` restarts only the environments in the mask.
 
         Raises:
-            InvalidTask, InvalidArgument: not a seed for each environment, or a mask that is none.
+            InvalidTask, InvalidArgument: there is not one seed for each environment, or the mask is invalid.
         """
         ids, seeds = chosen_envs(options, self.num_envs), seeds_for(seed, self.num_envs)
         chosen = np.zeros(self.num_envs, bool)
@@ -119,7 +119,7 @@ class SwimmerVectorEnv(Described, VectorEnv):
         Bool[np.ndarray, " envs"],
         dict[str, Any],
     ]:
-        """Step every environment; one that ended resets as the autoreset mode says."""
+        """Step every environment; those that ended are reset according to the autoreset mode."""
         if self._ended.any():
             return self._step_where_some_wait(actions)
         observation, rewards, terminated, truncated, metrics = self.batch.step(actions)
@@ -178,16 +178,16 @@ class SwimmerVectorEnv(Described, VectorEnv):
 class SwimmerEnv(Described, gymnasium.Env):
     """A gymnasium environment with one body: a batch of size one.
 
-    Observations are in the units that `layout` names, actions in units of the motor's range. Rewards have no unit.
+    Observations are in the units that `layout` states, actions in units of the motor's range.
 
     Args:
-        task: its name; see `TASKS`.
+        task: name of the task; see `TASKS`.
         render_mode: None or "rgb_array" (a 2-D view, drawn without OpenGL).
-        width, height: of the picture, pixels.
+        width, height: size of the picture, pixels.
         options: arguments of `EnvBatch` and of the task.
 
     Raises:
-        InvalidArgument: an option that neither takes.
+        InvalidArgument: neither `EnvBatch` nor the task takes an option.
     """
 
     metadata = {"render_modes": RENDER_MODES, "render_fps": 33}  # noqa: RUF012
@@ -206,10 +206,10 @@ class SwimmerEnv(Described, gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float[np.ndarray, " obs"], dict[str, Any]]:
-        """Start a new episode; there are no options.
+        """Start a new episode; there are no reset options, and any that is given is ignored with a warning.
 
         Raises:
-            InvalidTask: the seed is not a whole number, 0 or more.
+            InvalidTask: the seed is not a whole number of 0 or more.
         """
         warn_of_options(options)
         super().reset(seed=seeds_for(seed, 1)[0])

@@ -32,7 +32,8 @@ class JoinedBatch:
         for batch in self.batches[1:]:
             if batch.layout != self.layout or batch.action_space != self.action_space:
                 raise InvalidTask(
-                    f"{batch.body.name} observes or acts otherwise than {first.body.name}; join batches of one layout"
+                    f"{batch.body.name} has other observations or actions than {first.body.name}; "
+                    "join batches of one layout"
                 )
         self._ends = np.cumsum([batch.n_envs for batch in self.batches])
         self.n_envs = int(self._ends[-1])

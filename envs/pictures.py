@@ -20,7 +20,7 @@ def picture_size(render_mode: str | None, width: int, height: int) -> tuple[int,
     """Return the size of a picture, pixels.
 
     Raises:
-        InvalidTask: no such render mode, or no such size.
+        InvalidTask: there is no such render mode, or the size is out of range.
     """
     if render_mode not in (None, *RENDER_MODES):
         raise InvalidTask(

@@ -56,7 +56,7 @@ def checked_ranges(ranges: Mapping[str, Any]) -> dict[str, Range]:
     """Return ranges as numbers, of the parameters of a physics.
 
     Raises:
-        UnknownName: no such parameter.
+        UnknownName: there is no such parameter.
         InvalidTask: a range that is none, or begins at 0 where a body would have no length or mass, or the logarithm no
             value.
     """

@@ -1,6 +1,6 @@
-"""Register gymnasium ids: `nervecord/Swim-v0` and the others, and one for each task that another package adds.
+"""Register gymnasium ids, such as `nervecord/Swim-v0`, for the tasks of this package and of plug-ins.
 
-Version 0 runs on MuJoCo, version 1 on lanes where these cover the body; see docs/versions.md.
+Version 0 runs on MuJoCo, version 1 on lanes where they support the body; see docs/versions.md.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ BIT_IDS = {"nervecord/Parity-v0": "parity", "nervecord/DelayedMatch-v0": "delaye
 
 
 def register_environments() -> None:
-    """Register every task with gymnasium; calling it again changes nothing.
+    """Register every task with gymnasium; calling it again has no effect.
 
-    A task `sprint` of another package is `nervecord/Sprint-v0`. Entry points are strings, so registering imports
-    neither MuJoCo nor the environments. Environments end their episodes themselves after `episode_steps`, so gymnasium
-    adds no TimeLimit wrapper.
+    A task `sprint` of another package becomes `nervecord/Sprint-v0`. Entry points are strings, so registering imports
+    neither MuJoCo nor the environments. Environments truncate episodes themselves after `episode_steps`, without
+    gymnasium's TimeLimit wrapper.
     """
     others = {env_id(point.name): point.name for point in metadata.entry_points(group=_GROUP)} if _is_extended() else {}
     for ids, single, vector in (

@@ -1,4 +1,4 @@
-"""The vector environment as Stable-Baselines3 wants it."""
+"""The vector environment in the API of Stable-Baselines3."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .vector_rules import warn_of_options
 
 
 class SwimmerVecEnv(VecEnv):
-    """An SB3 `VecEnv` over `EnvBatch`, on either physics; resets an environment in the step that ends it.
+    """An SB3 `VecEnv` over `EnvBatch`; an environment whose episode ends is reset in the same step.
 
-    Observations are in the units that `layout` names, actions in units of the motor's range. Rewards have no unit.
+    Observations are in the units that `layout` states, actions in units of the motor's range.
 
-    Infos hold `net_speed` at every step and, at an episode's end, SB3's `episode` (return, length,
-    seconds), `terminal_observation` and `TimeLimit.truncated`, so no Monitor is needed around it.
+    Infos contain `net_speed` at every step and, at the end of an episode, SB3's `episode` (return, length,
+    seconds), `terminal_observation` and `TimeLimit.truncated`, so no Monitor is needed.
 
     Args:
         n_envs: number of environments.
-        task: its name; see `TASKS`.
+        task: name of the task; see `TASKS`.
         render_mode: None or "rgb_array" (a 2-D view of each body, drawn without OpenGL).
-        width, height: of each picture, pixels.
+        width, height: size of each picture, pixels.
         options: arguments of `EnvBatch` and of the task.
     """
 
@@ -47,7 +47,7 @@ class SwimmerVecEnv(VecEnv):
 
     @classmethod
     def of(cls, batch: EnvBatch) -> SwimmerVecEnv:
-        """Return the environments of a batch as SB3 wants them; both step the same bodies."""
+        """Wrap a batch of environments as an SB3 `VecEnv`; both share the same bodies."""
         env = cls.__new__(cls)
         env._stand_on(batch)
         return env
@@ -64,11 +64,11 @@ class SwimmerVecEnv(VecEnv):
         self._actions: Any = None
 
     def seed_each(self, seeds: Sequence[int]) -> None:
-        """Seed environment i with seeds[i] at the next reset; `seed(s)` gives it s + i."""
+        """Seed environment i with seeds[i] at the next reset; `seed(s)` uses s + i."""
         self._seeds = [int(seed) for seed in seeds]
 
     def reset(self) -> Float[np.ndarray, "envs obs"]:
-        """Start new episodes everywhere and return the first observations."""
+        """Start new episodes in all environments, and return the first observations."""
         for options in self._options:
             warn_of_options(options)
         self._reset_options()
@@ -80,7 +80,7 @@ class SwimmerVecEnv(VecEnv):
         return observation
 
     def step_async(self, actions: Any) -> None:
-        """Take the actions of the next step, [n_envs, joints] in [-1, 1]."""
+        """Store the actions for the next step, [n_envs, joints] in [-1, 1]."""
         self._actions = actions
 
     def step_wait(
@@ -88,7 +88,7 @@ class SwimmerVecEnv(VecEnv):
     ) -> tuple[
         Float[np.ndarray, "envs obs"], Float[np.ndarray, " envs"], Bool[np.ndarray, " envs"], list[dict[str, Any]]
     ]:
-        """Step every environment; return observations, rewards, where episodes ended, and infos.
+        """Step every environment; return observations, rewards, dones and infos.
 
         Rewards are in single precision, as in SB3's own environments.
         """
@@ -135,25 +135,25 @@ class SwimmerVecEnv(VecEnv):
         return [getattr(self, attr_name)] * len(list(self._get_indices(indices)))
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute, for all environments at once.
+        """Set an attribute for all environments.
 
         Raises:
-            InvalidTask: only some of them were asked for.
+            InvalidTask: `indices` selects only some environments.
         """
         self._check_all(f"set {attr_name}", indices)
         setattr(self, attr_name, value)
 
     def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
-        """Call a method of this object, once, and return its result for every environment.
+        """Call a method of this object once, and return its result for every environment.
 
         Raises:
-            InvalidTask: only some of them were asked for.
+            InvalidTask: `indices` selects only some environments.
         """
         self._check_all(f"call {method_name}", indices)
         return [getattr(self, method_name)(*args, **kwargs)] * self.num_envs
 
     def env_is_wrapped(self, wrapper_class: type, indices: VecEnvIndices = None) -> list[bool]:
-        """Say that no environment is wrapped, except by SB3's Monitor, whose work is done here."""
+        """Return True only for SB3's Monitor, whose work is done here; environments are not wrapped otherwise."""
         wrapped = wrapper_class.__name__ == "Monitor"
         return [wrapped] * len(list(self._get_indices(indices)))
 

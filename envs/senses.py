@@ -36,7 +36,7 @@ class Sense:
         low: lower bound of the values, in `unit`.
         high: upper bound of the values, in `unit`.
         unit: unit of bounds and values.
-        scale: circuits receive the value divided by this, in `unit`; one for each value, or one for all. Empty for 1.
+        scale: divisor of the values that circuits receive, in `unit`: one per value, one for all, or empty for 1.
     """
 
     name: str
@@ -48,11 +48,11 @@ class Sense:
 
 
 class SenseKind(ABC):
-    """A registered kind of sense: its description in a setting, and how it is read from the physics.
+    """A registered kind of sense: its description for a body, arena and task, and how it is read from the physics.
 
     Attributes:
-        quantity: the physics' quantity that `read` returns unchanged; empty where `read` computes something else.
-        is_constant: values do not change within an episode.
+        quantity: name of the physics' quantity that `read` returns unchanged; empty if `read` computes something else.
+        is_constant: whether the values stay the same within an episode.
     """
 
     quantity: ClassVar[str] = ""
@@ -68,7 +68,7 @@ class SenseKind(ABC):
 
     @abstractmethod
     def read(self, envs: Envs) -> Float[np.ndarray, "envs size"]:
-        """Return the values of every environment, in the unit that `describe` names."""
+        """Return the values of every environment, in the unit that `describe` states."""
 
 
 class JointPos(SenseKind):
@@ -77,7 +77,7 @@ class JointPos(SenseKind):
     quantity = "joint_pos"
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         limit = tuple(float(value) for value in joint_limit(setting.body))
         return Sense("joint_pos", setting.body.n_joints, -MAX_ANGLE, MAX_ANGLE, "rad", limit)
 
@@ -92,7 +92,7 @@ class JointVel(SenseKind):
     quantity = "joint_vel"
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         limit = tuple(float(value) for value in joint_limit(setting.body))
         return Sense("joint_vel", setting.body.n_joints, -MAX_VELOCITY, MAX_VELOCITY, "rad/s", limit)
 
@@ -107,7 +107,7 @@ class BodyVelocities(SenseKind):
     quantity = "link_vel"
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         return Sense("body_velocities", 3 * setting.body.n_links, -MAX_VELOCITY, MAX_VELOCITY, "m/s, rad/s")
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs three_links"]:
@@ -119,7 +119,7 @@ class Time(SenseKind):
     """Seconds since the reset; circuits sense them in control steps."""
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         dt = setting.body.control_dt
         return Sense("time", 1, 0.0, setting.episode_steps * dt, "s", (dt,))
 
@@ -143,11 +143,11 @@ class Context(SenseKind):
     is_constant = True
 
     def describe(self, setting: Setting) -> Sense:  # noqa: ARG002
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         return Sense("context", 6, -_MAX_CONTEXT, _MAX_CONTEXT, "1")
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs 6"]:
-        """Return the logarithms: links, length, mass, gear, density, viscosity; no unit."""
+        """Return the logarithms: links, length, mass, gear, density, viscosity."""
         fluids = [envs.arena.medium or body.habitat for body in envs.bodies]
         own = np.array([
             (*_over_swimmer6(body), fluid.density / WATER.density)
@@ -177,13 +177,13 @@ class Noise(SenseKind):
     """Random values, new in every observation: a source of randomness for circuits, repeated by the episode's seed."""
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         if setting.noise < 1:
             raise InvalidTask(f"the sense noise has {setting.noise} values; give EnvBatch noise=1 or more")
         return Sense("noise", setting.noise, -_MAX_NOISE, _MAX_NOISE, "1")
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs noise"]:
-        """Return the values, standard normal and without a unit."""
+        """Return the values, standard normal."""
         return envs.noise
 
 
@@ -226,10 +226,10 @@ class Layout:
 
     @classmethod
     def of(cls, names: Iterable[str], setting: Setting) -> Layout:
-        """Describe an observation of these senses in a setting, without building anything.
+        """Return the layout of an observation of these senses in a setting, without building environments.
 
         Raises:
-            UnknownName: no such sense.
+            UnknownName: there is no such sense.
             InvalidTask: the body, the arena or the task lacks something that a sense needs.
         """
         senses = []
@@ -283,11 +283,11 @@ class Layout:
 
     @property
     def space(self) -> spaces.Box:
-        """The observation space, with finite bounds that no motion of the bodies exceeds."""
+        """The observation space, with finite bounds that the bodies' motion never exceeds."""
         low = np.concatenate([np.full(sense.size, sense.low) for sense in self.senses])
         high = np.concatenate([np.full(sense.size, sense.high) for sense in self.senses])
         return spaces.Box(low, high, dtype=np.float64)
 
     def split(self, observation: Float[np.ndarray, "*batch obs"]) -> dict[str, Float[np.ndarray, "*batch _"]]:
-        """Return a view of each sense, by name, in the unit that the sense names (rad for joint_pos, and so on)."""
+        """Return a view of each sense's values, by name, in the sense's unit (such as rad for joint_pos)."""
         return {name: observation[..., self[name]] for name in self.sizes}

@@ -53,7 +53,7 @@ class Envs(Protocol):
         fields: the arena's fields, `odour` and `temperature`, as they are around each environment; those that it has.
         rngs: each environment's generator; None before its first seed.
         elapsed: time since the reset, in control steps.
-        noise: random values for the present observation, standard normal and without a unit.
+        noise: random values for the present observation, standard normal.
         episode_steps: length of a whole episode, in control steps.
         dt: seconds per control step.
     """

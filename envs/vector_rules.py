@@ -1,4 +1,4 @@
-"""What gymnasium asks of every vector environment, whatever it steps: seeds, reset masks, infos and a description."""
+"""Gymnasium's rules for vector environments: seeds, reset masks, infos and the spec."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Described:
 
     @property
     def spec(self) -> EnvSpec | None:
-        """How gymnasium made the environment; None where it did not."""
+        """The environment's spec from gymnasium; None if gymnasium did not make it."""
         return self._spec
 
     @spec.setter

@@ -1,4 +1,4 @@
-"""An agent that swims inside a notebook: a page in a frame, which needs no server and no port."""
+"""Agents that swim inside a notebook: a page in a frame, without a server or a port."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _RUN = Instance((str, os.PathLike, Run), 'a run, its folder, or "agent:NAME"')
 
 @dataclasses.dataclass(frozen=True)
 class Inline:
-    """A page that a notebook shows in a frame of its own.
+    """A page that a notebook shows in a frame.
 
     Attributes:
-        page: the HTML of the whole page.
-        height: of the frame, in pixels.
-        title: what the frame shows, for who cannot see it.
+        page: HTML of the page.
+        height: height of the frame, pixels.
+        title: description of the frame for screen readers.
     """
 
     page: str = dataclasses.field(repr=False)
@@ -43,22 +43,22 @@ class Inline:
 
 @checked(InvalidOption, height=Number(100, 10_000, is_whole=True))
 def show(*runs: Run | str | Path, height: int = 800) -> Inline:
-    """Show runs' agents inside a notebook, where they swim, are pushed, lengthened and lesioned by hand.
+    """Show runs' agents inside a notebook, where they swim, and can be pushed, lengthened and lesioned.
 
-    The browser computes body and circuit as in `export_web`, so that no port is needed, and the view works on in a
-    notebook's HTML export. It is the value of a cell's last line, or what IPython's `display` takes. Circuits and tasks
-    that a page cannot compute are for `nervecord play`, which serves a page from Python.
+    The browser simulates body and circuit as in `export_web`, so no port is needed, and the view also works in a
+    notebook's HTML export. Return it from a cell's last line, or pass it to IPython's `display`. Circuits and tasks
+    that a page cannot simulate need `nervecord play`, which serves a page from Python.
 
     Args:
-        runs: one or more runs, their folders, or agents that come along, as "agent:relay"; the first is shown first.
-        height: of the frame, in pixels.
+        runs: one or more runs, their folders, or agents of the package, such as "agent:relay"; the first is shown
+            first.
+        height: height of the frame, pixels.
 
     Raises:
-        InvalidOption: no runs, or something else than a run.
-        InvalidRun: no run there, or nothing trained in it yet.
-        CircuitMismatch: a circuit, or an option of it, that pages do not compute.
-        InvalidTask, InvalidBody: a task that pays for more than a reading of the physics, or a body that lanes cannot
-            step.
+        InvalidOption: no runs are given, or something that is not a run.
+        InvalidRun: there is no such run, or it has no checkpoint yet.
+        CircuitMismatch: pages do not support the circuit or one of its options.
+        InvalidTask, InvalidBody: pages do not support the task's reward, or lanes do not support the body.
     """
     if not runs:
         raise InvalidOption('there are no runs; give one or more, such as show("agent:ncap")')

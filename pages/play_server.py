@@ -1,4 +1,4 @@
-"""Watch an agent live in a browser: a small server on this machine alone."""
+"""Watch an agent live in a browser: a small server that only this machine can reach."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PlayServer:
     """The web server behind `play`: one player, any number of local pages.
 
     Args:
-        player: what is watched.
+        player: the player to watch.
     """
 
     def __init__(self, player: Player) -> None:
@@ -139,13 +139,13 @@ class PlayServer:
         self._show(now)
 
     def obey(self, order: dict[str, Any]) -> None:
-        """Do what a page asks for: pause, speed, push, toggle, do, links, length, drop, move, medium or restart.
+        """Execute a command of a page: pause, speed, push, toggle, do, links, length, drop, move, medium or restart.
 
-        `toggle` silences a neuron or lets it go; `do` is an intervention: its kind, neuron and value; `drop` is where
-        to put the target, such as food, m; `move` is a post, by the number of its outline, and where it goes, m.
+        `toggle` silences or releases a neuron; `do` is an intervention (kind, neuron and value); `drop` is a new
+        position of the target, such as food, m; `move` is a post, by the index of its outline, and its new position, m.
 
         Raises:
-            NervecordError: it cannot be done; everything stays as it was.
+            NervecordError: the command is invalid; nothing is changed.
         """
         match order:
             case {"pause": bool(pause)}:
@@ -253,15 +253,15 @@ def play(
     """Serve a run's agent to a browser on this machine, until interrupted.
 
     Args:
-        run: whose agent.
-        body: to swim with; the run's own by default.
-        port: of 127.0.0.1; 0 takes a free one.
-        ready: called with the page's address.
+        run: the run or its folder.
+        body: another body than the run's own.
+        port: port on 127.0.0.1; 0 takes a free one.
+        ready: function called with the page's address.
 
     Raises:
         MissingDependency: aiohttp is not installed.
-        InvalidRun, CircuitMismatch, UnknownName: no such run or body, or they do not fit.
-        NervecordError: the port is taken, or is none.
+        InvalidRun, CircuitMismatch, UnknownName: there is no such run or body, or they do not fit together.
+        NervecordError: the port is taken or invalid.
     """
     require("aiohttp.web", "play")
     with one_thread(), contextlib.closing(Player(run if isinstance(run, Run) else Run(run), body)) as player:

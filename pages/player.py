@@ -1,4 +1,4 @@
-"""An agent that swims while it is watched: stepped, pushed and lengthened by hand, its neurons and world changed."""
+"""A live agent that a user can push, lengthen and lesion, in surroundings that can be changed."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class Player:
     """One body driven by a run's agent, episode after episode.
 
     Args:
-        run: whose agent.
-        body: to swim with; the run's own by default.
+        run: the run.
+        body: another body than the run's own.
 
     Attributes:
-        body: as it is now.
-        neurons: names, in the order of `moment()["activity"]`.
-        interventions: what is done to neurons now, one at most to each.
-        medium: what is around the body, a name of `MEDIA`.
-        posts: where the arena's single posts are, after moves; None where nothing was moved.
+        body: the current body.
+        neurons: names of the neurons, in the order of `moment()["activity"]`.
+        interventions: current interventions, at most one per neuron.
+        medium: current medium, a name of `MEDIA`.
+        posts: positions of the arena's single posts; None if none was moved.
 
     Raises:
-        InvalidRun: nothing trained in the run yet.
+        InvalidRun: the run has no checkpoint yet.
         CircuitMismatch: the agent does not fit the body.
     """
 
@@ -76,20 +76,20 @@ class Player:
 
     @property
     def length(self) -> float:
-        """The length of a link, 1 for the body's own."""
+        """The link length, relative to the body's own."""
         return self._length
 
     @property
     def n_links(self) -> int:
-        """The number of links of the body as it is now."""
+        """The current number of links."""
         return self.body.n_links
 
     def resize(self, links: int | None = None, length: float | None = None) -> None:
-        """Change the number of links, or the length of each (1 is the body's own), and start a new episode.
+        """Change the number of links, or their length relative to the body's own, and start a new episode.
 
         Raises:
-            InvalidBody: out of range, or a body from XML, whose links cannot be added to.
-            CircuitMismatch: the agent does not fit so many links; the body stays as it is.
+            InvalidBody: a value is out of range, or the body is from XML, which has a fixed number of links.
+            CircuitMismatch: the agent does not fit this number of links; the body is not changed.
         """
         links, length = self._links if links is None else links, self._length if length is None else length
         if not LINKS[0] <= links <= LINKS[1] or not LENGTH[0] <= length <= LENGTH[1]:
@@ -107,11 +107,11 @@ class Player:
         self._links, self._length = links, length
 
     def change_medium(self, medium: str) -> None:
-        """Let another medium be around the body from now on; the episode goes on. With zones, it is that between them.
+        """Change the medium (with zones, the medium between them) without ending the episode.
 
         Raises:
-            UnknownName: no such medium.
-            InvalidArena, InvalidTask: this arena or task does not go with it; everything stays as it was.
+            UnknownName: there is no such medium.
+            InvalidArena, InvalidTask: the arena or task does not allow it; nothing is changed.
         """
         if medium not in MEDIA:
             raise UnknownName("medium", medium, MEDIA)
@@ -124,14 +124,14 @@ class Player:
         self._go_on_in(envs, self.envs.get_state())
 
     def move_post(self, number: int, place: Sequence[float]) -> None:
-        """Put a post elsewhere, for this episode, which goes on, and for those that follow.
+        """Move a post, in this episode and in all later ones.
 
         Args:
-            number: of its outline, see `outlines`.
-            place: of its middle, m.
+            number: index of the post's outline; see `outlines`.
+            place: new position of its centre, m.
 
         Raises:
-            InvalidArena: there is no such post, it cannot be moved, or there is no room; everything stays as it was.
+            InvalidArena: there is no such post, it cannot be moved, or there is no room; nothing is changed.
         """
         which, arena = self.envs.physics.obstacles.which, self.envs.arena
         if not 0 <= number < len(which):
@@ -174,10 +174,10 @@ class Player:
         self._ground_of = None
 
     def place_target(self, place: Sequence[float]) -> None:
-        """Put the task's target, such as food, at a place in the plane, m.
+        """Move the task's target, such as food, to a position in the plane, m.
 
         Raises:
-            InvalidTask: the task has none, or no such place.
+            InvalidTask: the task has no target, or the position is invalid.
         """
         if len(place) != 2 or not all(map(PLACE.takes, place)):
             raise InvalidTask(f"place is {list(place)}; give x and y in m, each {PLACE}")
@@ -185,10 +185,10 @@ class Player:
         self._rollout.observation = self.envs.observation()
 
     def toggle(self, neuron: str) -> None:
-        """Silence a neuron, or let it go again whatever was done to it.
+        """Silence a neuron, or end any intervention on it.
 
         Raises:
-            UnknownName: no such neuron.
+            UnknownName: there is no such neuron.
             CircuitMismatch: the circuit's neurons cannot be reached.
         """
         if any(each.neuron == neuron for each in self.interventions):
@@ -197,20 +197,20 @@ class Player:
             self.intervene(Intervention(neuron))
 
     def intervene(self, intervention: Intervention) -> None:
-        """Silence, clamp or drive a neuron, in place of what was done to it.
+        """Silence, clamp or drive a neuron, which replaces any intervention on it.
 
         Raises:
-            UnknownName: no such neuron.
+            UnknownName: there is no such neuron.
             CircuitMismatch: the circuit's neurons cannot be reached.
         """
         check([intervention], self.agent.circuit)
         self.interventions = (*self._others(intervention.neuron), intervention)
 
     def release(self, neuron: str) -> None:
-        """Let a neuron go.
+        """End any intervention on a neuron.
 
         Raises:
-            UnknownName: no such neuron.
+            UnknownName: there is no such neuron.
         """
         if neuron not in self.neurons:
             raise UnknownName("neuron", neuron, self.neurons)
@@ -220,10 +220,10 @@ class Player:
         return tuple(each for each in self.interventions if each.neuron != neuron)
 
     def push(self, direction: str) -> None:
-        """Give the whole body 0.5 m/s to the left, right, up or down, as far as it gets no faster than 1 m/s.
+        """Add a velocity of 0.5 m/s to the left, right, up or down to the body, up to a speed of 1 m/s.
 
         Raises:
-            UnknownName: no such direction.
+            UnknownName: there is no such direction.
         """
         if direction not in _DIRECTIONS:
             raise UnknownName("direction", direction, _DIRECTIONS)
@@ -254,7 +254,7 @@ class Player:
         return self.agent.predict_with_activity(observation, state, episode_start, pins=pins)
 
     def wiring(self) -> Wiring:
-        """Return the circuit's wiring, with the weights that its state gives now."""
+        """Return the circuit's wiring, with the weights in its current state."""
         return wiring_at(self.agent.circuit, self._rollout.state)
 
     def moment(self) -> dict[str, Any]:
@@ -288,7 +288,7 @@ class Player:
         return np.round(obstacles.seen(0, middle - reach, middle + reach), 4).tolist()
 
     def outlines(self) -> list[dict[str, Any]]:
-        """Return what may stand around the body, for a page: corners, m, a colour, and whether it can be moved."""
+        """Return the obstacles for a page: corners (m), colour, and whether each can be moved."""
         there, arena = self.envs.physics.obstacles, self.envs.arena
         n_posts = len(arena.posts) if isinstance(arena, Landscape) else 0
         return [
@@ -325,17 +325,17 @@ class Player:
         return {"ground": {"picture": picture, "middle": at.tolist(), "size": extent}}
 
     def key(self) -> list[dict[str, Any]]:
-        """Return what the tints of the ground mean: for each, a name, and parts of a CSS background with a word."""
+        """Return the legend of the ground's tints: a name for each, and CSS backgrounds with labels."""
         return [{"name": layer.name, "parts": list(_css(layer))} for layer in self.envs.poses(0).scenery.layers]
 
     @property
     def has_target(self) -> bool:
-        """Whether the task has a target that can be put elsewhere."""
+        """Whether the task has a target that can be moved."""
         return type(self.envs.task).place_target is not Task.place_target
 
     @property
     def has_posts(self) -> bool:
-        """Whether single posts stand in the arena, which can be put elsewhere."""
+        """Whether the arena has single posts, which can be moved."""
         return isinstance(self.envs.arena, Landscape) and bool(self.envs.arena.posts)
 
     def close(self) -> None:

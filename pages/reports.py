@@ -46,15 +46,15 @@ _LONG = 8  # sentences that are shown at once; more are folded away
 
 @checked(InvalidOption, runs=ListOf(A_RUN, "runs/a, runs/b"), out=PATH_OR_NONE)
 def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
-    """Write one HTML page about runs; a missing part is named with the command that makes it.
+    """Write one HTML page about runs; for a missing part, the page has the command that makes it.
 
     Args:
-        runs: one, or several to be set side by side.
-        out: the page; by default report.html in the only run.
+        runs: one run, or several to compare side by side.
+        out: the page; by default report.html in the folder of the run.
 
     Raises:
-        InvalidOption: there is no such run, nothing trained in it yet, or no `out` for several.
-        OutputExists: something stands at `out` that is no report.
+        InvalidOption: there is no such run, it has no checkpoint yet, or `out` is missing for several runs.
+        OutputExists: `out` exists and is not a report.
     """
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     if not opened:
@@ -109,15 +109,15 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
 
 @checked(InvalidOption, runs=ListOf(A_RUN, "runs/a, runs/b"), out=PATH)
 def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
-    """Write a page of many runs: their curves in one chart, and a card with film and wiring for each.
+    """Write a page about many runs: learning curves in one chart, and film and wiring diagram of each.
 
     Args:
-        runs: one or more.
+        runs: one or more runs.
         out: the page.
 
     Raises:
-        InvalidOption: there is no such run, or nothing trained in it yet.
-        OutputExists: something stands at `out` that is no gallery.
+        InvalidOption: there is no such run, or it has no checkpoint yet.
+        OutputExists: `out` exists and is not a gallery.
     """
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     if not opened:
@@ -136,21 +136,21 @@ def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
 
 
 def report_model(saved: SavedModel, name: str, out: str | Path, episodes: int = 20, progress: bool = False) -> Path:
-    """Write a page about a model that SB3 saved: how well it does, how it moves, and its units at work.
+    """Write a page about a model saved by SB3: its return, its movement, and the activity of its units.
 
-    It is measured anew each time: a zip file keeps no results.
+    It is measured each time, because an SB3 .zip stores no results.
 
     Args:
-        saved: the model, with what it is tried in.
-        name: what the page calls it.
+        saved: the model with its environment settings.
+        name: name of the model on the page.
         out: the page.
-        episodes: of the evaluation; the first is recorded too.
-        progress: show bars.
+        episodes: number of episodes of the evaluation; the first is also recorded.
+        progress: show progress bars.
 
     Raises:
-        CircuitMismatch: it observes or acts in other spaces.
-        InvalidOption: no episodes.
-        OutputExists: something stands at `out` that is no report.
+        CircuitMismatch: the model has other observation or action spaces.
+        InvalidOption: `episodes` is below 1.
+        OutputExists: `out` exists and is not a report.
     """
     path = Path(out)
     _check_page(path, "report")
@@ -199,7 +199,7 @@ def _mark(command: str) -> str:
 
 def _check_page(path: Path, command: str) -> None:
     if path.exists() and not (path.is_file() and path.read_bytes().endswith(_mark(command).encode())):
-        raise OutputExists(f"{path} exists and is no page of nervecord {command}; give another --out")
+        raise OutputExists(f"{path} exists and is not a page of nervecord {command}; give another --out")
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

@@ -58,7 +58,7 @@ def embedded_svg(svg: str, prefix: str, label: str) -> Markup:
     name, children = root.tag.rpartition("}")[2], list(root)
     size = re.fullmatch(r"\s*[-\d.e+]+\s+[-\d.e+]+\s+(\d+(?:\.\d*)?)\s+[\d.]+\s*", root.get("viewBox", ""))
     if name != "svg" or size is None:
-        raise InvalidRun(f"the figure of {label} is no SVG with a viewBox; remove it, and measure anew")
+        raise InvalidRun(f"the figure of {label} is not an SVG with a viewBox; remove it, and measure again")
     targets = {item.get("id", ""): item for item in root.iter() if item.get("id")}
     wanted = {name for item in root.iter() for name in _referred(item)}
     drawn = ElementTree.Element("svg", {"viewBox": root.get("viewBox", "")})
@@ -91,7 +91,7 @@ def _parsed(svg: str, label: str) -> ElementTree.Element:
             wrong = "its parts lie too deep in one another"
         except (ElementTree.ParseError, ValueError) as error:
             wrong = str(error)
-    raise InvalidRun(f"the figure of {label} cannot be read as SVG ({wrong}); remove it, and measure anew")
+    raise InvalidRun(f"the figure of {label} cannot be read as SVG ({wrong}); remove it, and measure again")
 
 
 def _depth(root: ElementTree.Element) -> int:

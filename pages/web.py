@@ -1,4 +1,4 @@
-"""Agents in a page that needs no Python: body, circuit and water are computed in the browser."""
+"""Agents in a page without Python: body, circuit and water are simulated in the browser."""
 
 from __future__ import annotations
 
@@ -37,23 +37,22 @@ _CIRCUITS = "ncap, ncap_plus, relay, along, cpg, mlp and ctrnn"
 
 @checked(InvalidOption, out=PATH)
 def export_web(runs: Sequence[Run], out: str | Path) -> Path:
-    """Write a page in which runs' agents swim, computed by the browser, and return its path.
+    """Write a page in which runs' agents swim, simulated by the browser; return its path.
 
-    The page needs no Python, no server and no network. It has the body of each run and, where that is a swimmer, others
-    of 3 to 24 links. A visitor chooses among the agents, changes the number of links, pushes the body and silences
-    neurons. It starts as its run's environments do, and physics and circuit follow the equations of lanes.
+    The page needs no Python, no server and no network. It has the body of each run and, for swimmers, bodies of 3 to 24
+    links. Visitors can choose among the agents, change the number of links, push the body and silence neurons. The
+    initial state is that of the run's environments, and physics and circuit follow the equations of lanes.
 
     Args:
-        runs: whose agents; the first is shown at first.
+        runs: the runs; the first is shown first.
         out: the page, which must not exist yet.
 
     Raises:
-        InvalidOption: no runs.
+        InvalidOption: no runs are given.
         OutputExists: `out` exists.
-        InvalidRun: nothing trained in a run yet.
-        CircuitMismatch: a circuit, or an option of it, that pages do not compute.
-        InvalidTask, InvalidBody: a task that pays for more than a reading of the physics, or a body that lanes cannot
-            step.
+        InvalidRun: a run has no checkpoint yet.
+        CircuitMismatch: pages do not support the circuit or one of its options.
+        InvalidTask, InvalidBody: pages do not support the task's reward, or lanes do not support the body.
     """
     out = Path(out)
     if not runs:

@@ -1,4 +1,4 @@
-"""Sharing agents: a folder fit for a model hub, read back without running anything."""
+"""Share agents: export to a folder for a model hub, and import without running code."""
 
 from __future__ import annotations
 
@@ -57,23 +57,23 @@ def export(
 ) -> Path:
     """Export a run's trained agent as a folder for a model hub; a failed export leaves nothing behind.
 
-    It holds model.safetensors (the circuit's weights), config.json (all that the training can be repeated
-    from, and the statistics that observations are normalised by), evaluation.json, metrics.csv, film.mp4,
-    versions.json and README.md, the model card.
+    The folder contains model.safetensors (the circuit's weights), config.json (the config from which the training can
+    be repeated, and the statistics of normalised observations), evaluation.json, metrics.csv, film.mp4, versions.json
+    and README.md, the model card.
 
     Args:
-        run: a run, or its folder; an evaluation of its last weights is made if there is none.
-        out: the folder, which must not exist yet.
-        film: take the run's film of its last weights, or make one.
-        onnx: write the whole policy as policy.onnx too, compared with the agent over an episode; see `export_onnx`.
-        torch_program: write it as policy.pt2 too, which plain torch runs; see `export_torch`.
-        web: write it as web.html too, a page in which it swims without Python; see `export_web`.
-        progress: show bars.
+        run: the run or its folder; it is evaluated if its last weights have no evaluation.
+        out: folder of the export, which must not exist yet.
+        film: include a film of the last weights, which is made if the run has none.
+        onnx: also write the whole policy as policy.onnx, checked against the agent over an episode; see `export_onnx`.
+        torch_program: also write it as policy.pt2, which plain torch runs; see `export_torch`.
+        web: also write web.html, a page in which it swims without Python; see `export_web`.
+        progress: show progress bars.
 
     Raises:
         OutputExists: `out` exists.
-        InvalidRun: there is no such run, or nothing trained in it yet.
-        CircuitMismatch, InvalidTask, InvalidBody: the agent cannot be written as it is asked for.
+        InvalidRun: there is no such run, or it has no checkpoint yet.
+        CircuitMismatch, InvalidTask, InvalidBody: the agent cannot be exported in one of these forms.
         MissingDependency: onnx, onnxscript or onnxruntime is not installed.
     """
     run, out = run if isinstance(run, Run) else Run(run), Path(out)
@@ -149,17 +149,17 @@ def _add_policy(run: Run, write: Callable[..., Path], step: Callable[[Path], Ste
 
 @checked(InvalidOption, folder=PATH, out=PATH, trust=FLAG)
 def import_run(folder: str | Path, out: str | Path, trust: bool = False) -> Run:
-    """Turn an exported folder into a run; reads only safetensors and JSON, so no code of others runs.
+    """Turn an exported folder into a run; only safetensors and JSON are read, so no code is run without `trust`.
 
     Args:
-        folder: what `export` wrote.
-        out: the run's folder, which must not exist yet, or be empty.
-        trust: follow links in the folder, as in the cache of huggingface_hub (see `check_plain`), and run the code of
-            its circuit, if it has one from a file.
+        folder: folder written by `export`.
+        out: folder of the run, which must not exist yet or be empty.
+        trust: follow links in the folder, as in the cache of huggingface_hub (see `check_plain`), and run circuit code
+            stored in it.
 
     Raises:
-        OutputExists: something stands in `out`.
-        InvalidRun: the folder is no export, is damaged, is of another format, or holds a link, which is not trusted.
+        OutputExists: `out` is not empty.
+        InvalidRun: the folder is not an export, is damaged or of another format, or has a link and is not trusted.
     """
     folder, out = folder_of(folder), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir()) or out.samefile(".")):
@@ -217,18 +217,18 @@ def _take_evaluation(run: Run, path: Path) -> None:
 def _read_export(folder: Path) -> dict[str, Any]:
     """Return an exported config.json."""
     file = folder / "config.json"
-    held: Any = read_json(file, f"{folder} is no exported agent")
+    held: Any = read_json(file, f"{folder} is not an exported agent")
     if isinstance(held, dict) and "library_name" not in held and held.get("holds") == Run.kind:
         raise InvalidRun(f"{folder} is a run already; use it as it is, or give the folder that nervecord export wrote")
     if not isinstance(held, dict) or held.get("library_name") != "nervecord" or held.get("holds") != Run.kind:
-        raise InvalidRun(f"{folder} is no exported agent: its config.json is not nervecord's")
+        raise InvalidRun(f"{folder} is not an exported agent: its config.json is not nervecord's")
     if held.get("format") not in READABLE:
         readable = " and ".join(map(str, READABLE))
         raise InvalidRun(f"{folder} is of format {held.get('format')}, this nervecord ({__version__}) reads {readable}")
     if missing := [name for name in ("config", "steps") if name not in held]:
-        raise InvalidRun(f"{file} is damaged: {' and '.join(missing)} missing; export the run anew")
+        raise InvalidRun(f"{file} is damaged: {' and '.join(missing)} missing; export the run again")
     if not isinstance(held["config"], dict):
-        raise InvalidRun(f"{file} is damaged: config is no object; export the run anew")
+        raise InvalidRun(f"{file} is damaged: config is not an object; export the run again")
     if wrong := wrong_value(held, {"steps": _STEPS}):
         raise InvalidRun(f"{file} is damaged: {wrong}")
     if (stats := held.get("observation_stats")) is not None:
@@ -255,15 +255,15 @@ def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bo
     """Upload an exported folder to a model hub and return its address.
 
     Args:
-        folder: what `export` wrote.
-        repo: "owner/name"; made if it does not exist.
-        endpoint: of the hub; https://huggingface.co by default.
-        private: make it so that only its owner sees it.
+        folder: folder written by `export`.
+        repo: repository, "owner/name"; it is created if it does not exist.
+        endpoint: address of the hub; None is https://huggingface.co.
+        private: make the repository private.
 
     Raises:
         MissingDependency: huggingface_hub is not installed.
-        InvalidOption: `repo` is not an owner and a name.
-        Unreachable: the hub refused; not logged in, say.
+        InvalidOption: `repo` is not of the form "owner/name".
+        Unreachable: the hub does not answer or refuses, for example because the user is not logged in.
     """
     check_repo(repo)
     hub: Any = require("huggingface_hub", "hub")

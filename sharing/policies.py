@@ -1,4 +1,4 @@
-"""Agents without nervecord: the whole policy as one graph, for ONNX's runtimes and for plain torch."""
+"""Export agents for use without nervecord: the whole policy as one graph, for ONNX runtimes and plain torch."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ Step = Callable[..., Sequence[Any]]
 class Policy(nn.Module):
     """An agent as one pure function: observation, episode start and state in, action and next state out.
 
-    What it normalises, scales, resets and squashes is inside. Where an episode starts the state that is given does not
-    count, so that zeros will do.
+    It includes normalisation, scaling, state reset and squashing. Where an episode starts, the given state is ignored,
+    so it may be zeros.
 
     Args:
-        agent: whose it is; it is copied.
-        dtype: of observations, state and actions: torch.float32 or torch.float64.
+        agent: the agent, which is copied.
+        dtype: type of observations, state and actions: torch.float32 or torch.float64.
 
     Attributes:
-        state_names: of the tensors of the state, in order; none of a circuit without memory.
+        state_names: names of the state's tensors, in order; empty for circuits without state.
     """
 
     def __init__(self, agent: Agent, dtype: torch.dtype = torch.float32) -> None:
@@ -62,7 +62,7 @@ class Policy(nn.Module):
 
     @property
     def initial_state(self) -> tuple[Shaped[Tensor, "1 ..."], ...]:
-        """The state at an episode's start, of one environment; each tensor in its own unit."""
+        """The initial state of one environment."""
         return tuple(getattr(self, f"initial_{name}") for name in self.state_names)
 
     def forward(
@@ -83,7 +83,7 @@ class Policy(nn.Module):
 
 
 def export_torch(agent: Agent, path: str | Path, dtype: torch.dtype = torch.float32) -> Path:
-    """Write an agent's policy as a program that `torch.export.load` reads without nervecord.
+    """Write an agent's policy as a program that `torch.export.load` loads without nervecord.
 
     Raises:
         CircuitMismatch: torch cannot export this circuit.
@@ -96,12 +96,12 @@ def export_torch(agent: Agent, path: str | Path, dtype: torch.dtype = torch.floa
 def export_onnx(agent: Agent, path: str | Path, dtype: torch.dtype = torch.float32) -> Path:
     """Write an agent's policy as an ONNX model.
 
-    Inputs are observation, episode_start and state_NAME for each tensor of the state; outputs action and
-    next_state_NAME. The size of the batch is free.
+    Inputs are observation, episode_start and state_NAME for each tensor of the state; outputs are action and
+    next_state_NAME. The batch size is dynamic.
 
     Raises:
         MissingDependency: onnx, onnxscript or onnxruntime is not installed.
-        CircuitMismatch: ONNX, or its runtime, cannot do what this circuit does.
+        CircuitMismatch: ONNX or its runtime does not support an operation of this circuit.
     """
     require("onnx", "onnx", "onnxscript", "onnxruntime")
     policy = Policy(agent, dtype)
@@ -125,9 +125,7 @@ def export_onnx(agent: Agent, path: str | Path, dtype: torch.dtype = torch.float
 
 
 def onnx_step(path: str | Path) -> Step:
-    """Return a function that runs one control step of an ONNX model, as `Policy` does, on NumPy arrays.
-
-    Observations and actions are in the environment's units.
+    """Return a function that runs one control step of an ONNX model on NumPy arrays; see `Policy.forward`.
 
     Raises:
         MissingDependency: onnxruntime is not installed.
@@ -143,10 +141,7 @@ def onnx_step(path: str | Path) -> Step:
 
 
 def torch_step(path: str | Path) -> Step:
-    """Return a function that runs one control step of what `export_torch` wrote, on NumPy arrays.
-
-    Observations and actions are in the environment's units.
-    """
+    """Return a function that runs one control step of a program of `export_torch` on NumPy arrays."""
     module = torch.export.load(str(path)).module()
     return lambda *arrays: [value.numpy() for value in module(*map(torch.as_tensor, arrays))]
 
@@ -154,22 +149,21 @@ def torch_step(path: str | Path) -> Step:
 def check_policy(step: Step, agent: Agent, envs: EnvBatch, dtype: torch.dtype = torch.float32) -> float:
     """Run an episode in every environment, and compare an exported policy's actions with the agent's at each step.
 
-    Each keeps its own state, so that what differs adds up as it would in use. Where neurons fire, a sum near the
-    threshold may round to a spike here and to none there: such a spike is counted, and the episode goes on from the
-    agent's state.
+    Both keep their own state, so that differences accumulate as in use. In spiking circuits, rounding near the
+    threshold can add or remove a spike: such spikes are counted, and the episode continues from the agent's state.
 
     Args:
-        step: what `onnx_step` or `torch_step` returned.
-        agent: who acts.
-        envs: where.
-        dtype: of the exported policy.
+        step: function returned by `onnx_step` or `torch_step`.
+        agent: the agent.
+        envs: environments, one per episode.
+        dtype: type of the exported policy.
 
     Returns:
-        The largest difference, in units of the motor's range.
+        The largest difference of actions, in units of the motor's range.
 
     Raises:
-        CircuitMismatch: it is above 1e-5 in single precision, or 1e-9 in double, or spikes differ in more than one of
-            10,000 control steps of a neuron.
+        CircuitMismatch: the difference is above 1e-5 in single precision or 1e-9 in double precision, or spikes differ
+            in more than one of 10,000 control steps of a neuron.
     """
     policy, off, fires, lost = Policy(agent, dtype), 0.0, bool(agent.firing), 0
     kind = np.dtype(str(dtype).removeprefix("torch."))
@@ -196,7 +190,7 @@ def check_policy(step: Step, agent: Agent, envs: EnvBatch, dtype: torch.dtype = 
     total = len(agent.firing) * int(rollout.lengths.sum())
     if lost > _MOST_LOST * total:
         raise CircuitMismatch(
-            f"the exported policy of circuit {agent.spec.circuit!r} fires otherwise than the agent in {lost:,} of "
+            f"the exported policy of circuit {agent.spec.circuit!r} fires differently from the agent in {lost:,} of "
             f"{total:,} control steps of neurons"
         )
     if not off <= _TOLERANCE[dtype]:

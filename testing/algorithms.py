@@ -45,8 +45,8 @@ def check_algorithm(
         circuit, body: the circuit to train, and its body.
 
     Raises:
-        ContractBroken: a law does not hold; names it.
-        UnknownName: no algorithm has this name.
+        ContractBroken: a law does not hold; the message names it.
+        UnknownName: there is no such algorithm.
     """
     with named(ALGORITHMS, algorithm, "algorithm") as name, _global_draws_kept():
         laws, kind = Laws(f"algorithm {name}"), ALGORITHMS[name]

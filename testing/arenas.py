@@ -26,7 +26,7 @@ def check_arena(arena: str | type[Arena] | Arena | Mapping[str, Any], body: str 
         body: the body in it.
 
     Raises:
-        ContractBroken: a law does not hold; names it.
+        ContractBroken: a law does not hold; the message names it.
         UnknownName, InvalidArena: there is no such arena.
     """
     if isinstance(arena, Mapping):

@@ -28,7 +28,7 @@ def check_body(body: str | Path | Body | Callable[[], Body]) -> None:
             returns one.
 
     Raises:
-        ContractBroken: a law does not hold; names it.
+        ContractBroken: a law does not hold; the message names it.
         UnknownName, InvalidBody: there is no such body.
     """
     laws = Laws(f"body {getattr(body, '__name__', None) or getattr(body, 'name', None) or body}")

@@ -32,8 +32,8 @@ def check_circuit(
 ) -> None:
     """Check a circuit as built from the registry: stepping, unrolling, vmap, pins, and saved weights.
 
-    A circuit with a clock is checked twice, the second time with the time to read. Where it brings a `lane_step`, its
-    motors are compared with torch's in double precision; where lanes cannot be compiled, a warning says so.
+    A circuit with a clock is checked a second time with the sense `time`. If it has a `lane_step`, its motors are
+    compared with torch's in double precision; if lanes cannot be compiled, a warning says so.
 
     Args:
         circuit: a registered name, or the object of an entry point of nervecord.circuits: a class or a function.
@@ -44,8 +44,8 @@ def check_circuit(
         one_by_one: whether its Python code branches on values, so that members of a population run one by one.
 
     Raises:
-        ContractBroken: a law does not hold; names it.
-        UnknownName: no circuit has this name.
+        ContractBroken: a law does not hold; the message names it.
+        UnknownName: there is no such circuit.
     """
     if senses is None:
         senses = {

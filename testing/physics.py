@@ -1,4 +1,4 @@
-"""The laws of physics: MuJoCo's equations, read by name, the same in any company, continued from a state."""
+"""The laws of physics: MuJoCo's equations, quantities by name, independent environments, resumable states."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _FAST = 1e13  # m/s: beyond what MuJoCo takes for a body that moves
 
 
 def check_physics(physics: str | Callable[..., Physics], body: str | Path | Body = "swimmer4") -> None:
-    """Check a kind of physics against MuJoCo's own steps, and that environments do not depend on one another.
+    """Check a kind of physics against MuJoCo's own steps, and that environments are independent.
 
     Args:
-        physics: its name, or a class, called as `physics(bodies, n_envs, arena, n_threads)`.
-        body: what it moves.
+        physics: a name, or a class that is called as `physics(bodies, n_envs, arena, n_threads)`.
+        body: the body to simulate.
 
     Raises:
-        ContractBroken: a law does not hold; names it.
+        ContractBroken: a law does not hold; the message names it.
         UnknownName: there is no such physics, or body.
         MissingDependency: numba cannot compile lanes here.
     """

@@ -34,8 +34,8 @@ def check_probe(probe: str | Probe, run: Run | str | Path | None = None, episode
         episodes: number of episodes to record.
 
     Raises:
-        ContractBroken: a law does not hold; names it.
-        UnknownName: no probe has this name.
+        ContractBroken: a law does not hold; the message names it.
+        UnknownName: there is no such probe.
     """
     with named(PROBES, probe, "probe") as name, contextlib.ExitStack() as stack:
         laws, held = Laws(f"probe {name}"), PROBES[name]

@@ -1,4 +1,4 @@
-"""The laws of senses: a sense's description, before anything is built, agrees with its readings."""
+"""The laws of senses: a sense's description agrees with its readings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_sense(
         task, body, arena: an environment in which the sense has values.
 
     Raises:
-        ContractBroken: a law does not hold; names it.
+        ContractBroken: a law does not hold; the message names it.
         UnknownName: there is no such sense, task, body or arena.
     """
     setting = make_setting(task, body, arena, 4 * _STEPS, noise=2)

@@ -1,4 +1,4 @@
-"""The laws of tasks: batched, repeated by seeds, continued from a state, and within every API's rules."""
+"""The laws of tasks: batched, reproducible by seed, resumable from a state, and valid in every API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_task(
     arena: str | Arena | Mapping[str, Any] | None = None,
     **task_options: Any,
 ) -> None:
-    """Check a task: observations, rewards and ends of whole episodes, states, and gymnasium's and SB3's own checks.
+    """Check a task: observations, rewards and ends of episodes, states, and gymnasium's and SB3's own checkers.
 
     Args:
         task: a registered name, or a class as in an entry point of nervecord.tasks.
@@ -34,7 +34,7 @@ def check_task(
         task_options: arguments of the task.
 
     Raises:
-        ContractBroken: a law does not hold; names it.
+        ContractBroken: a law does not hold; the message names it.
         UnknownName: there is no such task, body or arena.
     """
     with named(TASKS, task, "task") as name:

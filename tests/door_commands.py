@@ -119,7 +119,7 @@ LOOK = {
     "camera": text("follow", "fixed", wrong=("nope", "", "Fixed")),
     "zoom": text("0.5", "2", wrong=("0", "-1", "nan", "inf", "1e300", "x")),
 }
-# About a model that SB3 saved, or about an agent that was never trained; of a run they would change nothing.
+# About a model that SB3 saved, or about an agent that was never trained; of a run they would have no effect.
 OF_ZIPS = {
     "algorithm": text("ppo", wrong=("nope", "")),
     "normalize": Values((), ("nope.pkl", "FILE", "FOLDER")),

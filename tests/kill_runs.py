@@ -3,7 +3,7 @@
 python tests/kill_runs.py --kills 180 --sweep-kills 20
 
 SIGKILL, SIGTERM, SIGINT and SIGHUP in turn, to the process alone or, as a terminal does, to its whole group. Then the
-weights are the same bit for bit, no row of metrics.csv is there twice, no process is left, and what asked to stop got
+weights are the same bit for bit, no row of metrics.csv occurs twice, no process is left, and what asked to stop got
 its one line and its exit status.
 """
 
@@ -143,7 +143,7 @@ def compare(whole: Path, hurt: Path) -> None:
     assert expected.weights.keys() == found.weights.keys()
     assert all(torch.equal(expected.weights[name], found.weights[name]) for name in expected.weights), "weights differ"
     tables = [run.metrics() for run in runs]
-    assert not tables[1].duplicated(["step", "metric"]).any(), "a row is there twice"
+    assert not tables[1].duplicated(["step", "metric"]).any(), "a row occurs twice"
     assert set(tables[0]["metric"]) == set(tables[1]["metric"])
     assert not list(hurt.rglob("lock.json"))
 

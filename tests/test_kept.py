@@ -34,7 +34,7 @@ def run(tmp_path) -> Run:
 
 def strictly(text: str):
     def refuse(constant):
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     return json.loads(text, parse_constant=refuse)
 
@@ -90,7 +90,7 @@ def test_files_of_the_users_stay_and_ones_own_are_written_anew(write, runs, tmp_
 
 def test_a_report_and_a_gallery_do_not_replace_each_other(runs, tmp_path):
     report(runs[0], out=tmp_path / "page.html")
-    with pytest.raises(OutputExists, match="is no page of nervecord gallery"):
+    with pytest.raises(OutputExists, match="is not a page of nervecord gallery"):
         gallery(*runs, out=tmp_path / "page.html")
 
 

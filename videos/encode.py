@@ -1,4 +1,4 @@
-"""Frames to a film: mp4, gif or webp, whole or not at all."""
+"""Write frames as a film: mp4, gif or webp, atomically."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def check_output(path: Path, overwrite: bool = False) -> None:
 
 
 def write_film(frames: Iterable[Frame], path: str | Path, fps: float, overwrite: bool = False) -> None:
-    """Write RGB frames (0 to 255) as mp4, gif or webp by the suffix; an interrupted film leaves nothing behind.
+    """Write RGB frames (0 to 255) as mp4, gif or webp, by the suffix; an interrupted film leaves no file.
 
-    `fps` is in frames per second.
+    `fps` is the number of frames per second.
     """
     path = Path(path)
     check_output(path, overwrite)

@@ -40,26 +40,26 @@ def render(
     progress: bool = False,
     **look: Any,
 ) -> Path:
-    """Film a run's agent on its own body or another; mp4, gif or webp by the suffix of `out`.
+    """Film a run's agent on its own or another body; mp4, gif or webp, by the suffix of `out`.
 
-    A film in the run's own folder is added to its results, which say what it shows.
+    A film in the run's folder is added to its results, with a description.
 
     Args:
-        run: whose agent.
-        out: the film.
-        body: another than the run's own.
-        seconds: how much of the episode, from its start; None takes all.
-        interventions: what is done to neurons.
-        overwrite: replace a file that exists.
+        run: the run or its folder.
+        out: file of the film.
+        body: another body than the run's own.
+        seconds: seconds of the episode to film, from its start; None films all of it.
+        interventions: interventions on neurons.
+        overwrite: replace an existing file.
         progress: show progress bars.
         look: view, size (pixels), fps, speed, camera and zoom; see `Look`.
 
     Raises:
         OutputExists: `out` exists.
-        UnknownName: no such format, view or camera.
-        InvalidFilm: a number out of range.
-        InvalidRun: no such run, or nothing trained in it yet.
-        MissingDependency: `view="3d"` where no OpenGL works.
+        UnknownName: there is no such format, view or camera.
+        InvalidFilm: a number is out of range.
+        InvalidRun: there is no such run, or it has no checkpoint yet.
+        MissingDependency: `view="3d"` without a working OpenGL.
     """
     run = run if isinstance(run, Run) else Run(run)
     looks = _checked(out, run.config.body if body is None else body, overwrite, look)

@@ -1,4 +1,4 @@
-"""How a film looks: its view, size and rate, and where its camera is."""
+"""The look of a film: view, size, frame rate and camera."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _FASTEST_IMAGES = 50  # frames per second: browsers show a gif that is faster at
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """How a film looks; checked as it is made.
+    """The look of a film.
 
     Attributes:
         view: "2d" from above, "3d" by MuJoCo's renderer, or "neurons", the body beside its wiring.
-        size: width and height, pixels, 120 to 4096; None is 640 x 480, and 1280 x 720 with neurons.
-        fps: frames per second of the film; None is one a control step, and every second one in a gif or webp.
-        speed: of what is shown, in units of real time: 0.5 is slow motion.
-        camera: "follow" goes with the body, "fixed" sees all of its path from one place.
-        zoom: how many times closer the camera is.
+        size: width and height, pixels, 120 to 4096; None is 640 x 480, or 1280 x 720 with neurons.
+        fps: frames per second; None is one frame per control step, or per two control steps in a gif or webp.
+        speed: speed relative to real time; 0.5 is slow motion.
+        camera: "follow" goes with the body, "fixed" shows its whole path from one place.
+        zoom: zoom factor.
 
     Raises:
-        UnknownName: no such view or camera.
-        InvalidFilm: a number out of range.
+        UnknownName: there is no such view or camera.
+        InvalidFilm: a number is out of range.
     """
 
     view: str = "2d"
@@ -61,10 +61,10 @@ class Look:
         return self.size or _SIZE[self.view]
 
     def rate(self, dt: float, path: Path) -> float:
-        """Return the frames per second of a film at `path`, of something that moves in steps of `dt` seconds.
+        """Return the frames per second of a film at `path`, for control steps of `dt` seconds.
 
         Raises:
-            InvalidFilm: more than a gif or webp can show.
+            InvalidFilm: the rate is too high for a gif or webp.
         """
         is_video = path.suffix == ".mp4"
         if self.fps is None:
@@ -74,7 +74,7 @@ class Look:
         return self.fps
 
     def instants(self, steps: int, dt: float, fps: float) -> Int[np.ndarray, " frames"]:
-        """Return the control step that each frame shows, of `steps` of `dt` seconds each."""
+        """Return the control step shown by each frame, out of `steps` control steps of `dt` seconds."""
         stride = self.speed / (fps * dt)
         frames = max(1, int(np.ceil(steps / stride - 1e-6)))
         return np.minimum(np.arange(frames) * stride + 1e-6, steps - 1).astype(int)

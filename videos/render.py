@@ -1,4 +1,4 @@
-"""A recording to a film."""
+"""Render a recording as a film."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ def render_recording(
     """Film one episode, in real time unless `speed` says otherwise.
 
     Args:
-        recording: what happened.
-        path: where to; the suffix (.mp4, .gif, .webp) says what.
-        wiring: of the circuit, for view="neurons", which draws it.
-        episode: which episode.
-        seconds: how much of it, from its start; None takes all.
+        recording: the recording.
+        path: file of the film; the suffix (.mp4, .gif, .webp) is its format.
+        wiring: wiring of the circuit, for view="neurons".
+        episode: index of the episode.
+        seconds: seconds of the episode to film, from its start; None films all of it.
         caption: a line under the body's name (not in the 3-D view).
-        overwrite: replace a file that exists.
+        overwrite: replace an existing file.
         progress: show a progress bar.
         look: view, size (pixels), fps, speed, camera and zoom; see `Look`.
 
     Raises:
         OutputExists: `path` exists.
-        UnknownName: no such format, view or camera.
-        InvalidFilm: a number out of range, no such episode, or no wiring for view="neurons".
-        MissingDependency: `view="3d"` where no OpenGL works, or an mp4 without PyAV.
+        UnknownName: there is no such format, view or camera.
+        InvalidFilm: a number is out of range, there is no such episode, or view="neurons" has no wiring.
+        MissingDependency: `view="3d"` without a working OpenGL, or an mp4 without PyAV.
     """
     path, looks = Path(path), Look(**look)
     check_output(path, overwrite)

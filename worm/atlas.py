@@ -1,6 +1,6 @@
-"""The signal propagation atlas of Randi et al. 2023 (Nature 623:406): what every neuron did when one was stimulated.
+"""The signal propagation atlas of Randi et al. 2023 (Nature 623:406): neurons' responses to stimulating one neuron.
 
-Only data files of the package `wormneuroatlas` are read; the package is not imported, and none of its files ship here.
+Only data files of the package `wormneuroatlas` are read; the package is not imported, and its files are not included.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class Atlas:
     """Responses of 300 neurons to each other's stimulation; every matrix is [responding, stimulated].
 
     Attributes:
-        folder: of the files.
-        strain: wt, or unc31, which lacks the release of dense-core vesicles.
-        names: of the neurons, the order of rows and columns.
+        folder: folder of the files.
+        strain: "wt" (wild type), or "unc31", which cannot release dense-core vesicles.
+        names: names of the neurons, in the order of rows and columns.
         q: false-discovery rate of a response; NaN where nothing was measured.
-        amplitude: mean over trials of the relative change of fluorescence, no unit.
-        trials: how many there were.
-        measured: pairs that count: with a q, both in the head, and not of a cell with itself, since an own response
-            was required of every stimulation.
+        amplitude: relative change of fluorescence, mean over trials.
+        trials: number of trials.
+        measured: pairs used for scores: those with a q, both in the head, and of different cells (a response of the
+            stimulated cell itself was a criterion for every stimulation).
     """
 
     folder: Path
@@ -56,16 +56,16 @@ class Atlas:
 
     @functools.cached_property
     def significant(self) -> Bool[np.ndarray, "300 300"]:
-        """Where a response was found, at a false-discovery rate below 0.05."""
+        """The pairs with a significant response (false-discovery rate below 0.05)."""
         return np.asarray((self.q < SIGNIFICANT) & self.measured)
 
     @property
     def stimulated(self) -> Int[np.ndarray, " stimulated"]:
-        """The columns with measured pairs, counted from 0."""
+        """The indices of columns with measured pairs."""
         return np.flatnonzero(self.measured.any(0))
 
     def find(self, name: str) -> int | None:
-        """Return a neuron's row, counted from 0; None for a cell that the atlas does not have.
+        """Return the row of a neuron; None if the atlas does not have it.
 
         AWCL is AWCOF and AWCR is AWCON; DA01 is DA1.
         """
@@ -77,7 +77,7 @@ class Atlas:
         return None
 
     def row(self, name: str) -> int:
-        """Return a neuron's row, counted from 0.
+        """Return the row of a neuron.
 
         Raises:
             UnknownName: the atlas has no such neuron.
@@ -87,14 +87,14 @@ class Atlas:
         return found
 
     def place(self, names: Sequence[str], values: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "300 300"]:
-        """Return a matrix of other cells in the atlas's order, in its own unit; NaN for neurons not among them.
+        """Reorder a matrix of named cells to the atlas's order; NaN for neurons that it lacks.
 
         Args:
-            names: of the matrix's rows and columns; cells that the atlas does not have are left out.
-            values: [responding, stimulated].
+            names: names of the matrix's rows and columns; cells that the atlas does not have are left out.
+            values: the matrix, [responding, stimulated].
 
         Raises:
-            CircuitMismatch: fewer than 20 of them were measured.
+            CircuitMismatch: fewer than 20 of the cells were measured.
         """
         rows = [(at, row) for at, name in enumerate(names) if (row := self.find(name)) is not None]
         known = (self.measured | self.measured.T).any(0)
@@ -109,10 +109,10 @@ class Atlas:
         return found
 
     def wiring(self) -> tuple[Float[np.ndarray, "300 300"], Float[np.ndarray, "300 300"]]:
-        """Return how many chemical synapses and gap junctions each cell has from each, summed over four animals.
+        """Return the numbers of chemical synapses and of gap junctions, [post, pre], summed over four animals.
 
-        White's whole worm and its L4, and Witvliet's seventh and eighth. The package's own sum,
-        aconnectome_default.h5, has the synapses of AWC in the row and column of VD9.
+        The animals are White's whole worm and its L4, and Witvliet's seventh and eighth. The package's own sum,
+        aconnectome_default.h5, is not used because it has the synapses of AWC in the row and column of VD9.
         """
         total = np.zeros((2, len(self.names), len(self.names)))
         for name in _EM:
@@ -127,28 +127,28 @@ class Atlas:
         return total[0], total[1]
 
     def distance(self) -> Float[np.ndarray, "300 300"]:
-        """Return the distances between cell bodies, in the file's unit, of which the body is 7.2 long."""
+        """Return the distances between cell bodies, in the file's unit, in which the body is 7.2 long."""
         head, *rows = (self.folder / "anatlas_neuron_positions.txt").read_text(encoding="utf-8").splitlines()
         places = np.full((len(self.names), 3), np.nan)
         for name, row in zip(head.lstrip("#").split(), rows, strict=True):
-            if (at := self.find(name)) is not None:  # PVCL is there twice, and its last place is its own
+            if (at := self.find(name)) is not None:  # PVCL occurs twice, and its last place is its own
                 places[at] = [float(value) for value in row.split()]
         return np.asarray(np.linalg.norm(places[:, None] - places[None], axis=-1))
 
     def changes(self) -> list[list[Float[np.ndarray, " trials"]]]:
-        """Return the relative change of fluorescence in every trial, no unit, by responding and stimulated neuron.
+        """Return the relative change of fluorescence in every trial, by responding and stimulated neuron.
 
-        The file does not say which animal a trial is of.
+        The file does not say to which animal a trial belongs.
         """
         with h5py.File(self.folder / "funatlas.h5") as file:
             return [[each[np.isfinite(each)] for each in row] for row in file[self.strain]["dFF_all"][:]]
 
     def kernel(self, responding: str, stimulated: str, times: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
-        """Return the response of one neuron to a short impulse of another's activity, in no unit that compares.
+        """Return the response of one neuron to a short impulse of another's activity, in arbitrary units.
 
         Args:
-            responding, stimulated: names.
-            times: s.
+            responding, stimulated: names of the neurons.
+            times: times, s.
 
         Raises:
             UnknownName: the atlas has no such neuron.
@@ -157,7 +157,7 @@ class Atlas:
             return _kernel(file[self.strain]["kernels"][self.row(responding), self.row(stimulated)], times)
 
     def peak_times(self) -> Float[np.ndarray, "300 300"]:
-        """Return when each kernel is largest within 30 s, in s; NaN where no response was found to fit one to."""
+        """Return the time of each kernel's maximum within 30 s, in s; NaN for pairs without a kernel."""
         times, found = np.arange(0, _KERNEL_SECONDS, _KERNEL_STEP), np.full(self.q.shape, np.nan)
         with h5py.File(self.folder / "funatlas.h5") as file:
             kernels = file[self.strain]["kernels"][:]
@@ -176,11 +176,11 @@ def load_atlas(strain: str = "wt", folder: str | Path | None = None) -> Atlas:
     """Read the atlas from the files of `wormneuroatlas`.
 
     Args:
-        strain: wt or unc31.
-        folder: where its funatlas.h5 and the tables beside it are; by default, where the package is installed.
+        strain: "wt" or "unc31".
+        folder: folder with funatlas.h5 and its tables; by default, where the package is installed.
 
     Raises:
-        MissingDependency: it is not installed.
+        MissingDependency: wormneuroatlas is not installed.
         UnknownName: there is no such strain.
         InvalidRecording: a file is missing or damaged, or its columns are not the stimulated neurons.
     """

@@ -1,7 +1,7 @@
-"""What is published of the animal's behaviour, by medium, with its sources; what a probe found is set beside it.
+"""Published measurements of the animal's behaviour by medium, with sources, for comparison with a probe's results.
 
-Values that were read at their source are told from those that were taken over from another's table or a figure, which
-are not verified here: pages print these grey.
+Values read at their source are marked as verified; values taken from another paper's table or read off a figure are
+not, and pages print them grey.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ class Published:
     """A published value of the living animal.
 
     Attributes:
-        quantity: as the probe `behaviour` calls it.
+        quantity: name of the quantity in the probe `behaviour`.
         medium: "water" or "agar".
-        low, high: what its values lie between, in the probe's unit.
-        source: who measured it, and where it stands.
-        is_verified: whether it was read there, and not in another's table, off a figure, or from memory.
-        note: under which circumstances.
+        low, high: range of values, in the probe's unit.
+        source: authors and place of the measurement.
+        is_verified: whether the value was read at its source, not in another paper's table, off a figure, or from
+            memory.
+        note: conditions of the measurement.
     """
 
     quantity: str
@@ -78,14 +79,14 @@ PUBLISHED = (
 
 
 def published(medium: Mapping[str, Any]) -> tuple[str, tuple[Published, ...]]:
-    """Return the animal's medium that a body's medium is like, and what is published of the animal in it.
+    """Return the animal's medium that corresponds to a body's medium, and the published values in it.
 
-    Water is a drag at a ratio near 1.5 of up to 12 times the viscosity of water, over which the animal swims alike; as
-    agar counts a tenth or more of agar's drag across a link, at a ratio of 5 or more. In other Newtonian fluids
-    frequency, wavelength and curvature are known. Anything else is another physics: "" and nothing.
+    A drag with a ratio near 1.5 and up to 12 times the viscosity of water counts as water, because the animal swims the
+    same way in it; a drag of at least a tenth of agar's, with a ratio of 5 or more, counts as agar. In other Newtonian
+    fluids, frequency, wavelength and curvature are known. For any other medium the result is "" and no values.
 
     Args:
-        medium: fields of a `Fluid` or a `Drag`, as recordings have them.
+        medium: fields of a `Fluid` or a `Drag`, as in recordings.
     """
     if "across" not in medium:
         return "", ()

@@ -1,4 +1,4 @@
-"""A circuit's activity beside that of living worms, neuron by neuron of the same name."""
+"""Compare a circuit's activity with calcium imaging of worms, over neurons with the same names."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _FLAT = 1e-9
 
 @dataclasses.dataclass(frozen=True)
 class WormComparison:
-    """How a circuit's activity compares with that of recorded worms.
+    """The result of comparing a circuit's activity with recorded worms.
 
     Attributes:
-        numbers: name to value.
-        units: name to unit.
-        arrays: what the figure shows. Of the worm with most neurons in common, and of the circuit: the names of
-            those n neurons (`neuron`, [n]), correlations ([n, n]) and trajectories ([frames, 3], no unit). Of
-            all worms' neurons together: the timescales (`model_tau`, `worm_tau`), s, inf where censored.
+        numbers: results by name.
+        units: unit of each number.
+        arrays: data of the figure. For the worm with most neurons in common, and for the circuit: names of those n
+            neurons (`neuron`, [n]), correlations ([n, n]) and trajectories ([frames, 3]). For all worms' neurons: the
+            timescales (`model_tau`, `worm_tau`), s, inf if censored.
         figure: the correlations, timescales and trajectories of both.
     """
 
@@ -63,33 +63,32 @@ class _Pair:
 def compare_worms(
     recording: Recording, worms: Iterable[CalciumRecording], shuffles: int = 1000, progress: bool = False
 ) -> WormComparison:
-    """Compare a recording of a circuit with recorded worms over the neurons that both have.
+    """Compare a recording of a circuit with recorded worms, over the neurons that both have.
 
-    The circuit's activity is averaged within the worms' frames. Of each worm:
+    The circuit's activity is averaged within the worms' frames. For each worm:
 
-    - alignment: the centred kernel alignment of both correlation matrices (Cortes et al. 2012), beside its
-      mean when the circuit's neurons are shuffled;
-    - subspace: the mean squared cosine between the first 3 principal directions of both, and its mean when
-      shuffled;
-    - timescales: when each neuron's autocorrelation has fallen to 1/e. Slower ones than 10 s, or than a
-      quarter of what was recorded, are censored: they count as longer in the median, which is NaN where they
-      are the half.
+    - alignment: centred kernel alignment of the two correlation matrices (Cortes et al. 2012), and its mean with
+      shuffled neurons of the circuit;
+    - subspace: mean squared cosine between the first 3 principal directions of both, and its mean with shuffled
+      neurons;
+    - timescales: time at which each neuron's autocorrelation falls to 1/e. Timescales above 10 s, or above a quarter
+      of the recording, are censored: they count as longer in the median, which is NaN if they are at least half.
 
-    Means over worms come with bootstrap 95 % intervals. `p` is how often the mean alignment over worms is as
-    high when the circuit's names are shuffled. A shuffle is the same for all worms, because they are repeated
-    measurements of the same neurons. `between_worms` is the alignment of worms with each other, over neurons
-    that the circuit has too: what a perfect model could reach. `left_out` is how many neurons per worm bear a
-    common name but stay constant or hold NaN.
+    Means over worms have bootstrap 95 % intervals. `p` is the share of shuffles of the circuit's names in which the
+    mean alignment over worms is at least as high. All worms share each shuffle, because they are repeated measurements
+    of the same neurons. `between_worms` is the alignment between worms over the neurons of the circuit, which is the
+    ceiling for a model. `left_out` is the number of neurons per worm with a common name that are constant or contain
+    NaN.
 
     Args:
-        recording: of a circuit whose neurons bear the worm's names.
-        worms: each with 20 frames or more; shorter ones are left out.
-        shuffles: of the circuit's names.
-        progress: show a bar.
+        recording: recording of a circuit whose neurons have the worm's names.
+        worms: recorded worms; those with fewer than 20 frames are left out.
+        shuffles: number of shuffles of the circuit's names.
+        progress: show a progress bar.
 
     Raises:
-        InvalidRecording: no worm shares 4 neurons that change with the recording, or the recording is shorter
-            than 20 of a worm's frames.
+        InvalidRecording: no worm has 4 changing neurons in common with the recording, or the recording is shorter than
+            20 of a worm's frames.
     """
     pairs: list[_Pair] = []
     arrays: dict[str, np.ndarray] = {}

@@ -1,4 +1,4 @@
-"""Recordings of living worms: calcium traces with the names of their neurons, read worm by worm."""
+"""Calcium recordings of worms with identified neurons, read worm by worm."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class CalciumRecording:
     """One worm's neurons over T frames.
 
     Attributes:
-        source: the study.
-        worm: the worm's name in the study.
+        source: name of the study.
+        worm: name of the worm in the study.
         neurons: names of the identified neurons.
-        activity: z-scored fluorescence of each neuron, no unit.
+        activity: z-scored fluorescence of each neuron.
         dt: median seconds per frame.
     """
 
@@ -54,9 +54,9 @@ def read_worms(data: str | Path = "hub", source: str | None = None) -> Iterator[
 
     Raises:
         MissingDependency: pyarrow, or for the hub huggingface_hub, is not installed.
-        InvalidRecording: no such file, no network, no parquet, a column is missing or of another type, the
-            file is truncated, no worm is from that study, or a worm's rows are not consecutive, differ in length
-            or go back in time.
+        InvalidRecording: the file is missing, unreachable, truncated or not parquet; a column is missing or of the
+            wrong type; no worm is from that study; or a worm's rows are not consecutive, differ in length, or have
+            times that decrease.
     """
     parquet = require("pyarrow.parquet", "calcium", *(["huggingface_hub"] if str(data) == "hub" else []))
     try:

@@ -190,5 +190,5 @@ def save_fitted(
 
 
 def interval_text(value: Interval, sign: str = "") -> str:
-    """Return an AUROC, or a difference of two with its sign, with the bounds of its interval; no unit."""
+    """Return an AUROC, or a difference of two with its sign, with the bounds of its interval."""
     return f"{value.mean:{sign}.3f} [{value.low:{sign}.3f}, {value.high:{sign}.3f}]"

@@ -1,4 +1,4 @@
-"""A rate network fitted to the propagation atlas, with nested controls, scored on stimulations that it never saw."""
+"""Fit a rate network to the propagation atlas, with nested controls, and score it on held-out stimulations."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _NEAR = 0.02  # added to distances before their logarithm, in the atlas's unit
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What a fit may use.
+    """The parameters of a fit.
 
     Attributes:
-        gains: of the wiring: "none", no wiring at all; "global", one gain of chemical synapses and one of gap
-            junctions, one exponent of counts and one sign; "class", also how much each class of cells gives and takes
-            of either, and a sign of each class.
-        rates: an offset for each responding cell: how often it responds at all.
-        distance: the logarithm of the distance between cell bodies.
+        gains: parameters of the wiring: "none", no wiring; "global", a gain of chemical synapses, a gain of gap
+            junctions, an exponent of counts and a sign; "class", also input and output gains and a sign for each class
+            of cells.
+        rates: whether to fit an offset for each responding cell, its overall response rate.
+        distance: whether to use the logarithm of the distance between cell bodies as a predictor.
     """
 
     gains: Gains = "global"
@@ -52,16 +52,16 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """How a model does on held-out stimulated neurons.
+    """The performance of a model on held-out stimulated neurons.
 
     Attributes:
-        odds: log odds of a response, [responding, stimulated], each column from a fit without its fold; NaN where
-            nothing was measured.
+        odds: log odds of a response, [responding, stimulated], each column predicted by a fit without its fold; NaN
+            where nothing was measured.
         folds: AUROC of each fold.
-        auroc: their mean, with a 95 % interval over stimulated neurons within folds.
+        auroc: mean AUROC of the folds, with a 95 % interval over stimulated neurons within folds.
         precision: mean average precision of the folds.
-        draws: the mean AUROC in every draw, which are the same for all models.
-        decays: weight of the penalty that was chosen for each fold.
+        draws: mean AUROC in every bootstrap draw; draws are the same for all models.
+        decays: weight of the penalty chosen for each fold.
     """
 
     odds: Float[np.ndarray, "300 300"] = dataclasses.field(repr=False)
@@ -72,7 +72,7 @@ class Fit:
     decays: tuple[float, ...] = ()
 
     def less(self, *others: Fit) -> Interval:
-        """Return by how much the AUROC is above the mean of others, with the 95 % interval of the draws."""
+        """Return the AUROC minus the mean AUROC of others, with its 95 % bootstrap interval."""
         mean = float(np.mean([each.auroc.mean for each in others]))
         low, high = np.percentile(self.draws - np.mean([each.draws for each in others], axis=0), [2.5, 97.5])
         return Interval(self.auroc.mean - mean, float(low), float(high), self.auroc.n)
@@ -94,7 +94,7 @@ class Response(nn.Module):
         self.near = nn.Parameter(torch.zeros(int(model.distance), dtype=torch.double))
 
     def response(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"] | None:  # noqa: ARG002
-        """Return what each cell does over what the driven one does, no unit; None without any wiring."""
+        """Return what each cell does over what the driven one does; None without any wiring."""
         return None
 
     def forward(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"]:
@@ -142,7 +142,7 @@ class RateNetwork(Response):
         self.of_class = nn.Parameter(torch.zeros(4, many, dtype=torch.double))
 
     def response(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"]:
-        """Return what each cell does when some are driven in turn, over what the driven one does; no unit."""
+        """Return what each cell does when some are driven in turn, over what the driven one does."""
         chemical, gap, sign, exponent = self.common
         gives, takes, joins, own = (
             self.of_class[:, self.kinds] if self.of_class.numel() else self.common.new_zeros(4, 1)
@@ -190,7 +190,7 @@ class CircuitResponse(Response):
         self.rows = torch.tensor([cells.get(row, len(circuit.graph.cells)) for row in range(len(atlas.names))])
 
     def response(self, driven: Int[Tensor, " driven"]) -> Float[Tensor, "n driven"]:
-        """Return what each cell does when some are driven in turn, over what the driven one does; no unit."""
+        """Return what each cell does when some are driven in turn, over what the driven one does."""
         chemical, electrical = self.circuit.weights()
         heard = chemical + electrical - torch.diag(electrical.sum(1))
         rates = heard.new_zeros(len(heard))
@@ -224,22 +224,22 @@ def fit(
     swim: Swim | None = None,
     swimming: float = 0.0,
 ) -> Fit:
-    """Fit a model to four folds of stimulated neurons and score it on the fifth, for each fold.
+    """Fit a model with 5-fold cross-validation over stimulated neurons.
 
-    The weight of the penalty is chosen on the next fold, by a fit to the other three.
+    For each fold, the weight of the penalty is chosen on the next fold, by a fit to the other three.
 
     Args:
-        atlas: what was measured.
-        source: the wiring of a `RateNetwork`, or a circuit whose own gains are fitted; a shuffled one, for a control.
-        model: what may be used; of a circuit, all but the kind of gains.
+        atlas: the atlas.
+        source: wiring of a `RateNetwork`, or a circuit whose gains are fitted; shuffled ones are controls.
+        model: parameters of the fit; `gains` is ignored for a circuit.
         background: current into all cells of a circuit.
-        decays: weights of the penalty to choose from; of one, there is no choice.
-        progress: show a bar.
-        swim: what a circuit is to do on its body beside; see `fit_circuit`.
-        swimming: the weight of that.
+        decays: candidate weights of the penalty.
+        progress: show a progress bar.
+        swim: swimming that a circuit should also produce; see `fit_circuit`.
+        swimming: weight of that, from 0 to 1.
 
     Raises:
-        CircuitMismatch: fewer than 20 of its neurons were measured.
+        CircuitMismatch: fewer than 20 of the neurons were measured.
     """
     odds, chosen, folds = np.full(atlas.q.shape, np.nan), [], columns(atlas)
     with one_thread():
@@ -271,22 +271,22 @@ def fit_circuit(
     swim: Swim | None = None,
     swimming: float = 0.0,
 ) -> Connectome:
-    """Return a copy of a circuit whose gains are fitted to all stimulations, and to a swim beside.
+    """Return a copy of a circuit with gains fitted to all stimulations and, optionally, to a teacher's swimming.
 
-    What is minimised is (1 - swimming) A / A0 + swimming M, with the atlas's cross-entropy A, what it is by the share
-    of pairs that respond alone, A0, and the swim's error M, which is 1 for motors at rest.
+    The loss is (1 - swimming) A / A0 + swimming M, with the cross-entropy A of the atlas, its value A0 for a constant
+    prediction of the response rate, and the imitation error M, which is 1 for motors at rest.
 
     Args:
-        atlas: what was measured.
-        circuit: with the gains to begin with.
-        model: what may be used beside the gains.
+        atlas: the atlas.
+        circuit: circuit with initial gains.
+        model: further parameters of the fit.
         decay: weight of the penalty, such as the one that `fit` chose most often.
         background: current into all cells.
-        swim: how a teacher swims.
-        swimming: the weight of its error, from 0 to 1.
+        swim: swimming of a teacher.
+        swimming: weight of the imitation error, from 0 to 1.
 
     Raises:
-        CircuitMismatch: fewer than 20 of its neurons were measured, or the teacher is on another body.
+        CircuitMismatch: fewer than 20 of the neurons were measured, or the teacher has another body.
     """
     atlas.place([cell.name for cell in circuit.graph.cells], np.zeros((len(circuit.graph.cells),) * 2))
     network = CircuitResponse(atlas, model, circuit, background)
@@ -303,7 +303,7 @@ def scored(atlas: Atlas, odds: Float[np.ndarray, "300 300"], decays: tuple[float
 
     Args:
         atlas: what was measured.
-        odds: larger where a response is likelier, no unit.
+        odds: larger where a response is likelier.
         decays: what was chosen for each fold.
     """
     aucs, precisions, sampled = [], [], []

@@ -1,4 +1,4 @@
-"""Midlines of recorded worms as joint angles of a chain of links, and back; swapped heads found, gaps left as gaps."""
+"""Convert midlines of recorded worms to joint angles of a chain of links, and back; detect swapped heads and gaps."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MOST = 1000  # links
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-    """One worm over T times, as a tracker saw it.
+    """One worm at T times, as recorded by a tracker.
 
     Attributes:
-        id: the worm's name.
-        time: s, rising.
-        points: midline at each time, K points by (x, y), m, head first; no points where nothing was seen, NaN for a
-            point that was not.
-        known: whether the tracker said which end is the head.
+        id: name of the worm.
+        time: times, s, increasing.
+        points: midline at each time: K points (x, y), m, head first; no points if nothing was seen, NaN for missing
+            points.
+        known: whether the tracker identified the head.
     """
 
     id: str
@@ -36,14 +36,14 @@ class Track:
 
     @property
     def seen(self) -> Bool[np.ndarray, " T"]:
-        """Where there is a posture: three different points or more, the ends among them."""
+        """Times with a posture: three distinct points or more, including both ends."""
         return np.array([len(_clean(points)) >= _FEWEST for points in self.points], bool)
 
     @property
     def suspects(self) -> Int[np.ndarray, " suspects"]:
-        """Times, counted from 0, at which head and tail are probably swapped.
+        """Indices of times at which head and tail are probably swapped.
 
-        There the ends are less than half as far from the last ends the other way round.
+        There, exchanging the ends reduces their distance from the previous ends to less than half.
         """
         found, last = [], None
         for at, points in enumerate(self.points):
@@ -60,7 +60,7 @@ class Track:
         return np.array(found, int)
 
     def turned(self) -> Track:
-        """Return the track with suspects' points in the other order."""
+        """Return the track with the midlines at `suspects` reversed."""
         suspects = set(self.suspects.tolist())
         points = tuple(each[::-1] if at in suspects else each for at, each in enumerate(self.points))
         return dataclasses.replace(self, points=points)
@@ -68,14 +68,14 @@ class Track:
 
 @dataclasses.dataclass(frozen=True)
 class Posture:
-    """A chain of N links over T times, NaN where nothing was seen.
+    """A chain of N links at T times; NaN where nothing was seen.
 
     Attributes:
-        time: s.
-        joint_pos: angles from each link to the next, head to tail, rad; those of our bodies.
-        heading: tangent of the first link, from head to tail, from the x axis, rad.
-        length: of the midline, m.
-        head: where the head is, m; the centroid, where a tracker saw no more.
+        time: times, s.
+        joint_pos: angle from each link to the next, head to tail, rad, with the sign of the bodies' joints.
+        heading: direction of the first link, from head to tail, rad from the x axis.
+        length: length of the midline, m.
+        head: position of the head, m; the centroid if the tracker recorded only that.
     """
 
     time: Float[np.ndarray, " T"]
@@ -85,17 +85,17 @@ class Posture:
     head: Float[np.ndarray, "T 2"]
 
     def nodes(self) -> Float[np.ndarray, "T nodes 2"]:
-        """Return the ends of all links, head first, m: as many as links and one."""
+        """Return the N + 1 ends of the links, head first, m."""
         n_links = self.joint_pos.shape[1] + 1
         tangent = self.heading[:, None] + np.cumsum(np.pad(self.joint_pos, ((0, 0), (1, 0))), 1)
         steps = np.stack([np.cos(tangent), np.sin(tangent)], -1) * (self.length / n_links)[:, None, None]
         return self.head[:, None] + np.pad(np.cumsum(steps, 1), ((0, 0), (1, 0), (0, 0)))
 
     def relinked(self, n_links: int) -> Posture:
-        """Return a chain of another number of equal links, whose nodes lie on this one.
+        """Return a chain with another number of equal links, whose nodes lie on this chain.
 
         Raises:
-            InvalidOption: fewer than 2 links, or more than 1000.
+            InvalidOption: `n_links` is not from 2 to 1000.
         """
         check_links(n_links)
         there = self.joint_pos.shape[1] + 1
@@ -105,36 +105,36 @@ class Posture:
         return dataclasses.replace(self, joint_pos=joints, heading=_within(self.heading + turn))
 
     def stretch(self, max_gap: float = MAX_GAP) -> Posture:
-        """Return the longest stretch without a gap, and without the times at which nothing was seen.
+        """Return the longest stretch without a gap, leaving out times without a posture.
 
         Args:
-            max_gap: the longest time without a posture that is no gap, s, unless one and a half of the usual steps of
-                time are longer.
+            max_gap: longest time between postures that does not count as a gap, s; at least 1.5 times the usual time
+                step.
         """
         chosen = longest_stretch(self.time, np.isfinite(self.joint_pos).all(1), max_gap)
         return Posture(*(getattr(self, field.name)[chosen] for field in dataclasses.fields(self)))
 
     def track(self, name: str) -> Track:
-        """Return the chain as a track of a name, its nodes as the points."""
+        """Return the chain as a track with this name, with its nodes as points."""
         seen = np.isfinite(self.heading)
         points = tuple(each if there else each[:0] for each, there in zip(self.nodes(), seen, strict=True))
         return Track(name, self.time, points, seen)
 
 
 def to_links(track: Track, n_links: int, spline: bool = False) -> Posture:
-    """Return a track as a chain of links of equal length along the midline.
+    """Convert a track to a chain of links of equal length along the midline.
 
-    The nodes are at equal steps of the midline's length, straight between its points. With fewer than 2 N + 1 points
-    for N links, angles are coarse; a spline helps.
+    Nodes are at equal arc lengths of the midline, with linear interpolation between its points. With fewer than
+    2 N + 1 points for N links, angles are coarse; a spline helps.
 
     Args:
-        track: what was seen.
-        n_links: of the chain, 2 to 1000.
-        spline: put a cubic spline through the points first.
+        track: the track.
+        n_links: number of links, 2 to 1000.
+        spline: fit a cubic spline through the points first.
 
     Raises:
-        InvalidOption: fewer than 2 links, or more than 1000.
-        InvalidRecording: nothing was seen at any time.
+        InvalidOption: `n_links` is not from 2 to 1000.
+        InvalidRecording: the track has no posture at any time.
     """
     check_links(n_links)
     many = len(track.time)
@@ -170,11 +170,11 @@ def of_recording(recording: Recording, episode: int = 0) -> Posture:
     """Return an episode of a recording as a posture, in double precision.
 
     Raises:
-        InvalidRecording: the body is no chain of links.
+        InvalidRecording: the body is not a chain of links.
     """
     if not recording.meta.get("is_chain", True):
         raise InvalidRecording(
-            f"{recording.meta['name']} is no chain of links; give a recording of a swimmer or a worm"
+            f"{recording.meta['name']} is not a chain of links; give a recording of a swimmer or a worm"
         )
     steps = int(recording.lengths[episode])
     joints, angle = (np.asarray(each[episode, :steps], float) for each in (recording.joint_pos, recording.link_angle))

@@ -42,10 +42,12 @@ def read_points(path: str | Path, unit: str | None, time_unit: str | None = None
         flip_y: turn the y axis, of trackers whose images have it point down.
 
     Raises:
-        InvalidRecording: there is no such file, no unit, or a column is left out.
+        InvalidRecording: there is no such file, or a column is left out.
     """
     if unit is None:
-        raise InvalidRecording(f"{path} says no unit of x and y; give it, such as --unit mm, or --unit 0.004*mm")
+        raise InvalidRecording(
+            f"{path} does not state the unit of x and y; give it, such as --unit mm, or --unit 0.004*mm"
+        )
     metres = si_value(unit, "x and y", "a length")
     seconds = si_value(time_unit or "s", "time", "a time")
     header, worms = read_table(path)

@@ -1,4 +1,4 @@
-"""Postures of any file that trackers and we write."""
+"""Read postures from the files of worm trackers and of this package."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def read_postures(
     time_unit: str | None = None,
     degrees: bool = False,
 ) -> dict[str, tuple[Track, Posture]]:
-    """Return each worm of a file as it was tracked and as a chain of links; worms that were never seen are left out.
+    """Read each worm of a file, as a track and as a chain of links; worms without any posture are left out.
 
     Args:
-        path: WCON (.wcon, .wcon.zip), CSV of midlines or of joint angles, Tierpsy's HDF5, or a recording of ours (.nc),
-            whose worms are its episodes.
-        n_links: of the chains; None is 6 for midlines, and what the file has for joint angles and recordings.
-        spline: put a cubic spline through the points of midlines first; see `to_links`.
-        fix_swaps: turn midlines whose head and tail are probably swapped.
-        flip_y: turn the y axis of midlines.
-        unit: of points, where the file does not say it: CSV, or Tierpsy's pixels.
-        time_unit: of the time of CSV midlines, s by default, or of Tierpsy's frames.
+        path: WCON (.wcon, .wcon.zip), CSV of midlines or of joint angles, Tierpsy's HDF5, or a recording (.nc), whose
+            episodes count as worms.
+        n_links: number of links; None is 6 for midlines, and the file's number for joint angles and recordings.
+        spline: fit a cubic spline through the points of midlines first; see `to_links`.
+        fix_swaps: reverse midlines whose head and tail are probably swapped.
+        flip_y: flip the y axis of midlines.
+        unit: unit of points if the file does not state it (CSV, or Tierpsy's pixels).
+        time_unit: time unit of CSV midlines, s by default, or length of Tierpsy's frames.
         degrees: joint angles in CSV are in degrees.
 
     Raises:
-        UnknownName: a file of another format.
-        InvalidOption: an option that is of another format, or fewer than 2 links, or more than 1000.
-        InvalidRecording: the file cannot be read, has no units, or nothing was seen in it.
+        UnknownName: the file has an unknown format.
+        InvalidOption: an option does not apply to the format, or `n_links` is not from 2 to 1000.
+        InvalidRecording: the file cannot be read, has no units, or has no postures.
     """
     path = Path(path)
     kind = next((suffix for suffix in FORMATS if path.name.lower().endswith(suffix)), None)
@@ -108,4 +108,4 @@ def _chain(name: str, posture: Posture, n_links: int | None) -> tuple[Track, Pos
 
 def _refuse(given: Mapping[str, object], why: str) -> None:
     if named := [f"--{name.replace('_', '-')}" for name, value in given.items() if value]:
-        raise InvalidOption(f"{', '.join(named)} would change nothing: {why}")
+        raise InvalidOption(f"{', '.join(named)} would have no effect: {why}")

@@ -54,7 +54,7 @@ def nearness(counts: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
 
 
 def of_graph(atlas: Atlas, graph: Graph) -> dict[str, Float[np.ndarray, "300 300"]]:
-    """Return what a graph's contacts predict, by name; NaN for neurons that it does not have, no unit.
+    """Return what a graph's contacts predict, by name; NaN for neurons that it does not have.
 
     Counts of contacts, the fewest contacts from one to the other, and the responses of a linear network: of the wiring
     as it is, of one in which all contacts act both ways, and of one with the contacts' signs.

@@ -1,4 +1,4 @@
-"""Every neuron of a connectome circuit driven in turn, and what all others do: the atlas's experiment, simulated."""
+"""Simulate the atlas's experiment: stimulate every neuron of a connectome circuit in turn, and record all responses."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _BEFORE = PERIOD  # control steps in the body until the first phase
 
 @dataclasses.dataclass(frozen=True)
 class Propagation:
-    """What neurons do when each is driven by a current; every matrix is [responding, stimulated].
+    """Responses of all neurons to a current into each; every matrix is [responding, stimulated].
 
     Attributes:
-        names: of the neurons, the order of rows and columns.
-        change: of each one's rate, from 0 to 1, once it is steady.
-        peak: the largest change on the way there, by magnitude.
-        half: when half of the steady change is reached, s; NaN where nothing changes.
+        names: names of the neurons, in the order of rows and columns.
+        change: steady-state change of each neuron's rate (rates are from 0 to 1).
+        peak: largest change, by magnitude, before the steady state.
+        half: time at which half of the steady change is reached, s; NaN where nothing changes.
     """
 
     names: tuple[str, ...]
@@ -41,9 +41,9 @@ class Propagation:
 
     @property
     def gain(self) -> Float[np.ndarray, "n n"]:
-        """The change of each neuron over that of the driven one, no unit.
+        """The change of each neuron relative to that of the stimulated one.
 
-        A cell near the end of its range answers its own drive less, and everything behind it does too.
+        This compensates for stimulated cells near saturation, which respond less, and so do all cells downstream.
         """
         own = np.abs(np.diag(self.change))
         return np.divide(self.change, own, out=np.zeros_like(self.change), where=own > 0)
@@ -52,21 +52,21 @@ class Propagation:
 def propagate(
     circuit: Connectome, background: float = 0.1, amplitude: float = 0.5, steps: int = 200, dt: float = 0.03
 ) -> Propagation:
-    """Drive every neuron of a circuit in turn, without a body: no stretch, no oscillator and no tonic drive.
+    """Stimulate every neuron of a circuit in turn, without a body: no stretch, oscillator or tonic drive.
 
-    All stimulations run at once, beside a circuit in which none is driven, from its steady state.
+    All stimulations run in parallel from the steady state, and are compared with an unstimulated circuit.
 
     Args:
-        circuit: whose graph has named cells.
-        background: current into all cells, without which rates rest at 0, where rectification hides inhibition and
-            what spreads into silent cells.
-        amplitude: of the current into the driven cell, added to the background.
-        steps: control steps that it flows.
+        circuit: a connectome circuit.
+        background: current into all cells; without it rates are 0 at rest, and rectification hides inhibition and
+            weak responses.
+        amplitude: current into the stimulated cell, added to the background.
+        steps: duration of the stimulation, control steps.
         dt: seconds of a control step.
 
     Raises:
         CircuitMismatch: the circuit is not wired by a graph of cells.
-        InvalidOption: the background is below 0, the amplitude is 0, or there are no steps.
+        InvalidOption: `background` is below 0, `amplitude` is 0, or `steps` is below 1.
     """
     checked_circuit(circuit, background)
     _check_drive(amplitude, steps)
@@ -92,20 +92,21 @@ def propagate(
 def propagate_in_body(
     agent: Agent, resolved: Resolved, background: float = 0.1, amplitude: float = 0.5, steps: int = 200
 ) -> Propagation:
-    """Drive every neuron in turn while the circuit swims, and average over the gait.
+    """Stimulate every neuron in turn while the circuit swims, and average over the gait.
 
-    Each is driven from 4 phases of the oscillator's period on, in an environment of its own; what counts is the
-    difference from one in which none is driven and that starts alike. The steady change is that of the last period.
+    Each neuron is stimulated from 4 phases of the oscillator's period, each in its own environment; responses are
+    differences from an unstimulated environment with the same start. The steady change is the mean over the last
+    period.
 
     Args:
-        agent: with a connectome circuit.
-        resolved: its body and task.
+        agent: an agent with a connectome circuit.
+        resolved: its resolved config, with body and task.
         background, amplitude: currents, as in `propagate`.
-        steps: control steps that a neuron is driven, a period of 60 or more.
+        steps: duration of the stimulation in control steps, at least one period of 60.
 
     Raises:
         CircuitMismatch: the agent's circuit is not wired by a graph of cells.
-        InvalidOption: what `propagate` refuses, or less than a period.
+        InvalidOption: as in `propagate`, or `steps` is less than a period.
     """
     circuit = checked_circuit(agent.circuit, background)
     _check_drive(amplitude, steps)

@@ -1,4 +1,4 @@
-"""A circuit's propagation beside the atlas, other predictions, shuffled graphs, and what the atlas says of itself."""
+"""Compare a circuit's propagation with the atlas, beside other predictions, shuffled graphs and the noise ceiling."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _CONTROLS: Mapping[Control, tuple[str, str]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """How one prediction does, see `Score`; NaN where it has no such number.
+    """The score of one prediction; NaN for numbers that do not apply.
 
     Attributes:
-        name: of the prediction.
-        pairs: how many it is of.
-        auroc: over 1,000 draws of stimulated neurons; of shuffled graphs, over graphs.
-        less_linear: AUROC less that of the linear network on the same pairs; None where pairs differ.
+        name: name of the prediction.
+        pairs: number of pairs.
+        auroc: AUROC with an interval over 1,000 draws of stimulated neurons; for shuffled graphs, over graphs.
+        less_linear: AUROC minus that of the linear network on the same pairs; None if the pairs differ.
         precision, many, within, sign, correlation: as in `Score`.
     """
 
@@ -53,14 +53,16 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class PropagationTable:
-    """How a circuit's propagation compares with the atlas.
+    """The comparison of a circuit's propagation with the atlas.
 
     Attributes:
-        rows: the predictions.
-        stimulated, pairs, significant: how many neurons were stimulated and how many pairs were compared, which are
-            those of neurons that the circuit has too, and how many of them respond.
+        rows: scores of the predictions.
+        stimulated: number of stimulated neurons.
+        pairs: number of compared pairs, of neurons that the circuit has too.
+        significant: number of these pairs with a response.
         timescale: rank correlation of the times of half the steady change with the peak times of the measured kernels.
-        timescale_mirror: that of kernels' peak times with those of the mirror pairs: how well they reproduce.
+        timescale_mirror: rank correlation of kernels' peak times between left-right mirrored pairs, the reliability of
+            the measurement.
     """
 
     rows: tuple[Row, ...]
@@ -71,7 +73,8 @@ class PropagationTable:
     timescale_mirror: float
 
     def markdown(self) -> str:
-        """Return the table; a shuffled graph's interval is over graphs, every other over stimulated neurons."""
+        """Return the table as Markdown; intervals of shuffled graphs are over graphs, others over stimulated
+        neurons."""
         return markdown_table(TITLES, *(_cells(row) for row in self.rows))
 
     def to_json(self) -> dict[str, Any]:
@@ -87,15 +90,15 @@ def compare_propagation(
     controls: int = 5,
     progress: bool = False,
 ) -> PropagationTable:
-    """Score a circuit's propagation, and everything that it has to be held against, on the pairs that it has.
+    """Score a circuit's propagation, and the predictions to compare it with, on the pairs that the circuit has.
 
     Args:
-        atlas: what was measured.
-        graph: the circuit's.
-        found: what the circuit does, by name; the first is what `timescale` is of.
-        other: the other strain's atlas, for the ceiling.
-        controls: how many graphs are shuffled in each way; their linear networks are scored.
-        progress: show a bar.
+        atlas: the atlas.
+        graph: graph of the circuit.
+        found: responses of the circuit, by name; `timescale` refers to the first.
+        other: atlas of the other strain, for the noise ceiling.
+        controls: number of shuffled graphs of each kind, whose linear networks are scored.
+        progress: show a progress bar.
 
     Raises:
         CircuitMismatch: fewer than 20 neurons of the graph were measured.

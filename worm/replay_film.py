@@ -27,16 +27,16 @@ def film_replay(
     """Film a replay beside the recorded worm, each at its own scale; mp4, gif or webp by the suffix.
 
     Args:
-        replay: what came of it.
-        path: the film, which must not exist.
-        speed: of what is shown, in units of real time.
-        size: of each half, pixels.
+        replay: the replay.
+        path: file of the film, which must not exist yet.
+        speed: speed relative to real time.
+        size: size of each half, pixels.
         progress: show a progress bar.
 
     Raises:
         OutputExists: `path` exists.
-        UnknownName: no such format.
-        InvalidFilm: a number out of range.
+        UnknownName: there is no such format.
+        InvalidFilm: a number is out of range.
     """
     path, look = Path(path), Look(speed=speed, size=size)
     check_output(path)

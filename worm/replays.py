@@ -1,4 +1,4 @@
-"""A recorded worm replayed by one of our bodies: its joints prescribed, or driven by motors."""
+"""Replay a recorded worm's posture on a body, with prescribed joints or driven by motors."""
 
 from __future__ import annotations
 
@@ -29,18 +29,17 @@ _FULL, _DAMPING = 0.1, 0.03  # rad, s
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
-    """What came of it: S physics steps, T control steps, J joints.
+    """The result of a replay: S physics steps, T control steps, J joints.
 
     Attributes:
-        recording: of the body, as any of ours; without neurons.
-        body: with the joints' range and the gear that it had.
-        posture: what was replayed, from its first time: the longest stretch without gaps.
-        start: of that stretch in the file, s.
-        target: the recording's joint angles at each control step, rad.
-        torque: of each joint in each physics step, N m.
-        needed: the torque with which the joints follow exactly, N m; of joints that are prescribed, the same.
-        first: MuJoCo's qpos and qvel at the first instant, m, rad, m/s and rad/s: with them and the torques, the body's
-            own model moves as it did.
+        recording: recording of the body, without neurons.
+        body: the body, with the joint range and gear that were used.
+        posture: the replayed posture, the longest stretch without gaps.
+        start: start of that stretch in the file, s.
+        target: the recorded joint angles at each control step, rad.
+        torque: torque of each joint in each physics step, N m.
+        needed: torque with which the joints would follow exactly, N m; equal to `torque` for prescribed joints.
+        first: MuJoCo's initial qpos and qvel (m, rad, m/s, rad/s), from which the torques reproduce the motion.
     """
 
     recording: Recording
@@ -54,11 +53,11 @@ class Replay:
 
     @property
     def error(self) -> Float[np.ndarray, "T J"]:
-        """Joint angles less the recording's, rad."""
+        """Joint angles minus the recorded ones, rad."""
         return np.asarray(self.recording.joint_pos[0], float) - self.target
 
     def facts(self) -> dict[str, float]:
-        """Return what it came to, each number with its unit in its name; what is not known is left out."""
+        """Return the measurements, each with its unit in its name; unknown ones are left out."""
         length = float(self.body.link_sizes[0].sum())
         com, velocity = (np.asarray(each[0], float) for each in (self.recording.com_pos, self.recording.joint_vel))
         seconds = (len(self.target) - 1) * self.recording.dt
@@ -103,27 +102,27 @@ def replay(
     gear: float | None = None,
     arena: str | Arena | dict[str, Any] | None = None,
 ) -> Replay:
-    """Let a body bend as a recorded worm did, and return where that takes it and what torque it takes.
+    """Replay a recorded worm's posture on a body, and return the resulting motion and the torques.
 
-    The longest stretch without gaps is replayed, in its own time, from rest: the body's momentum is 0 at first. Between
-    the recording's times angles follow a cubic spline. The joints' range is that of the body, or a tenth more than the
-    largest angle where that is more. Compare speeds in body lengths only: our bodies are as long as hundreds of worms.
+    The longest stretch without gaps is replayed in real time, with zero initial momentum. Angles are interpolated by a
+    cubic spline. The joint range is that of the body, or 1.1 times the largest angle if that is more. Compare speeds
+    only in body lengths, because the bodies are as long as hundreds of worms.
 
     Args:
-        posture: the worm's; it becomes a chain of as many links as the body has.
+        posture: posture of the worm; it is converted to the body's number of links.
         body: a swimmer or a worm.
-        drive: "prescribed": the joints follow exactly, and the torque is that of inverse dynamics, in the discrete
-            steps that the physics takes. "motors": each of the body's motors is a servo, whole at an error of 0.1 rad
-            and damped by 0.03 s of velocity, and gives no more than it can.
-        gear: the torque of motors at full command, N m; None is the body's own.
-        arena: what is around the body; None is open space in its own medium.
+        drive: "prescribed": joints follow exactly, with the torque of inverse dynamics in the discrete steps of the
+            physics. "motors": each motor is a PD servo, saturated at an error of 0.1 rad, with a damping time of
+            0.03 s, and limited by its torque.
+        gear: torque of motors at full command, N m; None is the body's own.
+        arena: surroundings of the body; None is open space in its own medium.
 
     Raises:
-        UnknownName: no such body or arena.
-        InvalidBody: a body from XML, which has no range or gear to give.
-        InvalidArena: zones, posts, or fields, which have no part in a replay.
-        InvalidOption: a gear for joints that are prescribed.
-        InvalidRecording: the posture lasts no two control steps, or the integration diverges.
+        UnknownName: there is no such body or arena.
+        InvalidBody: the body is from XML, so its range and gear cannot be set.
+        InvalidArena: the arena has zones, posts or fields, which a replay does not support.
+        InvalidOption: `gear` is given for prescribed joints.
+        InvalidRecording: the posture is shorter than two control steps, or the integration diverges.
     """
     if gear is not None and drive == "prescribed":
         raise InvalidOption("gear is of motors, and the joints are prescribed; give drive='motors' too")

@@ -1,4 +1,4 @@
-"""How well numbers for pairs of neurons rank the pairs that respond: AUROC and average precision, with intervals."""
+"""Score predictions of responding pairs of neurons: AUROC and average precision, with intervals."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ _MANY = 8  # trials, from which a pair is well measured
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How well a prediction ranks an atlas's pairs.
+    """The score of a prediction of an atlas's responding pairs.
 
     Attributes:
-        auroc: area under the receiver operating characteristic, ties sharing ranks, with a 95 % interval over 1,000
-            draws of stimulated neurons.
+        auroc: area under the receiver operating characteristic, with average ranks for ties and a 95 % interval over
+            1,000 bootstrap draws of stimulated neurons.
         precision: average precision.
-        many: the AUROC over pairs with 8 trials or more; NaN where these are all of one kind.
-        within: the mean over stimulated neurons of the AUROC among their own pairs.
-        sign: balanced accuracy of the sign among pairs that respond; NaN for a prediction without signs.
-        correlation: rank correlation with the amplitude, among pairs that respond.
-        draws: the AUROC in every draw; two scores of the same pairs have the same draws, so that these may be
-            subtracted.
+        many: AUROC over pairs with 8 trials or more; NaN if all or none of them respond.
+        within: mean over stimulated neurons of the AUROC among their own pairs.
+        sign: balanced accuracy of the sign among responding pairs; NaN for predictions without signs.
+        correlation: rank correlation with the amplitude, among responding pairs.
+        draws: AUROC in every draw; scores of the same pairs have the same draws, so that these can be subtracted.
     """
 
     auroc: Interval
@@ -42,7 +41,7 @@ class Score:
     draws: Float[np.ndarray, " draws"] = dataclasses.field(repr=False)
 
     def less(self, other: Score) -> Interval:
-        """Return by how much the AUROC is above another's over the same pairs, with the 95 % interval of the draws."""
+        """Return the AUROC minus another's over the same pairs, with its 95 % bootstrap interval."""
         difference = self.auroc.mean - other.auroc.mean
         low, high = np.nanpercentile(self.draws - other.draws, [2.5, 97.5])
         return Interval(difference, float(low), float(high), self.auroc.n)
@@ -54,16 +53,16 @@ def score(
     signed: Float[np.ndarray, "300 300"] | None = None,
     pairs: Bool[np.ndarray, "300 300"] | None = None,
 ) -> Score:
-    """Return how well a prediction ranks the pairs of an atlas, those with a response first.
+    """Score a prediction of which pairs of an atlas respond.
 
     Args:
-        atlas: what was measured.
-        prediction: a number for each pair, [responding, stimulated], larger where a response is likelier; no unit.
-        signed: the change that is predicted, negative for inhibition, no unit; None for a prediction without signs.
-        pairs: those that count, among the measured; all for which there is a prediction by default.
+        atlas: the atlas.
+        prediction: a number for each pair, [responding, stimulated], larger for likelier responses.
+        signed: predicted change, negative for inhibition; None for a prediction without signs.
+        pairs: pairs to score, among the measured ones; by default all with a prediction.
 
     Raises:
-        InvalidOption: the pairs all respond, or none of them, or one has no prediction.
+        InvalidOption: all or none of the pairs respond, or one has no prediction.
     """
     kept = atlas.measured & (np.isfinite(prediction) if pairs is None else pairs)
     if not np.isfinite(prediction[kept]).all():

@@ -1,4 +1,4 @@
-"""Eigenworms: the few shapes that make up a worm's postures (Stephens et al. 2008, PLoS Comput Biol 4:e1000028)."""
+"""Eigenworms: the principal components of a worm's postures (Stephens et al. 2008, PLoS Comput Biol 4:e1000028)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _INSTALL = "pip install --no-deps wormpose"
 
 @dataclasses.dataclass(frozen=True)
 class Eigenworms:
-    """Orthonormal shapes, in the order of how much of the variance they hold.
+    """Orthonormal shapes (principal components), in the order of their variance.
 
     Attributes:
-        vectors: M shapes, each the direction of 100 equal segments of the midline, head first, its mean over the body
-            being 0; no unit.
-        variance: of the postures that they were made of, along each, rad^2; NaN where that is not known.
-        total: their whole variance, rad^2; NaN where that is not known.
-        mean: the mean shape of those postures, rad.
-        source: what they were made of.
+        vectors: M shapes, each the directions of 100 equal segments of the midline, head first, with zero mean over the
+            body.
+        variance: variance of the original postures along each shape, rad^2; NaN if not known.
+        total: total variance of the original postures, rad^2; NaN if not known.
+        mean: mean shape of the original postures, rad.
+        source: origin of the shapes.
     """
 
     vectors: Float[np.ndarray, "M 100"]
@@ -42,32 +42,33 @@ class Eigenworms:
 
     @property
     def own_share(self) -> Float[np.ndarray, " M"]:
-        """The share of the variance of what they were made of that the first, the first two and so on hold."""
+        """The cumulative share of the original postures' variance explained by the shapes."""
         return np.cumsum(self.variance) / self.total
 
     def first(self, modes: int) -> Eigenworms:
-        """Return the first few.
+        """Return the first `modes` shapes.
 
         Raises:
-            InvalidOption: there are not so many.
+            InvalidOption: there are fewer shapes.
         """
         if not 1 <= modes <= len(self.vectors):
             raise InvalidOption(f"modes is {modes}; give 1 to {len(self.vectors)}, as many as {self.source} has")
         return dataclasses.replace(self, vectors=self.vectors[:modes], variance=self.variance[:modes])
 
     def amplitudes(self, posture: Posture) -> Float[np.ndarray, "T M"]:
-        """Return how much of each shape a worm has at each time, rad; NaN where there is no posture.
+        """Return the amplitude of each shape at each time, rad; NaN without a posture.
 
-        As published, directions are multiplied by the shapes without taking the mean shape away.
+        As published, directions are projected on the shapes without subtracting the mean shape.
         """
         return directions(posture) @ self.vectors.T
 
     def shapes(self, amplitudes: Float[np.ndarray, "T M"]) -> Float[np.ndarray, "T 100"]:
-        """Return the directions of the midline's segments, less their mean over the body, of amplitudes, all in rad."""
+        """Return the directions of the midline's segments, with zero mean over the body, from amplitudes; all in
+        rad."""
         return amplitudes @ self.vectors
 
     def share(self, postures: Sequence[Posture]) -> Float[np.ndarray, " M"]:
-        """Return the share of postures' variance that the first, the first two and so on hold."""
+        """Return the cumulative share of postures' variance explained by the shapes."""
         found = _known(postures)
         apart = found - found.mean(0)
         held = ((apart @ self.vectors.T) ** 2).sum(0)
@@ -75,9 +76,9 @@ class Eigenworms:
         return shares
 
     def turned_to(self, basis: Eigenworms) -> Eigenworms:
-        """Return shapes that span the same space, turned to be as near as they can to those of another basis.
+        """Return a rotation of the shapes within their space that is closest to another basis.
 
-        Shapes of nearly the same variance are mixed in any data: turned alike, amplitudes can be compared.
+        Shapes with similar variance mix differently in each data set; after rotation, amplitudes can be compared.
 
         Raises:
             InvalidOption: the basis has another number of shapes.
@@ -92,9 +93,9 @@ class Eigenworms:
         )
 
     def turned_by(self, postures: Sequence[Posture]) -> Eigenworms:
-        """Return shapes that span the same space, turned so that the first hold most of these postures' variance.
+        """Return a rotation of the shapes within their space, in the order of these postures' variance.
 
-        The model of wormpose has coils in it, which are rare in most recordings: its own first shape is theirs.
+        This is useful for the model of wormpose, whose first shape describes coils, which are rare in most recordings.
         """
         amplitudes = _known(postures) @ self.vectors.T
         _, turn = np.linalg.eigh(np.atleast_2d(np.cov(amplitudes.T, bias=True)))
@@ -104,19 +105,19 @@ class Eigenworms:
 
 
 def eigenworms(source: str | Path | Sequence[Posture] = "wormpose", modes: int = 4) -> Eigenworms:
-    """Return the eigenworms of some postures, of a file, or of the package `wormpose`.
+    """Return the eigenworms of postures, from a file, or of the package `wormpose`.
 
     Args:
-        source: postures, whose principal components they are; a CSV file of shapes, 100 numbers each, head first, in
-            columns or in rows; or "wormpose", whose files hold a model of the postures of crawling and coiling worms,
-            which is read without importing the package. It spans the space of the published four, turned within it.
-        modes: how many.
+        source: postures, whose principal components are computed; a CSV file of shapes, 100 numbers each, head first,
+            in columns or in rows; or "wormpose", whose model of crawling and coiling worms is read without importing
+            the package. It is a rotation of the four published eigenworms.
+        modes: number of shapes.
 
     Raises:
         MissingDependency: wormpose is not installed.
-        InvalidRecording: the file holds something else, or postures too few or too alike.
-        InvalidOption: there are not so many.
-        UnknownName: neither a file nor wormpose.
+        InvalidRecording: the file has other content, or there are too few or too similar postures.
+        InvalidOption: there are fewer shapes.
+        UnknownName: `source` is neither a file nor "wormpose".
     """
     if not isinstance(source, str | Path):
         return _of_postures(source).first(modes)
@@ -197,7 +198,9 @@ def _of_file(path: Path) -> Eigenworms:
     try:
         table = np.loadtxt(path, delimiter=",", ndmin=2)
     except (OSError, ValueError) as error:
-        raise InvalidRecording(f"{path} is no table of numbers ({error}); give shapes of 100 numbers each") from error
+        raise InvalidRecording(
+            f"{path} is not a table of numbers ({error}); give shapes of 100 numbers each"
+        ) from error
     vectors = table if table.shape[1] == SEGMENTS else table.T
     if vectors.shape[1] != SEGMENTS or not np.isfinite(vectors).all():
         raise InvalidRecording(f"{path} holds {table.shape[0]} x {table.shape[1]} numbers; give shapes of 100 each")

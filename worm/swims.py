@@ -1,4 +1,4 @@
-"""A swim that a circuit is to keep or to learn: what a teacher sensed, and how it moved its motors."""
+"""A teacher's swimming, for a circuit to imitate: sensor values and motor commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EPISODES, _SECONDS = 2, 9.0  # five periods of the oscillator each
 
 @dataclasses.dataclass(frozen=True)
 class Swim:
-    """What a teacher did on a body, from several starts.
+    """A teacher's sensor values and motor commands on a body, from several starts.
 
     Attributes:
         sensors: joint positions in units of the joint limit.
@@ -31,12 +31,12 @@ class Swim:
     motors: Float[Tensor, "time starts joints"]
 
     def error(self, circuit: Connectome) -> Float[Tensor, ""]:
-        """Return the mean square of what a circuit's motors do otherwise, over that of the teacher's; no unit.
+        """Return the mean squared error of a circuit's motor commands, relative to the mean square of the teacher's.
 
-        The circuit senses what the teacher sensed: 0 is the same swim, and 1 is what motors at rest come to.
+        The circuit receives the teacher's sensor values. 0 is a perfect imitation, and motors at rest have 1.
 
         Raises:
-            CircuitMismatch: it is on a body with another number of joints.
+            CircuitMismatch: the circuit has another number of joints.
         """
         if circuit.n_motors != self.motors.shape[-1]:
             raise CircuitMismatch(
@@ -49,14 +49,14 @@ class Swim:
 
 
 def swim_of(agent: Agent, resolved: Resolved) -> Swim:
-    """Return how an agent swims on its body, in double precision.
+    """Record an agent's swimming on its body, in double precision.
 
     Args:
         agent: the teacher.
-        resolved: its body and task.
+        resolved: its resolved config, with body and task.
 
     Raises:
-        CircuitMismatch: its motors do not move, so that there is nothing to learn.
+        CircuitMismatch: the teacher's motors do not move, so there is nothing to imitate.
     """
     envs = resolved.make_envs(_EPISODES, randomize={})
     try:

@@ -1,6 +1,6 @@
-"""WCON, the format in which worm trackers exchange midlines (Tracker Commons), read and written.
+"""Read and write WCON, the exchange format of worm trackers for midlines (Tracker Commons).
 
-The package `wcon` cannot be imported beside a current SciPy.
+The package `wcon` is not used because it cannot be imported with a current SciPy.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _DIMENSIONS = {"t": "a time", "x": "a length", "y": "a length"}
 
 
 def read_wcon(path: str | Path, flip_y: bool = False) -> list[Track]:
-    """Return the worms of a WCON file, or of all files in a .wcon.zip, with times in order and the head first.
+    """Read the worms of a WCON file, or of all files in a .wcon.zip, with increasing times and the head first.
 
-    Records of one worm are joined. Where the tracker does not say which end is the head, the first point is taken.
+    Records of the same worm are joined. If the tracker did not identify the head, the first point is taken as the head.
 
     Args:
         path: the file.
-        flip_y: turn the y axis, of trackers whose images have it point down.
+        flip_y: flip the y axis, for trackers whose y axis points down.
 
     Raises:
-        InvalidRecording: the file is missing, damaged or no WCON, lacks units or has unknown ones, a worm has one time
+        InvalidRecording: the file is missing, damaged or not WCON, lacks units or has unknown ones, a worm has a time
             twice, or arrays of a record differ in length.
     """
     rows: dict[str, list[tuple[float, np.ndarray, bool]]] = {}
@@ -54,12 +54,12 @@ def read_wcon(path: str | Path, flip_y: bool = False) -> list[Track]:
 
 
 def write_wcon(path: str | Path, tracks: Iterable[Track], facts: Mapping[str, Any] | None = None) -> None:
-    """Write worms as one WCON file, in mm and s, the head first, in full double precision.
+    """Write worms as one WCON file, in mm and s, the head first, in double precision.
 
     Args:
-        path: the file, which is replaced.
+        path: the file, which is replaced if it exists.
         tracks: the worms.
-        facts: of where they are from, as JSON types, under the key @NCRD.
+        facts: metadata about the origin, as JSON types, stored under the key @NCRD.
     """
     data = []
     for track in tracks:
@@ -85,7 +85,7 @@ def write_recording(path: str | Path, recording: Recording, facts: Mapping[str, 
         facts: of where it is from, as JSON types, beside the body.
 
     Raises:
-        InvalidRecording: the body is no chain of links.
+        InvalidRecording: the body is not a chain of links.
     """
     tracks = [of_recording(recording, i).track(f"episode {i}") for i in range(recording.n_episodes)]
     write_wcon(path, tracks, {**(facts or {}), "body": str(recording.meta["name"])})
@@ -107,7 +107,7 @@ class _about:  # noqa: N801
         if isinstance(error, InvalidRecording):
             raise InvalidRecording(f"{self.path}: {error}") from error
         if isinstance(error, TypeError | ValueError | KeyError | AttributeError | IndexError):
-            raise InvalidRecording(f"{self.path} is no WCON ({type(error).__name__}: {error})") from error
+            raise InvalidRecording(f"{self.path} is not WCON ({type(error).__name__}: {error})") from error
 
 
 def _contents(path: Path) -> Iterator[dict[str, Any]]:
@@ -120,7 +120,7 @@ def _contents(path: Path) -> Iterator[dict[str, Any]]:
         for text in texts:
             content = json.loads(text.decode("utf-8-sig"), parse_constant=_no_number)
             if not isinstance(content, dict):
-                raise ValueError("it is no object")
+                raise ValueError("it is not an object")
             yield content
     except OSError as error:
         raise InvalidRecording(f"{path} cannot be read: {error.strerror or error}") from error
@@ -129,7 +129,7 @@ def _contents(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no JSON; write null for what is missing")
+    raise ValueError(f"{name} is not JSON; write null for what is missing")
 
 
 def _rows(content: Mapping[str, Any], flip_y: bool) -> Iterator[tuple[str, tuple[float, np.ndarray, bool]]]:
@@ -149,7 +149,7 @@ def _rows(content: Mapping[str, Any], flip_y: bool) -> Iterator[tuple[str, tuple
         columns = {}
         for axis in "xy":
             if not isinstance(record[axis], list) or len(record[axis]) != len(times):
-                raise InvalidRecording(f"{axis} of worm {name} has not the length of t; give a midline for each time")
+                raise InvalidRecording(f"{axis} of worm {name} has another length than t; give a midline for each time")
             columns[axis] = record[axis]
         heads, shift = _each(record, "head", times, name), {a: _each(record, f"o{a}", times, name) for a in "xy"}
         for at, time in enumerate(times):
@@ -174,7 +174,7 @@ def _each(record: Mapping[str, Any], key: str, times: list[Any], name: str) -> l
     if not isinstance(given, list):
         return [given] * len(times)
     if len(given) != len(times):
-        raise InvalidRecording(f"{key} of worm {name} has not the length of t; give one value, or one for each time")
+        raise InvalidRecording(f"{key} of worm {name} has another length than t; give one value, or one for each time")
     return given
 
 

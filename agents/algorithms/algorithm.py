@@ -35,10 +35,10 @@ class Learner(ABC):
     Attributes:
         agent: the agent in training; it acts with its current weights.
         steps: environment steps so far, summed over environments.
-        steps_at_once: environment steps of one `advance`.
-        deficits: senses to remove from the observation, by environment step; set before the first `advance`.
-        before_update, after_update: called around each change of the circuit's weights.
-        takes_projections: whether `after_update` may move the weights.
+        steps_at_once: environment steps taken by one `advance`.
+        deficits: windows of training in which senses are masked; set before the first `advance`.
+        before_update, after_update: functions called before and after each change of the circuit's weights.
+        takes_projections: whether `after_update` may change the weights.
     """
 
     takes_projections: bool = False
@@ -54,23 +54,23 @@ class Learner(ABC):
 
     @property
     def agents(self) -> Sequence[Agent]:
-        """The agent on each of several bodies, of one weights; the agent alone where there is one body."""
+        """The agent on each body it trains on, all with the same weights."""
         return (self.agent,)
 
     @property
     def rewires(self) -> bool:
-        """Whether the circuit rewires itself after an update, from its activity since the last one."""
+        """Whether the circuit changes itself after an update, using its activity since the last one."""
         return self.agent.circuit.changes_after_update
 
     @abstractmethod
     def advance(self) -> dict[str, float]:
-        """Do one rollout and one update; return the numbers to log, each in its own unit."""
+        """Do one rollout and one update; return the metrics to log."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that the rest of training depends on, except the circuit's weights and statistics.
+        """Return everything that training depends on from here, except the circuit's weights and statistics.
 
-        Mappings of tensors, arrays and JSON values, nested at will; `replay` is what it replays.
+        Nested mappings of tensors, arrays and JSON values; a replay buffer, if any, is under the key `replay`.
         """
 
     @abstractmethod
@@ -78,7 +78,7 @@ class Learner(ABC):
         """Restore a state that `state_dict` returned; the agent's weights are restored before."""
 
     def lose_senses(self) -> None:
-        """Remove the senses that the deficits remove at this step of training."""
+        """Mask the senses that the deficits mask at this step of training."""
         if self.deficits is None:
             return
         for agent in self.agents:
@@ -87,16 +87,16 @@ class Learner(ABC):
 
 
 class Algorithm(ABC):
-    """A way to train agents. A new one is a subclass in one file and one line in the registry.
+    """A training algorithm. A new one needs a subclass in one file and one line in the registry.
 
     Attributes:
         Options: a frozen dataclass of the user's options, each field an `option` with default and bounds; one field is
             `n_envs`, the number of environments.
-        trains_memory: whether it trains circuits that need gradients through their memory; where it does not,
-            oscillators read the time from the observation instead of counting it.
-        squashes: whether motors pass through a tanh where the circuit does not bound them itself.
-        has_population: whether it evaluates rounds of members, which other processes may run.
-        takes_places: whether `start` takes `places`, and so trains on bodies of several sizes at once.
+        trains_memory: whether it can train circuits that need gradients through their state; if not, oscillators
+            read the time from the observation instead of counting steps.
+        squashes: whether motor commands of unbounded circuits pass through a tanh.
+        has_population: whether it evaluates a population, which worker processes may share.
+        takes_places: whether `start` takes `places`, to train on bodies of several sizes at once.
         normalizes: whether the agent sees normalised observations under given options.
     """
 
@@ -107,7 +107,7 @@ class Algorithm(ABC):
     takes_places: ClassVar[bool] = False
 
     def defaults(self, facts: Facts) -> dict[str, Any]:  # noqa: ARG002
-        """Return the defaults that differ for this kind of circuit."""
+        """Return the defaults that are different for this kind of circuit."""
         return {}
 
     def normalizes(self, options: Mapping[str, Any]) -> bool:  # noqa: ARG002
@@ -128,7 +128,7 @@ class Algorithm(ABC):
             raise InvalidOption(wrong)
 
     def resolve(self, name: str, facts: Facts, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every option: the given values, and the defaults for this kind of circuit.
+        """Return every option: the given values, and otherwise the defaults for this kind of circuit.
 
         Raises:
             UnknownName, InvalidOption: as `validate`.
@@ -144,12 +144,12 @@ class Algorithm(ABC):
 
     @abstractmethod
     def start(self, agent: Agent, envs: EnvBatch, options: Mapping[str, Any], seed: int) -> Learner:
-        """Return a learner that begins with the agent as it is.
+        """Return a learner that starts from the agent's current weights.
 
-        An algorithm with a population also takes `evaluate`, a function that evaluates rounds elsewhere; None evaluates
-        them in `envs`. One that `takes_places` takes `places`, the agent and environments of each of several bodies:
-        the agents' circuits have the same weights, and the first agent and environments are `agent` and `envs`. A
-        population has `n_envs` environments of each body, others divide `n_envs` over them.
+        An algorithm with a population also takes `evaluate`, a function that evaluates rounds in other processes; None
+        evaluates them in `envs`. An algorithm that `takes_places` also takes `places`, an agent and environments for
+        each body; the agents share their weights, and the first place is `agent` and `envs`. Population algorithms
+        use `n_envs` environments for each body, other algorithms divide `n_envs` among the bodies.
 
         Args:
             agent: the agent to train.
@@ -158,7 +158,7 @@ class Algorithm(ABC):
             seed: seed of every random draw of the learner.
 
         Raises:
-            CircuitMismatch: circuit and algorithm do not go together.
+            CircuitMismatch: the algorithm cannot train this circuit.
         """
 
 
@@ -193,7 +193,7 @@ class EpisodeLog:
         metrics: Mapping[str, np.ndarray],
         bodies: Sequence[str] = (),
     ) -> None:
-        """Note episodes that ended: returns without a unit, lengths in control steps, metrics each in its own unit.
+        """Add episodes that ended: returns, lengths in control steps, and metrics.
 
         Metrics that describe an episode without rating it are left out.
 
@@ -216,7 +216,7 @@ class EpisodeLog:
     def means(self) -> dict[str, float]:
         """Return means over the episodes remembered, by the names of SB3's logs, and of each of several bodies.
 
-        Returns have no unit, the task's metrics their own.
+        Metrics are in the task's units.
         """
         held = list(self._held)
         if not held:

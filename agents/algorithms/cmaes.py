@@ -63,7 +63,7 @@ class _Rates:
 
 
 class CovarianceSearch(PopulationMethod):
-    """Draw members from a normal distribution, and let its mean, size and shape follow the better half."""
+    """Sample members from a normal distribution, whose mean, step size and covariance follow the better half."""
 
     def start(self, mean: Float[Tensor, " weights"]) -> State:
         """Return the state of a search that starts at the weights `mean`, in the circuit's units.
@@ -109,7 +109,7 @@ class CovarianceSearch(PopulationMethod):
         return {**state, "steps": steps}, weights, np.full(self.population, rng.integers(2**31))
 
     def tell(self, state: State, returns: Float[np.ndarray, " members"]) -> tuple[State, dict[str, float]]:
-        """Move the distribution; returns have no unit."""
+        """Update the distribution."""
         n, generation, sigma = len(state["center"]), state["generation"] + 1, state["sigma"]
         rates = _rates(n, self.population)
         steps = state["steps"].numpy()[np.argsort(-returns, kind="stable")]
@@ -159,9 +159,9 @@ class Options:
     """Options of CMA-ES.
 
     Attributes:
-        n_envs: environments, each with one member at a time.
-        population: members of a generation; None takes one for each environment.
-        sigma: standard deviation of the first generation, in the circuit's units.
+        n_envs: number of environments, each of which evaluates one member at a time.
+        population: members per generation; None takes one per environment.
+        sigma: standard deviation of the first generation.
     """
 
     n_envs: int = option(32, COUNT)

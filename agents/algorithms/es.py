@@ -24,9 +24,8 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
 
 class AntitheticSearch(PopulationMethod):
-    """Perturb the weights by noise and its negative; both members of a pair get the same episode.
-
-    The two then differ only in their weights.
+    """Perturb the weights by noise and its negative; both members of a pair get the same episode seed, to reduce
+    variance.
     """
 
     takes_projections = True
@@ -70,10 +69,10 @@ class Options:
     """Options of the evolution strategy.
 
     Attributes:
-        n_envs: environments, each with one member at a time.
-        population: members of a generation; None takes one for each environment.
-        sigma: standard deviation of the weights' perturbation, in the circuit's units.
-        learning_rate: of Adam.
+        n_envs: number of environments, each of which evaluates one member at a time.
+        population: members per generation; None takes one per environment.
+        sigma: standard deviation of the weight perturbations.
+        learning_rate: learning rate of Adam.
     """
 
     n_envs: int = option(32, COUNT)

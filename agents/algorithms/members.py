@@ -47,7 +47,7 @@ class Outcome:
     """The result of a round.
 
     Attributes:
-        returns: the sum of each member's rewards, no unit.
+        returns: the sum of each member's rewards.
         lengths: length of each member's episode, in control steps.
         metrics: the task's metrics at each episode's end, each in its own unit.
         by_body: where each member runs an episode on each of several bodies, what came of them on each, by its name;

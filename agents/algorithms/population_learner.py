@@ -26,13 +26,13 @@ State = dict[str, Any]
 
 
 class PopulationMethod(ABC):
-    """A search over flat weights, with its state as a value: tensors and numbers by name.
+    """A search over flat weight vectors; its state is an explicit value, a mapping of tensors and numbers.
 
     Args:
-        options: every option of the algorithm.
+        options: all options of the algorithm.
 
     Attributes:
-        takes_projections: whether the mean in its state may be moved after a generation.
+        takes_projections: whether the mean in its state may be changed after a generation.
     """
 
     takes_projections: bool = False
@@ -43,16 +43,16 @@ class PopulationMethod(ABC):
 
     @abstractmethod
     def start(self, mean: Float[Tensor, " weights"]) -> State:
-        """Return the state of a search that starts at `mean`, in the circuit's units; every state has a "mean"."""
+        """Return the state of a search that starts at `mean`; every state has the key "mean"."""
 
     def moved(self, state: State, mean: Float[Tensor, " weights"]) -> State:
-        """Return the state with its mean replaced by `mean`, in the circuit's units."""
+        """Return the state with its mean replaced by `mean`."""
         return {**state, "mean": mean}
 
     def carried(self, state: State, kept: Int[Tensor, " weights"]) -> State:
-        """Return the state for other weights: `kept` says where each stood among those before, -1 where it is new.
+        """Return the state for a changed set of weights: `kept` has each weight's previous index, -1 if it is new.
 
-        A method that does not write it trains no circuit that changes its structure.
+        A method without this cannot train circuits that change their structure.
         """
         raise NotImplementedError
 
@@ -60,25 +60,25 @@ class PopulationMethod(ABC):
     def ask(
         self, state: State, rng: np.random.Generator
     ) -> tuple[State, Float[Tensor, "members weights"], Int[np.ndarray, " members"]]:
-        """Return the state, the members' weights, in the circuit's units, and the seeds of their episodes."""
+        """Return the next state, the members' weights, and the seeds of their episodes."""
 
     @abstractmethod
     def tell(self, state: State, returns: Float[np.ndarray, " members"]) -> tuple[State, dict[str, float]]:
-        """Return the state updated with the members' returns (no unit), and the numbers to log."""
+        """Return the state updated with the members' returns, and the metrics to log."""
 
 
 def carry(values: Shaped[Tensor, "old ..."], kept: Int[Tensor, " new"]) -> Shaped[Tensor, "new ..."]:
-    """Return the rows of weights that stood at `kept` before, in their own unit; 0 where that is -1."""
+    """Return the rows of `values` at the indices `kept`, and 0 where the index is -1."""
     found = values[kept.clamp(min=0)]
     found[kept < 0] = 0.0
     return found
 
 
 class PopulationAlgorithm(Algorithm):
-    """An algorithm built around a `PopulationMethod`; a subclass names the method and its options.
+    """An algorithm that runs a `PopulationMethod`; a subclass names the method and its options.
 
     Attributes:
-        Method: the search.
+        Method: class of the search.
     """
 
     Method: ClassVar[type[PopulationMethod]]
@@ -136,22 +136,22 @@ def _check_memory(population: int, n_weights: int) -> None:
 
 
 class PopulationLearner(Learner):
-    """Learn by whole generations. A generation's draws depend only on the seed and the generation's number.
+    """Learn in whole generations. Random draws depend only on the seed and the number of the generation.
 
-    A generation larger than a batch of environments is evaluated in rounds, which may run in other processes and on
-    other machines: a round is the same wherever it runs.
+    A generation larger than the batch of environments is evaluated in rounds. Rounds may run in other processes or on
+    other machines, with the same result.
 
     Args:
         agent: the agent in training; its weights are the mean of the search.
         method: the search.
         seed: seed of every random draw.
         evaluate: the function that evaluates rounds; may be set later.
-        places: the agent on each of several bodies.
+        places: the agent and environments of each body, when training on several.
 
     Attributes:
         generation: generations so far.
         rounds_of: members per round.
-        envs: environments for an episode of the mean, needed by circuits that change themselves after an update.
+        envs: environments in which the mean runs an episode, for circuits that need activity after each update.
 
     Raises:
         CircuitMismatch: the circuit has no weights to train, or changes its structure and the method cannot follow.
@@ -201,10 +201,7 @@ class PopulationLearner(Learner):
         return [Round(weights[at : at + size].clone(), seeds[at : at + size], self.steps, buffers) for at in parts]
 
     def learn_from(self, returns: Float[np.ndarray, " members"]) -> dict[str, float]:
-        """Give the method the returns of a generation's members, move the mean, and return the numbers to log.
-
-        Returns are sums of rewards, no unit.
-        """
+        """Pass the returns of a generation's members to the method, move the mean, and return the metrics to log."""
         self.state, told = self.method.tell(self.state, returns)
         for hook in self.before_update:
             hook()
@@ -253,7 +250,7 @@ class PopulationLearner(Learner):
         return self.envs
 
     def note(self, outcome: Outcome) -> None:
-        """Count a round's steps and remember its episodes."""
+        """Count a round's environment steps, and remember its episodes."""
         self.steps += outcome.steps
         for body, each in (outcome.by_body or {"": outcome}).items():
             bodies = [body] * len(each.returns) if body else ()

@@ -28,14 +28,14 @@ class Options:
     """Options of PPO.
 
     Attributes:
-        n_envs: environments.
-        n_steps: control steps of each environment in a rollout.
-        batch_size: transitions of a minibatch, a multiple of `sequence_length`.
+        n_envs: number of environments.
+        n_steps: control steps per environment and rollout.
+        batch_size: transitions per minibatch, a multiple of `sequence_length`.
         sequence_length: steps of backpropagation through time, a divisor of `n_steps`; circuits without memory take 1.
-        n_epochs: passes through each rollout.
-        learning_rate: of Adam.
-        gamma: discount of a control step.
-        gae_lambda: of the generalised advantage estimate.
+        n_epochs: passes over each rollout.
+        learning_rate: learning rate of Adam.
+        gamma: discount factor per control step.
+        gae_lambda: lambda of generalised advantage estimation.
         clip_range: the ratio of probabilities is clipped to 1 - clip_range .. 1 + clip_range.
         normalize_advantage: scale each minibatch's advantages to mean 0 and standard deviation 1.
         ent_coef, vf_coef: weights of the entropy (nats) and of the value's squared error in the loss.
@@ -45,8 +45,8 @@ class Options:
             1.
         critic: "shared" reads the circuit's features, "separate" is a second circuit, "mlp" reads the observation; None
             is "shared" where the circuit has features, else "mlp".
-        critic_hidden: tanh layers of the critic.
-        normalize_observation, normalize_reward: by running statistics, as SB3's VecNormalize.
+        critic_hidden: sizes of the critic's hidden tanh layers.
+        normalize_observation, normalize_reward: normalise by running statistics, as SB3's VecNormalize.
     """
 
     n_envs: int = option(64, COUNT)
@@ -71,7 +71,7 @@ class Options:
 
 
 class ProximalPolicyOptimization(Algorithm):
-    """Train any circuit by PPO, through time where it has a memory."""
+    """Train any circuit by PPO, with backpropagation through time if it is recurrent."""
 
     Options = Options
     takes_places = True
@@ -103,7 +103,7 @@ class ProximalPolicyOptimization(Algorithm):
         seed: int,
         places: Sequence[Place] = (),
     ) -> PPOLearner:
-        """Return a learner that begins with the agent as it is."""
+        """Return a learner that starts from the agent's current weights."""
         # A random stream apart from the one that drew the weights.
         draws = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
         generator = torch.Generator(agent.device).manual_seed(draws)

@@ -84,7 +84,7 @@ class Collector:
             self.agent.normalizer.update(rollout.observation)
 
     def keep(self, rewards: Float[np.ndarray, " envs"], gamma: float) -> None:
-        """Keep the last step with its rewards, as they are learned from, without a unit; `shown` is what follows it."""
+        """Keep the last step with its rewards, as they are learned from; `shown` is what follows it."""
         actions, motor, hears, state = self.rollout.extra
         self._motors.append(motor)
         self._heard.append(hears)

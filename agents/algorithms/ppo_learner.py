@@ -417,7 +417,7 @@ def check_lengths(options: Mapping[str, Any]) -> None:
     """Refuse lengths that do not divide one another.
 
     Raises:
-        CircuitMismatch: `sequence_length` does not divide `n_steps`, or `batch_size` is no multiple of it.
+        CircuitMismatch: `sequence_length` does not divide `n_steps`, or `batch_size` is not a multiple of it.
     """
     steps, length, size = options["n_steps"], options["sequence_length"], options["batch_size"]
     if length < 1 or steps % length:
@@ -427,6 +427,6 @@ def check_lengths(options: Mapping[str, Any]) -> None:
         )
     if size < length or size % length:
         raise CircuitMismatch(
-            f"batch_size {size} is no multiple of sequence_length {length}; "
+            f"batch_size {size} is not a multiple of sequence_length {length}; "
             f"give {max(round(size / length), 1) * length}"
         )

@@ -28,7 +28,7 @@ ALGORITHMS: Registry[Algorithm] = Registry(
         "cmaes": Line(f"{_HERE}.cmaes:CMAEvolutionStrategy", "covariance matrix adaptation, for 2 to 1000 weights"),
         "ppo": Line(
             f"{_HERE}.ppo:ProximalPolicyOptimization",
-            "proximal policy optimisation, through time where the circuit has a memory",
+            "proximal policy optimisation, with backpropagation through time for recurrent circuits",
         ),
         "ddpg": Line(f"{_HERE}.td3:DDPG", "deterministic policy gradient, for circuits without memory"),
         "td3": Line(f"{_HERE}.td3:TD3", "twin delayed deterministic policy gradient, for circuits without memory"),
@@ -41,7 +41,7 @@ def algorithm_named(name: str) -> Algorithm:
     """Return the algorithm of that name.
 
     Raises:
-        UnknownName: no such algorithm.
+        UnknownName: there is no such algorithm.
         BrokenPlugin: the algorithm belongs to another package and cannot be imported.
     """
     if name not in ALGORITHMS:

@@ -25,7 +25,7 @@ class Options(ReplayOptions):
 
 
 class SAC(OffPolicy):
-    """Train a circuit without memory by soft actor-critic."""
+    """Train a memoryless circuit by soft actor-critic."""
 
     Options = Options
     Model = stable_baselines3.SAC

@@ -38,15 +38,15 @@ class ReplayOptions:
     """Options shared by all off-policy algorithms; subclass it in a dataclass.
 
     Attributes:
-        n_envs: environments.
-        learning_rate: of Adam, for actor and critics.
+        n_envs: number of environments.
+        learning_rate: learning rate of Adam, for actor and critics.
         buffer_size: transitions in the replay buffer.
         learning_starts: environment steps before the first update.
-        batch_size: transitions of an update.
-        tau: Polyak factor: share of the critics that moves into their targets at each update.
-        gamma: discount of a control step.
-        gradient_steps: updates for each control step of all environments.
-        critic_hidden: hidden layers of each critic.
+        batch_size: transitions per update.
+        tau: Polyak averaging coefficient of the target networks.
+        gamma: discount factor per control step.
+        gradient_steps: updates per control step of all environments.
+        critic_hidden: sizes of the hidden layers of each critic.
     """
 
     n_envs: int = option(8, COUNT)
@@ -101,7 +101,7 @@ class OffPolicy(Algorithm):
         options: Mapping[str, Any],
         seed: int,
     ) -> SB3Learner:
-        """Return a learner that begins with the agent as it is."""
+        """Return a learner that starts from the agent's current weights."""
         arguments, draws = self.make_arguments(agent, options, seed), Draws(agent.device)
         with draws:
             model = self.Model(self.Policy, LearningEnv.of(envs), **arguments)

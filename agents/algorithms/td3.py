@@ -29,7 +29,7 @@ class Options(ReplayOptions):
 
 
 class TD3(OffPolicy):
-    """Train a circuit without memory by the twin delayed deterministic policy gradient."""
+    """Train a memoryless circuit by twin delayed deep deterministic policy gradient."""
 
     Options = Options
     Model: ClassVar[Any] = stable_baselines3.TD3
@@ -43,6 +43,6 @@ class TD3(OffPolicy):
 
 
 class DDPG(TD3):
-    """Train a circuit without memory by the deterministic policy gradient."""
+    """Train a memoryless circuit by deep deterministic policy gradient."""
 
     Model = stable_baselines3.DDPG

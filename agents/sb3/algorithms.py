@@ -209,16 +209,16 @@ class ES(_PopulationModel):
     Args:
         policy: "CircuitPolicy" or its class.
         env: a vector environment; see `population`.
-        learning_rate: of Adam.
-        sigma: standard deviation of the weights' perturbation.
+        learning_rate: learning rate of Adam.
+        sigma: standard deviation of the weight perturbations.
         population: members of a generation, an even multiple of the number of environments; None takes
             one per environment.
-        episode_limit: steps after which a generation ends even if episodes go on; None waits for all.
+        episode_limit: steps after which a generation ends even if episodes have not; None waits for all episodes.
         policy_kwargs: `circuit`, `circuit_options` and the rest of `CircuitPolicy`.
         sb3: `seed`, `verbose`, `tensorboard_log`, `device` as everywhere in SB3.
 
     Raises:
-        CircuitMismatch: an odd population or one that is no multiple, or a circuit without weights.
+        CircuitMismatch: the population is not an even multiple of the environments, or the circuit has no weights.
     """
 
     algorithm = EvolutionStrategy()
@@ -246,7 +246,7 @@ class CMAES(_PopulationModel):
         population: members of a generation, a multiple of the number of environments; None takes one per environment.
 
     Raises:
-        CircuitMismatch: more weights than CMA-ES is for, or a population that is no multiple.
+        CircuitMismatch: the circuit has too many weights for CMA-ES, or the population is not a multiple.
     """
 
     algorithm = CMAEvolutionStrategy()
@@ -264,23 +264,22 @@ class CMAES(_PopulationModel):
 
 
 class CircuitPPO(OnPolicyAlgorithm):
-    """Train a circuit by PPO, through time where it has a memory; see `agents.algorithms.ppo`.
+    """Train a circuit by PPO, with backpropagation through time if it is recurrent; see `agents.algorithms.ppo`.
 
     Args:
         policy: "CircuitPolicy" or the class.
-        env: a vector environment, or what SB3 makes one of.
-        sequence_length: steps of backpropagation through time, a divisor of `n_steps`; circuits
-            without memory take 1.
+        env: a vector environment, or anything that SB3 turns into one.
+        sequence_length: steps of backpropagation through time, a divisor of `n_steps`; 1 for circuits without memory.
         batch_size: transitions of a minibatch, a multiple of `sequence_length`.
         policy_kwargs: `circuit`, `circuit_options`, `critic`, `action_std` and the rest of
             `CircuitActorCriticPolicy`.
         learning_rate, n_steps, n_epochs, gamma, gae_lambda, clip_range, clip_range_vf: as in SB3's PPO.
         normalize_advantage, ent_coef, vf_coef, max_grad_norm, target_kl, sb3: as in SB3's PPO.
-        use_sde: False; circuits have no state-dependent exploration.
+        use_sde: must be False; state-dependent exploration is not supported.
 
     Raises:
-        CircuitMismatch: an option out of range, lengths that do not divide, a circuit whose state changes shape, or
-            `use_sde`.
+        CircuitMismatch: an option is out of range, lengths do not divide one another, the circuit's state changes
+            shape, or `use_sde` is set.
         TrainingDiverged: a loss or gradient is not finite; the weights are those before that update.
     """
 
@@ -365,7 +364,7 @@ class CircuitPPO(OnPolicyAlgorithm):
 
     @property
     def learner(self) -> PPOLearner:
-        """What learns, in the environment as it is set now."""
+        """The learner, bound to the current environment."""
         assert self.env is not None
         found = self._learner
         if found is None or found.rollout.envs.env is not self.env:  # type: ignore[attr-defined]
@@ -389,7 +388,7 @@ class CircuitPPO(OnPolicyAlgorithm):
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> CircuitPPO:
-        """Learn for so many environment steps; `tb_log_name` is the class's name by default."""
+        """Train for `total_timesteps` environment steps; `tb_log_name` is the class's name by default."""
         return super().learn(
             total_timesteps, callback, log_interval, tb_log_name or type(self).__name__, reset_num_timesteps,
             progress_bar,
@@ -398,7 +397,7 @@ class CircuitPPO(OnPolicyAlgorithm):
     def collect_rollouts(  # type: ignore[override]
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: SequenceBuffer, n_rollout_steps: int
     ) -> bool:
-        """Fill the buffer; False if a callback stopped it."""
+        """Fill the buffer with a rollout; return False if a callback stopped it."""
         learner, rollout = self.learner, self.learner.rollout
         envs: Any = rollout.envs
         assert self._last_obs is not None

@@ -83,18 +83,17 @@ class _CircuitActor:
 class CircuitTD3Policy(_CircuitActor, TD3Policy):
     """A memoryless circuit as the actor of DDPG and TD3, with SB3's critics on the observation.
 
-    Motors of circuits that are not bounded by themselves go through a tanh; `CircuitPolicy` with
-    `squash=True` acts alike.
+    Motor commands of unbounded circuits pass through a tanh, as in `CircuitPolicy` with `squash=True`.
 
     Args:
         observation_space, action_space, lr_schedule, circuit, circuit_options, layout, seed: as in
             `CircuitPolicy`.
-        critic_hidden: hidden layers of each critic.
-        dt_ref: seconds of the control step that the circuit was made for; None is the layout's own.
-        sb3: arguments of SB3's policy.
+        critic_hidden: sizes of the hidden layers of each critic.
+        dt_ref: seconds of the control step that the circuit was made for; None is the layout's.
+        sb3: further arguments of SB3's policy.
 
     Raises:
-        CircuitMismatch: the circuit keeps a state; `observe_time=True` lets NCAP read the time instead.
+        CircuitMismatch: the circuit has a state; NCAP has none with `observe_time=True`, which reads the time instead.
     """
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> TD3Actor:
@@ -105,9 +104,9 @@ class CircuitTD3Policy(_CircuitActor, TD3Policy):
 
 
 class CircuitSACPolicy(_CircuitActor, SACPolicy):
-    """A memoryless circuit as the actor of SAC: its motors are the centre of the squashed Gaussian.
+    """A memoryless circuit as the actor of SAC: its motor commands are the mean of the squashed Gaussian.
 
-    A bounded motor m stands at atanh(0.97 m) before SAC's tanh, so that it commands 0.97 m.
+    A bounded motor command m becomes the mean atanh(0.97 m) before SAC's tanh, so that the mean action is 0.97 m.
 
     Args:
         observation_space, action_space, lr_schedule, critic_hidden: as in `CircuitTD3Policy`.

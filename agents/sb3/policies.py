@@ -1,4 +1,4 @@
-"""Agents as Stable-Baselines3's policies: what its algorithms, and ours that look like them, act with."""
+"""Agents as policies of Stable-Baselines3, for its algorithms and for ours with the same interface."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from ..sensing import plain_layout
 
 
 class CircuitPolicy(BasePolicy):
-    """A deterministic agent as SB3's policy, for `ES` and `CMAES`.
+    """A deterministic agent as an SB3 policy, for `ES` and `CMAES`.
 
     Observations and actions are in the environment's units.
 
     Args:
         observation_space, action_space: the environment's.
-        lr_schedule: as SB3 passes it; the agent has no optimiser of its own.
+        lr_schedule: passed by SB3, and ignored: the policy has no optimiser.
         circuit: name of the circuit.
-        circuit_options: its options.
-        layout: names of the observation's parts; None takes the observation as one nameless vector.
-        seed: of the initial weights, where they are drawn.
-        squash: send the motors of circuits that are not bounded by themselves through a tanh.
+        circuit_options: options of the circuit.
+        layout: names and positions of the senses in the observation; None treats it as one unnamed vector.
+        seed: seed of random initial weights.
+        squash: whether motor commands of an unbounded circuit pass through a tanh.
 
     Attributes:
-        agent: what senses and acts.
+        agent: the agent.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class CircuitPolicy(BasePolicy):
 
     @property
     def circuit(self) -> Circuit:
-        """The torch module that commands the motors."""
+        """The circuit, a torch module."""
         return self.agent.circuit
 
     @property
     def layout(self) -> Layout:
-        """What stands where in the observation."""
+        """The names and positions of the senses in the observation."""
         return self.agent.layout
 
     @property
     def neurons(self) -> tuple[Neuron, ...]:
-        """The circuit's neurons, in the order of the columns of the activity."""
+        """The circuit's neurons, in the order of the activity's columns."""
         return self.agent.neurons
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class CircuitPolicy(BasePolicy):
         episode_start: Bool[np.ndarray, " batch"] | None = None,
         deterministic: bool = True,  # noqa: ARG002
     ) -> tuple[Shaped[np.ndarray, "*batch action"], State]:
-        """Return actions and the circuit's next state, from and in the environment's units; see `Agent.predict`."""
+        """Return actions and the circuit's next state; see `Agent.predict`."""
         return self.agent.predict(observation, state, episode_start)
 
     def predict_with_activity(
@@ -106,11 +106,11 @@ class CircuitPolicy(BasePolicy):
         state: State | None = None,
         episode_start: Bool[np.ndarray, " batch"] | None = None,
     ) -> tuple[Shaped[np.ndarray, "*batch action"], State, Float[Tensor, "batch neurons"] | None]:
-        """Act as `predict` does and return every neuron's value too; see `Agent.predict_with_activity`."""
+        """Act as `predict` does, and also return every neuron's value; see `Agent.predict_with_activity`."""
         return self.agent.predict_with_activity(observation, state, episode_start)
 
     def forward(self, observation: Float[Tensor, "batch obs"], deterministic: bool = True) -> Shaped[Tensor, "*shape"]:
-        """Act on a batch, in the environment's units, from the initial state, as `predict` does."""
+        """Return actions for a batch of observations, from the initial state, as `predict` does."""
         return self._predict(observation, deterministic)
 
     def _predict(  # type: ignore[override]
@@ -122,7 +122,7 @@ class CircuitPolicy(BasePolicy):
 
 
 class CircuitActorCriticPolicy(CircuitPolicy):
-    """An agent and a critic as SB3's policy, for `CircuitPPO`.
+    """An agent with a critic as an SB3 policy, for `CircuitPPO`.
 
     Args:
         observation_space, action_space, lr_schedule, circuit, circuit_options, layout, seed: as in `CircuitPolicy`.
@@ -130,10 +130,10 @@ class CircuitActorCriticPolicy(CircuitPolicy):
 
     Attributes:
         actor_critic: the circuit with its critic.
-        optimizer: over both.
+        optimizer: optimiser of both.
 
     Raises:
-        CircuitMismatch: an option out of range.
+        CircuitMismatch: an option is out of range.
     """
 
     optimizer: FlatAdam
@@ -178,7 +178,7 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         episode_start: Bool[np.ndarray, " batch"] | None = None,
         deterministic: bool = True,
     ) -> tuple[Shaped[np.ndarray, "*batch action"], State]:
-        """Return actions, drawn around the motor commands unless `deterministic`, and the circuit's next state.
+        """Return actions, sampled unless `deterministic`, and the circuit's next state.
 
         Observations and actions are in the environment's units.
         """
@@ -194,7 +194,7 @@ class CircuitActorCriticPolicy(CircuitPolicy):
     def forward(  # type: ignore[override]
         self, observation: Float[Tensor, "batch obs"], deterministic: bool = False
     ) -> tuple[Shaped[Tensor, "batch ..."], Float[Tensor, "batch 1"], Float[Tensor, " batch"]]:
-        """Return actions from the initial state, their values, no unit, and their log-probabilities, nats.
+        """Return actions from the initial state, the critic's values, and the actions' log-probabilities.
 
         Actions are in units of the motor's range; discrete ones are indices.
         """
@@ -205,11 +205,11 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         return actions, self.actor_critic.value(heard)[:, None], self.actor_critic.log_prob(motor, actions)
 
     def predict_values(self, observation: Float[Tensor, "batch obs"]) -> Float[Tensor, "batch 1"]:
-        """Return the values of observations, in the environment's units, that are met in the initial state."""
+        """Return the critic's values of observations in the initial state."""
         return self.actor_critic.value(self._hear(observation)[1])[:, None]
 
     def get_distribution(self, observation: Float[Tensor, "batch obs"]) -> Distribution:
-        """Return what actions are drawn from in the initial state, in units of the motor's range."""
+        """Return the action distribution in the initial state, in units of the motor's range."""
         motor, _ = self._hear(observation)
         if self.actor_critic.is_discrete:
             return CategoricalDistribution(motor.shape[-1]).proba_distribution(motor)
@@ -218,7 +218,7 @@ class CircuitActorCriticPolicy(CircuitPolicy):
     def evaluate_actions(
         self, observation: Float[Tensor, "batch obs"], actions: Shaped[Tensor, "batch ..."]
     ) -> tuple[Float[Tensor, "batch 1"], Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-        """Return values, no unit, and log-probabilities and entropies, nats, of actions in the initial state.
+        """Return values of observations, and log-probabilities and entropies (nats) of actions, in the initial state.
 
         Actions are in units of the motor's range; discrete ones are indices.
         """

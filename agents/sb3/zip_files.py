@@ -59,7 +59,7 @@ def load_sb3(path: str | Path, algorithm: str | None = None, trust: bool = False
 
     Raises:
         InvalidRun: not trusted, missing, or no model of that class.
-        UnknownName: no such algorithm.
+        UnknownName: there is no such algorithm.
         MissingDependency: a class of sb3-contrib, which is not installed.
     """
     _check_trust(path, "SB3's own format", trust)
@@ -68,11 +68,13 @@ def load_sb3(path: str | Path, algorithm: str | None = None, trust: bool = False
     found = algorithm_of(path)
     # DDPG is TD3 with other settings, which the file does not tell from TD3's.
     if algorithm not in (None, found) and {algorithm, found} != {"ddpg", "td3"}:
-        raise InvalidRun(f"{path} is no model that SB3's {algorithm} saved: it is one of {found}")
+        raise InvalidRun(f"{path} is not a model that SB3's {algorithm} saved: it is one of {found}")
     try:
         return _class_named(algorithm or found).load(path, device="cpu")
     except (*_READING, pickle.UnpicklingError) as error:
-        raise InvalidRun(f"{path} is no model that SB3's {algorithm or found} saved: {_in_one_line(error)}") from error
+        raise InvalidRun(
+            f"{path} is not a model that SB3's {algorithm or found} saved: {_in_one_line(error)}"
+        ) from error
 
 
 def algorithm_of(path: str | Path) -> str:
@@ -88,9 +90,9 @@ def algorithm_of(path: str | Path) -> str:
     except FileNotFoundError as error:
         raise InvalidRun(f"{path} is missing") from error
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InvalidRun(f"{path} is no model that SB3 saved: {_in_one_line(error)}") from error
+        raise InvalidRun(f"{path} is not a model saved by SB3: {_in_one_line(error)}") from error
     if not isinstance(kept, dict):
-        raise InvalidRun(f"{path} is no model that SB3 saved: its data is a {type(kept).__name__}")
+        raise InvalidRun(f"{path} is not a model saved by SB3: its data is a {type(kept).__name__}")
     if {"progress", "options"} <= kept.keys():
         return "es" if "learning_rate" in kept["options"] else "cmaes"
     found = next((name for name, names in _KEPT.items() if all(each in kept for each in names)), None)
@@ -115,9 +117,11 @@ def load_statistics(path: str | Path, trust: bool = False) -> VecNormalize:
     except FileNotFoundError as error:
         raise InvalidRun(f"{path} is missing") from error
     except (*_READING, IndexError, pickle.UnpicklingError) as error:
-        raise InvalidRun(f"{path} is nothing that VecNormalize.save wrote: {_in_one_line(error)}") from error
+        raise InvalidRun(f"{path} is not a file written by VecNormalize.save: {_in_one_line(error)}") from error
     if not isinstance(found, VecNormalize) or (found.norm_obs and not hasattr(found.obs_rms, "mean")):
-        raise InvalidRun(f"{path} holds no VecNormalize of one flat observation; give what VecNormalize.save wrote")
+        raise InvalidRun(
+            f"{path} is not a VecNormalize of one flat observation; give a file written by VecNormalize.save"
+        )
     found.training = False
     return found
 

@@ -1,4 +1,4 @@
-"""A one-shot memory of contents under cues, as the cells of CA3 compute it when each control step is one operation."""
+"""A one-shot associative memory modelled on the hippocampal region CA3, with one operation per control step."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ..recurrent import RecurrentCircuit, motor_readout, synapses, uniform
 
 
 class CA3(RecurrentCircuit):
-    """A table of contents under cues that a single presentation fills, read by cue and by content at once.
+    """An associative memory that stores pairs of cue and content in one step, and is read by cue and by content.
 
-    From the sensors x come the bits of a content, c = [W_c x + b_c >= 0]; a cue, q, the one cell of largest W_q x; and
-    whether to store, g = [w_g x >= 0]. The table M [content, cues] is read before it is written: y = M q is the content
-    under the cue, u = min(M^T c, 1) the cues of contents that share a cell with c, and M' = M + g (c - y) q^T puts c in
-    the place of y. M is the state, 0 at an episode's start: fast weights, which nothing else changes. Motors are a
-    linear readout of y, u and c.
+    From the sensors x it computes the content, bits c = [W_c x + b_c >= 0]; the cue, a one-hot q at the largest W_q x;
+    and whether to store, g = [w_g x >= 0]. The table M [content, cues] is read before it is written: y = M q is the
+    content stored under the cue, u = min(M^T c, 1) marks the cues whose content shares a cell with c, and
+    M' = M + g (c - y) q^T replaces y by c. M is the state (fast weights), and 0 at the start of an episode. Motors are
+    a linear readout of y, u and c.
 
-    The gradient of a bit is that of a logistic function, and that of the cue of a softmax.
+    Gradients pass through bits as through a logistic function, and through the cue as through a softmax.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands.
         cues: number of cues.
-        content: number of cells of a content.
+        content: number of content cells.
         rng: random generator for the initial weights.
 
     Attributes:
@@ -78,7 +78,7 @@ class CA3(RecurrentCircuit):
 
     @functools.cached_property
     def groups(self) -> Mapping[str, slice]:  # type: ignore[override]
-        """The slices of each kind of cell, and of all that are neither sensors nor motors, `units`."""
+        """The slices of each kind of cell, and of `units`, all cells between sensors and motors."""
         first, end = self.n_sensors, len(self.neurons) - self.n_motors
         return {**self._slices, "units": slice(first, end)}
 
@@ -95,14 +95,14 @@ class CA3(RecurrentCircuit):
     def pinned_step(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None
     ) -> tuple[Float[Tensor, "batch features"], State]:
-        """Run one control step with the values of all cells as they are after `pins`."""
+        """Run one control step with interventions on the cells."""
         cells, state = self._cells(sensors, state, pins)
         return torch.cat(cells[: len(_READ)], -1), state
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return sensors, all cells and motors, which are the neurons."""
+        """Run one control step; the activity is sensors, all cells and motors."""
         cells, state = self._cells(sensors, state, pins)
         motor = self.read_out(torch.cat(cells[: len(_READ)], -1), pins)
         return motor, state, torch.cat((self.pinned(sensors, "sensors", pins), *cells, motor), -1)

@@ -1,4 +1,4 @@
-"""The content-addressable memory of CA3 in spikes, ms by ms.
+"""The content-addressable memory of CA3 as a spiking network, simulated in steps of 1 ms.
 
 Casanueva-Morato et al. 2024 (https://arxiv.org/abs/2310.05868), as it ran on SpiNNaker.
 """
@@ -33,18 +33,19 @@ _PLASTIC = (("cueCue", "contCue"), ("contCont", "cueCont"))
 
 
 class SpikingCA3:
-    """A memory of cues and contents that stores and recalls by spikes of integrate-and-fire cells.
+    """An associative memory of cues and contents, stored and recalled by spikes of integrate-and-fire cells.
 
-    Three ms of a cue's cell and of a content's cells together store the content under the cue. One ms of the cue
-    recalls the content, at `outCont` 6 ms later; one ms of any cells of a content recalls the cues under which they are
-    stored, at `outCue`. One operation per 14 ms or more is exact, and then computes what the circuit `ca3` does.
+    Spikes of a cue's cell together with a content's cells for 3 ms store the content under the cue. A spike of the cue
+    alone recalls the content, at `outCont` 6 ms later; a spike of any content cells recalls the cues under which they
+    are stored, at `outCue`. With at least 14 ms per operation, recall is exact and equals that of the circuit `ca3`.
 
     Args:
-        n_cues: number of cells, one for each cue.
-        n_content: number of cells of which contents are made.
+        n_cues: number of cue cells, one per cue.
+        n_content: number of content cells.
 
     Attributes:
-        weights: of cueCue on contCue [content, cues] and of contCont on cueCont [cues, content], nA, 0 to 6.
+        weights: plastic weights from cueCue to contCue [content, cues] and from contCont to cueCont [cues, content],
+            0 to 6 nA.
     """
 
     def __init__(self, n_cues: int, n_content: int) -> None:
@@ -75,10 +76,10 @@ class SpikingCA3:
     def run(
         self, cues: Bool[np.ndarray, "ms cues"], content: Bool[np.ndarray, "ms content"]
     ) -> Mapping[str, Bool[np.ndarray, "ms cells"]]:
-        """Run with spikes at the inputs, and return the spikes of each group of cells; plastic weights go on.
+        """Run with input spikes, and return the spikes of each group of cells; plastic weights persist between calls.
 
         Raises:
-            CircuitMismatch: the inputs are of other numbers of cells, or not as long as one another.
+            CircuitMismatch: an input has the wrong number of cells, or the inputs differ in length.
         """
         cues, content = np.asarray(cues, bool), np.asarray(content, bool)
         wanted = [(len(cues), self.sizes["inCue"]), (len(cues), self.sizes["inCont"])]
@@ -92,7 +93,7 @@ class SpikingCA3:
         return {group: np.array(self._fired[group][first:], bool).reshape(len(cues), -1) for group in _GROUPS}
 
     def membrane(self, group: str) -> Float[np.ndarray, " cells"]:
-        """Return the membrane potentials of a group now, mV above rest."""
+        """Return the current membrane potentials of a group, mV above rest."""
         return self._cells[group][2]
 
     def _step(self, cues: Bool[np.ndarray, " cues"], content: Bool[np.ndarray, " content"]) -> None:

@@ -1,4 +1,4 @@
-"""A circuit wired by a connectome: leaky rate neurons, counts as weights, muscles on the body's joints."""
+"""A circuit wired by a connectome: leaky rate neurons, synapse counts as weights, muscles on the body's joints."""
 
 from __future__ import annotations
 
@@ -31,47 +31,47 @@ _GAINS = {("DB", "MD"): 3.0, ("VB", "MV"): 3.0, ("DB", "VD"): 2.0, ("VB", "DD"):
 
 
 class Connectome(RecurrentCircuit):
-    """A body driven by a graph of cells, such as the worm's connectome.
+    """Drive a body by a graph of cells, such as the worm's connectome.
 
-    Every cell is a rate r from 0 to 1, with a time constant in control steps of `dt_ref`:
+    Every cell has a rate r from 0 to 1, with a time constant tau in control steps of `dt_ref`:
 
         r' = r + (1 - exp(-1 / tau)) (tanh(max(x, 0)) - r)
         x_i = sum_j s_ij g_ij n_ij r_j + sum_j h_ij m_ij (r_j - r_i) + stretch q_i + osc wave_i(t) + tonic_i
 
-    n and m are the counts of chemical synapses and gap junctions, by `counts`; s is the sign; g and h are gains,
-    never negative. B-neurons (classes DB and VB) feel the stretch of their own side some links ahead, those in
-    the first fifth the oscillator instead, as do the head's SMD neurons; AVB is tonically active. Each joint's
-    motor is the mean of the dorsal less that of the ventral muscles, shared among joints by position.
+    n and m are the counts of chemical synapses and gap junctions, normalised by `counts`; s is the sign; g and h are
+    gains, never negative. B-neurons (classes DB and VB) sense the stretch of their own side some links ahead; those in
+    the first fifth of the body, and the head's SMD neurons, receive the oscillator instead. AVB is tonically active.
+    Each joint's motor command is the mean dorsal minus the mean ventral muscle at its position.
 
     Args:
-        senses: name and size of each sense; `joint_pos` is used.
+        senses: name and size of each sense; only `joint_pos` is used.
         n_motors: number of joints.
         graph: the cells: a name, a file or its content, as `load_graph` reads them.
-        gains: "class", one gain for each pair of classes; "free", one for each contact; "fixed", as at first.
+        gains: "class", one learned gain per pair of classes; "free", one per contact; "fixed", not learned.
         counts: "share": each count is divided by the total count that the target cell receives from the same pair of
             classes, so a gain is the total input from one class to one cell. "raw": each count is divided by the
             mean of that total over the pair's target cells, so that gains start at the same scale: weights are
             gain x count, and gap junctions conduct equally in both directions.
-        nonnegative: how gains are kept from below 0. "clamp": at 0 where they act, so that one that wanders below has
-            no gradient and drifts. "softplus": g = log(1 + exp(gain)), whose gradient never vanishes; starts are the
-            same. "projection": as "clamp", and after each update of a learner gains below 0 are put back to 0.
-        taus: time constants: "class", one for each class of cells; "cell", one for each; "fixed", all 1.
-        control: wire a shuffled graph instead; see `Graph.control`.
-        reach: how many links ahead stretch is felt. 1.2 is a fifth of a body of 6 links, as in the worm (Wen et
-            al. 2012); longer swimmers have more links of the same length, and need as many links, not a fifth.
+        nonnegative: how gains are constrained to 0 or above. "clamp": max(gain, 0), which has no gradient below 0.
+            "softplus": log(1 + exp(gain)), whose gradient never vanishes; initial gains are the same. "projection": as
+            "clamp", and after each update of the learner, gains below 0 are set to 0.
+        taus: time constants: "class", one per class of cells; "cell", one per cell; "fixed", all 1.
+        control: use a shuffled graph instead; see `Graph.control`.
+        reach: how many links ahead stretch is sensed. 1.2 links are a fifth of a 6-link body, as in the worm (Wen et
+            al. 2012). Longer swimmers have more links of the same length, and need the same number of links.
         dt: seconds of a control step.
-        dt_ref: seconds of the control step that time constants and the oscillator's period are in. At another, 1 / tau
-            becomes dt / (dt_ref tau), and the period stays the same in seconds.
-        rng: of the shuffling.
+        dt_ref: seconds of the control step that is the unit of time constants and of the oscillator's period. At
+            another dt, 1 / tau becomes dt / (dt_ref tau), and the period stays the same in seconds.
+        rng: random generator for shuffling.
 
     Attributes:
-        gain: of each pair of classes or contact, before it is kept from below 0; see `gains`.
-        log_tau: of each class or cell, in control steps.
-        stretch, osc, tonic: from proprioception, from the oscillator, and of AVB.
-        current: into every cell, see `with_current`; None where none flows.
+        gain: unconstrained gain of each pair of classes or contact; see `gains` for the constrained values.
+        log_tau: logarithm of the time constant of each class or cell, in control steps.
+        stretch, osc, tonic: weights of proprioception, of the oscillator, and of AVB's tonic input.
+        current: external current into every cell, see `with_current`; None without.
 
     Raises:
-        CircuitMismatch: the graph has no B-neurons (DB, VB), or nothing that the oscillator could drive.
+        CircuitMismatch: the graph has no B-neurons (DB, VB), or no cell that the oscillator could drive.
     """
 
     is_bounded = True
@@ -123,7 +123,7 @@ class Connectome(RecurrentCircuit):
         seed = int(torch.randint(2**31, (1,), generator=rng)) if control != "none" else 0
         self.graph = load_graph(graph).control(control, np.random.default_rng(seed))
         if not any(cell.kind in ("DB", "VB") for cell in self.graph.cells):
-            raise CircuitMismatch("the graph has no cell of class DB or VB, so nothing feels the body; name them so")
+            raise CircuitMismatch("the graph has no cell of class DB or VB, so nothing senses stretch; name them so")
         check_size("graph", len(self.graph.cells) ** 2)
         self.senses, self.n_motors, self.n_features = (("joint_pos", n_motors),), n_motors, len(self.graph.cells)
         self.step_length = step_length(dt, dt_ref)
@@ -162,7 +162,7 @@ class Connectome(RecurrentCircuit):
         state: State,
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch cells"], State]:
-        """Run a sequence; weights and what comes from outside are laid out once for all of it."""
+        """Run a sequence; weights and external inputs are computed once for the whole sequence."""
         (heard, speed), r, rates = self._acting(), state["r"], []
         time = torch.arange(len(sensors), dtype=sensors.dtype, device=sensors.device)[:, None]
         started = torch.where(episode_start, time, -torch.inf)
@@ -201,13 +201,13 @@ class Connectome(RecurrentCircuit):
         return torch.lerp(r, torch.tanh(torch.relu(torch.addmm(drive, r, heard))), speed)
 
     def with_current(self, current: Float[Tensor, "*batch cells"]) -> Connectome:
-        """Return a copy into whose cells a steady current flows: it is added to x, in no unit.
+        """Return a copy with a constant external current into its cells, which is added to x.
 
         Args:
-            current: of every cell, in the graph's order; for a batch, of each member.
+            current: current into every cell, in the graph's order, optionally for each member of a batch.
 
         Raises:
-            CircuitMismatch: it is of another number of cells.
+            CircuitMismatch: the number of cells differs.
         """
         if current.shape[-1] != self.n_features:
             raise CircuitMismatch(f"the current is of {current.shape[-1]} cells; give {self.n_features}")
@@ -217,12 +217,12 @@ class Connectome(RecurrentCircuit):
 
     @property
     def gains(self) -> Float[Tensor, " gains"]:
-        """Gains as they act, 0 or above, no unit."""
+        """The constrained gains, 0 or above."""
         return nn.functional.softplus(self.gain) if self.nonnegative == "softplus" else self.gain.clamp(min=0.0)
 
     @property
     def changes_after_update(self) -> bool:
-        """Whether gains are put back to 0 after an update."""
+        """Whether negative gains are set to 0 after an update."""
         return self.nonnegative == "projection" and isinstance(self.gain, nn.Parameter)
 
     def after_update(
@@ -230,20 +230,20 @@ class Connectome(RecurrentCircuit):
         sensors: Float[Tensor, "time batch sensors"],  # noqa: ARG002
         activity: Float[Tensor, "time batch neurons"],  # noqa: ARG002
     ) -> None:
-        """Put gains below 0 back to 0, where the next update can move them; only with `nonnegative="projection"`."""
+        """Set negative gains to 0; only with `nonnegative="projection"`."""
         if self.changes_after_update:
             with torch.no_grad():
                 self.gain.clamp_(min=0.0)
 
     def weights(self) -> tuple[Float[Tensor, "post pre"], Float[Tensor, "post pre"]]:
-        """Return the chemical and the electrical weights as they act, no unit."""
+        """Return the effective chemical and electrical weights: gain times normalised count."""
         n = len(self.graph.cells)
         acting = self.gains[self.index] * self.base
         chemical, electrical = acting.new_zeros(2 * n * n).index_add(0, self.place, acting).reshape(2, n, n)
         return chemical, electrical
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return every contact with its weight, what is felt, and the muscles' pull on the joints."""
+        """Return the contacts with their weights, the proprioceptive inputs, and the muscles' effect on the joints."""
         names = [cell.name for cell in self.graph.cells]
         chemical, electrical = (matrix.detach().tolist() for matrix in self.weights())
         synapses = [

@@ -1,4 +1,4 @@
-"""Graphs by name, from files, and as the plain JSON that a config holds: one reader of rows for all of them."""
+"""Graphs by name, from files, and as the JSON that a config stores."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _CONTACT = ("pre", "post", "count", "sign", "kind")
 
 
 def load_graph(source: str | Mapping[str, Any]) -> Graph:
-    """Return a graph by name, from a file, or from what `graph_json` returned.
+    """Return a graph from its name, a file, or the output of `graph_json`.
 
     Args:
         source: "ladder", "cook2019" or "cook2019-whole" (see `nervecord.circuits.connectome.toolbox`), a GraphML file,
             a CSV file of contacts with NAME.cells.csv beside it, or a file's content as JSON.
 
     Raises:
-        UnknownName: none of these.
-        MissingDependency: cect, which holds the published connectome, is not installed.
-        CircuitMismatch: the file is no such graph, or one of several parts that nothing joins.
+        UnknownName: `source` is neither a known name nor a file.
+        MissingDependency: cect, which has the published connectome, is not installed.
+        CircuitMismatch: the file is not a valid graph, or the graph is not connected.
     """
     if isinstance(source, Mapping):
         return _from_json(source)
@@ -73,7 +73,7 @@ def read_csv(contacts: str | Path, cells: str | Path) -> Graph:
 
     Raises:
         CircuitMismatch: a file cannot be read, a column is missing, a value is no number, a kind is unknown, a
-            contact is there twice, or what `Graph` refuses.
+            contact occurs twice, or what `Graph` refuses.
     """
     rows = _rows(contacts, _CONTACT)
     cell_rows = _rows(cells, _CELL)
@@ -181,7 +181,7 @@ def _graph(cells: Iterable[Cell], contacts: Iterable[Contact]) -> Graph:
         if key in found:
             what = f"gap junction {pre} - {post}" if is_electrical else f"contact {pre} -> {post}"
             advice = "in this direction" if is_electrical else "with all synapses and one sign"
-            raise CircuitMismatch(f"{what} is there twice; give it one row {advice}")
+            raise CircuitMismatch(f"{what} occurs twice; give it one row {advice}")
         # Published tables list a gap junction from both of its cells; it is one junction all the same.
         back = found.get((post, pre, True)) if is_electrical else None
         if back is None or contact.sign != back.sign:  # the one that is not 1 is `Graph`'s to refuse
@@ -201,7 +201,7 @@ def _whole(graph: Graph, path: Path) -> Graph:
         apart = sorted(others[0])
         named = ", ".join(apart[:3]) + (f" and {len(apart) - 3} more" if len(apart) > 3 else "")
         raise CircuitMismatch(
-            f"{path} is of {len(others) + 1} parts that nothing joins: {named} {'are' if len(apart) > 1 else 'is'} cut "
+            f"{path} is of {len(others) + 1} unconnected parts: {named} {'are' if len(apart) > 1 else 'is'} cut "
             "off; add their contacts, or remove the cells"
         )
     return graph
@@ -226,7 +226,7 @@ def _rows(path: str | Path, columns: Iterable[str]) -> list[dict[str, str]]:
     except OSError as error:
         raise CircuitMismatch(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise CircuitMismatch(f"{path} is no text in UTF-8 ({error.reason}); save it as CSV in UTF-8") from error
+        raise CircuitMismatch(f"{path} is not UTF-8 text ({error.reason}); save it as CSV in UTF-8") from error
     except csv.Error as error:
         raise CircuitMismatch(f"{path} cannot be read as CSV: {error}") from error
     if missing := [column for column in columns if column not in held]:
@@ -244,4 +244,4 @@ def _number(value: object, what: str) -> float:
     try:
         return float(str(value))
     except ValueError as error:
-        raise CircuitMismatch(f"{what} is {value!r}, which is no number") from error
+        raise CircuitMismatch(f"{what} is {value!r}, which is not a number") from error

@@ -1,4 +1,4 @@
-"""A nervous system as a graph: named cells, signed and counted synapses, and a ladder built by rule."""
+"""A nervous system as a graph of named cells and signed, counted synapses; and a synthetic graph, the ladder."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Cell:
 
     Attributes:
         name: unique, such as DB3.
-        kind: its class, such as DB.
+        kind: class of the cell, such as DB.
         role: sensor, inter, motor or muscle.
-        position: place along the body, 0 at the nose and 1 at the tail.
-        side: of a muscle, d or v; None where it has none.
+        position: position along the body, 0 at the nose and 1 at the tail.
+        side: side of a muscle, d (dorsal) or v (ventral); None for other cells.
     """
 
     name: str
@@ -44,10 +44,10 @@ class Contact:
     """All synapses of one kind from one cell to another.
 
     Attributes:
-        pre, post: names of the cells; of a gap junction either way round.
+        pre, post: names of the presynaptic and postsynaptic cell; for a gap junction, in either order.
         count: number of synapses, above 0.
-        sign: +1 excites, -1 inhibits; gap junctions have +1.
-        is_electrical: a gap junction.
+        sign: +1 for excitation, -1 for inhibition; +1 for gap junctions.
+        is_electrical: whether it is a gap junction.
     """
 
     pre: str
@@ -62,9 +62,9 @@ class Graph:
     """Cells and their contacts.
 
     Raises:
-        CircuitMismatch: names that are empty, not unique or a circuit's own, contacts without sign or count, no
-            muscles on a side, or muscles that nothing reaches.
-        UnknownName: a role, or a contact's cell, that is not known.
+        CircuitMismatch: a name is empty, duplicate or reserved by circuits, a contact has no sign or count, a side has
+            no muscles, or a muscle has no input.
+        UnknownName: a role does not exist, or a contact names an unknown cell.
     """
 
     cells: tuple[Cell, ...]
@@ -114,7 +114,7 @@ class Graph:
             )
 
     def weight(self, pre: str, post: str, is_electrical: bool = False) -> tuple[float, int]:
-        """Return summed count and number of contacts between two classes of cells."""
+        """Return the total synapse count and the number of contacts from one class of cells to another."""
         kind = {cell.name: cell.kind for cell in self.cells}
         asked = {(pre, post), (post, pre)} if is_electrical else {(pre, post)}
         found = [c.count for c in self.contacts
@@ -122,7 +122,7 @@ class Graph:
         return float(sum(found)), len(found)
 
     def facts(self) -> dict[str, Any]:
-        """Return what the graph holds, in numbers: cells of each class, contacts of each pair of classes, parts."""
+        """Return counts: cells of each class, contacts of each pair of classes, and connected components."""
         kind = {cell.name: cell.kind for cell in self.cells}
         role = {cell.kind: cell.role for cell in self.cells}
         contacts: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -143,7 +143,7 @@ class Graph:
         }  # fmt: skip
 
     def summary(self) -> dict[str, dict[str, str]]:
-        """Return `facts` in words."""
+        """Return `facts` as readable text."""
         facts = self.facts()
         contacts: dict[str, str] = {}
         for each in facts["contacts"]:
@@ -160,23 +160,23 @@ class Graph:
         }
 
     def parts(self) -> list[set[str]]:
-        """Return the cells of each connected part, the largest first."""
+        """Return the connected components as sets of cells, the largest first."""
         graph = nx.Graph([(contact.pre, contact.post) for contact in self.contacts])
         graph.add_nodes_from(cell.name for cell in self.cells)
         return sorted(nx.connected_components(graph), key=len, reverse=True)
 
     def control(self, control: Control, rng: np.random.Generator) -> Graph:
-        """Return a graph to compare with, of as many cells, contacts and synapses.
+        """Return a randomised control graph with the same number of cells, contacts and synapses.
 
         Args:
-            control: "none" returns the graph itself; "rewired" swaps the ends of contacts of the same kind,
-                sign and role of target, so that every cell keeps the number of its inputs and outputs;
-                "signs" deals the signs of chemical contacts out anew; "random" draws both ends of chemical
-                contacts anew, from any cell but a muscle to any other.
-            rng: of the shuffling.
+            control: "none" returns the graph itself; "rewired" swaps the targets of contacts of the same kind,
+                sign and role of target, which preserves every cell's in-degree and out-degree; "signs" permutes
+                the signs of chemical contacts; "random" draws both ends of chemical contacts at random, from any
+                cell except muscles to any other.
+            rng: random generator for shuffling.
 
         Raises:
-            CircuitMismatch: more contacts to draw anew than there are pairs of cells.
+            CircuitMismatch: there are more contacts to draw than pairs of cells.
         """
         if control == "none":
             return self
@@ -216,7 +216,7 @@ class Graph:
         muscles = [cell.name for cell in self.cells if cell.role == "muscle"]
         if len(chemical) > (pairs := len(pres) * (len(posts) - 1)):
             raise CircuitMismatch(
-                f"{len(chemical)} chemical contacts cannot be drawn anew among {pairs} pairs of cells; give a graph "
+                f"{len(chemical)} chemical contacts cannot be drawn among {pairs} pairs of cells; give a graph "
                 "with fewer, or another control"
             )
         taken: set[tuple[str, str]] = set()
@@ -238,12 +238,12 @@ class Graph:
 
 
 def ladder() -> Graph:
-    """Return a ventral cord's motor circuit built by rule: synthetic, in the form of the data.
+    """Return a synthetic motor circuit of the ventral nerve cord, generated by rules.
 
-    7 DB, 11 VB, 6 DD, 13 VD, 2 AVB and 95 body-wall muscles, evenly spaced. B-neurons excite the muscles of
-    their side and the D-neurons that inhibit the other side (White et al. 1986); each reaches what lies
-    within a little more than its own spacing, with counts that fall off with distance; AVB and all
-    B-neurons are joined by gap junctions.
+    It has 7 DB, 11 VB, 6 DD, 13 VD, 2 AVB and 95 body-wall muscles, evenly spaced. B-neurons excite the muscles of
+    their side and the D-neurons that inhibit the other side (White et al. 1986). Each cell contacts cells within a
+    little more than its own spacing, with counts that decrease with distance. AVB and all B-neurons are joined by
+    gap junctions.
     """
     cells = [Cell(name, "AVB", "inter", 0.05) for name in ("AVBL", "AVBR")]
     for kind, number in (("DB", 7), ("VB", 11), ("DD", 6), ("VD", 13)):

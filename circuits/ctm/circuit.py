@@ -22,30 +22,31 @@ from .published import from_published
 class CTM(RecurrentCircuit):
     """Neurons that each remember their own input, read out through how they synchronise.
 
-    Each control step encodes the sensors, then for each tick: synapses give every neuron a
-    pre-activation from the encoded sensors and all neurons' last values; every neuron's own model reads
-    the last `memory_length` pre-activations and gives its value. The features are the synchronisation
-    of each pair of the last `n_synch` neurons. The state holds the histories `pre` and `post`, both
-    [batch, d_model, memory_length]; what they start with is learned. Ticks are steps of thought, not of time, so
-    it is told no `dt`: on a body of another control step it thinks as many ticks in each.
+    Each control step encodes the sensors, then runs `ticks` internal steps. In each tick, the synapses compute every
+    neuron's pre-activation from the encoded sensors and all neurons' last values, and every neuron's own model
+    computes its value from the last `memory_length` pre-activations. The features are the synchronisation of each pair
+    of the last `n_synch` neurons. The state contains the histories `pre` and `post`, both
+    [batch, d_model, memory_length], with learned initial values. Ticks are computation steps without a duration, so
+    the circuit takes no `dt`, and makes the same number of ticks in control steps of any length.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands.
         ticks: internal steps per control step.
-        d_model: neurons.
+        d_model: number of neurons.
         d_input: size of the encoded sensors.
-        n_synch: neurons whose synchronisation is read, `n_synch (n_synch + 1) / 2` features.
-        synapse_depth: 1, or the number of widths of a U-Net between `d_model` and 16.
+        n_synch: number of neurons whose pairwise synchronisation is read, which gives n_synch (n_synch + 1) / 2
+            features.
+        synapse_depth: 1, or the number of layer widths, from `d_model` down to 16, of a U-Net.
         memory_length: ticks of history, 2 or more.
-        deep: neuron-level models with a hidden layer; otherwise linear ones.
-        hidden: units of that layer.
-        decay: `softplus` to train; `clamp` for published checkpoints, whose decay stops learning once it
-            falls below 0, where it starts.
-        normalize: LayerNorm on the synchronisation, which at first is 1e-3 to 4e-3 large: heads see
-            nothing without it. Published checkpoints have none.
-        heads: hidden ReLU layers between features and motors; the authors' are (64, 64).
-        rng: where the initial weights come from.
+        deep: whether neuron-level models have a hidden layer; otherwise they are linear.
+        hidden: number of hidden units of each neuron-level model.
+        decay: "softplus" for training; "clamp" for published checkpoints, where the decay rate starts at 0 and has no
+            gradient below it.
+        normalize: whether the synchronisation passes through a LayerNorm. It is only 1e-3 to 4e-3 large initially,
+            too small to train on without it. Published checkpoints have none.
+        heads: sizes of hidden ReLU layers between features and motors; the authors use (64, 64).
+        rng: random generator for the initial weights.
 
     Source: Darlow et al. 2025, section 3 and appendix on reinforcement learning.
     """
@@ -119,7 +120,7 @@ class CTM(RecurrentCircuit):
         )
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the learned histories that an episode starts with."""
+        """Return the learned histories at the start of an episode."""
         return {
             "pre": self.start_pre.expand(batch_size, -1, -1),
             "post": self.start_post.expand(batch_size, -1, -1),
@@ -128,7 +129,7 @@ class CTM(RecurrentCircuit):
     def step_features(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch features"], State]:
-        """Run one control step, `ticks` internal steps, up to the synchronisation."""
+        """Run one control step (`ticks` internal steps) and return the synchronisation as features."""
         drive = self.synapses.from_features(self.encoder(sensors))
         layers = self.neuron_models.layers()
         pre, post = state["pre"], state["post"]
@@ -148,9 +149,8 @@ class CTM(RecurrentCircuit):
     ) -> tuple[Float[Tensor, "time batch features"], State]:
         """Run a sequence up to the features; see `Circuit.unroll`.
 
-        Only synapses and neuron-level models wait for the step before. Encoder and synchronisation,
-        which do not feed back, run over the whole sequence at once; a history is a list of its ticks,
-        each [d_model, batch], and so moves on without being copied.
+        Only synapses and neuron-level models depend on the previous step. Encoder and synchronisation, which do not
+        feed back, run over the whole sequence at once.
         """
         n_steps, ticks = len(sensors), self._ticks
         drive = self.synapses.from_features(self.encoder(sensors)).unbind()
@@ -185,7 +185,7 @@ class CTM(RecurrentCircuit):
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return sensors, every neuron's value after the last tick (no unit), and motors."""
+        """Run one control step; the activity is sensors, every neuron's value after the last tick, and motors."""
         features, state = self.features_at(sensors, state, pins)
         motor = self.read_out(features, pins)
         return motor, state, torch.cat((self.pinned(sensors, "sensors", pins), state["post"][..., -1], motor), -1)
@@ -193,16 +193,15 @@ class CTM(RecurrentCircuit):
     def pinned_step(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins
     ) -> tuple[Float[Tensor, "batch features"], State]:
-        """Run one control step with sensors as they are after `pins`; neurons are pinned at every tick."""
+        """Run one control step with interventions on sensors, and on neurons at every tick."""
         return self.step_features(self.pinned(sensors, "sensors", pins), state, pins)
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return the circuit linearised where an episode starts, with all sensors 0.
+        """Return the circuit linearised at the initial state with all sensors 0.
 
-        Its synapses are gated and normalised, so no fixed weight connects two neurons. Drawn is how
-        much one neuron's pre-activation changes with a sensor and with another neuron's last value, and
-        how much a motor changes with the present value of a neuron that it reads, through the
-        synchronisation. Elsewhere these derivatives differ.
+        Synapses are gated and normalised, so there are no fixed weights between neurons. The weights are derivatives
+        at this point: of each neuron's pre-activation by sensors and by other neurons' last values, and of each
+        motor by the values of the neurons it reads through the synchronisation.
         """
         sensors = self.start_post.new_zeros(1, self.n_sensors)
         start = {key: value.detach() for key, value in self.initial_state(1).items()}
@@ -234,13 +233,13 @@ class CTM(RecurrentCircuit):
         return Wiring(self.neurons, tuple(synapses))
 
     def load_published(self, weights: Mapping[str, Float[Tensor, "*shape"]]) -> None:
-        """Take the weights of a published checkpoint, by the names they have there and in the same units.
+        """Load the weights of a published checkpoint, by their published names.
 
-        The readout is left as it is: the authors keep theirs apart, as `actor` and `critic`.
+        The readout is not changed, because the authors store theirs separately, as `actor` and `critic`.
 
         Raises:
-            CircuitMismatch: the circuit has what published ones lack, or names or sizes differ; nothing
-                is loaded.
+            CircuitMismatch: the circuit has parts that published ones lack, or names or sizes differ; nothing is
+                loaded.
         """
         if self._decay != "clamp" or not isinstance(self.norm, nn.Identity):
             raise CircuitMismatch("published weights fit decay='clamp' and normalize=False; build the circuit so")

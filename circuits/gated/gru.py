@@ -17,9 +17,9 @@ from .shared import between_resets, chrono, draw, gated_axes, heard, set_bias
 class GRU(UnitCircuit):
     """Gated recurrent units (Cho et al. 2014), torch's `nn.GRU` with a linear readout.
 
-    The state is `h`, [batch, units]; its initial value is learned, starting at 0. A diagram shows the
-    weights of the candidate (torch's third gate). Its gates are learned functions without a time constant, so it
-    takes no `dt`: it makes one step per control step, whatever the duration.
+    The state is `h`, [batch, units]; its initial value is learned, starting at 0. Diagrams show the
+    weights of the candidate (torch's third gate). Gates have no time constant, so the circuit takes no `dt` and makes
+    one step per control step of any length.
 
     Args:
         senses, n_motors, units, rank, horizon, rng: as in `LSTM`.
@@ -47,13 +47,13 @@ class GRU(UnitCircuit):
         self.start_h = nn.Parameter(torch.zeros(units))
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the state that an episode starts with."""
+        """Return the state at the start of an episode."""
         return {"h": self.start_h.expand(batch_size, -1)}
 
     def step_features(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        """Run one control step, in operations that `torch.vmap` can map over weights."""
+        """Run one control step, in operations that `torch.vmap` can batch over weights."""
         taken = heard(self.cell, "ih", sensors).chunk(3, -1)
         held = heard(self.cell, "hh", state["h"]).chunk(3, -1)
         reset, keep = torch.sigmoid(taken[0] + held[0]), torch.sigmoid(taken[1] + held[1])
@@ -67,7 +67,7 @@ class GRU(UnitCircuit):
         state: State,
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch units"], State]:
-        """Run a sequence, in torch's kernel from one reset to the next."""
+        """Run a sequence, using torch's fused kernel between resets."""
 
         def run(part: Tensor, held: State) -> tuple[Tensor, State]:
             values, h = self.cell(part, held["h"].contiguous()[None])
@@ -81,5 +81,5 @@ class GRU(UnitCircuit):
 
     @property
     def unit_axes(self) -> UnitAxes:
-        """Where units stand in the weights; the sign of the candidate, torch's third gate, is the unit's."""
+        """Which axes of the weights index units; the odd gate is the candidate, torch's third."""
         return gated_axes("start_h")

@@ -17,18 +17,18 @@ from .shared import between_resets, chrono, draw, gated_axes, heard, set_bias
 class LSTM(UnitCircuit):
     """Long short-term memory (Hochreiter and Schmidhuber 1997), torch's `nn.LSTM` with a linear readout.
 
-    The state is `h` and `c`, both [batch, units]; their initial values are learned, starting at 0. A diagram
-    shows the weights of the candidate (torch's third gate). Its gates are learned functions without a time constant,
-    so it takes no `dt`: it makes one step per control step, whatever the duration.
+    The state is `h` and `c`, both [batch, units]; their initial values are learned, starting at 0. Diagrams
+    show the weights of the candidate (torch's third gate). Gates have no time constant, so the circuit takes no `dt`
+    and makes one step per control step of any length.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands.
         units: number of units.
-        rank: of each gate's initial recurrent weights; None for full rank.
-        horizon: longest initial memory of the units, in steps, by chrono initialisation (Tallec and
-            Ollivier 2018, https://arxiv.org/abs/1804.11188). None draws as torch does: units then forget
-            within a few steps and are slow to learn from inputs 20 steps back.
+        rank: rank of each gate's initial recurrent weights; None for full rank.
+        horizon: longest initial memory of the units, in steps, by chrono initialisation (Tallec and Ollivier 2018,
+            https://arxiv.org/abs/1804.11188). None uses torch's initialisation, with which units initially forget
+            within a few steps and are slow to learn dependencies over 20 steps.
         rng: random generator for the initial weights.
     """
 
@@ -55,13 +55,13 @@ class LSTM(UnitCircuit):
         self.start_h, self.start_c = (nn.Parameter(torch.zeros(units)) for _ in range(2))
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the state that an episode starts with."""
+        """Return the state at the start of an episode."""
         return {"h": self.start_h.expand(batch_size, -1), "c": self.start_c.expand(batch_size, -1)}
 
     def step_features(
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        """Run one control step, in operations that `torch.vmap` can map over weights."""
+        """Run one control step, in operations that `torch.vmap` can batch over weights."""
         gates = heard(self.cell, "ih", sensors) + heard(self.cell, "hh", state["h"])
         take, forget, candidate, show = gates.chunk(4, -1)
         c = torch.sigmoid(forget) * state["c"] + torch.sigmoid(take) * torch.tanh(candidate)
@@ -74,7 +74,7 @@ class LSTM(UnitCircuit):
         state: State,
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch units"], State]:
-        """Run a sequence, in torch's kernel from one reset to the next."""
+        """Run a sequence, using torch's fused kernel between resets."""
 
         def run(part: Tensor, held: State) -> tuple[Tensor, State]:
             values, (h, c) = self.cell(part, (held["h"].contiguous()[None], held["c"].contiguous()[None]))
@@ -88,5 +88,5 @@ class LSTM(UnitCircuit):
 
     @property
     def unit_axes(self) -> UnitAxes:
-        """Where units stand in the weights; the sign of the candidate, torch's third gate, is the unit's."""
+        """Which axes of the weights index units; the odd gate is the candidate, torch's third."""
         return gated_axes("start_h", "start_c")

@@ -1,4 +1,4 @@
-"""Following an odour by its change in time: an ON and OFF pair that steers NCAP."""
+"""Chemotaxis by an odour's change over time: a pair of ON and OFF cells steers NCAP."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _SECONDS = (0.1, 0.6, 0.6, 1.0)
 
 
 class Klinotaxis(OdourCircuit):
-    """An NCAP that is steered by an odour's change while its head swings, and by the odour's fall; see `OdourCircuit`.
+    """An NCAP steered by klinotaxis and klinokinesis; see `OdourCircuit`.
 
-    The head's side is +1 in the half period of NCAP's clock that begins `lag` periods after the dorsal one, else -1:
-    the nose follows the clock late, and without the lag nothing is found. At a turn of 1 the head's B-neuron saturates
-    and NCAP stands still, hence the cap. Learned weights: 4 times, 2 gains, cap and lag, beside NCAP's 6. The lag has
-    no gradient.
+    The head's side is +1 in the half period of NCAP's clock that starts `lag` periods after the dorsal half period,
+    otherwise -1; the lag accounts for the delay from clock to nose, and without it steering fails. The turn is capped
+    because a turn of 1 would saturate the head's B-neuron and stop the wave. Learned weights: 4 time constants, 2
+    gains, cap and lag, beside NCAP's 6. The lag has no gradient.
 
     Args:
         n_joints: number of joints.
-        period: of NCAP's clock, control steps of `dt_ref`.
-        lag: in periods; by default that of swimmer6.
-        klinotaxis: keep the first of both mechanisms.
-        klinokinesis: keep the second.
+        period: period of NCAP's clock, in control steps of `dt_ref`.
+        lag: delay from the clock to the nose, in periods; the default fits swimmer6.
+        klinotaxis: whether to steer by the odour's change while the head swings.
+        klinokinesis: whether to turn when the odour decreases.
         dt, dt_ref: as in `NCAP`; times are in seconds.
         rng: as in `NCAP`.
 
@@ -63,13 +63,14 @@ class Klinotaxis(OdourCircuit):
         self._add_neurons(self.ncap)
 
     def initial_state(self, batch_size: int) -> State:
-        """Return NCAP's counter and the four filters, [batch, 1] each; the first odour sets those of the odour."""
+        """Return NCAP's counter and the four filters, [batch, 1] each; the odour filters are set by the first odour
+        sensed."""
         return {**self.ncap.initial_state(batch_size), **self.filters_at_rest(batch_size)}
 
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return the value of every neuron: NCAP's in [0, 1], the others in their own unit."""
+        """Run one control step and return every neuron's value: NCAP's neurons are in [0, 1]."""
         step = state["step"]
         turn, filters, smelled = self.turned(sensors[:, -1:], self._head_side(step), state, step == 0, pins)
         controls = torch.cat((turn.clamp(min=0.0), (-turn).clamp(min=0.0), torch.ones_like(turn)), 1)
@@ -78,7 +79,7 @@ class Klinotaxis(OdourCircuit):
         return motor, {**clock, **filters}, torch.cat((values, smelled), 1)
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return NCAP's graph, and that from the odour to `right` and `left`."""
+        """Return NCAP's graph, and the graph from the odour to `right` and `left`."""
         return Wiring(self.neurons, (*self.ncap.wiring().synapses, *self.odour_synapses()))
 
     def _head_side(self, step: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:

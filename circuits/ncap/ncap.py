@@ -1,4 +1,4 @@
-"""NCAP: the C. elegans swimming circuit as a network of a few weights.
+"""NCAP: the swimming circuit of C. elegans as a network with a few weights.
 
 Bhattasali, Zador and Engel, Neural Circuit Architectural Priors for Embodied Control, NeurIPS 2022
 (https://arxiv.org/abs/2201.05242), section 3 and appendix A.
@@ -24,32 +24,31 @@ _SIGNS = {"prop": 1, "osc": 1, "turn": 1, "speed": -1, "ipsi": 1, "contra": -1}
 
 
 class NCAP(ClockedCircuit):
-    """Drive a chain of joints by a wave: each joint bends as the one before it has bent.
+    """Drive a chain of joints by a travelling wave: each joint follows the bend of the joint before it.
 
-    A head oscillator (a square wave) excites the first dorsal and ventral B-neurons in turn; every other
-    B-neuron is excited by the stretch of the joint before its own; B-neurons excite the muscle of their
-    side and inhibit the other; a joint's motor command is dorsal minus ventral muscle.
+    A head oscillator (a square wave) excites the first dorsal and ventral B-neurons in turn; every other B-neuron is
+    excited by the stretch of the joint before its own; B-neurons excite the muscle of their side and inhibit that of
+    the other; a joint's motor command is dorsal minus ventral muscle.
 
     Args:
         n_joints: number of joints, head to tail.
-        period: of the oscillator, in control steps of `dt_ref`.
-        sharing: one weight per kind of synapse (fits every number of joints), or one per synapse.
-        sign_constraints: clamp weights at use to the sign their synapse has in the animal.
-        init: "constant" +1 and -1, or "uniform" in [0, 1] and [-1, 0]; without sign constraints +1 or
-            -1 at random, or uniform in [-1, 1].
-        proprioception: keep the synapses from stretch to B-neurons.
-        oscillator: keep the head oscillator; without it the circuit has no clock, and neither counts steps nor
-            senses the time.
+        period: period of the oscillator, in control steps of `dt_ref`.
+        sharing: whether there is one weight per kind of synapse, which fits any number of joints, or one per synapse.
+        sign_constraints: whether weights are clamped in use to the sign of their synapse in the animal.
+        init: "constant", +1 and -1; or "uniform", in [0, 1] and [-1, 0]. Without sign constraints, +1 or -1 at
+            random, or uniform in [-1, 1].
+        proprioception: whether B-neurons sense stretch.
+        oscillator: whether there is a head oscillator; without it the circuit neither counts steps nor senses time.
         controls: sense `right`, `left` and `speed` in [0, 1]; see `Navigator`.
-        n_turn_joints: the joints, from the head, that turning acts on.
-        observe_time: sense the time (control steps) instead of counting steps in the state.
+        n_turn_joints: number of joints, from the head, that turning acts on.
+        observe_time: whether to sense the time (in control steps) instead of counting steps in the state.
         dt: seconds of a control step.
-        dt_ref: seconds of the control step that `period` is in; the oscillator keeps its period in seconds.
-        rng: where random initial weights come from.
+        dt_ref: seconds of the control step that is the unit of `period`; the period in seconds does not depend on dt.
+        rng: random generator for random initial weights.
 
     Attributes:
-        prop, osc, turn, speed, ipsi, contra: raw weights, before the sign constraint; a scalar each, or
-            [side, synapse] where not shared. What is ablated has none.
+        prop, osc, turn, speed, ipsi, contra: weights before the sign constraint; scalars, or [side, synapse] without
+            sharing. Ablated parts have none.
     """
 
     origin = "It is a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022)."
@@ -113,7 +112,7 @@ class NCAP(ClockedCircuit):
 
     @classmethod
     def facts(cls, options: Mapping[str, Any]) -> Facts:
-        """Return that it is bounded, with a clock if it has an oscillator."""
+        """Return the circuit's properties: bounded, with a clock if it has an oscillator."""
         return Facts(is_bounded=True, memory="clock" if options["oscillator"] else "none")
 
     def drive(
@@ -132,7 +131,7 @@ class NCAP(ClockedCircuit):
         return muscles[0] - muscles[1], self.next(state), values
 
     def lane_step(self) -> LaneStep | None:
-        """Return the step over vectors; None with `controls`, which no task of lanes gives."""
+        """Return the vectorised step; None with `controls`, which lanes do not provide."""
         if self.controls:
             return None
         from .lanes import ncap

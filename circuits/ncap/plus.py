@@ -1,9 +1,9 @@
-"""NCAP+: NCAP's wiring with graded neurons and the reflexes that the paper left out.
+"""NCAP+: NCAP's wiring with graded neurons and further reflexes.
 
-What is added to Bhattasali et al. 2022, and where the animal has it: B-neurons are graded (Goodman et al.
-1998); stretch is sensed over several segments (Wen et al. 2012) and in the own one, as position and as
-velocity; motion of the segment through the fluid is sensed; the head's oscillator has a learned period and
-shape. Measured, part by part, in docs/results/ncap-plus.md.
+Additions to Bhattasali et al. 2022, with their source in the animal: B-neurons are graded (Goodman et al. 1998);
+stretch is sensed over several segments (Wen et al. 2012), and in the neuron's own segment as position and velocity;
+motion of the segment through the fluid is sensed; the head oscillator's period and waveform are learned.
+docs/results/ncap-plus.md measures each part.
 """
 
 from __future__ import annotations
@@ -39,32 +39,31 @@ _WEIGHTS = ("osc", "prop_1", "prop_2", "prop_3", "own", "rate", "drift", "spin")
 
 
 class NCAPPlus(ClockedCircuit):
-    """Drive a chain of joints by a wave: each joint follows the bend of those before it, less its own.
+    """Drive a chain of joints by a travelling wave: each joint follows the bend of the joints before it, minus its own.
 
-    The drive of joint i, in units of the joint limit q, with w = `weight` and everything shared along
-    the body:
+    The drive x_i of joint i, with q its angle in units of the joint limit, and all weights shared along the body:
 
         x_i = osc wave(t) [i = 0] + sum over k = 1..3 of prop_k q_(i-k) + own q_i
             + rate q'_i + drift v_i + spin r_i
         B_d = tanh(max(x, 0)), B_v = tanh(max(-x, 0)); muscle = min(ipsi B, 1); motor = dorsal - ventral
 
-    q' is the joint's angular velocity (10 rad/s), v the lateral (0.2 m/s) and r the angular (10 rad/s)
-    velocity of the two links it joins; wave(t) = tanh(exp(sharpness) sin(2 pi t / (60 exp(-tempo)))).
+    q' is the joint's angular velocity (in units of 10 rad/s), v the lateral velocity (0.2 m/s) and r the angular
+    velocity (10 rad/s) of the two links it joins; wave(t) = tanh(exp(sharpness) sin(2 pi t / (60 exp(-tempo)))).
 
     Args:
         n_joints: number of joints, head to tail.
-        init: "tuned", hand-set reflexes that swim at once, or "paper", the synapses of NCAP alone.
-        without: weights to hold at zero.
-        observe_time: sense the time (control steps) instead of counting steps in the state.
+        init: initial weights: "tuned", set by hand so that it swims untrained; or "paper", only the synapses of NCAP.
+        without: names of weights that are fixed at zero.
+        observe_time: whether to sense the time (in control steps) instead of counting steps in the state.
         dt: seconds of a control step.
-        dt_ref: seconds of the control step in which the period at tempo 0 is 60; the oscillator keeps its period in
-            seconds.
-        rng: unused; nothing is drawn.
+        dt_ref: seconds of the control step for which the period at tempo 0 is 60 steps; the period in seconds does not
+            depend on dt.
+        rng: unused, as no initial weight is random.
 
     Attributes:
         osc, prop_1, prop_2, prop_3, own, rate, drift, spin: synaptic weights, scalars.
-        tempo, sharpness: of the oscillator.
-        ipsi: from B-neurons to muscles.
+        tempo, sharpness: speed and waveform of the oscillator.
+        ipsi: weight from B-neurons to muscles.
     """
 
     origin = "It extends NCAP, a model of the circuit with which *C. elegans* swims (Bhattasali et al. 2022)."
@@ -117,13 +116,13 @@ class NCAPPlus(ClockedCircuit):
     def forward_with_activity(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch motors"], State, Float[Tensor, "batch neurons"]]:
-        """Run one control step and return every neuron's value, from 0 up and without a unit."""
+        """Run one control step and return every neuron's value, 0 or above."""
         felt, clock, b_neurons, muscles = self._propagate(sensors, self.time(sensors, state), pins)
         values = torch.cat((*(side for pair in felt for side in pair), *clock, *b_neurons, *muscles), -1)
         return muscles[0] - muscles[1], self.next(state), values
 
     def lane_step(self) -> LaneStep:
-        """Return the step over vectors."""
+        """Return the vectorised step."""
         from .lanes import ncap_plus
 
         at, names = places_of(self), ("prop_1", "prop_2", "prop_3", "own", "rate", "drift", "spin", "osc")
@@ -141,7 +140,7 @@ class NCAPPlus(ClockedCircuit):
         )  # fmt: skip
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return every synapse; a sensor excites one side as much as it inhibits the other."""
+        """Return every synapse; a sensor excites one side and inhibits the other with equal weight."""
         synapses: list[Synapse] = []
         for s, side in enumerate(SIDES):
             for joint in range(self.n_motors):

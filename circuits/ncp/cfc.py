@@ -17,17 +17,17 @@ _LAYERS = ("inter_neurons", "command_neurons", "motor_neurons")
 
 
 class CfC(NCPCircuit):
-    """Closed-form continuous-time network (Hasani et al., Nature Machine Intelligence 2022), wired.
+    """Closed-form continuous-time network (Hasani et al., Nature Machine Intelligence 2022) with NCP wiring.
 
-    The library's wired cell has three layers, inter, command and motor. Each receives the layer before it, and is
-    fully connected to itself. The cell takes from AutoNCP which synapses between layers exist, but not their signs
-    and not the recurrence among command neurons; the diagram shows the synapses that are computed. The state
-    `h` has inter, command and motor neurons in this order.
+    The cell of the library `ncps` has three layers: inter, command and motor. Each receives the layer before it, and is
+    fully connected within itself. From AutoNCP's wiring the cell uses which synapses between layers exist, but not
+    their signs nor the recurrence among command neurons; `wiring` shows the synapses that are computed. The state `h`
+    has inter, command and motor neurons in this order.
 
     Args:
         senses, n_motors, units, sparsity, rng: as in `LTC`.
         dt: seconds of a control step.
-        dt_ref: seconds of the control step that is the library's unit of time; the gates' time is dt / dt_ref.
+        dt_ref: seconds of the control step that is the library's unit of time; the time in the gates is dt / dt_ref.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class CfC(NCPCircuit):
     def step_features(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        """Run one control step; silenced and clamped neurons are set layer by layer."""
+        """Run one control step, with interventions applied layer by layer."""
         heard, values = sensors, []
         layers = self._layers()
         held = state["h"].split([layer.hidden_size for layer in layers], -1)
@@ -64,7 +64,7 @@ class CfC(NCPCircuit):
         return h, {"h": h}
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return the weights of each neuron's first branch (`ff1`), where the mask lets them through."""
+        """Return the unmasked weights of each neuron's first branch (`ff1`)."""
         into = self.start.new_zeros(self.n_features, self.n_sensors)
         between = self.start.new_zeros(self.n_features, self.n_features)
         begin, heard = 0, 0

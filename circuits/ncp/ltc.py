@@ -25,13 +25,13 @@ class LTC(NCPCircuit):
 
         v' = (c / h v + g v_leak + sum w s(v_pre) E) / (c / h + g + sum w s(v_pre)), s(v) = sigmoid(sigma (v - mu))
 
-    That makes it about 20 times as slow as a GRU: keep it small and use large batches. The state `h` has the
-    membrane potentials. Reversal potentials, and with them the signs of synapses, are learned.
+    It is about 20 times as slow as a GRU, so keep it small and use large batches. The state `h` has the membrane
+    potentials. Reversal potentials, and therefore the signs of synapses, are learned.
 
     Args:
         senses: name and size of each sense.
         n_motors: number of motor commands, one motor neuron each.
-        units: inter, command and motor neurons together.
+        units: total number of inter, command and motor neurons.
         sparsity: sparsity of AutoNCP's wiring, from 0.1 (dense) to 0.9.
         dt: seconds of a control step.
         dt_ref: seconds of the control step for which time constants are given; h is dt / dt_ref / 6.
@@ -67,7 +67,7 @@ class LTC(NCPCircuit):
     def step_features(
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        """Run one control step; silenced and clamped neurons stay so in each of its implicit steps."""
+        """Run one control step, with interventions applied in each of its implicit steps."""
         # Reads weights by name: the cell's own step keeps references that `functional_call` cannot replace.
         cell, h = self.cell, state["h"]
         sensed = sensors * cell.input_w + cell.input_b

@@ -39,7 +39,7 @@ class Policy(Circuit):
         circuit: the agent's own.
         mean, std: of each sensor, in its unit: buffers.
         unit: of each sensor, in which the circuit is shown a normalised observation: a buffer.
-        clip: of a normalised observation, no unit: a buffer.
+        clip: of a normalised observation: a buffer.
 
     Raises:
         UnknownName, CircuitMismatch: there is no such circuit, it cannot be built so, or it is a policy itself.

@@ -37,16 +37,16 @@ class Arena:
 
     @property
     def zones(self) -> Sequence[Any]:
-        """Places with other media; see `Zones`."""
+        """The zones with other media, in order; see `Zone`."""
         return ()
 
     def stands(self, body: Resisted) -> Stands | None:  # noqa: ARG002
-        """Return what stands in the way of a body, None where nothing does; see `Stands`."""
+        """Return the obstacles around a body, or None without obstacles; see `Stands`."""
         return None
 
     @property
     def fields(self) -> Mapping[str, Field]:
-        """Its fields by name, `odour` and `temperature`; see `Landscape`."""
+        """The arena's fields by name, `odour` and `temperature`; see `Landscape`."""
         return {}
 
     def add_to(self, spec: mujoco.MjSpec, body: Resisted, visual: bool = False) -> None:
@@ -62,7 +62,7 @@ class Arena:
             add_floor(spec)
 
     def to_json(self) -> dict[str, Any]:
-        """Return every field that it is made from, as JSON types."""
+        """Return the arena's constructor arguments as JSON types."""
         fields = dataclasses.asdict(self)
         return {field.name: fields[field.name] for field in dataclasses.fields(self) if field.init}
 

@@ -1,4 +1,4 @@
-"""Fields: odour and temperature, by place and time."""
+"""Fields: odour and temperature as functions of place and time."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def strength(form: str, size: float, distance: Float[np.ndarray, "*some"]) -> Fl
 class Source:
     """A source of a field: amplitude exp(-r^2 / (2 size^2)), or amplitude max(0, 1 - r / size) for a cone.
 
-    The logarithm of a gaussian has no slope at its peak, where an animal that follows it goes round; that of a cone has
-    the steepest there.
+    The logarithm of a gaussian is flat at its peak, so an animal that climbs it circles there; the logarithm of a cone
+    is steepest at its peak.
 
     Attributes:
         form: "gaussian" or "cone".
-        x, y: where it is when an episode starts, m.
-        amplitude: of the field at its centre.
-        size: m.
-        course: where it goes: points (seconds after the reset, x, y) in order of time. It moves straight from each to
-            the next, and stays at the last.
-        lifetime: time constant with which the amplitude falls while a nose is within `radius`, s; None keeps it.
-        radius: m.
-        respawn: once 5 % of its amplitude is left, it comes back whole at a random place at most so far from the nose,
-            and at least a fifth as far, m; None lets it go.
+        x, y: position at the start of an episode, m.
+        amplitude: value of the field at the centre of the source.
+        size: size in the formulas above, m.
+        course: path of a moving source: points (seconds after the reset, x, y) in order of time, joined by straight
+            lines; it stays at the last.
+        lifetime: time constant of the amplitude's decay while the nose is within `radius`, s; None for no decay.
+        radius: distance within which the nose consumes the source, m.
+        respawn: once 5 % of the amplitude is left, the source reappears in full at a random place whose distance from
+            the nose is between a fifth of this value and this value, m; None for no reappearance.
 
     Raises:
         InvalidArena: a value is out of range.
@@ -78,7 +78,7 @@ class Source:
             )
 
     def centre(self, seconds: Float[np.ndarray, " some"]) -> Float[np.ndarray, "some 2"]:
-        """Return where it is, m, some seconds after the reset, as long as it has not come back elsewhere."""
+        """Return the source's position, m, at times in seconds after the reset, ignoring reappearances."""
         points = np.array([(0.0, self.x, self.y), *self.course])
         return np.stack([np.interp(seconds, points[:, 0], points[:, axis]) for axis in (1, 2)], -1)
 
@@ -108,17 +108,17 @@ def _is_table(course: Any) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """The sum of a base, a slope and sources.
+    """A field: the sum of a constant, a linear gradient and sources.
 
     Attributes:
-        sources: in any order; or tables of their fields.
-        base: the value at the origin without sources: none for an odour, K for a temperature.
-        slope_x, slope_y: per m.
-        noise: standard deviation of what a nose senses of it, drawn for each environment and control step: a share of
-            an odour, or K of a temperature.
+        sources: the sources, each a `Source` or a mapping of its fields.
+        base: value at the origin without sources; concentration (dimensionless) or temperature (K).
+        slope_x, slope_y: gradient along x and y, per m.
+        noise: standard deviation of the sensor noise, drawn in each environment and control step; relative to the
+            concentration for an odour, in K for a temperature.
 
     Raises:
-        InvalidArena: a value is out of range, or what is no source.
+        InvalidArena: a value is out of range, or a source is neither a `Source` nor a mapping.
     """
 
     sources: tuple[Source, ...] = ()
@@ -143,7 +143,7 @@ class Field:
         centres: Float[np.ndarray, "*some sources 2"],
         amplitudes: Float[np.ndarray, "*some sources"],
     ) -> Float[np.ndarray, "*some"]:
-        """Return the field at places, m, with its sources at some centres, m, of some amplitudes; in its own unit."""
+        """Return the field's values at places (m), given the sources' positions (m) and amplitudes."""
         found = self.base + places @ np.array([self.slope_x, self.slope_y])
         for index, source in enumerate(self.sources):
             away = np.sqrt(((places - centres[..., index, :]) ** 2).sum(-1))

@@ -1,4 +1,4 @@
-"""Media: what resists a body's motion, and those of the worm, from water to agar."""
+"""Media that resist a body's motion, including the worm's, from water to agar."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def _check(medium: Any, whose: str, **allowed: Number) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Fluid:
-    """A medium at rest that resists motion by its inertia and its viscosity (MuJoCo's inertia-box model).
+    """A fluid at rest that resists motion by inertia and viscosity (MuJoCo's inertia-box model).
 
-    Its viscosity is the same in every direction, so it gives a wave no thrust; see `Drag`.
+    Viscous drag is the same in every direction, so a travelling wave gets no thrust from it; see `Drag`.
 
     Attributes:
         density: kg/m^3.
@@ -92,17 +92,17 @@ class Fluid:
 
 @dataclasses.dataclass(frozen=True)
 class Drag:
-    """A medium without inertia, in which a thin link moves more easily along itself than across (resistive force).
+    """A medium without inertia that resists a thin link's motion across more than along it (resistive force theory).
 
-    A link of length l with velocity v_t along, v_n across and angular velocity w feels, at its centre,
+    A link of length l, with velocity v_t along itself, v_n across itself and angular velocity w, has at its centre
 
         F = -l (c_T v_t t + c_N v_n n),  torque = -c_N l^3 / 12 w,  c_N = across, c_T = across / ratio
 
-    Three actuators without control on each link give it in MuJoCo, stepped by implicitfast.
+    In MuJoCo it is implemented as three actuators without control on each link, with the integrator implicitfast.
 
     Attributes:
-        across: c_N, N s/m^2.
-        ratio: K = c_N / c_T, 1 or more. At 1 there is no thrust.
+        across: drag coefficient c_N per length, N s/m^2.
+        ratio: drag anisotropy K = c_N / c_T, 1 or more. At 1 there is no thrust.
 
     Raises:
         InvalidArena: a value is out of range.
@@ -116,16 +116,16 @@ class Drag:
 
     @property
     def density(self) -> float:
-        """0 kg/m^3: it has no inertia."""
+        """The density, 0 kg/m^3, as the medium has no inertia."""
         return 0.0
 
     @property
     def viscosity(self) -> float:
-        """Of the Newtonian fluid around `worm` with as much drag across, Pa s."""
+        """The viscosity of the Newtonian fluid with the same drag `across` around the body `worm`, Pa s."""
         return self.across / ACROSS_IN_WATER * _WATERS_VISCOSITY
 
     def add_to(self, spec: mujoco.MjSpec, body: Resisted) -> None:
-        """Fill a world with the medium: add what slows each link of a body that is there already."""
+        """Fill a world with the medium, by adding drag to each link of the body in it."""
         spec.option.density = spec.option.viscosity = 0.0
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
         lengths = body.link_sizes[0]
@@ -166,7 +166,7 @@ def drag_of(body: Resisted, model: mujoco.MjModel) -> list[list[int]]:
 
 
 def drag_ratio(body: Resisted, model: mujoco.MjModel) -> float:
-    """Return the ratio of a medium's drag, no unit.
+    """Return the ratio of a medium's drag.
 
     Raises:
         InvalidBody: the medium is a fluid.
@@ -189,10 +189,10 @@ ACROSS_IN_WATER = 20.0
 
 
 def newtonian(viscosity: float = _WATERS_VISCOSITY) -> Drag:
-    """Return a Newtonian fluid around `worm`, by its viscosity in Pa s; Fang-Yen et al. 2010 used 0.001 to 28.
+    """Return a Newtonian fluid, scaled to the body `worm`; Fang-Yen et al. 2010 used viscosities of 0.001 to 28 Pa s.
 
     Raises:
-        InvalidArena: a viscosity that is not above 0.
+        InvalidArena: the viscosity is not above 0.
     """
     if wrong := wrong_value({"viscosity": viscosity}, {"viscosity": Number(0, above=True)}):
         raise InvalidArena(f"a Newtonian fluid: {wrong}")
@@ -200,9 +200,9 @@ def newtonian(viscosity: float = _WATERS_VISCOSITY) -> Drag:
 
 
 def gel(m: float = 0.0) -> Drag:
-    """Return a gel around `worm` between water (0) and agar (1), linear in both coefficients (Boyle et al. 2012).
+    """Return a gel between water (m = 0) and agar (m = 1), scaled to the body `worm` (Boyle et al. 2012).
 
-    Nearly all of the way is like agar: draw m by its logarithm.
+    Both drag coefficients are interpolated linearly, so most values of m are close to agar: sample log m.
 
     Raises:
         InvalidArena: m is not from 0 to 1.

@@ -1,4 +1,4 @@
-"""Posts: what stands in a body's way. Posts one by one, walls, and lattices that go on for ever."""
+"""Obstacles: single posts, walls, and infinite lattices of posts."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Post:
     """A round post.
 
     Attributes:
-        x, y: m.
-        radius: m.
-        mass: kg of one that can be pushed; one of 0 stands.
+        x, y: position of the centre, m.
+        radius: radius, m.
+        mass: mass of a movable post, kg; 0 is a fixed post.
 
     Raises:
         InvalidArena: a value is out of range.
@@ -55,12 +55,12 @@ class Post:
 
 @dataclasses.dataclass(frozen=True)
 class Wall:
-    """A straight wall around its middle.
+    """A straight wall.
 
     Attributes:
-        x, y: of its middle, m.
-        heading: of its length, rad.
-        length, thickness: m.
+        x, y: position of the centre, m.
+        heading: direction along the wall, rad from the x axis.
+        length, thickness: size, m.
 
     Raises:
         InvalidArena: a value is out of range.
@@ -79,17 +79,17 @@ class Wall:
 
 @dataclasses.dataclass(frozen=True)
 class Lattice:
-    """Posts without end, in units of the body's length, placed anew in each episode: turned and shifted at random.
+    """An infinite lattice of posts, rotated and shifted at random in each episode; lengths are in body lengths.
 
     Attributes:
-        shape: "square", "hexagonal", or "random": as many as fit, each with at least the gap around it.
-        radius: of the posts; of a random lattice, of the smallest.
-        gap: between a post's rim and that of its neighbours; at least, in a random lattice.
-        largest: radius of the largest of a random lattice; by default all are alike.
-        seed: of a random lattice.
+        shape: "square", "hexagonal", or "random", which places as many posts as fit with `gap` between them.
+        radius: radius of the posts; in a random lattice, of the smallest.
+        gap: distance between the rims of neighbouring posts; in a random lattice, the smallest distance.
+        largest: largest radius in a random lattice; by default all posts have the same.
+        seed: seed of a random lattice.
 
     Raises:
-        InvalidArena: a value is out of range, or means nothing in this shape.
+        InvalidArena: a value is out of range, or does not apply to this shape.
     """
 
     shape: Shape = "square"

@@ -35,12 +35,10 @@ ARENAS: Registry[type[Arena]] = Registry(
 
 
 def make_arena(arena: str | Arena | Mapping[str, Any] | None) -> Arena:
-    """Return the arena of a name, an arena as it is, or one read from JSON.
-
-    None is open space in each body's own medium.
+    """Return an arena from its name, from JSON, or as given; None is open space in each body's own medium.
 
     Raises:
-        UnknownName: no such arena.
+        UnknownName: there is no such arena.
         InvalidArena: an argument is unknown or out of range.
     """
     if isinstance(arena, Arena):

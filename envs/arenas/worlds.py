@@ -1,4 +1,4 @@
-"""The arenas of the worm: media by name, and a landscape of zones, fields and posts."""
+"""The arenas by medium, and a landscape of zones, fields and posts."""
 
 from __future__ import annotations
 
@@ -70,23 +70,24 @@ class AgarLow(Arena):
 
 @dataclasses.dataclass(frozen=True)
 class Landscape(Arena):
-    """A medium, with zones of others in it, an odour and a temperature, and posts.
+    """An arena with zones of other media, fields of odour and temperature, posts and walls.
 
-    The medium of a link is that at its centre, looked up at the start of each control step. Where zones overlap, later
-    ones lie on top. The logarithms of drag across and of the ratio change along an edge.
+    The medium that acts on a link is the one at its centre at the start of each control step. Where zones overlap, the
+    later one lies on top. Across a soft edge, the logarithms of `Drag.across` and of `Drag.ratio` are blended.
 
     Attributes:
-        medium: where no zone is; with zones, a `Drag`.
-        zones: in order, or tables of their fields.
-        odour: concentration, for the sense of that name.
-        temperature: K, for the sense of that name.
-        posts: single posts, or tables of their fields.
-        walls: walls, or tables of their fields.
-        lattice: posts without end, or a table of its fields.
-        solid: links touch posts and walls; otherwise they go through, as if nothing stood there.
+        medium: medium outside all zones; with zones it must be a `Drag`.
+        zones: zones in order, each a `Zone` or a mapping of its fields.
+        odour: concentration field, read by the sense `odour`.
+        temperature: temperature field in K, read by the sense `temperature`.
+        posts: single posts, each a `Post` or a mapping of its fields.
+        walls: walls, each a `Wall` or a mapping of its fields.
+        lattice: an infinite lattice of posts, a `Lattice` or a mapping of its fields.
+        solid: whether links collide with posts and walls; otherwise they pass through.
 
     Raises:
-        InvalidArena: zones in a fluid, what is no zone, no field and no post, zones that differ too much for contacts.
+        InvalidArena: there are zones in a `Fluid`, an entry is not what its field holds, or the drags of zones differ
+            too much for contacts.
     """
 
     zones: tuple[Zone, ...] = ()
@@ -126,14 +127,14 @@ class Landscape(Arena):
         return bool(self.posts or self.walls or self.lattice)
 
     def stands(self, body: Resisted) -> Stands | None:
-        """Return what stands in the way of a body; see `Arena.stands`."""
+        """Return the obstacles around a body; see `Arena.stands`."""
         if not self._has_stands:
             return None
         return stands_of(self.posts, self.walls, self.lattice, float(body.link_sizes[0].sum()))
 
     @property
     def fields(self) -> Mapping[str, Field]:
-        """Its fields by name."""
+        """The arena's fields by name."""
         both = {"odour": self.odour, "temperature": self.temperature}
         return {name: field for name, field in both.items() if field is not None}
 
@@ -141,7 +142,8 @@ class Landscape(Arena):
         """Add the arena to a world that contains a body; see `Arena.add_to`.
 
         Raises:
-            InvalidArena: an edge is shorter than a link, posts do not hold this body, or stand where it starts.
+            InvalidArena: a zone's edge is shorter than a link, or posts leave no room for this body or stand at its
+                start.
         """
         longest = float(max(body.link_sizes[0]))
         for zone in self.zones:

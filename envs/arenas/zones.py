@@ -1,4 +1,4 @@
-"""Zones: places of an arena with a medium of their own, whose edges are soft."""
+"""Zones: regions of an arena with their own medium and a soft edge."""
 
 from __future__ import annotations
 
@@ -28,18 +28,17 @@ _FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Zone:
-    """A place with a medium of its own.
+    """A region with its own medium.
 
     Attributes:
-        shape: "half-plane": beyond a line through (x, y), in the direction `heading`; "disc": around (x, y), with the
-            radius `size`; "ramp": what was there before gives way to the medium from (x, y) on, over `size` m in the
+        shape: "half-plane": everything beyond (x, y) in the direction `heading`; "disc": a disc of radius `size` around
+            (x, y); "ramp": a gradual change to the medium that starts at (x, y) and ends `size` m further in the
             direction `heading`.
-        medium: the drag in it.
-        x, y: m.
-        heading: rad.
-        size: radius or length, m.
-        edge: over how many m the medium changes at the edge of a half-plane or a disc; at least the length of a link,
-            so that no link jumps from one to the other.
+        medium: the drag in the zone.
+        x, y: position, m.
+        heading: direction, rad from the x axis.
+        size: radius of a disc or length of a ramp, m.
+        edge: width of the soft edge of a half-plane or a disc, m; at least the length of a link.
 
     Raises:
         InvalidArena: a value is out of range.
@@ -60,7 +59,7 @@ class Zone:
             raise InvalidArena(f"a zone: {wrong}")
 
     def share(self, places: Float[np.ndarray, "*some 2"]) -> Float[np.ndarray, "*some"]:
-        """Return how much of the medium there is at some places, from 0 to 1."""
+        """Return the share of the zone's medium at some places (m), from 0 to 1."""
         away = places - np.array([self.x, self.y])
         if self.shape == "disc":
             inside = self.size - np.sqrt((away**2).sum(-1))

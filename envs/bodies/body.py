@@ -64,7 +64,7 @@ class Parts:
 
 
 class Body(ABC):
-    """A planar body of links on hinges, with a motor at every joint; a frozen value.
+    """A planar body of links on hinges, with a motor at every joint; instances are immutable.
 
     Links are numbered from the head (0); joint i carries link i + 1.
 
@@ -93,15 +93,15 @@ class Body(ABC):
     @property
     @abstractmethod
     def habitat(self) -> Medium:
-        """The medium around the body in an arena without a medium."""
+        """The body's own medium, used in an arena without one."""
 
     @abstractmethod
     def add_to(self, spec: mujoco.MjSpec, prefix: str = "") -> None:
-        """Add links, joints, motors, frames and sensors to a world, each name under a prefix.
+        """Add links, joints, motors, frames and sensors to a world, with a prefix before each name.
 
-        Also set the world's integrator, time step and contacts as the body needs them. The sensors must be the first
-        in the model and in this order: `nose_pos`, the head's axes `head_x` and `head_y`, then `velocity_i` and
-        `gyro_i` of every frame.
+        Also set the integrator, time step and contact options that the body needs. The sensors must be the first of
+        the model, in this order: `nose_pos`, the head's axes `head_x` and `head_y`, then `velocity_i` and `gyro_i` of
+        every frame.
         """
 
     @abstractmethod
@@ -120,7 +120,7 @@ class Body(ABC):
 
     @property
     def link_sizes(self) -> Float[np.ndarray, "2 links"]:
-        """Length and width of each link, m, from the model's joints and geoms; for drawings and gait analysis."""
+        """Length and width of each link, m, from the model's joints and geoms."""
         return _link_sizes(self)
 
     def compile(self, visual: bool = False, arena: Arena | None = None) -> mujoco.MjModel:

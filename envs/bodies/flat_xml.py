@@ -47,7 +47,7 @@ def read_text(path: Path) -> str:
     try:
         text = data.decode(encoding)
     except (LookupError, UnicodeError) as error:
-        raise InvalidBody(f"{path} is no text in {encoding}; give MuJoCo XML that declares its encoding") from error
+        raise InvalidBody(f"{path} is not text in {encoding}; give MuJoCo XML that declares its encoding") from error
     if "\0" in text:
         raise InvalidBody(f"{path} is a binary file; give MuJoCo XML")
     return text
@@ -65,7 +65,7 @@ def read_bytes(path: Path) -> bytes:
             kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
             raise InvalidBody(f"cannot read {path}: it is {kind}; give a file")
         if found.st_size > MAX_BYTES:
-            raise InvalidBody(f"cannot read {path}: it has {found.st_size} bytes; {MAX_BYTES} are the most")
+            raise InvalidBody(f"cannot read {path}: it has {found.st_size} bytes; at most {MAX_BYTES} are allowed")
         return path.read_bytes()
     except InvalidBody:
         raise  # which is a ValueError too
@@ -182,7 +182,7 @@ def _expand(name: str, text: str, folder: Path, seen: list[Path]) -> str:
     for start, end, new in reversed(edits):
         text = text[:start] + new + text[end:]
     if len(text) > MAX_BYTES:
-        raise InvalidBody(f"{name}: with its includes the XML is longer than {MAX_BYTES} signs")
+        raise InvalidBody(f"{name}: with its includes the XML is longer than {MAX_BYTES} characters")
     return text
 
 
@@ -190,7 +190,7 @@ def _inside(path: Path, text: str) -> str:
     """Return what stands in the root element of an included file."""
     found = [tag for tag in tags(text) if not tag.name.startswith("!")]
     if not found or found[0].is_end:
-        raise InvalidBody(f"{path} is included and is no XML; give it one root element, such as <mujocoinclude>")
+        raise InvalidBody(f"{path} is included and is not XML; give it one root element, such as <mujocoinclude>")
     return "" if found[0].is_alone else text[found[0].end : found[-1].start]
 
 
@@ -199,13 +199,13 @@ def _mesh(name: str, path: Path) -> str:
     readers = {".stl": _read_stl, ".obj": _read_obj, ".msh": _read_msh}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise InvalidBody(f"{name}: the mesh {path} is no STL, OBJ or MSH file; convert it to one")
+        raise InvalidBody(f"{name}: the mesh {path} is not an STL, OBJ or MSH file; convert it to one")
     try:
         vertices, faces = reader(read_bytes(path))
         if not len(vertices) or not np.isfinite(vertices).all():
             raise ValueError("no vertices, or one that is not finite")
         if faces.size and (faces.min() < 0 or faces.max() >= len(vertices)):
-            raise ValueError("a face names a vertex that is none")
+            raise ValueError("a face names a vertex that does not exist")
     except InvalidBody:
         raise
     except (ValueError, IndexError, struct.error) as error:

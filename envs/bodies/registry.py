@@ -32,12 +32,13 @@ _registered: Registry[Callable[[], Body]] = Registry("nervecord.bodies", {"gymna
 
 
 def register_body(name: str, make: Callable[[], Body]) -> None:
-    """Add a body under `name`, for every command and environment to find."""
+    """Register a body under `name`, for all commands and environments."""
     _registered[name] = make
 
 
 def body_names() -> Iterator[str]:
-    """Return the names of bodies to list; N may be any number up to 100 in `swimmerN`, its variants and `wormN`."""
+    """Return the names of bodies for listings; in `swimmerN`, its variants and `wormN`, N is any number from 3 to
+    100."""
     yield from (f"swimmer{n}" for n in _LISTED_SIZES)
     yield from (f"swimmer6-{variant}" for variant in VARIANTS)
     yield from ("worm", "worm24")
@@ -45,14 +46,14 @@ def body_names() -> Iterator[str]:
 
 
 def make_body(body: str | Path | Body) -> Body:
-    """Return the body of a name: `swimmerN`, `swimmerN-VARIANT`, `worm`, `wormN`, a registered one, or an XML file.
+    """Return a body from its name (`swimmerN`, `swimmerN-VARIANT`, `worm`, `wormN`, a registered one) or an XML file.
 
-    A `Path`, and a string that names a file that exists or ends in .xml, is MuJoCo XML; see `XmlBody`.
+    A `Path`, and a string that is an existing file or ends in .xml, is read as MuJoCo XML; see `XmlBody`.
 
     Raises:
-        UnknownName: no such body.
-        InvalidBody: a number of links that no swimmer has, XML that is no planar body of motorised hinges, or what is
-            neither a name nor a body.
+        UnknownName: there is no such body.
+        InvalidBody: the number of links is out of range, the XML is not a planar body of motorised hinges, or `body`
+            is neither a name nor a body.
     """
     if isinstance(body, Body):
         return body

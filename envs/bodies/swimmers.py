@@ -47,12 +47,12 @@ class Swimmer(Body):
         name: its name on the command line and in tables.
         n_links: number of links; n_links - 1 joints.
         link_length: length of each link, m.
-        link_mass: mass of the head link, kg; the other links taper from it.
+        link_mass: mass of the head link, kg; that of the other links follows from `taper`.
         gear: torque of a motor at full command, N m.
         joint_range: largest joint angle to either side, rad; None is dm_control's 2 pi / n_links.
         range_bias: shifts the joint range to -(1 - bias) .. +(1 + bias) times `joint_range`.
-        habitat: the medium around it in an arena without a medium.
-        taper: mass and height of the links fall linearly to (1 - taper) of the head's at the tail.
+        habitat: the body's own medium, used in an arena without one.
+        taper: mass and height of the links decrease linearly, to (1 - taper) of the head's at the tail.
         lesioned: joints without a working motor.
         control_dt: seconds per control step.
 

@@ -1,4 +1,4 @@
-"""The worm: an elastic chain in a medium without inertia, scaled from the animal by groups without a dimension."""
+"""The worm: an elastic chain in a medium without inertia, scaled from the animal by dimensionless numbers."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Worm(Swimmer):
     """A swimmer with elastic joints.
 
     Attributes:
-        stiffness: of each joint, N m/rad.
-        damping: of each joint, N m s/rad.
+        stiffness: stiffness of each joint, N m/rad.
+        damping: damping of each joint, N m s/rad.
 
     Raises:
         InvalidBody: a field is out of range.
@@ -60,14 +60,14 @@ class Worm(Swimmer):
 
 
 def worm(n_links: int = _DEFAULT_LINKS) -> Worm:
-    """Return the worm with `n_links` links, scaled so that it bends, and bends in time, as the animal does.
+    """Return the worm with `n_links` links, scaled to match the animal's bending and its timescale.
 
-    With b = c_N L^4 / 0.398 s from its drag c_N in water, 20 N s/m^2, each joint has stiffness b / l, damping 0.1821 s
-    times that, a motor of 12.55 b / L, and a range of 12 / n_links rad to either side, about twice that of the
-    swimmers. Fewer than 10 links are too few for the animal's short waves in thick media.
+    With body length L, link length l, drag c_N = 20 N s/m^2 (water) and bending stiffness b = c_N L^4 / 0.398 s, each
+    joint has stiffness b / l, damping 0.1821 s times that, a motor torque of 12.55 b / L, and a range of 12 / n_links
+    rad to either side, about twice that of the swimmers. The animal's short waves in thick media need 10 links or more.
 
     Raises:
-        InvalidBody: a number of links that no swimmer has.
+        InvalidBody: the number of links is out of range.
     """
     if wrong := wrong_value({"n_links": n_links}, {"n_links": Number(MIN_LINKS, MAX_LINKS, is_whole=True)}):
         raise InvalidBody(f"worm: {wrong}")

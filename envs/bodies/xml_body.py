@@ -29,20 +29,20 @@ _ALIGNED = 1 - 1e-9
 class XmlBody(Body):
     """A body read from a user's MuJoCo XML.
 
-    The XML must have one moving tree. Its root has two slides along axes of the world and then a hinge about the
-    third. Every other body has one limited hinge parallel to the root's, with one motor, or no joint.
-    Objects that do not move (floors, obstacles, mocap markers) may be anywhere.
+    The XML must have one moving tree. Its root has two slide joints along axes of the world, then a hinge about the
+    third axis. Every other body has no joint, or one limited hinge parallel to the root's, with one motor. Objects that
+    do not move (floors, obstacles, mocap markers) may be anywhere.
 
-    Angles are reported counter-clockwise as seen in the plane and actions in units of the motor's range,
-    whatever the signs of axes and gears; a servo's range is that of its set-points.
+    Whatever the signs of axes and gears, angles are reported counter-clockwise in the plane, and actions are in units
+    of the motor's range (for a servo, the range of its set-points).
 
     Attributes:
         name: its name on the command line and in tables.
-        xml: MuJoCo XML without references to files; `from_file` and `from_text` write the files' content into it.
+        xml: MuJoCo XML without references to other files; `from_file` and `from_text` insert the content of such files.
         control_dt: seconds per control step.
 
     Raises:
-        InvalidBody: `control_dt` is not a number above 0; on first use, the XML is not such a body.
+        InvalidBody: `control_dt` is not a number above 0; on first use, the XML is not a body as described above.
     """
 
     name: str
@@ -57,10 +57,10 @@ class XmlBody(Body):
 
     @classmethod
     def from_file(cls, path: str | Path, control_dt: float = 0.03) -> XmlBody:
-        """Read a body from a file of any suffix, in the encoding that it declares.
+        """Read a body from a file with any suffix, in the encoding that the XML declares.
 
         Raises:
-            InvalidBody: the file, or one that it refers to, cannot be read; or the XML is not a planar body.
+            InvalidBody: the file or a file that it refers to cannot be read, or the XML is not a planar body.
         """
         try:
             path = Path(path).expanduser()
@@ -73,7 +73,7 @@ class XmlBody(Body):
         """Make a body from a string of XML; files that it refers to are read from `folder`.
 
         Raises:
-            InvalidBody: see `from_file`; or the XML refers to a file and there is no `folder`.
+            InvalidBody: see `from_file`; or the XML refers to a file and no `folder` is given.
         """
         body = cls(name, text if folder is None else flatten(name, text, Path(folder)), control_dt)
         _ = body.parts
@@ -104,9 +104,9 @@ class XmlBody(Body):
         return len(self.parts.joints)
 
     def add_to(self, spec: mujoco.MjSpec, prefix: str = "") -> None:
-        """Add the body and its surroundings to a spec, with the sensors that senses read.
+        """Add the body and its surroundings to a world, with the sensors that the senses need.
 
-        The options of the XML become those of the spec. The XML's own sensors and keyframes are not copied.
+        The XML's simulation options replace those of the world. Its own sensors and keyframes are not copied.
 
         Raises:
             InvalidBody: the XML is not a planar body.

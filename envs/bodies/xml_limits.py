@@ -34,9 +34,9 @@ def check_closed(name: str, text: str) -> None:
     if not text.strip():
         raise InvalidBody(f"{name}: the XML is empty; give a planar body")
     if len(text) > MAX_BYTES:
-        raise InvalidBody(f"{name}: the XML has {len(text)} signs; {MAX_BYTES} are the most")
+        raise InvalidBody(f"{name}: the XML has {len(text)} characters; at most {MAX_BYTES} are allowed")
     if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise InvalidBody(f"{name}: the XML is no text; give MuJoCo XML")
+        raise InvalidBody(f"{name}: the XML is not text; give MuJoCo XML")
     elements, values, copies = 0, 0.0, [1]
     for tag in tags(text):
         if tag.is_end:
@@ -65,9 +65,9 @@ def _check_tag(name: str, tag: str, attributes: dict[str, str]) -> None:
         raise InvalidBody(f"{name}: the XML has a <{tag}>; leave it out")
     for key, value in attributes.items():
         if key not in _LISTS and len(value) > MAX_WORD:
-            raise InvalidBody(f"{name}: {key} of a <{tag}> has {len(value)} signs; {MAX_WORD} are the most")
+            raise InvalidBody(f"{name}: {key} of a <{tag}> has {len(value)} characters; at most {MAX_WORD} are allowed")
         if "nan" in value.lower() and _is_nan(value):
-            raise InvalidBody(f'{name}: <{tag} {key}="{value}"> is no number; give finite numbers')
+            raise InvalidBody(f'{name}: <{tag} {key}="{value}"> is not a number; give finite numbers')
         if key in _MOST and _greatest(value) > _MOST[key]:
             raise InvalidBody(f'{name}: <{tag} {key}="{value}"> is too large; {_MOST[key]} is the most')
     if tag == "include" or (tag in ("mesh", "hfield", "skin", "texture") and files_of(attributes)):

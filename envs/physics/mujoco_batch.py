@@ -1,4 +1,4 @@
-"""MuJoCo's own physics: many environments stepped together in its native threads. The reference."""
+"""The reference physics: MuJoCo itself, which steps many environments together in native threads."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _DIVERGED = [int(getattr(mujoco.mjtWarning, name)) for name in ("mjWARN_BADQPOS"
 
 
 class MujocoBatch(Physics):
-    """`n_envs` copies of a body in an arena, in MuJoCo's native batch; see `Physics`.
+    """A batch of bodies in an arena, stepped by MuJoCo's native threads; see `Physics`.
 
     Args:
-        bodies: a body, or several of one shape of model, which the environments have in turn.
-        n_envs: how many environments.
-        arena: what is around them.
-        n_threads: native threads; 0 takes one per core, up to OMP_NUM_THREADS as every numeric library does.
+        bodies: a body, or several whose models have the same structure, assigned to the environments in turn.
+        n_envs: number of environments.
+        arena: the bodies' surroundings.
+        n_threads: number of native threads; 0 takes one per core, at most OMP_NUM_THREADS.
 
     Raises:
-        InvalidBody: a control step is no whole number of physics steps, or bodies whose models differ in shape.
+        InvalidBody: a control step is not a whole number of physics steps, or the bodies' models differ in structure.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class MujocoBatch(Physics):
 
     @property
     def gear(self) -> Float[np.ndarray, "envs joints"]:
-        """Torque at each joint, N m, for each unit of its actuator's force, with MuJoCo's signs."""
+        """Torque at each joint, N m, per unit of its actuator's force, with MuJoCo's signs."""
         is_own = "gear" in self._set or len(self.bodies) > 1
         gears = self._batch.expand("actuator_gear") if is_own else self._model.actuator_gear[None]
         return gears[:, self._motor_ids, 0]
@@ -171,7 +171,7 @@ class MujocoBatch(Physics):
         heading: Float[np.ndarray, " some"],
         joint_pos: Float[np.ndarray, "some joints"],
     ) -> None:
-        """Put some environments at rest; see `Physics.reset`."""
+        """Place some bodies at rest; see `Physics.reset`."""
         self._batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
         self._qpos[ids, self._turn_adr] = heading * self._parts.turn_sign
         self._qpos[_rows(ids, self._joint_adr)] = joint_pos * self._signs
@@ -181,7 +181,7 @@ class MujocoBatch(Physics):
         self._warned = self._divergences()
 
     def place(self, ids: Int[np.ndarray, " some"], lattice: Float[np.ndarray, "some 3"]) -> None:
-        """Put the lattices of some environments somewhere; see `Physics.place`."""
+        """Set the pose of the lattice in some environments; see `Physics.place`."""
         if self._standing is None:
             super().place(ids, lattice)
         else:
@@ -190,15 +190,15 @@ class MujocoBatch(Physics):
             self._current.clear()
 
     def touch(self) -> Float[np.ndarray, "envs links"]:
-        """Return the force of contacts on each link, N; see `Physics.touch`."""
+        """Return the contact force on each link, N; see `Physics.touch`."""
         return super().touch() if self._standing is None else self._standing.touch()
 
     def penetration(self) -> Float[np.ndarray, " envs"]:
-        """Return how deep links were in what stands, m; see `Physics.penetration`."""
+        """Return the largest penetration of obstacles, m; see `Physics.penetration`."""
         return super().penetration() if self._standing is None else self._standing.penetration()
 
     def obstacle_poses(self) -> Float[np.ndarray, "envs K 3"]:
-        """Return where the obstacles are, m and rad; see `Physics.obstacle_poses`."""
+        """Return the poses of the obstacles, m and rad; see `Physics.obstacle_poses`."""
         return self.obstacles.poses(self._batch.bind("geom_xpos"), self._batch.bind("geom_xmat"))
 
     def act(self, actions: Float[np.ndarray, "envs joints"]) -> None:
@@ -234,7 +234,7 @@ class MujocoBatch(Physics):
         self._batch.expand("actuator_biasprm")[which[:, None, None], self._drag_ids, 2] = -drags
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
-        """Give some environments parameters of their own; see `Physics.set`."""
+        """Set the parameters of some environments; see `Physics.set`."""
         self._remember(ids, values)
         derives = False
         for which, parameters in enumerate(self._parameters):
@@ -263,7 +263,7 @@ class MujocoBatch(Physics):
             self._batch.forward(np.array([index]), int(mujoco.mjtStage.mjSTAGE_VEL))
 
     def get_state(self) -> dict[str, Any]:
-        """Return copies of everything that the future depends on."""
+        """Return a copy of the full simulation state."""
         state: dict[str, Any] = {name: np.array(self._batch.bind(name)) for name in self._state_names()}
         if self._set:
             # What was set, not the fields that follow from it: a checkpoint holds few numbers.
@@ -274,7 +274,7 @@ class MujocoBatch(Physics):
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that `get_state` returned, or that a run of format 2 holds."""
+        """Continue from a state that `get_state` returned, or that a run of format 2 contains."""
         parameters = state.get("parameters")
         if parameters is None and "draws" in state:
             draws = state["draws"]
@@ -351,8 +351,8 @@ def substeps_of(body: Body, model: mujoco.MjModel) -> int:
     if not n_substeps or abs(n_substeps * model.opt.timestep - body.control_dt) > 1e-9:
         near = round(max(1, n_substeps) * model.opt.timestep, 9)
         raise InvalidBody(
-            f"{body.name}: control_dt {body.control_dt} s is no multiple of the physics step, {model.opt.timestep} s; "
-            f"give one, such as train --control-dt {near:g}, or XmlBody.from_file(path, control_dt={near:g})"
+            f"{body.name}: control_dt {body.control_dt} s is not a multiple of the physics step {model.opt.timestep} "
+            f"s; give one, such as train --control-dt {near:g}, or XmlBody.from_file(path, control_dt={near:g})"
         )
     return n_substeps
 

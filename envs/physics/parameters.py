@@ -47,7 +47,7 @@ class Parameters:
         """Return values for fields of MjModel, a row for each draw, and whether constants must be derived again.
 
         Raises:
-            UnknownName: no such parameter.
+            UnknownName: there is no such parameter.
             InvalidBody: the links cannot be stretched.
         """
         for name in draws:

@@ -44,7 +44,7 @@ class Physics(ABC):
     Attributes:
         dtype: dtype of observations and rewards.
         body: the first of `bodies`.
-        bodies: the environments' bodies: environment i has body i modulo their number.
+        bodies: the bodies, assigned to the environments in turn.
         n_envs: number of environments.
         n_threads: number of threads, as given; 0 chooses automatically.
         arena: the bodies' surroundings.
@@ -67,10 +67,10 @@ class Physics(ABC):
         heading: Float[np.ndarray, " some"],
         joint_pos: Float[np.ndarray, "some joints"],
     ) -> None:
-        """Put some environments at rest at the origin, with heading and joint angles in rad."""
+        """Place the bodies of some environments at rest at the origin, with given heading and joint angles (rad)."""
 
     def place(self, ids: Int[np.ndarray, " some"], lattice: Float[np.ndarray, "some 3"]) -> None:  # noqa: ARG002
-        """Put the lattices of some environments somewhere, after their reset: x and y, m, and heading, rad.
+        """Set the pose of the lattice in some environments, after their reset: x and y in m, heading in rad.
 
         Raises:
             InvalidArena: this physics has no lattices.
@@ -78,20 +78,20 @@ class Physics(ABC):
         raise InvalidArena("this physics has no lattices of posts; choose physics mujoco")
 
     def touch(self) -> Float[np.ndarray, "envs links"]:
-        """Return the force of contacts with what stands, on each link, N: the mean over the last control step."""
+        """Return the contact force of obstacles on each link, N, averaged over the last control step."""
         return np.zeros((self.n_envs, self.body.n_links))
 
     def penetration(self) -> Float[np.ndarray, " envs"]:
-        """Return how deep links were in what stands, at the deepest of the last control step, m."""
+        """Return the largest depth to which a link penetrated an obstacle in the last control step, m."""
         return np.zeros(self.n_envs)
 
     @functools.cached_property
     def obstacles(self) -> Obstacles:
-        """What stands in the world beside the body, an arena's as a user's own, for drawings."""
+        """The obstacles, from the arena and from a user's XML, for drawings."""
         return Obstacles(self.body, self._own_models()[0], self.arena.stands(self.body))
 
     def obstacle_poses(self) -> Float[np.ndarray, "envs K 3"]:
-        """Return where the obstacles are: x and y, m, and the angle by which each has turned, rad."""
+        """Return the obstacles' poses: x and y in m, and rotation in rad."""
         return self.obstacles.at_rest(self.n_envs)
 
     @abstractmethod
@@ -104,31 +104,31 @@ class Physics(ABC):
 
     @abstractmethod
     def read(self, name: str) -> Float[np.ndarray, "envs ..."]:
-        """Return a quantity of every environment, in the unit of `QUANTITIES`; current after reset, step, set_state.
+        """Return a quantity of every environment, in the unit given in `QUANTITIES`.
 
-        Do not write to the array; its values are valid only until the next step.
+        Do not write to the array; its values are valid only until the next reset, step or `set_state`.
 
         Raises:
-            UnknownName: no such quantity.
+            UnknownName: there is no such quantity.
         """
 
     @abstractmethod
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
-        """Set the parameters of some environments: factors, viscosity in Pa s, and the ratio of drag; see `PARAMETERS`.
+        """Set physical parameters of some environments; see `PARAMETERS` for names and units.
 
-        A reset must follow. Parameters that are not named return to the values that the body was built with.
+        A reset must follow. Parameters that are not given return to the values that the body was built with.
 
         Raises:
-            UnknownName: no such parameter.
+            UnknownName: there is no such parameter.
             InvalidBody: this body does not have the parameter.
         """
 
     def parameter(self, name: str) -> Float[np.ndarray, " envs"]:
-        """Return a parameter of every environment: a factor, the ratio of drag (no unit), or the viscosity in Pa s.
+        """Return a physical parameter of every environment; see `PARAMETERS` for names and units.
 
         Raises:
-            UnknownName: no such parameter.
-            InvalidBody: the ratio of drag in a fluid.
+            UnknownName: there is no such parameter.
+            InvalidBody: the parameter is the drag ratio, and the medium is a `Fluid`.
         """
         if name not in PARAMETERS:
             raise UnknownName("parameter", name, PARAMETERS)
@@ -161,7 +161,7 @@ class Physics(ABC):
             values: the parameters.
 
         Raises:
-            UnknownName: no such parameter.
+            UnknownName: there is no such parameter.
             InvalidBody: parameters of drag in a medium that has none, or where zones set it.
         """
         for name in values:
@@ -186,7 +186,7 @@ class Physics(ABC):
 
     @abstractmethod
     def get_state(self) -> dict[str, Any]:
-        """Return copies of everything that the future depends on."""
+        """Return a copy of the full simulation state."""
 
     @abstractmethod
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -194,7 +194,7 @@ class Physics(ABC):
 
     @abstractmethod
     def mujoco(self, index: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """Return copies of the model and the data of one environment, for viewers and a user's own sensors."""
+        """Return copies of the MuJoCo model and data of one environment, for viewers and custom sensors."""
 
     @abstractmethod
     def close(self) -> None:

@@ -90,20 +90,20 @@ class _Stream:
 
 
 class BitsEnv(Described, gymnasium.Env):
-    """Watch a stream of bits and answer when it ends.
+    """Observe a stream of bits, and answer at its end.
 
-    The observation is the bit, -1 or 1, and a flag that is 1 with the last bit; the answer to it, 0 or 1,
-    earns 1 if it is right. Earlier actions have no effect. `info["correct"]` says at the end whether the
-    answer was right.
+    The observation is the bit, -1 or 1, and a flag that is 1 with the last bit. The action in the last step is the
+    answer, 0 or 1, with a reward of 1 if it is correct; earlier actions have no effect. At the end, `info["correct"]`
+    says whether the answer was correct.
 
     Args:
         task: "parity" or "delayed-match"; see `BIT_TASKS`.
-        n: bits to remember, 2 or more.
-        render_mode: None; there is nothing to see.
+        n: number of bits to remember, 2 or more.
+        render_mode: must be None.
 
     Raises:
-        InvalidTask: another render mode, or too few bits.
-        UnknownName: no such task.
+        InvalidTask: another render mode is given, or `n` is below 2.
+        UnknownName: there is no such task.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012
@@ -143,17 +143,17 @@ class BitsEnv(Described, gymnasium.Env):
 
 
 class BitsVectorEnv(Described, VectorEnv):
-    """Many `BitsEnv`, each with its own sequence; environment i of `reset(seed=s)` is seeded with s + i.
+    """A vector environment of many `BitsEnv`; `reset(seed=s)` seeds environment i with s + i.
 
     Args:
         num_envs: number of environments.
         task, n, render_mode: as in `BitsEnv`.
         autoreset_mode: gymnasium's NEXT_STEP (default), SAME_STEP or DISABLED.
-        max_episode_steps: of gymnasium; sequences end by themselves, after 4 n + 1 steps at most.
+        max_episode_steps: must not be shorter than the longest sequence, which has 4 n + 1 steps.
 
     Raises:
-        InvalidTask: fewer steps than the longest sequence has, or what `BitsEnv` refuses.
-        InvalidAction: a step of an environment that has ended, in the mode DISABLED.
+        InvalidTask: `max_episode_steps` is too small, or see `BitsEnv`.
+        InvalidAction: in the mode DISABLED, an environment was stepped after its episode ended.
     """
 
     def __init__(

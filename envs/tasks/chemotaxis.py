@@ -1,4 +1,4 @@
-"""Swim up an odour that has to be followed by its change in time."""
+"""Chemotaxis: find the source of an odour from its changes over time."""
 
 from __future__ import annotations
 
@@ -18,25 +18,28 @@ _SUMS = ("steps", "half_plane", "relative", "late_steps", "late_relative", "near
 
 
 class Chemotaxis(Scented):
-    """Find the source of an odour, of which the nose smells the logarithm of the concentration.
+    """Find the source of an odour; the nose senses the logarithm of the concentration.
 
-    The source lies in a random direction, at one of several distances from the nose. The reward of a step is the
-    concentration at the nose over that at the source. An episode goes on when the source is reached.
+    The source lies in a random direction from the nose, at one of several distances. The reward of a step is the
+    concentration at the nose divided by that at the source. Reaching the source does not end an episode.
 
-    Its indices, of the distance d of the nose from the source: `half_plane`, the time nearer to the source than to its
-    mirror image through the start, less the time nearer to that, over all time: from -1 to 1, and 0 for a path that
-    does not depend on the source; `chemotaxis_index`, 1 - mean d / d(0) (Izquierdo and Lockery 2010), without bound
-    below for one that swims away; `late_index`, the same of the last third; `disc_index`, the time within d(0) / 2 of
-    the source less that around the mirror image, over their sum, and 0 where `disc_entered` is 0. `reached` and what
-    belongs to it are about a quarter of a body length around the source.
+    Metrics, with d the distance from nose to source, and the mirror image being the source reflected at the start:
+
+    - `half_plane`: share of time closer to the source than to its mirror image, minus the share of time closer to the
+      mirror image; from -1 to 1, and 0 on average for a path that does not depend on the source.
+    - `chemotaxis_index`: 1 - mean d / d(0) (Izquierdo and Lockery 2010); has no lower bound.
+    - `late_index`: the same over the last third of the episode.
+    - `disc_index`: time within d(0) / 2 of the source, minus the time within d(0) / 2 of the mirror image, divided by
+      their sum; 0 where `disc_entered` is 0.
+    - `reached` and the other metrics of `Targeted` count a quarter of a body length around the source as reached.
 
     Args:
         envs: the environments.
-        distances: of the source from the nose, in body lengths; each episode has one of them.
+        distances: possible distances of the source from the nose, in body lengths; one is drawn per episode.
         spread: size of the source, in body lengths; see `Source`.
-        form: "gaussian" or "cone".
-        odour_noise: standard deviation of a factor on the concentration, new in each control step.
-        shuffled: each environment smells the odour of another's path: a control, in which nothing can be found.
+        form: shape of the source, "gaussian" or "cone".
+        odour_noise: standard deviation of multiplicative sensor noise, drawn in each control step.
+        shuffled: control condition: each environment smells the odour along another environment's path.
     """
 
     senses = ("joint_pos", "odour", "body_velocities")
@@ -67,13 +70,13 @@ class Chemotaxis(Scented):
         nose: Float[np.ndarray, " 2"],
         rng: np.random.Generator,
     ) -> Float[np.ndarray, " 2"]:
-        """Return a place in a random direction from the nose, m."""
+        """Draw a position in a random direction from the nose, m."""
         distance = self.distances[int(rng.integers(len(self.distances)))] * self.length
         angle = rng.uniform(-np.pi, np.pi)
         return nose + distance * np.array([np.cos(angle), np.sin(angle)])
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes in the environments of these numbers, each with its own source."""
+        """Start new episodes in some environments, each with its own source."""
         super().reset(ids, rngs)
         for values in self._sums.values():
             values[ids] = 0.0
@@ -83,7 +86,7 @@ class Chemotaxis(Scented):
         return self.concentration()
 
     def follow(self, ids: Int[np.ndarray, " some"]) -> None:
-        """Take note of a step, and add where noses are now to the indices."""
+        """Update the metrics after a step."""
         super().follow(ids)
         source, elapsed = self._target[ids], self.envs.elapsed[ids]
         nose = self.physics.read("nose_pos")[ids]
@@ -98,9 +101,9 @@ class Chemotaxis(Scented):
             self._sums[name][ids] += values
 
     def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed, m/s, the measures of reaching the source, and the indices; see the class.
+        """Return the net speed (m/s), the metrics of reaching the source, and the indices; see the class.
 
-        `near` is the share of time within half the spread.
+        `near` is the share of time within half the spread of the source.
         """
         sums = self._sums
         steps, late = np.maximum(sums["steps"], 1), np.maximum(sums["late_steps"], 1)
@@ -116,12 +119,12 @@ class Chemotaxis(Scented):
         }
 
     def place_target(self, index: int, place: Float[np.ndarray, " 2"]) -> None:
-        """Put the source of an environment at a place, m; indices are then about that one."""
+        """Move the source of an environment to a position, m; metrics then refer to it."""
         super().place_target(index, place)
         self._first[index] = place
 
     def get_state(self) -> dict[str, Any]:
-        """Return copies of what the task remembers between steps."""
+        """Return a copy of the task's state."""
         return {**super().get_state(), **{name: value.copy() for name, value in self._sums.items()}}
 
     def set_state(self, state: dict[str, Any]) -> None:

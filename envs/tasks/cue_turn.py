@@ -1,4 +1,4 @@
-"""A memory task with a body: a cue shown early says which way to turn later."""
+"""A memory task: an early cue says which way to turn later."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from .task import Task
 
 
 class CueTurn(Task):
-    """Turn to the side that a cue showed, after it has gone.
+    """Turn to the side that a cue indicated, after the cue has ended.
 
-    For `cue_steps` the sense `cue` shows +1 (turn right) or -1 (left), each in half of the episodes, and
-    then 0. After `delay_steps` more the sense `go` turns from 0 to 1. Until then the motors are
-    disconnected, so that no posture can hold the cue in place of the circuit: the body moves as it would
-    have with the other cue. From then on the reward is how far the body has turned to the cued side, in
-    units of `success_angle`, between -1 and 1; the episode succeeds if it ends at 1, and is correct if it
-    ends above 0. A policy without memory does the same whatever the cue was: half of its turns are correct,
-    and at most half of its episodes succeed (none, if it plays safe and hardly turns).
+    For `cue_steps`, the sense `cue` is +1 (turn right) or -1 (left), each in half of the episodes; then it is 0. After
+    `delay_steps` more, the sense `go` changes from 0 to 1. Before the go signal the motors are disconnected, so that
+    the cue cannot be stored in the body's posture. After it, the reward is the angle turned to the cued side in units
+    of `success_angle`, clipped to [-1, 1]. An episode is a success if it ends at 1, and correct if it ends above 0. A
+    policy without memory acts independently of the cue: half of its turns are correct, and at most half of its
+    episodes are successes.
 
-    The turn is the rotation, since the go, of the direction from the centre of mass to the nose.
+    The angle turned is the rotation, since the go signal, of the direction from centre of mass to nose.
 
     Args:
         envs: the environments.
-        cue_steps: control steps that the cue is shown.
-        delay_steps: control steps between the cue's end and the go.
-        success_angle: rad.
+        cue_steps: control steps for which the cue is shown.
+        delay_steps: control steps between the end of the cue and the go signal.
+        success_angle: angle of a full turn, rad.
 
     Raises:
-        InvalidTask: no step is left to turn in.
+        InvalidTask: the episode has no step left after the go signal.
     """
 
     senses: ClassVar[tuple[str, ...]] = ("joint_pos", "cue", "go", "body_velocities")
@@ -60,29 +59,26 @@ class CueTurn(Task):
         self._side, self._facing, self._turn = np.ones(n_envs), np.zeros(n_envs), np.zeros(n_envs)
 
     def cue(self) -> Float[np.ndarray, " envs"]:
-        """Return the cue, 1 or -1 while it is shown and then 0."""
+        """Return the cue: 1 or -1 while it is shown, then 0."""
         return np.where(self.envs.elapsed < self.cue_steps, self._side, 0.0)
 
     def go(self) -> Float[np.ndarray, " envs"]:
-        """Return 1 where the body may turn, 0 before."""
+        """Return the go signal: 0 before it, then 1."""
         return (self.envs.elapsed >= self.go_step).astype(float)
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes, each with its own side."""
+        """Start new episodes, each with a random side."""
         super().reset(ids, rngs)
         self._side[ids] = [1.0 if rng.uniform() < 0.5 else -1.0 for rng in rngs]
         self._turn[ids] = 0.0
         self._facing[ids] = self._nose_angle()[ids]
 
     def before_step(self, actions: Float[np.ndarray, "envs joints"]) -> Float[np.ndarray, "envs joints"]:
-        """Disconnect the motors of bodies that wait."""
+        """Disconnect the motors before the go signal."""
         return np.where(self.envs.elapsed[:, None] < self.go_step, 0.0, super().before_step(actions))
 
     def reward(self) -> Float[np.ndarray, " envs"]:
-        """Return how far the body has turned to the cued side, in units of `success_angle`, within [-1, 1].
-
-        Before the go it is 0.
-        """
+        """Return the angle turned to the cued side in units of `success_angle`, clipped to [-1, 1]; 0 before the go."""
         now = self._nose_angle()
         turned = (now - self._facing + np.pi) % (2 * np.pi) - np.pi
         self._facing = now
@@ -92,20 +88,19 @@ class CueTurn(Task):
 
     @property
     def reward_threshold(self) -> float | None:
-        """Half of what can be earned, no unit; without memory it is 0 on average."""
+        """Half of the largest possible return; without memory the expected return is 0."""
         return 0.5 * (self.envs.episode_steps - self.go_step)
 
     def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed (m/s), the turn to the cued side (rad), and whether it is so far correct and a success.
-
-        `correct`, on the right side, and `success`, far enough, are 0 or 1.
+        """Return the net speed (m/s), the angle turned to the cued side (rad), and `correct` and `success` so far (0 or
+        1).
         """
         turn = self._cued_turn()
         choice = {"correct": (turn > 0).astype(float), "success": (turn >= self.success_angle).astype(float)}
         return {**super().metrics(), "turn": turn, **choice}
 
     def get_state(self) -> dict[str, Any]:
-        """Return copies of what the task remembers, the side included."""
+        """Return a copy of the task's state, including the cued side."""
         held = {"side": self._side.copy(), "facing": self._facing.copy(), "turn": self._turn.copy()}
         return {**super().get_state(), **held}
 
@@ -127,11 +122,11 @@ class Cue(SenseKind):
     """The side to turn to in `CueTurn`: 1 is right, -1 left, 0 once it has gone."""
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         return sensed_in(CueTurn, setting, Sense("cue", 1, -1.0, 1.0, ""))
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs 1"]:
-        """Return the cue, without a unit."""
+        """Return the cue."""
         assert isinstance(envs.task, CueTurn)
         return envs.task.cue()[:, None]
 
@@ -140,11 +135,11 @@ class Go(SenseKind):
     """Whether the body may turn in `CueTurn`, 0 or 1."""
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         return sensed_in(CueTurn, setting, Sense("go", 1, 0.0, 1.0, ""))
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs 1"]:
-        """Return the go, without a unit."""
+        """Return the go."""
         assert isinstance(envs.task, CueTurn)
         return envs.task.go()[:, None]
 

@@ -1,4 +1,4 @@
-"""Escape from a touch, and what links feel of touch."""
+"""Escape from a touch, and the touch that links sense."""
 
 from __future__ import annotations
 
@@ -22,24 +22,27 @@ _SHALLOW, _DEEP = np.radians(60), np.radians(120)
 
 
 class Escape(Task):
-    """Swim, and turn back from a touch in front, or speed up after one behind.
+    """Swim; reverse after a touch in front, or speed up after a touch behind.
 
-    At a random time, the first or the last fifth of the links feels a touch of strength 1 for 0.3 s; nothing is there
-    to be touched. The reward of a step is the speed of the centre of mass along the body, in units of a tenth of a body
-    length/s: towards the head, but towards the tail for 3 s after a touch in front.
+    At a random time, the first or the last fifth of the links senses a touch for 0.3 s; no object is involved. The
+    reward of a step is the speed of the centre of mass along the body, in tenths of a body length per second: towards
+    the head, except for 3 s after a touch in front, when it is towards the tail.
 
-    Its measures, with speeds over one second: after a touch in front, `reversed`, 1 once the body went backwards, else
-    0, `latency`, from the touch to then, s (or to the end), `backward`, how far back it came at most, in body lengths,
-    `turn`, how much the line from tail to head has turned, by its mean over a second, rad, and in which of three bins
-    that is: `turned_little` (below 60 degrees), `turned_aside`, `turned_about` (above 120); after a touch behind,
-    `speed_gain`, the speed over the second after it less that before it, in body lengths/s. `touched_front` says which
-    it was; measures of the other kind are 0.
+    Metrics, with speeds averaged over one second:
+
+    - `touched_front`: 1 if the touch was in front, 0 if behind. Metrics for the other kind of touch are 0.
+    - After a touch in front: `reversed`, 1 once the body has moved backwards, otherwise 0; `latency`, seconds from the
+      touch to the reversal (or to the end); `backward`, largest distance moved backwards, in body lengths; `turn`,
+      rotation of the line from tail to head, averaged over a second, in rad; and `turned_little`, `turned_aside` or
+      `turned_about`, 1 for a turn below 60 degrees, between, or above 120 degrees.
+    - After a touch behind: `speed_gain`, speed in the second after the touch minus speed in the second before it, in
+      body lengths per second.
 
     Args:
         envs: the environments.
-        where: "front", "behind", or "both", drawn anew in each episode.
-        strength: of the touch, from 0, its control, to 1.
-        earliest, latest: of the touch, seconds after the reset. An episode that ends earlier has none.
+        where: "front", "behind", or "both", which draws one of them in each episode.
+        strength: strength of the touch, from 0 (a control) to 1.
+        earliest, latest: range of the time of the touch, seconds after the reset. Episodes that end earlier have none.
     """
 
     senses = ("joint_pos", "touch", "body_velocities")
@@ -71,7 +74,7 @@ class Escape(Task):
         self._latency, self._peak, self._backward = np.full(n, -1.0), np.zeros(n), np.zeros(n)
 
     def pulse(self) -> Float[np.ndarray, "envs links"]:
-        """Return what each link feels of the touch now, from 0 to 1."""
+        """Return the touch that each link senses now, from 0 to 1."""
         links = np.arange(self.envs.body.n_links)
         n_touched = max(1, round(_FIFTH * len(links)))
         at_front = links < n_touched
@@ -81,7 +84,7 @@ class Escape(Task):
         return self.strength * (is_on[:, None] & felt)
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes in the environments of these numbers, each with its own touch."""
+        """Start new episodes in some environments, each with its own touch."""
         super().reset(ids, rngs)
         for index, rng in zip(ids, rngs, strict=True):
             self._onset[index] = round(rng.uniform(self.earliest, self.latest) / self.envs.dt)
@@ -93,7 +96,7 @@ class Escape(Task):
         self._axis[ids, 0], self._seen[ids] = self._angle()[ids], 0
 
     def reward(self) -> Float[np.ndarray, " envs"]:
-        """Return the speed along the body in the direction that is asked for, in tenths of a body length/s."""
+        """Return the speed along the body in the rewarded direction, in tenths of a body length per second."""
         speed = self.forward_com_speed() / self.length
         elapsed, moved = self._elapsed(), np.flatnonzero(self.envs.elapsed != self._seen)
         self._seen[:] = self.envs.elapsed
@@ -129,7 +132,7 @@ class Escape(Task):
         return np.take_along_axis(self._axis, steps, 1).mean(1)
 
     def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed, m/s, and how it escaped; see the class."""
+        """Return the net speed (m/s) and the metrics of the escape; see the class."""
         every, elapsed = np.arange(self.envs.n_envs), self._elapsed()
         was_touched = elapsed >= self._onset
         front, behind = was_touched & self._is_front, was_touched & ~self._is_front
@@ -160,7 +163,7 @@ class Escape(Task):
         return np.arctan2(way[:, 1], way[:, 0])
 
     def get_state(self) -> dict[str, Any]:
-        """Return copies of what the task remembers between steps."""
+        """Return a copy of the task's state."""
         return {**super().get_state(), **{name: getattr(self, f"_{name}").copy() for name in _KEPT}}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -186,7 +189,7 @@ class Touch(SenseKind):
     """
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         if not issubclass(setting.task, Escape) and setting.arena.stands(setting.body) is None:
             raise InvalidTask(
                 "there is nothing to touch; choose the task escape or lattice, or an arena with posts, such as "
@@ -195,7 +198,7 @@ class Touch(SenseKind):
         return Sense("touch", setting.body.n_links, 0.0, 1.0, "1")
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs links"]:
-        """Return the forces, no unit, from 0 to 1."""
+        """Return the forces, from 0 to 1."""
         units = np.array([_unit_of_touch(body) for body in envs.bodies])[envs.body_index, None]
         felt = np.minimum(envs.physics.touch() / units, 1.0)
         return np.maximum(felt, envs.task.pulse()) if isinstance(envs.task, Escape) else felt

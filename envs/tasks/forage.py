@@ -1,4 +1,4 @@
-"""Eat: find food after food."""
+"""Foraging: find one food after another."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _TRIES = 1000
 
 
 class Forage(Scented):
-    """Eat as often as possible: food is eaten by the nose within its radius, and the next comes elsewhere.
+    """Eat as often as possible: food is eaten when the nose is within its radius, and then reappears elsewhere.
 
-    The first food lies anywhere within `far` of the nose, each later one between half a body length and `far` of the
-    nearest link. The reward of a step is by how much nearer the nose came, over the food's distance when it came, and 1
-    for eating. An episode goes on until its steps are over.
+    The first food lies within `far` of the nose, each later one between half a body length and `far` from the nearest
+    link. The reward of a step is the decrease of the nose's distance from the food, divided by that distance when the
+    food appeared, plus 1 for eating. Episodes end only by their number of steps.
 
-    Measures beside those of `reached`, which are about the first food: `eaten`, how many; see `Targeted`.
+    Metrics: `eaten`, the number of foods eaten, and those of `Targeted`, which refer to the first food.
 
     Args:
         envs: the environments.
-        far: how far food is at most, in body lengths.
-        radius: of the food, in body lengths.
+        far: largest distance of food, in body lengths.
+        radius: radius of the food, in body lengths.
         spread: size of its odour, in body lengths; see `Source`.
-        form: "gaussian" or "cone".
-        odour_noise: standard deviation of a factor on the concentration, new in each control step.
-        shuffled: each environment senses the food of another's path: a control, in which nothing can be found.
+        form: shape of the odour, "gaussian" or "cone".
+        odour_noise: standard deviation of multiplicative sensor noise, drawn in each control step.
+        shuffled: control condition: each environment senses the food along another environment's path.
     """
 
     senses = ("joint_pos", "to_target", "body_velocities")
@@ -64,17 +64,17 @@ class Forage(Scented):
         nose: Float[np.ndarray, " 2"],
         rng: np.random.Generator,
     ) -> Float[np.ndarray, " 2"]:
-        """Return a place within `far` of the nose, m."""
+        """Draw a position within `far` of the nose, m."""
         return nose + ring(rng, 0.0, self.far)
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes in the environments of these numbers, each with its own food."""
+        """Start new episodes in some environments, each with its own food."""
         super().reset(ids, rngs)
         self._eaten[ids] = self._reward[ids] = 0.0
         self._comes(ids)
 
     def follow(self, ids: Int[np.ndarray, " some"]) -> None:
-        """Take note of a step: of how much nearer the food is, and of what is eaten."""
+        """Update distances and eaten food after a step."""
         super().follow(ids)
         now = self.distance()[ids]
         is_eaten = now < self.target_radius
@@ -87,20 +87,20 @@ class Forage(Scented):
         self._comes(ids[is_eaten])
 
     def paid(self) -> Float[np.ndarray, " envs"]:
-        """Return by how much nearer noses came, and 1 more for what was eaten; see the class."""
+        """Return the reward: the relative decrease of the distance, plus 1 for eating; see the class."""
         return self._reward.copy()
 
     def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed, m/s, the measures of reaching the first food, and how much was eaten."""
+        """Return the net speed (m/s), the metrics of reaching the first food, and the number eaten."""
         return {**super().metrics(), "eaten": self._eaten.copy()}
 
     def place_target(self, index: int, place: Float[np.ndarray, " 2"]) -> None:
-        """Put the food of an environment at a place, m."""
+        """Move the food of an environment to a position, m."""
         super().place_target(index, place)
         self._comes(np.array([index]))
 
     def get_state(self) -> dict[str, Any]:
-        """Return copies of what the task remembers between steps."""
+        """Return a copy of the task's state."""
         own = {name: getattr(self, f"_{name}").copy() for name in ("eaten", "nearest", "begun")}
         return {**super().get_state(), **own}
 

@@ -55,8 +55,8 @@ class JointAngles:
         """
         if Path(path).suffix != ".csv":
             raise InvalidRecording(
-                f"{path} is no CSV of joint angles; nervecord worm posture FILE --links 24 --out angles.csv makes one "
-                "of a tracker's file"
+                f"{path} is not a CSV file of joint angles; nervecord worm posture FILE --links 24 --out angles.csv "
+                "makes one of a tracker's file"
             )
         header, worms = read_table(path)
         columns = angle_columns(header, path)
@@ -133,7 +133,8 @@ def read_table(path: str | Path) -> tuple[list[str], dict[str, Float[np.ndarray,
     header = [name.strip() for name in rows[0]] if rows else []
     if "time" not in header or len(set(header)) < len(header):
         raise InvalidRecording(
-            f"{path} is no CSV of a recording; give the columns time (s) and angle_0, angle_1, ... or x_0, y_0, ..."
+            f"{path} is not a CSV file of a recording; give the columns time (s) and angle_0, angle_1, ... "
+            "or x_0, y_0, ..."
         )
     of_worm = header.index("worm") if "worm" in header else None
     held: dict[str, list[list[float]]] = {}
@@ -213,5 +214,7 @@ def _number(cell: str, path: str | Path, line: int) -> float:
     except ValueError:
         value = np.inf
     if np.isinf(value):
-        raise InvalidRecording(f"{path}, line {line}, has {cell[:40]!r} where a number is; leave what is missing empty")
+        raise InvalidRecording(
+            f"{path}, line {line}, has {cell[:40]!r} where a number is expected; leave missing values empty"
+        )
     return value

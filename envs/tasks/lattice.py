@@ -1,4 +1,4 @@
-"""Get on among posts."""
+"""Swim through a lattice of posts."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _STUCK = 0.1  # body lengths
 
 
 class CrossLattice(Task):
-    """Get far from the start among posts.
+    """Swim as far as possible from the start through posts.
 
-    The reward of a step is by how many body lengths the centre of mass got further from where it started, so a return
-    is the distance in the end. Without an arena with posts, they are a square lattice in the body's own medium: radius
-    0.1 and gap 0.2 of its length.
+    The reward of a step is the increase of the centre of mass's distance from its start, in body lengths, so the
+    return is the final distance. If the arena has no posts, the task uses a square lattice in the body's own medium,
+    with radius 0.1 and gap 0.2 body lengths.
 
-    Its measures: `lengths_per_second`, the net speed of the centre of mass in body lengths/s; `stuck`, 1 where it moved
-    less than 0.1 body lengths in the last third of the episode, else 0; `touching`, the share of control steps in which
-    a link pressed on a post.
+    Metrics: `lengths_per_second`, net speed of the centre of mass in body lengths per second; `stuck`, 1 if it moved
+    less than 0.1 body lengths in the last third of the episode, otherwise 0; `touching`, share of control steps in
+    which a link pressed on a post.
 
     Args:
         envs: the environments.
@@ -55,12 +55,12 @@ class CrossLattice(Task):
         self._seen = np.zeros(envs.n_envs, int)
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes in the environments of these numbers."""
+        """Start new episodes in some environments."""
         super().reset(ids, rngs)
         self._late_start[ids], self._touched[ids], self._seen[ids] = self.com_start[ids], 0.0, 0
 
     def reward(self) -> Float[np.ndarray, " envs"]:
-        """Return by how many body lengths the centre of mass got further from its start."""
+        """Return the increase of the centre of mass's distance from its start, in body lengths."""
         com = self.physics.read("com_pos")
         moved = self.envs.elapsed != self._seen
         self._seen[:] = self.envs.elapsed
@@ -72,7 +72,7 @@ class CrossLattice(Task):
         return gained
 
     def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed, m/s, and how it got on; see the class."""
+        """Return the net speed (m/s) and the task's metrics; see the class."""
         found, elapsed = super().metrics(), np.maximum(self.envs.elapsed, 1)
         late = np.linalg.norm(self.physics.read("com_pos") - self._late_start, axis=1)
         is_late = self.envs.elapsed > _LATE * self.envs.episode_steps
@@ -84,7 +84,7 @@ class CrossLattice(Task):
         }
 
     def get_state(self) -> dict[str, Any]:
-        """Return copies of what the task remembers between steps."""
+        """Return a copy of the task's state."""
         return {**super().get_state(), "late_start": self._late_start.copy(), "touched": self._touched.copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:

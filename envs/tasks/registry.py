@@ -56,7 +56,7 @@ def task_class(name: str) -> type[Task]:
     """Return the task of that name.
 
     Raises:
-        UnknownName: no such task.
+        UnknownName: there is no such task.
         InvalidTask: a task written for an older nervecord.
     """
     if name not in TASKS:
@@ -81,7 +81,7 @@ def make_task(name: str, envs: Envs, options: Mapping[str, Any]) -> Task:
     """Build the task of that name.
 
     Raises:
-        UnknownName: no such task.
+        UnknownName: there is no such task.
         InvalidTask: as `check_options`; an option that the task needs is missing, or options do not go together.
     """
     check_options(name, options)
@@ -100,7 +100,7 @@ def check_options(name: str, asked: Mapping[str, Any]) -> None:
     `senses` is an option of every task.
 
     Raises:
-        UnknownName: no such task.
+        UnknownName: there is no such task.
         InvalidArgument: the first option that the task does not take.
         InvalidTask: the first option that is wrong.
     """
@@ -117,7 +117,7 @@ def option_names(name: str) -> list[str]:
     """Return the options that a task takes by name, `senses` among them.
 
     Raises:
-        UnknownName: no such task.
+        UnknownName: there is no such task.
     """
     own = [option for option, each in _options(name).items() if each.kind is not each.VAR_KEYWORD]
     return [*own, "senses"]

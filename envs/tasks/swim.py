@@ -18,10 +18,10 @@ class Swim(Task):
 
     Args:
         envs: the environments.
-        desired_speed: the speed that earns a reward of 1, m/s.
-        reward: "paper" pays the forward speed of the head in its own frame, from 0 at rest to 1 at the
-            desired speed and no more; "com" pays the forward speed of the centre of mass in units of
-            the desired speed, without bounds, which a body that only wiggles its head does not earn.
+        desired_speed: speed for a reward of 1, m/s.
+        reward: "paper": forward speed of the head in its own frame, from 0 at rest to at most 1 at the desired
+            speed; "com": forward speed of the centre of mass divided by the desired speed, unbounded. Wiggling the
+            head in place is rewarded by "paper" but not by "com".
     """
 
     allowed: ClassVar[Mapping[str, Allowed]] = {
@@ -34,7 +34,7 @@ class Swim(Task):
         self.desired_speed, self.kind = desired_speed, reward
 
     def reward(self) -> Float[np.ndarray, " envs"]:
-        """Return the reward of the step: from 0 to 1 by "paper", in units of the desired speed by "com"."""
+        """Return the reward: from 0 to 1 with "paper", in units of the desired speed with "com"."""
         if self.kind == "com":
             return self.forward_com_speed() / self.desired_speed
         # The head faces its -y axis.
@@ -42,9 +42,9 @@ class Swim(Task):
 
     @property
     def reward_threshold(self) -> float | None:
-        """Nine tenths of what can be earned by "paper", no unit; "com" has no bound."""
+        """Nine tenths of the largest possible return with "paper"; None with "com", which is unbounded."""
         return 0.9 * self.envs.episode_steps if self.kind == "paper" else None
 
     def pay(self) -> Pay | None:
-        """Return the reward "paper" as what it is, for lanes."""
+        """Return the reward "paper" in the form that lanes compute."""
         return Pay("link_vel", 1, -self.desired_speed, 0.0, 1.0) if self.kind == "paper" else None

@@ -1,4 +1,4 @@
-"""Tasks with a target in the plane: how it is sensed, and the measures of reaching it."""
+"""Tasks with a target in the plane: its senses, and the metrics of reaching it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ _MOST = 25.0  # of the logarithm
 
 
 class Targeted(Task):
-    """A task with a target, which the nose is to reach.
+    """A task in which the nose has to reach a target.
 
-    Measures: `reached`, 1 once the nose has been within `target_radius` of the episode's first target, else 0;
-    `seconds_to_target`, the time to that, or that of the episode so far where `reached` is 0; `path_efficiency`, the
-    distance from the target's rim at the start over the length of the centre of mass's path until it is reached, at
-    most 1, and 0 where `reached` is 0; `start_distance` from the nose; and `stratum`, the last of `strata` that it
-    exceeds.
+    Metrics:
+
+    - `reached`: 1 once the nose has been within `target_radius` of the episode's first target, otherwise 0.
+    - `seconds_to_target`: time until then, or the time so far if `reached` is 0.
+    - `path_efficiency`: initial distance from the nose to the target's rim, divided by the length of the centre of
+      mass's path until the target is reached; at most 1, and 0 if `reached` is 0.
+    - `start_distance`: initial distance from nose to target, m.
+    - `stratum`: the largest of `strata` that the start distance exceeds.
 
     Attributes:
-        strata: least start distances, in body lengths, by which results are told apart; the first is 0.
-        target_radius: within which it is reached, and as which it is drawn, m.
-        length: of the body, m.
+        strata: lower bounds of the start distance, in body lengths, that divide episodes into strata; the first is 0.
+        target_radius: radius of the target, m.
+        length: length of the body, m.
     """
 
     essential: ClassVar[tuple[str, ...]] = ("to_target",)
@@ -55,14 +58,14 @@ class Targeted(Task):
     def draw_target(
         self, index: int, nose: Float[np.ndarray, " 2"], rng: np.random.Generator
     ) -> Float[np.ndarray, " 2"]:
-        """Return where the target of an environment is at the start, m, with the nose at a place, m."""
+        """Draw the initial position of an environment's target, m, given that of the nose, m."""
 
     @abstractmethod
     def paid(self) -> Float[np.ndarray, " envs"]:
-        """Return the reward of the step just taken, without a unit."""
+        """Return the reward of the last step."""
 
     def follow(self, ids: Int[np.ndarray, " some"]) -> None:
-        """Take note of a step that some environments have taken; subclasses do so before or after calling this."""
+        """Update the metrics of environments that took a step; subclasses may extend it."""
         com = self.physics.read("com_pos")[ids]
         self._path[ids] += np.sqrt(((com - self._before[ids]) ** 2).sum(1))
         self._before[ids] = com
@@ -72,7 +75,7 @@ class Targeted(Task):
         self._way[arrives] = self._path[arrives]
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes in the environments of these numbers, each with its own target."""
+        """Start new episodes in some environments, each with its own target."""
         super().reset(ids, rngs)
         nose = self.physics.read("nose_pos")
         for index, rng in zip(ids, rngs, strict=True):
@@ -82,7 +85,7 @@ class Targeted(Task):
         self._arrival[ids], self._path[ids], self._way[ids], self._seen[ids] = -1.0, 0.0, 0.0, 0
 
     def reward(self) -> Float[np.ndarray, " envs"]:
-        """Return the reward of the step just taken, without a unit; see the class."""
+        """Return the reward of the last step; see the class."""
         # Once a step, before anything is sensed: of the environments that it moved.
         moved = np.flatnonzero(self.envs.elapsed != self._seen)
         self._seen[:] = self.envs.elapsed
@@ -90,7 +93,7 @@ class Targeted(Task):
         return self.paid()
 
     def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed, m/s, and the measures of reaching the target; see the class."""
+        """Return the net speed (m/s) and the metrics of reaching the target; see the class."""
         is_there, begun = self._arrival >= 0, self.start_distance()
         bounds = np.array(self.strata)
         efficiency = np.minimum(np.maximum(begun - self.target_radius, 1e-9) / np.maximum(self._way, 1e-9), 1.0)
@@ -104,7 +107,7 @@ class Targeted(Task):
         }
 
     def place_target(self, index: int, place: Float[np.ndarray, " 2"]) -> None:
-        """Put the target of an environment at a place, m."""
+        """Move the target of an environment to a position, m."""
         self._target[index] = place
 
     def to_target(self) -> Float[np.ndarray, "envs 2"]:
@@ -113,12 +116,12 @@ class Targeted(Task):
         return np.einsum("nap,np->na", self.physics.read("head_axes"), offset)
 
     def distance(self) -> Float[np.ndarray, " envs"]:
-        """Return how far the nose is from the target, m."""
+        """Return the nose's distance from the target, m."""
         found: Float[np.ndarray, " envs"] = np.sqrt(((self.physics.read("nose_pos") - self._target) ** 2).sum(1))
         return found
 
     def start_distance(self) -> Float[np.ndarray, " envs"]:
-        """Return how far the nose was from the first target at the start, m."""
+        """Return the nose's initial distance from the first target, m."""
         found: Float[np.ndarray, " envs"] = np.sqrt(((self._start - self._first) ** 2).sum(1))
         return found
 
@@ -128,7 +131,7 @@ class Targeted(Task):
         return self._target
 
     def get_state(self) -> dict[str, Any]:
-        """Return copies of what the task remembers between steps."""
+        """Return a copy of the task's state."""
         return {**super().get_state(), **{name: getattr(self, f"_{name}").copy() for name in _KEPT}}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -144,7 +147,7 @@ _KEPT = ("target", "first", "start", "arrival", "path", "way", "before")
 
 
 class Scented(Targeted):
-    """A task whose target gives off an odour, which the nose smells by the logarithm of its concentration.
+    """A task whose target emits an odour; the nose senses the logarithm of its concentration.
 
     Args:
         envs: the environments.
@@ -178,32 +181,33 @@ class Scented(Targeted):
         return Source(self.form, size=self.spread)
 
     def concentration(self) -> Float[np.ndarray, " envs"]:
-        """Return the odour at the nose, over that at the target."""
+        """Return the concentration at the nose, relative to that at the target."""
         return strength(self.form, self.spread, self.distance())
 
     def smelled(self) -> Float[np.ndarray, " envs"]:
-        """Return what the nose smells: the concentration, with its noise, of its own path or of another's."""
+        """Return the sensed concentration, with noise, along this or (if shuffled) another environment's path."""
         smelled = self.concentration() * np.maximum(self._factor, 0.0)
         # Around all environments: two that smell each other's paths would steer each other.
         return np.roll(smelled, 1) if self.shuffled else smelled
 
     def to_target(self) -> Float[np.ndarray, "envs 2"]:
-        """Return the vector from nose to target, in the head's frame, m, of the own path or of another's."""
+        """Return the vector from nose to target in the head's frame, m, of this or (if shuffled) another
+        environment."""
         found = super().to_target()
         return np.roll(found, 1, axis=0) if self.shuffled else found
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes in the environments of these numbers."""
+        """Start new episodes in some environments."""
         super().reset(ids, rngs)
         self._draw(ids)
 
     def follow(self, ids: Int[np.ndarray, " some"]) -> None:
-        """Take note of a step, and draw the noise of what is smelled next."""
+        """Update the metrics after a step, and draw the next sensor noise."""
         super().follow(ids)
         self._draw(ids)
 
     def get_state(self) -> dict[str, Any]:
-        """Return copies of what the task remembers between steps."""
+        """Return a copy of the task's state."""
         return {**super().get_state(), "factor": self._factor.copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -222,7 +226,7 @@ class ToTarget(SenseKind):
     """The vector from the nose to the target, in the head's frame."""
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         if not issubclass(setting.task, Targeted):
             raise InvalidTask(
                 f"task {setting.task.__name__} has no target to sense; sense to_target in navigate, forage or twomedia"
@@ -239,7 +243,7 @@ class Odour(SenseKind):
     """The logarithm of the odour at the nose: of the task's target and of the arena's field."""
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         if not issubclass(setting.task, Scented) and "odour" not in setting.arena.fields:
             raise InvalidTask(
                 "there is no odour to sense; choose the task chemotaxis or forage, or an arena with one, such as "
@@ -257,10 +261,10 @@ class Odour(SenseKind):
 
 
 class Temperature(SenseKind):
-    """The temperature of the arena at the nose, less that at the origin; circuits sense it in units of 5 K."""
+    """The arena's temperature at the nose minus that at the origin; circuits receive it in units of 5 K."""
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         if "temperature" not in setting.arena.fields:
             raise InvalidTask(
                 "the arena has no temperature; choose one, such as "

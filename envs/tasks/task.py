@@ -1,4 +1,4 @@
-"""What a body is asked to do, written once for all environments and every API."""
+"""The base class of tasks: start, observation, reward and end of episodes, for all environment APIs."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ class Pay:
 
 
 class Task(ABC):
-    """Where an episode starts, what is observed and rewarded, and when it ends; batched over environments.
+    """A task: how episodes start, what is observed and rewarded, and when episodes end; batched over environments.
 
-    Rewards have no unit. `ids` are numbers of environments, from 0. `self.envs` is the batch, `self.physics` what
-    steps it; what a task draws comes from the generators that it is handed, one for each environment.
+    `ids` are indices of environments. `self.envs` is the batch and `self.physics` its simulator. Random draws must
+    come from the generators that are passed in, one for each environment.
 
     Attributes:
-        senses: what is observed by default, by name and in order.
-        essential: senses without which no agent can solve it; one that lacks them all is said to learn blind.
-        default_steps: control steps per episode where none are given.
-        allowed: what the task's own options may be, by name, where their types do not say all.
-        files: options that may be the path of a file, each with what reads its content as JSON types; a run holds that
-            in place of the path.
-        success: which of `metrics` says by 1 or 0 whether an episode was a success; "" where none does.
-        metric_units: the unit of each of `metrics`, for tables; those without a unit are left out.
-        com_start: [envs, 2], where the centre of mass was at the reset, m.
+        senses: names of the senses observed by default, in order.
+        essential: senses without which no agent can solve the task; training without any of them gives a warning.
+        default_steps: default number of control steps per episode.
+        allowed: allowed values of the task's options, by name, where the type alone does not say.
+        files: options that may be the path of a file, each with a function that reads its content as JSON types; a
+            run stores the content in place of the path.
+        success: name of the metric that is 1 for a successful episode and 0 otherwise; "" if there is none.
+        metric_units: unit of each metric, for tables; dimensionless metrics are left out.
+        com_start: [envs, 2], position of the centre of mass at the reset, m.
 
     Args:
         envs: the environments.
@@ -75,28 +75,28 @@ class Task(ABC):
 
     @classmethod
     def own_arena(cls, body: Body) -> Arena:  # noqa: ARG003
-        """Return the arena of the task where none is named but the open one."""
+        """Return the arena that the task uses in place of the open arena."""
         return Arena()
 
     @abstractmethod
     def reward(self) -> Float[np.ndarray, " envs"]:
-        """Return the reward of the step just taken, without a unit."""
+        """Return the reward of the last step."""
 
     def pay(self) -> Pay | None:
-        """Say what `reward` returns where it is this simple, so that fast physics can pay by itself; None elsewhere."""
+        """Return the reward as a formula that lanes can compute; None if it has no such form."""
         return None
 
     @property
     def reward_threshold(self) -> float | None:
-        """The return from which gymnasium calls the task solved, without a unit; None where nobody has said."""
+        """The return from which gymnasium regards the task as solved; None if there is none."""
         return None
 
     def terminated(self) -> Bool[np.ndarray, " envs"]:
-        """Return which episodes have ended for good, so that nothing more can be earned in them."""
+        """Return which episodes have terminated, so that no further reward is possible."""
         return np.zeros(self.envs.n_envs, bool)
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes: bodies are placed, and randomised ones drawn."""
+        """Start new episodes: draw randomised bodies, and place all bodies."""
         heading, joint_pos = self.start_pose(rngs)
         self.envs.draw_bodies(ids, rngs)
         self.envs.put(ids, rngs, heading, joint_pos)
@@ -105,7 +105,7 @@ class Task(ABC):
     def start_pose(
         self, rngs: Sequence[np.random.Generator]
     ) -> tuple[Float[np.ndarray, " some"], Float[np.ndarray, "some joints"]]:
-        """Draw heading and joint angles, rad: anywhere, or near the reference pose where gravity acts in the plane."""
+        """Draw heading and joint angles (rad): uniformly, or near the reference pose if gravity acts in the plane."""
         low, high = joint_range(self.envs.body).T
         if self.envs.body.parts.is_upright:
             heading = np.array([rng.uniform(-_NEAR, _NEAR) for rng in rngs])
@@ -116,33 +116,33 @@ class Task(ABC):
         return -np.pi + 2 * np.pi * draws[:, 0], low + (high - low) * draws[:, 1:]
 
     def before_step(self, actions: Float[np.ndarray, "envs joints"]) -> Float[np.ndarray, "envs joints"]:
-        """Return the actions that the motors get, in units of their range; remember where the bodies are."""
+        """Return the actions that reach the motors, in units of their range; called before each step."""
         self._com_before[:] = self.physics.read("com_pos")
         return actions
 
     def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed of the centre of mass since the reset, m/s: how far it really got."""
+        """Return the metrics; the base class has the net speed of the centre of mass since the reset, m/s."""
         travelled = self.physics.read("com_pos") - self.com_start
         seconds = np.maximum(self.envs.elapsed, 1) * self.envs.dt
         return {"net_speed": np.sqrt((travelled * travelled).sum(1)) / seconds}
 
     def place_target(self, index: int, place: Float[np.ndarray, " 2"]) -> None:  # noqa: ARG002
-        """Put the target of an environment at a place, m.
+        """Move the target of an environment to a position, m.
 
         Raises:
-            InvalidTask: the task has none.
+            InvalidTask: the task has no target.
         """
         raise InvalidTask(f"{type(self).__name__} has no target to put anywhere; take forage, chemotaxis or navigate")
 
     @property
     def target_pos(self) -> Float[np.ndarray, "envs target"]:
-        """The target in the plane, m; no columns if there is none."""
+        """The target's position, m; without columns if the task has no target."""
         return np.zeros((self.envs.n_envs, 0))
 
     def forward_com_speed(self) -> Float[np.ndarray, " envs"]:
-        """Return the speed of the centre of mass in the last step, from tail to head, m/s.
+        """Return the forward speed of the centre of mass in the last step, m/s.
 
-        Forward is the line from the last link to the head, or the plane's first axis for a body that is no chain.
+        Forward is the direction from the last link to the head, or the plane's first axis if the body is not a chain.
         """
         moved = self.physics.read("com_pos") - self._com_before
         if not self.envs.body.parts.is_chain:
@@ -154,7 +154,7 @@ class Task(ABC):
         return (moved * axis).sum(1) / (length * self.envs.dt)
 
     def get_state(self) -> dict[str, Any]:
-        """Return copies of what the task remembers between steps."""
+        """Return a copy of the task's state."""
         return {"com_start": self.com_start.copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Bend as a recorded worm did."""
+"""Posture tracking: follow the joint angles of a recorded worm."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ _LEAST = -1.0  # reward, that a start which is far off does not drown all else
 
 
 class TrackPosture(Task):
-    """Bend as a recorded worm did.
+    """Follow the posture of a recorded worm.
 
-    An episode begins in a posture of the recording, at a time drawn so that a whole episode is left where the recording
-    is long enough, at rest, with any heading; it ends where the recording does. The reward of a step is how much of the
-    recording's bending the posture explains: 1 less the squared error of the joint angles, over the mean square of the
-    recording's, at least -1. As bent as the recording is 1, straight is 0 on average, and bent the other way round is
-    below 0. Where the body is and where it heads are free.
+    An episode starts at rest, with a random heading, in the posture of a random time of the recording; the time is
+    drawn early enough for a whole episode if the recording is long enough. The episode ends at the end of the
+    recording. The reward of a step is 1 - (squared error of the joint angles) / (mean square of the recording's joint
+    angles), at least -1: it is 1 for a perfect match, 0 on average for a straight body, and negative for the opposite
+    posture. Position and heading of the body are not rewarded.
 
-    Its measures: `joint_error`, the root of the mean squared error of the joint angles since the reset, rad, and
-    `explained`, 1 less their squared error over the square of the recording's at those times.
+    Metrics: `joint_error`, root mean squared error of the joint angles since the reset, rad; `explained`, 1 - (squared
+    error) / (square of the recording's angles), both summed since the reset.
 
     Args:
         envs: the environments.
-        recording: a CSV file with the columns time (s) and angle_0, angle_1, ... (rad, head to tail), which
-            `nervecord worm posture` writes, or what a run holds of it. A body with fewer links gets the angles of its
-            own links along the same midline. None is a crawl as on agar, a travelling wave of 0.3 Hz and 0.65 body
-            lengths.
+        recording: a CSV file with the columns time (s) and angle_0, angle_1, ... (rad, head to tail), as
+            `nervecord worm posture` writes, or the content of one as a run stores it. For a body with fewer links, the
+            midline is divided into its number of links. None is a crawl as on agar: a travelling wave of 0.3 Hz and a
+            wavelength of 0.65 body lengths.
 
     Raises:
-        InvalidTask: the body is no chain, or has more links than the recording.
+        InvalidTask: the body is not a chain, or has more links than the recording.
         InvalidRecording: the recording cannot be read.
     """
 
@@ -61,7 +61,7 @@ class TrackPosture(Task):
         super().__init__(envs)
         body, n = envs.body, envs.n_envs
         if not body.parts.is_chain:
-            raise InvalidTask(f"{body.name} is no chain of links, which a worm's posture needs; take a swimmer or worm")
+            raise InvalidTask(f"{body.name} is not a chain of links; take a swimmer or worm")
         if recording is None:
             held = _crawl(body.n_links, envs.episode_steps * envs.dt, envs.dt)
         else:
@@ -77,7 +77,7 @@ class TrackPosture(Task):
         self._reward, self._error, self._bending = np.zeros(n), np.zeros(n), np.zeros(n)
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes in the environments of these numbers, each in a posture of the recording."""
+        """Start new episodes in some environments, each in a posture of the recording."""
         heading, _ = self.start_pose(rngs)
         latest = max(0.0, self.recording.duration - self.envs.episode_steps * self.envs.dt)
         self._start[ids] = [rng.uniform(0.0, latest) for rng in rngs]
@@ -89,11 +89,11 @@ class TrackPosture(Task):
             values[ids] = 0
 
     def target(self, ahead: float = 0.0) -> Float[np.ndarray, "envs joints"]:
-        """Return the recording's joint angles now, or a number of control steps later, rad."""
+        """Return the recording's joint angles now, or `ahead` control steps later, rad."""
         return self.recording.at(self._start + (self.envs.elapsed + ahead) * self.envs.dt)
 
     def reward(self) -> Float[np.ndarray, " envs"]:
-        """Return how much of the recording's bending the posture explains, from -1 to 1."""
+        """Return the reward of matching the recording's posture, from -1 to 1; see the class."""
         moved = self.envs.elapsed != self._seen
         if moved.any():
             target = self.target()[moved]
@@ -106,24 +106,24 @@ class TrackPosture(Task):
 
     @property
     def reward_threshold(self) -> float | None:
-        """Nine tenths of what can be earned, no unit."""
+        """Nine tenths of the largest possible return."""
         return 0.9 * self.envs.episode_steps
 
     def terminated(self) -> Bool[np.ndarray, " envs"]:
-        """Return where the recording has ended, so that nothing is left to be followed."""
+        """Return which episodes have reached the end of the recording."""
         ended: Bool[np.ndarray, " envs"] = (
             self._start + (self.envs.elapsed + 1) * self.envs.dt > self.recording.duration + 1e-9
         )
         return ended
 
     def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed, m/s, and how far the posture is from the recording's; see the class."""
+        """Return the net speed (m/s) and the errors of the posture; see the class."""
         steps = np.maximum(self._seen, 1)
         explained = np.where(self._seen > 0, 1.0 - self._error / np.maximum(self._bending, 1e-12), 0.0)
         return {**super().metrics(), "joint_error": np.sqrt(self._error / steps), "explained": explained}
 
     def get_state(self) -> dict[str, Any]:
-        """Return copies of what the task remembers between steps."""
+        """Return a copy of the task's state."""
         return {**super().get_state(), **{name: getattr(self, f"_{name}").copy() for name in _KEPT}}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -140,7 +140,7 @@ class JointTarget(SenseKind):
     """The recording's joint angles at the end of the coming step in `TrackPosture`; sensed as joint angles are."""
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         return _of_track(setting, "joint_target", MAX_ANGLE, "rad")
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs joints"]:
@@ -153,7 +153,7 @@ class JointTargetVel(SenseKind):
     """How fast the recording's joints move in the coming step in `TrackPosture`; sensed as joint velocities are."""
 
     def describe(self, setting: Setting) -> Sense:
-        """Return what it is; see `SenseKind`."""
+        """Describe the sense; see `SenseKind`."""
         return _of_track(setting, "joint_target_vel", MAX_VELOCITY, "rad/s")
 
     def read(self, envs: Envs) -> Float[np.ndarray, "envs joints"]:

@@ -1,4 +1,4 @@
-"""Cross from one medium into another."""
+"""Swim from one medium into another."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _SIDES = ("before", "after")
 
 
 class TwoMedia(Targeted):
-    """Cross a border between two media, whole.
+    """Cross the border between two media with the whole body.
 
-    The border is that of the arena's first zone, a half-plane. Without one, the worm's water ends 1.5 body lengths
-    ahead, at agar, over the length of a link. Bodies start at the origin and point across the border, give or take
-    `aim`. The target lies two and a half body lengths ahead of the origin. The reward of a step is by how many body
-    lengths the centre of mass came nearer to the far side. An episode ends `settled` seconds after the whole body is
-    over, or when its steps are over.
+    The border is that of the arena's first zone, which is a half-plane. If the arena has none, the worm's water
+    changes to agar 1.5 body lengths ahead, over the length of a link. Bodies start at the origin, facing the border up
+    to an error of `aim`. The target lies 2.5 body lengths ahead of the origin. The reward of a step is the progress of
+    the centre of mass perpendicular to the border, in body lengths. An episode ends `settled` seconds after the whole
+    body has crossed, or by its number of steps.
 
-    Measures beside those of reaching the target, see `Targeted`: `crossed`, 1 once every link's centre is over, else 0;
-    `seconds_to_cross`, from the first link over to the last; `speed_before`, `frequency_before`, `speed_after` and
-    `frequency_after`, those of the centre of mass along the line from tail to head and of the middle joint's strokes,
-    before the first link is over and after the last is. What was not seen is 0.
+    Metrics, beside those of `Targeted`: `crossed`, 1 once the centre of every link has crossed, otherwise 0;
+    `seconds_to_cross`, time from the first link's crossing to the last's; `speed_before` and `speed_after`, speed of
+    the centre of mass along the line from tail to head, and `frequency_before` and `frequency_after`, undulation
+    frequency of the middle joint, before the first link crosses and after the last has. Metrics without data are 0.
 
     Args:
         envs: the environments.
-        settled: how long the episode goes on when the whole body is over, s.
-        aim: by how much bodies point beside the way across the border at the start, at most, rad; pi is anywhere.
+        settled: duration for which the episode continues after the whole body has crossed, s.
+        aim: largest initial error of the heading, rad; pi allows any heading.
     """
 
     senses = ("joint_pos", "to_target", "body_velocities")
@@ -56,7 +56,7 @@ class TwoMedia(Targeted):
 
     @classmethod
     def own_arena(cls, body: Body) -> Arena:
-        """Return water that ends at agar."""
+        """Return an arena of water that changes to agar."""
         lengths = body.link_sizes[0]
         border = Zone(medium=gel(1.0), x=float(_BORDER * lengths.sum()), edge=float(lengths.max()))
         return Landscape(WORM_WATER, (border,))
@@ -80,7 +80,7 @@ class TwoMedia(Targeted):
     def start_pose(
         self, rngs: Sequence[np.random.Generator]
     ) -> tuple[Float[np.ndarray, " some"], Float[np.ndarray, "some joints"]]:
-        """Draw joint angles, rad, and the heading with which the links point across the border on average."""
+        """Draw joint angles (rad), and a heading with which the links on average face the border."""
         heading, joint_pos = super().start_pose(rngs)
         if self.envs.body.parts.is_upright:
             return heading, joint_pos
@@ -95,11 +95,11 @@ class TwoMedia(Targeted):
         nose: Float[np.ndarray, " 2"],  # noqa: ARG002
         rng: np.random.Generator,  # noqa: ARG002
     ) -> Float[np.ndarray, " 2"]:
-        """Return the place beyond the border, m."""
+        """Return the target's position beyond the border, m."""
         return _TARGET * self.length * self._across
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
-        """Start new episodes in the environments of these numbers, before the border."""
+        """Start new episodes in some environments."""
         super().reset(ids, rngs)
         self._entered[ids] = self._crossed[ids] = -1.0
         for values in (self._seconds, self._moved, self._strokes, self._side, self._reward):
@@ -107,7 +107,7 @@ class TwoMedia(Targeted):
         self._last[ids] = self.physics.read("com_pos")[ids] @ self._across
 
     def follow(self, ids: Int[np.ndarray, " some"]) -> None:
-        """Take note of a step: of where links are, of speed and of strokes."""
+        """Update the positions of links, speed and undulation after a step."""
         super().follow(ids)
         depth = (self.physics.read("link_pos")[ids] - self._border) @ self._across
         seconds = self.envs.elapsed[ids] * self.envs.dt
@@ -129,15 +129,15 @@ class TwoMedia(Targeted):
         self._reward[ids], self._last[ids] = (place - self._last[ids]) / self.length, place
 
     def paid(self) -> Float[np.ndarray, " envs"]:
-        """Return by how many body lengths the centre of mass came nearer to the far side."""
+        """Return the progress of the centre of mass perpendicular to the border, in body lengths."""
         return self._reward.copy()
 
     def terminated(self) -> Bool[np.ndarray, " envs"]:
-        """Return which bodies have been over for long enough."""
+        """Return which bodies have completed the crossing for `settled` seconds."""
         return (self._crossed >= 0) & (self._seconds[:, 1] >= self.settled)
 
     def metrics(self) -> dict[str, Float[np.ndarray, " envs"]]:
-        """Return the net speed, m/s, and the measures of reaching the target and of crossing; see the class."""
+        """Return the net speed (m/s), and the metrics of reaching the target and of crossing; see the class."""
         crossed = self._crossed >= 0
         seconds = np.maximum(self._seconds, 1e-9)
         # Two turns of a joint are a stroke to either side.
@@ -151,7 +151,7 @@ class TwoMedia(Targeted):
         }
 
     def get_state(self) -> dict[str, Any]:
-        """Return copies of what the task remembers between steps."""
+        """Return a copy of the task's state."""
         return {**super().get_state(), **{name: getattr(self, f"_{name}").copy() for name in _KEPT}}
 
     def set_state(self, state: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ def test_a_trusted_zip_is_evaluated(model, capsys):
     [
         (["--body", "swimmer6"], "observations are of shape (15,)"),
         (["--algorithm", "pppo"], "did you mean 'ppo'"),
-        (["--algorithm", "sac"], "no model that SB3's sac saved: it is one of ppo"),
+        (["--algorithm", "sac"], "not a model that SB3's sac saved: it is one of ppo"),
         (["--task", "navigate", "--reward", "com"], "task 'navigate' has no option 'reward'"),
         (["--observe-time"], "observations are of shape (15,)"),
         (["--task-options", "target=1"], "task 'swim' has no option 'target'"),
@@ -65,14 +65,14 @@ def test_a_history_is_of_a_run(model, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["record", str(model), "--trust", "--body", "swimmer4", "--history", "--out", str(tmp_path / "h.nc")])
     assert "--history" in (said := capsys.readouterr().err)
-    assert "would change nothing" in said
+    assert "would have no effect" in said
 
 
 def test_a_zip_that_is_none_is_one_line(tmp_path, capsys):
     (tmp_path / "model.zip").write_text("no zip")
     with pytest.raises(SystemExit):
         main(["evaluate", str(tmp_path / "model.zip"), "--trust"])
-    assert "no model that SB3 saved" in capsys.readouterr().err
+    assert "not a model saved by SB3" in capsys.readouterr().err
 
 
 def returns(model, envs):
@@ -126,7 +126,7 @@ def test_statistics_are_read_only_where_the_file_is_trusted(model, tmp_path):
     (tmp_path / "stats.pkl").write_bytes(b"no pickle")
     with pytest.raises(InvalidRun, match="give --trust"):
         SavedModel.load(model, normalize=tmp_path / "stats.pkl")
-    with pytest.raises(InvalidRun, match=r"nothing that VecNormalize\.save wrote"):
+    with pytest.raises(InvalidRun, match=r"not a file written by VecNormalize\.save"):
         SavedModel.load(model, trust=True, normalize=tmp_path / "stats.pkl")
 
 

@@ -399,7 +399,7 @@ def test_actions_outside_minus_one_to_one_are_scaled_to_the_box():
     ("arguments", "message"),
     [
         ({"sequence_length": 7}, "sequence_length 7 does not divide n_steps 24; give a divisor, such as 6"),
-        ({"sequence_length": 8, "batch_size": 12}, "batch_size 12 is no multiple of sequence_length 8; give 16"),
+        ({"sequence_length": 8, "batch_size": 12}, "batch_size 12 is not a multiple of sequence_length 8; give 16"),
         ({"policy_kwargs": {"circuit_options": {"keep_shape": False}}}, r"'grid' \(2, 2, 3\).* returns \(2, 6\)"),
     ],
 )

@@ -249,7 +249,9 @@ def test_an_old_circuit_runs_unpinned_and_is_refused_in_one_line_when_it_is_to_b
     motor, _ = circuit(torch.ones(2, 3), {})
     assert motor.unique().tolist() == [0.5]
     assert wiring_at(circuit, {}).neurons == circuit.neurons
-    with pytest.raises(CircuitMismatch, match=r"Old cannot be reached; write `forward_with_activity\(self, sensors"):
+    with pytest.raises(
+        CircuitMismatch, match=r"Old do not support interventions; write `forward_with_activity\(self, sensors"
+    ):
         check_pins(circuit)
     with pytest.raises(CircuitMismatch, match=r"give circuit\(sensors, state, pins\)"):
         circuit.pins = Pins(torch.ones(3), torch.zeros(3))

@@ -113,7 +113,7 @@ def degrees(graph: Graph) -> tuple[Counter, Counter]:
 def test_a_graph_in_parts_is_one_line(tmp_path):
     graph = small()
     write(dataclasses.replace(graph, cells=(*graph.cells, Cell("VD1", "VD", "motor", 0.5))), tmp_path)
-    with pytest.raises(CircuitMismatch, match=r"is of 2 parts that nothing joins: VD1 is cut off; add their contacts"):
+    with pytest.raises(CircuitMismatch, match=r"is of 2 unconnected parts: VD1 is cut off; add their contacts"):
         load_graph(str(tmp_path / "worm.csv"))
 
 

@@ -55,9 +55,9 @@ def expected() -> Graph:
 @pytest.mark.parametrize(
     ("contacts", "cells", "message"),
     [
-        (CONTACTS.replace("DB1", "DBé").encode("latin-1"), CELLS, r"worm\.csv is no text in UTF-8 .*save it as CSV"),
-        (CONTACTS.encode("utf-16"), CELLS, r"worm\.csv is no text in UTF-8"),
-        (CONTACTS, CELLS.encode("utf-16"), r"worm\.cells\.csv is no text in UTF-8"),
+        (CONTACTS.replace("DB1", "DBé").encode("latin-1"), CELLS, r"worm\.csv is not UTF-8 text .*save it as CSV"),
+        (CONTACTS.encode("utf-16"), CELLS, r"worm\.csv is not UTF-8 text"),
+        (CONTACTS, CELLS.encode("utf-16"), r"worm\.cells\.csv is not UTF-8 text"),
         (CONTACTS + "x" * 140_000, CELLS, r"worm\.csv cannot be read as CSV: field larger"),
         (CONTACTS.replace(",", ";"), CELLS, r"no column 'pre'; it needs .* commas, and has 'pre;post;count;sign;kind'"),
         (CONTACTS.replace("DB1,VB1", "D,B1,VB1"), CELLS, r"worm\.csv: row 3 has more fields than columns; quote"),
@@ -67,11 +67,11 @@ def expected() -> Graph:
         (CONTACTS.replace("3,1", "3,"), CELLS, r"DB1 -> MDL01 has no sign; give 1"),
         (CONTACTS.replace("electrical", "gap"), CELLS, r"worm\.csv: unknown kind of contact DB1 -> VB1 'gap'"),
         (CONTACTS.replace("2,1,elec", "2,-1,elec"), CELLS, r"gap junction DB1 - VB1 has sign -1; give 1"),
-        (CONTACTS + "DB1,MDL01,1,1,chemical\n", CELLS, r"worm\.csv: contact DB1 -> MDL01 is there twice; give it one"),
-        (CONTACTS + "DB1,MDL01,1,-1,chemical\n", CELLS, r"contact DB1 -> MDL01 is there twice; .* one sign"),
+        (CONTACTS + "DB1,MDL01,1,1,chemical\n", CELLS, r"worm\.csv: contact DB1 -> MDL01 occurs twice; give it one"),
+        (CONTACTS + "DB1,MDL01,1,-1,chemical\n", CELLS, r"contact DB1 -> MDL01 occurs twice; .* one sign"),
         (CONTACTS + "VB1,DB1,1,1,electrical\n", CELLS, r"gap junction VB1 - DB1 has count 1 in .* and 2 in the other"),
         (CONTACTS + "VB1,DB1,2,-1,electrical\n", CELLS, r"gap junction VB1 - DB1 has sign -1; give 1"),
-        (CONTACTS + "DB1,VB1,2,1,electrical\n", CELLS, r"gap junction DB1 - VB1 is there twice; .* in this direction"),
+        (CONTACTS + "DB1,VB1,2,1,electrical\n", CELLS, r"gap junction DB1 - VB1 occurs twice; .* in this direction"),
         (CONTACTS.replace("DB1", "motor_0"), CELLS.replace("DB1", "motor_0"), r"cell motor_0 has the name of"),
         (CONTACTS.replace("DB1", "joint_pos_1"), CELLS.replace("DB1", "joint_pos_1"), r"cell joint_pos_1 has the name"),
         (CONTACTS, CELLS.replace("DB1,DB,", "DB1,,"), r"cell 'DB1' is of class ''; give each cell a name"),
@@ -202,5 +202,5 @@ def test_a_dense_graph_is_drawn_anew_and_a_denser_one_is_one_line():
     other = Graph(cells, tuple(every)).control("random", np.random.default_rng(0))
     assert {(c.pre, c.post) for c in other.contacts} == {(c.pre, c.post) for c in every}
     more = dataclasses.replace(other, contacts=(*other.contacts, Contact("DB0", "DB0", 1, 1)))
-    with pytest.raises(CircuitMismatch, match="931 chemical contacts cannot be drawn anew among 930 pairs"):
+    with pytest.raises(CircuitMismatch, match="931 chemical contacts cannot be drawn among 930 pairs"):
         more.control("random", np.random.default_rng(0))

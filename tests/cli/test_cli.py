@@ -63,7 +63,7 @@ def worm(tmp_path_factory) -> Run:
         ("render WORM --seconds 0", "seconds is 0.0; give a number above 0, or leave it out"),
         ("render WORM --seconds -3", "seconds is -3.0; give a number above 0"),
         ("record WORM --out rec.txt", "unknown recording format '.txt'; known: .nc"),
-        ("probe FILE.nc", "is no recording that can be read"),
+        ("probe FILE.nc", "cannot be read as a recording"),
         ("import WORM", "is a run already; use it as it is"),
         ("probe WORM --episodes 0", "episodes is 0; give a whole number, 1 or more"),
         ("evaluate WORM --episodes 0", "episodes is 0; give a whole number, 1 or more"),
@@ -74,7 +74,7 @@ def worm(tmp_path_factory) -> Run:
         ("ablate --episodes 0 --out x", "episodes is 0; give a whole number, 1 or more"),
         (
             "evaluate WORM --reward com --algorithm sac",
-            "--algorithm, --reward would change nothing: they are about a zip file that SB3 saved, and WORM is none",
+            "--algorithm, --reward would have no effect: they are about a zip file that SB3 saved, and WORM is none",
         ),
         ("ablate --circuit mlp --out x", "ablate takes ncap; mlp has no such parts to leave out"),
         ("worm compare WORM hub", "is a folder; nervecord record WORM --out rec.nc records a run"),

@@ -157,7 +157,7 @@ def test_a_wrong_value_in_a_file_is_one_line_for_a_run_and_for_a_sweep(text, wor
         ("--episode-steps 0", "episode_steps is 0; give a whole number from 1 to 1000000, or leave it out"),
         ("--randomize mass=0.8:1.2", "unknown randomisation 'mass'; did you mean 'link_mass'?"),
         ("--randomize gear=0:1:log", "randomize gear begins at 0, and its logarithm is drawn"),
-        ("--arena {bad", "arena '{bad' is no JSON (Expecting property name"),
+        ("--arena {bad", "arena '{bad' is not JSON (Expecting property name"),
         ("--device meta", "device 'meta' cannot be used here"),
         ("--algorithm cmaes --algorithm-options sigma=1e300", "sigma is 1e+300, too large for single precision"),
         ("--algorithm-options n_envs=1000000000000", "n_envs is 1000000000000, which takes"),

@@ -1,4 +1,4 @@
-"""No option of a command is taken and ignored: where one would change nothing, it is refused in one line."""
+"""No option of a command is taken and ignored: where one would have no effect, it is refused in one line."""
 
 import dataclasses
 import json
@@ -61,7 +61,7 @@ NAMES = {FitAtlas: "fit", Postures: "posture", ReplayWorm: "replay", ShowEigenwo
 OF_MIDLINES = ("--spline", "--fix-swaps", "--flip-y", "--unit mm", "--time-unit s", "--degrees")
 OF_ZIPS = ("--algorithm sac", "--reward com", "--normalize x.pkl", "--frames 2", "--observe-time")
 OF_TASKS = ("--body swimmer8", "--task navigate", "--task-options x=1", "--episode-steps 9")
-# Command lines in which an option would change nothing.
+# Command lines in which an option would have no effect.
 IDLE = [
     ("train --address h:1", "an address needs Ray; give --engine ray with it"),
     ("train --algorithm ppo --circuit mlp --workers 2", "ppo has no population to spread over workers"),
@@ -72,66 +72,66 @@ IDLE = [
     ("sweep plan.toml --address h:1", "an address needs Ray; give --engine ray with it"),
     ("nas make prior --address h:1", "an address needs Ray; give --engine ray with it"),
     *(
-        (f"resume memory {option}", f"{option.split()[0]} would change nothing: memory is a curriculum")
+        (f"resume memory {option}", f"{option.split()[0]} would have no effect: memory is a curriculum")
         for option in ("--device cpu", "--workers 2", "--engine ray", "--address h:1")
     ),
     *(
-        (f"{command} run {option}", f"{option.split()[0]} would change nothing: they are about a zip file that SB3")
+        (f"{command} run {option}", f"{option.split()[0]} would have no effect: they are about a zip file that SB3")
         for command in ("evaluate", "record", "render", "transfer", "report")
         for option in (*OF_ZIPS, *(OF_TASKS if command in ("transfer", "report") else ()))
     ),
     *(
-        (f"{command} run {option}", f"{option.split()[0]} would change nothing: they are about --untrained, and run")
+        (f"{command} run {option}", f"{option.split()[0]} would have no effect: they are about --untrained, and run")
         for command in ("evaluate", "record", "probe", "render", "play")
         for option in ("--circuit mlp", "--circuit-options period=50", "--arena agar", "--seed 1", *OF_TASKS[1:])
     ),
     *(
-        (f"{command} model.zip {option}", f"{option.split()[0]} would change nothing: model.zip is a zip file")
+        (f"{command} model.zip {option}", f"{option.split()[0]} would have no effect: model.zip is a zip file")
         for command in ("evaluate", "record", "render")
         for option in ("--silence B_d_0", "--clamp B_d_0=1", "--drive B_d_0=1")
     ),
-    ("record model.zip --noise 1", "--noise would change nothing: SB3's models have no circuit of named neurons"),
+    ("record model.zip --noise 1", "--noise would have no effect: SB3's models have no circuit of named neurons"),
     *(
-        (f"{command} run --noise-unit own", "--noise-unit would change nothing: it is the unit of --noise")
+        (f"{command} run --noise-unit own", "--noise-unit would have no effect: it is the unit of --noise")
         for command in ("record", "probe")
     ),
-    ("record run --history --noise 0.3 --noise-unit own", "--noise, --noise-unit would change nothing: --history"),
-    ("record run --as-imaging", "--as-imaging would change nothing: it is of .nwb files, and recording.nc is none"),
-    ("probe rec.nc --noise 0.3", "--noise would change nothing: it is about a run, and rec.nc is a recording"),
+    ("record run --history --noise 0.3 --noise-unit own", "--noise, --noise-unit would have no effect: --history"),
+    ("record run --as-imaging", "--as-imaging would have no effect: it is of .nwb files, and recording.nc is none"),
+    ("probe rec.nc --noise 0.3", "--noise would have no effect: it is about a run, and rec.nc is a recording"),
     *(
-        (f"record run --history {option}", f"{option.split()[0]} would change nothing: --history is of one episode")
+        (f"record run --history {option}", f"{option.split()[0]} would have no effect: --history is of one episode")
         for option in ("--episodes 2", "--body swimmer4", "--silence B_d_0", "--clamp B_d_0=1", "--drive B_d_0=1")
     ),
     *(
         (f"probe rec.nc {option}", "rec.nc is a recording already, so its episodes and interventions cannot be chosen")
         for option in ("--episodes 8", "--silence B_d_0", "--clamp B_d_0=1", "--drive B_d_0=1")
     ),
-    ("render run --neurons --view 3d", "--view would change nothing: --neurons is a view of its own"),
-    ("export run --private", "--private would change nothing: nothing is uploaded; give --push OWNER/NAME too"),
-    ("export run --endpoint x", "--endpoint would change nothing: nothing is uploaded; give --push OWNER/NAME too"),
-    ("worm fit run --graph ladder", "--graph would change nothing: it is of an untrained circuit"),
-    ("worm fit --gains global --swimming 0.5 --teacher x", "--swimming, --teacher would change nothing: they are of"),
-    ("worm fit --teacher agent:ncap", "--teacher would change nothing: it is of --swimming, whose weight is 0"),
-    ("worm fit --gains class --background 0.2 --out x", "--background, --out would change nothing: they are"),
+    ("render run --neurons --view 3d", "--view would have no effect: --neurons is a view of its own"),
+    ("export run --private", "--private would have no effect: nothing is uploaded; give --push OWNER/NAME too"),
+    ("export run --endpoint x", "--endpoint would have no effect: nothing is uploaded; give --push OWNER/NAME too"),
+    ("worm fit run --graph ladder", "--graph would have no effect: it is of an untrained circuit"),
+    ("worm fit --gains global --swimming 0.5 --teacher x", "--swimming, --teacher would have no effect: they are of"),
+    ("worm fit --teacher agent:ncap", "--teacher would have no effect: it is of --swimming, whose weight is 0"),
+    ("worm fit --gains class --background 0.2 --out x", "--background, --out would have no effect: they are"),
     *(
-        (f"worm {command} rec.nc {option}", f"{option.split()[0]} would change nothing: rec.nc is a recording, whose")
+        (f"worm {command} rec.nc {option}", f"{option.split()[0]} would have no effect: rec.nc is a recording, whose")
         for command in ("posture", "replay", "eigenworms")
         for option in OF_MIDLINES
     ),
-    ("worm posture a.wcon --unit mm --time-unit s --degrees", "--unit, --time-unit, --degrees would change nothing"),
-    ("worm replay a.wcon --gear 3", "--gear would change nothing: it is of motors, and the joints are prescribed"),
-    ("record run --history --out x.wcon", "--history would change nothing: x.wcon keeps midlines alone"),
-    ("worm propagate run --graph ladder", "--graph would change nothing: it is of an untrained circuit"),
-    ("bench --ppo --scale", "--ppo would change nothing: one thing is measured at once, and --scale is another"),
-    ("bench --lanes --scale", "--scale would change nothing: one thing is measured at once, and --lanes is another"),
-    ("bench --zones --scale", "--scale would change nothing: one thing is measured at once, and --zones is another"),
-    ("bench --learn --lanes", "--lanes would change nothing: one thing is measured at once, and --learn is another"),
-    ("bench --scale --draw x.svg", "--draw would change nothing: only --lanes draws a figure"),
-    ("bench --lanes --seeds 2 --limit 9", "--seeds, --limit would change nothing: only --learn trains"),
-    ("bricks run --weights 1 0 --body swimmer4 --steps 9 --out x", "--weights, --body, --steps, --out would change"),
-    ("bricks run --merge b --out x --number 2 --bodies swimmer4 --seed 1", "--number, --bodies, --seed would change"),
-    ("bricks run --grow 8 --out x --episodes 2 --weights 1 0", "--weights, --episodes would change"),
-    ("bricks run --update x --out x --seed 2 --body swimmer4", "--seed, --body would change nothing: --update"),
+    ("worm posture a.wcon --unit mm --time-unit s --degrees", "--unit, --time-unit, --degrees would have no effect"),
+    ("worm replay a.wcon --gear 3", "--gear would have no effect: it is of motors, and the joints are prescribed"),
+    ("record run --history --out x.wcon", "--history would have no effect: x.wcon keeps midlines alone"),
+    ("worm propagate run --graph ladder", "--graph would have no effect: it is of an untrained circuit"),
+    ("bench --ppo --scale", "--ppo would have no effect: one thing is measured at once, and --scale is another"),
+    ("bench --lanes --scale", "--scale would have no effect: one thing is measured at once, and --lanes is another"),
+    ("bench --zones --scale", "--scale would have no effect: one thing is measured at once, and --zones is another"),
+    ("bench --learn --lanes", "--lanes would have no effect: one thing is measured at once, and --learn is another"),
+    ("bench --scale --draw x.svg", "--draw would have no effect: only --lanes draws a figure"),
+    ("bench --lanes --seeds 2 --limit 9", "--seeds, --limit would have no effect: only --learn trains"),
+    ("bricks run --weights 1 0 --body swimmer4 --steps 9 --out x", "--weights, --body, --steps, --out would have"),
+    ("bricks run --merge b --out x --number 2 --bodies swimmer4 --seed 1", "--number, --bodies, --seed would have"),
+    ("bricks run --grow 8 --out x --episodes 2 --weights 1 0", "--weights, --episodes would have no effect"),
+    ("bricks run --update x --out x --seed 2 --body swimmer4", "--seed, --body would have no effect: --update"),
     ("curriculum --options window=3", "window is 3 and kind 'multi-head'; only 'sliding' has a window"),
 ]  # fmt: skip
 
@@ -175,7 +175,7 @@ def test_an_option_that_would_change_nothing_is_refused(line, words, tmp_path, m
 def test_a_default_that_is_given_in_words_is_no_mistake(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["render", str(tmp_path), "--neurons", "--view", "2d", "--out", str(tmp_path / "x.gif")])
-    assert "would change nothing" not in capsys.readouterr().err
+    assert "would have no effect" not in capsys.readouterr().err
 
 
 def _empty(**meta):

@@ -196,7 +196,7 @@ def test_a_batch_of_several_bodies_steps_each_as_alone():
 
 
 def test_bodies_that_do_not_fit_beside_each_other_are_one_line():
-    with pytest.raises(InvalidBody, match=r"swimmer8 \(8 links\) cannot stand beside swimmer6"):
+    with pytest.raises(InvalidBody, match=r"swimmer8 \(8 links\) cannot share a batch with swimmer6"):
         EnvBatch("swim", 2, body=["swimmer6", "swimmer8"])
     with pytest.raises(InvalidBody, match="no body"):
         EnvBatch("swim", 2, body=[])

@@ -149,7 +149,7 @@ def test_short_gaps_are_bridged_straight(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a,b\n1,2", "is no CSV of a recording; give the columns time"),
+        ("a,b\n1,2", "is not a CSV file of a recording; give the columns time"),
         ("time,angle_0,angle_2\n0,1,1", "has no columns angle_0, angle_1"),
         ("time,angle_0,angle_1\n0,1", "line 2, has 2 cells and 3 columns"),
         ("time,angle_0,angle_1\n0,1,x", "has 'x' where a number is"),
@@ -171,7 +171,11 @@ def test_files_that_are_no_recording_are_refused_in_one_line(text, words, tmp_pa
 @pytest.mark.parametrize(
     ("recording", "error", "words"),
     [
-        ("worm.wcon", InvalidRecording, "worm.wcon is no CSV of joint angles; nervecord worm posture FILE --links 24"),
+        (
+            "worm.wcon",
+            InvalidRecording,
+            "worm.wcon is not a CSV file of joint angles; nervecord worm posture FILE --links 24",
+        ),
         ("nope.csv", InvalidRecording, "nope.csv cannot be read as CSV: No such file"),
         ({"file": "x"}, InvalidRecording, "a recording is a table of file, time and joint_pos"),
         ({"file": "x", "time": [0, 0], "joint_pos": [[0, 0]] * 2}, InvalidRecording, "x has times that do not rise"),
@@ -188,7 +192,7 @@ def test_a_recording_that_does_not_fit_is_refused(recording, error, words):
 def test_a_chain_is_needed_and_the_target_is_sensed_in_its_own_task_alone():
     body = make_body("gymnasium-swimmer")
     assert EnvBatch("track", 1, body, n_threads=1).layout.sizes["joint_target"] == body.n_joints
-    with pytest.raises(InvalidTask, match="half_cheetah is no chain of links"):
+    with pytest.raises(InvalidTask, match="half_cheetah is not a chain of links"):
         EnvBatch("track", 1, XmlBody.from_file(ASSETS / "half_cheetah.xml", 0.05), n_threads=1)
     with pytest.raises(InvalidTask, match="has no recording to sense; sense joint_target in TrackPosture"):
         EnvBatch("swim", 1, n_threads=1, senses=["joint_target"])

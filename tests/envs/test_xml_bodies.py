@@ -336,8 +336,8 @@ UPRIGHT = (
         ("", "the XML is empty"),
         ("  \n", "the XML is empty"),
         ("<mujoco", "cannot compile"),
-        ("\0\1", "no text"),
-        ("\ud800", "no text"),
+        ("\0\1", "not text"),
+        ("\ud800", "not text"),
         ("<mujoco/>", "0 moving bodies"),
         (chain(world='<body name="ball" pos="1 0 0"><freejoint/><geom size=".1"/></body>'), "2 moving bodies"),
         (chain(root="<freejoint/>"), "are free; give two slides"),
@@ -370,12 +370,12 @@ UPRIGHT = (
         (chain(head='<site name="s"/>', motor='<motor site="s" ctrlrange="-1 1"/>'), "acts on a site"),
         (chain(option='<option timestep="0"/>'), "timestep is 0 s; give"),
         (chain(option='<option timestep="-.01"/>'), "timestep is -0.01 s; give"),
-        (chain(option='<option timestep="nan"/>'), '<option timestep="nan"> is no number'),
-        (chain(option='<option wind="0 NaN 0"/>'), "is no number"),
+        (chain(option='<option timestep="nan"/>'), '<option timestep="nan"> is not a number'),
+        (chain(option='<option wind="0 NaN 0"/>'), "is not a number"),
         (chain(option='<option><flag actuation="disable"/></option>'), "leave actuation enabled"),
         (chain(option='<option actuatorgroupdisable="0"/>'), "leave actuation enabled"),
-        (chain(head='<geom size="nan"/>'), '<geom size="nan"> is no number'),
-        (chain(head='<geom size=".1" mass="nan"/>'), '<geom mass="nan"> is no number'),
+        (chain(head='<geom size="nan"/>'), '<geom size="nan"> is not a number'),
+        (chain(head='<geom size=".1" mass="nan"/>'), '<geom mass="nan"> is not a number'),
         (chain(motor='<motor joint="{joint}" gear="inf" ctrlrange="-1 1"/>'), "actuator_gear is not finite"),
         (chain(head='<geom size="inf"/>'), "not finite|cannot compile"),
         (chain(top='<include file="/etc/passwd"/>'), "<include> names the file '/etc/passwd'"),
@@ -397,7 +397,7 @@ UPRIGHT = (
         (chain(world=90_000 * '<frame>' + 90_000 * '</frame>'), "more than 4000 elements"),
         (chain(top='<asset><mesh name="m" builtin="supersphere" params="99999 1 1"/></asset>'), "300 is the most"),
         (chain(motor='<general joint="{joint}" dyntype="user" actdim="1000000000"/>'), "100 is the most"),
-        (chain(head=f'<geom name="{"a" * 10**6}" size="1"/>'), "name of a <geom> has 1000000 signs; 1000 are"),
+        (chain(head=f'<geom name="{"a" * 10**6}" size="1"/>'), "name of a <geom> has 1000000 characters; at most 1000"),
         ('<!DOCTYPE mujoco [<!ENTITY a "b">]>' + chain(), "leave it out"),
     ],
 )  # fmt: skip
@@ -430,7 +430,7 @@ def test_a_control_step_must_be_a_number_above_0(control_dt):
 def test_a_run_takes_another_control_step_and_a_wrong_one_names_the_way_out(tmp_path):
     path = tmp_path / "eel.xml"
     path.write_text(chain(option='<option timestep="0.0125" density="2500"/>'))
-    with pytest.raises(InvalidBody, match=r"of the physics step, 0\.0125 s; give one, such as .*dt 0\.025,"):
+    with pytest.raises(InvalidBody, match=r"of the physics step 0\.0125 s; give one, such as .*dt 0\.025,"):
         SwimmerEnv(body=path)
     resolved = resolve(RunConfig(body=path, control_dt=0.025, physics="mujoco"))
     assert RunConfig.from_json(resolved.config.to_json()) == resolved.config
@@ -479,8 +479,8 @@ def test_files_that_cannot_be_read_are_named_in_one_line(tmp_path):
         file.truncate(65 * 2**20)
     for name, words in {
         "none.xml": "No such file", ".": "a folder", "pipe": "a pipe or a device", "empty": "is empty",
-        "binary": "no text in utf-8", "nul": "binary file", "latin": "no text in utf-8",
-        "klingon": "no text in klingon", "hex": "no text in hex", "huge": "68157440 bytes", "a\0b": "null",
+        "binary": "not text in utf-8", "nul": "binary file", "latin": "not text in utf-8",
+        "klingon": "not text in klingon", "hex": "not text in hex", "huge": "68157440 bytes", "a\0b": "null",
         "x" * 999: "too long",
     }.items():  # fmt: skip
         with pytest.raises(InvalidBody, match=words) as caught:
@@ -567,12 +567,12 @@ def test_includes_meshes_and_textures_become_one_flat_text(tmp_path, monkeypatch
         ('<include file="body.xml"/>', "included twice"),
         ('<include file="ok.xml"/><include file="ok.xml"/>', "included twice"),
         ('<include file="pipe"/>', "a pipe or a device"),
-        ('<include file="plain"/>', "is no XML"),
+        ('<include file="plain"/>', "is not XML"),
         ('<asset><mesh name="m" file="pipe.stl"/></asset>', "a pipe or a device"),
         ('<asset><mesh name="m" file="plain.stl"/></asset>', "cannot be read"),
         ('<asset><mesh name="m" file="nan.obj"/></asset>', "not finite"),
-        ('<asset><mesh name="m" file="wild.obj"/></asset>', "a vertex that is none"),
-        ('<asset><mesh name="m" file="m.dae"/></asset>', "no STL, OBJ or MSH file"),
+        ('<asset><mesh name="m" file="wild.obj"/></asset>', "a vertex that does not exist"),
+        ('<asset><mesh name="m" file="m.dae"/></asset>', "not an STL, OBJ or MSH file"),
         ('<asset><hfield name="h" file="h.png" size="1 1 1 1"/></asset>', "<hfield> from a file cannot be"),
         ('<asset><model name="m" file="ok.xml"/></asset>', "<model> is another model in a file"),
     ],

@@ -62,7 +62,7 @@ def test_a_use_that_shows_others_is_left_out():
      '<!DOCTYPE svg [<!ENTITY a "b">]>' + IN.format("<text>&a;</text>"), " " * 2**25],
 )  # fmt: skip
 def test_what_is_no_figure_is_one_line(svg):
-    with pytest.raises(InvalidRun, match=r"the figure of gait .*; remove it, and measure anew") as caught:
+    with pytest.raises(InvalidRun, match=r"the figure of gait .*; remove it, and measure again") as caught:
         embedded_svg(svg, "f", "gait")
     assert "\n" not in str(caught.value)
 

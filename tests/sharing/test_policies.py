@@ -71,7 +71,7 @@ def test_onnx_fires_as_the_agent_over_an_episode(tmp_path):
         spent.append(membrane.size)
         return action, trace, membrane - (np.arange(membrane.size).reshape(membrane.shape) == len(spent))
 
-    with pytest.raises(CircuitMismatch, match=r"fires otherwise than the agent in \d+ of 15,360 control steps"):
+    with pytest.raises(CircuitMismatch, match=r"fires differently from the agent in \d+ of 15,360 control steps"):
         check_policy(fires_more, agent, envs)
     envs.close()
 

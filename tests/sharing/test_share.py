@@ -193,7 +193,7 @@ def refused(folder: Path, tmp_path: Path, told: str) -> None:
         (("config", "randomize"), {"gear": [0.9]}, "randomize gear is [0.9]; give two factors, low and high"),
         (("config", "randomize"), {"gear": 1}, "config.json is damaged"),
         (("config", "randomize"), {"gear": "ab"}, "config.json is damaged"),
-        (("config",), [], "config is no object"),
+        (("config",), [], "config is not an object"),
         (("steps",), float("inf"), "steps is inf; give a whole number"),
         (("steps",), 1e30, "steps is 1e+30; give a whole number"),
         (("steps",), 1.5, "steps is 1.5; give a whole number"),

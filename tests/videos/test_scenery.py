@@ -132,7 +132,7 @@ def test_recordings_of_before_have_no_surroundings(recording):
 def test_surroundings_that_are_none_are_refused(recording, wrong, tmp_path):
     bad = dataclasses.replace(recording, meta=json.loads(json.dumps({**recording.meta, **wrong})))
     bad.save(tmp_path / "bad.nc")
-    with pytest.raises(InvalidRecording, match=r"bad\.nc is no recording that can be read") as refused:
+    with pytest.raises(InvalidRecording, match=r"bad\.nc cannot be read as a recording") as refused:
         Recording.load(tmp_path / "bad.nc")
     assert "\n" not in str(refused.value)
 

@@ -135,7 +135,7 @@ def test_postures_that_are_alike_and_other_sources_are_refused(tmp_path):
     with pytest.raises(UnknownName, match="unknown source of eigenworms 'wormpse'; did you mean 'wormpose'"):
         eigenworms("wormpse")
     (tmp_path / "x.csv").write_text("a,b")
-    with pytest.raises(InvalidRecording, match="is no table of numbers"):
+    with pytest.raises(InvalidRecording, match="is not a table of numbers"):
         eigenworms(tmp_path / "x.csv")
 
 

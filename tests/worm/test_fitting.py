@@ -157,12 +157,12 @@ def test_the_wrong_circuits_and_idle_options_are_refused(small, tmp_path, capsys
         ("--rewired=-1", "rewired is -1; give 0 or more graphs"),
         ("--out .", "exists; give another --out"),
         ("--swimming 1.5", "swimming is 1.5; give a weight from 0 to 1"),
-        ("--teacher agent:ncap", "--teacher would change nothing: it is of --swimming, whose weight is 0"),
-        ("--gains global --swimming 0.5", "--swimming would change nothing: they are of --gains circuit"),
+        ("--teacher agent:ncap", "--teacher would have no effect: it is of --swimming, whose weight is 0"),
+        ("--gains global --swimming 0.5", "--swimming would have no effect: they are of --gains circuit"),
         ("--gains class --rewired 4", "rewired is 4; gains of classes can learn how often a class answers on any"),
         (
             "--gains class --background 0.2 --out x",
-            "--background, --out would change nothing: they are of --gains circuit",
+            "--background, --out would have no effect: they are of --gains circuit",
         ),
     ):
         with pytest.raises(SystemExit):

@@ -157,7 +157,7 @@ def test_the_command_tells_numbers_with_their_units(tmp_path, capsys):
     assert first.startswith("20 links need 41 points or more, and there are 25")
     assert second.startswith("head and tail are probably swapped at 2 times; --fix-swaps")
     for options, words in (
-        (["--gear", "1"], "--gear would change nothing"),
+        (["--gear", "1"], "--gear would have no effect"),
         (["--body", "swimer6"], "unknown body"),
         (["--arena", '{"name": "landscape", "posts": [{"x": 0.5}]}'], "in one medium without posts"),
         (["--out", "x.wcon"], "unknown recording format"),

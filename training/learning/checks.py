@@ -1,4 +1,4 @@
-"""What cannot be trained is said before anything is written or built."""
+"""Check a config before anything is built or written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check(config: RunConfig) -> Resolved:
     """Resolve a config, and raise every error of its training that can be found without building anything.
 
     Raises:
-        NervecordError: what would go wrong, of the kind that training would raise.
+        NervecordError: the config cannot be trained; the same error that training would raise.
     """
     resolved = resolve(config)
     checked_ranges(config.randomize)

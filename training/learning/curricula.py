@@ -1,4 +1,4 @@
-"""Curricula on bit streams: how a circuit comes to remember for longer, step by step.
+"""Curricula on bit streams, which train a circuit to remember for longer step by step.
 
 Khajehabdollahi et al., ICLR 2024 (https://arxiv.org/abs/2309.12927): single-head networks lengthen
 their units' time constants with N, multi-head networks the network's own.
@@ -54,22 +54,22 @@ _FIELDS: dict[str, Allowed] = {
 
 @dataclasses.dataclass(frozen=True)
 class CurriculumConfig:
-    """Everything that a curriculum depends on; frozen.
+    """The config of a curriculum; immutable.
 
     Attributes:
         circuit: a circuit with memory; it senses one `bit`, -1 or 1.
         task: "parity" or "delayed-match"; see `BIT_TASKS`.
         kind: "single-head", "multi-head" or "sliding"; see `KINDS`.
-        seed: from which every random number comes.
-        updates: of the weights, in all.
-        max_n: the N at which it ends early, if it gets there.
-        window: heads trained at a time by "sliding".
-        threshold: accuracy above which N grows.
+        seed: seed of all random numbers.
+        updates: total number of weight updates.
+        max_n: the N at which training ends early.
+        window: number of heads trained together by "sliding".
+        threshold: accuracy above which N increases.
         batch_size: sequences per update.
-        learning_rate, momentum, max_grad_norm: of SGD with Nesterov's momentum.
-        evaluate_every: updates between evaluations, which also write a checkpoint.
-        evaluation_sequences: per evaluation, fresh every time.
-        circuit_options: options of the circuit; a file that `graph` names is held as its content.
+        learning_rate, momentum, max_grad_norm: options of SGD with Nesterov momentum.
+        evaluate_every: updates between evaluations, each of which also writes a checkpoint.
+        evaluation_sequences: number of new sequences per evaluation.
+        circuit_options: options of the circuit; a file named by `graph` is stored as its content.
     """
 
     circuit: str = "ctrnn"
@@ -104,13 +104,13 @@ class CurriculumConfig:
         object.__setattr__(self, "circuit_options", hold_files(self.circuit, self.circuit_options))
 
     def make_circuit(self) -> Circuit:
-        """Build the circuit, with a motor for the answer to each N."""
+        """Build the circuit, with one motor (readout head) for each N."""
         heads = 1 if self.kind == "single-head" else self.max_n - _FIRST + 1
         rng = torch.Generator().manual_seed(self.seed)
         return make_circuit(self.circuit, {"bit": 1}, heads, self.circuit_options, rng)
 
     def heads(self, n: int) -> dict[int, int]:
-        """Return which readout answers for which N while `n` is the largest."""
+        """Return which readout head is trained on which N, while `n` is the largest N."""
         if self.kind == "single-head":
             return {0: n}
         first = max(_FIRST, n - self.window + 1) if self.kind == "sliding" else _FIRST
@@ -130,7 +130,7 @@ class CurriculumConfig:
             raise InvalidRun(f"the config is of another version of nervecord: {error}") from error
 
     def check(self) -> dict[str, Any]:
-        """Raise what would go wrong, before anything is written; nothing stands in config.json beside this."""
+        """Raise the errors of this config before anything is written; return nothing to store beside it."""
         circuit = self.make_circuit()
         if not circuit.is_recurrent:
             raise CircuitMismatch(f"circuit {self.circuit!r} has no memory, which these tasks need; choose another")
@@ -138,13 +138,13 @@ class CurriculumConfig:
 
 
 class CurriculumRun(Folder[CurriculumConfig]):
-    """A curriculum on disk; see `Folder`."""
+    """A curriculum's folder on disk; see `Folder`."""
 
     kind = "curriculum"
     config_type = CurriculumConfig
 
     def circuit(self) -> Circuit:
-        """Return the circuit as last checkpointed.
+        """Return the circuit of the last checkpoint.
 
         Raises:
             InvalidRun: there is no checkpoint yet.
@@ -159,14 +159,14 @@ class CurriculumRun(Folder[CurriculumConfig]):
 
 @checked(InvalidOption, config=Instance(CurriculumConfig, "a CurriculumConfig"), out=PATH, progress=FLAG, trust=FLAG)
 def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True, trust: bool = False) -> CurriculumRun:
-    """Train a curriculum in the folder `out`, or continue the one that is there.
+    """Train a curriculum in the folder `out`, or resume the one in it.
 
-    Links in it are followed, and its circuit's code is run, if it is trusted; see `Folder`.
+    With `trust`, links in the folder are followed and its circuit's code is run; see `Folder`.
 
     Raises:
-        InvalidRun: another curriculum stands in `out`, or is trained there now.
-        OutputExists: something else stands there.
-        TrainingDiverged: a loss or gradient is not finite; the last checkpoint stays.
+        InvalidRun: `out` contains another curriculum, or one that is being trained by another process.
+        OutputExists: `out` contains something else.
+        TrainingDiverged: a loss or gradient is not finite; the last checkpoint is kept.
     """
     run = CurriculumRun.create(out, config, config.check, trust)
     if not run.done:

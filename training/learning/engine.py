@@ -34,22 +34,21 @@ def run_tasks(
 ) -> Generator[tuple[str, Any], None, None]:
     """Call `function(*arguments)` for every task, each on one core; yield name and outcome as they finish.
 
-    An outcome is the task's return value, or the exception that it raised: one task's error does not end the
-    others. A worker that dies is replaced and its task starts again, so a task must continue or overwrite its own
-    unfinished work. Leaving the loop early (Ctrl-C) ends the workers; close the generator (contextlib.closing) to end
-    them at once.
+    An outcome is the task's return value, or the exception that it raised, which does not stop the other tasks. A
+    worker that dies is replaced and its task restarted, so a task must resume or overwrite its own unfinished work.
+    Leaving the loop early (Ctrl-C) stops the workers; close the generator (contextlib.closing) to stop them at once.
 
     Args:
-        function: importable by name, here and on the workers.
-        tasks: arguments by name.
-        workers: tasks at a time; None takes one per core, of this machine or of the cluster.
-        engine: local processes, or Ray.
+        function: a function that can be imported by name, here and on the workers.
+        tasks: arguments of each task, by the task's name.
+        workers: number of parallel tasks; None is the number of cores of this machine or of the cluster.
+        engine: "local" for local processes, or "ray".
         address: address of a Ray cluster, whose machines must share the folders that tasks write to; None starts
-            one on this machine.
+            Ray on this machine.
 
     Raises:
-        InvalidOption: workers below 1, or no such engine.
-        WorkersLost: workers that cannot start.
+        InvalidOption: `workers` is below 1, or there is no such engine.
+        WorkersLost: workers cannot start.
         MissingDependency: Ray is not installed.
     """
     check_engine(workers, engine, address)

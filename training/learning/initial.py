@@ -1,4 +1,4 @@
-"""Agents as they are before any training, to be looked at as a run's agent is: swimming is there from the start."""
+"""Untrained agents in a temporary run, for everything that takes a run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .checks import check
 
 @contextlib.contextmanager
 def untrained(config: RunConfig) -> Iterator[Run]:
-    """Open a run of a config whose agent has its initial weights; its folder goes when it is closed.
+    """Open a temporary run whose agent has its initial weights; its folder is deleted on exit.
 
-    Everything that takes a run takes it: `evaluate`, `record`, `render`, `probe`, `play`.
+    It can be passed to everything that takes a run, such as `evaluate`, `record`, `render`, `probe` and `play`.
 
     Raises:
         NervecordError: the config cannot be trained.

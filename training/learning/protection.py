@@ -40,18 +40,18 @@ _ELEMENTWISE = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, Tensor.c
 def protect(learner: Learner, config: RunConfig) -> tuple[str, ...]:
     """Project the learner's updates off the input subspaces of the runs in `config.protect`.
 
-    Each step of the optimiser moves a weight W by D, which becomes D (1 - P), where P projects on the principal
-    subspaces of W's inputs in those runs. A bias is a weight whose input is always 1. The statistics that
-    normalise observations are frozen, because old inputs would change with them.
+    An update D of a weight matrix W becomes D (1 - P), where P projects on the principal subspaces of W's inputs in
+    those runs. A bias is treated as a weight with the constant input 1. The statistics that normalise observations are
+    frozen, because the inputs of earlier tasks would otherwise change.
 
     Returns:
         Names of the circuit's weights that are not part of a linear map, such as time constants; their updates are not
         projected.
 
     Raises:
-        InvalidRun: there is no such run, or nothing trained in it yet.
-        CircuitMismatch: an earlier run has another circuit or other normalisation, or the circuit has no linear map
-            with its own weights, or the algorithm has no updates that can be projected.
+        InvalidRun: an earlier run does not exist or has no checkpoint yet.
+        CircuitMismatch: an earlier run has another circuit or other normalisation, the circuit has no linear map with
+            its own weights, or the algorithm has no updates that can be projected.
     """
     if not learner.takes_projections:
         raise CircuitMismatch(f"updates of {config.algorithm} cannot be projected; choose es or ppo")

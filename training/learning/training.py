@@ -1,4 +1,4 @@
-"""Train a run: build its learner, resume where it stopped, checkpoint as it goes."""
+"""Train a run: build its learner, resume from the last checkpoint, and write checkpoints."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Moment:
 
     Attributes:
         step: environment steps so far.
-        metrics: the newest value of all that was logged in this sitting, each in its own unit.
-        agent: as it has learned so far.
+        metrics: last value of each metric logged since training was started or resumed.
+        agent: the agent with its current weights.
     """
 
     step: int
@@ -79,25 +79,25 @@ def train(
     callback: Callback | None = None,
     trust: bool = False,
 ) -> Run:
-    """Train a run in the folder `out`, or continue the one that is there.
+    """Train a run in the folder `out`, or resume the one in it.
 
-    Ctrl-C, SIGTERM and SIGHUP have it write a checkpoint and stop; killed at any moment, it goes on from its last
-    checkpoint when called again. A run of the same config with fewer steps is trained longer.
+    Ctrl-C, SIGTERM and SIGHUP write a checkpoint and stop. A run that was killed resumes from its last checkpoint when
+    the function is called again. A run of the same config with fewer steps is trained further.
 
     Args:
-        config: what to train.
+        config: the config of the run.
         out: folder of the run.
-        progress: show a bar.
-        workers: processes that evaluate the rounds of a population (es, cmaes), one core each, with the
-            same result whatever their number; None evaluates them here, on all cores.
-        engine, address: where workers are; see `run_tasks`.
-        callback: told after every rollout and update; True stops training, with a checkpoint, before its last step.
-        trust: follow links in `out`, and run the code of its circuit; see `Folder`.
+        progress: show a progress bar.
+        workers: number of processes that evaluate a population (es, cmaes), one core each; results do not depend on
+            it. None evaluates in this process, on all cores.
+        engine, address: where workers run; see `run_tasks`.
+        callback: called with a `Moment` after every rollout and update; returning True writes a checkpoint and stops.
+        trust: follow links in `out`, and run its circuit's code; see `Folder`.
 
     Raises:
-        InvalidRun: another run stands in `out`, or is trained there now.
-        InvalidOption: workers that the algorithm has no use for, or the address of an agent in place of a folder.
-        OutputExists: something that is no run stands there.
+        InvalidRun: `out` contains another run, or one that is being trained by another process.
+        InvalidOption: the algorithm has no use for workers, or `out` is the address of an agent instead of a folder.
+        OutputExists: `out` contains something that is not a run.
     """
     check_no_address(out)
     out = Path(out)
@@ -132,17 +132,17 @@ def train(
 def resume(
     path: str | Path, progress: bool = True, device: str | None = None, trust: bool = False, **options: Any
 ) -> Run:
-    """Continue the run in a folder.
+    """Resume the run in a folder.
 
     Args:
-        path: the folder.
-        progress: show a bar.
-        device: to compute on from now on; None is where it was.
-        trust: follow links in the folder, and run the code of its circuit; see `Folder`.
-        options: the workers, engine, address and callback of `train`.
+        path: folder of the run.
+        progress: show a progress bar.
+        device: torch device to train on from now on; None keeps the previous one.
+        trust: follow links in the folder, and run its circuit's code; see `Folder`.
+        options: the options workers, engine, address and callback of `train`.
 
     Raises:
-        InvalidOption: the path is the address of an agent that comes with the package.
+        InvalidOption: `path` is the address of an agent that comes with the package.
     """
     config = Run(path, trust).config
     if is_address(path):
@@ -242,7 +242,7 @@ class _Sitting:
             return 0
         if "learner" not in checkpoint.state:
             raise InvalidRun(
-                f"{self.run.path} holds weights that no training left, so there is none to go on with; "
+                f"{self.run.path} holds weights that no training left, so there is none to resume; "
                 f"--start {self.run.path} with another --out trains them"
             )
         try:
@@ -317,9 +317,9 @@ class _Sitting:
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """Return what a run has reached: steps, and its last mean return in training, with exploration and on bodies drawn.
+    """Return a run's steps and its last mean return in training.
 
-    What `evaluate` measures is called return, and is another number.
+    The training return includes exploration noise and randomised bodies, so it differs from that of `evaluate`.
     """
     table = run.metrics()
     returns = table[table["metric"] == "rollout/ep_rew_mean"]

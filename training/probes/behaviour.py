@@ -208,7 +208,7 @@ def _width(recording: Recording, episode: int) -> float:
 def _check(recording: Recording) -> None:
     if not recording.meta.get("is_chain", True):
         raise InvalidRecording(
-            f"{recording.meta['name']} is no chain of links; give a recording of a swimmer or a worm"
+            f"{recording.meta['name']} is not a chain of links; give a recording of a swimmer or a worm"
         )
     measured = recording.n_steps - settled(recording)
     if measured < _STEPS:

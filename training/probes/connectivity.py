@@ -102,7 +102,7 @@ def candidates(recording: Recording, wiring: Wiring, names: tuple[str, ...]) -> 
     known = {neuron.name for neuron in wiring.neurons}
     if missing := [name for name in names if name not in known]:
         raise InvalidRecording(
-            f"neuron {missing[0]} is recorded and stands in no wiring; probe the run that was recorded"
+            f"neuron {missing[0]} is recorded but is not in the wiring; probe the run that was recorded"
         )
     rank = {cell.name: _RANKS[cell.role] for cell in recording.cells}
     place = {name: index for index, name in enumerate(names)}

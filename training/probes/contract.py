@@ -1,4 +1,4 @@
-"""The shape of a probe: a subject in; numbers with units, arrays, words and a figure out."""
+"""The contract of a probe: from a subject to numbers with units, arrays, sentences and a figure."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Subject:
     """The input of a probe: a recording and, where it has one, the run.
 
     Attributes:
-        recording: episodes of the agent.
-        wiring: of its circuit.
-        source: the run that the agent comes from; None where there is only a recording.
+        recording: recorded episodes of the agent.
+        wiring: graph of its circuit.
+        source: the agent's run; None if there is only a recording.
     """
 
     recording: Recording
@@ -38,14 +38,14 @@ class Subject:
         """The run, for probes that need its weights.
 
         Raises:
-            InvalidRecording: there is only a recording, or neurons were silenced, clamped or driven in it, which its
-                weights say nothing of.
+            InvalidRecording: there is only a recording, or its neurons were silenced, clamped or driven, which the
+                run's weights do not include.
         """
         if self.source is None:
-            raise InvalidRecording("this probe looks into a run's weights, and there is only a recording; give a run")
+            raise InvalidRecording("this probe needs a run's weights, and there is only a recording; give a run")
         if self.recording.meta.get("interventions"):
             raise InvalidRecording(
-                "this probe looks into a run's weights, where no neuron is silenced, clamped or driven; probe the run "
+                "this probe needs a run's weights, where no neuron is silenced, clamped or driven; probe the run "
                 "without interventions"
             )
         return self.source
@@ -53,14 +53,14 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True)
 class ProbeResult:
-    """The findings of a probe: numbers, and a figure.
+    """The result of a probe.
 
     Attributes:
-        numbers: the findings, by name.
-        units: the unit of each number ("" for a pure one).
-        arrays: what the figure shows, in the units of its axes, for plots of one's own.
-        figure: one matplotlib figure.
-        words: findings as sentences.
+        numbers: results by name.
+        units: unit of each number ("" for a dimensionless one).
+        arrays: data of the figure, in the units of its axes.
+        figure: a matplotlib figure.
+        words: results as sentences.
     """
 
     numbers: dict[str, float]
@@ -75,9 +75,9 @@ class Probe:
     """A probe in the registry.
 
     Attributes:
-        doc: what it tells, in one line.
-        run: the probe.
-        is_study: it trains or simulates anew, for minutes, and so is run only when it is named.
+        doc: description in one line.
+        run: function that runs the probe.
+        is_study: whether it trains or simulates for minutes; such probes are not part of "all".
     """
 
     doc: str

@@ -63,22 +63,22 @@ def probe(
 ) -> dict[str, Probed]:
     """Run probes on a new recording of a run's agent, or on a given recording.
 
-    Each probe leaves NAME.json (numbers and words, or the reason why there are none), NAME.svg and NAME.npz beside the
-    recording, among the run's results: in a folder of results/ for these weights, episodes and interventions. Those of
-    a recording FILE.nc are in FILE_probes/.
+    Each probe writes NAME.json (numbers and sentences, or the reason why there are none), NAME.svg and NAME.npz. For a
+    run, they are added to its results, with the recording, in a folder of results/ for these weights, episodes and
+    interventions; for a recording FILE.nc, they are in FILE_probes/.
 
     Args:
         subject: a run, its folder, or the file of a recording.
-        probes: their names; "all" stands for every probe that neither trains nor simulates anew.
-        episodes: how many to record of a run; None records 8.
-        interventions: what is done to neurons while a run is recorded. Probes that look into its weights are missing
-            then, because nothing is done to neurons there.
+        probes: names of probes; "all" is every probe that neither trains nor simulates (see `Probe.is_study`).
+        episodes: number of episodes to record from a run; None records 8.
+        interventions: interventions on neurons during the recording of a run. Probes that need the run's weights then
+            have no result, because the weights do not include the interventions.
         progress: show a bar while recording, and a line after each probe.
 
     Raises:
-        UnknownName: no such probe or neuron.
-        InvalidOption, InvalidRecording: the subject cannot be read, or is a recording and so is not recorded with
-            `episodes` or `interventions`.
+        UnknownName: there is no such probe or neuron.
+        InvalidOption, InvalidRecording: the subject cannot be read, or `episodes` or `interventions` were given for a
+            recording.
     """
     names = chosen(probes)
     about, add = _subject(subject, episodes, interventions, progress)
@@ -100,7 +100,7 @@ def chosen(probes: Sequence[str]) -> list[str]:
     """Return the probes that these names mean, each once.
 
     Raises:
-        UnknownName: no such probe.
+        UnknownName: there is no such probe.
     """
     names: list[str] = []
     for name in probes:

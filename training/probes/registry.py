@@ -1,4 +1,4 @@
-"""The probes by name; each is imported when it first runs, so that a list of them is light."""
+"""The probes by name; each is imported when it first runs, so listing them is fast."""
 
 from __future__ import annotations
 
@@ -23,35 +23,40 @@ def _later(name: str) -> Callable[[Subject], ProbeResult]:
 
 _OWN = {
     "gait": Probe("frequency, wave, speed and efficiency of the undulation", _later("gait")),
-    "behaviour": Probe("speed, reversals, turns and postures, in the numbers published of worms", _later("behaviour")),
+    "behaviour": Probe("speed, reversals, turns and postures, as published for worms", _later("behaviour")),
     "neuron_labels": Probe("a sentence for each neuron: when it is active", _later("neuron_labels")),
-    "influential_paths": Probe("the chains of neurons by which senses move the body", _later("influential_paths")),
+    "influential_paths": Probe("which neuron paths carry sensor signals to the motors", _later("influential_paths")),
     "facets": Probe("the different situations in which a neuron is most active", _later("facets")),
-    "timescales": Probe("how long each neuron's activity remembers itself", _later("timescales")),
+    "timescales": Probe("autocorrelation time of each neuron's activity", _later("timescales")),
     "complexity": Probe("how irregular each neuron's activity is", _later("complexity")),
-    "spikes": Probe("when neurons fire, how often, and what that costs", _later("spikes")),
-    "geometry": Probe("which phases a network holds apart, beside its inputs and outputs", _later("geometry")),
-    "topology": Probe("how many loops the network's states form", _later("topology")),
-    "fixed_points": Probe("the states in which a recurrent circuit would rest", _later("fixed_points")),
+    "spikes": Probe("firing rates and times of spiking neurons, and the cost of spikes", _later("spikes")),
+    "geometry": Probe(
+        "which phases of movement the network's states separate, compared with its inputs and outputs",
+        _later("geometry"),
+    ),
+    "topology": Probe("topology of the network's states: the number of loops", _later("topology")),
+    "fixed_points": Probe("fixed points of a recurrent circuit, and their stability", _later("fixed_points")),
     "robustness": Probe(
         "the return that remains when weights and neurons are disturbed", _later("robustness"), is_study=True
     ),
     "functional_connectome": Probe("which neurons change together, and when", _later("functional_connectome")),
-    "biclusters": Probe("states of the network, and groups of neurons that tell them alike", _later("biclusters")),
+    "biclusters": Probe(
+        "states of the network, and groups of neurons that encode the same states", _later("biclusters")
+    ),
     "lesions": Probe("the return that remains without each neuron", _later("lesions"), is_study=True),
     "learning_regime": Probe(
-        "rich or lazy: how far training moved weights, kernel and codes", _later("learning_regime")
+        "rich or lazy learning: change of weights, kernel and representations in training", _later("learning_regime")
     ),
-    "noise_orbits": Probe("how noise makes a recurrent circuit wander and change its output", _later("noise_orbits")),
-    "transitions": Probe("the neurons that kick the output from one state into the next", _later("transitions")),
-    "body_code": Probe("whether neurons tell which body they move", _later("body_code"), is_study=True),
+    "noise_orbits": Probe("how noise moves a recurrent circuit's state and changes its output", _later("noise_orbits")),
+    "transitions": Probe("neurons that trigger transitions between states of the output", _later("transitions")),
+    "body_code": Probe("whether neurons encode which body they move", _later("body_code"), is_study=True),
     "critical_periods": Probe("when in training a missing sense costs most", _later("critical_periods"), is_study=True),
     "connectivity": Probe("whether the wiring can be read from the activity", _later("connectivity")),
     "predict": Probe(
-        "how well activity predicts itself, and whether attention is wiring", _later("predict"), is_study=True
+        "how well activity predicts itself, and whether attention recovers the wiring", _later("predict"), is_study=True
     ),
-    "sparsity": Probe("how far the sets of active neurons of two phases overlap", _later("sparsity")),
-    "diagram": Probe("the wiring drawn, with signs and weights", _later("diagram")),
+    "sparsity": Probe("sparsity of activity, and overlap of the neurons active in two phases", _later("sparsity")),
+    "diagram": Probe("wiring diagram with signs and weights", _later("diagram")),
 }
 
 
@@ -69,8 +74,8 @@ def run_probe(name: str, subject: Subject) -> ProbeResult:
     """Run the probe of that name.
 
     Raises:
-        UnknownName: no such probe.
-        InvalidRecording: the recording does not hold what the probe needs.
+        UnknownName: there is no such probe.
+        InvalidRecording: the recording lacks something that the probe needs.
     """
     if name not in PROBES:
         raise UnknownName("probe", name, PROBES)

@@ -22,17 +22,17 @@ def check_closed(path: Path) -> None:
         OSError, ValueError, RuntimeError, KeyError: it is no HDF5, or damaged.
     """
     if path.exists() and not path.is_file():
-        raise InvalidRecording(f"{path} is no file; give the .nc file of a recording")
+        raise InvalidRecording(f"{path} is not a file; give the .nc file of a recording")
     said = 0
     with h5py.File(path, "r") as file:
         for name in file:
             held = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
             if not isinstance(held, h5py.Dataset):
-                raise InvalidRecording(f"{path}: {name} is a link or a group, and not an array; record anew")
+                raise InvalidRecording(f"{path}: {name} is a link or a group, and not an array; record it again")
             made = held.id.get_create_plist()
             # Before its shape is asked for, which opens the files of a virtual one.
             if made.get_layout() == h5py.h5d.VIRTUAL or made.get_external_count():
-                raise InvalidRecording(f"{path}: the values of {name} lie in another file; record anew")
+                raise InvalidRecording(f"{path}: the values of {name} lie in another file; record it again")
             said += held.size * held.dtype.itemsize
     if said > _MOST_PACKED * path.stat().st_size + _SPARE:
-        raise InvalidRecording(f"{path} has {path.stat().st_size} bytes, too few for arrays of {said}; record anew")
+        raise InvalidRecording(f"{path} has {path.stat().st_size} bytes, too few for arrays of {said}; record it again")

@@ -1,4 +1,4 @@
-"""How well an agent does: whole episodes in lockstep, with intervals."""
+"""Evaluate an agent over whole episodes, run in parallel, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class Evaluation:
     """Scores of whole episodes.
 
     Attributes:
-        metrics: one value per episode of "return" (the sum of rewards) and of everything that the task
-            informs of at an episode's end, such as "net_speed" (of the centre of mass, m/s). Returns have no unit.
-            Of several bodies, each value is the mean over the bodies of the episodes of one seed.
-        bodies: the scores on each of several bodies, by its name; empty where there is one.
-        scale: of the returns, where their body and task have reference scores.
+        metrics: one value per episode of "return" (the sum of rewards) and of the task's metrics at the end of the
+            episode, such as "net_speed" (of the centre of mass, m/s). With several bodies, each value is the mean over
+            bodies for one seed.
+        bodies: scores on each body, by its name, if there are several; otherwise empty.
+        scale: scale of normalised returns, if the body and task have reference scores.
     """
 
     metrics: Mapping[str, Float[np.ndarray, " episodes"]]
@@ -68,7 +68,7 @@ class Evaluation:
 
     @property
     def returns(self) -> Float[np.ndarray, " episodes"]:
-        """The sum of rewards of each episode, no unit."""
+        """The sum of rewards of each episode."""
         return self.metrics["return"]
 
     @property
@@ -83,7 +83,7 @@ class Evaluation:
 
     @property
     def worst(self) -> tuple[str, Evaluation]:
-        """The body, of several, with the lowest mean return, and the scores on it; "" and these where there is one."""
+        """The body with the lowest mean return and the scores on it; with one body, "" and these scores."""
         return min(self.bodies.items(), key=lambda each: each[1].returns.mean(), default=("", self))
 
     @property
@@ -93,9 +93,9 @@ class Evaluation:
 
     @property
     def strata(self) -> dict[float, Evaluation]:
-        """The scores by `stratum`, a least start distance in body lengths, where the task tells episodes apart by it.
+        """The scores of each stratum, by its lowest start distance in body lengths; see `Targeted`.
 
-        It is empty where all episodes are of one stratum.
+        Empty if all episodes are in one stratum, or the task has no strata.
         """
         of = self.metrics.get("stratum", np.zeros(0))
         bounds = np.unique(of).tolist()
@@ -106,11 +106,11 @@ class Evaluation:
 
     @property
     def normalized_return(self) -> Interval | None:
-        """The mean return as random actions have 0 and the best agent known has 1; None without reference scores."""
+        """The mean return on a scale from 0 (random actions) to 1 (best known agent); None without reference scores."""
         return None if self.scale is None else self.scale.of(self.mean_return)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the intervals and every episode; of several strata and bodies, those of each, and the worst body."""
+        """Return the intervals and every episode as JSON types; also by stratum and body, and for the worst body."""
         strata = {f"{bound:g}": _as_data(each.intervals) for bound, each in self.strata.items()}
         by_body = {body: each.to_json() for body, each in self.bodies.items()}
         normalized = self.normalized_return
@@ -144,17 +144,17 @@ def evaluate_agent(
     interventions: Sequence[Intervention] | Pins = (),
     progress: bool = False,
 ) -> Evaluation:
-    """Run one episode in every environment; episode i starts from seed + i, or from the seed given for it.
+    """Run one episode in every environment; episode i has the seed `seed` + i, or its own from a sequence.
 
     Args:
-        agent: who acts.
-        env: one environment for each episode.
-        seed: of the first episode, or of each.
-        interventions: what is done to its neurons; pins may differ among environments.
-        progress: show how far it is.
+        agent: the agent, or any object with SB3's `predict`.
+        envs: environments, one per episode.
+        seed: seed of the first episode, or of each.
+        interventions: interventions on neurons; `Pins` may differ between environments.
+        progress: show a progress bar.
 
     Raises:
-        UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
+        UnknownName, CircuitMismatch: the agent's circuit does not allow these interventions.
     """
 
     seeds = seeds_of(seed, envs.n_envs)
@@ -242,11 +242,11 @@ def evaluate_on(
 
 
 def evaluate_model(saved: SavedModel, episodes: int, progress: bool = False) -> Evaluation:
-    """Evaluate a model of SB3's.
+    """Evaluate a model saved by SB3.
 
     Raises:
-        CircuitMismatch: it observes or acts in other spaces.
-        InvalidOption: no episodes.
+        CircuitMismatch: the model has other observation or action spaces.
+        InvalidOption: `episodes` is below 1.
         InvalidTask: the task has no such reward.
     """
     envs = saved.make_envs(episodes)
@@ -265,14 +265,14 @@ def evaluate(
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
 ) -> Evaluation:
-    """Evaluate a run's agent on its own body or another, and add the scores to the run's results.
+    """Evaluate a run's agent on its own or another body, and add the scores to the run's results.
 
-    A run of several bodies is evaluated on each; their scores are results of their own, beside those over all bodies.
+    A run with several bodies is evaluated on each; scores of each body and over all bodies are separate results.
 
     Raises:
         CircuitMismatch: the weights do not fit the other body.
-        UnknownName: no such neuron.
-        InvalidOption: there is no such run, or nothing trained in it yet.
+        UnknownName: there is no such neuron.
+        InvalidOption: there is no such run, or it has no checkpoint yet.
     """
     run = run if isinstance(run, Run) else Run(run)
     checkpoint = run.load_checkpoint(with_training=False)

@@ -30,14 +30,14 @@ _FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Intervention:
-    """An intervention on one neuron from control step `start` of every episode up to, and without, `stop`.
+    """An intervention on one neuron, in the control steps `start` <= t < `stop` of every episode.
 
     Attributes:
-        neuron: its name.
-        kind: "silence" holds its value at 0, "clamp" at `value`, "drive" adds `value` to it, "noise" adds white noise
-            of that standard deviation, drawn anew in every control step and environment.
-        value: in the neuron's own unit.
-        start, stop: control steps; None goes to the episode's end.
+        neuron: name of the neuron.
+        kind: "silence" holds the neuron at 0, "clamp" at `value`; "drive" adds `value`; "noise" adds white noise with
+            standard deviation `value`, drawn in every control step and environment.
+        value: value in the neuron's unit.
+        start, stop: control steps; `stop` None is the end of the episode.
     """
 
     neuron: str
@@ -58,10 +58,10 @@ class Intervention:
 
     @classmethod
     def parse(cls, kind: Kind, text: str) -> Intervention:
-        """Read NEURON[:START:STOP], or NEURON=VALUE[:START:STOP] for what is clamped or driven.
+        """Parse NEURON[:START:STOP], or NEURON=VALUE[:START:STOP] to clamp or drive.
 
         Raises:
-            InvalidOption: it is written otherwise.
+            InvalidOption: the text has another form.
         """
         what, *window = text.split(":")
         neuron, _, value = what.partition("=")

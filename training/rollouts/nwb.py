@@ -39,19 +39,19 @@ _log = logging.getLogger(__name__)
 
 
 def write_nwb(recording: Recording, path: str | Path, as_imaging: bool = False) -> None:
-    """Write a recording as one NWB file, whole or not at all; arrays are kept in single precision, bit for bit.
+    """Write a recording as one NWB file, atomically; arrays are stored in single precision, bit for bit.
 
-    Episodes follow each other with a gap of 1 s and are the file's trials. Neurons lie in the processing module `misc`:
-    `activity`, whose i-th column is the i-th row of the table `neurons`, and spike times as units. The body lies in
-    `behavior`. What has no place in NWB, such as the body's shape, is JSON in the notes.
+    Episodes follow each other with a gap of 1 s, and are the file's trials. Neurons are in the processing module
+    `misc`: `activity`, whose columns correspond to the rows of the table `neurons`, and spike times as units. The body
+    is in `behavior`. Data without a place in NWB, such as the body's shape, are JSON in the notes.
 
     NWB requires a subject with sex and age. There is no animal; the subject's description says so.
 
     Args:
-        recording: episodes.
-        path: the file.
-        as_imaging: write the activity as responses of regions of interest in `ophys` instead, for tools that read
-            nothing else; its imaging plane says that there are no optics.
+        recording: the recording.
+        path: path of the file.
+        as_imaging: write the activity as responses of regions of interest in `ophys`, for tools that read only
+            calcium imaging; the description of its imaging plane says that there are no optics.
 
     Raises:
         MissingDependency: pynwb is not installed.

@@ -1,4 +1,4 @@
-"""Record rollouts: run an agent in lockstep and keep everything it saw, did and felt."""
+"""Record rollouts: observations, actions, body and every neuron's activity, over whole episodes."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def record(
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
 ) -> Recording:
-    """Record a run's agent on its own body, or on another, with neurons silenced, clamped or driven.
+    """Record episodes of a run's agent on its own or another body, with interventions if there are any.
 
     Raises:
-        InvalidOption: there is no such run, nothing trained in it yet, or no episodes.
-        UnknownName: no such body or neuron.
+        InvalidOption: there is no such run, it has no checkpoint yet, or `episodes` is below 1.
+        UnknownName: there is no such body or neuron.
     """
     run = run if isinstance(run, Run) else Run(run)
     envs = run.resolved.on(body).make_envs(episodes, randomize={})
@@ -57,18 +57,18 @@ def record(
 def disturbances(
     run: Run | str | Path, noise: float, unit: NoiseUnit = "own", episodes: int = 8, body: str | Body | None = None
 ) -> tuple[Intervention, ...]:
-    """Return noise on every neuron of a run's circuit, for `record`, `evaluate` and the others.
+    """Return noise interventions on every neuron of a run's circuit, for `record`, `evaluate` and others.
 
     Args:
-        run: whose circuit it is.
-        noise: standard deviation.
-        unit: "own" for units of each neuron's own standard deviation, in episodes that are recorded for it without
-            noise; "absolute" for each neuron's unit.
-        episodes: of that recording.
-        body: in it; None is the run's own.
+        run: the run.
+        noise: standard deviation of the noise.
+        unit: unit of `noise`: "own", each neuron's standard deviation without noise, for which episodes are recorded;
+            or "absolute", each neuron's unit.
+        episodes: number of episodes of that recording.
+        body: body of that recording; None is the run's own.
 
     Raises:
-        InvalidOption: there is no such run, nothing trained in it yet, no episodes, or noise below 0.
+        InvalidOption: there is no such run, it has no checkpoint yet, `episodes` is below 1, or `noise` is below 0.
     """
     run = run if isinstance(run, Run) else Run(run)
     if unit == "absolute":
@@ -79,11 +79,11 @@ def disturbances(
 
 
 def record_model(saved: SavedModel, episodes: int, progress: bool = False) -> Recording:
-    """Record a model of SB3's, with every unit of its actor.
+    """Record episodes of a model saved by SB3, with the activity of every unit of its actor.
 
     Raises:
-        CircuitMismatch: it observes or acts in other spaces.
-        InvalidOption: no episodes.
+        CircuitMismatch: the model has other observation or action spaces.
+        InvalidOption: `episodes` is below 1.
         InvalidTask: the task has no such reward.
     """
     envs = saved.make_envs(episodes)
@@ -102,18 +102,18 @@ def record_agent(
     progress: bool = False,
     origin: Mapping[str, Any] | None = None,
 ) -> Recording:
-    """Record one episode of every environment; episode i starts from seed + i, or from the seed given for it.
+    """Record one episode in every environment; episode i has the seed `seed` + i, or its own from a sequence.
 
     Args:
-        agent: whose neurons are recorded.
-        envs: with a body of the agent's.
-        seed: of the episodes.
-        interventions: what is done to neurons.
-        progress: show a bar.
-        origin: where the agent comes from, as far as it is known: circuit, run, seed and step.
+        agent: the agent.
+        envs: environments, one per episode, with the agent's body.
+        seed: seed of the first episode, or of each.
+        interventions: interventions on neurons.
+        progress: show a progress bar.
+        origin: origin of the agent, as far as known: circuit, run, seed and step.
 
     Raises:
-        UnknownName, CircuitMismatch: interventions that the agent's circuit does not allow.
+        UnknownName, CircuitMismatch: the agent's circuit does not allow these interventions.
     """
 
     pins_at = pinning(agent, interventions, envs.n_envs)

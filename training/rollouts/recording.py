@@ -1,4 +1,4 @@
-"""A rollout kept for study: what was sensed, done and felt by every neuron, with names and units."""
+"""A recording of rollouts: observations, actions, body and neural activity, with names and units."""
 
 from __future__ import annotations
 
@@ -31,16 +31,15 @@ _CONVENTIONS = "nervecord recording {}".format
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """Whole episodes of one agent on one body; E episodes, T control steps, J joints, L links, N neurons.
+    """Whole episodes of one agent on one body: E episodes, T control steps, J joints, L links, N neurons.
 
-    Of circuits whose neurons fire it has the spikes too, K substeps in a control step and M neurons.
-
-    Row t of every array belongs to the same instant: the state the agent saw, and what it did there.
+    For spiking circuits it also has the spikes of M neurons in K substeps per control step. Row t of every array
+    belongs to the same instant: the state that the agent observed, and its action there.
 
     Attributes:
-        observations: what the agent was shown, in the environment's units.
+        observations: observations, in the environment's units.
         actions: motor commands in units of the motor's range.
-        rewards: the reward for the action of the same row, no unit.
+        rewards: rewards for the actions of the same row.
         joint_pos: joint angles, radians, head to tail.
         joint_vel: joint velocities, rad/s.
         torque: joint torques applied by the motors, N m.
@@ -49,10 +48,9 @@ class Recording:
             from the world's x axis.
         com_pos: centre of mass in the plane, m.
         target_pos: the target in the plane, m; empty (size 0 in its last axis) if the task has none.
-        obstacle_pose: place, m, and angle, radians, of each of K outlines of what stands around the body; empty if
-            nothing does.
-        touch: force of contacts on each link in the control step before, N; empty if nothing stands around the body.
-        activity: every neuron's value: a sensor's in its own unit, all others' without a unit.
+        obstacle_pose: position (m) and angle (radians) of each of K obstacle outlines; empty without obstacles.
+        touch: contact force on each link in the previous control step, N; empty without obstacles.
+        activity: every neuron's value; sensors in their own unit, all others dimensionless.
         neurons: the names of the columns of `activity`.
         dt: seconds per control step.
         meta: the body's facts (`name`, `link_length` [L] m, `link_width` [L] m, `joint_limit` [J] rad,
@@ -61,10 +59,10 @@ class Recording:
             position, side and class of each), `interventions` (what was done to neurons: neuron, kind, value, start
             and stop of each) and where the recording came from, as far as it is known: `circuit`, `run`, training
             `seed` and `step`, and the `version` of nervecord. Recordings of older versions have less.
-        sources: of the arena's fields: x and y, m, and amplitude of each; empty where there are none.
-        lengths: of each episode, in control steps; what stands behind its end in the other arrays is 0. Without it,
+        sources: x, y (m) and amplitude of each source of the arena's fields; empty without sources.
+        lengths: length of each episode in control steps; after its end, the other arrays are padded with 0. If empty,
             all episodes are as long as the arrays.
-        spikes: 1 where a neuron fired, else 0; empty for a circuit in which none do.
+        spikes: 1 where a neuron fired, otherwise 0; empty for circuits without spiking neurons.
         firing: the names of the columns of `spikes`.
     """
 
@@ -98,13 +96,13 @@ class Recording:
 
     @property
     def cells(self) -> tuple[Neuron, ...]:
-        """The neurons with role, place along the body, side and class, as far as `meta["neurons"]` tells them."""
+        """The neurons with role, position, side and class, as far as `meta["neurons"]` has them."""
         told = self.meta.get("neurons") or [{"role": "inter"}] * len(self.neurons)
         return tuple(Neuron(name, **facts) for name, facts in zip(self.neurons, told, strict=True))
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
-        """Names along the axes joint, link and observation; numbers where a recording of an older version has none."""
+        """Names along the axes joint, link and observation; indices if an older recording has no names."""
         sizes = {"joint": self.joint_pos.shape[-1], "link": self.link_angle.shape[-1],
                  "observation": self.observations.shape[-1]}  # fmt: skip
         return {
@@ -113,7 +111,7 @@ class Recording:
         }
 
     def poses(self, episode: int = 0) -> Poses:
-        """Return what a drawing of one episode needs."""
+        """Return the data for drawing one episode."""
         motion = {name: np.asarray(getattr(self, name)[episode], float) for name in MOTION}
         shape = {name: np.asarray(self.meta[name], float) for name in SHAPE}
         target = np.asarray(self.target_pos[episode], float) if self.target_pos.shape[-1] else None
@@ -140,7 +138,7 @@ class Recording:
         return self.rewards.shape[1]
 
     def until_first_end(self) -> Recording:
-        """Return the recording up to where its shortest episode ended, so that nothing in it is filled up."""
+        """Return the recording truncated to its shortest episode, so that it has no padding."""
         shortest = int(self.lengths.min()) if self.n_episodes else 0
         if shortest == self.n_steps:
             return self
@@ -148,12 +146,12 @@ class Recording:
         return dataclasses.replace(self, **arrays, lengths=np.full(self.n_episodes, shortest))
 
     def save(self, path: str | Path) -> None:
-        """Write one netCDF file (HDF5), whole or not at all; arrays are kept in single precision.
+        """Write one netCDF file (HDF5), atomically; arrays are stored in single precision.
 
-        netCDF, because it names its axes, units and neurons itself and opens in Python (xarray), MATLAB,
-        R and Julia: `xarray.open_dataset("recording.nc").activity.sel(neuron="B_d_2")`. The time of a spike is that of
-        its control step and of its substep together: `.spikes.sel(firing="unit_2")`. Joints, links and the columns of
-        observations have their names too; each neuron its role, side, position and class.
+        netCDF stores names of axes, units and neurons, and opens in Python (xarray), MATLAB, R and Julia, as in
+        `xarray.open_dataset("recording.nc").activity.sel(neuron="B_d_2")`. The time of a spike is the time of its
+        control step plus that of its substep: `.spikes.sel(firing="unit_2")`. Joints, links and columns of observations
+        have names; neurons also have role, side, position and class.
         """
         held = {
             name: xarray.Variable(AXES[name], np.asarray(getattr(self, name), TYPES[name]), {"units": UNITS[name]})
@@ -182,7 +180,7 @@ class Recording:
         """Open a recording that `save` wrote; its arrays are read from the file as they are indexed.
 
         Raises:
-            InvalidRecording: the file is missing, damaged or no recording, or has other files read in its place.
+            InvalidRecording: the file is missing, damaged or not a recording, or refers to other files for its data.
         """
         if Path(path).is_dir():
             raise InvalidRecording(f"{path} is a folder; nervecord record {path} --out rec.nc records a run")
@@ -215,7 +213,7 @@ class Recording:
                 scenery_of(meta, np.asarray(arrays["sources"][0, :1], float), np.zeros((1, 2)))
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split())
-            raise InvalidRecording(f"{path} is no recording that can be read: {reason}") from error
+            raise InvalidRecording(f"{path} cannot be read as a recording: {reason}") from error
         return cls(**arrays, neurons=neurons, dt=dt, meta=meta, lengths=lengths, firing=firing)
 
 
@@ -232,7 +230,7 @@ def _check(dataset: xarray.Dataset, meta: Any, dt: float, lengths: np.ndarray) -
         raise ValueError(wrong)
     for name in _ARRAYS:
         if name in dataset and (dataset[name].dims != AXES[name] or dataset[name].dtype.kind not in "fiu"):
-            raise ValueError(f"{name} is no array of numbers over {', '.join(AXES[name])}")
+            raise ValueError(f"{name} is not an array of numbers over {', '.join(AXES[name])}")
     sizes = dataset.sizes
     if ("spikes" in dataset) != ("firing" in dataset):
         raise ValueError("spikes are of neurons without names, or the other way round")
@@ -279,7 +277,7 @@ def _intervention(told: Any) -> dict[str, Any]:
         return told
     found = re.fullmatch(r"(silence|clamp|drive) (\S+?)(?: ([-+\d.e]+))?(?:, steps (\d+) to (\d+))?", told)
     if found is None:
-        raise ValueError(f"{told!r} is no intervention")
+        raise ValueError(f"{told!r} is not an intervention")
     kind, neuron, value, start, stop = found.groups()
     return {
         "neuron": neuron, "kind": kind, "value": float(value or 0), "start": int(start or 0),

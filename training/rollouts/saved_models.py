@@ -1,4 +1,4 @@
-"""A model that SB3 saved, with what it is tried in and what stood between it and its environments."""
+"""A model saved by SB3, with its environment settings and the wrappers it was trained with."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class SavedModel:
-    """A model of SB3's and the environments that it is tried in.
+    """A model saved by SB3, with settings of the environments to run it in.
 
     Attributes:
-        model: the model.
-        body: a name, an XML file or a body.
-        task: its name.
-        task_options: of the task, such as `reward` of swim, or `senses`.
-        observe_time: the observation ends with the seconds since the reset.
-        episode_steps: control steps of an episode; None is the task's own number.
-        statistics: what SB3's VecNormalize kept of the observations; None shows them as they are.
-        frames: how many last observations are shown, oldest first, as SB3's VecFrameStack does.
+        model: the SB3 model.
+        body: a name, an XML file or a `Body`.
+        task: name of the task.
+        task_options: options of the task, such as `reward` of swim, or `senses`.
+        observe_time: whether observations end with the seconds since the reset.
+        episode_steps: control steps per episode; None is the task's number.
+        statistics: SB3's VecNormalize with which the model was trained; None if there was none.
+        frames: number of stacked observations, oldest first, as in SB3's VecFrameStack.
 
     Raises:
-        UnknownName: no such task.
-        InvalidArgument, InvalidTask: an option that the task does not take, or cannot have.
+        UnknownName: there is no such task.
+        InvalidArgument, InvalidTask: the task does not take an option, or its value is invalid.
     """
 
     model: BaseAlgorithm
@@ -63,19 +63,19 @@ class SavedModel:
         normalize: str | Path | None = None,
         **tried_in: Any,
     ) -> SavedModel:
-        """Load a zip file, and VecNormalize's statistics from where RL Zoo and SB3's callbacks put them.
+        """Load an SB3 .zip, with VecNormalize statistics if they are where RL Zoo or SB3's callbacks save them.
 
         Args:
-            path: what `model.save` wrote.
-            trust: that the file, and the statistics, may run code.
-            algorithm: which class saved it; None takes the class that the file tells.
-            normalize: the file of the statistics, where it lies elsewhere.
-            tried_in: the other attributes by name.
+            path: file written by `model.save`.
+            trust: allow loading; the file and the statistics may run code.
+            algorithm: name of the class that saved it; None reads it from the file.
+            normalize: file of the VecNormalize statistics, if it is elsewhere.
+            tried_in: other attributes of `SavedModel`, by name.
 
         Raises:
-            InvalidRun: not trusted, missing, or not what it should be.
-            UnknownName: no such algorithm.
-            MissingDependency: a class of sb3-contrib, which is not installed.
+            InvalidRun: a file is not trusted, missing, or not a valid model or VecNormalize.
+            UnknownName: there is no such algorithm.
+            MissingDependency: the class is from sb3-contrib, which is not installed.
         """
         model = load_sb3(path, algorithm, trust)
         beside = statistics_beside(path) if normalize is None else None
@@ -92,11 +92,11 @@ class SavedModel:
         return cls(model, statistics=statistics if statistics is None or statistics.norm_obs else None, **tried_in)
 
     def make_envs(self, episodes: int) -> EnvBatch:
-        """Make one environment for each episode.
+        """Build one environment for each episode.
 
         Raises:
-            CircuitMismatch: the model observes or acts in other spaces.
-            InvalidOption: no episodes, or no frames.
+            CircuitMismatch: the model has other observation or action spaces.
+            InvalidOption: `episodes` or `frames` is below 1.
         """
         envs = self.make_envs_on(self.body, episodes)
         try:
@@ -107,11 +107,11 @@ class SavedModel:
         return envs
 
     def make_envs_on(self, body: str | Path | Body, episodes: int) -> EnvBatch:
-        """Make one environment for each episode on any body, whether the model fits it or not.
+        """Build one environment for each episode on any body, without checking that the model fits it.
 
         Raises:
-            InvalidOption: no episodes, or no frames.
-            UnknownName, InvalidTask: no such task, or an option that it does not take.
+            InvalidOption: `episodes` or `frames` is below 1.
+            UnknownName, InvalidTask: there is no such task, or it does not take an option.
         """
         allowed = {"episodes": Number(1, is_whole=True), "frames": Number(1, is_whole=True)}
         if wrong := wrong_value({"episodes": episodes, "frames": self.frames}, allowed):
@@ -123,14 +123,14 @@ class SavedModel:
         )  # fmt: skip
 
     def scale_on(self, body: Body) -> Scale | None:
-        """Return the scale of returns on a body, where it has reference scores for the task."""
+        """Return the scale of normalised returns on a body; None without reference scores."""
         return scale_on(body, self.task, self.task_options, self.episode_steps)
 
     def check(self, envs: EnvBatch) -> None:
-        """Refuse environments that the model does not fit.
+        """Check that the model fits the environments.
 
         Raises:
-            CircuitMismatch: it, or its statistics, observe or act in other spaces.
+            CircuitMismatch: the model or its statistics have other observation or action spaces.
         """
         size = envs.layout.size
         where = f"on {envs.body.name} {self.task}"
@@ -157,12 +157,12 @@ class SavedModel:
         stack: Float[np.ndarray, "batch stacked"] | None,
         episode_start: Bool[np.ndarray, " batch"] | None,
     ) -> tuple[Float[np.ndarray, "batch stacked"], Float[np.ndarray, "batch stacked"]]:
-        """Return what the model is shown of observations, and the stack of the last ones.
+        """Return the model's normalised and stacked input, and the stack of the last observations.
 
         Args:
-            observation: in the environment's units; what is shown has none where it is normalised.
-            stack: what this returned at the last step; None at the start.
-            episode_start: these rows have seen nothing yet.
+            observation: observations in the environment's units.
+            stack: stack returned at the last step; None at the start.
+            episode_start: rows in which an episode starts.
         """
         size = observation.shape[1]
         if self._normalizes(size):

@@ -1,4 +1,4 @@
-"""A circuit over its training: its weights at every checkpoint, and its activity on the same input."""
+"""A circuit over its training: weights at every checkpoint, and activity on the same input."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class History:
     """A circuit over the C checkpoints of its training; T control steps, N neurons.
 
     Attributes:
-        steps: when each checkpoint was written, in environment steps.
-        weights: every parameter at each checkpoint by name, [checkpoints, ...], in its own unit.
-        activity: every neuron's value, in its own unit, when each checkpoint's circuit gets the trained agent's
-            sensors in the first episode of a recording.
+        steps: environment steps at each checkpoint.
+        weights: every parameter at each checkpoint, by name, [checkpoints, ...].
+        activity: every neuron's value, when each checkpoint's circuit receives the trained agent's sensor values
+            from the first episode of a recording.
         neurons: the names of the last axis of `activity`.
         dt: seconds per control step.
     """
@@ -39,7 +39,7 @@ class History:
     dt: float
 
     def save(self, path: str | Path) -> None:
-        """Write one netCDF file, whole or not at all; parameters are variables named `weights.NAME`."""
+        """Write one netCDF file, atomically; parameters are variables named `weights.NAME`."""
         held = {
             f"weights.{name}": (("checkpoint", *(f"{name}.axis{i}" for i in range(values.ndim - 1))), values)
             for name, values in self.weights.items()
@@ -60,10 +60,8 @@ class History:
 def history(run: Run, recording: Recording) -> History:
     """Return a circuit's activity at every checkpoint of its training, on the recording's first episode.
 
-    All checkpoints get the trained agent's scaled and normalised sensors, so that only the circuit differs.
-
-    Raises:
-        InvalidRecording: the run kept the weights of fewer than two steps of its training.
+        All checkpoints receive the trained agent's scaled and normalised sensors, so that only the circuit differs.
+    Raises: InvalidRecording: the run stored weights of fewer than two checkpoints.
     """
     kept = run.history()
     if len(kept) < 2:

@@ -1,4 +1,4 @@
-"""What a run is: one frozen config that repeats it."""
+"""The config of a run: one immutable value from which the run can be repeated."""
 
 from __future__ import annotations
 
@@ -70,40 +70,40 @@ _TABLES = (*_MAPPINGS, "arena", "deficits")
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """Everything that a run depends on.
+    """The config of a run: everything that it depends on.
 
     Attributes:
-        circuit: name of the circuit; `circuit_from_file` makes one of a file of code, whose text the run then holds.
+        circuit: name of the circuit; `circuit_from_file` registers one from a Python file, whose text the run stores.
         algorithm: name of the algorithm.
         body: name of the body, a path to MuJoCo XML, or a `Body`.
-        bodies: bodies on which one agent trains at once, in place of `body`, which is then the first of them. They may
-            differ in number of links where the circuit's weights do not. Each has environments of its own: members of
-            a population run an episode on every body, and PPO divides its environments over them. Algorithms of SB3
-            have one batch, of bodies of one number of links.
-        arena: what is around the body: a name, or an `Arena`; None is open space in the body's own medium.
-        control_dt: seconds per control step, of each body; None is the body's own, which is 0.03 of the swimmers and
-            of XML. It is a whole number of the body's physics steps.
-        physics: what steps the bodies: "auto" takes "lanes" where they cover the body, and otherwise "mujoco", with one
-            line that says why. "mujoco" is the reference; "lanes" are its equations, many times as fast, for planar
-            chains. The run's folder names the one that was taken.
+        bodies: several bodies to train one agent on, in place of `body`. They may differ in number of links if the
+            circuit's weights do not depend on it. Each body has its own environments: members of a population run an
+            episode on every body, and PPO divides its environments among them. SB3's algorithms need bodies with the
+            same number of links.
+        arena: surroundings of the body: a name, or an `Arena`; None is open space in the body's own medium.
+        control_dt: seconds per control step, a multiple of the body's physics step; None is the body's own, which is
+            0.03 for swimmers and XML.
+        physics: simulator: "auto" takes "lanes" if they support the body, otherwise "mujoco" with one line that says
+            why. "mujoco" is the reference; "lanes" solves the same equations many times as fast, for planar chains.
+            The run's folder records the choice.
         task: name of the task.
-        seed: from which every random number of the run comes.
-        steps: environment steps to train for; whole generations or rollouts are run.
-        episode_steps: control steps per episode; None takes the task's own default.
-        task_options: arguments of the task, such as Swim's `reward`, "paper" or "com"; and `senses`, what is observed;
-            a file that one of them names, such as TrackPosture's `recording`, is held as its content.
-        randomize: ranges from which bodies are drawn at reset; see `EnvBatch`.
-        circuit_options: options of the circuit; a file that `graph` names is held as its content.
-        algorithm_options: options of the algorithm, over its defaults.
+        seed: seed of all random numbers.
+        steps: environment steps of training, rounded up to whole generations or rollouts.
+        episode_steps: control steps per episode; None takes the task's default.
+        task_options: options of the task, such as Swim's `reward`, "paper" or "com", and `senses`, the observed senses;
+            a file named by an option, such as TrackPosture's `recording`, is stored as its content.
+        randomize: domain randomisation: ranges from which bodies are drawn at reset; see `EnvBatch`.
+        circuit_options: options of the circuit; a file named by `graph` is stored as its content.
+        algorithm_options: options of the algorithm that replace its defaults.
         deficits: windows of training in which a sense is masked.
         checkpoint_every: environment steps between checkpoints.
-        evaluate_every: environment steps between evaluations of the agent without its learner's noise,
-            logged as eval/return; None for none.
+        evaluate_every: environment steps between evaluations without exploration noise, logged as eval/return;
+            None for none.
         start: folder of a run whose weights training starts from, on the same body or another.
-        device: where agent and learner compute, as torch names it.
+        device: torch device, such as cpu or cuda.
         protect: folders of earlier runs to protect from forgetting (Hebbian orthogonal projection).
-        train_only: hidden units, by name, whose weights alone learn, as those of one brick; all others stay. None is
-            all. With statistics of observations that `start` brings and that stay too.
+        train_only: names of hidden units; only their weights are trained, such as those of one brick. Empty trains all
+            weights. With it, the observation statistics of `start` are frozen too.
     """
 
     circuit: str = "ncap"
@@ -194,16 +194,16 @@ class RunConfig:
 
     @property
     def body_names(self) -> tuple[str, ...]:
-        """The names of the bodies that it trains on."""
+        """The names of the bodies trained on."""
         return tuple(make_body(body).name for body in self.bodies or (self.body,))
 
     @property
     def trained_on(self) -> str:
-        """The names of its bodies as one, such as swimmer6 or swimmer4 + swimmer8."""
+        """The names of the bodies as one text, such as swimmer6 or swimmer4 + swimmer8."""
         return " + ".join(self.body_names)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the config as JSON types; `from_json` takes it back."""
+        """Return the config as JSON types, for `from_json`."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {
             **plain,

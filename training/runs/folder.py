@@ -1,4 +1,4 @@
-"""The folder of a training: config, versions, checkpoints, metrics; written whole or not at all, nothing pickled."""
+"""The folder of a training: config, versions, checkpoints and metrics; written atomically, without pickle."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Config(Protocol):
-    """What a training depends on: a frozen dataclass that JSON can hold."""
+    """The config of a training: a frozen dataclass that can be converted to JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON types."""
@@ -56,33 +56,33 @@ Found = TypeVar("Found")
 
 
 class Folder(Generic[ConfigT]):
-    """What every training leaves on disk, whatever it trains.
+    """The folder of a training, with these files.
 
-    config.json        what was asked, what that came to, and the format's version
-    versions.json      packages and machine
-    checkpoints/STEP/  weights.safetensors (the circuit), training.safetensors, replay.safetensors (of learners that
-                       replay), state.json, meta.json (step, done, every file's checksum)
-    history/           the weights of all checkpoints before
-    lock.json          while it is trained: by whom
+    config.json        config as given, config with defaults filled in, and version of the format
+    versions.json      versions of packages, and machine
+    checkpoints/STEP/  weights.safetensors (the circuit), training.safetensors, replay.safetensors (replay buffer, if
+                       any), state.json, meta.json (step, done, checksum of every file)
+    history/           weights of all earlier checkpoints
+    lock.json          process that is training it now
     metrics.csv        one tidy table: step, metric, value
-    tensorboard/       the same, for TensorBoard
+    tensorboard/       the same metrics, for TensorBoard
 
     Attributes:
         path: the folder.
-        config: what was asked for.
-        facts: all that config.json holds.
-        kind: what is trained there, as config.json says it.
-        config_type: the class of its configs.
+        config: config as given by the user.
+        facts: content of config.json.
+        kind: kind of training, as stored in config.json.
+        config_type: class of the config.
 
     Args:
         path: the folder; or the address of an agent that comes with the package, such as agent:ncap-plus.
-        trust: follow links in it, as to checkpoints on a cluster's scratch disk, and run the code of its circuit, if
-            it has one from a file; see `check_plain` for what a stranger's links could do.
+        trust: follow links in the folder, such as to checkpoints on a scratch disk, and run circuit code stored in it;
+            see `check_plain` for the risks of links.
 
     Raises:
-        InvalidRun: no training stands there, or one of another kind or format; or a link or code, which is not trusted.
-        CircuitMismatch: the code of its circuit fails when it runs.
-        UnknownName: no such agent comes with the package.
+        InvalidRun: the folder is not a training of this kind and format, or has a link or code and is not trusted.
+        CircuitMismatch: the code of its circuit raises an error.
+        UnknownName: no agent of that name comes with the package.
     """
 
     kind: str
@@ -104,20 +104,20 @@ class Folder(Generic[ConfigT]):
         prepare: Callable[[], Mapping[str, Any]] = dict,
         trust: bool = False,
     ) -> Self:
-        """Begin a training, or open the one that stands there with the same config, or with fewer steps of it.
+        """Create a training folder, or open an existing one with the same config, possibly with fewer steps.
 
-        One that stands there is not changed; see `train_longer`.
+        An existing training is not changed; see `train_longer`.
 
         Args:
             path: the folder.
-            config: what to train.
-            prepare: raises what would go wrong, before anything is written, and returns what config.json holds beside
-                what was asked.
+            config: config of the training.
+            prepare: function called before anything is written; it raises errors of the config, and returns values to
+                store in config.json beside it.
             trust: follow links in the folder.
 
         Raises:
-            OutputExists: something else stands there; nothing is touched.
-            InvalidRun: a training with another config stands there, or a link, which is not trusted.
+            OutputExists: the folder contains something else; nothing is changed.
+            InvalidRun: the folder contains a training with another config, or a link and is not trusted.
             InvalidOption: the path is the address of an agent that comes with the package.
         """
         check_no_address(path)
@@ -153,9 +153,9 @@ class Folder(Generic[ConfigT]):
         return hold(self.path)
 
     def train_longer(self, config: ConfigT) -> None:
-        """Ask for the steps of a config, under the folder's lock; what was asked for before stays in its history.
+        """Increase the steps to those of a config, under the folder's lock; the history keeps earlier values.
 
-        Where it computes stays as it was asked for at first.
+        The device stays the same.
         """
         asked, steps = self.facts["asked"], config.to_json()["steps"]
         history = [*self.facts.get("history", ()), {"steps": asked["steps"], "packages": versions()["packages"]}]
@@ -164,15 +164,15 @@ class Folder(Generic[ConfigT]):
         self.config = self.config_type.from_json(self.facts["asked"])
 
     def refuse_old(self) -> None:
-        """Refuse more training of a run whose checkpoints are of an older format.
+        """Refuse to train a run whose checkpoints have an older format.
 
         Raises:
-            InvalidRun: it is of one.
+            InvalidRun: the checkpoints have an older format.
         """
         if self.facts["format"] == FORMAT:
             return
         raise InvalidRun(
-            f"{self.path} was trained by an older nervecord, whose checkpoints this one does not go on from; "
+            f"{self.path} was trained by an older nervecord, whose checkpoints this version cannot resume; "
             f"--start {self.path} with another --out trains its weights on"
         )
 
@@ -206,14 +206,13 @@ class Folder(Generic[ConfigT]):
         state: Mapping[str, Any],
         replay: Mapping[str, Shaped[torch.Tensor, "*shape"]] | None = None,
     ) -> None:
-        """Write a checkpoint beside its place, then rename; keep the last two, and the weights of all.
+        """Write a checkpoint atomically; keep the last two checkpoints, and the weights of all.
 
-        Tensors are written as they are, in their own units; `step` is in environment steps. `replay`, which
-        can be large, has a file of its own. All that a checkpoint goes with is on the disk before those
-        before it go.
+        `step` is in environment steps. `replay`, which can be large, has its own file. Older checkpoints are deleted
+        only once the new one is on the disk.
 
         Raises:
-            OSError: it cannot be written; those before it stay.
+            OSError: the checkpoint cannot be written; earlier ones are kept.
         """
         place = self.path / "checkpoints"
         # What a killed process left.
@@ -231,12 +230,12 @@ class Folder(Generic[ConfigT]):
             shutil.rmtree(old, ignore_errors=True)
 
     def checkpoints(self) -> list[Path]:
-        """Return the checkpoints' folders, oldest first."""
+        """Return the folders of the checkpoints, oldest first."""
         folder = self.path / "checkpoints"
         return sorted(item for item in folder.glob("*") if item.name.isdigit()) if folder.is_dir() else []
 
     def history(self) -> dict[int, Path]:
-        """Return the file of the circuit's weights at every checkpoint so far, by environment step."""
+        """Return the file of the circuit's weights for every checkpoint so far, by environment step."""
         files = [*(self.path / "history").glob("*.safetensors")]
         found = {int(file.stem): file for file in files if file.stem.isdigit()}
         held = {int(folder.name): folder / "weights.safetensors" for folder in self.checkpoints()}
@@ -245,23 +244,23 @@ class Folder(Generic[ConfigT]):
         return dict(sorted(found.items()))
 
     def load_checkpoint(self, with_training: bool = True) -> Checkpoint | None:
-        """Return the last checkpoint that is whole, None if there is none yet; name those that are damaged.
+        """Return the last intact checkpoint, or None without checkpoints; log the names of damaged ones.
 
         Args:
-            with_training: load what the learner holds too, and its replay buffer.
+            with_training: also load the learner's state and replay buffer.
 
         Raises:
-            InvalidRun: there are checkpoints and all of them are damaged.
-            PermissionError: they may not be read.
+            InvalidRun: all checkpoints are damaged.
+            PermissionError: the checkpoints may not be read.
         """
         return self._last_whole(lambda folder: read_checkpoint(folder, self._has_meta, with_training))
 
     @property
     def progress(self) -> tuple[int, bool]:
-        """The last whole checkpoint's step and whether training was done there, without loading it; (0, False) if none.
+        """The step of the last intact checkpoint, and whether training was complete there; (0, False) if there is none.
 
         Raises:
-            InvalidRun: there are checkpoints and all of them are damaged.
+            InvalidRun: all checkpoints are damaged.
         """
         return self._last_whole(lambda folder: read_progress(folder, self._has_meta)) or (0, False)
 
@@ -283,15 +282,15 @@ class Folder(Generic[ConfigT]):
         return None
 
     def metrics(self) -> pd.DataFrame:
-        """Return the metrics' table with columns step (in environment steps), metric, value (in its own unit)."""
+        """Return the logged metrics as a table with columns step (environment steps), metric and value."""
         return read_metrics(self.path / "metrics.csv")
 
 
 def read_metrics(path: Path) -> pd.DataFrame:
-    """Read a metrics' table, without a last row that a killed process left unfinished.
+    """Read a table of metrics, without an incomplete last row left by a killed process.
 
     Raises:
-        InvalidRun: it is no such table.
+        InvalidRun: the file is not a table of metrics.
     """
     whole: list[list[str]] = []
     try:

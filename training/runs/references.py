@@ -1,6 +1,6 @@
-"""What others reach on a body and a task: random actions, untrained NCAP, and the best agent that is known.
+"""Reference returns on bodies and tasks: random actions, untrained NCAP, and the best known agent.
 
-They are rows of references.csv, which `python tools/reference_scores.py` measures and writes.
+They are stored in references.csv, which `python tools/reference_scores.py` measures and writes.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ RANDOM = "random"
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """Two returns between which others are placed, without a unit.
+    """Two returns that define the scale of normalised returns.
 
     Attributes:
-        random: the mean return of actions drawn evenly from all there are.
-        best: that of the best agent known, the interquartile mean over its seeds.
+        random: mean return of uniformly random actions.
+        best: return of the best known agent, the interquartile mean over its seeds.
     """
 
     random: float
     best: float
 
     def normalized(self, value: Float[ArrayLike, "*shape"]) -> Any:
-        """Return returns as 0 where they are random actions', and 1 where they are the best agent's; no unit."""
+        """Return returns as 0 where they are random actions', and 1 where they are the best agent's."""
         return (np.asarray(value, float) - self.random) / (self.best - self.random)
 
     def of(self, interval: Interval) -> Interval:
-        """Return the interval of a mean return on this scale; no unit."""
+        """Return the interval of a mean return on this scale."""
         mean, low, high = map(float, self.normalized([interval.mean, interval.low, interval.high]))
         return Interval(mean, low, high, interval.n)
 
 
 def reference_scores() -> pd.DataFrame:
-    """Return what is known, a row for each body, task, its options and agent; returns have no unit.
+    """Return the reference scores, one row for each body, task, task options and agent.
 
-    Its columns are body, task, task_options (JSON, without senses), agent, is_best (the highest return_iqm among these
-    agents), return_iqm (over seeds; of random actions, which have one, the mean over episodes) with return_low95 and
-    return_high95 (95 % bootstrap interval over the same), seeds, episodes (of each seed), physics, version and command.
+    Columns: body, task, task_options (JSON, without senses), agent, is_best (highest return_iqm among these agents),
+    return_iqm (interquartile mean over seeds; for random actions, the mean over episodes), return_low95 and
+    return_high95 (its 95 % bootstrap interval), seeds, episodes (per seed), physics, version and command.
     """
     return _table().copy()
 
@@ -69,18 +69,18 @@ def normalized_return(
     task: str = "swim",
     task_options: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Place returns between those of random actions, 0, and of the best agent known, 1; without a unit.
+    """Normalise returns, so that random actions have 0 and the best known agent has 1.
 
-    A return may lie below 0 or above 1. It has to be of whole episodes of the task's own length.
+    Values may be below 0 or above 1. Returns must be of whole episodes of the task's default length.
 
     Args:
         value: a return, or an array of them.
-        body: where it was reached.
-        task: in which task.
-        task_options: of the task, where they are not its defaults, such as {"reward": "com"}.
+        body: the body.
+        task: name of the task.
+        task_options: options of the task that are not its defaults, such as {"reward": "com"}.
 
     Raises:
-        UnknownName: nobody has measured what random actions and others reach there.
+        UnknownName: there are no reference scores for this body and task.
     """
     scale = scale_on(body, task, task_options or {})
     if scale is None:

@@ -1,4 +1,4 @@
-"""What a config comes to: every default filled in once, by name, and stored beside what was asked."""
+"""Resolve a config: fill in every default once, and store the result beside the original config."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Resolved:
     """A config with every default filled in, and the specification of its agent.
 
     Attributes:
-        config: every field and every option has its value.
-        agent: what the agent is made of.
+        config: the config with a value for every field and option.
+        agent: specification of the agent.
     """
 
     config: RunConfig
@@ -46,26 +46,26 @@ class Resolved:
 
     @property
     def senses(self) -> list[str]:
-        """What is observed, by name and in order; the noise that the circuit wants comes after it."""
+        """The names of the observed senses, in order, without `noise`, which comes last."""
         return [name for name in self.agent.layout.sizes if name != "noise"]
 
     @property
     def noise(self) -> int:
-        """The number of noise values that the circuit wants at each control step."""
+        """The number of noise values that the circuit needs in each control step."""
         return self.agent.layout.sizes.get("noise", 0)
 
     @functools.cached_property
     def each(self) -> tuple[Resolved, ...]:
-        """The same with each of the run's bodies alone; the run itself where it has one."""
+        """The resolved config for each of the run's bodies alone."""
         bodies = self.config.bodies
         return tuple(self.on(body) for body in bodies) if len(bodies) > 1 else (self,)
 
     def on(self, body: str | Body | None) -> Resolved:
-        """Return the same with another body: the same senses, and a circuit as it is trained; None changes nothing.
+        """Return the resolved config for another body, with the same senses; None changes nothing.
 
         Raises:
             UnknownName, InvalidBody: there is no such body.
-            InvalidTask: the body lacks what is sensed.
+            InvalidTask: the body lacks something that a sense needs.
         """
         if body is None:
             return self
@@ -75,10 +75,10 @@ class Resolved:
         return Resolved(config, agent)
 
     def make_envs(self, n_envs: int, randomize: Mapping[str, Any] | None = None) -> EnvBatch:
-        """Build environments of the run's body, of several the first; `randomize` replaces the run's own ranges.
+        """Build environments with the run's (first) body; `randomize` replaces the run's own ranges.
 
         Raises:
-            InvalidOption: no environments.
+            InvalidOption: `n_envs` is below 1.
             InvalidTask: an option of the task is out of range.
         """
         if len(self.each) > 1:
@@ -86,10 +86,10 @@ class Resolved:
         return self._make_envs(n_envs, self.config.body, randomize)
 
     def make_mixed_envs(self, n_envs: int) -> EnvBatch:
-        """Build one batch in which environments have the run's bodies in turn, which have one number of links.
+        """Build one batch of environments with the run's bodies in turn, which must have the same number of links.
 
         Raises:
-            InvalidBody: they do not go together.
+            InvalidBody: the bodies cannot be in one batch.
             InvalidTask: an option of the task is out of range.
         """
         return self._make_envs(n_envs, self.config.bodies or self.config.body)
@@ -111,7 +111,7 @@ class Resolved:
         )
 
     def to_json(self, asked: RunConfig) -> dict[str, Any]:
-        """Return as JSON types what was not asked for; `from_json` takes it back."""
+        """Return the values that `asked` does not contain, as JSON types, for `from_json`."""
         mine, there = (json.loads(json.dumps(config.to_json())) for config in (self.config, asked))
         found = {name: value for name, value in mine.items() if value != there[name]}
         for name in _MAPPINGS:
@@ -121,10 +121,10 @@ class Resolved:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], asked: RunConfig) -> Resolved:
-        """Read what `to_json` returned for a config.
+        """Read the output of `to_json` for a config.
 
         Raises:
-            InvalidOption: it is of another version.
+            InvalidOption: it was written by another version.
         """
         try:
             found, there = dict(values), asked.to_json()
@@ -144,7 +144,7 @@ def resolve(config: RunConfig) -> Resolved:
     """Fill in every default of a config, without building environments or, where its class declares facts, the circuit.
 
     Raises:
-        UnknownName, InvalidTask, InvalidOption, CircuitMismatch: what does not go together.
+        UnknownName, InvalidTask, InvalidOption, CircuitMismatch: a value is invalid, or values are incompatible.
     """
     algorithm = algorithm_named(config.algorithm)
     setting = _setting(config)

@@ -1,4 +1,4 @@
-"""One schema for every number that is measured of a run: what, of which weights, under which conditions."""
+"""The schema of all measurements of a run: what was measured, of which weights, under which conditions."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Weights:
     """The identity of an agent's weights: training step and checksum.
 
     Attributes:
-        step: environment steps that they were trained for; None where an earlier version did not note it.
-        sha256: of the circuit's tensors by name; "" where an earlier version did not note it.
+        step: environment steps of training; None if an earlier version did not record it.
+        sha256: checksum of the circuit's tensors; "" if an earlier version did not record it.
     """
 
     step: int | None
@@ -45,9 +45,9 @@ class Weights:
 
     @classmethod
     def of(cls, step: int, tensors: Mapping[str, Shaped[torch.Tensor, "*shape"]]) -> Weights:
-        """Return which weights these tensors are, each in its own unit.
+        """Return the identity of these tensors.
 
-        The checksum is of the tensors and not of a file, so that an agent that was exported and imported keeps it.
+        The checksum is of the tensors, not of a file, so it survives export and import.
         """
         digest = hashlib.sha256()
         for name in sorted(tensors):
@@ -57,7 +57,7 @@ class Weights:
         return cls(step, digest.hexdigest())
 
     def are(self, other: Weights | None) -> bool:
-        """Return whether these are the other weights, as far as both are told."""
+        """Return whether both are the same weights, as far as steps and checksums are known."""
         if other is None or self.step is None or self.step != other.step:
             return False
         return not (self.sha256 and other.sha256) or self.sha256 == other.sha256
@@ -106,19 +106,19 @@ class Result:
     """One measurement of a run: values, and the weights and conditions they belong to.
 
     Attributes:
-        what: evaluation (whole episodes on the run's own body), transfer (on another), probe, recording or film.
-        weights: of the agent that acted; those that training went on from where `agent` is "finetuned".
-        conditions: see `conditions_of`.
-        name: of a probe, or how a film shows it.
-        agent: who acted: trained, finetuned, untrained, or the name of a control.
-        values: by metric, one value an episode, each metric in its own unit; None where it is not finite.
-        numbers: of all episodes together: `value` and `unit` by name.
-        words: findings as sentences.
-        missing: why there is nothing; "" where there is.
-        files: what belongs to it, as paths from the run's folder.
-        seconds: how long it took to measure.
-        version: of nervecord that measured it.
-        when: in UTC, as ISO 8601 writes it.
+        what: kind of measurement: evaluation (on the run's own body), transfer (on another), probe, recording or film.
+        weights: weights of the agent; for `agent` "finetuned", those that fine-tuning started from.
+        conditions: body, task, episodes, interventions and so on; see `conditions_of`.
+        name: name of the probe, or view of the film.
+        agent: trained, finetuned, untrained, or the name of a control.
+        values: one value per episode for each metric, in the metric's unit; None if not finite.
+        numbers: results over all episodes: `value` and `unit` by name.
+        words: results as sentences.
+        missing: why there is no result; "" if there is one.
+        files: files of the measurement, relative to the run's folder.
+        seconds: duration of the measurement, s.
+        version: version of nervecord.
+        when: time in UTC, ISO 8601.
     """
 
     what: str
@@ -142,17 +142,17 @@ class Result:
 
     @property
     def episodes(self) -> int:
-        """How many episodes were measured."""
+        """The number of episodes."""
         return int(self.conditions["episodes"])
 
     @property
     def interventions(self) -> list[dict[str, Any]]:
-        """What was done to neurons: `neuron`, `kind`, `value`, `start` and `stop` (control steps) of each."""
+        """The interventions: `neuron`, `kind`, `value`, `start` and `stop` (control steps) of each."""
         return list(self.conditions["interventions"])
 
     @property
     def metrics(self) -> dict[str, Float[np.ndarray, " episodes"]]:
-        """The values as arrays, each metric in its own unit; NaN where one is not finite."""
+        """The values of each metric as an array; NaN where a value is not finite."""
         return {name: np.array(values, float) for name, values in self.values.items()}
 
     @property
@@ -162,19 +162,19 @@ class Result:
 
     @property
     def key(self) -> str:
-        """Ten digits that tell these weights and conditions from any other."""
+        """Ten hexadecimal digits that identify the weights and conditions."""
         told = [self.agent, self.weights.step, self.weights.sha256, self.conditions]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:10]
 
     def says_the_same(self, other: Result) -> bool:
-        """Return whether both measured the same and found the same, whoever did so and when."""
+        """Return whether two results are equal, apart from version, duration and time."""
         mine, its = (json.loads(json_text(dataclasses.asdict(each))) for each in (self, other))
         for name in ("seconds", "version", "when", *(() if self.what == "film" else ("files",))):
             del mine[name], its[name]
         return mine == its
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return everything that was found as rows with step, body, episode, metric, value and note."""
+        """Return all values as rows with step, body, episode, metric, value and note."""
         place = {"step": self.weights.step, "body": self.body}
         if self.missing:
             return [{**place, "metric": self.name or None, "note": self.missing}]
@@ -184,21 +184,21 @@ class Result:
         return rows
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON types, with the interval of each metric for people to read."""
+        """Return the result as JSON types, with the interval of each metric for human readers."""
         intervals = {name: dataclasses.asdict(interval) for name, interval in self.intervals.items()}
         plain: dict[str, Any] = json.loads(json_text({**dataclasses.asdict(self), "intervals": intervals}))
         return plain
 
     @classmethod
     def from_json(cls, held: Any, where: str) -> Result:
-        """Read what `to_json` returned; `where` begins the error's line.
+        """Read the output of `to_json`; error messages start with `where`.
 
         Raises:
-            InvalidRun: it is no result.
+            InvalidRun: the value is not a result.
         """
         wrong = _wrong(held)
         if wrong:
-            raise InvalidRun(f"{where} is damaged: {wrong}; remove it, and measure anew")
+            raise InvalidRun(f"{where} is damaged: {wrong}; remove it, and measure again")
         weights = Weights(held["weights"]["step"], held["weights"]["sha256"])
         fields = {field.name: held[field.name] for field in dataclasses.fields(cls)}
         return cls(**{**fields, "weights": weights, "words": tuple(held["words"]), "files": tuple(held["files"])})
@@ -207,7 +207,7 @@ class Result:
 def _wrong(held: Any) -> str:
     """Return what makes a value no result, "" for nothing."""
     if not isinstance(held, Mapping):
-        return "it is no object"
+        return "it is not an object"
     if lacking := [field.name for field in dataclasses.fields(Result) if field.name not in held]:
         return f"no {lacking[0]} in it"
     for name, kind in _TYPES.items():

@@ -1,4 +1,4 @@
-"""The results of a run: read, filtered, and only added."""
+"""The results of a run, which can be read, filtered and added, but not changed."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ _log = logging.getLogger(__name__)
 class Results(Sequence[Result]):
     """All measurements of a run, oldest first.
 
-    Each result is one JSON file, in a folder of results/ for each weights and conditions, which is named readably:
-    results/swimmer6-step-320000-20-episodes-KEY/evaluation.json. Files are only added. The same measured again is
-    the same file; where it comes out otherwise, as by another version, a second one is added and read first.
+    Each result is one JSON file, in a folder of results/ with a readable name for its weights and conditions, such as
+    results/swimmer6-step-320000-20-episodes-KEY/evaluation.json. Files are never changed. Repeating a measurement with
+    the same outcome adds no file; with another outcome, as by another version, a second file is added and takes
+    precedence.
 
         run.results.current.where("evaluation").best.intervals["return"]
 
     Args:
-        path: the run's folder.
-        last: returns the weights of its last checkpoint, None if there is none.
-        held: what to hold; by default all that lies in the folder.
+        path: folder of the run.
+        last: function that returns the weights of its last checkpoint, or None.
+        held: the results; by default all in the folder.
     """
 
     def __init__(self, path: Path, last: Callable[[], Weights | None], held: Sequence[Result] | None = None) -> None:
@@ -79,7 +80,7 @@ class Results(Sequence[Result]):
         weights: Weights | None = None,
         **conditions: Any,
     ) -> Results:
-        """Return those of a kind (or one of several), a name, an agent, these weights and these conditions.
+        """Return the results of a kind (or one of several), a name, an agent, weights and conditions.
 
         Conditions are as `Result` holds them, such as `body="swimmer4"`.
         """
@@ -95,18 +96,18 @@ class Results(Sequence[Result]):
 
     @property
     def own(self) -> Results:
-        """Those of the agent as it is, with nothing done to its neurons."""
+        """The results of the trained agent without interventions."""
         return self._only([result for result in self if not result.interventions])
 
     @property
     def current(self) -> Results:
-        """Those of the last checkpoint's weights, with nothing done to neurons."""
+        """The results of the last checkpoint's weights without interventions."""
         return self._only([result for result in self.own if result.weights.are(self.last)])
 
     def films(self, body: str | None = None) -> Results:
         """Return the mp4 films, except those that a later film has replaced.
 
-        With `body`, only those of the agent as it is on that body.
+        With `body`, only films of the agent without interventions on that body.
         """
         last = {name: film for film in self.where("film") for name in film.files}
         found = self._only([film for film in last.values() if self.file(film, ".mp4") is not None])
@@ -114,15 +115,15 @@ class Results(Sequence[Result]):
 
     @property
     def best(self) -> Result | None:
-        """The one with most episodes, the newest of several; what is missing stands behind what is not."""
+        """The result with most episodes, and the newest of these; missing results come last."""
         ordered = sorted(self, key=lambda result: (not result.missing, result.episodes))
         return ordered[-1] if ordered else None
 
     @property
     def shown(self) -> Result | None:
-        """The best of the agent as it is: of its last weights, else of the latest that were measured.
+        """The best result without interventions, of the last weights or otherwise of the latest weights measured.
 
-        Whoever shows it says whether it `is_stale`.
+        Callers should state whether it `is_stale`.
         """
         if (found := self.current.best) is not None:
             return found
@@ -131,11 +132,11 @@ class Results(Sequence[Result]):
         return own._only([each for each, step in zip(own, steps, strict=True) if step == max(steps)]).best
 
     def is_stale(self, result: Result) -> bool:
-        """Return whether a result is of weights from which the run has trained on."""
+        """Return whether the run has been trained further since a result was measured."""
         return result.agent in (TRAINED, FINETUNED) and not result.weights.are(self.last)
 
     def told(self, result: Result) -> str:
-        """Return in words that a result is stale, "" if it is not."""
+        """Return a text that says that a result is stale; "" if it is not."""
         if not self.is_stale(result):
             return ""
         measured = "at a step not noted" if result.weights.step is None else f"at step {result.weights.step:,}"
@@ -144,7 +145,7 @@ class Results(Sequence[Result]):
         return f"stale: measured {measured}, trained on to {self.last.step:,}"
 
     def file(self, result: Result, suffix: str) -> Path | None:
-        """Return the file of a result that ends so, None if it has none that lies in the run's folder."""
+        """Return the file of a result with this suffix; None if there is none in the run's folder."""
         for name in result.files:
             # A stranger's result may name any file of this machine.
             path, run = (self.path / name).resolve(), self.path.resolve()
@@ -153,11 +154,11 @@ class Results(Sequence[Result]):
         return None
 
     def add(self, result: Result, files: Mapping[str, Callable[[Path], Any]] | None = None) -> Result:
-        """Add a result, and return it as it is held; where it cannot be written, say so and go on.
+        """Add a result, and return it as stored; if it cannot be written, log a warning.
 
         Args:
-            result: what was measured.
-            files: by suffix, what writes a file of the result to a path.
+            result: the result.
+            files: for each suffix, a function that writes a file of the result to a path.
         """
         kept = keep(result, self.path / FOLDER / f"{_label(result)}-{result.key}", self.path, files)
         if "_held" in vars(self) and not any(kept is each for each in self._held):
@@ -165,7 +166,7 @@ class Results(Sequence[Result]):
         return kept
 
     def listed(self) -> pd.DataFrame:
-        """Return one row per result: what it is and its mean return, which has no unit, or why there is none."""
+        """Return one row per result: its kind, and its mean return or why there is none."""
         rows = [
             {
                 "what": each.what, "name": each.name, "agent": each.agent, "body": each.body, "step": each.weights.step,
@@ -180,8 +181,8 @@ class Results(Sequence[Result]):
     def table(self) -> pd.DataFrame:
         """Return every value with the columns what, name, agent, body, step (in environment steps) and more.
 
-        The others are is_stale, interventions (in words), episode, metric, value and unit ("" where a metric's is
-        its own), note, version and when.
+        The others are is_stale, interventions (as text), episode, metric, value, unit ("" for a dimensionless metric),
+        note, version and when.
         """
         rows = [
             {

@@ -1,4 +1,4 @@
-"""A run: a body's training on disk, and the agent that came out of it."""
+"""A run: a training on disk, and its agent."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _log = logging.getLogger(__name__)
 class Run(Folder[RunConfig]):
     """A run on disk.
 
-    It holds what every `Folder` holds, and results/, films and report.html as they are asked for.
+    Its folder contains the files listed in `Folder`, and results/, films and report.html once they are made.
 
     Attributes:
         path: the folder.
-        config: what was asked for.
-        resolved: what that came to when the run began.
+        config: config as given by the user.
+        resolved: config with all defaults filled in when the run was started.
     """
 
     kind = "run"
@@ -54,7 +54,7 @@ class Run(Folder[RunConfig]):
             raise InvalidRun(f"{self.path}: {error}") from error
 
     def train_longer(self, config: RunConfig) -> None:
-        """Ask for the steps of a config; see `Folder.train_longer`."""
+        """Increase the steps to those of a config; see `Folder.train_longer`."""
         super().train_longer(config)
         self.resolved = self._what_it_came_to()
 
@@ -65,25 +65,25 @@ class Run(Folder[RunConfig]):
 
     @property
     def done(self) -> bool:
-        """Whether training has reached the last step that was asked for."""
+        """Whether training has reached its last step."""
         step, done = self.progress
         # Of an agent that is shown as it is before training there is no more to come.
         return done and (step >= self.config.steps or step == 0)
 
     @property
     def description(self) -> str:
-        """The circuit and who trained it, for captions."""
+        """The circuit and the algorithm that trained it, for captions."""
         how = f"trained by {self.config.algorithm}" if self.progress[0] else "untrained"
         # A circuit from a file is FILE.py:CLASS@CHECKSUM.
         return f"{self.config.circuit.partition('@')[0]}, {how}"
 
     @property
     def results(self) -> Results:
-        """What was measured of it."""
+        """The run's results."""
         return Results(self.path, self.last_weights)
 
     def last_weights(self) -> Weights | None:
-        """Return which weights its last checkpoint holds, None if there is none yet.
+        """Return the identity of the last checkpoint's weights; None without a checkpoint.
 
         Raises:
             InvalidRun: all checkpoints are damaged.
@@ -94,14 +94,14 @@ class Run(Folder[RunConfig]):
     def agent(
         self, body: str | Body | None = None, checkpoint: Checkpoint | None = None, trained: bool = True
     ) -> Agent:
-        """Return the agent, on its own body or on another, as trained so far or as it was before.
+        """Return the trained or untrained agent, on the run's own or another body.
 
-        An MLP's weights are resampled along a body of another size; see `resize`.
+        On a body of another size, an MLP's weights are resampled along the body; see `resize`.
 
         Args:
-            body: another than the run's own.
-            checkpoint: whose weights it has; None reads the last.
-            trained: give it the weights of a checkpoint.
+            body: another body than the run's own.
+            checkpoint: checkpoint with the weights; None reads the last.
+            trained: whether to load trained weights; otherwise the agent has initial weights.
 
         Raises:
             CircuitMismatch: the weights do not fit the other body.
@@ -116,7 +116,7 @@ class Run(Folder[RunConfig]):
         return agent_with(self.resolved, checkpoint.weights, checkpoint.state.get("observation_stats"), body)
 
     def policy(self, body: str | Body | None = None, trained: bool = True) -> Agent:
-        """Return the agent; its name until 0.3."""
+        """Return the agent; the name of `agent` until 0.3."""
         warnings.warn("Run.policy() is now Run.agent()", DeprecationWarning, stacklevel=2)
         return self.agent(body, trained=trained)
 
@@ -151,18 +151,18 @@ def agent_with(
 
 
 def load_agent(run: Run | str | Path, body: str | Body | None = None) -> Agent:
-    """Return the agent of a run as trained so far, on the run's own body or on another.
+    """Return the trained agent of a run, on the run's own or another body.
 
     Args:
-        run: the run or its folder; or an agent that comes with the package, by its name (see `nervecord list agents`),
+        run: the run or its folder; or an agent that comes with the package (see `nervecord list agents`), by its name,
             such as "ncap-plus", or its address, "agent:ncap-plus".
         body: another body than the run's own, by name or as a `Body`.
 
     Raises:
         CircuitMismatch: the weights do not fit the other body.
-        InvalidRun: there is no such run, or nothing trained in it yet.
-        InvalidOption: an agent and a folder have that name.
-        UnknownName: neither an agent nor a folder has it.
+        InvalidRun: there is no such run, or it has no checkpoint yet.
+        InvalidOption: both an agent and a folder have that name.
+        UnknownName: neither an agent nor a folder has that name.
     """
     if isinstance(run, str) and Path(run).name == run:
         run = _address(run)

@@ -1,7 +1,7 @@
-"""A study's scores as one tidy table in an SQLite file, which is always written and read as a whole.
+"""The scores of a study, as one tidy table in an SQLite file that is always written and read as a whole.
 
-SQLite locks parts of a file while it writes, which network folders support badly or not at all. The database is
-therefore made in memory and written like any other file.
+SQLite locks parts of a file while it writes, which network file systems support badly or not at all. The database is
+therefore built in memory and written like any other file.
 """
 
 from __future__ import annotations
@@ -53,12 +53,10 @@ def write_scores(path: Path, scores: pd.DataFrame) -> None:
 
 
 def read_scores(path: str | Path, study: str | None = None) -> pd.DataFrame:
-    """Return a table with the columns `COLUMNS`, each value in its own unit: every row, or those of a study.
-
-    A file that does not exist gives an empty table.
+    """Return the rows of all studies, or of one, with the columns `COLUMNS`; a missing file gives an empty table.
 
     Raises:
-        InvalidRun: the file has no scores.
+        InvalidRun: the file does not contain scores.
     """
     path = Path(path)
     if not path.exists():

@@ -47,7 +47,7 @@ def folder_of(path: str | Path) -> Path:
     package may be read-only. Its name has a checksum of the agent's files, so that another version's is another.
 
     Raises:
-        UnknownName: no such agent.
+        UnknownName: there is no such agent.
     """
     if not is_address(path):
         return Path(path)

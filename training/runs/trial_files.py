@@ -112,7 +112,7 @@ class TrialFiles:
     def _read(self, path: Path) -> dict[str, Any]:
         held: Any = read_json(path, f"{self.folder} is damaged")
         if not isinstance(held, dict) or not all(isinstance(held.get(name), kind) for name, kind in _FIELDS.items()):
-            raise InvalidRun(f"{path} is damaged: it is no trial; remove it, and the same command measures it anew")
+            raise InvalidRun(f"{path} is damaged: it is not a trial; remove it, and the same command measures it anew")
         for each in held["results"]:
             Result.from_json(each["result"], str(path))
         return held

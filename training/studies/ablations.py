@@ -1,4 +1,4 @@
-"""What each part of the NCAP prior is worth: circuits without it, before and after training."""
+"""Ablations of the NCAP prior: circuits without each of its parts, before and after training."""
 
 from __future__ import annotations
 
@@ -86,20 +86,16 @@ def ablate(
 ) -> pd.DataFrame:
     """Train a circuit without each part of its prior, and write all scores to `out`/results.sqlite.
 
-    The table and its figure are written as ablation.csv, .md, .tex, .svg, .pdf and .png. Started again, it does what is
-    left.
-
-    Returns:
-        One row per ablation: agent, weights, seeds, and the IQM over seeds of the mean return before
-        (untrained) and after training (trained), each with its 95 % interval (_low, _high). Returns are sums of
-        rewards and have no unit.
+    The table and its figure are written as ablation.csv, .md, .tex, .svg, .pdf and .png. Calling it again resumes.
+    Returns: One row per ablation: agent, weights, seeds, and the IQM over seeds of the mean return before (untrained)
+    and after training (trained), each with its 95 % interval (_low, _high).
 
     Raises:
-        CircuitMismatch: the circuit has no such parts to leave out.
-        InvalidOption: no seeds or episodes.
-        InvalidRun: a folder holds a run of another config, or no trial could be; the line
-            says why the first could not.
-        OutputExists: a table or figure stands in `out` that no ablation wrote.
+        CircuitMismatch: the circuit does not have these parts.
+        InvalidOption: `seeds` or `episodes` is below 1.
+        InvalidRun: a folder contains a run of another config, or all trials failed; the message says why the first
+            did.
+        OutputExists: `out` contains a table or figure that was not written by an ablation.
     """
     out = Path(out)
     files = TrialFiles(out)

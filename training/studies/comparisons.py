@@ -1,4 +1,4 @@
-"""Several runs side by side: seeds of one config together, curves with intervals, one table."""
+"""Compare groups of runs that differ only in their seed: one table, and learning curves with intervals."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ _STUDY = "comparison"
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The outcome of a comparison.
+    """The result of a comparison.
 
     Attributes:
-        table: one row per group of runs that differ in their seed alone, with the columns of `group_table`: returns,
-            which have no unit, and speeds in m/s.
-        path: the folder with table.csv, .md and .tex, curves.svg, .pdf and .png (of the interquartile mean over seeds,
-            in a band of its 95 % interval), and results.sqlite (every score; see `read_scores`).
+        table: one row per group of runs that differ only in their seed, with the columns of `group_table`.
+        path: folder with table.csv, .md and .tex, curves.svg, .pdf and .png (interquartile mean over seeds, with its
+            95 % interval as a band), and results.sqlite (every score; see `read_scores`).
     """
 
     table: pd.DataFrame
@@ -47,21 +46,22 @@ def compare(
     progress: bool = False,
     trust: bool = False,
 ) -> Comparison:
-    """Compare groups of runs: evaluate those that need it, and write table and curves to `out`.
+    """Compare groups of runs: evaluate runs that have no evaluation, and write table and curves to `out`.
 
     Args:
-        runs: runs, or folders of sweeps, which stand for all of their runs; their evaluations are taken as they are.
-        out: the folder.
-        episodes: of runs that are not evaluated yet.
-        labels: other names for some groups, by their own names, which are what differs between them.
-        progress: show bars.
-        trust: follow links in the folders, and run the code of their circuits; see `Folder`.
+        runs: runs, or folders of sweeps, which stand for all their runs with the evaluations that they have.
+        out: folder for the results.
+        episodes: number of episodes for runs that are not evaluated yet.
+        labels: new names for groups, by their default names, which state the options that differ between groups.
+        progress: show progress bars.
+        trust: follow links in the folders, and run their circuits' code; see `Folder`.
 
     Raises:
-        InvalidOption: fewer than two runs, no episodes, the same seed twice in a group, or two groups of one name.
-        InvalidRun: one that is no run or not trained.
-        UnknownName: a label for a group that is not there.
-        OutputExists: something stands in `out` that no comparison wrote.
+        InvalidOption: there are fewer than two runs, `episodes` is below 1, a group has a seed twice, or two groups
+            have the same name.
+        InvalidRun: a folder is not a run, or has no checkpoint yet.
+        UnknownName: a label is for a group that does not exist.
+        OutputExists: `out` contains files that were not written by a comparison.
     """
     opened = _expanded(runs, trust)
     out = Path(out)

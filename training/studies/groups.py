@@ -1,4 +1,4 @@
-"""Runs of a study by groups: seeds of one config together, under a name that a person would give, in one table."""
+"""Group the runs of a study that differ only in their seed, with readable names, in one table."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def grouped(runs: Sequence[Run], labels: Mapping[str, str] | None = None) -> dic
     for key, members in found.items():
         seeds = [run.config.seed for run in members]
         if repeated := [seed for seed in seeds if seeds.count(seed) > 1]:
-            raise InvalidOption(f"seed {repeated[0]} of {names[key]} is there twice; give each run once")
+            raise InvalidOption(f"seed {repeated[0]} of {names[key]} occurs twice; give each run once")
     labels = labels or {}
     for name in labels:
         if name not in names.values():
@@ -88,15 +88,15 @@ def group_table(
     """Return one row per group: the interquartile mean of the return over seeds, with its 95 % interval, and more.
 
     Args:
-        means: the mean over episodes of each metric, in its own unit, by column; a row for each run, by its name.
+        means: mean over episodes of each metric, one column per metric, one row per run, by its name.
         groups: names of the runs of each group.
-        scales: of each group's returns.
+        scales: scale of each group's returns.
 
     Returns:
-        Columns group, seeds, return_iqm with return_low95 and return_high95 (no unit), normalized_iqm (return_iqm where
-        random actions have 0 and the best agent known has 1; see `normalized_return`), net_speed_mean (m/s), and
-        p_better, the probability that a seed of the group has a higher return than a seed of the group that
-        compared_with names, with p_better_low95 and p_better_high95.
+        Columns group, seeds, return_iqm with return_low95 and return_high95, normalized_iqm (return_iqm on a scale from
+        random actions, 0, to the best known agent, 1; see `normalized_return`), net_speed_mean (m/s), and p_better (the
+        probability that a seed of the group has a higher return than a seed of the group in compared_with) with
+        p_better_low95 and p_better_high95.
     """
     first, *_ = groups
     base = means.reindex(list(groups[first]))["return"].dropna()

@@ -1,7 +1,6 @@
-"""Routing: several trained agents as one, which recognises the body that it moves and lets the agent for it act.
+"""Routing: combine several trained agents into one that recognises its body and selects the agent for it.
 
-The parts are of Hussaini, Milford and Fischer, ICRA 2023 (https://arxiv.org/abs/2209.08723), with whole agents in
-place of their experts.
+After Hussaini, Milford and Fischer, ICRA 2023 (https://arxiv.org/abs/2209.08723), with whole agents as experts.
 """
 
 from __future__ import annotations
@@ -46,12 +45,13 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Routing:
-    """A router, and how well it recognises.
+    """A router, and its accuracy.
 
     Attributes:
-        run: of the router, with nothing trained; `evaluate`, `transfer`, `render` and the others take it.
-        table: a row per body: body, agent (the run that moves it), told (share of decisions in a held-out episode that
-            name that run, whoever moves the body), routed and alone (mean returns of the router and of that run).
+        run: run of the router, for `evaluate`, `transfer`, `render` and others; nothing in it is trained by RL.
+        table: one row per body: body, agent (run that should act on it), told (accuracy: share of decisions in held-out
+            episodes that name that run, over all acting agents), routed and alone (mean returns of the router and of
+            that run).
     """
 
     run: Run
@@ -75,28 +75,29 @@ def route(
     progress: bool = False,
     trust: bool = False,
 ) -> Routing:
-    """Make one agent of several runs, each for the bodies that it was trained on, and write it to `out` as a run.
+    """Combine several runs into one agent, which uses each run on the bodies that it was trained on; write it to `out`.
 
-    All agents step all the time, so that their memories live, and the motors are those of one. Which, a recogniser
-    says; see `Recogniser`. By motion, a fixed liquid hears the senses and a ridge regression on its spikes in 1.8 s
-    names the run; it is fitted to recordings of every body moved by every agent, since before the body is recognised
-    any may move it. The first run moves the body until then. By facts, the sense `context` is compared with those of
-    the bodies, and the nearest body's run moves at once.
+    All agents step all the time, so that their states stay current, but only one commands the motors, selected by a
+    recogniser (see `Recogniser`). With "motion", a fixed spiking liquid receives the senses, and a ridge classifier on
+    its spikes in 1.8 s selects the run. It is fitted to recordings of every body moved by every agent, because any
+    agent may act before the body is recognised; until then, the first run acts. With "facts", the sense `context` is
+    compared with that of the bodies, and the run of the nearest body acts at once.
 
     Args:
-        runs: runs or their folders, on bodies of one number of joints, and of one task.
+        runs: runs or their folders, of the same task and on bodies with the same number of joints.
         out: folder of the new run.
-        by: what bodies are told by.
-        episodes: recorded of each body under each agent, the last of which is held out, and evaluated.
-        seed: of the liquid.
-        progress: show bars.
-        trust: follow links in the folders, and run the code of their circuits; see `Folder`.
+        by: how bodies are recognised, "motion" or "facts".
+        episodes: number of episodes recorded for each body and agent, the last of which is held out for testing; also
+            number of episodes of the evaluation.
+        seed: seed of the liquid.
+        progress: show progress bars.
+        trust: follow links in the folders, and run their circuits' code; see `Folder`.
 
     Raises:
-        InvalidOption: there are fewer than two runs, or fewer than two episodes.
-        InvalidRun: nothing is trained in one, or runs differ in task, joints, control step or surroundings, or share
+        InvalidOption: there are fewer than two runs or fewer than two episodes.
+        InvalidRun: a run has no checkpoint yet, or runs differ in task, joints, control step or surroundings, or share
             a body.
-        OutputExists: there is something at `out`.
+        OutputExists: `out` exists.
     """
     opened = [run if isinstance(run, Run) else Run(run, trust) for run in runs]
     if len(opened) < 2:

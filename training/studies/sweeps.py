@@ -1,4 +1,4 @@
-"""Many runs from one file: the product of what varies, in processes or on Ray, resumable at any point."""
+"""Sweeps: train every combination of the values in a file, in processes or on Ray, resumable at any point."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Sweep:
     """A grid of configs to train and evaluate.
 
     Attributes:
-        base: fields of every run's `RunConfig`, over its defaults.
-        vary: for some fields, the values whose product is run.
-        episodes: of each run's evaluation.
+        base: fields of every run's `RunConfig` that replace its defaults.
+        vary: lists of values for some fields; every combination is run.
+        episodes: number of episodes of each run's evaluation.
     """
 
     base: Mapping[str, Any]
@@ -59,7 +59,7 @@ class Sweep:
         """Read a TOML file with the tables `base` and `vary`.
 
         Raises:
-            InvalidOption: it cannot be read, or holds something else.
+            InvalidOption: the file cannot be read, or has other content.
         """
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -70,7 +70,7 @@ class Sweep:
         return cls(values.get("base", {}), values.get("vary", {}), values.get("episodes", 20))
 
     def named(self, field: str, name: Callable[[str], str]) -> Sweep:
-        """Return the sweep with other values of a field whose values are texts, each by a function of what it was."""
+        """Return the sweep with `name` applied to each value of a field, whose values are strings."""
         one, many = self.base.get(field), self.vary.get(field)
         base = {**self.base, field: name(one)} if isinstance(one, str) else self.base
         others = [name(each) if isinstance(each, str) else each for each in many] if isinstance(many, list) else []
@@ -80,7 +80,7 @@ class Sweep:
         """Return every run's config by the name of its folder.
 
         Raises:
-            NervecordError: a value is wrong; nothing is run.
+            NervecordError: a value is invalid; nothing is run.
         """
         found: dict[str, RunConfig] = {}
         trials = list(itertools.product(*self.vary.values()))
@@ -105,15 +105,14 @@ def sweep(
 ) -> pd.DataFrame:
     """Train and evaluate every config of a sweep that is not done yet; scores go to `out`/results.sqlite.
 
-    Invalid combinations (such as SAC with a recurrent circuit) are recorded with the reason and skipped. Started again,
-    a sweep resumes: it runs unfinished and failed runs, and those whose request changed, such as more episodes.
+    Invalid combinations (such as SAC with a recurrent circuit) are recorded with the reason and skipped. Calling it
+    again resumes: unfinished and failed runs are run, and those whose settings changed, such as more episodes.
 
     Returns:
-        One row per run: its name, what varies, the means over its evaluation's episodes (the return has no
-        unit, net_speed is in m/s), and a note.
+        One row per run: its name, the varied fields, mean metrics of its evaluation (net_speed in m/s), and a note.
 
     Raises:
-        InvalidOption, UnknownName: the plan is wrong; nothing is run.
+        InvalidOption, UnknownName: the plan is invalid; nothing is run.
     """
     plan = plan if isinstance(plan, Sweep) else Sweep.read(plan)
     out = Path(out)
@@ -132,16 +131,16 @@ def sweep(
 
 
 def sweep_groups(plan: Sweep | str | Path, out: str | Path) -> pd.DataFrame:
-    """Return the table of a sweep by groups that differ in more than the seed, and write it as groups.csv, .md, .tex.
+    """Return the results of a sweep by groups of runs that differ only in their seed; write groups.csv, .md and .tex.
 
-    Runs that could not be trained or evaluated are in no group.
+    Runs that could not be trained or evaluated are left out.
 
     Args:
-        plan: what was run.
-        out: where.
+        plan: the sweep, or its file.
+        out: folder of the sweep.
 
     Returns:
-        One row per group, with the columns of `group_table`: returns, which have no unit, and speeds in m/s.
+        One row per group, with the columns of `group_table`.
     """
     plan, out = plan if isinstance(plan, Sweep) else Sweep.read(plan), Path(out)
     means = means_of(TrialFiles(out).table("sweep"))

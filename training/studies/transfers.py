@@ -1,4 +1,4 @@
-"""Transfer: one agent on bodies that it never saw, as it is and trained on, beside an untrained control."""
+"""Transfer: evaluate an agent on unseen bodies, zero-shot and fine-tuned, with an untrained control."""
 
 from __future__ import annotations
 
@@ -44,31 +44,30 @@ def transfer(
     finetune: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Evaluate a run's agent on its own and other bodies, beside untrained NCAP as a control.
+    """Evaluate a run's agent on its own and other bodies, with untrained NCAP as a control.
 
-    All are tested on the same episodes. A body that the circuit does not fit gets a row that says so; an
-    MLP is resampled along bodies of other sizes. Every score is added to the run's results.
+    All agents are tested on the same episodes. A body that the circuit does not fit gets a row that says so; an MLP's
+    weights are resampled along bodies of other sizes. Every score is added to the run's results.
 
     Args:
         run: the run or its folder.
-        bodies: names or bodies.
-        episodes: on each body.
-        finetune: environment steps to train on each other body, each a run in finetuned/BODY-from-STEP, and to
-            test again after; 0 for none.
-        progress: show bars.
+        bodies: names or `Body` objects.
+        episodes: number of episodes on each body.
+        finetune: environment steps of fine-tuning on each other body, as a run in finetuned/BODY-from-STEP, followed
+            by another test; 0 for none.
+        progress: show progress bars.
 
     Returns:
         One row per body and agent: body, agent, trained_on (whether the run was trained on that body), mean, low, high
-        (of the return, 95 % bootstrap interval over episodes), normalized (the mean where random actions have 0 and
-        the best agent known has 1; see `normalized_return`), net_speed (m/s), success (share of episodes, where
-        the task says what one is; see `Task.success`), n (episodes), note.
-        `worst_and_mean` sums it up.
+            (return with 95 % bootstrap interval over episodes), normalized (mean on a scale from random actions, 0,
+            to the best known agent, 1; see `normalized_return`), net_speed (m/s), success (share of episodes, if the
+            task defines it; see `Task.success`), n (number of episodes), note. `worst_and_mean` summarises it.
 
     Raises:
-        UnknownName: no such body.
-        CircuitMismatch: the circuit fits none of the bodies asked for.
-        InvalidOption: a negative number of steps, or no episodes.
-        InvalidRun: nothing is trained yet.
+        UnknownName: there is no such body.
+        CircuitMismatch: the circuit fits none of the bodies.
+        InvalidOption: `finetune` is negative, or `episodes` is below 1.
+        InvalidRun: the run has no checkpoint yet.
     """
     run = run if isinstance(run, Run) else Run(run)
     others = [make_body(body) for body in bodies]
@@ -113,14 +112,14 @@ def transfer(
 
 
 def worst_and_mean(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the lowest return and the mean over bodies of each agent, of bodies trained on and of those never seen.
+    """Return each agent's worst and mean return over bodies, separately for bodies trained on and unseen bodies.
 
     Args:
-        table: of `transfer`, `transfer_model` or `transfer_table`; returns have no unit, net_speed is in m/s.
+        table: output of `transfer`, `transfer_model` or `transfer_table`.
 
     Returns:
-        Rows with the table's columns: body is "worst" or "mean", and the note names the bodies. A mean has no interval,
-        which would have to be over bodies. One body alone has no rows.
+        Rows with the table's columns, where body is "worst" or "mean" and the note names the bodies. Means have no
+        interval. There are no rows for a single body.
     """
     rows = []
     for (was_seen, agent), group in table[table["n"] > 0].groupby(["trained_on", "agent"], sort=False):
@@ -143,21 +142,21 @@ def transfer_model(
 ) -> pd.DataFrame:
     """Evaluate a model that SB3 saved on its own and other bodies, with untrained NCAP as the control.
 
-    A body that the model does not fit gets a row that says so. Nothing is kept but what is returned.
+    A body that the model does not fit gets a row that says so. Results are only returned, not stored.
 
     Args:
-        saved: the model, with what it is tried in.
-        bodies: names or bodies.
-        episodes: on each body.
-        progress: show bars.
+        saved: the model with its environment settings.
+        bodies: names or `Body` objects.
+        episodes: number of episodes on each body.
+        progress: show progress bars.
 
     Returns:
-        One row per body and agent, with the columns of `transfer`'s table: returns have no unit, net_speed is in m/s.
+        One row per body and agent, with the columns of `transfer`.
 
     Raises:
-        UnknownName: no such body.
-        CircuitMismatch: the model fits not even its own body.
-        InvalidOption: no episodes.
+        UnknownName: there is no such body.
+        CircuitMismatch: the model does not fit its own body.
+        InvalidOption: `episodes` is below 1.
     """
     own = make_body(saved.body)
     saved.make_envs(1).close()
@@ -181,10 +180,10 @@ def transfer_model(
 
 
 def transfer_table(run: Run) -> pd.DataFrame:
-    """Return a table of a run's scores on each body, with the columns of `transfer`'s table.
+    """Return a run's stored scores on each body, with the columns of `transfer`.
 
-    Each is the measurement on most episodes, in its own unit. Where the last weights were not measured, those before
-    are there, and the note says so.
+    Each score is the measurement with most episodes. If the last weights were not measured, scores of earlier weights
+    are returned, and the note says so.
     """
     results = run.results
     names = run.config.body_names
@@ -210,7 +209,7 @@ def _row(result: Result, run: Run) -> dict[str, Any]:
 
 
 def _scores(metrics: Mapping[str, Float[np.ndarray, " episodes"]], scale: Scale | None, task: str) -> dict[str, Any]:
-    """Return a row's numbers: of the return, no unit, and of net speed, m/s, and success where the task has them."""
+    """Return a row's numbers: of the return, and of net speed, m/s, and success where the task has them."""
     interval = bootstrap_mean(metrics["return"])
     normalized = {} if scale is None else {"normalized": scale.of(interval).mean}
     shown = {"net_speed": "net_speed", "success": task_class(task).success}

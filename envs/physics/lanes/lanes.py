@@ -1,4 +1,4 @@
-"""Many bodies of one chain, stepped side by side in vector instructions."""
+"""Many copies of one chain of links, stepped in parallel by vector (SIMD) instructions."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ SETTINGS = (*SCALES, "drag", "force")
 
 
 class Lanes:
-    """`n_envs` copies of a planar chain; readings are views, updated by reset, step, set and set_state.
+    """`n_envs` copies of a planar chain; public arrays are views, updated by reset, step, set and set_state.
 
-    Public arrays are in the order of environments; inside, `width` environments share a vector. An environment's
-    numbers depend, bit for bit, only on its own state, parameters and commands: not on `n_envs`, its place, its
-    neighbours, `width`, `n_threads` or the machine.
+    Public arrays are in the order of environments; internally, `width` environments share a vector. The results of an
+    environment depend, bit for bit, only on its own state, parameters and commands: not on `n_envs`, its index, other
+    environments, `width`, `n_threads` or the machine.
 
     Args:
         model: the body, compiled.
         n_envs: number of environments.
-        n_threads: threads for batches of 64 and more; the caller's thread steps smaller ones. 0 takes as many as the
-            work is worth, up to one per core and to OMP_NUM_THREADS.
-        scaled: compiles the scaled body, as `Body.compile` does: `set` checks its lengths and masses against it, and
-            uses it where links are not boxes. Without it, links are assumed to be boxes.
-        width: environments in a vector; by default the fastest.
-        zones: [zones + 1, rows.ZONE], media by place, which set the links' linear drag; see `kernel.fill_media`.
-        lengths: [links], of the links, m; needed with zones.
+        n_threads: number of threads for batches of 64 or more; smaller ones are stepped in the caller's thread. 0
+            chooses by the amount of work, at most one per core and OMP_NUM_THREADS.
+        scaled: function that compiles the scaled body, as `Body.compile` does; `set` checks lengths and masses against
+            it, and uses it if links are not boxes. Without it, links are assumed to be boxes.
+        width: environments per vector; by default the fastest.
+        zones: [zones + 1, rows.ZONE], media by position, which set the links' linear drag; see `kernel.fill_media`.
+        lengths: [links], length of each link, m; needed with zones.
 
     Raises:
-        InvalidBody: lanes do not cover the model; says why.
+        InvalidBody: lanes do not support the model; the message says why.
         MissingDependency: numba is missing or broken.
 
     Attributes:
@@ -146,7 +146,7 @@ class Lanes:
         return front + links[..., rows.CENTRE, None] * axis
 
     def show(self, face: Face) -> None:
-        """Write a face now, and after every step, reset and change of state."""
+        """Set a face, which is written now and after every step, reset and change of state."""
         self._face = face.in_order()
         self._run(self._all, 0)
 
@@ -212,7 +212,7 @@ class Lanes:
         point, add its moment about the centre. Positions and velocities in joint coordinates do not change.
 
         Raises:
-            UnknownName: no such setting.
+            UnknownName: there is no such setting.
         """
         if unknown := [name for name in settings if name not in SETTINGS]:
             raise UnknownName("setting of a body", unknown[0], SETTINGS)
@@ -234,7 +234,7 @@ class Lanes:
         self._run(ids, 0)
 
     def get_state(self, ids: Int[np.ndarray, " some"] | None = None) -> dict[str, Float[np.ndarray, "some ..."]]:
-        """Return copies of everything that the future depends on, a row for each environment, SI units and radians.
+        """Return a copy of the full simulation state, one row per environment, in SI units and radians.
 
         `state` is [some, n_links + 2, 3]: world angle of each link's axis, then x and y of the head's front; each with
         its velocity and its last acceleration, which is the solver's first guess. The other keys are the settings of

@@ -283,5 +283,5 @@ def test_joined_batches_step_as_each_alone():
         held = together.get_state() if step == 2 else held
     together.set_state(held)
     assert np.array_equal(together.step(actions).observation, stepped.observation)
-    with pytest.raises(InvalidTask, match="swimmer4 observes or acts otherwise than swimmer6"):
+    with pytest.raises(InvalidTask, match="swimmer4 has other observations or actions than swimmer6"):
         JoinedBatch([alone[0], EnvBatch("swim", 1, "swimmer4")])

@@ -53,20 +53,20 @@ def test_an_untrained_agent_is_recorded_and_filmed(tmp_path, capsys):
         (["render", "runs/a", "--untrained"], "runs/a and --untrained are two agents; give one of them"),
         (
             ["record", "runs/a", "--circuit", "ncap"],
-            "--circuit would change nothing: they are about --untrained, and runs/a knows its own",
+            "--circuit would have no effect: they are about --untrained, and runs/a knows its own",
         ),
         (
             ["play", "runs/a", "--task", "swim"],
-            "--task would change nothing: they are about --untrained, and runs/a knows its own",
+            "--task would have no effect: they are about --untrained, and runs/a knows its own",
         ),
         (["evaluate", "model.zip", "--untrained"], "model.zip and --untrained are two agents; give one of them"),
         (
             ["evaluate", "model.zip", "--circuit", "ncap"],
-            "--circuit would change nothing: they are about --untrained, and model.zip knows its own",
+            "--circuit would have no effect: they are about --untrained, and model.zip knows its own",
         ),
         (
             ["evaluate", "--untrained", "--algorithm", "ppo"],
-            "--algorithm would change nothing: they are about a zip file that SB3 saved",
+            "--algorithm would have no effect: they are about a zip file that SB3 saved",
         ),
     ],
 )

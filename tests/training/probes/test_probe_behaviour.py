@@ -108,7 +108,7 @@ def test_recordings_that_are_too_short_or_no_chain_are_refused():
     with pytest.raises(InvalidRecording, match="64 steps after the first fifth"):
         numbers(swims(np.full(60, 0.1)))
     recording = swims(np.full(300, 0.1))
-    with pytest.raises(InvalidRecording, match="planted is no chain of links"):
+    with pytest.raises(InvalidRecording, match="planted is not a chain of links"):
         numbers(dataclasses.replace(recording, meta={**recording.meta, "is_chain": False}))
     with pytest.raises(InvalidRecording, match="com_pos is not finite"):
         numbers(dataclasses.replace(recording, com_pos=np.full_like(recording.com_pos, np.nan)))

@@ -105,7 +105,7 @@ def test_what_has_nothing_to_tell_apart_is_one_line(worm):
     with pytest.raises(InvalidRecording, match="0 of 0 pairs"):
         run_probe("connectivity", network(activity, 0 * weights, worm))
     held = network(activity, weights, worm)
-    with pytest.raises(InvalidRecording, match="neuron unit_0 is recorded and stands in no wiring"):
+    with pytest.raises(InvalidRecording, match="neuron unit_0 is recorded but is not in the wiring"):
         run_probe("connectivity", dataclasses.replace(held, wiring=Wiring((), ())))
 
 

@@ -80,7 +80,7 @@ def test_an_array_larger_than_the_file_can_hold_is_refused(file):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
 def test_a_pipe_is_no_recording(tmp_path):
     os.mkfifo(tmp_path / "r.nc")
-    refused(tmp_path / "r.nc", "is no file")
+    refused(tmp_path / "r.nc", "is not a file")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_pipe_is_no_recording(tmp_path):
         ({**META, "name": 3}, "give the name of a body"), ({**META, "link_length": "no"}, "link_length"),
         ({**META, "link_length": [0.1]}, "other numbers of links"), ({**META, "neurons": [{}]}, "of links or neurons"),
         ({**META, "neurons": [{"colour": 1}] * 3}, "colour"), ({"name": "swimmer2"}, "link_length"),
-        ({**META, "interventions": 3}, "not iterable"), ({**META, "interventions": [3]}, "no recording"),
+        ({**META, "interventions": 3}, "not iterable"), ({**META, "interventions": [3]}, "cannot be read as a"),
     ],
 )  # fmt: skip
 def test_facts_that_are_none_are_one_line(file, meta, words):

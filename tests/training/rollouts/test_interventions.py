@@ -84,7 +84,7 @@ def test_a_recording_of_an_earlier_version_has_its_interventions_in_words(worm, 
         assert view._panel._pinned == {"B_d_2", "osc_v", "B_v_1"}
     unclear = dataclasses.replace(recording, meta={**recording.meta, "interventions": ["who knows, what"]})
     unclear.save(tmp_path / "unclear.nc")
-    with pytest.raises(InvalidRecording, match="'who knows, what' is no intervention"):
+    with pytest.raises(InvalidRecording, match="'who knows, what' is not an intervention"):
         Recording.load(tmp_path / "unclear.nc")
 
 

@@ -121,7 +121,7 @@ def test_the_command_writes_nwb_and_says_what_is_missing(tmp_path, monkeypatch, 
     assert json.loads(capsys.readouterr().out)["recording"] == "a.nwb"
     assert messages("a.nwb") == []
     for arguments, words in (
-        ("--out a.nc --as-imaging", "--as-imaging would change nothing: it is of .nwb files"),
+        ("--out a.nc --as-imaging", "--as-imaging would have no effect: it is of .nwb files"),
         ("--out a.nwbx", "unknown recording format '.nwbx'"),
         ("--out a.nwb", "a.nwb exists; give another --out"),
     ):

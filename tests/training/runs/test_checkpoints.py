@@ -1,4 +1,4 @@
-"""Checkpoints and metrics: all damage is found, nothing is there twice, and files are for whom the umask says."""
+"""Checkpoints and metrics: all damage is found, nothing occurs twice, and files are for whom the umask says."""
 
 import dataclasses
 import json

@@ -345,7 +345,7 @@ def test_changes_from_one_start_add_up():
 
 def test_signs_are_turned_of_odd_functions_alone():
     circuit = circuit_of("ctrnn")
-    with pytest.raises(CircuitMismatch, match="CTRNN have no odd function"):
+    with pytest.raises(CircuitMismatch, match="CTRNN have no odd activation function"):
         reordered(circuit, {}, {"units": -torch.ones(12)})
 
 
@@ -505,7 +505,7 @@ def test_what_cannot_be_trained_in_part_is_one_line(runs, tmp_path):
     start, out = str(runs[0].path), tmp_path / "out"
     with pytest.raises(InvalidOption, match="give start too"):
         dataclasses.replace(SHORT, train_only=("hidden_0_1",))
-    with pytest.raises(CircuitMismatch, match="'motor_0' is no hidden unit of MLP; give some, such as hidden_0_0"):
+    with pytest.raises(CircuitMismatch, match="'motor_0' is not a hidden unit of MLP; give some, such as hidden_0_0"):
         train(dataclasses.replace(SHORT, start=start, train_only=("motor_0",)), out, progress=False)
     search = dataclasses.replace(
         SHORT, algorithm="cmaes", algorithm_options={}, circuit_options={"hidden": [8]}, steps=100
@@ -625,7 +625,7 @@ def test_what_cannot_be_cut_is_one_line(runs):
     with pytest.raises(InvalidOption, match="leaves hidden_0 whole; give 2 or more"):
         find_bricks(runs[0], number=1)
     with pytest.raises(
-        CircuitMismatch, match="NCAP is not made of layers of alike units; choose a circuit that is: mlp, ctrnn"
+        CircuitMismatch, match="NCAP does not consist of layers of similar units; choose one that does: mlp, ctrnn"
     ):
         find_bricks("agent:ncap")
     with pytest.raises(CircuitMismatch, match="MLP has no hidden units"):

@@ -77,7 +77,7 @@ def test_a_comparison_is_written_for_papers(runs, tmp_path):
 def test_what_cannot_be_compared_is_one_line(runs, tmp_path):
     with pytest.raises(InvalidOption, match="1 run to compare; give two or more"):
         compare(runs[:1], tmp_path / "out")
-    with pytest.raises(InvalidOption, match=r"seed 0 .* is there twice"):
+    with pytest.raises(InvalidOption, match=r"seed 0 .* occurs twice"):
         compare([runs[0], runs[0]], tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")

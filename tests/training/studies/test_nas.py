@@ -210,7 +210,7 @@ def test_a_config_with_what_a_table_ignores_is_refused(options, words, tmp_path)
 def test_plans_that_cannot_be_are_refused(tmp_path):
     with pytest.raises(InvalidOption, match=r"steps is \(200, 100\); give environment steps in rising order"):
         dataclasses.replace(TINY, steps=(200, 100))
-    with pytest.raises(InvalidOption, match="gymnasium-swimmer is no swimmer and has no variants"):
+    with pytest.raises(InvalidOption, match="gymnasium-swimmer is not a swimmer, so it has no variants"):
         make_table(dataclasses.replace(TINY, bodies=("gymnasium-swimmer",)), tmp_path / "out", progress=False)
     with pytest.raises(UnknownName, match="unknown body of the table tiny 'swimmer6'"):
         make_table(TINY, tmp_path / "out", bodies=["swimmer6"], progress=False)
@@ -251,7 +251,9 @@ def test_a_table_of_another_version_and_a_damaged_one_are_refused_in_one_line(tm
     drawn_table().write(path)
     text = gzip.decompress(path.read_bytes()).decode()
     path.write_bytes(gzip.compress(text.replace('"format": 1', '"format": 2').encode()))
-    with pytest.raises(InvalidRun, match=r"is a table of format 2 and this version of nervecord reads 1; make it anew"):
+    with pytest.raises(
+        InvalidRun, match=r"is a table of format 2 and this version of nervecord reads 1; make it again"
+    ):
         open_table(path)
     path.write_bytes(gzip.compress(text.replace("size=8", "size=9", 1).encode()))
     with pytest.raises(InvalidRun, match="is damaged: its checksum is another"):
@@ -261,7 +263,7 @@ def test_a_table_of_another_version_and_a_damaged_one_are_refused_in_one_line(tm
         open_table(path)
     for wrong in (b"", b"mine", gzip.compress(b"a,b\n1,2\n"), gzip.compress(b"# []\n"), gzip.compress(b"# {}\n")):
         path.write_bytes(wrong)
-        with pytest.raises(InvalidRun, match="is no table of architectures"):
+        with pytest.raises(InvalidRun, match="is not a table of architectures"):
             open_table(path)
     with pytest.raises(UnknownName, match="unknown table 'nope'; known: cells, cells-ppo, prior; or the path"):
         open_table("nope")

@@ -136,7 +136,7 @@ def test_a_trial_is_done_only_as_it_was_asked_for(tmp_path):
     assert files.table()["note"].tolist() == ["failed"]
     (tmp_path / "trials" / "a.json").write_text("{}")
     assert not files.holds("a", trial.asked(2, tmp_path))
-    with pytest.raises(InvalidRun, match="it is no trial; remove it"):
+    with pytest.raises(InvalidRun, match="it is not a trial; remove it"):
         files.table()
     with pytest.raises(InvalidRun, match="no column 'valeu'"):
         files.put("a", {}, {"valeu": 1})

@@ -1,4 +1,4 @@
-"""Make a table: train every architecture on every body from every seed, in processes or on Ray, resumable."""
+"""Make a table: train every architecture on every body with every seed, in processes or on Ray, resumable."""
 
 from __future__ import annotations
 
@@ -66,28 +66,28 @@ def make_table(
     address: str | None = None,
     progress: bool = True,
 ) -> ArchitectureTable:
-    """Train every architecture of a plan, and write what was measured to `out`/NAME.csv.gz.
+    """Train every architecture of a plan, and write the scores to `out`/NAME.csv.gz.
 
-    Each run is a file in `out`/trials. Started again, with more seeds, bodies or architectures too, it does what is
-    left. The seeds of an architecture on a body are trained together, in one task.
+    The scores of each run are a file in `out`/trials. Calling it again resumes, also with more seeds, bodies or
+    architectures. The seeds of an architecture on a body are trained in one task.
 
     Args:
-        plan: prior, cells, cells-ppo, or one of your own.
-        out: the folder.
-        seeds: runs of each architecture on each body, from seed 0 on.
-        bodies: of the plan's own; none stands for all.
-        architectures: of the space; none stands for all.
+        plan: "prior", "cells", "cells-ppo", or a `TablePlan`.
+        out: folder for the table.
+        seeds: number of runs of each architecture on each body, with seeds from 0.
+        bodies: a subset of the plan's bodies; empty for all.
+        architectures: a subset of the space; empty for all.
         workers, engine, address: see `run_tasks`.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Returns:
-        The table of what was asked for.
+        The table of these runs.
 
     Raises:
-        UnknownName: no such plan, or a body that it does not have.
-        InvalidOption: no such architecture, or no seeds.
+        UnknownName: there is no such plan, or the plan has no such body.
+        InvalidOption: there is no such architecture, or `seeds` is below 1.
         OutputExists: `out` is a file.
-        InvalidRun: no run could be trained; the line says why the first could not.
+        InvalidRun: all runs failed; the message says why the first did.
     """
     if isinstance(plan, str):
         if plan not in PLANS:

@@ -148,7 +148,7 @@ def _advance(learners: Sequence[PopulationLearner], members: Members) -> None:
 
 
 def _returns(agents: Sequence[Agent], envs: EnvBatch, seed: int) -> list[float]:
-    """Return each agent's mean return, without a unit; all have the same episodes, and an equal share of `envs`."""
+    """Return each agent's mean return; all have the same episodes, and an equal share of `envs`."""
     if len(agents) == 1:
         return [float(evaluate_agent(agents[0], envs, seed).returns.mean())]
     episodes = envs.n_envs // len(agents)

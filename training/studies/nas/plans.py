@@ -1,4 +1,4 @@
-"""What is trained for each table: `prior`, the parts of NCAP; `cells`, networks of several sizes, by two algorithms."""
+"""The plans of the tables: `prior`, the parts of NCAP; `cells`, networks of several sizes, by two algorithms."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ VALID_EPISODES, TEST_EPISODES, UNSEEN_EPISODES = 5, 20, 10
 
 @dataclasses.dataclass(frozen=True)
 class TablePlan:
-    """What is trained and measured of every architecture of a space.
+    """How the architectures of a search space are trained and scored.
 
     Attributes:
-        space: the architectures.
-        config: makes the run's config of the values of an architecture; body, seed and steps are filled in.
-        bodies: each architecture is trained on each of them alone.
-        steps: environment steps at which a run is validated; at the last it ends.
-        unseen: variants of the body on which the trained weights are tested, and never trained.
+        space: the search space.
+        config: function that returns the run's config for an architecture's values; body, seed and steps are filled in.
+        bodies: bodies; each architecture is trained on each of them separately.
+        steps: environment steps at which a run is validated; training ends at the last.
+        unseen: variants of the body on which trained weights are tested without training.
     """
 
     space: SearchSpace
@@ -43,7 +43,7 @@ class TablePlan:
         """Return the config of a run.
 
         Raises:
-            InvalidOption: it says what no table has room for.
+            InvalidOption: the config uses options that tables do not support.
         """
         asked = self.config(self.space.values(architecture))
         given = [name for name in ("bodies", "start", "deficits") if getattr(asked, name)]
@@ -55,17 +55,17 @@ class TablePlan:
         return dataclasses.replace(asked, body=body, seed=seed, steps=self.steps[-1])
 
     def unseen_of(self, body: str) -> tuple[Body, ...]:
-        """Return the variants of a body that its runs are tested on.
+        """Return the variants of a body on which its runs are tested.
 
         Raises:
-            InvalidOption: the body is no swimmer, and so has none.
+            InvalidOption: the body is not a swimmer, so it has no variants.
             UnknownName: there is no such variant.
         """
         if not self.unseen:
             return ()
         own = make_body(body)
         if not isinstance(own, Swimmer):
-            raise InvalidOption(f"{body} is no swimmer and has no variants; give unseen=()")
+            raise InvalidOption(f"{body} is not a swimmer, so it has no variants; give unseen=()")
         if unknown := [variant for variant in self.unseen if variant not in VARIANTS]:
             raise UnknownName("variant", unknown[0], VARIANTS)
         return tuple(

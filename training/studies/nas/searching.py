@@ -1,4 +1,4 @@
-"""Search a table many times: the regret of what is chosen against its cost, and how far bodies agree on a ranking."""
+"""Compare search algorithms on a table: regret against cost, and stability of the ranking across bodies."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Course:
     Attributes:
         seconds: used so far.
         chosen: index of the architecture with the highest validation return so far.
-        valid: that return, no unit.
+        valid: that return.
     """
 
     seconds: Float[np.ndarray, " trainings"]
@@ -61,29 +61,28 @@ def search_table(
     seed: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Search a table on each body, many times by each searcher, and return what the searches had come to on the way.
+    """Run many searches by each search algorithm on each body of a table, and return their regret over time.
 
-    A search sees one validation return, from a random seed, for each training that it pays for, and chooses the
-    architecture with the highest. The regret of that choice is by how much its test return, the mean over all seeds,
-    is below the best of the table. An architecture whose test return is not below the 95 % interval of the best's ties
-    with it, and counts as found.
+    For each training, a search observes one validation return, of a random seed; it chooses the architecture with the
+    highest. The regret of a choice is the best mean test return in the table minus that of the choice, with means over
+    all seeds. A choice counts as found if its mean test return is not below the 95 % interval of the best.
 
     Args:
-        table: what is searched.
-        bodies: names; none stands for all of the table's.
-        searchers: names of `SEARCHERS`.
-        searches: of each searcher on each body.
-        trainings: of each search.
-        seed: of every random draw.
-        progress: show a bar.
+        table: the table.
+        bodies: names of bodies; empty for all of the table's.
+        searchers: names of search algorithms, from `SEARCHERS`.
+        searches: number of searches per search algorithm and body.
+        trainings: number of trainings per search.
+        seed: seed of all random draws.
+        progress: show a progress bar.
 
     Returns:
-        A row for each body, searcher and number of trainings (1, 2, 5, 10, ...): seconds that these cost; regret with
-        regret_low95 and regret_high95 (95 % bootstrap interval over searches); found, the share of searches; optimism,
-        by how much the validation return of what is chosen is above its own mean over seeds. Returns have no unit.
+        A row for each body, searcher and number of trainings (1, 2, 5, 10, ...): seconds, the cost of these trainings;
+        regret with regret_low95 and regret_high95 (95 % bootstrap interval over searches); found, the share of
+        searches that found the best; optimism, the validation return of the choice minus its mean over seeds.
 
     Raises:
-        UnknownName: no such body or searcher.
+        UnknownName: there is no such body or searcher.
         InvalidOption: the table lacks architectures.
     """
     for name in searchers:
@@ -162,19 +161,19 @@ def _rows(
 
 @checked(InvalidOption, table=Instance(ArchitectureTable, "a table, as open_table opens it"))
 def ranking_stability(table: ArchitectureTable, seed: int = 0) -> pd.DataFrame:
-    """Return how far two bodies rank the architectures alike: Kendall's tau-b of the mean test returns.
+    """Return the rank correlation of architectures between bodies: Kendall's tau-b of the mean test returns.
 
-    Intervals are 95 % percentiles of 1000 resamples of each architecture's seeds, each body by itself, moved so that
-    the resamples' mean is the estimate: resampling adds the noise of the seeds a second time, which lowers tau. Of a
-    body with itself, tau is the mean over 1000 ways to halve the seeds, and the interval their percentiles: what the
-    seeds allow.
+    Intervals are 95 % percentile intervals over 1000 resamples of each architecture's seeds, shifted so that the
+    resamples' mean equals the estimate, because resampling adds the noise of the seeds a second time and so lowers tau.
+    For a body with itself, tau is the mean over 1000 random split halves of the seeds, with their percentiles: the
+    largest agreement that the number of seeds allows.
 
     Args:
-        table: of any number of bodies.
-        seed: of the resampling.
+        table: the table.
+        seed: seed of the resampling.
 
     Returns:
-        A row for each pair, and each body with itself: body, other, tau, tau_low95, tau_high95.
+        A row for each pair of bodies, and each body with itself: body, other, tau, tau_low95, tau_high95.
 
     Raises:
         InvalidOption: the table lacks architectures.

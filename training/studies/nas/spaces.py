@@ -1,4 +1,4 @@
-"""Search spaces: architectures as one value for each of a few choices."""
+"""Search spaces: architectures defined by one value for each of a few choices."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Genes = tuple[int, ...]
 
 @dataclasses.dataclass(frozen=True)
 class SearchSpace:
-    """Ordered choices, of each of which an architecture has one value.
+    """A search space of ordered choices; an architecture has one value for each choice.
 
-    An architecture is written `name=value|name=value`, in the order of the choices, without those that do not act in
-    it: what could not differ has one name. `space[3]` is the fourth, `len(space)` their number.
+    An architecture is written `name=value|name=value`, in the order of the choices, without choices that have no effect
+    in it, so that equivalent architectures have the same name. `space[3]` is the fourth, `len(space)` their number.
 
     Attributes:
-        name: of the space.
-        choices: the values of each choice, in order: text, whole numbers, True and False.
-        only_with: for a choice that does not always act, another choice and the value of it with which this one does.
+        name: name of the space.
+        choices: values of each choice, in order: strings, integers or booleans.
+        only_with: for a conditional choice, the other choice and the value with which it has an effect.
 
     Raises:
-        InvalidOption: a choice without values or with one twice, or one that depends on no other choice.
+        InvalidOption: a choice has no values or a duplicate one, or depends on a choice that does not exist.
     """
 
     name: str
@@ -66,32 +66,32 @@ class SearchSpace:
         return iter(self.architectures)
 
     def index(self, architecture: str) -> int:
-        """Return the place of an architecture, in whatever order its choices are written.
+        """Return the index of an architecture, whose choices may be written in any order.
 
         Raises:
-            UnknownName: no such choice or value.
-            InvalidOption: a choice is missing or there twice.
+            UnknownName: there is no such choice or value.
+            InvalidOption: a choice is missing or duplicate.
         """
         return self.architectures.index(self.written(self._genes(architecture)))
 
     def values(self, architecture: str) -> dict[str, Any]:
-        """Return the value of each choice that acts in an architecture; see `index` for what is raised."""
+        """Return the value of each choice that has an effect in an architecture; raises the errors of `index`."""
         return self._acting(self._genes(architecture))
 
     def written(self, genes: Genes) -> str:
-        """Return an architecture of the place of its value in each choice."""
+        """Return the architecture with these genes (the index of its value in each choice)."""
         return "|".join(f"{choice}={value}" for choice, value in self._acting(genes).items())
 
     def drawn(self, rng: np.random.Generator) -> Genes:
-        """Return an architecture, each with the same probability, by the place of its value in each choice."""
+        """Return the genes of a uniformly drawn architecture."""
         genes = self._genes(self[int(rng.integers(len(self)))])
         return self._filled(genes, {}, rng)
 
     def mutated(self, genes: Genes, rng: np.random.Generator) -> Genes:
-        """Return another architecture: one choice that acts has another value, and what acts only then is drawn.
+        """Return mutated genes: one effective choice changes, and choices that only then have an effect are drawn.
 
         Raises:
-            InvalidOption: the space has one architecture.
+            InvalidOption: the space has only one architecture.
         """
         before, names = self._acting(genes), list(self.choices)
         able = [names.index(choice) for choice in before if len(self.choices[choice]) > 1]

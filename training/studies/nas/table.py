@@ -1,4 +1,4 @@
-"""A table of trained architectures, and how it is queried: after the API of NAS-Bench-201, with the field's terms here.
+"""A table of trained architectures, with an API like that of NAS-Bench-201.
 
 Dong and Yang, NAS-Bench-201, ICLR 2020 (https://arxiv.org/abs/2001.00326), https://github.com/D-X-Y/NAS-Bench-201.
 """
@@ -35,7 +35,7 @@ class Simulated(NamedTuple):
     """What one simulated training came to.
 
     Attributes:
-        valid: mean return of the validation episodes, no unit.
+        valid: mean return of the validation episodes.
         latency: seconds of a control step in training, physics and learning included.
         cost: seconds that the training took.
         used_time: seconds of all since `reset_time`.
@@ -48,25 +48,25 @@ class Simulated(NamedTuple):
 
 
 class ArchitectureTable:
-    """Every architecture of a search space on several bodies, trained from many seeds.
+    """The scores of every architecture of a search space, on several bodies, with many seeds.
 
-    `table[3]` is the fourth architecture, `len(table)` their number. Returns are means over episodes and have no unit.
-    Time is processor time of the machine that trained, in seconds; of a part of a training, the share of its steps.
+    `table[3]` is the fourth architecture, `len(table)` their number. Returns are means over episodes. Times are
+    processor seconds of the machine that trained; the time of part of a training is proportional to its steps.
 
     Args:
-        space: the architectures.
-        rows: one for each run, with the columns architecture, body, seed, weights (how many are trained), seconds,
-            test and unseen (at the end of training, unseen the mean over bodies that no run trained on), and
-            valid_STEP for each number of environment steps at which runs were validated.
-        about: how and with which versions it was made, as JSON types.
-        seed: of the random choices of `random` and `simulate_train_eval`.
+        space: the search space.
+        rows: one row per run, with the columns architecture, body, seed, weights (number of trained weights), seconds,
+            test and unseen (returns at the end of training; unseen is the mean over bodies that no run trained on),
+            and valid_STEP for each number of environment steps at which runs were validated.
+        about: how and with which versions the table was made, as JSON types.
+        seed: seed of `random` and `simulate_train_eval`.
 
     Attributes:
-        space: of the table's architectures, which may lack some where it was made of a part.
-        bodies: names.
-        seeds: of the runs.
-        steps: environment steps, rising.
-        used_time: seconds that `simulate_train_eval` has cost since `reset_time`.
+        space: the search space; a partial table lacks some of its architectures.
+        bodies: names of the bodies.
+        seeds: seeds of the runs.
+        steps: environment steps of the validations, increasing.
+        used_time: seconds spent by `simulate_train_eval` since `reset_time`.
     """
 
     def __init__(self, space: SearchSpace, rows: pd.DataFrame, about: Mapping[str, Any], seed: int = 0) -> None:
@@ -86,10 +86,10 @@ class ArchitectureTable:
     @classmethod
     @checked(InvalidOption, path=PATH)
     def read(cls, path: str | Path, seed: int = 0) -> ArchitectureTable:
-        """Read the file that `write` wrote.
+        """Read a file written by `write`.
 
         Raises:
-            InvalidRun: it is no table, a damaged one, or one of another version.
+            InvalidRun: the file is not a table, is damaged, or is of another version.
         """
         path = Path(path)
         try:
@@ -98,22 +98,22 @@ class ArchitectureTable:
             about = json.loads(first.removeprefix("# "))
             held = about.pop("format")
         except (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise InvalidRun(f"{path} is no table of architectures; give a .csv.gz that nas make wrote") from error
+            raise InvalidRun(f"{path} is not a table of architectures; give a .csv.gz that nas make wrote") from error
         if held != FORMAT:
             raise InvalidRun(
-                f"{path} is a table of format {held!r} and this version of nervecord reads {FORMAT}; make it anew with "
-                f"nervecord nas make, or install nervecord {about.get('nervecord')}"
+                f"{path} is a table of format {held!r} and this version of nervecord reads {FORMAT}; make it again "
+                f"with nervecord nas make, or install nervecord {about.get('nervecord')}"
             )
         try:
             if about.pop("sha256") != _checksum(about, text):
-                raise InvalidRun(f"{path} is damaged: its checksum is another; fetch it again, or make it anew")
+                raise InvalidRun(f"{path} is damaged: its checksum is another; fetch it again, or make it again")
             space = SearchSpace(**about.pop("space"))
             return cls(space, pd.read_csv(io.StringIO(text)), about, seed)
         except (KeyError, TypeError, ValueError) as error:
-            raise InvalidRun(f"{path} is damaged: {error}; fetch it again, or make it anew") from error
+            raise InvalidRun(f"{path} is damaged: {error}; fetch it again, or make it again") from error
 
     def write(self, path: Path) -> None:
-        """Write the table as a compressed CSV file whose first line, after a #, tells in JSON what it is."""
+        """Write the table as a compressed CSV file; its first line, after a #, is a JSON description."""
         rows = self._rows.dropna(how="all").reset_index().astype({"weights": int})
         text = rows.to_csv(index=False, lineterminator="\n")
         about = {**self.about, "space": dataclasses.asdict(self.space)}
@@ -133,16 +133,16 @@ class ArchitectureTable:
     def scores(
         self, body: str, metric: str = "test", step: int | None = None
     ) -> Float[np.ndarray, "architectures seeds"]:
-        """Return a metric of every run on a body; NaN where the table has none.
+        """Return a metric of every run on a body; NaN where the table has no run.
 
         Args:
-            body: its name.
-            metric: valid, test or unseen, which are returns without a unit; seconds; weights, how many are trained.
-            step: environment steps of training; None is the last. Test and unseen are measured at the last alone.
+            body: name of the body.
+            metric: "valid", "test" or "unseen" (returns), "seconds", or "weights" (number of trained weights).
+            step: environment steps of training; None is the last. Test and unseen exist only at the last.
 
         Raises:
             UnknownName: the table has no such body or metric.
-            InvalidOption: it has no such step.
+            InvalidOption: the table has no such step.
         """
         if body not in self.bodies:
             raise UnknownName("body of this table", body, self.bodies)
@@ -157,20 +157,20 @@ class ArchitectureTable:
         return values * step / last if metric == "seconds" else values.copy()
 
     def means(self, body: str, metric: str = "test") -> Float[np.ndarray, " architectures"]:
-        """Return the mean over seeds of a metric at the last step, in its unit; NaN where the table has no run."""
+        """Return the mean over seeds of a metric at the last step; NaN where the table has no run."""
         values = self.scores(body, metric)
         counts = (~np.isnan(values)).sum(1)
         return np.nansum(values, 1) / np.where(counts, counts, np.nan)
 
     def query_index_by_arch(self, architecture: str) -> int:
-        """Return the index of an architecture, in whatever order its choices are written; -1 if it is not there."""
+        """Return the index of an architecture, whose choices may be written in any order; -1 if there is none."""
         try:
             return self._index(architecture)
         except NervecordError:
             return -1
 
     def query_meta_info_by_index(self, index: int) -> pd.DataFrame:
-        """Return every run of an architecture, a row each, with the columns of the file; returns have no unit.
+        """Return every run of an architecture, one row each, with the columns of the file.
 
         Raises:
             InvalidOption: there is no such index.
@@ -180,21 +180,21 @@ class ArchitectureTable:
     def get_more_info(
         self, index: int, body: str, step: int | None = None, seed: int | None = None
     ) -> dict[str, float | int]:
-        """Return what an architecture came to on a body: the means over its seeds, or one seed's own values.
+        """Return the scores of an architecture on a body: means over seeds, or the values of one seed.
 
         Args:
-            index: of the architecture.
-            body: its name.
+            index: index of the architecture.
+            body: name of the body.
             step: environment steps of training; None is the last.
-            seed: of one run; None takes the mean over all.
+            seed: seed of one run; None takes the mean over seeds.
 
         Returns:
-            step, seeds (how many runs), weights, seconds, latency (seconds of a control step) and valid; at the last
-            step also test and unseen. Returns have no unit.
+            step, seeds (number of runs), weights, seconds, latency (seconds per control step) and valid; at the last
+            step also test and unseen.
 
         Raises:
             UnknownName: the table has no such body.
-            InvalidOption: it has no such index, step or seed, or no such run.
+            InvalidOption: the table has no such index, step, seed or run.
         """
         self._named(index)
         if seed is not None and seed not in self.seeds:
@@ -218,16 +218,16 @@ class ArchitectureTable:
     def summary(
         self, architecture: str | None = None, body: str | None = None, step: int | None = None, seed: int | None = None
     ) -> pd.DataFrame:
-        """Return what `get_more_info` does as a table, a row for each architecture and body, the best of a body first.
+        """Return the scores of `get_more_info` as a table, one row per architecture and body, the best of a body first.
 
-        Where the table has no run there is no row.
+        Combinations without a run are left out.
 
         Args:
-            architecture, body: of one row alone; None takes all.
+            architecture, body: a single architecture or body; None takes all.
             step, seed: see `get_more_info`.
 
         Raises:
-            UnknownName, InvalidOption: the table has not what is asked for.
+            UnknownName, InvalidOption: the table has no such entry.
         """
         which = range(len(self)) if architecture is None else [self._index(architecture)]
         parts = []
@@ -249,16 +249,16 @@ class ArchitectureTable:
     def simulate_train_eval(
         self, architecture: str, body: str, step: int | None = None, rng: np.random.Generator | None = None
     ) -> Simulated:
-        """Return what training an architecture once would have shown, from one of its seeds at random; time is counted.
+        """Simulate training an architecture once: return the scores of a random seed, and add its time to `used_time`.
 
         Args:
-            architecture: to train.
-            body: its name.
+            architecture: the architecture.
+            body: name of the body.
             step: environment steps of training; None is the last.
-            rng: draws the seed; None is the table's own.
+            rng: random generator for the seed; None is the table's own.
 
         Raises:
-            UnknownName, InvalidOption: the table has not what is asked for.
+            UnknownName, InvalidOption: the table has no such entry.
         """
         index = self._index(architecture)
         valid, seconds = (self.scores(body, name, step)[index] for name in ("valid", "seconds"))
@@ -271,19 +271,19 @@ class ArchitectureTable:
         return Simulated(float(valid[run]), latency, float(seconds[run]), self.used_time)
 
     def reset_time(self) -> None:
-        """Count the time used from 0."""
+        """Reset `used_time` to 0."""
         self.used_time = 0.0
 
     def find_best(self, body: str, metric: str = "test") -> tuple[int, float]:
-        """Return the index of the architecture with the highest mean over seeds on a body, and that mean, no unit.
+        """Return the index of the architecture with the highest mean over seeds on a body, and that mean.
 
         Args:
-            body: its name.
-            metric: valid, test or unseen, all at the last step.
+            body: name of the body.
+            metric: "valid", "test" or "unseen", at the last step.
 
         Raises:
             UnknownName: the table has no such body or metric.
-            InvalidOption: it has none of that metric.
+            InvalidOption: the table has no values of that metric.
         """
         means = self.means(body, metric)
         if np.isnan(means).all():
@@ -292,7 +292,7 @@ class ArchitectureTable:
         return index, float(means[index])
 
     def random(self) -> int:
-        """Return the index of an architecture at random."""
+        """Return the index of a random architecture."""
         return int(self._rng.integers(len(self)))
 
     def _index(self, architecture: str) -> int:
@@ -311,15 +311,15 @@ class ArchitectureTable:
 
 
 def open_table(table: str | Path, seed: int = 0) -> ArchitectureTable:
-    """Open a table that comes with nervecord, by its name, or a file that `make_table` wrote.
+    """Open a table that comes with nervecord, or a file written by `make_table`.
 
     Args:
-        table: prior, cells, cells-ppo, or a path.
-        seed: of the table's random choices.
+        table: "prior", "cells", "cells-ppo", or a path.
+        seed: seed of the table's random choices.
 
     Raises:
         UnknownName: there is no such table or file.
-        InvalidRun: it is no table, one of another version, or one that this installation lacks.
+        InvalidRun: the file is not a table or is of another version, or this installation lacks the table.
     """
     if str(table) not in PLANS:
         if not Path(table).exists():

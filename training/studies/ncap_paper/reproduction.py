@@ -1,7 +1,7 @@
 """The NCAP paper as one command: curves, ablations, transfer and gait, with statistics over seeds.
 
-Bhattasali, Zador and Engel 2022 (https://arxiv.org/abs/2201.05242), the Swimmer experiments, beside circuits that have
-some of NCAP's ingredients and not the others.
+Bhattasali, Zador and Engel 2022 (https://arxiv.org/abs/2201.05242), the Swimmer experiments, with controls that have
+only some of NCAP's ingredients.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ def reproduce(
     address: str | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Reproduce the paper's experiments in the folder `out`, or continue there, and write a report.
+    """Reproduce the paper's experiments in the folder `out`, or resume there, and write a report.
 
-    Every run is a folder in `out`/runs, every score in a file of `out`/trials and a row of `out`/results.sqlite;
-    report.md has the tables and figures, claim by claim.
+    Runs are folders in `out`/runs; scores are files in `out`/trials and rows of `out`/results.sqlite; report.md has
+    the tables and figures, claim by claim.
 
     Returns:
-        One row per claim: claim, verdict (holds, partly, not), numbers (in words; returns have no unit).
+        One row per claim: claim, verdict (holds, partly, not), numbers (as text).
 
     Raises:
-        UnknownName: no such scale.
-        InvalidOption: workers below 1, no such engine, or an address without Ray.
-        InvalidRun: `out` has a reproduction at another scale.
-        OutputExists: `out` has something else in it.
+        UnknownName: there is no such scale.
+        InvalidOption: `workers` is below 1, there is no such engine, or an address is given without Ray.
+        InvalidRun: `out` contains a reproduction at another scale.
+        OutputExists: `out` contains something else.
     """
     if scale not in SCALES:
         raise UnknownName("scale", scale, SCALES)
