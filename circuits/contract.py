@@ -152,8 +152,8 @@ class Circuit(nn.Module, ABC):
         is_bounded: see `Facts`.
         memory: see `Facts`; None derives it from the state of a built circuit.
         is_scaled: see `Facts`.
-        spiking: name of the group of spiking neurons, whose spikes `spikes` returns; "" if there are none. Circuits with
-            several such groups override `firing` instead.
+        spiking: name of the group of spiking neurons, whose spikes `spikes` returns; "" if there are none. Circuits
+            with several such groups override `firing` instead.
         rates: learning-rate factors by parameter, for those that learn slower or faster than the others.
         restructures_every: number of rollouts or generations between calls of `restructure`; 0 for never.
         frozen: names of the parameters that `freeze` made buffers.
