@@ -183,8 +183,7 @@ class Agent(nn.Module):
     @property
     def firing(self) -> tuple[Neuron, ...]:
         """The spiking neurons, in the order of the columns of `spikes`."""
-        spiking = self.circuit.spiking
-        return self.neurons[self.circuit.groups[spiking]] if spiking else ()
+        return self.circuit.firing
 
     @property
     def device(self) -> torch.device:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..circuits import load_weights
+from ..circuits.held import weights_to_come
 from ..envs.senses import Layout
 from .agent import Agent, AgentSpec, Normalizer
 from .loop import Batch
@@ -41,7 +42,8 @@ def on_body(agent: Agent, spec: AgentSpec) -> Agent:
     """
     if spec == agent.spec:
         return agent
-    other = Agent(spec).to(agent.device)
+    with weights_to_come():
+        other = Agent(spec).to(agent.device)
     load_weights(other.circuit, agent.circuit.state_dict())
     kept = set(agent.circuit.state_dict())
     for name, module in other.circuit.named_modules():

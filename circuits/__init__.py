@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .lane_step import LaneStep
     from .liquid.medium import Medium, Plasticity
     from .liquid.nalsm import NALSM
+    from .liquid.paired import PairedLiquids
     from .mlp import MLP
     from .ncap.klinotaxis import Klinotaxis
     from .ncap.navigator import Navigator
@@ -96,6 +97,7 @@ __all__ = [
     "NCAPPlus",
     "Navigator",
     "Neuron",
+    "PairedLiquids",
     "Pins",
     "Plasticity",
     "Quadratic",

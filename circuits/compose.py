@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import graphlib
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import Circuit, Memory, Pins, State, Synapse, Wiring, check_pins, wiring_at
+from .contract import Circuit, Memory, Neuron, Pins, State, Synapse, Wiring, check_pins, wiring_at
 from .lane_step import LaneStep, lane_step_of
 from .neurons import neuron_row, sensor_neurons
 from .wires import IN, OUT, End, Joined, Sum, Term, Wire, end_of, read_end
@@ -127,6 +128,30 @@ class Composed(Circuit):
             after |= {f"{name}/{key}": value for key, value in own.items()}
         return self._gather(OUT, values), after
 
+    @property
+    def firing(self) -> tuple[Neuron, ...]:
+        """The neurons of the parts that fire."""
+        return self._firing
+
+    def spikes(
+        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
+    ) -> Float[Tensor, "batch substeps firing"]:
+        """Return the spikes of the parts' neurons that fire, 0 or 1, in the control step that starts from `state`.
+
+        There are as many substeps as all parts' numbers of substeps divide. A spike is in the last of those that its
+        part's substep is divided into.
+        """
+        if not self._firing:
+            return super().spikes(sensors, state, pins)
+        found: list[Tensor] = []
+        self._step(sensors, state, pins, active=False, spikes=found)
+        most = math.lcm(*(each.shape[1] for each in found))
+        spread = [each.new_zeros(len(each), most, each.shape[2]) for each in found]
+        for whole, each in zip(spread, found, strict=True):
+            apart = most // each.shape[1]
+            whole[:, apart - 1 :: apart] = each
+        return torch.cat(spread, -1)
+
     def lane_step(self) -> LaneStep | None:
         """Return the step over vectors; None where a part has none, or where parts are one circuit or share weights."""
         acting = {name: thawed(part) if part.frozen else part for name, part in self._each()}
@@ -162,8 +187,14 @@ class Composed(Circuit):
         return Wiring(self.neurons, tuple(synapses))
 
     def _step(
-        self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None, active: bool
+        self,
+        sensors: Float[Tensor, "batch sensors"],
+        state: State,
+        pins: Pins | None,
+        active: bool,
+        spikes: list[Float[Tensor, "batch substeps some"]] | None = None,
     ) -> tuple[Float[Tensor, "batch motors"], State, list[Float[Tensor, "batch some"]]]:
+        """Run one control step; activity is of every neuron if `active`, and `spikes`, if given, takes each part's."""
         values = {IN: self.pinned(sensors, IN, pins)}
         values |= {each.key: state[each.key][:, 0] for each in self._delayed}
         after, activity = {}, [values[IN]]
@@ -171,6 +202,8 @@ class Composed(Circuit):
             part, own = self._part(name), self._of_part(name, state)
             heard = self._gather(name, values)
             held = () if pins is None else (Pins(*(each[..., self.groups[name]] for each in (pins.scale, pins.shift))),)
+            if spikes is not None and part.firing:
+                spikes.append(part.spikes(heard, own, *held))
             if active:
                 values[name], own, found = part.forward_with_activity(heard, own, *held)
                 activity.append(found)
@@ -326,6 +359,8 @@ class Composed(Circuit):
         neurons += [dataclasses.replace(each, name=f"out/{each.name}")
                     for each in neuron_row("motor", "motor", self.n_motors)]  # fmt: skip
         self.neurons, self.groups = tuple(neurons), groups
+        named = {each.name: each for each in neurons}
+        self._firing = tuple(named[f"{name}/{each.name}"] for name in self._order for each in self._part(name).firing)
 
     def _memory(self) -> Memory:
         kinds = {"recurrent" if part.is_recurrent else "clock" if part.initial_state(1) else "none"

@@ -152,7 +152,8 @@ class Circuit(nn.Module, ABC):
         is_bounded: see `Facts`.
         memory: see `Facts`; None derives it from the state of a built circuit.
         is_scaled: see `Facts`.
-        spiking: name of the group of spiking neurons, whose spikes `spikes` returns; "" if there are none.
+        spiking: name of the group of spiking neurons, whose spikes `spikes` returns; "" if there are none. Circuits
+            with several such groups override `firing` instead.
         rates: learning-rate factors by parameter, for those that learn slower or faster than the others.
         restructures_every: number of rollouts or generations between calls of `restructure`; 0 for never.
         frozen: names of the parameters that `freeze` made buffers.
@@ -185,6 +186,11 @@ class Circuit(nn.Module, ABC):
     def n_sensors(self) -> int:
         """The number of sensor columns."""
         return sum(size for _, size in self.senses)
+
+    @property
+    def firing(self) -> tuple[Neuron, ...]:
+        """The spiking neurons, in the order of the columns of `spikes`."""
+        return self.neurons[self.groups[self.spiking]] if self.spiking else ()
 
     @property
     def is_recurrent(self) -> bool:
@@ -253,7 +259,7 @@ class Circuit(nn.Module, ABC):
         state: State,  # noqa: ARG002
         pins: Pins | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch substeps firing"]:
-        """Return the spikes, 0 or 1, of the group `spiking` in the control step that starts from `state`.
+        """Return the spikes, 0 or 1, of the neurons `firing` in the control step that starts from `state`.
 
         The control step is divided into a fixed number of equal substeps.
 

@@ -13,6 +13,7 @@ from ..errors import CircuitMismatch
 from .bounds import within
 from .contract import State, UnitAxes, step_length
 from .delays import DelayedUnits
+from .held import of_weights
 from .recurrent import READOUT_AXES, hold, motor_readout, uniform, with_rank
 from .rewiring import Growth, Kind, Pruning, Rewiring
 from .sparse import RewiringCircuit, Sparse, SparseLinear, ensemble_neurons, keep, masked
@@ -169,7 +170,7 @@ class CTRNN(DelayedUnits, RewiringCircuit):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
         """Run one control step, `substeps` updates."""
-        leak, recurrent = self._leak(), self.acting(self._between())
+        leak, recurrent = self._of_weights()
         h = self._update(state, self._drive(sensors), leak, recurrent)
         return h, self.after(h, state)
 
@@ -180,7 +181,7 @@ class CTRNN(DelayedUnits, RewiringCircuit):
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch units"], State]:
         """Run a sequence; the sensors' weighted sums are computed for the whole sequence at once."""
-        leak, recurrent = self._leak(), self.acting(self._between())
+        leak, recurrent = self._of_weights()
         resets, values = episode_start.any(1).tolist(), []
         for step, drive in enumerate(self._drive(sensors).unbind()):
             if resets[step]:
@@ -202,6 +203,11 @@ class CTRNN(DelayedUnits, RewiringCircuit):
             "raw_tau": ("units",), "start": ("units",), **READOUT_AXES,
         }  # fmt: skip
         return UnitAxes(axes, "bias")
+
+    @of_weights
+    def _of_weights(self) -> tuple[Float[Tensor, " units"], Float[Tensor, "heard units"]]:
+        """Return the leaks and the recurrent weights as they act."""
+        return self._leak(), self.acting(self._between())
 
     def _leak(self) -> Float[Tensor, " units"]:
         """Return a: the fraction of the distance to its input that each unit moves in a substep."""

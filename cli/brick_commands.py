@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidOption, OutputExists
 from ..training.runs.holds import holds
+from .command import OnRun
 from .parsing import Steps
 from .printing import table_text
-from .run_commands import OnRun
 
 if TYPE_CHECKING:
     from ..training.runs.run import Run

@@ -16,24 +16,11 @@ from .brick_commands import Bricks
 from .nas_commands import Nas
 from .parsing import parse
 from .printing import text
-from .result_commands import (
-    Bench,
-    Demo,
-    Doctor,
-    Export,
-    Gallery,
-    Import,
-    Names,
-    Play,
-    Probe,
-    Record,
-    Render,
-    Report,
-    Results,
-)
+from .result_commands import Export, Gallery, Import, Play, Probe, Record, Render, Report, Results
 from .run_commands import Curriculum, Evaluate, Resume, Train, Transfer
 from .study_commands import Ablate, Compare, Reproduce, Route, Sweep
 from .surroundings import check_arguments, drop_output, open_streams, variable_at_fault
+from .tool_commands import Bench, Demo, Doctor, Names
 from .worm_commands import Worm
 
 COMMANDS: dict[str, dict[str, type[Any]]] = {

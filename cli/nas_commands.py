@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import tyro
 
+from .command import Command
 from .grouped import Grouped
 from .parsing import Steps
-from .run_commands import Command
 from .study_commands import Many
 
 

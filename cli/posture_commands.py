@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from ..errors import InvalidOption, OutputExists, UnknownName
+from .command import Command
 from .config_options import arena_given
 from .printing import number
-from .run_commands import Command
 
 if TYPE_CHECKING:
     from ..worm import Posture, Track

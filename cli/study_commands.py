@@ -11,8 +11,8 @@ import tyro
 
 from ..errors import InvalidOption, UnknownName
 from ..training.learning.engine import Engine
+from .command import Command, Configured, OnRuns
 from .config_options import circuit_named
-from .run_commands import Command, Configured, OnRuns
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from ..errors import InvalidOption, OutputExists
+from .command import Command, Trusting
 from .grouped import Grouped
 from .posture_commands import Postures, ReplayWorm, ShowEigenworms
 from .printing import number
-from .run_commands import Command, Trusting
 
 if TYPE_CHECKING:
     from ..agents import Agent

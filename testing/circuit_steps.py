@@ -351,11 +351,11 @@ def pins(built: Built) -> None:
 
 
 def spikes(built: Built) -> None:
-    """Check that spikes are 0 or 1, of the group that fires, the same in any batch, and that there are some."""
+    """Check that spikes are 0 or 1, of the neurons that fire, the same in any batch, and that there are some."""
     laws, circuit = built.laws, built.circuit
-    right = "return [batch, substeps, neurons of the group that `spiking` names], and keep nothing"
+    right = "return [batch, substeps, neurons that fire], and keep nothing"
     laws.hold(
-        "neurons that fire are a group", circuit.spiking in circuit.groups,
+        "neurons that fire are a group", not circuit.spiking or circuit.spiking in circuit.groups,
         f"{circuit.spiking!r} is none of {', '.join(circuit.groups)}", "name one of `groups`",
     )  # fmt: skip
     sensors, state = built.sensors(_BATCH), built.state(_BATCH)
@@ -365,7 +365,7 @@ def spikes(built: Built) -> None:
     laws.alike(
         "asking for spikes leaves the arguments as they are", (sensors, state), before, "write no tensor in place"
     )
-    n = len(circuit.neurons[circuit.groups[circuit.spiking]])
+    n = len(circuit.firing)
     laws.hold(
         "spikes have a row for each environment and a column for each neuron that fires",
         found.dim() == 3 and (len(found), found.shape[-1]) == (_BATCH, n),

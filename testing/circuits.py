@@ -97,7 +97,7 @@ def _check_steps(built: Built, no_gradient: set[str], one_by_one: bool) -> None:
     steps.gradients(built, no_gradient)
     if takes_pins(built.circuit):
         steps.without_gradients(steps.pins, built)
-    if built.circuit.spiking:
+    if built.circuit.spiking or built.circuit.firing:
         steps.without_gradients(steps.spikes, built)
     if built.circuit.changes_after_update:
         steps.without_gradients(_after_update, built)

@@ -123,7 +123,7 @@ FAULTS = (
     ),
     Fault(
         "own-synapse", "units of a CTRNN hear themselves", "circuits/ctrnn.py",
-        '        leak, recurrent = self._leak(), self.acting(self._between())\n        h = self._update(',
+        '        leak, recurrent = self._of_weights()\n        h = self._update(',
         '        leak, recurrent = self._leak(), self.acting(self.weight_rec)\n        h = self._update(',
         ("test_testing.py::test_circuits_keep_their_laws[ctrnn-{}]",),
     ),

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from ...circuits import Circuit
 from ...envs.deficits import Deficits
 from ...envs.env_batch import EnvBatch, Step
 from ..agent import Agent
@@ -31,11 +32,14 @@ class Round:
         weights: a row of flat weights for each member, in the circuit's units.
         seeds: seed of each member's episode.
         step: environment steps of training before this round.
+        buffers: the circuit's, by name: what all members share, such as frozen parts and fixed liquids. A worker takes
+            them over.
     """
 
     weights: Float[Tensor, "members weights"]
     seeds: Int[np.ndarray, " members"]
     step: int = 0
+    buffers: Mapping[str, Shaped[Tensor, "*shape"]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +191,12 @@ class MembersOnBodies:
             {name: np.mean([each.metrics[name] for each in outcomes], axis=0) for name in common},
             dict(zip(self._names, outcomes, strict=True)),
         )
+
+
+def buffers_of(circuit: Circuit) -> dict[str, Shaped[Tensor, "*shape"]]:
+    """Return copies of what a circuit saves beside its weights, in units of its own."""
+    saved = circuit.state_dict()
+    return {name: value.detach().clone() for name, value in circuit.named_buffers() if name in saved}
 
 
 def turns_for(weights: Float[Tensor, "members weights"]) -> int:

@@ -19,7 +19,7 @@ from ..agent import Agent
 from ..loop import Batch, Rollout
 from ..places import Place
 from .algorithm import Algorithm, EpisodeLog, Evaluate, Learner
-from .members import MembersOnBodies, Outcome, Round
+from .members import MembersOnBodies, Outcome, Round, buffers_of
 from .search_space import SearchSpace
 
 State = dict[str, Any]
@@ -197,7 +197,8 @@ class PopulationLearner(Learner):
         self.state, searched, seeds = self.method.ask(self.state, rng)
         weights = self._space.whole(searched)
         size, parts = self.rounds_of, range(0, self.method.population, self.rounds_of)
-        return [Round(weights[at : at + size].clone(), seeds[at : at + size], self.steps) for at in parts]
+        buffers = buffers_of(self.agent.circuit)
+        return [Round(weights[at : at + size].clone(), seeds[at : at + size], self.steps, buffers) for at in parts]
 
     def learn_from(self, returns: Float[np.ndarray, " members"]) -> dict[str, float]:
         """Pass the returns of a generation's members to the method, move the mean, and return the metrics to log."""

@@ -11,6 +11,7 @@ import torch
 from stable_baselines3.common.utils import explained_variance
 from torch import Tensor
 
+from ...circuits.held import weights_held
 from ...envs.env_batch import Step
 from ...errors import CircuitMismatch, TrainingDiverged
 from ..actor_critic import ActorCritic, adam_over
@@ -126,6 +127,10 @@ class PPOLearner(Learner):
     @torch.no_grad()
     def collect(self, on_step: Callable[[Step], bool] | None = None) -> bool:
         """Fill the buffers; False if `on_step`, which is told of every step, says stop."""
+        with weights_held(*self._actor_critics):
+            return self._collect(on_step)
+
+    def _collect(self, on_step: Callable[[Step], bool] | None) -> bool:
         collectors, gamma = self.collectors, self.options["gamma"]
         if not self._has_started:
             self.start()

@@ -9,6 +9,7 @@ from ...lazy import lazy_exports
 if TYPE_CHECKING:
     from .medium import Medium, Plasticity
     from .nalsm import NALSM
+    from .paired import PairedLiquids
 
-__all__ = ["NALSM", "Medium", "Plasticity"]
+__all__ = ["NALSM", "Medium", "PairedLiquids", "Plasticity"]
 __getattr__ = lazy_exports(__name__, __file__)

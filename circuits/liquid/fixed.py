@@ -18,6 +18,8 @@ _LEAK = 0.9  # of a membrane in a control step of _DT s
 _DT = 0.03
 _GAIN = 0.5  # of inputs and of the liquid's own synapses
 _THRESHOLD = 1.0
+_CLIP = 10.0  # standard deviations of what it hears
+_CONSTANT = 1e-6  # a value that varies less is not scaled
 
 
 class FixedLiquid(nn.Module):
@@ -69,3 +71,16 @@ class FixedLiquid(nn.Module):
         driven = torch.cat((inputs.clamp(min=0), (-inputs).clamp(min=0)), -1) @ self.heard.t()
         v = self.leak * state["v"] * (1 - state["z"]) + driven + state["z"] @ self.own.t()
         return {"v": v, "z": (v >= _THRESHOLD).to(v.dtype)}
+
+
+def standardised(
+    values: Float[Tensor, "*many inputs"], mean: Float[Tensor, " inputs"], std: Float[Tensor, " inputs"]
+) -> Float[Tensor, "*many inputs"]:
+    """Return what a liquid is to hear, of mean 0 and deviation 1, within 10; arguments are in the values' own units."""
+    return ((values - mean) / std).clamp(-_CLIP, _CLIP)
+
+
+def moments(rows: Float[Tensor, "many inputs"]) -> tuple[Float[Tensor, " inputs"], Float[Tensor, " inputs"]]:
+    """Return mean and standard deviation to standardise values by, in their units; 1 where a value does not vary."""
+    spread = rows.std(0, correction=0)
+    return rows.mean(0), torch.where(spread > _CONSTANT, spread, 1.0)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...errors import CircuitMismatch
 from ..contract import Neuron, Pins, State, Wiring, check_size, named_groups, step_length
+from ..held import are_weights_to_come
 from ..neurons import neuron_row, sensor_neurons
 from ..recurrent import RecurrentCircuit, motor_readout, synapses
 from .medium import BOUND, DRIVE, LEAK, REFRACTORY, REST, THRESHOLD, Medium, Plasticity
@@ -100,7 +101,8 @@ class NALSM(RecurrentCircuit):
         excitatory = round(_EXCITATORY * units)
         # Which draws positions, synapses and noise; the same for the same rng.
         seed = int(torch.randint(2**62, (), generator=rng))
-        places, mask, weights = _organised(units, n_inputs, excitatory, gain, samples, seed)
+        begun = 0 if are_weights_to_come() else samples  # it organises itself once, and is loaded from then on
+        places, mask, weights = _organised(units, n_inputs, excitatory, gain, begun, seed)
         self._excitatory = excitatory
         self.neurons, self._slices = named_groups({
             "sensors": sensor_neurons(self.senses),
@@ -201,7 +203,7 @@ class NALSM(RecurrentCircuit):
         """Return the state after a control step, and the spikes of the liquid and the inputs in each ms."""
         n, heard, silenced = self.n_features, self.weights.t(), self._silenced(pins)
         v, since, rest, acc = (state[key] for key in ("v", "since", "ref", "acc"))
-        rates = _RATE * torch.cat((sensors, -sensors), -1).clamp(0, 1 / _RATE)
+        rates = _RATE * torch.cat((sensors, -sensors), -1).clamp(0.0, 1 / _RATE)
         spikes = []
         for _ in range(self.substeps):
             acc = acc + rates

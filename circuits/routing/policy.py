@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...errors import CircuitMismatch
-from ..contract import Circuit, Facts, Pins, State, Wiring, check_pins, wiring_at
+from ..contract import Circuit, Facts, Neuron, Pins, State, Wiring, check_pins, wiring_at
 from ..registry import CIRCUITS, declared_facts, make_circuit
 
 
@@ -74,7 +74,7 @@ class Policy(Circuit):
         self.senses, self.n_motors = self.circuit.senses, n_motors
         self.neurons, self.groups = self.circuit.neurons, self.circuit.groups
         self.rates = {f"circuit.{name}": rate for name, rate in self.circuit.rates.items()}
-        self.memory, self.spiking, self.origin = self.circuit.memory, self.circuit.spiking, self.circuit.origin
+        self.memory, self.origin = self.circuit.memory, self.circuit.origin
         for name, value in (("mean", 0.0), ("std", 1.0), ("unit", 1.0)):
             self.register_buffer(name, torch.full((self.n_sensors,), value))
         self.register_buffer("clip", torch.tensor(math.inf))
@@ -86,6 +86,11 @@ class Policy(Circuit):
             return None
         its = declared_facts(options["circuit"], options["options"] or {})
         return None if its is None else dataclasses.replace(its, is_bounded=True, is_scaled=True)
+
+    @property
+    def firing(self) -> tuple[Neuron, ...]:
+        """The circuit's neurons that fire."""
+        return self.circuit.firing
 
     def initial_state(self, batch_size: int) -> State:
         """Return the circuit's state at an episode's start."""

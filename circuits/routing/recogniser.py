@@ -10,12 +10,11 @@ from torch import Tensor
 
 from ...errors import CircuitMismatch
 from ..contract import Circuit, Neuron, Pins, State, Wiring, named_groups
-from ..liquid.fixed import FixedLiquid
+from ..liquid.fixed import FixedLiquid, standardised
 from ..neurons import neuron_row, sensor_neurons
 from ..recurrent import motor_readout, synapses
 
 _DT = 0.03  # s, of the swimmers' control step
-_CLIP = 10.0  # standard deviations
 _NO_CLOCK = ("time", "noise")  # which say nothing of the body
 
 
@@ -146,7 +145,7 @@ class Recogniser(Circuit):
         return (halves[1:] + halves[:-1]) / (2 * self.half_window)
 
     def _standard(self, sensors: Float[Tensor, "*batch sensors"]) -> Float[Tensor, "*batch sensors"]:
-        return ((sensors - self.mean) / self.std).clamp(-_CLIP, _CLIP)
+        return standardised(sensors, self.mean, self.std)
 
 
 def _chosen(scores: Float[Tensor, "batch cases"]) -> Float[Tensor, "batch cases"]:

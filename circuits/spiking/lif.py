@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from ...errors import CircuitMismatch
 from ..bounds import within
 from ..contract import Pins, State, step_length
+from ..held import of_weights
 from ..recurrent import UnitCircuit, hold, uniform
 from .spiking import STEP, acting_tau, log_uniform
 from .surrogate import Surrogate, check_surrogate, spike
 
 # Where there are several substeps, a surrogate of a larger area than about 0.3 adds up to gradients worse than none.
-_SLOPES: Mapping[Surrogate, float] = {"narrow": 25.0, "atan": 2.0, "triangle": 0.3}
+_SLOPES: Mapping[Surrogate, float] = {"narrow": 25.0, "atan": 2.0, "triangle": 0.3, "box": 1.0}
 
 
 class LIF(UnitCircuit):
@@ -43,7 +44,7 @@ class LIF(UnitCircuit):
         reset: "subtract" takes the threshold off v at a spike, "zero" sets v to 0.
         adaptation: spikes raise the threshold by beta A, beta learned from 0.
         surrogate: see `spike`; None is "atan" for one substep and "narrow" for more.
-        slope: of the surrogate; None is 2 for "atan", 25 for "narrow" and 0.3 for "triangle".
+        slope: of the surrogate; None is 2 for "atan", 25 for "narrow", 0.3 for "triangle" and 1 for "box".
         tau: range of the membranes' initial time constants, s, drawn evenly in their logarithm.
         learn_tau: learn all time constants.
         dt: seconds of a control step. Time constants are in seconds and stay what they are.
@@ -150,6 +151,7 @@ class LIF(UnitCircuit):
         """Return the input and the recurrent weights."""
         return self.weight_in, self.weight_rec
 
+    @of_weights
     def _kept(self) -> list[Float[Tensor, " units"]]:
         """Return the fractions of membranes, traces and adaptation that remain after a substep."""
         logs = [self.log_tau_m, self.log_tau_s, *([self.log_tau_a] if self.adaptation else [])]

@@ -13,6 +13,7 @@ from ...errors import CircuitMismatch
 from ..bounds import within
 from ..contract import Pins, State, step_length
 from ..delays import DelayedUnits
+from ..held import of_weights
 from ..recurrent import hold, uniform
 
 STEP = 0.03  # s, the control step of a circuit that is told none: that of dm_control's swimmers
@@ -98,7 +99,7 @@ class Spiking(DelayedUnits):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
         """Run one control step."""
-        return self._step(sensors, state, self._kept(), self.acting(self.weight_rec))
+        return self._step(sensors, state, *self._of_weights())
 
     def unroll_features(
         self,
@@ -107,7 +108,7 @@ class Spiking(DelayedUnits):
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch units"], State]:
         """Run a sequence. Bit for bit as step by step: a sum in another order could round one spike otherwise."""
-        kept, recurrent, traces = self._kept(), self.acting(self.weight_rec), []
+        (kept, recurrent), traces = self._of_weights(), []
         resets = episode_start.any(1).tolist()
         for step, row in enumerate(sensors):
             begun = self.reset_state(state, episode_start[step]) if resets[step] else state
@@ -119,16 +120,17 @@ class Spiking(DelayedUnits):
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> Float[Tensor, "batch substeps units"]:
         """Return each unit's spikes, 0 or 1, in the substeps of the control step that starts from `state`."""
-        rate = self._rate(self.pinned(sensors, "sensors", pins), state, self.acting(self.weight_rec))
+        rate = self._rate(self.pinned(sensors, "sensors", pins), state, self._of_weights()[1])
         return spikes_of(rate, state["v"], self.substeps)
 
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the input and the recurrent weights."""
         return self.weight_in, self.weight_rec
 
-    def _kept(self) -> Float[Tensor, " units"]:
-        """Return a: the fraction of a trace that remains after a control step."""
-        return torch.exp(-1 / self.tau)
+    @of_weights
+    def _of_weights(self) -> tuple[Float[Tensor, " units"], Float[Tensor, "heard units"]]:
+        """Return a, the share of a trace that remains after a control step, and the recurrent weights as they act."""
+        return torch.exp(-1 / self.tau), self.acting(self.weight_rec)
 
     def _rate(
         self, sensors: Float[Tensor, "batch sensors"], state: State, recurrent: Float[Tensor, "heard units"]

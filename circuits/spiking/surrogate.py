@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...errors import CircuitMismatch
 
-Surrogate = Literal["narrow", "atan", "triangle"]
+Surrogate = Literal["narrow", "atan", "triangle", "box"]
 
 
 def spike(over: Float[Tensor, "*shape"], surrogate: Surrogate, slope: float) -> Float[Tensor, "*shape"]:
@@ -23,7 +23,7 @@ def spike(over: Float[Tensor, "*shape"], surrogate: Surrogate, slope: float) -> 
         over: membrane potential less the threshold, in units of the threshold.
         surrogate: its gradient is, with "narrow", that of x / (1 + a |x|), 1 at 0 and of area 2 / a; with "atan", that
             of arctan(pi / 2 a x) / pi, a / 2 at 0 and of area 1; with "triangle", a at 0 falling to 0 at a distance of
-            1, of area a.
+            1, of area a; with "box", a up to a distance of 1 / (2 a), of area 1.
         slope: a.
 
     Raises:
@@ -37,6 +37,8 @@ def spike(over: Float[Tensor, "*shape"], surrogate: Surrogate, slope: float) -> 
         soft = torch.atan(0.5 * math.pi * slope * over) / math.pi
     elif surrogate == "narrow":
         soft = over / (1 + slope * over.abs())
+    elif surrogate == "box":
+        soft = (slope * over).clamp(-0.5, 0.5)
     else:
         near = over.clamp(-1, 1)
         soft = slope * (near - 0.5 * near * near.abs())
@@ -49,7 +51,7 @@ def check_surrogate(surrogate: str, slope: float) -> None:
     Raises:
         CircuitMismatch: says so.
     """
-    if surrogate not in ("narrow", "atan", "triangle"):
-        raise CircuitMismatch(f"surrogate is {surrogate!r}; give 'narrow', 'atan' or 'triangle'")
+    if surrogate not in get_args(Surrogate):
+        raise CircuitMismatch(f"surrogate is {surrogate!r}; give 'narrow', 'atan', 'triangle' or 'box'")
     if not 0 < slope < math.inf:
         raise CircuitMismatch(f"slope is {slope}; give a number above 0, such as 25")

@@ -158,6 +158,45 @@ def test_neurons_of_parts_are_pinned_and_joined_in_the_graph():
     assert ("ncap/osc_d", "ncap/B_d_0") in wired
 
 
+@torch.no_grad()
+def test_parts_fire_together_as_each_alone_at_the_end_of_their_own_substeps():
+    """The second part hears the first: its spikes are those on the first's motors in the same control step."""
+    rngs = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
+    parts = {
+        "slow": make_circuit("spiking", {"joint_pos": N}, N, {"units": 6, "substeps": 2}, rngs[0]),
+        "fast": make_circuit("lif", {"heard": N}, N, {"units": 7, "substeps": 3}, rngs[1]),
+        "rates": make_circuit("spiking", {"joint_pos": N}, N, {"units": 4, "substeps": 0}, rngs[0]),
+    }
+    wires = (
+        Wire("in.joint_pos", "slow.joint_pos"), Wire("in.joint_pos", "rates.joint_pos"),
+        Wire("slow", "fast.heard", gain=9.0), Wire("fast", "out"), Wire("rates", "out"),
+    )  # fmt: skip
+    whole = Composed(parts, wires, {"joint_pos": N}, N)
+    assert [each.name for each in whole.firing] == [
+        *(f"slow/unit_{i}" for i in range(6)), *(f"fast/unit_{i}" for i in range(7))
+    ]  # fmt: skip
+    state = whole.initial_state(3)
+    alone = {name: part.initial_state(3) for name, part in parts.items()}
+    for step in range(20):
+        sensors = 2 * torch.randn(3, N, generator=torch.Generator().manual_seed(step))
+        spikes = whole.spikes(sensors, state)
+        assert spikes.shape == (3, 6, 13)
+        heard = {"slow": sensors, "fast": 9.0 * parts["slow"](sensors, alone["slow"])[0]}
+        assert torch.equal(spikes[:, 2::3, :6], parts["slow"].spikes(sensors, alone["slow"]))
+        assert torch.equal(spikes[:, 1::2, 6:], parts["fast"].spikes(heard["fast"], alone["fast"]))
+        assert spikes[..., :6].sum() == spikes[:, 2::3, :6].sum()
+        assert spikes[..., 6:].sum() == spikes[:, 1::2, 6:].sum()
+        alone |= {name: parts[name](heard[name], alone[name])[1] for name in heard}
+        state = whole(sensors, state)[1]
+    pins = Pins(torch.ones(len(whole.neurons)), torch.zeros(len(whole.neurons)))
+    pins.scale[whole.groups["in"]] = 0
+    silent = parts["slow"].spikes(torch.zeros(3, N), alone["slow"])
+    assert torch.equal(whole.spikes(sensors, state, pins)[:, 2::3, :6], silent)
+    with pytest.raises(CircuitMismatch, match="no neurons that fire"):
+        looped().spikes(torch.zeros(1, N), {})
+    assert not looped().firing
+
+
 def test_what_is_frozen_is_no_weight():
     whole = Composed({"ncap": freeze(ncap()), "gru": gru()}, [
         Wire("in.joint_pos", "ncap.joint_pos"), Wire("in.joint_pos", "gru.joint_pos"), Wire("ncap", "out"),

@@ -24,10 +24,11 @@ def layer(inputs, weight, position, depth, width, steps):
     kernel = delayed(weight, (depth - 1) / 2 - position, depth, width)
     if width is None:
         kernel = kernel / (1 + 1e-7)  # its weights are divided by their sum and a little more
-    buffer = inputs.new_zeros(*inputs.shape[1:], depth)
+    batch, units = inputs.shape[1:]
+    buffer = inputs.new_zeros(batch, depth, units)
     received = []
-    for row in torch.cat((inputs, inputs.new_zeros(steps - len(inputs), *inputs.shape[1:]))):
-        buffer = torch.cat((row[..., None], buffer[..., :-1]), -1)
+    for row in torch.cat((inputs, inputs.new_zeros(steps - len(inputs), batch, units))):
+        buffer = torch.cat((row[:, None], buffer[:, :-1]), 1)
         received.append(buffer.flatten(1) @ kernel.t())
     return received
 
@@ -60,7 +61,7 @@ def test_currents_spikes_and_gradients_are_those_of_dcls(name):
 
 def test_a_delay_of_whole_steps_is_one_value_and_one_between_is_exact_for_lines():
     delays = torch.tensor([[0.0, 3.0], [1.25, 2.5]])
-    share = delayed(torch.ones(2, 2), delays, 5).unflatten(1, (2, 5))
+    share = delayed(torch.ones(2, 2), delays, 5).unflatten(1, (5, 2)).transpose(1, 2)
     assert torch.equal(share[0, 0], torch.tensor([1.0, 0, 0, 0, 0]))
     assert torch.equal(share[0, 1], torch.tensor([0.0, 0, 0, 1, 0]))
     assert torch.allclose(share.sum(-1), torch.ones(2, 2))
@@ -83,6 +84,19 @@ def test_a_buffer_of_one_step_is_no_delay(kind, options):
     one.load_state_dict({**without.state_dict(), "raw_delay": torch.full((6, 6), 0.3)})
     inputs = torch.randn(20, 4, 3, generator=rng(1))
     assert torch.allclose(outputs(one, inputs), outputs(without, inputs), atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("kind", "options"), KINDS[2:])
+def test_a_sequence_with_delays_is_its_steps_bit_for_bit(kind, options):
+    circuit = kind({"x": 3}, 2, units=16, delays=5, rng=rng(), **options)
+    inputs, starts = torch.randn(24, 8, 3, generator=rng(1)), torch.rand(24, 8, generator=rng(3)) < 0.1
+    motors, after = circuit.unroll(inputs, circuit.initial_state(8), starts)
+    state = circuit.initial_state(8)
+    for row, start, wanted in zip(inputs, starts, motors, strict=True):
+        motor, state = circuit(row, circuit.reset_state(state, start))
+        assert torch.equal(motor, wanted)
+    assert all(torch.equal(state[key], after[key]) for key in state)
 
 
 @torch.no_grad()

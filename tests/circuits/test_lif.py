@@ -1,4 +1,4 @@
-"""Leaky units against SpikingJelly's, and their intervals against the closed form."""
+"""Leaky units against those of SpikingJelly, snnTorch and Lin et al. 2022, and against the closed form of intervals."""
 
 import math
 from pathlib import Path
@@ -11,18 +11,20 @@ from nervecord.circuits.spiking.surrogate import spike
 from nervecord.errors import CircuitMismatch
 from torch.func import functional_call
 
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "lif.npz")
+FOLDER = Path(__file__).parents[1] / "golden"
+GOLDEN, PRETRAIN = np.load(FOLDER / "lif.npz"), np.load(FOLDER / "pretrain.npz")
 DT = 0.03
 
 
-def case_of(name: str) -> dict[str, torch.Tensor]:
-    return {key.split("/")[1]: torch.as_tensor(GOLDEN[key]) for key in GOLDEN if key.startswith(name)}
+def case_of(name: str, golden=GOLDEN) -> dict[str, torch.Tensor]:
+    return {key.split("/")[1]: torch.as_tensor(golden[key]) for key in golden if key.startswith(name)}
 
 
-def of_case(case, tau: float, reset: bool, slope: float) -> LIF:
+def of_case(case, tau: float, reset: bool, slope: float, surrogate="atan") -> LIF:
     """The circuit of a golden case: a membrane that keeps 1 - 1 / tau a step, and a trace that is the last spike."""
     n, inputs = case["input"].shape[-1] if "W" not in case else len(case["W"]), case["input"].shape[-1]
-    circuit = LIF({"x": inputs}, 1, units=n, reset="subtract" if reset else "zero", slope=slope, dt=DT).double()
+    kind = "subtract" if reset else "zero"
+    circuit = LIF({"x": inputs}, 1, units=n, reset=kind, surrogate=surrogate, slope=slope, dt=DT).double()
     with torch.no_grad():
         circuit.weight_in.copy_(case.get("W", torch.eye(n)))
         circuit.weight_rec.copy_(case.get("R", torch.zeros(n, n)))
@@ -90,6 +92,55 @@ def test_the_gradient_of_a_learned_leak_is_that_of_spikingjelly():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("name", ["torch0", "torch1", "torch2"])
+def test_spikes_and_membranes_are_those_of_snntorch(name):
+    """Its reset comes a step later, before the leak: v' = beta v + I - z. Here it is then leaked: beta (v - z) + I'.
+
+    Both are one where I' = I - (1 - beta) z: a synapse of -1 from each unit onto itself. The third case filters its
+    input too.
+    """
+    case = case_of(name)
+    kept, inputs = case["beta"].double(), case.get("current", case["input"])
+    n = inputs.shape[-1]
+    circuit = of_case({"input": inputs, "W": torch.diag(1 / (1 - kept)), "R": -torch.eye(n)}, 2.0, True, 2.0)
+    circuit.log_tau_m.copy_(log_tau(kept))
+    spikes, membranes = run(circuit, inputs)
+    assert torch.equal(spikes, case["spikes"].double())
+    assert torch.allclose(membranes + spikes, case["voltage"], atol=1e-9, rtol=0)  # theirs is before the reset
+
+
+@pytest.mark.parametrize("name", ["lif0", "lif1", "lif2"])
+def test_spikes_and_gradients_are_those_of_lin_et_al(name):
+    """Their threshold is 0.5, their membrane keeps a quarter and their input is not scaled: weights take up all."""
+    case = case_of(name, PRETRAIN)
+    inputs = case["drive"].requires_grad_()
+    scaled = torch.eye(inputs.shape[-1]) / (0.5 * 0.75)
+    circuit = of_case({"input": inputs, "W": scaled}, 4 / 3, False, 0.5, "box")
+    spikes, _ = run(circuit, inputs)
+    assert torch.equal(spikes, case["spikes"])
+    (spikes * case["probe"]).sum().backward()
+    assert torch.allclose(inputs.grad, case["grad"], atol=1e-9)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["liaf0", "liaf1", "liaf2"])
+def test_membranes_that_lin_et_al_hand_on_are_these(name):
+    """While they train as rates, units hand on their membrane before the reset, clipped, in place of a spike."""
+    case = case_of(name, PRETRAIN)
+    kept, inputs = float(case["decay"]), case["input"].transpose(0, 1)  # theirs is batch first
+    scale = 0.5 * (1 - kept)
+    layer = {"input": inputs, "W": case["W"] / scale, "b": case["b"] / scale}
+    zero, subtract = (of_case(layer, 1 / (1 - kept), reset, 1.0) for reset in (False, True))
+    state = zero.initial_state(inputs.shape[1])
+    for row, wanted in zip(inputs, case["output"].transpose(0, 1), strict=True):
+        spikes = zero.spikes(row, state)[:, 0]
+        before = 0.5 * (subtract(row, state)[1]["v"] + spikes)
+        found = before.clamp(0, 1) if case["analog"] else spikes
+        assert torch.allclose(found, wanted, atol=1e-9, rtol=0)
+        state = zero(row, state)[1]
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("substeps", [1, 4])
 def test_intervals_under_a_constant_current_have_a_closed_form(substeps):
     current = torch.tensor([0.5, 1.0, 1.07, 1.3, 2.0, 3.3])
@@ -145,7 +196,14 @@ def test_adaptation_slows_a_unit_down():
 
 @pytest.mark.parametrize(
     ("surrogate", "slope", "height", "area"),
-    [("atan", 2.0, 1.0, 1.0), ("atan", 8.0, 4.0, 1.0), ("narrow", 25.0, 1.0, 0.08), ("triangle", 0.3, 0.3, 0.3)],
+    [
+        ("atan", 2.0, 1.0, 1.0),
+        ("atan", 8.0, 4.0, 1.0),
+        ("narrow", 25.0, 1.0, 0.08),
+        ("triangle", 0.3, 0.3, 0.3),
+        ("box", 1.0, 1.0, 1.0),
+        ("box", 0.5, 0.5, 1.0),
+    ],
 )
 def test_a_surrogates_gradient_has_its_height_and_its_area(surrogate, slope, height, area):
     x = torch.linspace(-2000, 2000, 4_000_001, dtype=torch.float64, requires_grad=True)
@@ -153,7 +211,7 @@ def test_a_surrogates_gradient_has_its_height_and_its_area(surrogate, slope, hei
     assert torch.equal(fired, (x >= 0).double())
     fired.sum().backward()
     assert float(x.grad.max()) == pytest.approx(height)
-    assert float(x.grad.sum() * 0.001) == pytest.approx(area, rel=1e-3)
+    assert float(x.grad.sum() * 0.001) == pytest.approx(area, rel=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +219,7 @@ def test_a_surrogates_gradient_has_its_height_and_its_area(surrogate, slope, hei
     [
         ({"substeps": 0}, "substeps is 0; give 1 or more: lif has no twin in rates, which spiking has"),
         ({"reset": "half"}, "'half'; give '"),
-        ({"surrogate": "box"}, "'box'; give .*narrow"),
+        ({"surrogate": "step"}, "'step'; give .*narrow"),
         ({"slope": 0.0}, "slope is 0.0; give a number above 0"),
     ],
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from nervecord.circuits import NALSM, Medium, Pins, Plasticity, make_circuit
+from nervecord.circuits.held import weights_to_come
 from nervecord.circuits.liquid.nalsm import count_up, drawn_liquid
 from nervecord.errors import CircuitMismatch
 
@@ -54,6 +55,23 @@ def test_of_inhibitory_synapses_the_two_rates_change_places():
     assert change[0, 1] == pytest.approx(0.15 * 0.5)
     assert change[0, 2] == pytest.approx(-0.15 * 0.5)
     assert change[1, 0] == change[2, 0] == pytest.approx(-0.15 * 0.5)
+
+
+@torch.no_grad()
+def test_a_liquid_whose_weights_are_to_come_is_drawn_alike_and_organised_when_it_is_loaded():
+    def built() -> NALSM:
+        return NALSM({"x": 3}, 2, units=27, samples=3, rng=torch.Generator().manual_seed(5))
+
+    organised = built()
+    with weights_to_come():
+        drawn = built()
+    assert drawn.neurons == organised.neurons
+    assert torch.equal(drawn.mask, organised.mask)
+    assert torch.equal(drawn.weights.abs(), 3.0 * drawn.mask), "as they begin"
+    assert not torch.equal(drawn.weights, organised.weights)
+    drawn.load_state_dict(organised.state_dict())
+    assert torch.equal(drawn.weights, organised.weights)
+    assert torch.equal(built().weights, organised.weights), "outside they organise themselves again"
 
 
 def test_an_organised_liquid_fires_about_as_often_as_its_inputs():

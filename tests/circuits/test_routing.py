@@ -126,6 +126,14 @@ def test_a_policy_is_its_agent(bound):
         load_policy(other, agent)
 
 
+def test_a_policy_fires_as_its_circuit():
+    policy = Policy({"joint_pos": N}, N, circuit="spiking", options={"units": 4}, rng=rng())
+    assert [each.name for each in policy.firing] == [f"unit_{i}" for i in range(4)]
+    sensors, state = torch.randn(2, N, generator=rng(1)), policy.initial_state(2)
+    assert torch.equal(policy.spikes(sensors, state), policy.circuit.spikes(sensors, state))
+    assert not Policy({"joint_pos": N}, N, circuit="gru", options={"units": 4}, rng=rng()).firing
+
+
 def test_a_gate_multiplies_what_a_wire_transmits():
     senses = {"joint_pos": N, "level": 1}
     parts = {name: make_circuit("gru", {"joint_pos": N}, N, {"units": 4}, rng(seed)) for seed, name in enumerate("ab")}

@@ -12,9 +12,11 @@ from nervecord.agents import Agent
 from nervecord.agents.algorithms.population import Population
 from nervecord.circuits import Pins, Spiking, load_weights, make_circuit
 from nervecord.circuits.spiking.spiking import fire, spikes_of
+from nervecord.circuits.spiking.surrogate import spike
 from nervecord.errors import CircuitMismatch
 
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "lif.npz")
+FOLDER = Path(__file__).parents[1] / "golden"
+GOLDEN, PRETRAIN = np.load(FOLDER / "lif.npz"), np.load(FOLDER / "pretrain.npz")
 SENSES = {"x": 9}
 
 
@@ -46,6 +48,29 @@ def test_spikes_are_those_of_spikingjellys_units_under_a_current_that_is_held(na
         assert np.array_equal(raster.transpose(0, 1), GOLDEN[f"{name}/raster"][step])
         assert np.array_equal((sent * substeps).round(), GOLDEN[f"{name}/count"][step])
         assert np.allclose(membrane, GOLDEN[f"{name}/voltage"][step], atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["sharp0", "sharp1", "sharp2"])
+def test_rates_that_lin_et_al_sharpen_epoch_by_epoch_are_rates_of_scaled_weights(name):
+    """Before epoch e, lo = min(e / 200, 0.49) and hi = 1 - e / 200; their gradient is a box at every epoch."""
+    epoch, drive = float(PRETRAIN[f"{name}/epoch"]), torch.as_tensor(PRETRAIN[f"{name}/drive"][0])
+    low, high = min(epoch / 200, 0.49), 1 - epoch / 200
+    n = drive.shape[-1]
+    circuits = [Spiking({"x": n}, 1, units=n, substeps=k, rng=rng()).double() for k in (0, 1)]
+    with torch.no_grad():
+        for circuit in circuits:
+            circuit.weight_in.copy_(torch.eye(n) / (high - low))
+            circuit.weight_rec.zero_()
+            circuit.bias.fill_(-low / (high - low))
+            circuit.log_tau.fill_(-50.0)  # acts as 1 ms: the trace is what was sent last
+        rates, spikes = (circuit.step_features(drive, circuit.initial_state(len(drive)))[0] for circuit in circuits)
+    assert np.allclose(rates, PRETRAIN[f"{name}/rate"][0], atol=1e-9, rtol=0)
+    outside = (drive < low) | (drive > high)
+    assert outside.any()
+    assert torch.allclose(rates[outside], spikes[outside], atol=1e-9)
+    felt = drive.clone().requires_grad_()
+    spike(felt - 0.5, "box", 1.0).sum().backward()
+    assert np.allclose(felt.grad, PRETRAIN[f"{name}/grad"][0], atol=1e-9)
 
 
 @pytest.mark.parametrize("substeps", [1, 3, 4, 7, 32])

@@ -10,7 +10,7 @@ import nervecord
 import pytest
 from fuzz_door import Drawn, Place, fuzz, tried
 from nervecord.cli import main as cli
-from nervecord.cli.run_commands import Configured
+from nervecord.cli.command import Configured
 from nervecord.training.runs.config import RunConfig
 
 

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 from nervecord.circuits import Wiring
+from nervecord.cli.command import Configured
 from nervecord.cli.main import COMMANDS, main
 from nervecord.cli.nas_commands import MakeTable, QueryTable, SearchTable
 from nervecord.cli.posture_commands import Postures, ReplayWorm, ShowEigenworms
-from nervecord.cli.run_commands import Configured
 from nervecord.cli.worm_commands import CompareWorms, FitAtlas, Propagate, ShowConnectome
 from nervecord.errors import InvalidOption, InvalidRecording
 from nervecord.training.learning.checks import check

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import torch
+
 from ...agents import Agent
 from ...agents.algorithms.members import MembersOnBodies, Outcome, Round
 from ...agents.algorithms.registry import algorithm_named
+from ...circuits.held import weights_to_come
 from ...envs.deficits import Deficits
 from ...errors import InvalidOption, WorkersLost
 from ...options import up_to
@@ -104,17 +108,28 @@ class _RayWorkers(Workers):
 
 
 class RoundRunner:
-    """A worker's environments and agent of a run, on every body; weights come with each round."""
+    """A worker's environments and agent of a run, on every body; weights and buffers come with each round."""
 
     def __init__(self, resolved: Resolved) -> None:
-        agent, deficits = Agent(resolved.agent), resolved.config.deficits
-        places = places_of(resolved, agent, contextlib.ExitStack())  # which end with the process
-        self._members = MembersOnBodies(places)
-        self._members.lose(Deficits(agent.layout, deficits) if deficits else None)
+        with weights_to_come():
+            self._resolved, self._agent = resolved, Agent(resolved.agent)
 
+    @torch.no_grad()
     def evaluate(self, part: Round) -> Outcome:
         """Run one episode of every member on every body."""
+        # A frozen part that starts from a run, or a liquid that organised itself, is another here until then.
+        for name, value in part.buffers.items():
+            self._agent.circuit.get_buffer(name).copy_(value)
         return self._members.evaluate(part)
+
+    @functools.cached_property
+    def _members(self) -> MembersOnBodies:
+        """The environments, made with the first round: compiled code may hold buffers as they are then."""
+        deficits = self._resolved.config.deficits
+        places = places_of(self._resolved, self._agent, contextlib.ExitStack())  # which end with the process
+        members = MembersOnBodies(places)
+        members.lose(Deficits(self._agent.layout, deficits) if deficits else None)
+        return members
 
 
 class _RayRunner:

@@ -17,6 +17,7 @@ from ...agents import Agent
 from ...agents.algorithms.algorithm import Learner
 from ...agents.algorithms.registry import algorithm_named
 from ...agents.places import Place
+from ...circuits.held import weights_to_come
 from ...envs.deficits import Deficits
 from ...errors import CircuitMismatch, InvalidOption, InvalidRun
 from ...options import FLAG, PATH, TEXT_OR_NONE, Instance, checked
@@ -172,7 +173,8 @@ class _Sitting:
         if workers is not None or engine != "local" or address is not None:
             evaluator = open_evaluator(resolved, 1 if workers is None else workers, engine, address)
             stack.callback(evaluator.close)
-        self.agent = Agent(resolved.agent).to(device_named(self.config.device))
+        with weights_to_come() if is_begun else contextlib.nullcontext():
+            self.agent = Agent(resolved.agent).to(device_named(self.config.device))
         if not is_begun:
             start_parts(self.agent, resolved)
         # What stays must be seen as the start saw it, in a later sitting too.

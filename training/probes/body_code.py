@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ...drawing.figures import open_axes
 from ...envs import body_names, make_body
@@ -14,10 +18,12 @@ from ..rollouts.recorder import record
 from ..rollouts.recording import Recording
 from .contract import ProbeResult, Subject, settled
 from .tools.ridge_classifier import ridge_readout
+from .tools.unseen import told_unseen
 from .tools.votes import assigned, best_threshold, recognised, remove_hyperactive
 
 _EPISODES = 4
 _WINDOW = 60  # control steps
+_FEWEST = 4  # bodies, so that a code is fitted to two and tried on two others
 
 
 def body_code(subject: Subject) -> ProbeResult:
@@ -26,6 +32,9 @@ def body_code(subject: Subject) -> ProbeResult:
     Ridge regression is trained on three episodes of each body and tested on the fourth, each in turn. Sensors are left
     out, which differ among bodies by themselves. Where neurons fire, each also votes for the body in which it fires
     most, with and without neurons that answer to nearly all windows.
+
+    `unseen` is the share of windows of two bodies that are told by a code which was fitted to the other bodies: what
+    neurons do is compared with how the joints of both move; see `PairedLiquids`. Chance is 0.5. It needs four bodies.
 
     Raises:
         InvalidRecording: there is only a recording, its bodies are those of others, or episodes are too short.
@@ -47,6 +56,13 @@ def body_code(subject: Subject) -> ProbeResult:
     numbers = {"told": interval.mean, "told_low": interval.low, "told_high": interval.high, "chance": chance}
     if found[0].firing:
         numbers |= _by_votes(found)
+    unheard: list[str] = []
+    if len(names) >= _FEWEST:
+        unseen = bootstrap_mean(_unseen(found))
+        numbers |= {"unseen": unseen.mean, "unseen_low": unseen.low, "unseen_high": unseen.high}
+        unheard = [
+            f"Of two bodies that a code never heard, it tells {100 * unseen.mean:.0f} % of windows, 50 % by chance."
+        ]
     confusion = np.zeros((len(names), len(names)))
     np.add.at(confusion, (labels, guesses), 1)
     confusion /= confusion.sum(1, keepdims=True)
@@ -54,6 +70,7 @@ def body_code(subject: Subject) -> ProbeResult:
     words = (
         f"{100 * interval.mean:.0f} % of windows tell their body, {100 * chance:.0f} % by chance; "
         f"{names[hardest]} is told least often, in {100 * confusion[hardest, hardest]:.0f} %.",
+        *unheard,
     )
     arrays = {"body": np.array(names), "confusion": confusion}
     return ProbeResult(numbers, dict.fromkeys(numbers, "of windows"), arrays, _figure(names, confusion), words)
@@ -69,21 +86,29 @@ def windows(
     """
     values, labels, episodes = [], [], []
     for body, recording in enumerate(recordings):
-        series = np.asarray(recording.activity, float)
-        series = series[..., [cell.role != "sensor" for cell in recording.cells]]
-        if fired:
-            series = np.asarray(recording.spikes).sum(2, dtype=float)
-        for episode, length in enumerate(recording.lengths):
-            for start in range(settled(recording), int(length) - _WINDOW + 1, _WINDOW):
-                part = series[episode, start : start + _WINDOW]
-                values.append(part.sum(0) if fired else part.mean(0))
-                labels.append(body)
-                episodes.append(episode)
+        series = np.asarray(recording.spikes).sum(2, dtype=float) if fired else _neurons(recording)
+        for episode, steps in _parts(recording):
+            part = series[episode, steps]
+            values.append(part.sum(0) if fired else part.mean(0))
+            labels.append(body)
+            episodes.append(episode)
     if not {(body, episode) for body in range(len(recordings)) for episode in range(_EPISODES)} <= set(
         zip(labels, episodes, strict=True)
     ):
         raise InvalidRecording(f"an episode has no {_WINDOW} steps after its first fifth; give longer episodes")
     return np.array(values), np.array(labels), np.array(episodes)
+
+
+def _unseen(recordings: list[Recording]) -> list[float]:
+    """Return shares of windows told of every two bodies, by what neurons do and how joints move, without training."""
+    episodes = [torch.tensor([episode for episode, _ in _parts(recording)]) for recording in recordings]
+
+    def cut(recording: Recording, series: Float[np.ndarray, "episodes time values"]) -> Tensor:
+        return torch.as_tensor(np.stack([series[part] for part in _parts(recording)], 1), dtype=torch.float32)
+
+    neurons = [cut(recording, _neurons(recording)) for recording in recordings]
+    joints = [cut(each, np.concatenate((each.joint_pos, each.joint_vel), -1)) for each in recordings]
+    return told_unseen(neurons, joints, episodes, recordings[0].dt)
 
 
 def told_by_ridge(
@@ -94,6 +119,18 @@ def told_by_ridge(
     """Return the class that ridge regression on values and their labels finds most like each of the other values."""
     weights, biases = ridge_readout(values, labels, labels.max() + 1)
     return np.asarray((others @ weights.T + biases).argmax(1))
+
+
+def _neurons(recording: Recording) -> Float[np.ndarray, "episodes time neurons"]:
+    """Return the values of neurons that are not sensors."""
+    return np.asarray(recording.activity, float)[..., [cell.role != "sensor" for cell in recording.cells]]
+
+
+def _parts(recording: Recording) -> Iterator[tuple[int, slice]]:
+    """Yield each window's episode and control steps."""
+    for episode, length in enumerate(recording.lengths):
+        for start in range(settled(recording), int(length) - _WINDOW + 1, _WINDOW):
+            yield episode, slice(start, start + _WINDOW)
 
 
 def _by_votes(recordings: list[Recording]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from ...agents import Agent, Rollout
 from ...agents.fused import Fused, reason_not_fused, say_not_fused
 from ...agents.places import on_body
 from ...circuits import Pins
+from ...circuits.held import weights_held
 from ...envs import Body, EnvBatch, make_body
 from ...errors import InvalidOption
 from ...intervals import Interval, bootstrap_mean
@@ -178,6 +179,7 @@ def evaluate_agent(
     ends: dict[str, Float[np.ndarray, " envs"]] = {}
     with (
         one_thread(),
+        weights_held(agent),
         progress_bar(total=envs.episode_steps, desc="evaluate", unit="step", disable=not progress) as bar,
     ):
         rollout.start(seeds)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from ...agents import Agent, Rollout
+from ...circuits.held import weights_held
 from ...envs import Body, EnvBatch
 from ...errors import InvalidOption
 from ...options import COUNT, FLAG, checked
@@ -140,7 +141,11 @@ def record_agent(
                 kept[name] = np.zeros((steps, *np.shape(value)), np.uint8 if name == "spikes" else np.float32)
             kept[name][step, ids] = np.asarray(value)[ids]
 
-    with one_thread(), progress_bar(total=steps, desc="record", unit="step", disable=not progress) as bar:
+    with (
+        one_thread(),
+        weights_held(agent),
+        progress_bar(total=steps, desc="record", unit="step", disable=not progress) as bar,
+    ):
         rollout.start(seeds_of(seed, envs.n_envs))
         while rollout.is_running:
             step, ids = rollout.elapsed, rollout.running

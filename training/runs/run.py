@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...agents import Agent
 from ...agents.resize import resize, resize_stats
+from ...circuits.held import weights_to_come
 from ...envs import Body
 from ...errors import InvalidOption, InvalidRun, UnknownName
 from ...options import Instance
@@ -138,7 +139,8 @@ def agent_with(
         CircuitMismatch: the weights do not fit the other body.
     """
     own, there = resolved.agent, resolved.on(body).agent
-    agent = Agent(there)
+    with weights_to_come():
+        agent = Agent(there)
     if there.layout.sizes != own.layout.sizes:
         if own.circuit == "mlp":
             weights, stats = resize(weights, stats, own.layout, there.layout)

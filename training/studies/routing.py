@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...agents import Agent
 from ...circuits import Composed
+from ...circuits.liquid.fixed import moments
 from ...circuits.routing.recogniser import Recogniser
 from ...envs import make_body
 from ...errors import InvalidOption, InvalidRun
@@ -36,7 +37,6 @@ from ..runs.run import A_RUN, Run, agent_with
 
 RECOGNISER = "recogniser"
 _RECORDED_SEED = 700_000  # of the episodes it learns from, which evaluations never see
-_CONSTANT = 1e-6  # a sensor that varies less is not scaled
 _KINDS: Mapping[str, Mapping[str, Any]] = {
     "motion": {"units": 200, "window": 1.8},
     "facts": {"units": 0, "window": 0.06},
@@ -256,9 +256,8 @@ def _set_readout(recogniser: Recogniser, weights: Any, biases: Any) -> None:
 
 
 def _standardise(recogniser: Recogniser, rows: Float[Tensor, "many sensors"]) -> None:
-    spread = rows.std(0, correction=0)
-    recogniser.mean.copy_(rows.mean(0))
-    recogniser.std.copy_(torch.where(spread > _CONSTANT, spread, 1.0))
+    for buffer, value in zip((recogniser.mean, recogniser.std), moments(rows), strict=True):
+        buffer.copy_(value)
 
 
 def _row(agent: Agent, there: Resolved, run: Run, told: float, episodes: int) -> dict[str, Any]:

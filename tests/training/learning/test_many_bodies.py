@@ -22,6 +22,7 @@ from nervecord.errors import CircuitMismatch, InvalidOption, InvalidTask
 from nervecord.training.learning.checks import check
 from nervecord.training.learning.places import places_of
 from nervecord.training.learning.populations import RoundRunner
+from nervecord.training.learning.start import start_parts
 from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.runs import resolve
 from nervecord.training.studies.transfers import transfer_table, worst_and_mean
@@ -80,6 +81,29 @@ def test_a_worker_comes_to_what_the_learner_does():
     assert here.steps == there.steps == 8 * 3 * 100
     assert np.array_equal(here.returns, np.mean([each.returns for each in here.by_body.values()], axis=0))
     assert tuple(here.by_body) == SIZES
+
+
+def test_a_worker_has_the_frozen_parts_that_the_learner_has():
+    """They start from an agent, which a worker does not open, and are buffers, which are not among the weights."""
+    wires = [("in.joint_pos", "worm.joint_pos"), ("in.joint_pos", "nudge.joint_pos"), ("worm", "out"), ("nudge", "out")]
+    plan = {
+        "parts": {"worm": {"circuit": "ncap", "frozen": True, "start": "agent:ncap"},
+                  "nudge": {"circuit": "mlp", "options": {"hidden": [4]}}},
+        "wires": [{"source": source, "target": target} for source, target in wires],
+    }  # fmt: skip
+    resolved = resolve(RunConfig("compose", "es", "swimmer6", circuit_options={"plan": plan}, episode_steps=60,
+                                 algorithm_options={"n_envs": 4, "population": 4}))  # fmt: skip
+    agent = Agent(resolved.agent)
+    start_parts(agent, resolved)
+    with contextlib.ExitStack() as stack:
+        places = places_of(resolved, agent, stack)
+        learner = EvolutionStrategy().start(agent, places[0].envs, resolved.options, 0, places=places)
+        (part,) = learner.rounds()
+        here = next(learner.evaluate([part]))
+    worker = RoundRunner(resolved)
+    assert np.array_equal(worker.evaluate(part).returns, here.returns)
+    other = RoundRunner(resolved).evaluate(dataclasses.replace(part, buffers={}))
+    assert not np.array_equal(other.returns, here.returns), "an untrained worm swims otherwise"
 
 
 @pytest.mark.slow

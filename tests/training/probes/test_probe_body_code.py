@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from nervecord import RunConfig, record
 from nervecord.circuits import Neuron
 from nervecord.errors import InvalidOption, InvalidRecording
 from nervecord.training.learning import untrained
 from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.body_code import told_by_ridge, windows
+from nervecord.training.probes.tools.unseen import told_unseen
 from nervecord.training.probes.tools.votes import (
     NOBODY,
     assigned,
@@ -91,13 +93,37 @@ def test_a_body_is_told_by_neurons_that_are_not_sensors():
         windows([dataclasses.replace(of_body(0.0, 0), lengths=np.array([300, 300, 300, 100]))])
 
 
+def oscillations(amplitude: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Twelve windows of a movement as two senses see it."""
+    phase = 0.4 * torch.arange(60)[:, None] + 6.3 * torch.rand(12, generator=torch.Generator().manual_seed(seed))
+    lags = 0.5 * torch.arange(4)
+    return amplitude * torch.sin(phase[..., None] - lags), 5 + 0.1 * amplitude * torch.cos(phase[..., None] - lags[:2])
+
+
+def test_classes_are_told_by_a_code_of_others_where_both_senses_show_them_and_by_chance_where_they_do_not():
+    # Every two that are left out are far apart, and between others.
+    made = [oscillations(amplitude, seed) for seed, amplitude in enumerate((1, 3, 1.5, 3.5, 0.5, 2.5, 2, 4))]
+    episodes = [torch.arange(12) // 3] * 8
+    first, second = (list(sense) for sense in zip(*made, strict=True))
+    shares = told_unseen(first, second, episodes, 0.03)
+    assert len(shares) == 4
+    assert np.mean(shares) > 0.8
+    noise = torch.Generator().manual_seed(0)
+    silent = [torch.randn(60, 12, 2, generator=noise) for _ in range(8)]
+    assert 0.3 < np.mean(told_unseen(first, silent, episodes, 0.03)) < 0.7
+
+
 @pytest.mark.slow
 def test_bodies_are_told_by_the_neurons_of_an_agent_that_moves_them():
     options = {"units": 16}
     with untrained(RunConfig("spiking", "es", "swimmer6", episode_steps=160, circuit_options=options)) as run:
         found = run_probe("body_code", Subject(record(run, 1), run.agent().circuit.wiring(), run))
     assert found.numbers["chance"] == pytest.approx(1 / len(found.arrays["body"]))
-    assert set(found.numbers) == {"told", "told_low", "told_high", "chance", "votes", "votes_without_hyperactive"}
+    assert set(found.numbers) == {
+        *("told", "told_low", "told_high", "chance", "votes", "votes_without_hyperactive"),
+        *("unseen", "unseen_low", "unseen_high"),
+    }
+    assert 0.3 < found.numbers["unseen"] <= 1
     assert np.allclose(found.arrays["confusion"].sum(1), 1)
     with untrained(RunConfig("spiking", "es", "swimmer4", episode_steps=160, circuit_options=options)) as run:
         subject = Subject(record(run, 1), run.agent().circuit.wiring(), run)
