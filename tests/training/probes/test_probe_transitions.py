@@ -143,5 +143,5 @@ def test_what_has_no_transitions_is_said_in_one_line(subject):
         def forward_with_activity(self, sensors, state):
             return super().forward_with_activity(sensors, state)
 
-    with pytest.raises(CircuitMismatch, match="cannot be reached"):
+    with pytest.raises(CircuitMismatch, match="do not support interventions"):
         find_kicks(Old(), NOISE)
