@@ -10,7 +10,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PICTURES = sorted((ROOT / "docs" / "pictures").iterdir())
-MOST = {".webp": 40_000, ".svg": 160_000}  # bytes
+MOST = {".webp": 40_000, ".svg": 120_000}  # bytes
 
 
 @pytest.fixture(scope="module")
