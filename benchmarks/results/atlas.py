@@ -28,7 +28,7 @@ from ...worm.fitting import Fit, Model, fit, scored
 from ...worm.predictions import of_graph
 from ...worm.propagation import checked_circuit, propagate, propagate_in_body
 from ...worm.propagation_table import compare_propagation
-from .tables import fill_page
+from .tables import publish
 
 GRAPH = "cook2019-whole"
 BACKGROUNDS = (0.0, 0.05, 0.1, 0.3, 1.0)
@@ -129,9 +129,7 @@ def main() -> None:
     made = {**propagation(atlas), "unfitted": unfitted(atlas), "swimming": swimming(atlas, arguments.out)}
     for each in arguments.gains:
         made[f"fits-{each}"] = fits(atlas, arguments.out, None if each == "circuit" else each, arguments.rewired)
-    print(*made.values(), sep="\n\n")
-    if arguments.page:
-        fill_page(arguments.page, made)
+    publish(made, arguments.page)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from ...worm.atlas import Atlas, load_atlas
 from ...worm.fitted import DECAY, interval_text, source_of
 from ...worm.fitting import CircuitResponse, Fit, Model, fit, fit_circuit, scored
 from ...worm.swims import Swim, swim_of
-from .tables import fill_page
+from .tables import publish
 
 GRAPH, BACKGROUND, EPISODES = "cook2019-whole", 0.1, 20
 TEACHER = "agent:ncap"
@@ -159,9 +159,7 @@ def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
     made = {"both": table(rows(load_atlas(), arguments.out, arguments.seeds))}
-    print(*made.values(), sep="\n\n")
-    if arguments.page:
-        fill_page(arguments.page, made)
+    publish(made, arguments.page)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,8 @@ from ...files import write_text
 from ...training.rollouts.evaluation import evaluate_on
 from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
-from ...training.runs.trial_files import TrialFiles
-from ...training.studies.trials import Trial, run_trials
-from .stored import results
+from ...training.studies.trials import Trial
+from .stored import trial_scores
 from .tables import StudyArguments, publish, returns_table
 
 BODIES = ("swimmer4", "swimmer8", "swimmer12")
@@ -129,12 +127,7 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-
-    def run(out: Path) -> None:
-        run_trials(trials(arguments.seeds), out / "runs", TrialFiles(out), workers=arguments.workers)
-
-    with results(arguments, "trials", run) as folder:
-        scores = TrialFiles(folder).table()
+    scores = trial_scores(arguments, lambda _: [trials(arguments.seeds)])
     learners = {algorithm: scores[scores["study"] == algorithm] for algorithm in STEPS}
     made = {algorithm: returns_table(rows, list(AGENTS), BODIES) for algorithm, rows in learners.items()}
     made |= {"reaches": reaches(), "speed": step_times()}

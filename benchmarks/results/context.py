@@ -21,6 +21,7 @@ from ...files import read_json, write_json
 from ...intervals import Interval, bootstrap_iqm
 from ...training.rollouts.evaluation import evaluate
 from ...training.runs.config import RunConfig
+from ...training.runs.result import FINETUNED, TRAINED
 from ...training.runs.run import Run
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
@@ -151,8 +152,8 @@ def _sequence(label: str, body: str, seed: int) -> str:
 
 def _returns(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the mean return of trained agents: agent, seed, body, value."""
-    # What went on from another run has the stage "finetuned" on its own body.
-    after = scores["stage"].isin(("trained", "finetuned"))
+    # On its own body, what went on from another run is finetuned.
+    after = scores["stage"].isin((TRAINED, FINETUNED))
     rows = scores[(scores["metric"] == "return") & scores["episode"].notna() & after]
     return rows.groupby(["agent", "seed", "body"])["value"].mean().reset_index()
 

@@ -16,10 +16,9 @@ import tyro
 
 from ...intervals import bootstrap_iqm
 from ...training.runs.config import RunConfig
-from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
-from ...training.studies.trials import Trial, run_trials
-from .stored import results
+from ...training.studies.trials import Trial
+from .stored import trial_scores
 from .tables import StudyArguments, interval_text, publish
 
 FIRST = "swimmer6"
@@ -103,14 +102,8 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-
-    def run(out: Path) -> None:
-        for trials in (firsts(arguments.seeds), seconds(arguments.seeds, out / "runs")):
-            run_trials(trials, out / "runs", TrialFiles(out), workers=arguments.workers)
-
-    with results(arguments, "trials", run) as folder:
-        scores = TrialFiles(folder).table()
-        publish({learner: table(scores[scores["study"] == learner]) for learner in STEPS}, arguments.page)
+    scores = trial_scores(arguments, lambda runs: (firsts(arguments.seeds), seconds(arguments.seeds, runs)))
+    publish({learner: table(scores[scores["study"] == learner]) for learner in STEPS}, arguments.page)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,9 @@ from numpy.typing import NDArray
 from ...envs.deficits import Deficit
 from ...intervals import Interval, bootstrap_iqm
 from ...training.runs.config import RunConfig
-from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
-from ...training.studies.trials import Trial, run_trials
-from .stored import results
+from ...training.studies.trials import Trial
+from .stored import trial_scores
 from .tables import StudyArguments, interval_text, publish
 
 # Environment steps: when the joints' angles begin to read zero, for how long, and how long training goes on after it.
@@ -104,12 +102,8 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-
-    def run(out: Path) -> None:
-        run_trials(trials(arguments.seeds), out / "runs", TrialFiles(out), workers=arguments.workers)
-
-    with results(arguments, "trials", run) as folder:
-        publish({"costs": table(TrialFiles(folder).table())}, arguments.page)
+    scores = trial_scores(arguments, lambda _: [trials(arguments.seeds)])
+    publish({"costs": table(scores)}, arguments.page)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,9 @@ import tyro
 
 from ...intervals import Interval, bootstrap_iqm, bootstrap_mean
 from ...training.runs.config import RunConfig
-from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
-from ...training.studies.trials import Trial, run_trials
-from .stored import results
+from ...training.studies.trials import Trial
+from .stored import trial_scores
 from .tables import StudyArguments, interval_text, publish
 
 
@@ -121,13 +119,8 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-
-    def run(out: Path) -> None:
-        run_trials(trials(arguments.seeds), out / "runs", TrialFiles(out), workers=arguments.workers)
-
-    with results(arguments, "trials", run) as folder:
-        scores = TrialFiles(folder).table()
-        publish({f"search-{name}": table(scores, name) for name in GRIDS}, arguments.page)
+    scores = trial_scores(arguments, lambda _: [trials(arguments.seeds)])
+    publish({f"search-{name}": table(scores, name) for name in GRIDS}, arguments.page)
 
 
 if __name__ == "__main__":

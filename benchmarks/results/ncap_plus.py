@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,8 @@ from ...agents.algorithms.members import Members, Round
 from ...files import write_text
 from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
-from ...training.runs.trial_files import TrialFiles
-from ...training.studies.trials import Trial, run_trials
-from .stored import results
+from ...training.studies.trials import Trial
+from .stored import trial_scores
 from .tables import StudyArguments, publish, returns_table
 
 STEPS = 192_000
@@ -110,13 +108,9 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-
-    def run(out: Path) -> None:
-        run_trials(trials(arguments.seeds), out / "runs", TrialFiles(out), workers=arguments.workers)
-        write_text(out / "grid.csv", grid().to_csv(index=False))
-
-    with results(arguments, "trials", run) as folder:
-        publish(tables(TrialFiles(folder).table()), arguments.page)
+    publish(tables(trial_scores(arguments, lambda _: [trials(arguments.seeds)])), arguments.page)
+    if arguments.out is not None:
+        write_text(arguments.out / "grid.csv", grid().to_csv(index=False))
 
 
 if __name__ == "__main__":

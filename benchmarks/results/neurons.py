@@ -22,7 +22,7 @@ from ...training.rollouts.evaluation import evaluate_agent
 from ...training.rollouts.recorder import record, record_agent
 from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
-from .tables import fill_page, interval_text
+from .tables import interval_text, publish
 
 _GAIT = {
     "frequency": "frequency, Hz", "wavelength": "wavelength, lengths", "travelling_index": "travelling index",
@@ -108,9 +108,7 @@ def main() -> None:
     }
     if "ncap" in by_circuit:
         made["lesions"] = markdown_table(*lesions([run for run in runs if run.config.circuit == "ncap"]))
-    print(*made.values(), sep="\n\n")
-    if arguments.page:
-        fill_page(arguments.page, made)
+    publish(made, arguments.page)
 
 
 if __name__ == "__main__":

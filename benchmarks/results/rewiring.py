@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,10 +17,9 @@ import tyro
 
 from ...intervals import bootstrap_iqm
 from ...training.runs.config import RunConfig
-from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
-from ...training.studies.trials import Trial, run_trials
-from .stored import results
+from ...training.studies.trials import Trial
+from .stored import trial_scores
 from .tables import StudyArguments, interval_text, publish
 
 _STEPS, _EVERY = 204_800, 20_480  # environment steps: of a run, and from one evaluation to the next
@@ -109,12 +107,8 @@ class _Arguments(StudyArguments):
 def main() -> None:
     """Run what the command line asks for."""
     arguments = tyro.cli(_Arguments)
-
-    def run(out: Path) -> None:
-        run_trials(trials(arguments.seeds), out / "runs", TrialFiles(out), workers=arguments.workers)
-
-    with results(arguments, "rewiring", run) as folder:
-        publish(tables(TrialFiles(folder).table()), arguments.page)
+    scores = trial_scores(arguments, lambda _: [trials(arguments.seeds)], "rewiring")
+    publish(tables(scores), arguments.page)
 
 
 if __name__ == "__main__":

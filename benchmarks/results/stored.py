@@ -6,14 +6,40 @@ import contextlib
 import io
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from ...errors import InvalidOption
 from ...files import write_whole
+from ...training.runs.trial_files import TrialFiles
+from ...training.studies.trials import Trial, run_trials
 from .tables import StudyArguments
 
 TRIALS = ("trials/*.json",)
+
+
+def trial_scores(
+    arguments: StudyArguments, rounds: Callable[[Path], Iterable[Mapping[str, Trial]]], name: str = "trials"
+) -> pd.DataFrame:
+    """Run the trials of a study, or open those stored beside its page, and return the table of their scores.
+
+    Args:
+        arguments: see `results`.
+        rounds: given the folder of the runs, trials by name; those of a round may start from runs of earlier rounds.
+        name: of the archive.
+
+    Raises:
+        InvalidOption: see `results`.
+    """
+
+    def run(out: Path) -> None:
+        for trials in rounds(out / "runs"):
+            run_trials(trials, out / "runs", TrialFiles(out), workers=arguments.workers)
+
+    with results(arguments, name, run) as folder:
+        return TrialFiles(folder).table()
 
 
 @contextlib.contextmanager

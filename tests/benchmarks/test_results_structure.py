@@ -3,6 +3,7 @@
 import itertools
 
 import pandas as pd
+from markdown_rows import rows_of
 from nervecord.benchmarks.results.context import NEVER, ROUTED, SEEN, bodies_table, in_turn, sequence_table, together
 from nervecord.envs import make_body
 from nervecord.training.runs import resolve
@@ -14,8 +15,7 @@ def row(study, agent, body, seed, value, trained_on="", stage="trained"):
 
 
 def lines_of(table: str) -> dict[str, list[str]]:
-    rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines()]
-    return {cells[0]: cells[1:] for cells in rows}
+    return {cells[0]: cells[1:] for cells in rows_of(table)}
 
 
 def test_agents_are_averaged_over_bodies_and_differences_are_of_the_same_seeds():

@@ -24,7 +24,7 @@ from ..rollouts.evaluation import EVALUATION_SEED, check_episodes, conditions_on
 from ..rollouts.recorder import record
 from ..runs.config import RunConfig
 from ..runs.lock import hold
-from ..runs.result import TESTS, TRAINED, UNTRAINED, Result, Weights, conditions_of
+from ..runs.result import FINETUNED, TESTS, TRAINED, UNTRAINED, Result, Weights, conditions_of
 from ..runs.run import Run
 from ..runs.trial_files import TrialFiles, asked_of
 
@@ -167,7 +167,7 @@ def _measure(trial: Trial, run: Run, episodes: int) -> Measured:
         fresh = run.agent(trained=False)
         begun = Weights.of(0, fresh.circuit.state_dict())
         results.append((UNTRAINED, evaluated(run, lambda: fresh, begun, None, episodes, UNTRAINED)))
-    results.append(("finetuned" if config.start else TRAINED, evaluated(run, lambda: agent, weights, None, episodes)))
+    results.append((FINETUNED if config.start else TRAINED, evaluated(run, lambda: agent, weights, None, episodes)))
     for body in map(make_body, trial.bodies):
         if body != own:
             results.append((TRAINED, evaluated(run, lambda body=body: run.agent(body), weights, body, episodes)))  # type: ignore[misc]

@@ -19,7 +19,7 @@ def told_unseen(
     dt: float,
     seed: int = 0,
 ) -> list[float]:
-    """Return the share of windows of every two classes that are told by a code which was fitted to the other classes.
+    """Return for each pair of neighbouring classes the share of windows told by a code fitted to all other classes.
 
     The code of a window in the first sense is compared with the mean codes of both classes in the second, over the
     windows of other episodes. Chance is 0.5.
