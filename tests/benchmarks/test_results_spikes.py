@@ -44,7 +44,7 @@ def test_rules_judge_by_whole_intervals():
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_arm_can_be_built(arm):
     circuit, options = ARMS[arm]
-    make_circuit(circuit, {"x": 23}, 5, options, torch.Generator().manual_seed(0))
+    assert make_circuit(circuit, {"x": 23}, 5, options, torch.Generator().manual_seed(0)).n_motors == 5
 
 
 def hand_set() -> CA3:
