@@ -49,21 +49,26 @@ class DelayedUnits(UnitCircuit):
 
     def drawn_delays(self) -> Float[Tensor, "units units"] | None:
         """Return the delays of recurrent synapses, in control steps; None without delays."""
-        return within(self.raw_delay, 0.0, self.delays - 1.0) / self._step_length if self.delays else None
+        if not self.delays:
+            return None
+        acting = within(self.raw_delay, 0.0, self.delays - 1.0)
+        return acting if self._step_length == 1 else acting / self._step_length
 
     def held(self, values: Float[Tensor, "batch units"]) -> State:
         """Return the part of the state in which units had these values for as long as they remember, in their unit."""
-        return {"buf": values[:, None].expand(-1, self.depth, -1)} if self.delays else {self.sent: values}
+        return {"buf": values[:, None].repeat(1, self.depth, 1)} if self.delays else {self.sent: values}
 
     def after(self, values: Float[Tensor, "batch units"], state: State) -> State:
         """Return the part of the state that follows `state` when units come to these values, in their own unit."""
         if not self.delays:
             return {self.sent: values}
-        return {"buf": torch.cat((values[:, None], state["buf"][:, :-1]), 1)}
+        # A copy, as a state is never changed in place, and one that is shifted takes as long as one that is not. Slices
+        # by methods take two thirds of the time of those by brackets.
+        return {"buf": torch.cat((values.unsqueeze(1), state["buf"].narrow(1, 0, self.depth - 1)), 1)}
 
     def last(self, state: State) -> Float[Tensor, "batch units"]:
         """Return the units' last values, in their own unit."""
-        return state["buf"][:, 0] if self.delays else state[self.sent]
+        return state["buf"].select(1, 0) if self.delays else state[self.sent]
 
     def heard(self, state: State) -> Float[Tensor, "batch heard"]:
         """Return the values that recurrent synapses act on, in the units' own unit; see `acting`."""

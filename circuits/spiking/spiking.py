@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -84,6 +85,8 @@ class Spiking(DelayedUnits):
         self.bias = nn.Parameter(torch.empty(units).uniform_(0.2, 0.8, generator=rng))
         hold(self, "log_tau", log_uniform(units, tau, rng), learned=learn_tau)
         self._delay(delays, step_length(dt, dt_ref), rng)
+        # As a tensor, by which torch divides in half the time that it takes for a number.
+        self.register_buffer("_substeps", torch.tensor(float(substeps)), persistent=False)
 
     @property
     def tau(self) -> Float[Tensor, " units"]:
@@ -99,7 +102,7 @@ class Spiking(DelayedUnits):
         self, sensors: Float[Tensor, "batch sensors"], state: State
     ) -> tuple[Float[Tensor, "batch units"], State]:
         """Run one control step."""
-        return self._step(sensors, state, *self._of_weights())
+        return self._step(sensors, state, self._of_weights())
 
     def unroll_features(
         self,
@@ -108,11 +111,11 @@ class Spiking(DelayedUnits):
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch units"], State]:
         """Run a sequence. Bit for bit as step by step: a sum in another order could round one spike otherwise."""
-        (kept, recurrent), traces = self._of_weights(), []
+        acting, traces = self._of_weights(), []
         resets = episode_start.any(1).tolist()
         for step, row in enumerate(sensors):
             begun = self.reset_state(state, episode_start[step]) if resets[step] else state
-            trace, state = self._step(row, begun, kept, recurrent)
+            trace, state = self._step(row, begun, acting)
             traces.append(trace)
         return torch.stack(traces), state
 
@@ -120,59 +123,63 @@ class Spiking(DelayedUnits):
         self, sensors: Float[Tensor, "batch sensors"], state: State, pins: Pins | None = None
     ) -> Float[Tensor, "batch substeps units"]:
         """Return each unit's spikes, 0 or 1, in the substeps of the control step that starts from `state`."""
-        rate = self._rate(self.pinned(sensors, "sensors", pins), state, self._of_weights()[1])
-        return spikes_of(rate, state["v"], self.substeps)
+        rate = self._rate(self.pinned(sensors, "sensors", pins), state, self._of_weights())
+        return spikes_of(rate.detach(), state["v"], self.substeps)
 
     def drawn_weights(self) -> tuple[Float[Tensor, "units sensors"], Float[Tensor, "units units"]]:
         """Return the input and the recurrent weights."""
         return self.weight_in, self.weight_rec
 
     @of_weights
-    def _of_weights(self) -> tuple[Float[Tensor, " units"], Float[Tensor, "heard units"]]:
-        """Return a, the share of a trace that remains after a control step, and the recurrent weights as they act."""
-        return torch.exp(-1 / self.tau), self.acting(self.weight_rec)
+    def _of_weights(self) -> _Acting:
+        kept = torch.exp(-self.dt / acting_tau(self.log_tau))
+        return _Acting(self.bias, self.weight_in.t(), self.acting(self.weight_rec), self._substeps, kept)
 
     def _rate(
-        self, sensors: Float[Tensor, "batch sensors"], state: State, recurrent: Float[Tensor, "heard units"]
+        self, sensors: Float[Tensor, "batch sensors"], state: State, acting: _Acting
     ) -> Float[Tensor, "batch units"]:
-        driven = nn.functional.linear(sensors, self.weight_in, self.bias)
+        driven = torch.addmm(acting.bias, sensors, acting.weight_in)
         # Clipped before it is integrated: an excess that the membrane kept would bias the rate for long.
-        return torch.addmm(driven, self.heard(state), recurrent).clamp(0.0, 1.0)
+        return torch.addmm(driven, self.heard(state), acting.weight_rec).clamp(0, 1)
 
     def _step(
-        self,
-        sensors: Float[Tensor, "batch sensors"],
-        state: State,
-        kept: Float[Tensor, " units"],
-        recurrent: Float[Tensor, "heard units"],
+        self, sensors: Float[Tensor, "batch sensors"], state: State, acting: _Acting
     ) -> tuple[Float[Tensor, "batch units"], State]:
-        rate = self._rate(sensors, state, recurrent)
-        sent, membrane = fire(rate, state["v"], self.substeps)
-        trace = torch.lerp(sent, self.last(state), kept)
+        sent = rate = self._rate(sensors, state, acting)
+        membrane = state["v"]
+        if self.substeps:
+            count, membrane = fire(rate.detach(), membrane, self.substeps)
+            sent = count / acting.substeps
+            if rate.requires_grad:
+                sent = sent + (rate - rate.detach())
+        trace = torch.lerp(sent, self.last(state), acting.kept)
         return trace, {**self.after(trace, state), "v": membrane}
+
+
+class _Acting(NamedTuple):
+    """What a step needs of the weights; `kept` is the share of a trace that remains after a control step."""
+
+    bias: Float[Tensor, " units"]
+    weight_in: Float[Tensor, "sensors units"]
+    weight_rec: Float[Tensor, "heard units"]
+    substeps: Float[Tensor, ""]
+    kept: Float[Tensor, " units"]
 
 
 def fire(
     rate: Float[Tensor, "batch units"], membrane: Float[Tensor, "batch units"], substeps: int
 ) -> tuple[Float[Tensor, "batch units"], Float[Tensor, "batch units"]]:
-    """Return the share of substeps with a spike and the membrane potential after a control step.
-
-    The gradient of the share is that of the rate. With 0 substeps the rate itself is returned.
+    """Return the number of spikes, and the membrane potential after a control step.
 
     Args:
         rate: wanted share of substeps with a spike, 0 to 1.
         membrane: potential before, 0 to 1 in units of the threshold.
         substeps: of the control step.
     """
-    if not substeps:
-        return rate, membrane
-    charged = membrane + substeps * rate.detach()
+    charged = torch.add(membrane, rate, alpha=substeps)
     # In single precision a sum of nearly k + 1 rounds up to it; there are no more spikes than substeps.
-    count = charged.floor().clamp(max=substeps)
-    sent = count / substeps
-    if rate.requires_grad:
-        sent = sent + (rate - rate.detach())
-    return sent, charged - count
+    count = charged.floor().clamp_max(substeps)
+    return count, charged - count
 
 
 def spikes_of(
@@ -183,9 +190,10 @@ def spikes_of(
     Args:
         rate, membrane, substeps: as those of `fire`.
     """
-    until = torch.arange(substeps + 1, dtype=rate.dtype, device=rate.device)[:, None]
-    counts = torch.minimum((membrane[:, None] + until * rate.detach()[:, None]).floor(), until)
-    return counts.diff(dim=1)
+    until = torch.arange(substeps, dtype=rate.dtype, device=rate.device)[:, None]
+    before = torch.minimum((membrane[:, None] + until * rate[:, None]).floor(), until)
+    # The last is what `fire` counts, which may round its sum in another way.
+    return torch.cat((before, fire(rate, membrane, substeps)[0][:, None]), 1).diff(dim=1)
 
 
 def acting_tau(log_tau: Float[Tensor, " units"]) -> Float[Tensor, " units"]:
