@@ -175,11 +175,7 @@ class LIF(UnitCircuit):
                 threshold = torch.addcmul(acting.one, acting.beta, a)
             z = spike(v - threshold, self.surrogate, self.slope)
             # Detached: a gradient through the reset too would take the spike's twice.
-            lost = z.detach()
-            if self.reset == "zero":
-                v = v * (acting.one - lost)
-            else:
-                v = v - (lost if a is None else threshold * lost)
+            v = torch.addcmul(v, v if self.reset == "zero" else threshold, z.detach(), value=-1)
             sent = z * acting.substeps
             s = self.pinned(torch.lerp(sent, s, acting.kept[1]), "units", pins)
             if a is not None:

@@ -49,7 +49,7 @@ _OWN = {
     ),
     "noise_orbits": Probe("how noise moves a recurrent circuit's state and changes its output", _later("noise_orbits")),
     "transitions": Probe("neurons that trigger transitions between states of the output", _later("transitions")),
-    "body_code": Probe("whether neurons encode which body they move", _later("body_code"), is_study=True),
+    "body_code": Probe("whether neurons encode which body moves, and its gait", _later("body_code"), is_study=True),
     "critical_periods": Probe("when in training a missing sense costs most", _later("critical_periods"), is_study=True),
     "connectivity": Probe("whether the wiring can be read from the activity", _later("connectivity")),
     "predict": Probe(

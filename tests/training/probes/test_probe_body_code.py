@@ -8,10 +8,12 @@ import pytest
 import torch
 from nervecord import RunConfig, record
 from nervecord.circuits import Neuron
+from nervecord.envs import EnvBatch
 from nervecord.errors import InvalidOption, InvalidRecording
 from nervecord.training.learning import untrained
 from nervecord.training.probes import Subject, run_probe
-from nervecord.training.probes.body_code import told_by_ridge, windows
+from nervecord.training.probes.body_code import gait_code, told_by_ridge, windows
+from nervecord.training.probes.tools.gaits import GAITS, PERIODS, Moved, gait_motors, moved
 from nervecord.training.probes.tools.unseen import told_unseen
 from nervecord.training.probes.tools.votes import (
     NOBODY,
@@ -113,6 +115,71 @@ def test_classes_are_told_by_a_code_of_others_where_both_senses_show_them_and_by
     assert 0.3 < np.mean(told_unseen(first, silent, episodes, 0.03)) < 0.7
 
 
+@pytest.mark.parametrize("body", ["swimmer6", "worm"])
+def test_a_body_that_is_moved_by_a_gait_goes_where_its_name_says(body):
+    envs = EnvBatch("swim", len(GAITS) * len(PERIODS), body=body, physics="lanes")
+    envs.seed([0] * envs.n_envs)
+    envs.reset(np.arange(envs.n_envs))
+    places, axes = [], []
+    motors = gait_motors(envs.body.n_joints, envs.dt, 260)
+    assert np.abs(motors).max() <= 1
+    for row in motors:
+        envs.step(row.astype(np.float32))
+        links = envs.physics.read("link_pos")
+        places.append(envs.physics.read("com_pos").copy())
+        axes.append(links[:, 0] - links[:, -1])
+    envs.close()
+    axes, angles = np.array(axes), np.unwrap(np.arctan2(*np.array(axes).T[::-1]).T, axis=0)
+    axes /= np.linalg.norm(axes, axis=-1, keepdims=True)
+    ahead = (np.diff(places, axis=0) * axes[:-1]).sum(-1).sum(0).reshape(len(GAITS), -1)
+    turned = (angles[-1] - angles[0]).reshape(len(GAITS), -1)
+    forward, backward, left, right = range(len(GAITS))
+    assert ahead[forward].min() > 0 > ahead[backward].max()
+    assert turned[left].mean() > np.abs(turned[[forward, backward]]).mean()
+    assert turned[right].mean() < -np.abs(turned[[forward, backward]]).mean()
+
+
+def of_gaits(neurons, seed):
+    """A body whose senses tell nothing, and whose neurons tell what they are given for each gait and period."""
+    gaits, periods = np.divmod(np.arange(16), 4)
+    noise = np.random.default_rng(seed).standard_normal((16, 6))
+    return Moved(noise[:, :4], neurons(gaits, periods) + 0.01 * noise[:, 4:5], gaits, periods)
+
+
+def test_a_gait_is_told_at_other_periods_and_on_other_bodies_or_by_chance():
+    told = gait_code([of_gaits(lambda gaits, _: np.eye(4)[gaits], seed) for seed in range(3)])
+    assert told.numbers["gait"] == told.numbers["gait_unseen"] == 1
+    assert np.array_equal(told.confusion, np.eye(4))
+    assert told.numbers["gait_chance"] == 0.25
+    assert told.numbers["gait_by_senses"] < 0.6
+    # What stands for a gait differs between bodies: it is not told where the readout knows other bodies only.
+    own = gait_code([of_gaits(lambda gaits, _, turn=turn: np.eye(4)[(gaits + turn) % 4], turn) for turn in range(3)])
+    assert own.numbers["gait_unseen"] == 0
+    # And here between periods.
+    late = gait_code([of_gaits(lambda gaits, periods: np.eye(4)[(gaits + periods) % 4], seed) for seed in range(3)])
+    assert late.numbers["gait"] == 0
+
+
+def test_neurons_that_hear_a_moved_body_and_do_not_move_it():
+    """Two circuits with other motors hear the same body: what is felt is of the gait, not of the agent."""
+    found = []
+    for seed in (0, 1):
+        config = RunConfig("spiking", "es", "swimmer4", episode_steps=160, circuit_options={"units": 8}, seed=seed)
+        with untrained(config) as run:
+            found.append(moved(run, "swimmer4"))
+    one, other = found
+    assert one.neurons.shape == (16, 8 + 3)
+    assert np.allclose(one.senses, other.senses)
+    assert not np.allclose(one.neurons, other.neurons)
+    assert np.array_equal(np.bincount(one.gaits), [4] * 4)
+    message = "swimmer4 ends after 100 steps, and a gait is told from 120"
+    with (
+        untrained(dataclasses.replace(config, episode_steps=100)) as run,
+        pytest.raises(InvalidRecording, match=message),
+    ):
+        moved(run, "swimmer4")
+
+
 @pytest.mark.slow
 def test_bodies_are_told_by_the_neurons_of_an_agent_that_moves_them():
     options = {"units": 16}
@@ -122,7 +189,12 @@ def test_bodies_are_told_by_the_neurons_of_an_agent_that_moves_them():
     assert set(found.numbers) == {
         *("told", "told_low", "told_high", "chance", "votes", "votes_without_hyperactive"),
         *("unseen", "unseen_low", "unseen_high"),
+        *("gait", "gait_low", "gait_high", "gait_chance", "gait_by_senses"),
+        *("gait_unseen", "gait_unseen_low", "gait_unseen_high"),
     }
+    assert found.numbers["gait"] > 0.4
+    assert found.arrays["gait"].tolist() == list(GAITS)
+    assert np.allclose(found.arrays["gait_confusion"].sum(1), 1)
     assert 0.3 < found.numbers["unseen"] <= 1
     assert np.allclose(found.arrays["confusion"].sum(1), 1)
     with untrained(RunConfig("spiking", "es", "swimmer4", episode_steps=160, circuit_options=options)) as run:
