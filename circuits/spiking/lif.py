@@ -171,7 +171,7 @@ class LIF(UnitCircuit):
         fired = []
         for _ in range(self.substeps):
             v = torch.lerp(torch.addmm(driven, s, acting.weight_rec), v, acting.kept[0])
-            if a is not None:
+            if a is not None and acting.beta is not None:
                 threshold = torch.addcmul(acting.one, acting.beta, a)
             z = spike(v - threshold, self.surrogate, self.slope)
             # Detached: a gradient through the reset too would take the spike's twice.

@@ -58,6 +58,7 @@ class Spiking(DelayedUnits):
     memory = "recurrent"
     sent = "s"
     log_tau: Float[Tensor, " units"]
+    _substeps: Float[Tensor, ""]
 
     def __init__(
         self,
