@@ -62,8 +62,8 @@ class DelayedUnits(UnitCircuit):
         """Return the part of the state that follows `state` when units come to these values, in their own unit."""
         if not self.delays:
             return {self.sent: values}
-        # A copy, as a state is never changed in place, and one that is shifted takes as long as one that is not. Slices
-        # by methods take two thirds of the time of those by brackets.
+        # Shifted in the copy that must be made anyway, since a state is never changed in place; sliced by methods, as
+        # brackets cost a microsecond of six.
         return {"buf": torch.cat((values.unsqueeze(1), state["buf"].narrow(1, 0, self.depth - 1)), 1)}
 
     def last(self, state: State) -> Float[Tensor, "batch units"]:

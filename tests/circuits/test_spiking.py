@@ -11,9 +11,11 @@ from nervecord import RunConfig, record, train
 from nervecord.agents import Agent
 from nervecord.agents.algorithms.population import Population
 from nervecord.circuits import Pins, Spiking, load_weights, make_circuit
+from nervecord.circuits.held import weights_held
 from nervecord.circuits.spiking.spiking import fire, spikes_of
 from nervecord.circuits.spiking.surrogate import spike
 from nervecord.errors import CircuitMismatch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 FOLDER = Path(__file__).parents[1] / "golden"
 GOLDEN, PRETRAIN = np.load(FOLDER / "lif.npz"), np.load(FOLDER / "pretrain.npz")
@@ -128,6 +130,32 @@ def test_a_sequence_is_its_steps_and_its_chunks_bit_for_bit():
         assert torch.equal(motor, motors[step])
     assert torch.equal(torch.cat(chunks), motors)
     assert all(torch.equal(state[key], stepping[key]) and torch.equal(state[key], some[key]) for key in state)
+
+
+class Counted(TorchDispatchMode):
+    """Count the operations that torch runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def test_a_step_in_spikes_is_six_operations_more_than_in_rates_at_any_number_of_substeps():
+    """At this size a step takes as long as it has operations, about a microsecond each."""
+    counts = {}
+    for substeps in (0, 1, 4, 32):
+        circuit, state = spiking(substeps), spiking(substeps).initial_state(6)
+        with weights_held(circuit):
+            circuit(sensors(1)[0], state)
+            with Counted() as counted:
+                circuit(sensors(1)[0], state)
+        counts[substeps] = counted.count
+    assert counts[1] == counts[4] == counts[32] <= counts[0] + 6
 
 
 def test_spikes_are_sent_forward_and_the_gradient_of_rates_comes_back():
