@@ -27,6 +27,7 @@ from ...training.runs.run import Run
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
+from .command import start
 from .tables import StudyArguments, publish
 
 FORMS = ("clamp", "softplus", "projection")
@@ -107,9 +108,8 @@ class _Arguments(StudyArguments):
     """Seeds of each."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     files, runs = TrialFiles(arguments.out), arguments.out / "runs"
     run_trials(trials(arguments.seeds), runs, files, workers=arguments.workers)
     scores = files.table()
@@ -119,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

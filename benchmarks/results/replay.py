@@ -29,6 +29,7 @@ from ...training.rollouts.recorder import record_agent
 from ...training.runs.config import RunConfig
 from ...training.studies.markdown import markdown_table
 from ...worm import Posture, replay
+from .command import start
 from .runs import trained
 from .tables import StudyArguments, fill_page
 
@@ -242,9 +243,8 @@ class _Arguments(StudyArguments):
     """Folder of the runs and their scores; the same again goes on."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     made = {"motors": motors(), "speeds": speeds()}
     for table in made.values():
         print(table, flush=True)
@@ -258,4 +258,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)
