@@ -31,7 +31,7 @@ from ...training.studies.markdown import markdown_table
 from ...worm import Posture, replay
 from .command import start
 from .runs import trained
-from .tables import StudyArguments, fill_page
+from .tables import StudyArguments, fill_page, interval_text
 
 # Track: where, how long, and from what an episode is.
 BODY, ARENA, STEPS, EPISODE, EPISODES = "worm", "agar", 400_000, 200, 20
@@ -204,8 +204,8 @@ def track(out: Path, seeds: int) -> str:
             gain = ""
             if arm == "mlp":
                 more = bootstrap_mean(np.subtract(after, ends["mlp, blind"]))
-                gain = f"{_told(more)}: {'used' if more.low > 0 else 'not used'}"
-            rows.append([recording, arm, f"{weights}", _told(own), _told(done), tracks, gain])
+                gain = f"{interval_text(more, 2)}: {'used' if more.low > 0 else 'not used'}"
+            rows.append([recording, arm, f"{weights}", interval_text(own, 2), interval_text(done, 2), tracks, gain])
     heads = ["recording", "agent", "weights", "untrained", "trained", "tracks", "less the blind one of the same seed"]
     return markdown_table(heads, *rows)
 
@@ -229,10 +229,6 @@ def followed(out: Path) -> Figure:
     figure.axes[0].set_ylabel("angle of the middle joint, rad")
     figure.axes[0].legend(frameon=False, fontsize=8)
     return figure
-
-
-def _told(interval: Any) -> str:
-    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 @dataclasses.dataclass(frozen=True)
