@@ -17,7 +17,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "agents.cmaes": ("agents.sb3.algorithms",),
     "agents.foreign": ("agents.sb3.zip_files",),
     "agents.off_policy": ("agents.sb3.off_policy",),
-    "agents.policy": ("agents.sb3.policies", "agents.agent"),
+    "agents.policy": ("agents.sb3.policies", "agents.agent", "agents.normalizer"),
     "agents.ppo": ("agents.sb3.algorithms", "agents.algorithms.ppo"),
     "circuits.toolbox": ("circuits.connectome.toolbox",),
     "envs.bits": ("envs.tasks.bits",),
