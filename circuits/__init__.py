@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         UnitAxes,
         Wiring,
         check_pins,
-        load_weights,
         named_groups,
         step_length,
         takes_pins,
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
     from .spiking.lif import LIF
     from .spiking.spiking import Spiking
     from .steering import Steering
+    from .weights import load_weights
     from .wires import Wire
 
 __all__ = [
