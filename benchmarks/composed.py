@@ -26,8 +26,8 @@ def composed_speed(repeats: int = 3) -> list[dict[str, Any]]:
     """
     torch.set_num_threads(1)
     rows = []
-    whole = _navigator()
-    circuits: dict[str, Circuit] = {"whole": whole, **dict(whole.parts.items())}  # type: ignore[dict-item]
+    parts_of: dict[str, Circuit] = {"steering": Steering(), "ncap": NCAP(_JOINTS, controls=True)}
+    circuits = {"whole": _navigator(parts_of), **parts_of}
     for batch in _BATCHES:
         turns = [_turn(circuits, batch) for _ in range(repeats * _TURNS + 1)][1:]  # the first one warms up
         composed = statistics.median(turn["whole"] for turn in turns)
@@ -52,11 +52,11 @@ def as_text(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _navigator() -> Composed:
+def _navigator(parts: Mapping[str, Circuit]) -> Composed:
     """Return the composed circuit of docs/guides/compose.md that takes the steps of `Navigator`."""
     turns = ("right", "left", "speed")
     return Composed(
-        {"steering": Steering(), "ncap": NCAP(_JOINTS, controls=True)},
+        parts,
         [
             Wire("in.joint_pos", "ncap.joint_pos"),
             Wire("in.to_target", "steering.to_target"),
