@@ -29,7 +29,8 @@ def refused(monkeypatch, capsys, tmp_path):
 
     def start(name: str, *arguments: str) -> str:
         module = f"{results.__name__}.{name}"
-        monkeypatch.delitem(sys.modules, module, raising=False)
+        for held in (module, f"{module}.__main__"):
+            monkeypatch.delitem(sys.modules, held, raising=False)
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         there = sorted(tmp_path.rglob("*"))
         with monkeypatch.context() as patch:
