@@ -83,7 +83,7 @@ def grid() -> pd.DataFrame:
         agent, envs = Agent(resolved.agent), resolved.make_envs(64)
         members = Members(agent, envs)
         names = [name for name, _ in agent.circuit.named_parameters()]
-        start = {name: float(value) for name, value in agent.circuit.named_parameters()}
+        start = {name: value.item() for name, value in agent.circuit.named_parameters()}
         weights = torch.tensor([[row.get(name, start[name]) for name in names] for row in rows])
         returns = []
         for at in range(0, len(rows), 64):
