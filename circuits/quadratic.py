@@ -1,6 +1,6 @@
 """Quadratic neurons: linear ones with a learned gate and a sum of squares.
 
-Fan et al. 2022, ReLinear (https://arxiv.org/abs/2201.05279).
+Fan et al. 2021, ReLinear (https://arxiv.org/abs/2110.06081).
 """
 
 from __future__ import annotations

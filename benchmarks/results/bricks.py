@@ -35,14 +35,14 @@ OLD, NEW = "swimmer6", "swimmer6-thick"
 _STEPS, _MORE = 400_000, 200_000  # environment steps: of the old body's network, and of all that follows it
 _UNITS, _EPISODES = 16, 10
 SKILLS = {
-    "old": "trained on the old body",
-    "new": "trained on the new one, by itself",
-    "tuned": "fine-tuned: the old one, trained on in the new",
-    "units": "grown, the new units trained alone",
-    "all": "grown, all trained",
-    "merged": "half of old and new, units matched",
-    "between": "half of old and fine-tuned",
-    "routed": "old and new, routed by motion",
+    "old": f"trained on {OLD}",
+    "new": f"trained on {NEW}",
+    "tuned": f"{OLD}, fine-tuned on {NEW}",
+    "units": f"{OLD}, grown, only the new units trained on {NEW}",
+    "all": f"{OLD}, grown, all units trained on {NEW}",
+    "merged": "average of the first two, units matched",
+    "between": "average of the first and the fine-tuned",
+    "routed": "the first two, routed by motion",
 }
 _CONTROL = "tuned"
 
@@ -99,7 +99,7 @@ def needed_table(found: Sequence[Mapping[str, Any]]) -> str:
         beyond = bootstrap_iqm(least["without"] - least["control"])
         cells = [interval_text(bootstrap_iqm(least[column]), 2) for column in least]
         lines.append([layer, method, len(least), *cells, interval_text(beyond, 2), "parts" if beyond.high < 0 else ""])
-    columns = ["layer", "cut by", "seeds", "without the brick that is needed most", "without random units",
+    columns = ["layer", "cut by", "seeds", "without the most needed brick", "without random units",
                "difference", "verdict"]  # fmt: skip
     return markdown_table(columns, *lines)
 
@@ -107,7 +107,7 @@ def needed_table(found: Sequence[Mapping[str, Any]]) -> str:
 def pair_table(found: Sequence[Mapping[str, Any]]) -> str:
     """Return the Markdown table of two networks of one body, and of the average of both."""
     pairs = pd.DataFrame([each["pair"] for each in found])
-    columns = ["seeds", "first", "second", "half of both", "half of both, units not matched"]
+    columns = ["seeds", "first", "second", "average", "average, units not matched"]
     cells = [interval_text(bootstrap_iqm(pairs[name])) for name in ("one", "other", "half", "unmatched")]
     return markdown_table(columns, [len(pairs), *cells])
 
@@ -124,7 +124,7 @@ def skills_table(found: Sequence[Mapping[str, Any]]) -> str:
         beyond = bootstrap_iqm(both[name] - both[_CONTROL])
         compared = ["", ""] if name == _CONTROL else [interval_text(beyond), _verdict(beyond)]
         lines.append([label, len(found), *cells, *compared])
-    return markdown_table(["agent", "seeds", OLD, NEW, "both", "beyond fine-tuning", "verdict"], *lines)
+    return markdown_table(["agent", "seeds", OLD, NEW, "both", "difference from fine-tuning", "verdict"], *lines)
 
 
 def _verdict(beyond: Interval) -> str:

@@ -66,7 +66,7 @@ def regret_table(searches: Mapping[str, pd.DataFrame]) -> str:
             each = rows[(rows["searcher"] == searcher) & (rows["trainings"] == trainings)]
             cells = [f"{each['seconds'].mean():.0f}", _spread(each["regret"], 1), f"{each['found'].mean():.0%}"]
             lines.append([name, searcher, trainings, *cells, f"{each['optimism'].mean():.1f}"])
-    columns = ["table", "searcher", "trainings", "their seconds", "regret", "found", "optimism"]
+    columns = ["table", "searcher", "trainings", "seconds to train", "regret", "found", "optimism"]
     return markdown_table(columns, *lines)
 
 
@@ -76,7 +76,7 @@ def stability_table(stability: Mapping[str, pd.DataFrame]) -> str:
     for name, rows in stability.items():
         own = rows["body"] == rows["other"]
         lines.append([name, *(_spread(rows[which]["tau"], 2) for which in (own, ~own))])
-    return markdown_table(["table", "tau between halves of the seeds", "tau between bodies"], *lines)
+    return markdown_table(["table", "rank correlation between halves of the seeds", "between bodies"], *lines)
 
 
 def _spread(values: pd.Series[float], digits: int) -> str:

@@ -92,7 +92,7 @@ def tables(scores: pd.DataFrame) -> dict[str, str]:
             verdicts.append([arm, measure, told, verdict])
     return {
         "rewiring": markdown_table(["agent", "weights", "seeds", *MEASURES], *lines),
-        "rewiring-verdicts": markdown_table(["agent", "measure", "beyond each control", "verdict"], *verdicts),
+        "rewiring-verdicts": markdown_table(["agent", "measure", "difference from each control", "verdict"], *verdicts),
     }
 
 

@@ -95,7 +95,7 @@ def table(out: Path, seeds: int) -> str:
             dimensions = interval_text(_iqm(_values(found, "connectivity.dimensions")), 1)
             returns = interval_text(_iqm(_values(found, "return")))
             lines.append([circuit, f"{noise:g}", len(found), returns, dimensions, *cells, ", ".join(telling) or "none"])
-    columns = ["circuit", "noise", "seeds", "return", "dimensions", *WAYS, "null", "tell contacts"]
+    columns = ["circuit", "noise", "seeds", "return", "dimensions", *WAYS, "null", "ways that tell contacts"]
     return markdown_table(columns, *lines)
 
 

@@ -18,6 +18,7 @@ Claim = dict[str, str]
 # Circuits that know nothing of the worm: no rhythm, no signs, weights drawn at random.
 _MLPS = ("MLP(8, 8)", MLP, "MLP(256, 256)")
 _NO_PRIOR = ("along", "along, each joint alone", *_MLPS)
+_SHARED = "`along`, which only shares weights along the body"
 _COMPARABLE = 0.95  # of another's return
 _GOAL = 965  # return of `along` in its prototype
 _GOAL_LINKS = (8, 20)
@@ -26,7 +27,8 @@ _GOAL_LINKS = (8, 20)
 def judge(found: Findings) -> pd.DataFrame:
     """Return a row per claim: claim, verdict, numbers in words.
 
-    A verdict is holds (all of its checks), partly (some), not (none), or not tried (where a scale leaves them out).
+    A verdict is holds (all of its checks), partly (some), does not hold (none), or not tried (where a scale leaves
+    them out).
     """
     rules = (
         _swims_untrained, _best_untrained, _learns_sooner, _soonest, _as_good_as_an_mlp, _as_good_as_any, _signs_matter,
@@ -58,12 +60,12 @@ def _best_untrained(found: Findings) -> Claim:
 
 
 def _learns_sooner(found: Findings) -> Claim:
-    return _sooner(found, "It needs less data than an MLP to 90 % of the MLP's return", _MLPS)
+    return _sooner(found, "It needs less data than the best MLP to 90 % of the MLP's return", _MLPS)
 
 
 def _soonest(found: Findings) -> Claim:
     others = [arm for arm in found.arms if arm != OURS]
-    return _sooner(found, "It needs less data than the best other circuit to 90 % of that one's return", others)
+    return _sooner(found, "It needs less data than the best other circuit to 90 % of that circuit's return", others)
 
 
 def _sooner(found: Findings, claim: str, others: Sequence[str]) -> Claim:
@@ -98,11 +100,11 @@ def _as_good_as_any(found: Findings) -> Claim:
         arm, algorithm, best = found.best(reward, [arm for arm in found.arms if arm != OURS])
         checks.append(ours >= _COMPARABLE * best)
         words.append(f"{reward} reward: NCAP by {by} {ours:.0f}, {arm} by {algorithm} {best:.0f}")
-    return _claim("So they do beside the best of all circuits and algorithms", checks, "; ".join(words))
+    return _claim("Its few weights reach the best return of any circuit and algorithm", checks, "; ".join(words))
 
 
 def _signs_matter(found: Findings) -> Claim:
-    return _lattice(found, "Constrained excitation and inhibition is crucial for learning", "signed", "unsigned",
+    return _lattice(found, "Fixed signs of excitation and inhibition are crucial for learning", "signed", "unsigned",
                     "trained")  # fmt: skip
 
 
@@ -133,22 +135,23 @@ def _rhythm_matters(found: Findings) -> Claim:
 
 
 def _transfers(found: Findings) -> Claim:
-    return _on_other_bodies(found, "It transfers to other bodies as it is, beside an MLP", MLP, "curves", "trained")
+    return _on_other_bodies(
+        found, "It transfers to other bodies better than an MLP, without further training", MLP, "curves", "trained"
+    )
 
 
 def _transfers_best(found: Findings) -> Claim:
-    return _on_other_bodies(found, "So it does beside weights shared along the body alone", "along", "curves",
-                            "trained")  # fmt: skip
+    return _on_other_bodies(found, f"It transfers better than {_SHARED}", "along", "curves", "trained")
 
 
 def _ahead_after_finetuning(found: Findings) -> Claim:
-    return _on_other_bodies(found, "It stays ahead of an MLP there after a short fine-tuning", MLP, "finetune",
-                            "finetuned")  # fmt: skip
+    return _on_other_bodies(found, "It stays ahead of an MLP on other bodies after a short fine-tuning", MLP,
+                            "finetune", "finetuned")  # fmt: skip
 
 
 def _best_after_finetuning(found: Findings) -> Claim:
-    return _on_other_bodies(found, "So it does beside weights shared along the body alone, fine-tuned", "along",
-                            "finetune", "finetuned")  # fmt: skip
+    return _on_other_bodies(found, f"It stays ahead of {_SHARED}, after a short fine-tuning", "along", "finetune",
+                            "finetuned")  # fmt: skip
 
 
 def _on_other_bodies(found: Findings, claim: str, other: str, study: str, stage: str) -> Claim:
@@ -200,7 +203,7 @@ def _along_reaches(found: Findings) -> Claim:
     bodies = [found.own, *(body for body in sizes if least <= int(body.removeprefix("swimmer")) <= most)]
     reached = {body: found.iqm("along", MOVED["along"], body=body) for body in bodies}
     return _claim(
-        f"along reaches {_GOAL} where it was trained, and on {least} to {most} links as it is",
+        f"along reaches {_GOAL} where it was trained, and on {least} to {most} links without further training",
         [each.mean >= _GOAL for each in reached.values()],
         "; ".join(f"{body} {each}" for body, each in reached.items()),
     )
@@ -225,7 +228,7 @@ def _trained_by(found: Findings, algorithm: str | None, arms: Sequence[str] | No
 
 
 def _claim(claim: str, checks: Sequence[bool], numbers: str) -> Claim:
-    verdict = "not tried" if not checks else "holds" if all(checks) else "partly" if any(checks) else "not"
+    verdict = "not tried" if not checks else "holds" if all(checks) else "partly" if any(checks) else "does not hold"
     return {"claim": claim, "verdict": verdict, "numbers": numbers}
 
 

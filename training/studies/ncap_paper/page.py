@@ -20,6 +20,9 @@ from .findings import ENOUGH, Findings, steps_text
 from .ingredients import ingredients_table
 from .plan import MANY, NEVER, OURS
 
+# Headings of the tables of learning.
+_REWARDS = {"paper": "Paper reward: speed of the head", "com": "Com reward: speed of the centre of mass"}
+
 
 def write_report(out: Path, scores: pd.DataFrame, command: str) -> pd.DataFrame:
     """Write report.md, its figures and claims.csv from every score; return the claims."""
@@ -53,38 +56,50 @@ def report_body(found: Findings, claims: pd.DataFrame, figures: str = "") -> str
     """Return the report without its title, as Markdown; `figures` is the folder of its figures, such as "ncap/"."""
     parts = [
         "Every value is an interquartile mean over seeds of the mean over episodes, with its 95 % bootstrap interval "
-        "over seeds; up to three seeds it is the plain mean.",
+        "over seeds. With three seeds or fewer it is the plain mean.",
         "## Claim by claim",
         _markdown(claims),
         "## What each ingredient explains",
         "Each row is a pair of agents that differ in one ingredient and were trained in the same way: the return with "
-        "it, without it, and the difference. `other numbers of links` is the mean over those bodies, as the agents "
-        "are; an MLP is resampled over joints, and NCAP with weights of its own at each joint does not fit them.",
+        "it minus the return without it. `steps to 90 %` are the environment steps to 90 % of the trained return of "
+        "the agent with the ingredient. `other numbers of links` is the mean over those bodies without further "
+        "training; an MLP is resampled over joints, and NCAP with separate weights at each joint does not fit them.",
         _markdown(ingredients_table(found)),
+        "## Learning curves",
+        "`trained` is the return after training, and `mean` its plain mean over seeds. `steps to 90% of the best` is "
+        "the median of the environment steps to 90 % of the return of the best agent under the same algorithm, with "
+        "the number of seeds that reached it. `NCAP ahead` is the probability that a run of NCAP ends above a run of "
+        "this agent. `J/(kg m)` is the cost of transport. The profiles at the end show the share of seeds whose "
+        "return under the paper's reward is above each value.",
     ]
     for reward in found.rewards:
         parts += [
-            f"## Learning, {reward} reward",
+            f"### {_REWARDS[reward]}",
             f"![curves]({figures}curves-{reward}.svg)",
             _markdown(_learning(found, reward)),
         ]
     parts += [
         f"![profiles]({figures}profiles.svg)",
-        "## Without each part of the prior (ES)",
+        "## Ablations: NCAP without each part of its prior, by ES",
+        "`shared` weights are the same at every joint, `signed` weights keep their sign, and `constant` or `uniform` "
+        "is how they start.",
         f"![ablation]({figures}ablation.svg)",
         _markdown(_ablations(found.ablation)),
         "## Transfer",
-        f"Trained on {found.own}, each by the algorithm of its highest return there. An MLP acts as it is on variants "
-        "of that body; for other sizes its weights are interpolated over joints.",
+        f"Trained on {found.own}, each by the algorithm with its highest return there, and tested without further "
+        "training. An MLP fits the variants of that body; for other sizes its weights are interpolated over joints.",
         f"![transfer]({figures}transfer.svg)",
         _markdown(_transfer(found)),
         "Fine-tuned on each body:",
         _markdown(_finetuned(found)),
         "## Trained on many bodies",
-        f"Trained on {', '.join(MANY)} together, beside {found.own} alone for as many steps: means over bodies, and "
-        f"the lowest. Never seen are {', '.join(NEVER)}.",
+        f"Trained on {', '.join(MANY)} together, or on {found.own} alone for as many steps. Shown are the mean over "
+        f"these bodies, the lowest return among them, and the mean over bodies never seen: {', '.join(NEVER)}.",
         _markdown(_many(found)),
         "## Gait and B-neurons",
+        "The figure shows one episode of NCAP: joints from head (top) to tail. The travelling index is 0 for a "
+        "standing wave and 1 for a travelling one, and the Strouhal number is frequency times tail amplitude over "
+        "speed.",
         f"![waves]({figures}waves.svg)",
         _markdown(_gaits(found)),
     ]
