@@ -227,7 +227,7 @@ def test_validation_has_other_episodes_than_tests():
 
 @pytest.mark.slow
 def test_ray_makes_the_same_table(made, tmp_path):
-    there = make_table(TINY, tmp_path / "ray", seeds=2, workers=2, engine="ray", progress=False)
+    there = make_table(TINY, tmp_path / "ray", seeds=2, workers=1, engine="ray", progress=False)
     columns = ["architecture", "valid", "test", "unseen", "weights"]
     assert there.summary()[columns].equals(make_table(TINY, made[0], seeds=2, progress=False).summary()[columns])
 
