@@ -1,6 +1,7 @@
 # make demo: install, then train, transfer, film and report one worm.
 # make test: install, then the checks that take minutes.
-# make test-slow: the tests that `make test` leaves out: kills, Ray, examples, whole reproductions.
+# make test-slow: the tests that `make test` leaves out: kills, Ray, examples, whole reproductions; types on Windows.
+# make test-all: both, in one run of the tests; with -j2, the checks before it side by side.
 # make docs: the pages, into site/; a warning is an error.
 # make notebooks: run the notebooks anew and keep what they show.
 # make wheels: which platforms can install what, into docs/platforms.md.
@@ -17,37 +18,52 @@ TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.o
 pages = link=$$(mktemp -d) && ln -s $(CURDIR) $$link/nervecord && \
 	PYTHONPATH=$$link NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q; code=$$?; rm -r $$link; exit $$code
 
-.PHONY: demo test test-slow docs notebooks install bench wheels clean
+# Modules are compiled as they are first imported, which most of what is installed never is.
+install := $(BIN)/python -m pip install -q --no-compile
+tests = MUJOCO_GL=disable $(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test test-slow test-all lint types types-on-windows pages docs notebooks install bench wheels clean
 
 demo: $(VENV)/.installed
 	$(BIN)/nervecord demo $(RUN)
 
-test: $(VENV)/.installed-test
+test: lint types pages
+	$(tests) tests
+
+test-slow: types-on-windows
+	$(tests) -m slow tests
+
+test-all: types types-on-windows pages lint
+	$(tests) -m "" tests
+
+lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/mypy .
-	MUJOCO_GL=disable $(BIN)/python -m pytest -q -n auto --dist loadfile tests
-	$(call pages)
 
-# The types are checked as Windows has them, too: no machine of ours runs it.
-test-slow: $(VENV)/.installed-test
+types: $(VENV)/.installed-test
+	$(BIN)/mypy .
+
+# No machine of ours runs Windows.
+types-on-windows: $(VENV)/.installed-test
 	$(BIN)/mypy . --platform win32 --cache-dir .mypy_cache/win32
-	MUJOCO_GL=disable $(BIN)/python -m pytest -q -n auto --dist loadfile -m slow tests
+
+pages: $(VENV)/.installed-test
+	$(call pages)
 
 docs: $(VENV)/.installed-docs
 	$(call pages)
 
 notebooks: $(VENV)/.installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[notebook]"
+	$(install) -c constraints.txt -e ".[notebook]"
 	$(BIN)/python tools/notebooks.py
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[bench]"
+	$(install) -c constraints.txt -e ".[bench]"
 	$(BIN)/nervecord bench
 
 wheels: $(VENV)/.installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[release]"
+	$(install) -c constraints.txt -e ".[release]"
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python tools/wheels.py --write
 
 install: $(VENV)/.installed
@@ -56,17 +72,17 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 here; install one, or name it: make PYTHON=/path/to/python" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--retries 1 --extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	$(install) $(if $(TORCH_INDEX),--retries 1 --extra-index-url $(TORCH_INDEX)) torch==2.13.0
+	$(install) -c constraints.txt -e .
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test]"
-	$(BIN)/python -m pip install -q -c constraints.txt --no-deps cect wormneuroatlas  # their files are read
+	$(install) -c constraints.txt -e ".[test]"
+	$(install) -c constraints.txt --no-deps cect wormneuroatlas  # their files are read
 	touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
+	$(install) -c constraints.txt -e ".[docs]"
 	touch $@
 
 clean:

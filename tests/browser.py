@@ -33,9 +33,13 @@ def _opened(browser, url: str, width: int = 1000, scheme: str = "light", motion:
     # On a machine whose cores are all taken a page opens in half a minute.
     page.set_default_timeout(120_000)
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: complaints.append(f"asked for {request.url}") if not _own(request.url) else None)
+
+    def complain(what: object) -> None:
+        complaints.append(f"{page.url}: {what}")
+
+    page.on("console", lambda message: complain(message.text) if message.type == "error" else None)
+    page.on("pageerror", complain)
+    page.on("request", lambda request: complain(f"asked for {request.url}") if not _own(request.url) else None)
     page.goto(url)
     try:
         yield page

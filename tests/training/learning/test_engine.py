@@ -148,7 +148,7 @@ def test_a_sweep_on_ray_is_the_sweep_here_although_a_worker_is_killed(tmp_path):
     # Long enough that there is a middle, on a busy machine too.
     base = {**BASE, "steps": 16_000}
     plan = Sweep(base, {"seed": [0, 1], "circuit_options": [{}, {"init": "uniform"}]}, episodes=2)
-    here = sweep(plan, tmp_path / "here", workers=2, progress=False)
+    here = sweep(plan, tmp_path / "here", workers=1, progress=False)
     killed = []
 
     def kill_one_worker_in_the_middle() -> None:
