@@ -214,8 +214,10 @@ class TopView:
             before = max(0, instant - round(_SPEED_SECONDS / self.dt))
             moved = np.linalg.norm(self._poses.com_pos[instant] - self._poses.com_pos[before])
             speed = 100 * moved / max((instant - before) * self.dt, self.dt)
-            words = f"{instant * self.dt:5.1f} s    {speed:4.1f} cm/s"
-            print_words(draw, (width - margin, margin), words, _LETTERS, fill=_INK, anchor="ra", **edge)
+            # Apart, both recur, and are drawn once.
+            at = width - margin
+            for words in (f"{speed:.1f} cm/s", f"{instant * self.dt:.1f} s"):
+                at = print_words(draw, (at, margin), words, _LETTERS, fill=_INK, anchor="ra", **edge) - _LETTERS
         length = self.scale_bar()
         pixels = length * self._pixels_per_metre
         y = height - margin
