@@ -13,7 +13,7 @@ import tyro
 
 from ...errors import InvalidOption
 from ...files import write_text
-from ...intervals import Interval, bootstrap_iqm
+from ...intervals import Interval, bootstrap_iqm, difference_of_iqms
 from ...training.studies.markdown import markdown_table
 
 _MADE = re.compile(r"<!-- made: ([\w-]+) -->\n(?s:.*?)<!-- end -->")
@@ -60,12 +60,48 @@ def returns_table(scores: pd.DataFrame, agents: Sequence[str], bodies: Sequence[
     return markdown_table(columns, *lines)
 
 
+def differences_table(
+    scores: pd.DataFrame, agent: str, others: Sequence[str], bodies: Sequence[str], own: str = "swimmer6"
+) -> str:
+    """Return a Markdown table of how far one agent is ahead of others, with the verdicts of `standing`.
+
+    The first line is the agent itself.
+
+    Args:
+        scores: as in `returns_table`.
+        agent: its label.
+        others: labels of the others, in the order of the table; those without a row are left out.
+        bodies: the other bodies.
+        own: the body that was trained on.
+    """
+    rows = scores[(scores["metric"] == "return") & scores["episode"].notna()]
+    means = rows.groupby(["agent", "stage", "body", "seed"])["value"].mean()
+
+    def measures(label: str) -> dict[str, pd.Series]:
+        untrained, trained = means[label, "untrained", own], means[label, "trained"]
+        return {"untrained": untrained, "trained": trained[own], "gained by training": trained[own] - untrained,
+                **{body: trained[body] for body in bodies}}  # fmt: skip
+
+    judged = measures(agent)
+    lines = [["nothing", *(interval_text(bootstrap_iqm(values)) for values in judged.values())]]
+    for other in others:
+        if other != agent and other in means.index.get_level_values(0):
+            found = [difference_of_iqms(values, measures(other)[name]) for name, values in judged.items()]
+            lines.append([other, *(f"{interval_text(each)} {standing(each)}" for each in found)])
+    return markdown_table([f"{agent} less", *judged], *lines)
+
+
 def interval_text(found: Interval, digits: int = 0) -> str:
     """Return an estimate with its interval, if it has one, in its own unit; "" where there is no estimate."""
     if found.n == 0 or np.isnan(found.mean):
         return ""
     ends = "" if np.isnan(found.low) else f" [{found.low:z.{digits}f}, {found.high:z.{digits}f}]"
     return f"{found.mean:z.{digits}f}{ends}"
+
+
+def standing(difference: Interval) -> str:
+    """Return which of two the interval of their difference says is ahead."""
+    return "ahead" if difference.low > 0 else "behind" if difference.high < 0 else "no difference"
 
 
 class PrintedTable:
