@@ -13,12 +13,13 @@ from typing import Any
 
 # Old module -> the new modules with its contents, searched in this order; both below "nervecord.".
 MOVED: dict[str, tuple[str, ...]] = {
-    "agents.es": ("agents.sb3.algorithms",),
-    "agents.cmaes": ("agents.sb3.algorithms",),
+    "agents.es": ("agents.sb3.population",),
+    "agents.cmaes": ("agents.sb3.population",),
     "agents.foreign": ("agents.sb3.zip_files",),
     "agents.off_policy": ("agents.sb3.off_policy",),
-    "agents.policy": ("agents.sb3.policies", "agents.agent"),
-    "agents.ppo": ("agents.sb3.algorithms", "agents.algorithms.ppo"),
+    "agents.policy": ("agents.sb3.policies", "agents.agent", "agents.normalizer"),
+    "agents.ppo": ("agents.sb3.circuit_ppo", "agents.algorithms.ppo"),
+    "agents.sb3.algorithms": ("agents.sb3.population", "agents.sb3.circuit_ppo"),
     "circuits.toolbox": ("circuits.connectome.toolbox",),
     "envs.bits": ("envs.tasks.bits",),
     "envs.sb3_vec_env": ("envs.sb3_env",),

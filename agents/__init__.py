@@ -8,13 +8,15 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .actor_critic import ActorCritic
-    from .agent import Agent, AgentSpec, Normalizer
+    from .agent import Agent, AgentSpec
     from .algorithms.registry import ALGORITHMS
     from .loop import Rollout, replay
+    from .normalizer import Normalizer
     from .places import Place
-    from .sb3.algorithms import CMAES, ES, CircuitPPO
+    from .sb3.circuit_ppo import CircuitPPO
     from .sb3.off_policy import CircuitSACPolicy, CircuitTD3Policy
     from .sb3.policies import CircuitActorCriticPolicy, CircuitPolicy
+    from .sb3.population import CMAES, ES
     from .sensing import Sensing
 
 __all__ = [

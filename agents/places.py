@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from ..circuits import load_weights
 from ..circuits.held import weights_to_come
 from ..envs.senses import Layout
-from .agent import Agent, AgentSpec, Normalizer
+from .agent import Agent, AgentSpec
 from .loop import Batch
+from .normalizer import Normalizer
 from .resize import along_body, check_senses
 
 

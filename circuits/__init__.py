@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .ca3.circuit import CA3
     from .ca3.spikes import SpikingCA3
     from .code_files import circuit_from_file
-    from .compose import Composed, freeze
+    from .compose import Composed
     from .connectome.circuit import Connectome
     from .connectome.files import load_graph
     from .connectome.graph import Cell, Contact, Graph, ladder
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         UnitAxes,
         Wiring,
         check_pins,
-        load_weights,
         named_groups,
         step_length,
         takes_pins,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from .dendrites import Dendrites
     from .elm import ELM
     from .escape import Escape
+    from .freezing import freeze
     from .gated.gru import GRU
     from .gated.lstm import LSTM
     from .lane_step import LaneStep
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from .spiking.lif import LIF
     from .spiking.spiking import Spiking
     from .steering import Steering
+    from .weights import load_weights
     from .wires import Wire
 
 __all__ = [

@@ -13,9 +13,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import Neuron, Pins, State, Wiring, check_size
+from .contract import Neuron, Pins, State, Wiring
 from .neurons import neuron_row, sensor_neurons
 from .recurrent import RecurrentCircuit, motor_readout, synapses
+from .weights import check_size
 
 
 class BDH(RecurrentCircuit):

@@ -6,10 +6,7 @@ parts answer within the step, where theirs do so at the next one, so wires witho
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import graphlib
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -20,9 +17,11 @@ from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
 from .contract import Circuit, Memory, Neuron, Pins, State, Synapse, Wiring, check_pins, wiring_at
+from .freezing import thawed
 from .lane_step import LaneStep, lane_step_of
 from .neurons import neuron_row, sensor_neurons
-from .wires import IN, OUT, End, Joined, Sum, Term, Wire, end_of, read_end
+from .wires import IN, OUT, End, Wire
+from .wiring_diagram import WiringDiagram
 
 
 class Composed(Circuit):
@@ -53,14 +52,10 @@ class Composed(Circuit):
         for name, part in parts.items():
             _check_part(name, part)
         self.parts = nn.ModuleDict(dict(parts))
-        self.n_motors, wires = n_motors, tuple(wires)
-        sources = [source for wire in wires for source in (wire.source, wire.gate or "")]
-        sensed = {source.partition(":")[0].removeprefix("in.") for source in sources if source.startswith("in.")}
-        self.senses = tuple((sense, size) for sense, size in senses.items() if sense in sensed)
-        self._joined = tuple(self._join(number, wire, senses) for number, wire in enumerate(wires))
-        self._delayed = tuple(each for each in self._joined if each.wire.delay)
-        self._order = self._sorted()
-        self._made_of = {name: self._gathered(name) for name in (*self._order, OUT)}
+        diagram = WiringDiagram(parts, wires, senses, n_motors)
+        self.n_motors, self.senses = n_motors, diagram.senses
+        self._joined, self._delayed = diagram.joined, diagram.delayed
+        self._order, self._made_of = diagram.order, diagram.made_of
         self._keys = {name: tuple(part.initial_state(1)) for name, part in self._each()}
         self._name_neurons()
         self.memory = self._memory()
@@ -241,107 +236,6 @@ class Composed(Circuit):
     def _each(self) -> Iterable[tuple[str, Circuit]]:
         return self.parts.items()  # type: ignore[return-value]
 
-    # --- what is checked and laid out when the circuit is built ---
-
-    def _join(self, number: int, wire: Wire, senses: Mapping[str, int]) -> Joined:
-        """Find a wire's ends, and refuse it if they do not fit."""
-        if wire.delay < 0:
-            raise CircuitMismatch(f"{wire} has a delay of {wire.delay}; give 0 or more control steps")
-        source, target = self._source(wire, wire.source, senses), self._target(wire)
-        if source.size != target.size:
-            raise CircuitMismatch(
-                f"{wire} joins {source.size} values to {target.size}; name as many of them, as in NAME:0:{target.size}"
-            )
-        alike = source.sense == target.sense if source.part == IN else target.part == OUT
-        if wire.gain is None and not alike:
-            unit = source.sense or "motor commands"
-            raise CircuitMismatch(
-                f"{wire} joins {unit} to {target.sense or 'motor commands'}, whose units differ; write a gain"
-            )
-        gate = None if wire.gate is None else self._source(wire, wire.gate, senses)
-        if gate is not None and gate.size != 1:
-            raise CircuitMismatch(f"{wire}: a gate is one value and not {gate.size}; name one, as in {wire.gate}:0:1")
-        key = f"wire{number}" if wire.delay else source.part
-        return Joined(wire, source, target, 1.0 if wire.gain is None else float(wire.gain), key, gate)
-
-    def _source(self, wire: Wire, text: str, senses: Mapping[str, int]) -> End:
-        part, sense, some = read_end(wire, text, "a source is in.SENSE or PART")
-        if part == IN:
-            if sense not in senses:
-                raise CircuitMismatch(f"{wire}: no sense {sense!r}; there are {', '.join(senses)}")
-            return end_of(wire, part, sense, some, dict(self.senses), sense)
-        if sense or part not in self.parts:
-            there = [*(f"in.{name}" for name in senses), *self.parts]
-            raise CircuitMismatch(f"{wire}: no source {text!r}; there are {', '.join(there)}")
-        return end_of(wire, part, "", some, {"": self._part(part).n_motors}, "")
-
-    def _target(self, wire: Wire) -> End:
-        part, sense, some = read_end(wire, wire.target, "a target is PART.SENSE or out")
-        if part == OUT and not sense:
-            return end_of(wire, part, "", some, {"": self.n_motors}, "")
-        heard = dict(self._part(part).senses) if part in self.parts else {}
-        if sense not in heard:
-            there = ", ".join([f"{name}.{each}" for name, held in self._each() for each, _ in held.senses])
-            raise CircuitMismatch(f"{wire}: no target {wire.target!r}; there are out, {there}")
-        return end_of(wire, part, sense, some, heard, sense)
-
-    def _sorted(self) -> tuple[str, ...]:
-        """Return the parts' names in an order in which each comes after those that it hears at once."""
-        before: dict[str, list[str]] = {name: [] for name in self.parts}
-        for each in self._joined:
-            if each.target.part == OUT:
-                continue
-            if each.source.part != IN and not each.wire.delay:
-                before[each.target.part].append(each.source.part)
-            if each.gate is not None and each.gate.part != IN:
-                before[each.target.part].append(each.gate.part)
-        try:
-            return tuple(graphlib.TopologicalSorter(before).static_order())
-        except graphlib.CycleError as error:
-            # graphlib lists a part before those that hear it.
-            raise CircuitMismatch(
-                f"wires without delay form a cycle: {' -> '.join(error.args[1])}; give one of them a delay of 1 or more"
-            ) from error
-
-    def _gathered(self, target: str) -> tuple[Sum, ...]:
-        """Return what each range of a target's columns is the sum of."""
-        wires = [each for each in self._joined if each.target.part == target]
-        size = self.n_motors if target == OUT else self._part(target).n_sensors
-        ends = {0, size, *(end for each in wires for end in (each.target.columns.start, each.target.columns.stop))}
-        cuts = sorted(ends)
-        found: list[Sum] = []
-        for start, stop in itertools.pairwise(cuts):
-            terms = []
-            for each in wires:
-                if each.target.columns.start <= start and stop <= each.target.columns.stop:
-                    # A wire with a delay holds its own values alone.
-                    first = 0 if each.wire.delay else each.source.columns.start
-                    first += start - each.target.columns.start
-                    terms.append(Term(each.key, slice(first, first + stop - start), each.gain, each.gate))
-            if not terms:
-                raise CircuitMismatch(f"no wire reaches {self._told(target, start)}; wire it, or give another circuit")
-            before = found[-1] if found else ()
-            if len(terms) == len(before) == 1 and (both := before[0].joined(terms[0])):
-                found[-1] = (both,)
-            else:
-                found.append(tuple(terms))
-        return tuple(tuple(each._replace(columns=self._some(each)) for each in terms) for terms in found)
-
-    def _some(self, term: Term) -> slice | None:
-        """Return a term's columns, None if they are all that there are under its key."""
-        key, held = term.key, {each.key: each.source.size for each in self._delayed}
-        size = self.n_sensors if key == IN else held[key] if key in held else self._part(key).n_motors
-        return None if term.columns == slice(0, size) else term.columns
-
-    def _told(self, target: str, column: int) -> str:
-        if target == OUT:
-            return f"out:{column}:{column + 1}"
-        for sense, size in self._part(target).senses:
-            if column < size:
-                return f"{target}.{sense}" if size == 1 else f"{target}.{sense}:{column}:{column + 1}"
-            column -= size
-        raise AssertionError(column)
-
     def _name_neurons(self) -> None:
         neurons = [dataclasses.replace(each, name=f"in/{each.name}") for each in sensor_neurons(self.senses)]
         groups, start = {IN: slice(0, len(neurons))}, 0
@@ -397,31 +291,6 @@ class Composed(Circuit):
     def _there(self, part: str, signed: Mapping[str, float]) -> list[tuple[str, float]]:
         names = {neuron.name for neuron in self._part(part).neurons}
         return [(f"{part}/{name}", sign) for name, sign in signed.items() if name in names]
-
-
-def freeze(circuit: Circuit) -> Circuit:
-    """Make a circuit's parameters buffers, which no learner changes, under the same names; return the circuit."""
-    names = []
-    for place, module in circuit.named_modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            delattr(module, name)
-            module.register_buffer(name, parameter.detach().clone())
-            names.append(f"{place}.{name}".removeprefix("."))
-    circuit.frozen = (*circuit.frozen, *names)
-    return circuit
-
-
-def thawed(circuit: Circuit) -> Circuit:
-    """Return a copy of a circuit whose frozen weights are parameters again, in the order that they had."""
-    copied = copy.deepcopy(circuit)
-    for path in copied.frozen:
-        place, _, name = path.rpartition(".")
-        module = copied.get_submodule(place)
-        weight = module.get_buffer(name)
-        delattr(module, name)
-        module.register_parameter(name, nn.Parameter(weight))
-    copied.frozen = ()
-    return copied
 
 
 def _check_part(name: str, part: Circuit) -> None:

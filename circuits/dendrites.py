@@ -15,9 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import Neuron, Pins, State, Synapse, Wiring, check_size, named_groups
+from .contract import Neuron, Pins, State, Synapse, Wiring, named_groups
 from .layered import LayeredCircuit
 from .neurons import neuron_row, sensor_neurons
+from .weights import check_size
 
 _CONTEXT = "context"
 _GATES = ("abs_max", "abs_max_unsigned", "max", "bias")

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import Neuron, Pins, State, Synapse, UnitAxes, Wiring, check_size, named_groups
+from .contract import Neuron, Pins, State, Synapse, UnitAxes, Wiring, named_groups
 from .lane_step import LaneStep, steps_as
 from .layered import LayeredCircuit
 from .neurons import neuron_row, sensor_neurons
@@ -20,6 +20,7 @@ from .quadratic import Quadratic
 from .rewiring import Growth, Kind, Pruning, Rewiring
 from .sparse import RewiringCircuit, Sparse, SparseLinear, ensemble_neurons
 from .tanh import DifferentiatedTanh, tanh, tanh_layers
+from .weights import check_size
 
 _GAMMA = 0.01
 

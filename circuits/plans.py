@@ -11,7 +11,8 @@ import torch
 
 from ..errors import CircuitMismatch, UnknownName
 from ..options import COUNT, FLAG, TEXT_OR_NONE, Instance, Number, wrong_value
-from .compose import Composed, freeze
+from .compose import Composed
+from .freezing import freeze
 from .registry import make_circuit, unknown_circuit
 from .wires import IN, Wire, part_and_range
 

@@ -17,10 +17,11 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
-from .contract import Neuron, Pins, State, Wiring, check_size, named_groups
+from .contract import Neuron, Pins, State, Wiring, named_groups
 from .layered import LayeredCircuit
 from .neurons import neuron_row, sensor_neurons
 from .recurrent import motor_readout, synapses
+from .weights import check_size
 
 Kernel = Literal["ivq", "ivmq", "gauss", "hat"]
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
 from ..options import up_to
-from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring, check_size
+from .contract import Circuit, Neuron, Pins, State, Synapse, Wiring
 from .neurons import neuron_row, sensor_neurons
+from .weights import check_size
 
 # Of a linear readout of units; see `UnitAxes`.
 READOUT_AXES = {"readout.weight": ("motors", "units"), "readout.bias": ("motors",)}

@@ -6,8 +6,8 @@ import contextlib
 import decimal
 import io
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -15,6 +15,7 @@ from ..errors import NervecordError, UnknownName
 
 _THOUSANDS = {"k": 10**3, "K": 10**3, "M": 10**6}
 _MOST_DIGITS = 28  # that Decimal keeps
+_Made = TypeVar("_Made")
 
 
 def _whole(text: str) -> int:
@@ -53,15 +54,29 @@ def parse(groups: Mapping[str, Mapping[str, Any]], arguments: Sequence[str]) -> 
         raise SystemExit(0)
     if name not in commands:
         raise UnknownName("command", name, commands)
-    told = io.StringIO()
     rest = list(arguments[1:])
+    return parsed(commands[name].prepared(rest), rest, f"nervecord {name}")
+
+
+def parsed(kind: Callable[..., _Made], arguments: Sequence[str], program: str) -> _Made:
+    """Parse arguments into the options of a class or function and call it; print help and exit on --help.
+
+    Args:
+        kind: to be called; has annotations and a docstring.
+        arguments: of the command line.
+        program: its name, as it is typed.
+
+    Raises:
+        NervecordError: the arguments are invalid.
+    """
+    told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
-            return tyro.cli(commands[name].prepared(rest), args=rest, prog=f"nervecord {name}")
+            return tyro.cli(kind, args=arguments, prog=program)
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise NervecordError(f"{_in_one_line(told.getvalue())} (see nervecord {name} --help)") from stop
+        raise NervecordError(f"{_in_one_line(told.getvalue())} (see {program} --help)") from stop
 
 
 def _overview(groups: Mapping[str, Mapping[str, Any]]) -> str:

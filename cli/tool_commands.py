@@ -58,6 +58,8 @@ class Bench(Command):
     """With --lanes: file for the figure, such as lanes.svg."""
     zones: bool = False
     """Instead, arenas with zones: step time with several media relative to one medium, measured in pairs."""
+    composed: bool = False
+    """Instead, composed circuits: a step of `navigator` made of parts beside the steps of these parts alone."""
     learn: bool = False
     """Instead, learning: generations per second, and seconds from start to a given return, beside SB3's PPO."""
     seeds: int = 5
@@ -67,9 +69,9 @@ class Bench(Command):
 
     def run(self) -> Any:
         """Measure, and return the table."""
-        from ..benchmarks import lanes, learn, ppo, scale, speed, zones
+        from ..benchmarks import composed, lanes, learn, ppo, scale, speed, zones
 
-        asked = [name for name in ("learn", "lanes", "zones", "scale", "ppo") if getattr(self, name)]
+        asked = [name for name in ("learn", "lanes", "zones", "composed", "scale", "ppo") if getattr(self, name)]
         self.refuse(" ".join(asked[1:]), f"one thing is measured at once, and --{asked[0]} is another" if asked else "")
         if not self.lanes:
             self.refuse("draw", "only --lanes draws a figure")
@@ -90,6 +92,9 @@ class Bench(Command):
         if self.zones:
             rows = zones.zones_speed(self.repeats)
             return rows if self.json else zones.as_text(rows)
+        if self.composed:
+            rows = composed.composed_speed(self.repeats)
+            return rows if self.json else composed.as_text(rows)
         if self.scale:
             rows = scale.scale(self.repeats)
             return rows if self.json else scale.as_text(rows)

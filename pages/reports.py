@@ -17,7 +17,6 @@ from ..drawing.path_map import path_map
 from ..envs import make_body
 from ..errors import InvalidOption, NervecordError, OutputExists
 from ..files import read_json, write_text
-from ..intervals import Interval
 from ..options import PATH, PATH_OR_NONE, ListOf, checked
 from ..training.learning.training import summary
 from ..training.probes import PROBES, Subject, run_probe
@@ -27,14 +26,14 @@ from ..training.rollouts.recorder import record, record_agent
 from ..training.rollouts.recording import Recording
 from ..training.rollouts.saved_models import SavedModel
 from ..training.rollouts.watched import Watched
-from ..training.runs.references import Scale, scale_of
-from ..training.runs.result import TESTS, TRAINED, Result
-from ..training.runs.results import Results, interventions_told
+from ..training.runs.result import Result
+from ..training.runs.results import interventions_told
 from ..training.runs.run import A_RUN, Run, hint_unfinished
 from ..training.studies.transfers import transfer_table, worst_and_mean
 from ..version import __version__
 from .beside_animal import beside_animal
 from .page_data import learning_data, moments_data, render_page
+from .tiles import interval_told, normalized, tiles_of
 
 _VIEWS = {"2d": "seen from above", "3d": "in three dimensions", "neurons": "with its neurons"}
 _BRICK_STUDIES = {
@@ -97,7 +96,7 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
         "report.html.j2",
         title=" and ".join(names),
         runs=[
-            {"name": name, "lead": _lead(run, fact), "tiles": _tiles(run, fact), "details": _details(run, fact)}
+            {"name": name, "lead": _lead(run, fact), "tiles": tiles_of(run, fact), "details": _details(run, fact)}
             for name, run, fact in zip(names, opened, facts, strict=True)
         ],
         sections=[section for section in sections if section],
@@ -128,7 +127,7 @@ def gallery(*runs: Run | str | Path, out: str | Path = "gallery.html") -> Path:
     cards = []
     for name, run in zip(names, opened, strict=True):
         facts = summary(run)
-        cards.append({"name": name, "lead": _lead(run, facts), "tiles": _tiles(run, facts), "film": _films(run),
+        cards.append({"name": name, "lead": _lead(run, facts), "tiles": tiles_of(run, facts), "film": _films(run),
                       "wiring": _wiring(run, _recorded(run))})  # fmt: skip
     chart = learning_data({name: run.metrics() for name, run in zip(names, opened, strict=True)})
     write_text(path, render_page("gallery.html.j2", cards=cards, chart=chart) + _mark("gallery"))
@@ -162,8 +161,8 @@ def report_model(saved: SavedModel, name: str, out: str | Path, episodes: int = 
         lead = f"{type(saved.model).__name__}, saved by SB3, to {saved.task} on {envs.body.name}"
     finally:
         envs.close()
-    tiles = [{"value": f"{found.mean_return.mean:,.0f}", "label": f"return, {_told(found.mean_return)}"}]
-    tiles += _normalized(found.scale, found.mean_return)
+    tiles = [{"value": f"{found.mean_return.mean:,.0f}", "label": f"return, {interval_told(found.mean_return)}"}]
+    tiles += normalized(found.scale, found.mean_return)
     if "net_speed" in found.metrics:
         speed = f"{100 * found.intervals['net_speed'].mean:.1f} cm/s"
         tiles.append({"value": speed, "label": "net speed of the centre of mass"})
@@ -224,56 +223,8 @@ def _details(run: Run, facts: dict[str, Any]) -> str:
     return json.dumps({"config": facts["config"], "versions": versions, "report": __version__}, indent=1)
 
 
-def _tiles(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
-    tiles = [{"value": f"{facts['weights']:,}", "label": "trained weights"}]
-    results = run.results
-    found = results.where("evaluation").shown
-    if found is not None:
-        stale = _again(results.told(found), f"nervecord evaluate {run.path}")
-        value = found.intervals["return"]
-        what = "return" if len(run.config.body_names) == 1 else f"mean return of {len(run.config.body_names)} bodies"
-        tiles.append({"value": f"{value.mean:,.0f}", "label": f"{what}, {_told(value)}{stale}"})
-        tiles += _normalized(scale_of(found.conditions), value, stale)
-        if "net_speed" in found.intervals:
-            speed = f"{100 * found.intervals['net_speed'].mean:.1f} cm/s"
-            tiles.append({"value": speed, "label": f"net speed of the centre of mass{stale}"})
-    return tiles + _worst_tile(run, results)
-
-
-def _worst_tile(run: Run, results: Results) -> list[dict[str, str]]:
-    """Return the lowest return on the bodies that a run was trained on, where there are several."""
-    names = run.config.body_names
-    if len(names) == 1:
-        return []
-    tests = [results.where(TESTS, agent=TRAINED, body=name).shown for name in names]
-    found = [each for each in tests if each is not None and not each.missing]
-    if not found:
-        return []
-    worst = min(found, key=lambda each: each.intervals["return"].mean)
-    value, stale = worst.intervals["return"], results.told(worst)
-    label = f"lowest return of {len(found)} bodies, on {worst.body}, {_told(value)}"
-    return [{"value": f"{value.mean:,.0f}", "label": f"{label}{_again(stale, f'nervecord evaluate {run.path}')}"}]
-
-
-def _normalized(scale: Scale | None, value: Interval, stale: str = "") -> list[dict[str, str]]:
-    """Return the tile of a return among those of others, where they were measured."""
-    label = f"of the way from random actions to the best agent known{stale}"
-    return [] if scale is None else [{"value": f"{100 * scale.of(value).mean:.1f} %", "label": label}]
-
-
-def _again(stale: str, command: str) -> str:
-    """Return what follows a number that may be stale: nothing, or since when and how to measure it anew."""
-    return f" ({stale}; {command} measures it anew)" if stale else ""
-
-
 def _interval(value: pd.Series) -> str:
     return "none" if pd.isna(value["low"]) else f"{value['low']:,.0f} to {value['high']:,.0f}"
-
-
-def _told(value: Interval) -> str:
-    if pd.isna(value.low):
-        return "one episode, no interval" if value.n == 1 else f"{value.n:,} episodes, no interval"
-    return f"95 % interval {value.low:,.0f} to {value.high:,.0f}, {value.n:,} episodes"
 
 
 def _side_by_side(title: str, cells: list[dict[str, Any]], names: Sequence[str] = ()) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..envs import SENSES, Arena, Body, EnvBatch, Sense, SenseKind
-from ..envs.env_batch import make_setting
+from ..envs.resolution import make_setting
 from .laws import Laws, named
 
 _STEPS = 8

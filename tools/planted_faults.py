@@ -147,7 +147,7 @@ FAULTS = (
         ("test_ppo.py::test_advantages_and_returns_are_those_of_sb3_to_the_bit",),
     ),
     Fault(
-        "moments-without-shift", "statistics forget how far two means are apart", "agents/agent.py",
+        "moments-without-shift", "statistics forget how far two means are apart", "agents/normalizer.py",
         ' + np.square(delta) * count * many / total',
         '',
         ("test_normalizing.py",),

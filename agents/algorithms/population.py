@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ...circuits import Circuit, State
-from ...circuits.contract import device_of
+from ...circuits.weights import device_of
 from .tracing import Traced, traced
 
 _log = logging.getLogger(__name__)

@@ -20,7 +20,8 @@ from ..actor_critic import ActorCritic
 from ..agent import Agent
 from ..places import Place
 from .algorithm import COUNT, POSITIVE, SHARE, Algorithm
-from .ppo_learner import PPOLearner, check_lengths
+from .ppo_learner import PPOLearner
+from .sequence_buffer import check_lengths
 
 
 @dataclasses.dataclass(frozen=True)

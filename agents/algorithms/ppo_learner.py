@@ -23,7 +23,7 @@ from .algorithm import EpisodeLog, Learner, load_optimizer_state, optimizer_stat
 from .objective import objective
 from .ppo_collector import Collector
 from .reward_normalizer import RewardNormalizer
-from .sequence_buffer import SequenceBuffer, Sequences
+from .sequence_buffer import SequenceBuffer, Sequences, Together, check_lengths
 
 _TERMS = ("policy_gradient_loss", "value_loss", "approx_kl", "clip_fraction", "entropy_loss")
 
@@ -245,7 +245,7 @@ class PPOLearner(Learner):
         Raises:
             TrainingDiverged: the loss is not finite.
         """
-        options, together = self.options, _Together(parts)
+        options, together = self.options, Together(parts)
         vf_coef, ent_coef = options["vf_coef"], options["ent_coef"]
         self.optimizer.zero_grad()
         ran = [
@@ -353,38 +353,6 @@ class PPOLearner(Learner):
             self._look()
 
 
-class _Together:
-    """Numbers of a minibatch's parts as one: of one part as they are, of several end to end.
-
-    Args:
-        parts: sequences of bodies of each size.
-
-    Attributes:
-        shares: each part's share of the transitions.
-    """
-
-    def __init__(self, parts: Sequence[Sequences]) -> None:
-        self._shapes = [part.returns.shape for part in parts]
-        sizes = [shape.numel() for shape in self._shapes]
-        self._sizes, self.shares = sizes, [size / sum(sizes) for size in sizes]
-
-    def join(self, values: list[Tensor]) -> Tensor:
-        """Return the values of all parts."""
-        return values[0] if len(values) == 1 else torch.cat([value.flatten() for value in values])
-
-    def split(self, values: Tensor) -> list[Tensor]:
-        """Return the values of each part, in its shape."""
-        if len(self._sizes) == 1:
-            return [values]
-        return [part.view(shape) for part, shape in zip(values.split(self._sizes), self._shapes, strict=True)]
-
-    def mean(self, means: list[Tensor]) -> Tensor:
-        """Return the mean of all transitions from the means of the parts."""
-        if len(means) == 1:
-            return means[0]
-        return torch.stack([share * mean for share, mean in zip(self.shares, means, strict=True)]).sum()
-
-
 @torch.no_grad()
 def _rewire(agent: Agent, sequences: Sequences) -> None:
     circuit, sensors = agent.circuit, agent.sensing(sequences.observations)
@@ -411,22 +379,3 @@ def _check_state(actor_critic: ActorCritic, agent: Agent) -> None:
                 f"{kind} begins with state {key!r} {tuple(value.shape)} {value.dtype} and returns "
                 f"{tuple(after[key].shape)} {after[key].dtype}; a step must keep shape and type"
             )
-
-
-def check_lengths(options: Mapping[str, Any]) -> None:
-    """Refuse lengths that do not divide one another.
-
-    Raises:
-        CircuitMismatch: `sequence_length` does not divide `n_steps`, or `batch_size` is not a multiple of it.
-    """
-    steps, length, size = options["n_steps"], options["sequence_length"], options["batch_size"]
-    if length < 1 or steps % length:
-        nearest = min((n for n in range(1, steps + 1) if steps % n == 0), key=lambda n: abs(n - length))
-        raise CircuitMismatch(
-            f"sequence_length {length} does not divide n_steps {steps}; give a divisor, such as {nearest}"
-        )
-    if size < length or size % length:
-        raise CircuitMismatch(
-            f"batch_size {size} is not a multiple of sequence_length {length}; "
-            f"give {max(round(size / length), 1) * length}"
-        )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..agent import joined
+from ..normalizer import joined
 
 _CLIP, _EPSILON = 10.0, 1e-8
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +52,38 @@ class Sequences(NamedTuple):
             {key: change(value, 0) for key, value in state.items()},
             *(change(value, 1) for value in rest),
         )
+
+
+class Together:
+    """Numbers of a minibatch's parts as one: of one part as they are, of several end to end.
+
+    Args:
+        parts: sequences of bodies of each size.
+
+    Attributes:
+        shares: each part's share of the transitions.
+    """
+
+    def __init__(self, parts: Sequence[Sequences]) -> None:
+        self._shapes = [part.returns.shape for part in parts]
+        sizes = [shape.numel() for shape in self._shapes]
+        self._sizes, self.shares = sizes, [size / sum(sizes) for size in sizes]
+
+    def join(self, values: list[Tensor]) -> Tensor:
+        """Return the values of all parts."""
+        return values[0] if len(values) == 1 else torch.cat([value.flatten() for value in values])
+
+    def split(self, values: Tensor) -> list[Tensor]:
+        """Return the values of each part, in its shape."""
+        if len(self._sizes) == 1:
+            return [values]
+        return [part.view(shape) for part, shape in zip(values.split(self._sizes), self._shapes, strict=True)]
+
+    def mean(self, means: list[Tensor]) -> Tensor:
+        """Return the mean of all transitions from the means of the parts."""
+        if len(means) == 1:
+            return means[0]
+        return torch.stack([share * mean for share, mean in zip(self.shares, means, strict=True)]).sum()
 
 
 class SequenceBuffer:
@@ -215,3 +247,22 @@ class SequenceBuffer:
 
 def _nearest_divisor(number: int, wanted: int) -> int:
     return min((n for n in range(1, number + 1) if number % n == 0), key=lambda n: abs(n - wanted))
+
+
+def check_lengths(options: Mapping[str, Any]) -> None:
+    """Refuse lengths that do not divide one another.
+
+    Raises:
+        CircuitMismatch: `sequence_length` does not divide `n_steps`, or `batch_size` is not a multiple of it.
+    """
+    steps, length, size = options["n_steps"], options["sequence_length"], options["batch_size"]
+    if length < 1 or steps % length:
+        nearest = min((n for n in range(1, steps + 1) if steps % n == 0), key=lambda n: abs(n - length))
+        raise CircuitMismatch(
+            f"sequence_length {length} does not divide n_steps {steps}; give a divisor, such as {nearest}"
+        )
+    if size < length or size % length:
+        raise CircuitMismatch(
+            f"batch_size {size} is not a multiple of sequence_length {length}; "
+            f"give {max(round(size / length), 1) * length}"
+        )

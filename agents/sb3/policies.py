@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Bool, Float, Shaped
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution, Distribution
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
@@ -238,3 +239,18 @@ class CircuitActorCriticPolicy(CircuitPolicy):
         starts = torch.zeros(shown.shape[:2], dtype=torch.bool, device=shown.device)
         motor, heard, _ = self.actor_critic.unroll(shown, self.actor_critic.initial_state(shown.shape[1]), starts)
         return motor[0], heard[0]
+
+
+def check_policy(model: BaseAlgorithm) -> None:
+    """Refuse an algorithm of ours whose policy holds no circuit.
+
+    Raises:
+        CircuitMismatch: SB3's own, or another.
+    """
+    policy = model.policy_class
+    kind = model.policy_aliases["CircuitPolicy"]
+    if not issubclass(policy, kind):
+        raise CircuitMismatch(
+            f"policy is {policy.__name__}, and {type(model).__name__} trains circuits; give 'CircuitPolicy' or a "
+            f"subclass of {kind.__name__}"
+        )

@@ -17,7 +17,8 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from ...errors import InvalidRun, UnknownName
 from ...extras import require
-from .algorithms import CMAES, ES, CircuitPPO
+from .circuit_ppo import CircuitPPO
+from .population import CMAES, ES
 
 CLASSES: Mapping[str, type[BaseAlgorithm]] = {
     "a2c": A2C,

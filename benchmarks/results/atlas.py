@@ -28,6 +28,7 @@ from ...worm.fitting import Fit, Model, fit, scored
 from ...worm.predictions import of_graph
 from ...worm.propagation import checked_circuit, propagate, propagate_in_body
 from ...worm.propagation_table import compare_propagation
+from .command import start
 from .tables import publish
 
 GRAPH = "cook2019-whole"
@@ -122,9 +123,8 @@ class _Arguments:
     """Page whose tables are made anew."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     atlas = load_atlas()
     made = {**propagation(atlas), "unfitted": unfitted(atlas), "swimming": swimming(atlas, arguments.out)}
     for each in arguments.gains:
@@ -133,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

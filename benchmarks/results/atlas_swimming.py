@@ -33,6 +33,7 @@ from ...worm.atlas import Atlas, load_atlas
 from ...worm.fitted import DECAY, interval_text, source_of
 from ...worm.fitting import CircuitResponse, Fit, Model, fit, fit_circuit, scored
 from ...worm.swims import Swim, swim_of
+from .command import start
 from .tables import publish
 
 GRAPH, BACKGROUND, EPISODES = "cook2019-whole", 0.1, 20
@@ -155,12 +156,11 @@ class _Arguments:
     """Page whose table is made anew."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     made = {"both": table(rows(load_atlas(), arguments.out, arguments.seeds))}
     publish(made, arguments.page)
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import tyro
 
 from ...files import read_json, write_json
 from ...intervals import Interval, bootstrap_iqm
@@ -27,6 +26,7 @@ from ...training.runs.run import Run
 from ...training.studies.bricks import find_bricks, grow, merge
 from ...training.studies.markdown import markdown_table
 from ...training.studies.routing import route
+from .command import start
 from .runs import run_each, trained
 from .stored import results
 from .tables import StudyArguments, interval_text, publish
@@ -149,9 +149,8 @@ class _Arguments(StudyArguments):
     """Seeds of each."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
 
     def run(out: Path) -> None:
         tasks = {f"{seed}": (out, seed) for seed in range(arguments.seeds)}
@@ -164,4 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 
 from ...agents import Agent, AgentSpec
 from ...envs import EnvBatch
@@ -24,6 +23,7 @@ from ...training.learning.training import train
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from ...training.runs.config import RunConfig
 from ...training.runs.run import Run
+from .command import start
 from .tables import PrintedTable, fill_page
 
 _LENGTH = 0.6  # m, of swimmer6
@@ -142,4 +142,4 @@ def main(seeds: int = 5, episodes: int = 400, learn: Path | None = None, page: P
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    start(main)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 
 from ...training.studies.markdown import markdown_table
 from .. import ppo, speed
+from .command import start
 from .tables import fill_page
 
 _THREE = "gymnasium-swimmer"
@@ -103,9 +103,8 @@ class _Arguments:
     """Page whose tables are made anew."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Print the tables; make the page's anew."""
-    arguments = tyro.cli(_Arguments)
     made = {"stepping": stepping(arguments.repeats)}
     print(made["stepping"], flush=True)
     made["training"] = training(arguments.training_repeats)
@@ -115,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import tyro
 
 from ...agents import Agent
 from ...circuits import load_graph, make_circuit
@@ -28,6 +27,7 @@ from ...training.rollouts.evaluation import evaluate_on
 from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
 from ...training.studies.trials import Trial
+from .command import start
 from .stored import trial_scores
 from .tables import StudyArguments, differences_table, publish, returns_table
 
@@ -128,9 +128,8 @@ class _Arguments(StudyArguments):
     """Train the connectome, its controls, NCAP and an MLP; print tables and the time per step."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     scores = trial_scores(arguments, lambda _: [trials(arguments.seeds)])
     learners = {algorithm: scores[scores["study"] == algorithm] for algorithm in STEPS}
     made = {algorithm: returns_table(rows, list(AGENTS), BODIES) for algorithm, rows in learners.items()}
@@ -146,4 +145,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

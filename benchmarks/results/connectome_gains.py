@@ -27,7 +27,8 @@ from ...training.runs.run import Run
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
-from .tables import StudyArguments, publish
+from .command import start
+from .tables import StudyArguments, interval_text, publish
 
 FORMS = ("clamp", "softplus", "projection")
 STEPS = {"es": 640_000, "ppo": 200_000}  # 20 generations; 49 rollouts
@@ -73,9 +74,9 @@ def table(scores: pd.DataFrame, runs: Path, algorithm: str, seeds: int) -> str:
         scored = [bootstrap_iqm(each) for each in (own, *(returns(form, body) for body in BODIES))]
         lines.append((
             form, f"{len(own)}", f"{returns(form, 'swimmer6', 'untrained').mean():.0f}",
-            *(f"{each.mean:.0f} [{each.low:.0f}, {each.high:.0f}]" for each in scored[:1]),
+            interval_text(scored[0]),
             "" if form == "clamp" else f"{less.mean:+.0f} [{less.low:+.0f}, {less.high:+.0f}]",
-            *(f"{each.mean:.0f} [{each.low:.0f}, {each.high:.0f}]" for each in scored[1:]), zeros, stuck,
+            *map(interval_text, scored[1:]), zeros, stuck,
         ))  # fmt: skip
     titles = ("gains", "seeds", "untrained", "trained", "above clamp", *BODIES, "at 0", "without gradient")
     return markdown_table(titles, *lines)
@@ -107,9 +108,8 @@ class _Arguments(StudyArguments):
     """Seeds of each."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     files, runs = TrialFiles(arguments.out), arguments.out / "runs"
     run_trials(trials(arguments.seeds), runs, files, workers=arguments.workers)
     scores = files.table()
@@ -119,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

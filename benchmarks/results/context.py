@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-import tyro
 
 from ...files import read_json, write_json
 from ...intervals import Interval, bootstrap_iqm
@@ -27,6 +26,7 @@ from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.routing import route
 from ...training.studies.trials import Trial, run_trials
+from .command import start
 from .runs import run_each
 from .stored import TRIALS, results
 from .tables import StudyArguments, interval_text, publish
@@ -182,9 +182,8 @@ class _Arguments(StudyArguments):
     """Seeds of each."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
 
     def run(out: Path) -> None:
         for trials in (together(arguments.seeds), *in_turn(arguments.seeds, out / "runs")):
@@ -200,4 +199,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

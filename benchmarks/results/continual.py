@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import tyro
 
 from ...intervals import bootstrap_iqm
 from ...training.runs.config import RunConfig
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial
+from .command import start
 from .stored import trial_scores
 from .tables import StudyArguments, interval_text, publish
 
@@ -132,13 +132,12 @@ class _Arguments(StudyArguments):
     """Train on 6 links, then in a thick fluid, with a joint cut or on 12 links, with and without --protect."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     scores = trial_scores(arguments, lambda runs: (firsts(arguments.seeds), seconds(arguments.seeds, runs)))
     made = {learner: table(scores[scores["study"] == learner]) for learner in STEPS}
     publish({**made, "protection": protection_table(scores)}, arguments.page)
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
 from numpy.typing import NDArray
 
 from ...envs.deficits import Deficit
@@ -20,6 +19,7 @@ from ...intervals import Interval, bootstrap_iqm
 from ...training.runs.config import RunConfig
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial
+from .command import start
 from .stored import trial_scores
 from .tables import StudyArguments, interval_text, publish
 
@@ -99,12 +99,11 @@ class _Arguments(StudyArguments):
     """Train with the joints' angles masked for a while, early and late, and as long without."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     scores = trial_scores(arguments, lambda _: [trials(arguments.seeds)])
     publish({"costs": table(scores)}, arguments.page)
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 
 from ...agents import Agent, AgentSpec
 from ...envs import EnvBatch, Landscape, Zone, gel, make_body, newtonian
 from ...intervals import bootstrap_mean
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
-from .tables import PrintedTable, fill_page
+from .command import start
+from .tables import PrintedTable, fill_page, interval_text
 
 _WORM: Mapping[str, Any] = {"init": "worm", "limit": 12.0, "velocity": True}
 _AGENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -57,7 +57,7 @@ def main(sets: int = 5, episodes: int = 20, page: Path | None = None) -> None:
             envs.close()
             crossed = found["crossed"]
             share = bootstrap_mean(crossed.reshape(sets, episodes).mean(1))
-            cells = [pair, label, f"{share.mean:.2f} [{share.low:.2f}, {share.high:.2f}]"]
+            cells = [pair, label, interval_text(share, 2)]
             over = crossed > 0
             for name, unit in (
                 ("seconds_to_cross", 1.0), ("speed_before", length), ("speed_after", length),
@@ -71,4 +71,4 @@ def main(sets: int = 5, episodes: int = 20, page: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    start(main)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...circuits import CTM, RecurrentCircuit
+from .command import start
 
 _SENSORS = 8
 _CASES = ((256, 100, 1), (256, 100, 2), (64, 64, 1), (64, 64, 2))  # batch, time, ticks
@@ -68,6 +69,16 @@ def _forward_backward(circuit: CTM, unroll: Callable[..., Any], sensors: Tensor,
     circuit.zero_grad()
 
 
-if __name__ == "__main__":
-    for row in ctm_unroll():
+def main(repeats: int = 7, threads: int = 1) -> None:
+    """Print a row for each length of the sequence.
+
+    Args:
+        repeats: measurements of a row; the median is shown.
+        threads: of torch.
+    """
+    for row in ctm_unroll(repeats, threads):
         print(f"{row['name']:45}{row['loop_ms']:>8.1f} ms{row['unroll_ms']:>8.1f} ms{row['ratio']:>7.2f} times")
+
+
+if __name__ == "__main__":
+    start(main)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 
 from ...agents import Agent, AgentSpec
 from ...envs import EnvBatch
 from ...intervals import bootstrap_mean
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
+from .command import start
 from .tables import PrintedTable, fill_page
 
 _WORM: Mapping[str, Any] = {"init": "worm", "limit": 12.0, "velocity": True}
@@ -70,4 +70,4 @@ def main(sets: int = 5, episodes: int = 20, page: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    start(main)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 
 from ...agents import Agent, AgentSpec
 from ...envs import EnvBatch
 from ...intervals import bootstrap_mean
 from ...training.rollouts.evaluation import EVALUATION_SEED, Evaluation, evaluate_agent
+from .command import start
 from .tables import PrintedTable, fill_page
 
 _STRATA = (0.0, 0.5, 1.5)
@@ -96,4 +96,4 @@ def main(seeds: int = 5, episodes: int = 400, page: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    start(main)

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
 
 from ...intervals import Interval, bootstrap_iqm, bootstrap_mean
 from ...training.runs.config import RunConfig
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial
+from .command import start
 from .stored import trial_scores
 from .tables import StudyArguments, interval_text, publish
 
@@ -116,12 +116,11 @@ class _Arguments(StudyArguments):
     """Seeds of each setting."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     scores = trial_scores(arguments, lambda _: [trials(arguments.seeds)])
     publish({f"search-{name}": table(scores, name) for name in GRIDS}, arguments.page)
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

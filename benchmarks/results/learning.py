@@ -35,6 +35,7 @@ from ...training.learning.training import train
 from ...training.rollouts.evaluation import evaluate
 from ...training.runs.config import RunConfig
 from ...training.studies.markdown import markdown_table
+from .command import check_known, start
 from .tables import fill_page
 
 _LONG, _SHORT = 500_000, 300_000
@@ -216,9 +217,11 @@ class _Arguments:
     """Page whose table and figures, which are beside it, are made anew."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
+    check_known("task of this study", arguments.studies, STUDIES)
+    circuits = {circuit for name in arguments.studies for circuit in STUDIES[name].circuits}
+    check_known("circuit of these tasks", arguments.circuits, circuits)
     jobs = [
         (arguments.out, name, circuit, seed)
         for name in arguments.studies
@@ -234,4 +237,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

@@ -22,6 +22,7 @@ from ...files import write_text
 from ...intervals import bootstrap_mean
 from ...training.learning.curricula import CurriculumConfig, CurriculumRun, curriculum
 from ...training.studies.markdown import markdown_table
+from .command import start
 from .tables import fill_page
 
 _KINDS: tuple[Literal["multi-head", "single-head"], ...] = ("multi-head", "single-head")
@@ -88,9 +89,8 @@ def _series(table: pd.DataFrame, metric: str) -> tuple[list[float], list[float]]
     return rows["step"].tolist(), rows["value"].tolist()
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     configs = [
         CurriculumConfig(
             task=arguments.task,
@@ -108,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tyro
 
 from ...drawing.figures import figure_svg, regret_curves, stability_map
 from ...files import write_text
@@ -23,6 +22,7 @@ from ...training.studies.markdown import markdown_table
 from ...training.studies.nas.plans import PLANS
 from ...training.studies.nas.searching import ranking_stability, search_table
 from ...training.studies.nas.table import ArchitectureTable, open_table
+from .command import start
 from .tables import interval_text, publish
 
 _TRAININGS = (10, 100)
@@ -94,9 +94,8 @@ class _Arguments:
     """Page whose tables are made anew, and its figures in a folder beside it."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Search, print the tables, and fill the page."""
-    arguments = tyro.cli(_Arguments)
     tables = {name: open_table(name) for name in PLANS}
     searches = {name: search_table(table, progress=True) for name, table in tables.items()}
     stability = {name: ranking_stability(table) for name, table in tables.items()}
@@ -115,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

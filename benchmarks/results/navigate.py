@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import tyro
 
 from ...agents import Agent, AgentSpec
 from ...envs import EnvBatch
+from .command import start
 from .tables import PrintedTable, fill_page
 
 _RADIUS, _NEARBY = 0.15, 1.5  # m
@@ -54,4 +54,4 @@ def main(episodes: int = 200, page: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    start(main)

@@ -17,6 +17,7 @@ from ...training.runs.run import Run
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.ncap_paper.findings import Findings
 from ...training.studies.ncap_paper.page import report_body, write_figures
+from .command import start
 from .stored import store, stored
 from .tables import fill_page
 
@@ -31,9 +32,8 @@ class _Arguments:
     """Page that is filled; its figures and trials are in a folder beside it."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     folder = arguments.page.with_suffix("")
     archive = folder / "trials.tar.xz"
     if arguments.out is not None:
@@ -46,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import tyro
 
 from ...agents import Agent
 from ...agents.algorithms.members import Members, Round
@@ -24,6 +23,7 @@ from ...files import write_text
 from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
 from ...training.studies.trials import Trial
+from .command import start
 from .stored import trial_scores
 from .tables import StudyArguments, differences_table, publish, returns_table
 
@@ -110,13 +110,12 @@ class _Arguments(StudyArguments):
     """Train NCAP+ by three learners from two starts, and without each part; write grid.csv."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     publish(tables(trial_scores(arguments, lambda _: [trials(arguments.seeds)])), arguments.page)
     if arguments.out is not None:
         write_text(arguments.out / "grid.csv", grid().to_csv(index=False))
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

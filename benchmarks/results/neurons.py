@@ -16,12 +16,14 @@ import numpy as np
 import torch
 import tyro
 
+from ...errors import InvalidOption
 from ...intervals import bootstrap_iqm
 from ...training.probes import Subject, run_probe
 from ...training.rollouts.evaluation import evaluate_agent
 from ...training.rollouts.recorder import record, record_agent
 from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
+from .command import start
 from .tables import interval_text, publish
 
 _GAIT = {
@@ -95,11 +97,12 @@ class _Arguments:
     """Page whose tables are made anew."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Print the tables; make the page's anew."""
-    torch.set_num_threads(1)
-    arguments = tyro.cli(_Arguments)
+    if not arguments.runs:
+        raise InvalidOption("no run to measure; give one or more")
     runs = [Run(path) for path in arguments.runs]
+    torch.set_num_threads(1)
     by_circuit = {run.config.circuit: run for run in runs}
     recorded = [costs(run) for run in by_circuit.values()]
     made = {
@@ -112,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 
 from ...agents import Agent, AgentSpec
 from ...envs import EnvBatch, Landscape, Lattice, Post, newtonian
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
+from .command import start
 from .tables import PrintedTable, fill_page
 
 _WORM: Mapping[str, Any] = {"init": "worm", "limit": 12.0, "velocity": True}
@@ -140,4 +140,4 @@ def main(placements: int = 24, rate: bool = False, page: Path | None = None) -> 
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    start(main)

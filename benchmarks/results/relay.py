@@ -16,6 +16,7 @@ import tyro
 from ...training.runs.config import RunConfig
 from ...training.runs.trial_files import TrialFiles
 from ...training.studies.trials import Trial, run_trials
+from .command import start
 from .tables import fill_page, returns_table
 
 STEPS = 512_000
@@ -47,9 +48,8 @@ class _Arguments:
     """A page in which to put the table, such as docs/results/world.md."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     files = TrialFiles(arguments.out)
     run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
     agents = [f"{circuit}, {algorithm}" for circuit, algorithm in itertools.product(_CIRCUITS, _LEARNERS)]
@@ -60,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

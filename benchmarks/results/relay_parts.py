@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from jaxtyping import Float
 
 from ...circuits import NCAP, Circuit, Relay
 from ...envs import Arena, Drag, EnvBatch, make_body, newtonian
 from ...worm.behaviour import DIGITISED
+from .command import start
 from .tables import PrintedTable, fill_page
 from .worm_gait import STARTS, Gaits, errors, verdict, wave_of
 
@@ -184,4 +184,4 @@ def main(cuts: bool = False, page: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    start(main)

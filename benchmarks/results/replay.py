@@ -29,8 +29,9 @@ from ...training.rollouts.recorder import record_agent
 from ...training.runs.config import RunConfig
 from ...training.studies.markdown import markdown_table
 from ...worm import Posture, replay
+from .command import start
 from .runs import trained
-from .tables import StudyArguments, fill_page
+from .tables import StudyArguments, fill_page, interval_text
 
 # Track: where, how long, and from what an episode is.
 BODY, ARENA, STEPS, EPISODE, EPISODES = "worm", "agar", 400_000, 200, 20
@@ -203,8 +204,8 @@ def track(out: Path, seeds: int) -> str:
             gain = ""
             if arm == "mlp":
                 more = bootstrap_mean(np.subtract(after, ends["mlp, blind"]))
-                gain = f"{_told(more)}: {'used' if more.low > 0 else 'not used'}"
-            rows.append([recording, arm, f"{weights}", _told(own), _told(done), tracks, gain])
+                gain = f"{interval_text(more, 2)}: {'used' if more.low > 0 else 'not used'}"
+            rows.append([recording, arm, f"{weights}", interval_text(own, 2), interval_text(done, 2), tracks, gain])
     heads = ["recording", "agent", "weights", "untrained", "trained", "tracks", "less the blind one of the same seed"]
     return markdown_table(heads, *rows)
 
@@ -230,10 +231,6 @@ def followed(out: Path) -> Figure:
     return figure
 
 
-def _told(interval: Any) -> str:
-    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
-
-
 @dataclasses.dataclass(frozen=True)
 class _Arguments(StudyArguments):
     """Measure replays, and train agents that bend as recordings do."""
@@ -242,9 +239,8 @@ class _Arguments(StudyArguments):
     """Folder of the runs and their scores; the same again goes on."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     made = {"motors": motors(), "speeds": speeds()}
     for table in made.values():
         print(table, flush=True)
@@ -258,4 +254,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

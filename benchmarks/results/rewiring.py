@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import tyro
 
 from ...intervals import bootstrap_iqm
 from ...training.runs.config import RunConfig
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial
+from .command import start
 from .stored import trial_scores
 from .tables import StudyArguments, interval_text, publish
 
@@ -104,12 +104,11 @@ class _Arguments(StudyArguments):
     """Seeds of each."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
     scores = trial_scores(arguments, lambda _: [trials(arguments.seeds)], "rewiring")
     publish(tables(scores), arguments.page)
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

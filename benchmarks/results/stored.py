@@ -31,7 +31,7 @@ def trial_scores(
         name: of the archive.
 
     Raises:
-        InvalidOption: see `results`.
+        InvalidOption: what is stored is of another study; see `results` for the rest.
     """
 
     def run(out: Path) -> None:
@@ -39,7 +39,11 @@ def trial_scores(
             run_trials(trials, out / "runs", TrialFiles(out), workers=arguments.workers)
 
     with results(arguments, name, run) as folder:
-        return TrialFiles(folder).table()
+        scores = TrialFiles(folder).table()
+        own = {(trial.study, trial.agent) for trials in rounds(folder / "runs") for trial in trials.values()}
+    if own.isdisjoint(zip(scores["study"], scores["agent"], strict=True)):
+        raise InvalidOption(f"what is stored beside {arguments.page} is of another study; give this study's own page")
+    return scores
 
 
 @contextlib.contextmanager

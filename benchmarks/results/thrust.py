@@ -11,11 +11,11 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-import tyro
 from jaxtyping import Float
 
 from ...envs import Arena, Drag, Swimmer
 from ...envs.physics.lanes import Lanes
+from .command import start
 from .tables import PrintedTable, fill_page
 
 RATIOS = (1.0, 1.5, 2.0, 5.0, 10.0, 40.0)
@@ -167,4 +167,4 @@ def main(page: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    start(main)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 from jaxtyping import Float
 
 from ...errors import InvalidRecording
@@ -28,6 +27,7 @@ from ...training.rollouts.recorder import disturbances, record
 from ...training.runs.config import RunConfig
 from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
+from .command import start
 from .runs import run_each, trained
 from .stored import results
 from .tables import StudyArguments, interval_text, publish
@@ -116,9 +116,8 @@ class _Arguments(StudyArguments):
     """Seeds of each."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
 
     def run(out: Path) -> None:
         asked = itertools.product(range(arguments.seeds), CIRCUITS)
@@ -130,4 +129,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

@@ -26,6 +26,7 @@ from ...envs import Arena, Drag, EnvBatch, gel, make_body, newtonian
 from ...files import write_text
 from ...training.studies.markdown import markdown_table
 from ...worm.behaviour import DIGITISED
+from .command import check_known, start
 from .tables import fill_page
 
 AGENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -225,6 +226,7 @@ def main(
         control_dt: seconds of a control step; the worm's own by default.
         page: in which to put the table too, such as docs/results/world.md, and the figure in a folder beside it.
     """
+    check_known("agent of this study", agents, AGENTS)
     path = out / "gait.csv"
     found = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["agent", "links"])
     for agent, n_links in itertools.product(agents, links):
@@ -245,4 +247,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    start(main)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
 from ..bounds import within
-from ..contract import Neuron, Pins, State, Wiring, check_size, named_groups
+from ..contract import Neuron, Pins, State, Wiring, named_groups
 from ..neurons import neuron_row, sensor_neurons
 from ..recurrent import RecurrentCircuit, motor_readout, synapses, uniform
+from ..weights import check_size
 
 
 class CA3(RecurrentCircuit):

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
 from ..bounds import within
-from ..contract import Neuron, State, Synapse, Wiring, check_size, step_length
+from ..contract import Neuron, State, Synapse, Wiring, step_length
 from ..neurons import neuron_row
 from ..recurrent import RecurrentCircuit, hold
+from ..weights import check_size
 from .files import load_graph
 from .graph import Control
 

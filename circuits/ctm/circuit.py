@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, Pins, State, Synapse, Wiring, check_size, load_weights
+from ..contract import Neuron, Pins, State, Synapse, Wiring
 from ..neurons import neuron_row, sensor_neurons
 from ..recurrent import RecurrentCircuit
+from ..weights import check_size, load_weights
 from .layers import NeuronModels, Synapses, Synchronisation, gated_blocks, linear
 from .published import from_published
 

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..contract import State, check_size
+from ..contract import State
+from ..weights import check_size
 
 _LEAK = 0.9  # of a membrane in a control step of _DT s
 _DT = 0.03

@@ -13,10 +13,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, Pins, State, Wiring, check_size, named_groups, step_length
+from ..contract import Neuron, Pins, State, Wiring, named_groups, step_length
 from ..held import are_weights_to_come
 from ..neurons import neuron_row, sensor_neurons
 from ..recurrent import RecurrentCircuit, motor_readout, synapses
+from ..weights import check_size
 from .medium import BOUND, DRIVE, LEAK, REFRACTORY, REST, THRESHOLD, Medium, Plasticity
 
 _RATE = 0.04  # spikes per ms of an input for each unit of its sensor

@@ -17,9 +17,10 @@ from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
 from ...errors import CircuitMismatch
-from ..contract import Neuron, Pins, Role, State, Synapse, Wiring, check_size, step_length
+from ..contract import Neuron, Pins, Role, State, Synapse, Wiring, step_length
 from ..neurons import neuron_row, sensor_neurons
 from ..recurrent import RecurrentCircuit, synapses
+from ..weights import check_size
 
 
 class NCPCircuit(RecurrentCircuit):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from nervecord.agents.agent import Normalizer
+from nervecord.agents.normalizer import Normalizer
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+import nervecord.benchmarks.composed as composed
 import nervecord.benchmarks.lanes as lanes
 import nervecord.benchmarks.learn as learn
 import nervecord.benchmarks.ppo as ppo
@@ -55,6 +56,18 @@ def test_whole_generations_are_measured_beside_what_is_asked_at_this_speed(monke
     assert abs(torch["asked"] - limit["steps_per_second"]) <= 1
     assert abs(compiled["asked"] - 2 * torch["asked"]) <= 1
     assert compiled["steps_per_second"] > 2 * torch["steps_per_second"]
+
+
+def test_a_composed_circuit_is_measured_beside_its_parts_in_the_same_turns(monkeypatch):
+    monkeypatch.setattr(composed, "_TURNS", 2)
+    monkeypatch.setattr(composed, "_STEPS", 5)
+    rows = composed.composed_speed(1)
+    assert [row["name"] for row in rows] == [f"navigator of parts, batch {batch}" for batch in (1, 32, 256)]
+    for row in rows:
+        assert row["composed"] > row["parts"] > 0
+        assert row["low"] <= row["over"] <= row["high"]
+        assert row["ratio"] == pytest.approx(row["composed"] / row["parts"], abs=0.01)
+    assert "asked for 30" in composed.as_text(rows)
 
 
 def test_learning_is_timed_to_a_return_and_ends_at_its_limit():

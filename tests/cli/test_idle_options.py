@@ -125,6 +125,7 @@ IDLE = [
     ("bench --ppo --scale", "--ppo would have no effect: one thing is measured at once, and --scale is another"),
     ("bench --lanes --scale", "--scale would have no effect: one thing is measured at once, and --lanes is another"),
     ("bench --zones --scale", "--scale would have no effect: one thing is measured at once, and --zones is another"),
+    ("bench --zones --composed", "--composed would have no effect: one thing is measured at once, and --zones is"),
     ("bench --learn --lanes", "--lanes would have no effect: one thing is measured at once, and --learn is another"),
     ("bench --scale --draw x.svg", "--draw would have no effect: only --lanes draws a figure"),
     ("bench --lanes --seeds 2 --limit 9", "--seeds, --limit would have no effect: only --learn trains"),

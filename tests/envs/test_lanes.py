@@ -26,8 +26,8 @@ from nervecord.envs import (
     choose_physics,
     make_body,
 )
-from nervecord.envs.env_batch import make_setting
 from nervecord.envs.physics.lanes import Lanes, read_chain, reason_not_compiled, reason_not_covered, rows
+from nervecord.envs.resolution import make_setting
 from nervecord.errors import InvalidBody, InvalidTask, MissingDependency, UnknownName
 
 if reason := reason_not_compiled():

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...circuits import Circuit, Pins, check_pins
-from ...circuits.contract import device_of
+from ...circuits.weights import device_of
 from ...errors import CircuitMismatch, InvalidOption, UnknownName
 from ...options import Instance, ListOf, Number, OneOf, wrong_value
 

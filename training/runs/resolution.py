@@ -15,7 +15,8 @@ from ...circuits import CIRCUITS
 from ...circuits.registry import circuit_facts
 from ...envs import Body, make_arena, make_body
 from ...envs.choice import choose_physics
-from ...envs.env_batch import EnvBatch, make_layout, make_setting
+from ...envs.env_batch import EnvBatch
+from ...envs.resolution import make_layout, make_setting
 from ...envs.setting import Setting
 from ...envs.tasks.registry import option_defaults
 from ...errors import CircuitMismatch, InvalidBody, InvalidOption, NervecordError

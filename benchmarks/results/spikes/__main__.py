@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-import tyro
-
+from ..command import start
 from ..stored import results
 from ..tables import StudyArguments, publish
 from . import bits, liquids, recall, speed, swimming, turning
@@ -44,9 +43,8 @@ class _Arguments(StudyArguments):
     """What to measure."""
 
 
-def main() -> None:
+def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    arguments = tyro.cli(_Arguments)
 
     def run(out: Path) -> None:
         for part in arguments.parts:
@@ -63,4 +61,4 @@ def tables(out: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, _Arguments)

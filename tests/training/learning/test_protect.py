@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from nervecord.agents import Agent, AgentSpec
-from nervecord.envs.env_batch import make_layout, make_setting
+from nervecord.envs.resolution import make_layout, make_setting
 from nervecord.errors import CircuitMismatch, InvalidOption
 from nervecord.training.learning.protection import linear_inputs, principal_subspace, protect
 from nervecord.training.learning.training import train
