@@ -6,8 +6,8 @@ import functools
 
 from PIL import Image, ImageDraw, ImageFont
 
-# Of a frame's words only the clock changes.
-_KEPT = 32
+# Of a frame's words only the clock changes, whose times and speeds are few.
+_KEPT = 256
 
 
 def print_words(
@@ -20,8 +20,10 @@ def print_words(
     edge: tuple[int, int, int],
     edge_width: int,
     anchor: str = "la",
-) -> None:
+) -> float:
     """Draw words with an edge around their letters, as `ImageDraw.text` does at whole pixels, from a cache.
+
+    Return where their letters begin, pixels from the left.
 
     Args:
         draw: draws on the picture.
@@ -37,6 +39,7 @@ def print_words(
     corner = round(at[0]) + left, round(at[1]) + top
     draw.bitmap(corner, outer, fill=edge)
     draw.bitmap(corner, inner, fill=fill)
+    return corner[0] + edge_width
 
 
 @functools.lru_cache(_KEPT)

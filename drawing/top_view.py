@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -16,13 +17,14 @@ from .poses import Poses
 from .spine import axis_points, segments, spine
 from .stamps import print_words
 
+_NEAREST = Image.Resampling.NEAREST
 _WATER, _GRID, _INK, _FAINT = (246, 249, 252), (222, 230, 238), (36, 41, 47), (110, 119, 129)
 _TRAIL, _TARGET = np.array([9, 105, 218]), (255, 184, 108)
 _TOUCH = (255, 211, 61)  # links that press on something
 _SOURCE, _RIM = (26, 107, 51), (179, 98, 0)
-_SMOOTH = 2  # drawn this much larger, then reduced: anti-aliasing
-_CELL, _RING = 4 * _SMOOTH, 5 * _SMOOTH  # pixels: of the ground's picture, and the radius of a source's ring
-_LETTERS, _SMALL = 15 * _SMOOTH, 12 * _SMOOTH  # pixels
+_SMOOTH = 2  # what has edges is drawn this much larger, then reduced: anti-aliasing
+_CELL, _RING = 4, 5 * _SMOOTH  # pixels: of the ground's picture, and the radius of a source's ring
+_LETTERS, _SMALL = 15, 12  # pixels
 _TRAIL_SECONDS, _SPEED_SECONDS = 6.0, 1.0
 
 
@@ -59,8 +61,9 @@ class TopView:
         self._poses, self._lengths = poses, poses.link_length
         self._camera, extent = shot(poses, camera, zoom)
         self._pixels_per_metre = _SMOOTH * float(np.min(np.array(size) / extent))
+        self._pixel = np.array([1, -1]) * _SMOOTH / self._pixels_per_metre  # to the right and down, m
         self._heads = axis_points(poses, 0.5)[:, 0]
-        self._key = poses.scenery.key(12 * _SMOOTH, _SMOOTH * size[0])
+        self._key = poses.scenery.key(_SMALL, size[0])
 
     def __len__(self) -> int:
         return len(self._poses.link_pos)
@@ -72,23 +75,41 @@ class TopView:
 
     def frame(self, instant: int) -> UInt8[np.ndarray, "height width 3"]:
         """Draw one instant, RGB from 0 to 255."""
-        width, height = self.size[0] * _SMOOTH, self.size[1] * _SMOOTH
-        image = Image.new("RGB", (width, height), _WATER)
+        image = Image.new("RGB", self.size, _WATER)
         origin = self._camera[instant]
         self._draw_ground(image, instant, origin)
-        draw = ImageDraw.Draw(image)
-        self._draw_grid(draw, origin)
+        self._draw_grid(image, origin)
+        box = self._edged(instant, origin)
+        part = image.crop(box).resize(((box[2] - box[0]) * _SMOOTH, (box[3] - box[1]) * _SMOOTH), _NEAREST)
+        self._draw_edged(ImageDraw.Draw(part), instant, origin + np.multiply(box[:2], self._pixel))
+        image.paste(part.reduce(_SMOOTH), box[:2])
+        self._draw_words(ImageDraw.Draw(image), instant)
+        if self._key is not None:
+            at = self.size[0] - self._key.width - 10, self.size[1] - self._key.height - 10
+            image.paste(self._key, at, self._key)
+        return np.array(image)  # asarray's would be read-only
+
+    def _edged(self, instant: int, origin: np.ndarray) -> tuple[int, int, int, int]:
+        """Return the part of the picture that has edges, pixels: reducing all of it takes as long as the body."""
+        poses = self._poses
+        if poses.obstacles is not None or poses.target_pos is not None or poses.scenery.sources.size:
+            return (0, 0, *self.size)
+        now = poses.between(instant, instant + 1)
+        ends = [axis_points(now, along)[0] for along in (0.5, -0.5)]
+        at = self._to_pixels(np.concatenate([*ends, self._heads[self._trail(instant)]]), origin) / _SMOOTH
+        # The body's line swings out between joints.
+        room = (0.3 * self._lengths.max() + poses.link_width.max()) * self._pixels_per_metre / _SMOOTH + 6
+        low = np.clip(at.min(0) - room, 0, np.array(self.size) - 1).astype(int)
+        high = np.clip(np.ceil(at.max(0) + room), low + 1, self.size).astype(int)
+        return (*low.tolist(), *high.tolist())
+
+    def _draw_edged(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
+        """Draw all that has edges."""
         self._draw_obstacles(draw, instant, origin)
         self._draw_things(draw, instant, origin)
         self._draw_trail(draw, instant, origin)
         self._draw_touch(draw, instant, origin)
         self._draw_body(draw, instant, origin)
-        self._draw_words(draw, instant)
-        if self._key is not None:
-            margin = 10 * _SMOOTH
-            at = width - self._key.width - margin, height - self._key.height - margin
-            image.paste(self._key, at, self._key)
-        return np.array(image.reduce(_SMOOTH))  # asarray's would be read-only
 
     def _to_pixels(self, points: Float[np.ndarray, "n 2"], origin: np.ndarray) -> Float[np.ndarray, "n 2"]:
         centre = np.array(self.size) * _SMOOTH / 2
@@ -99,7 +120,7 @@ class TopView:
         if not self._poses.scenery.layers:
             return
         width, height = image.size
-        extent = width / self._pixels_per_metre, height / self._pixels_per_metre
+        extent = width * self._pixel[0], height * self._pixel[0]
         cells = -(-width // _CELL), -(-height // _CELL)
         ground = Image.fromarray(self._poses.scenery.picture(origin, extent, cells, instant))
         smooth = ground.resize(image.size, Image.Resampling.BILINEAR)
@@ -117,16 +138,20 @@ class TopView:
             around = (x - radius, y - radius, x + radius, y + radius)
             draw.ellipse(around, fill=_TARGET, outline=_RIM, width=_SMOOTH)
 
-    def _draw_grid(self, draw: ImageDraw.ImageDraw, origin: np.ndarray) -> None:
+    def _draw_grid(self, image: Image.Image, origin: np.ndarray) -> None:
         spacing = _round_length(self._lengths.sum() / 2)
-        width, height = self.size[0] * _SMOOTH, self.size[1] * _SMOOTH
-        reach = np.array([width, height]) / 2 / self._pixels_per_metre
+        width, height = self.size
+        reach = np.array(self.size) * _SMOOTH / 2 / self._pixels_per_metre
         for axis in (0, 1):
             first = np.ceil((origin[axis] - reach[axis]) / spacing) * spacing
             places = np.arange(first, origin[axis] + reach[axis], spacing)
-            for at in self._to_pixels(np.column_stack([places, places]), origin)[:, axis].tolist():
-                ends = (at, 0, at, height) if axis == 0 else (0, at, width, at)
-                draw.line(ends, fill=_GRID, width=_SMOOTH)
+            for at in (self._to_pixels(np.column_stack([places, places]), origin)[:, axis] / _SMOOTH).tolist():
+                # A line of one pixel is shared by the two that it lies on.
+                left = math.floor(at - 0.5)
+                for pixel, share in ((left, left + 1.5 - at), (left + 1, at - 0.5 - left)):
+                    box = (pixel, 0, pixel + 1, height) if axis == 0 else (0, pixel, width, pixel + 1)
+                    mask = Image.new("L", (box[2] - box[0], box[3] - box[1]), round(255 * share))
+                    image.paste(_GRID, box, mask)
 
     def _draw_obstacles(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
         if (obstacles := self._poses.obstacles) is None:
@@ -151,13 +176,15 @@ class TopView:
                 draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_TOUCH)
 
     def _draw_trail(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
-        first = max(0, instant - round(_TRAIL_SECONDS / self.dt))
-        points = self._to_pixels(self._heads[first : instant + 1 : 2], origin)
+        points = self._to_pixels(self._heads[self._trail(instant)], origin)
         # Lists of numbers: Pillow is twice as slow with NumPy's.
         share = np.arange(1, len(points))[:, None] / len(points)
         colours = (np.array(_WATER) + 0.55 * share * (_TRAIL - np.array(_WATER))).astype(int).tolist()
         for ends, colour in zip(np.hstack([points[:-1], points[1:]]).tolist(), colours, strict=True):
             draw.line(ends, fill=tuple(colour), width=2 * _SMOOTH)
+
+    def _trail(self, instant: int) -> slice:
+        return slice(max(0, instant - round(_TRAIL_SECONDS / self.dt)), instant + 1, 2)
 
     def _draw_body(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
         now = self._poses.between(instant, instant + 1)
@@ -203,25 +230,26 @@ class TopView:
             draw.ellipse((ex - size, ey - size, ex + size, ey + size), fill=_INK)
 
     def _draw_words(self, draw: ImageDraw.ImageDraw, instant: int) -> None:
-        width, height = self.size[0] * _SMOOTH, self.size[1] * _SMOOTH
-        margin = 14 * _SMOOTH
+        (width, height), margin = self.size, 14
         # Words stay readable where posts or the body are behind them.
-        edge: dict[str, Any] = {"edge": _WATER, "edge_width": 2 * _SMOOTH}
+        edge: dict[str, Any] = {"edge": _WATER, "edge_width": 2}
         print_words(draw, (margin, margin), self.name, _LETTERS, fill=_INK, **edge)
         if self.caption:
-            print_words(draw, (margin, margin + 20 * _SMOOTH), self.caption, _SMALL, fill=_FAINT, **edge)
+            print_words(draw, (margin, margin + 20), self.caption, _SMALL, fill=_FAINT, **edge)
         if self.clock:
             before = max(0, instant - round(_SPEED_SECONDS / self.dt))
             moved = np.linalg.norm(self._poses.com_pos[instant] - self._poses.com_pos[before])
             speed = 100 * moved / max((instant - before) * self.dt, self.dt)
-            words = f"{instant * self.dt:5.1f} s    {speed:4.1f} cm/s"
-            print_words(draw, (width - margin, margin), words, _LETTERS, fill=_INK, anchor="ra", **edge)
+            # Apart, both recur, and are drawn once.
+            at = width - margin
+            for words in (f"{speed:.1f} cm/s", f"{instant * self.dt:.1f} s"):
+                at = print_words(draw, (at, margin), words, _LETTERS, fill=_INK, anchor="ra", **edge) - _LETTERS
         length = self.scale_bar()
-        pixels = length * self._pixels_per_metre
+        pixels = length / self._pixel[0]
         y = height - margin
-        draw.line((margin, y, margin + pixels, y), fill=_INK, width=3 * _SMOOTH)
+        draw.line((margin, y, margin + pixels, y), fill=_INK, width=3)
         label = f"{100 * length:g} cm" if length < 1 else f"{length:g} m"
-        above = margin + pixels / 2, y - 5 * _SMOOTH
+        above = margin + pixels / 2, y - 5
         print_words(draw, above, label, _SMALL, fill=_INK, anchor="mb", **edge)
 
     def scale_bar(self) -> float:

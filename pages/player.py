@@ -30,7 +30,7 @@ OWN = "its own"
 # What can be put around the body.
 MEDIA = {OWN: None, "water": gel(0.0), "0.3 Pa s": newtonian(0.3), "gel": gel(0.01), "agar": gel(1.0)}
 _SIGHT = 1.3  # body lengths to each side that a page shows
-_MOVING = ("time", "qpos", "qvel", "mocap_pos", "mocap_quat", "state")  # what goes on in another medium
+_MOVING = ("time", "qpos", "qvel", "mocap_pos", "mocap_quat")  # what goes on in another medium
 # Of the picture of the ground: its size, and how far the body goes until another is drawn, in body lengths.
 _GROUND, _GROUND_STEP, _CELLS = 6.0, 1.5, 192
 _REDRAWN = 0.5  # s
@@ -347,8 +347,8 @@ class Player:
         return body, self.run.agent(body), self._make_envs(body)
 
     def _make_envs(self, body: Body) -> EnvBatch:
-        """Return the run's environment of a body, in the medium that is chosen."""
-        resolved = self.run.resolved.on(body)
+        """Return the run's environment of a body in the medium that is chosen, by MuJoCo, which starts at once."""
+        resolved = self.run.resolved.on(body).stepped_by("mujoco")
         arena = own = make_arena(resolved.config.arena)
         if (medium := MEDIA[self.medium]) is not None:
             arena = dataclasses.replace(arena, medium=medium) if isinstance(arena, Landscape) else Arena(medium)

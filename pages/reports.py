@@ -273,7 +273,7 @@ def _recorded(run: Run) -> Recording:
     results = run.results
     held = results.current.where("recording").best
     path = None if held is None else results.file(held, ".nc")
-    return record(run, 1) if path is None else Recording.load(path)
+    return record(run, 1, physics="mujoco") if path is None else Recording.load(path)
 
 
 def _wiring(run: Run, recording: Recording) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -89,8 +88,7 @@ def _agent_data(run: Run) -> dict[str, Any]:
 
 def _on_body(run: Run, resolved: Resolved, body: Body) -> dict[str, Any]:
     agent = run.agent(body)
-    task = dataclasses.replace(resolved, config=dataclasses.replace(resolved.config, physics="lanes"))
-    envs = task.make_envs(1, randomize={})
+    envs = resolved.stepped_by("lanes").make_envs(1, randomize={})
     try:
         envs.seed([0])
         envs.reset(np.arange(1))

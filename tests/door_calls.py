@@ -327,7 +327,14 @@ CALLS = {
     ),
     "record": Call(
         record,
-        {"run": PATHS, "episodes": COUNT, "body": BODY, "interventions": PINNED, "progress": FLAGS},
+        {
+            "run": PATHS,
+            "episodes": COUNT,
+            "body": BODY,
+            "interventions": PINNED,
+            "progress": FLAGS,
+            "physics": Values((None, "mujoco"), ("lanes", "auto", 3)),
+        },
         {"run": "RUN", "episodes": 1},
     ),
     "probe": Call(

@@ -20,6 +20,9 @@ from .encode import check_output
 from .look import SECONDS, Look
 from .render import render_recording
 
+# One body needs no compiled code: lanes gain nothing, and would take seconds to compile before a first film.
+_PHYSICS = "mujoco"
+
 
 @checked(
     InvalidFilm,
@@ -40,7 +43,7 @@ def render(
     progress: bool = False,
     **look: Any,
 ) -> Path:
-    """Film a run's agent on its own or another body; mp4, gif or webp, by the suffix of `out`.
+    """Film a run's agent on its own or another body, stepped by MuJoCo; mp4, gif or webp, by the suffix of `out`.
 
     A film in the run's folder is added to its results, with a description.
 
@@ -63,7 +66,7 @@ def render(
     """
     run = run if isinstance(run, Run) else Run(run)
     looks = _checked(out, run.config.body if body is None else body, overwrite, look)
-    recording = record(run, 1, body, interventions, progress)
+    recording = record(run, 1, body, interventions, progress, _PHYSICS)
     caption = "; ".join([run.description, *map(str, interventions)])
     wiring = run.agent(body).circuit.wiring() if looks.view == "neurons" else None
     path = render_recording(
@@ -71,7 +74,7 @@ def render(
     )
     weights = run.last_weights()
     if weights is not None and path.resolve().parent == run.path.resolve():
-        conditions = conditions_of(run.resolved.config, 1, EVALUATION_SEED, body, interventions)
+        conditions = conditions_of(run.resolved.stepped_by(_PHYSICS).config, 1, EVALUATION_SEED, body, interventions)
         run.results.add(Result("film", weights, conditions, name=looks.view, files=(path.name,)))
     return path
 

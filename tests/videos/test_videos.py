@@ -65,6 +65,26 @@ def test_what_is_at_the_upper_right_is_drawn_there():
     assert (columns.mean() - 160, 120 - rows.mean()) == pytest.approx((0.2 * 320 / 1.44, 0.3 * 320 / 1.44), abs=2)
 
 
+@pytest.mark.parametrize("look", [{}, {"camera": "fixed"}, {"zoom": 4.0}], ids=["follow", "fixed", "near"])
+@pytest.mark.parametrize("n_links", [3, 6, 24])
+def test_no_edge_lies_outside_of_the_part_that_is_drawn_with_edges(n_links, look, monkeypatch):
+    view = TopView(planted(n_links=n_links).poses(), size=(320, 240), **look)
+    whole = (0, 0, *view.size)
+    for instant in (0, 77, 500):
+        part = view._edged(instant, view._camera[instant])
+        pictures = []
+        for box in (part, whole):
+            monkeypatch.setattr(view, "_edged", lambda *_, box=box: box)
+            pictures.append(view.frame(instant))
+            monkeypatch.undo()
+        left, top, right, bottom = part
+        differs = (pictures[0] != pictures[1]).any(-1)
+        # Inside, the last digit of a place may decide a pixel.
+        differs[top:bottom, left:right] = False
+        assert part != whole or "zoom" in look
+        assert not differs.any()
+
+
 def test_an_existing_film_is_kept(tmp_path):
     path = tmp_path / "worm.gif"
     path.write_bytes(b"precious")

@@ -14,7 +14,7 @@ from ...agents import Agent, Rollout
 from ...circuits.held import weights_held
 from ...envs import Body, EnvBatch
 from ...errors import InvalidOption
-from ...options import COUNT, FLAG, checked
+from ...options import COUNT, FLAG, OneOf, checked
 from ...progress import progress_bar
 from ...threads import one_thread
 from ...version import __version__
@@ -28,22 +28,39 @@ from .watched import Watched
 _READ = ("joint_pos", "joint_vel", "link_pos", "link_angle", "com_pos")
 
 
-@checked(InvalidOption, run=A_RUN, episodes=COUNT, interventions=INTERVENTIONS, progress=FLAG)
+@checked(
+    InvalidOption,
+    run=A_RUN,
+    episodes=COUNT,
+    interventions=INTERVENTIONS,
+    progress=FLAG,
+    physics=OneOf((None, "mujoco")),
+)
 def record(
     run: Run | str | Path,
     episodes: int = 8,
     body: str | Body | None = None,
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
+    physics: str | None = None,
 ) -> Recording:
     """Record episodes of a run's agent on its own or another body, with interventions if there are any.
 
+    Args:
+        run: the run or its folder.
+        episodes: number of episodes.
+        body: another body than the run's own.
+        interventions: interventions on neurons.
+        progress: show a progress bar.
+        physics: "mujoco", which compiles nothing and so starts a single episode at once; None takes the run's own.
+
     Raises:
-        InvalidOption: there is no such run, it has no checkpoint yet, or `episodes` is below 1.
+        InvalidOption: there is no such run or physics, it has no checkpoint yet, or `episodes` is below 1.
         UnknownName: there is no such body or neuron.
     """
     run = run if isinstance(run, Run) else Run(run)
-    envs = run.resolved.on(body).make_envs(episodes, randomize={})
+    resolved = run.resolved if physics is None else run.resolved.stepped_by(physics)
+    envs = resolved.on(body).make_envs(episodes, randomize={})
     try:
         origin = {
             "circuit": run.config.circuit, "run": run.path.resolve().name, "seed": run.config.seed,

@@ -75,6 +75,10 @@ class Resolved:
         agent = dataclasses.replace(self.agent, layout=layout, n_motors=make_body(body).n_joints)
         return Resolved(config, agent)
 
+    def stepped_by(self, physics: str) -> Resolved:
+        """Return the resolved config with another physics, "mujoco" or "lanes"."""
+        return Resolved(dataclasses.replace(self.config, physics=physics), self.agent)
+
     def make_envs(self, n_envs: int, randomize: Mapping[str, Any] | None = None) -> EnvBatch:
         """Build environments with the run's (first) body; `randomize` replaces the run's own ranges.
 

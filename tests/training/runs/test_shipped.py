@@ -4,14 +4,18 @@ import multiprocessing
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from nervecord import Run, RunConfig, evaluate, load_agent, resume, train
+from nervecord import Run, RunConfig, evaluate, load_agent, render, resume, train
 from nervecord.cli.main import main
 from nervecord.envs.physics.lanes import cache_folder
 from nervecord.errors import InvalidOption, InvalidRun, UnknownName
 from nervecord.files import user_cache
+from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs import shipped
 from nervecord.training.runs.shipped import SHIPPED, folder_of, shipped_names
 
@@ -56,6 +60,28 @@ def test_what_is_measured_of_one_is_kept_beside_its_copy_and_not_in_the_package(
     assert [each.episodes for each in Run("agent:ncap").results.where(body="swimmer6", agent="trained")] == [20, 1]
     assert sorted(SHIPPED.rglob("*")) == before
     assert Run("agent:ncap").path.is_relative_to(cache)
+
+
+def test_a_film_of_one_compiles_nothing():
+    code = (
+        "import sys\n"
+        "from nervecord.cli.main import main\n"
+        "main('render agent:ncap --seconds 0.1 --out worm.mp4'.split())\n"
+        "print('numba' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert Path("worm.mp4").stat().st_size > 0
+
+
+def test_a_film_is_of_the_episode_that_lanes_step_and_says_that_mujoco_stepped_it():
+    run = Run("agent:ncap")
+    render(run, run.path / "film.mp4", seconds=0.1)
+    assert run.resolved.config.physics == "lanes"
+    assert run.results.where("film").best.conditions["physics"] == "mujoco"
+    lanes, mujoco = record(run, 1), record(run, 1, physics="mujoco")
+    assert lanes.link_pos.shape == (1, 1000, 6, 2)
+    np.testing.assert_allclose(mujoco.link_pos, lanes.link_pos, atol=1e-4)
 
 
 def test_an_upgrade_is_copied_anew_and_leaves_the_old_one(monkeypatch, tmp_path):
