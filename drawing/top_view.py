@@ -241,7 +241,7 @@ class TopView:
             moved = np.linalg.norm(self._poses.com_pos[instant] - self._poses.com_pos[before])
             speed = 100 * moved / max((instant - before) * self.dt, self.dt)
             # Apart, both recur, and are drawn once.
-            at = width - margin
+            at: float = width - margin
             for words in (f"{speed:.1f} cm/s", f"{instant * self.dt:.1f} s"):
                 at = print_words(draw, (at, margin), words, _LETTERS, fill=_INK, anchor="ra", **edge) - _LETTERS
         length = self.scale_bar()
