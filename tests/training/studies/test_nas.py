@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import os
-import socket
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nas_tables import SMALL, drawn_table
 from nervecord.cli.main import main
-from nervecord.errors import InvalidOption, InvalidRun, OutputExists, UnknownName, Unreachable
+from nervecord.errors import InvalidOption, InvalidRun, OutputExists, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.rollouts.evaluation import EVALUATION_SEED, evaluate
 from nervecord.training.runs.config import RunConfig
@@ -226,14 +225,11 @@ def test_validation_has_other_episodes_than_tests():
     assert abs(VALIDATION_SEED - EVALUATION_SEED) > max(VALID_EPISODES, TEST_EPISODES, UNSEEN_EPISODES)
 
 
-def test_a_table_is_made_on_the_cluster_that_is_named(tmp_path):
-    """Tasks give the same results on Ray as here: training/learning/test_engine.py."""
-    pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{closed.getsockname()[1]}"
-        with pytest.raises(Unreachable, match=f"no Ray cluster answers at {address}"):
-            make_table(TINY, tmp_path / "out", engine="ray", address=address, progress=False)
+@pytest.mark.slow
+def test_ray_makes_the_same_table(made, tmp_path):
+    there = make_table(TINY, tmp_path / "ray", seeds=2, workers=1, engine="ray", progress=False)
+    columns = ["architecture", "valid", "test", "unseen", "weights"]
+    assert there.summary()[columns].equals(make_table(TINY, made[0], seeds=2, progress=False).summary()[columns])
 
 
 # Files
