@@ -1,4 +1,4 @@
-"""A live agent: moved by hand in Python, and in a real browser through its own server."""
+"""A live agent: moved by hand in Python, and through its own server."""
 
 import asyncio
 import base64
@@ -7,15 +7,12 @@ import io
 import json
 import re
 import socket
-import threading
 import urllib.error
 import urllib.request
 
 import numpy as np
 import pytest
-from browser import look_over, until
 from nervecord.cli.main import main
-from nervecord.drawing.palette import REST
 from nervecord.envs import Drag, gel
 from nervecord.errors import CircuitMismatch, InvalidArena, InvalidBody, InvalidTask, NervecordError, UnknownName
 from nervecord.pages.player import Player
@@ -23,67 +20,10 @@ from nervecord.training.learning.training import train
 from nervecord.training.rollouts.interventions import Intervention
 from nervecord.training.runs.config import RunConfig
 from PIL import Image
-from PIL.ImageColor import getrgb
+from playing import places
 
 pytest.importorskip("aiohttp", reason="the server is an extra: pip install 'nervecord[play]'")
 from nervecord.pages.play_server import PlayServer, _Watcher, from_elsewhere
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    return {
-        circuit: train(
-            RunConfig(circuit, "es", steps=3200, episode_steps=100, algorithm_options={"n_envs": 8}),
-            folder / circuit,
-            progress=False,
-        )
-        for circuit in ("ncap", "ctrnn")
-    }
-
-
-@pytest.fixture
-def player(runs):
-    held = Player(runs["ncap"])
-    yield held
-    held.close()
-
-
-@contextlib.contextmanager
-def serving(player):
-    """Serve a player from a thread of its own, as a command would."""
-    server, address, loop = PlayServer(player), [], asyncio.new_event_loop()
-    ready = threading.Event()
-
-    def note(url):
-        address.append(url)
-        ready.set()
-
-    task = None
-
-    def run():
-        nonlocal task
-        asyncio.set_event_loop(loop)
-        task = loop.create_task(server.serve(0, note))
-        with contextlib.suppress(asyncio.CancelledError):
-            loop.run_until_complete(task)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    assert ready.wait(20)
-    try:
-        yield server, address[0]
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join(20)
-    assert not thread.is_alive()
-    loop.close()
-
-
-@pytest.fixture
-def served(player):
-    with serving(player) as held:
-        yield held
 
 
 def test_a_page_that_stops_reading_keeps_no_other_page_waiting(served, monkeypatch):
@@ -254,13 +194,6 @@ def test_the_medium_changes_under_the_body(runs):
         assert held.envs.arena.medium is None
 
 
-@pytest.fixture(scope="module")
-def forager(tmp_path_factory):
-    """Return a run of Forage, whose food smells."""
-    config = RunConfig("navigator", "es", task="forage", steps=400, episode_steps=50, algorithm_options={"n_envs": 8})
-    return train(config, tmp_path_factory.mktemp("forage") / "run", progress=False)
-
-
 def test_food_is_dropped_and_the_ground_is_drawn_when_it_changes(forager, player):
     with contextlib.closing(Player(forager)) as held:
         assert held.has_target
@@ -283,30 +216,6 @@ def test_food_is_dropped_and_the_ground_is_drawn_when_it_changes(forager, player
     assert not player.has_target
     with pytest.raises(InvalidTask, match="no target"):
         player.place_target([0.0, 0.0])
-
-
-def test_food_and_media_are_changed_in_a_browser(forager, opened, tmp_path):
-    held = Player(forager)
-    with contextlib.closing(held), serving(held) as (_, url), opened(url, 1200) as page:
-        until(page, "document.querySelector('#clock').textContent !== '0.00 s'")
-        page.click("#pause")
-        until(page, "document.querySelector('#pause').textContent === 'Resume'")
-        page.wait_for_timeout(200)  # what was on its way is drawn
-        page.click(".pool", position={"x": 40, "y": 60})
-        until(page, "document.querySelector('circle.target').getAttribute('visibility') === 'visible'")
-        box = page.locator("circle.target").bounding_box()
-        pool = page.locator(".pool").bounding_box()
-        place = box["x"] + box["width"] / 2 - pool["x"], box["y"] + box["height"] / 2 - pool["y"]
-        np.testing.assert_allclose(place, (40, 60), atol=2)
-        page.click("#drop")
-        until(page, "!document.querySelector('#said').textContent")
-        nose = np.array(held.moment()["line"][0])
-        assert np.linalg.norm(nose - held.moment()["target"]) == pytest.approx(0.6, abs=1e-3)
-        page.select_option("#medium", "agar")
-        until(page, "document.querySelector('#ground-key').textContent.includes('agar, K 40')")
-        until(page, "document.querySelector('.pool image').getAttribute('visibility') === 'visible'")
-        assert "odour" in page.inner_text("#ground-key")
-        page.screenshot(path=tmp_path / "play.png")
 
 
 def test_orders_that_are_none_are_one_line(player):
@@ -405,169 +314,6 @@ def test_a_taken_port_is_one_line(runs, capsys):
     assert f"port {port} of 127.0.0.1 is taken" in capsys.readouterr().err
 
 
-def test_an_agent_is_played_with_in_a_browser(served, opened):
-    server, url = served
-    with opened(url) as page:
-        until(page, "document.querySelector('#clock').textContent !== '0.00 s'")
-        first = page.locator(".pool .worm").get_attribute("d")
-        until(page, f"document.querySelector('.pool .worm').getAttribute('d') !== '{first}'")
-
-        page.locator("#pause").click()
-        until(page, "document.querySelector('#pause').textContent === 'Resume'")
-        stopped = page.locator("#clock").inner_text()
-        page.wait_for_timeout(200)
-        assert page.locator("#clock").inner_text() == stopped
-        page.locator("#pause").click()
-        until(page, f"document.querySelector('#clock').textContent !== '{stopped}'")
-
-        page.locator("[data-neuron=B_d_1] use").click()
-        until(page, "document.querySelector('#done li')?.firstChild.textContent === 'silence B_d_1'")
-        assert server.player.interventions == (Intervention("B_d_1"),)
-        page.locator("[data-neuron=B_d_1]").focus()
-        page.keyboard.press("Enter")
-        until(page, "!document.querySelector('#done li')")
-
-        page.locator("#which").fill("osc_d")
-        page.keyboard.press("Enter")
-        until(page, "document.querySelector('#done li')?.firstChild.textContent === 'silence osc_d'")
-        assert page.locator("#value").is_hidden()
-        page.locator("#kind").select_option("clamp")
-        page.locator("#which").fill("B_v_2")
-        page.locator("#value").fill("0.5")
-        page.keyboard.press("Enter")
-        until(page, "document.querySelector('#done').textContent.includes('clamp B_v_2 0.5')")
-        page.get_by_label("let B_v_2 go").click()
-        until(page, "!document.querySelector('#done').textContent.includes('B_v_2')")
-
-        assert page.locator(".lead").inner_text().startswith("swimmer6 · ")
-        assert float(page.locator("#return").inner_text()) >= 0
-        # The trace has run: its newest column has the colours of the palette.
-        lit = page.evaluate(
-            "find('trace').getContext('2d').getImageData(find('trace').width - 1, 0, 1, 1e2).data.some(each => each)"
-        )
-        assert lit
-
-        page.locator("#which").fill("nobody")
-        page.keyboard.press("Enter")
-        until(page, "document.querySelector('#said').textContent.startsWith(\"unknown neuron 'nobody'\")")
-
-        page.locator("#speed").fill("1")
-        until(page, "document.querySelector('#speed-out').textContent.startsWith('2.00')")
-        assert comes_true(page, lambda: server.speed == 2.0)
-
-        com = server.player.envs.physics.read("com_pos")[0, 1]
-        page.locator("[data-push=up]").click()
-        assert comes_true(page, lambda: server.player.envs.physics.read("com_pos")[0, 1] > com)
-
-        page.locator("#length").fill("1.5")
-        until(page, "document.querySelector('#length-out').textContent === '15.0 cm'")
-        page.locator("#links").fill("8")
-        until(page, "document.querySelectorAll('[data-neuron^=B_d]').length === 7")
-
-
-def test_arrow_keys_go_on_changing_the_links_where_the_wiring_is_drawn_anew(served, opened):
-    server, url = served
-    with opened(url) as page:
-        page.locator("#links").focus()
-        for _ in range(3):
-            page.keyboard.press("ArrowRight")
-        until(page, "document.querySelectorAll('[data-neuron^=B_d]').length === 8")
-        assert page.evaluate("document.activeElement.id") == "links"
-        assert page.locator("#links-out").inner_text() == "9"
-        page.keyboard.press("ArrowLeft")
-        until(page, "document.querySelectorAll('[data-neuron^=B_d]').length === 7")
-        assert server.player.n_links == 8
-        # The new drawing answers as the first did.
-        page.locator("[data-neuron=B_d_6] use").click()
-        until(page, "document.querySelector('#done li')?.firstChild.textContent === 'silence B_d_6'")
-
-
-def comes_true(page, happened):
-    """Return whether something happens within 5 s: a page's labels change before the server has heard."""
-    for _ in range(100):
-        if happened():
-            return True
-        page.wait_for_timeout(50)
-    return False
-
-
-def within(page, part):
-    """Return whether all of a part of the pool lies within it."""
-    inner, outer = page.locator(part).bounding_box(), page.locator(".pool").bounding_box()
-    return all(
-        outer[side] <= inner[side] and inner[side] + inner[size] <= outer[side] + outer[size]
-        for side, size in (("x", "width"), ("y", "height"))
-    )
-
-
-def test_the_longest_body_is_in_view_with_its_scale(player, opened):
-    player.resize(links=24, length=2.0)
-    with serving(player) as (_, url), opened(url) as page:
-        until(page, "document.querySelector('#clock').textContent !== '0.00 s'")
-        page.locator("#pause").click()
-        assert within(page, ".pool .worm")
-        # 4.8 m long, of which a third is 1.6 m.
-        assert page.locator(".pool text", has_text="1 m").count() == 1
-        assert within(page, ".pool .bar")
-
-
-def test_a_target_out_of_view_has_an_arrow_to_it(tmp_path, opened):
-    config = RunConfig("ncap", "es", task="navigate", steps=800, episode_steps=50, algorithm_options={"n_envs": 4})
-    held = Player(train(config, tmp_path / "navigate", progress=False))
-    with serving(held) as (server, url), opened(url) as page:
-        server.is_paused = True
-        for place, seen in (((1.5, -1.5), False), ((0.1, 0.1), True)):
-            held.envs.task.place_target(0, np.array(place))
-            page.locator("[data-push=up]").click()
-            state = "visible" if seen else "hidden"
-            until(page, f"document.querySelector('circle.target').getAttribute('visibility') === '{state}'")
-            arrow = page.locator("g.target")
-            assert (arrow.get_attribute("visibility") == "hidden") is seen
-            if not seen:
-                assert within(page, "g.target")
-                metres = np.linalg.norm(np.subtract(place, held.moment()["line"][0]))
-                assert page.locator(".pool text", has_text=f"{metres:.1f} m").count() == 1
-                turned = arrow.get_attribute("transform").split("rotate(")[1].rstrip(")")
-                assert 0 < float(turned) < 90
-    held.close()
-
-
-def test_a_silenced_neuron_can_be_read_and_colours_are_explained(served, opened):
-    _, url = served
-    with opened(url, scheme="dark") as page:
-        page.locator("[data-neuron=B_d_1] use").click()
-        page.wait_for_selector(".silenced[data-neuron=B_d_1]")
-        fill = page.eval_on_selector("[data-neuron=B_d_1] use", "each => getComputedStyle(each).fill")
-        assert fill == f"color(srgb {' '.join(f'{channel / 255:.6g}' for channel in getrgb(REST))})"
-        key = page.get_by_label("Colours").inner_text()
-        assert all(word in key for word in ("above zero", "below zero", "pinned", "excites", "inhibits"))
-
-
-def test_a_page_fits_a_phone_and_its_text_can_be_read(served, tmp_path, opened):
-    server, url = served
-    with opened(url, 400) as page:
-        page.wait_for_selector(".pool .worm[d]", state="attached")
-        page.locator("[data-neuron=B_d_1] use").click()
-        page.wait_for_selector("#done li")
-        server.is_paused = True
-        assert look_over(page, tmp_path, "play") == []
-        # A fingertip's worth of every neuron.
-        for box in page.locator("[data-neuron]").evaluate_all(
-            "all => all.map(each => each.getBoundingClientRect().toJSON())"
-        ):
-            assert min(box["width"], box["height"]) >= 24
-
-
-def test_what_cannot_be_is_said_on_the_page(runs, opened):
-    held = Player(runs["ctrnn"])
-    with serving(held) as (_, url), opened(url) as page:
-        page.locator("#links").fill("9")
-        until(page, "document.querySelector('#said').textContent !== ''")
-        assert page.locator("#said").inner_text().startswith("CTRNN trained on another size")
-        until(page, "document.querySelector('#links-out').textContent === '6'")
-    held.close()
-
-
 def test_posts_are_told_where_they_stand(tmp_path):
     """Those in sight, with every copy of a lattice, as turned as it is; in another medium they stay."""
     arena = {"name": "landscape", "lattice": {"gap": 0.3}, "posts": [{"x": 0.5, "y": 0.4, "radius": 0.03}]}
@@ -584,22 +330,6 @@ def test_posts_are_told_where_they_stand(tmp_path):
         assert between[between > 1e-3].min() == pytest.approx(0.3, abs=2e-3)
         held.change_medium("0.3 Pa s")
         np.testing.assert_allclose(np.array(held.moment()["standing"])[:, 3], np.array(before)[:, 3], atol=1e-3)
-
-
-@pytest.fixture(scope="module")
-def rambler(tmp_path_factory):
-    """Return a run among single posts, of which one can be pushed, with a wall."""
-    arena = {
-        "name": "landscape",
-        "posts": [{"x": 0.5, "y": 0.4, "radius": 0.03}, {"x": -0.4, "y": 0.4, "radius": 0.04, "mass": 0.02}],
-        "walls": [{"x": 0.0, "y": 0.9}],
-    }
-    config = RunConfig("ncap", "es", steps=40, episode_steps=60, arena=arena, algorithm_options={"n_envs": 8})
-    return train(config, tmp_path_factory.mktemp("rambler") / "run", progress=False)
-
-
-def places(held):
-    return {int(row[0]): row[1:3] for row in held.moment()["standing"]}
 
 
 def test_a_post_is_moved_while_the_body_swims_on_and_stays_there(rambler):
@@ -698,28 +428,3 @@ def test_a_post_is_moved_by_a_message(rambler):
                 server.obey(order)
         with pytest.raises(InvalidArena, match="a wall stays"):
             server.obey({"move": {"post": 1, "to": [0.4, 0.5]}})
-
-
-def test_a_post_is_dragged_in_a_browser(rambler, opened, tmp_path):
-    held = Player(rambler)
-    with contextlib.closing(held), serving(held) as (server, url), opened(url, 1200) as page:
-        server.is_paused = True
-        until(page, "document.querySelectorAll('.movable').length === 2")
-        post = page.locator(".movable").first
-        box = post.bounding_box()
-        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        page.mouse.move(*middle)
-        page.mouse.down()
-        page.mouse.move(middle[0] - 30, middle[1] + 20, steps=3)
-        page.mouse.up()
-        assert comes_true(page, lambda: places(held)[0] != [0.5, 0.4])
-        metre = 1 / page.evaluate("view([1, 0])[0] - view([0, 0])[0]")  # pixels
-        np.testing.assert_allclose(places(held)[0], [0.5 - 30 / metre, 0.4 - 20 / metre], atol=0.01)
-        before = places(held)[0]
-        post.focus()
-        page.keyboard.press("ArrowUp")
-        assert comes_true(page, lambda: places(held)[0] == pytest.approx([before[0], before[1] + 0.06], abs=1e-3))
-        assert page.evaluate("document.activeElement.classList.contains('movable')")
-        # A wall is no button: it stays, and nothing is told of it.
-        assert page.locator(".standing polygon:not(.movable)").get_attribute("role") is None
-        page.screenshot(path=tmp_path / "posts.png")
