@@ -184,15 +184,22 @@ class NALSM(RecurrentCircuit):
             sensors: a control step a row, as the circuit senses it.
 
         Raises:
-            CircuitMismatch: they are of another number of sensors, or shorter than a sample of 200 ms.
+            CircuitMismatch: they are of another number of sensors, not finite, shorter than a sample of 200 ms, or so
+                weak that the liquid hears nothing.
         """
         if sensors.dim() != 2 or sensors.shape[1] != self.n_sensors:
             raise CircuitMismatch(f"sensors are of shape {tuple(sensors.shape)}; give (time, {self.n_sensors})")
+        if not sensors.isfinite().all():
+            raise CircuitMismatch("sensors are not all finite; leave out the episode in which they are not")
         values = sensors.cpu().double().numpy().repeat(self.substeps, 0)
         samples = len(values) // _SAMPLE
         if not samples:
             raise CircuitMismatch(f"sensors last {len(values)} ms; give a sample of {_SAMPLE} ms or more")
         bits = count_up(values, np.zeros(2 * self.n_sensors))
+        if not bits.any():
+            raise CircuitMismatch(
+                "the sensors are 0 or nearly so, and the liquid hears nothing; give a body that moves"
+            )
         weights, mask = self.weights.double().cpu().numpy(), self.mask.cpu().numpy()
         medium = Medium(weights, mask, self._excitatory, Plasticity(self.gain))
         medium.grow(samples, _SAMPLE, bits)

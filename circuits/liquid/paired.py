@@ -94,11 +94,13 @@ class PairedLiquids(nn.Module):
 
         Raises:
             CircuitMismatch: there are fewer than two windows, another number of them in the other sense or in `kinds`,
-                or the temperature is not above 0.
+                a value is not finite, or the temperature is not above 0.
         """
         many = first.shape[1]
         if many < 2 or second.shape[1] != many:
             raise CircuitMismatch(f"there are {many} and {second.shape[1]} windows; give two or more, of both senses")
+        if not (first.isfinite().all() and second.isfinite().all()):
+            raise CircuitMismatch("the windows are not all finite; leave out the episodes in which they are not")
         if kinds is not None and len(kinds) != many:
             raise CircuitMismatch(f"kinds has {len(kinds)} values for {many} windows; give one for each")
         if not temperature > 0:

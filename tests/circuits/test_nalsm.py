@@ -168,6 +168,13 @@ def test_a_liquid_that_cannot_be_is_one_line(senses, options, message):
     with pytest.raises(CircuitMismatch, match=message):
         make_circuit("nalsm", senses, 1, options)
     circuit = NALSM({"x": 2}, 1, units=8, samples=0)
-    for sensors, what in ((torch.zeros(50, 3), r"give \(time, 2\)"), (torch.zeros(3, 2), "last 90 ms; give a sample")):
+    drawn = circuit.weights.clone()
+    for sensors, what in (
+        (torch.zeros(50, 3), r"give \(time, 2\)"),
+        (torch.zeros(3, 2), "last 90 ms; give a sample"),
+        (torch.full((50, 2), torch.nan), "not all finite"),
+        (torch.zeros(50, 2), "hears nothing; give a body that moves"),
+    ):
         with pytest.raises(CircuitMismatch, match=what):
             circuit.organise(sensors)
+    assert torch.equal(circuit.weights, drawn)

@@ -112,6 +112,7 @@ def test_mistakes_are_one_line():
     for arguments, message in (
         ((joints, speeds[:, 1:]), "there are 15 and 14 windows"),
         ((joints[:, :1], speeds[:, :1]), "there are 1 and 1 windows; give two or more"),
+        ((joints, speeds * torch.nan), "not all finite"),
         ((joints, speeds, torch.zeros(3, dtype=torch.long)), "kinds has 3 values for 15 windows"),
         ((joints, speeds, None, 0.0), "temperature is 0.0; give a number above 0"),
     ):
