@@ -9,8 +9,8 @@ import pytest
 import torch
 from nervecord.benchmarks.results.spikes import bits, liquids, recall, speed, swimming, turning
 from nervecord.benchmarks.results.spikes.__main__ import PARTS, tables
-from nervecord.benchmarks.results.spikes.kept import ahead, at_least, at_most, best_rate, measure, seeds_of
-from nervecord.benchmarks.results.tables import fill_page
+from nervecord.benchmarks.results.spikes.kept import at_least, at_most, best_rate, measure, seeds_of
+from nervecord.benchmarks.results.tables import fill_page, standing
 from nervecord.circuits import CA3, make_circuit
 from nervecord.envs.tasks.recall_turn import CELLS
 from nervecord.files import write_json
@@ -36,7 +36,7 @@ def test_rules_judge_by_whole_intervals():
     below, across, above = (Interval(mean, mean - 1, mean + 1, 5) for mean in (-3.0, 0.0, 3.0))
     assert [at_most(each, 0.5) for each in (below, across, above)] == ["holds", "undecided", "fails"]
     assert [at_least(each, 0.5) for each in (below, across, above)] == ["fails", "undecided", "holds"]
-    assert [ahead(each) for each in (below, across, above)] == ["behind", "no difference", "ahead"]
+    assert [standing(each) for each in (below, across, above)] == ["behind", "no difference", "ahead"]
     assert at_most(Interval(-3.0, np.nan, np.nan, 1), 0.5) == "undecided", "one seed decides nothing"
     assert best_rate({0.1: {}, 0.2: {0: 1.0, 1: 0.0}, 0.3: {0: 0.4}}) == (0.2, {0: 1.0, 1: 0.0})
 

@@ -13,7 +13,8 @@ from ....circuits import Circuit, make_circuit
 from ....envs.tasks.bits import BIT_TASKS, SOLVED, answers, draw_bits, draw_length
 from ....intervals import bootstrap_mean
 from ....training.studies.markdown import markdown_table
-from .kept import Measurement, ahead, at_most, difference, plain, seeds_of, told
+from ..tables import standing
+from .kept import Measurement, at_most, difference, plain, seeds_of, told
 
 # The LSTM remembers for about as long as sequences are; drawn without a horizon, its units forget within a few steps.
 CIRCUITS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -138,5 +139,5 @@ def _growth_table(out: Path, part: str) -> str:
     for name in _DELAYED:
         more = difference(longest[f"{name}, delays"], longest[name])
         if more.n:
-            text.append(f"With delays {name} gets longer by {more}: {ahead(more)}.")
+            text.append(f"With delays {name} gets longer by {more}: {standing(more)}.")
     return "\n\n".join(text)

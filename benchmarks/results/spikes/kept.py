@@ -68,8 +68,3 @@ def at_most(found: Interval, bound: float) -> str:
 def at_least(found: Interval, bound: float) -> str:
     """Return the verdict of a rule that a number is above a bound: by where its interval lies, in its own unit."""
     return "holds" if found.low > bound else "fails" if found.high < bound else "undecided"
-
-
-def ahead(found: Interval) -> str:
-    """Return which of two a difference says is ahead."""
-    return "ahead" if found.low > 0 else "behind" if found.high < 0 else "no difference"

@@ -17,7 +17,8 @@ from ....circuits.liquid.medium import BOUND
 from ....envs import EnvBatch, body_names, make_body
 from ....training.probes.tools.ridge_classifier import ridge_readout
 from ....training.studies.markdown import markdown_table
-from .kept import Measurement, ahead, at_least, difference, seeds_of, told
+from ..tables import standing
+from .kept import Measurement, at_least, difference, seeds_of, told
 
 # Every body of six links, moved by waves of eight periods that do not depend on what is sensed.
 _LINKS = 6
@@ -156,7 +157,7 @@ def tables(out: Path) -> dict[str, str]:
         text.append(f"{ORGANISED.capitalize()} less the best {what} ({best}) is {more}; {rule}.")
     for control in (_NO_ASTROCYTE, _ON_BODIES, _NONE):
         more = difference(shares[ORGANISED], shares[control])
-        text.append(f"{ORGANISED.capitalize()} less {control} is {more}: {ahead(more)}.")
+        text.append(f"{ORGANISED.capitalize()} less {control} is {more}: {standing(more)}.")
     return {"liquids": "\n\n".join(text)}
 
 

@@ -14,7 +14,8 @@ from ....circuits import Circuit, make_circuit
 from ....envs.tasks.recall_turn import CELLS, draw_pairs
 from ....intervals import bootstrap_mean
 from ....training.studies.markdown import markdown_table
-from .kept import Measurement, ahead, at_least, best_rate, difference, plain, seeds_of, told
+from ..tables import standing
+from .kept import Measurement, at_least, best_rate, difference, plain, seeds_of, told
 
 CUES = (4, 6)  # pairs in a sequence
 # 32 cues of `ca3` are enough to store each pattern under one of its 12 cells and its side, with some to spare for steps
@@ -89,7 +90,7 @@ def tables(out: Path) -> dict[str, str]:
     for cues in CUES:
         more = difference(best[cues, "ca3"], best[cues, "lstm"])
         if more.n:
-            text.append(f"With {cues} pairs, `ca3` less lstm is {more}: {ahead(more)}.")
+            text.append(f"With {cues} pairs, `ca3` less lstm is {more}: {standing(more)}.")
     if not rows:
         return {}
     titles = ["pairs", "circuit", "learning rate", "seeds", "right", f"more than {ALL:g}"]

@@ -22,7 +22,8 @@ from ....training.runs.config import RunConfig
 from ....training.runs.run import Run
 from ....training.studies.markdown import markdown_table
 from ..runs import trained
-from .kept import Measurement, ahead, at_most, difference, plain, seeds_of, told
+from ..tables import standing
+from .kept import Measurement, at_most, difference, plain, seeds_of, told
 
 STEPS, EPISODES = 300_000, 10
 # What is trained to swim; rates are what is then converted.
@@ -204,7 +205,7 @@ def _readouts_table(out: Path) -> str:
     for control in list(READOUTS)[1:]:
         more = difference(returns["nalsm"], returns[control])
         if more.n:
-            text.append(f"`nalsm` less {control} is {more}: {ahead(more)}.")
+            text.append(f"`nalsm` less {control} is {more}: {standing(more)}.")
     return "\n\n".join(text)
 
 
@@ -238,7 +239,7 @@ def _robustness_table(out: Path) -> str:
     for what, _ in _disturbances(0):
         both = [[100 * seed[name][what] for seed in found] for name in ("rates", "spikes")]
         more = bootstrap_mean(np.subtract(both[1], both[0]))
-        verdict = {"ahead": "spikes keep more", "behind": "rates keep more"}.get(ahead(more), ahead(more))
+        verdict = {"ahead": "spikes keep more", "behind": "rates keep more"}.get(standing(more), standing(more))
         rows.append([what, told(both[0]), told(both[1]), str(more), verdict])
     titles = ["disturbance", "rates keep, %", "spikes keep, %", "spikes less rates", "verdict"]
     return markdown_table(titles, *rows)

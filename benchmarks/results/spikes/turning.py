@@ -12,7 +12,8 @@ from ....training.rollouts.evaluation import evaluate
 from ....training.runs.config import RunConfig
 from ....training.studies.markdown import markdown_table
 from ..runs import trained
-from .kept import Measurement, ahead, at_least, best_rate, difference, plain, seeds_of, told
+from ..tables import standing
+from .kept import Measurement, at_least, best_rate, difference, plain, seeds_of, told
 
 # Units of both tasks remember for up to a whole episode of 100 steps, and sequences are whole episodes.
 _SPIKES: Mapping[str, Any] = {"tau": (0.03, 3.0)}
@@ -87,7 +88,7 @@ def _cue_table(out: Path) -> str:
     for control in ("ctrnn", "lstm"):
         more = difference(shares["spiking, k = 4"], shares[control])
         if more.n:
-            text.append(f"Spikes less {control} is {more}: {ahead(more)}.")
+            text.append(f"Spikes less {control} is {more}: {standing(more)}.")
     return "\n\n".join(text)
 
 
@@ -107,7 +108,7 @@ def _recall_table(out: Path) -> str:
     for control in ("lstm", "mlp"):
         more = difference(shares["ca3"], shares[control])
         if more.n:
-            text.append(f"`ca3` less {control} is {more}: {ahead(more)}.")
+            text.append(f"`ca3` less {control} is {more}: {standing(more)}.")
     return "\n\n".join(text)
 
 
