@@ -133,6 +133,7 @@ FLAG = OneOf((True, False))
 COUNT = Number(1, is_whole=True)
 PATH = Instance((str, os.PathLike), "a path")
 PATH_OR_NONE = Instance((str, os.PathLike, NoneType), "a path, or leave it out")
+DEVICE = Instance(str, "a device as torch names it, such as cpu or cuda:0")
 TEXT_OR_NONE = Instance((str, NoneType), "text, or leave it out")
 
 

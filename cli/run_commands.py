@@ -116,8 +116,9 @@ class Resume(Spread, OnRun):
         from ..training.learning.training import resume, summary
 
         if holds(self.path, self.trust) == CurriculumRun.kind:
-            self.refuse("device workers engine address", f"{self.path} is a curriculum, which trains on this CPU alone")
+            self.refuse("workers engine address", f"{self.path} is a curriculum, which trains in this process")
             config = CurriculumRun(self.path, self.trust).config
+            config = config if self.device is None else dataclasses.replace(config, device=self.device)
             return curriculum_summary(curriculum(config, self.path, progress=not self.json, trust=self.trust))
         found = resume(self.path, progress=not self.json, device=self.device, trust=self.trust, **self.where)
         return summary(found) if self.json else {**summary(found), "next": next_commands(self.path)}

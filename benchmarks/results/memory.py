@@ -42,6 +42,8 @@ class _Arguments:
     """Updates of the weights in each curriculum."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of each curriculum."""
+    device: str = "cpu"
+    """Torch device, such as cpu or cuda."""
     workers: int = 1
     """Curricula at a time, one process each."""
     page: Path | None = None
@@ -97,6 +99,7 @@ def main(arguments: _Arguments) -> None:
             kind=kind,
             seed=seed,
             updates=arguments.updates,
+            device=arguments.device,
             circuit_options={"units": arguments.units},
         )
         for seed in arguments.seeds

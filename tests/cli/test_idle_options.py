@@ -23,7 +23,7 @@ from nervecord.training.runs.run import Run
 # because bodies and tasks refuse what they do not take.
 ALWAYS = {
     "Train": "out workers engine config reward",
-    "Resume": "path",
+    "Resume": "path device",
     "Evaluate": "path untrained body episodes",
     "Transfer": "path bodies episodes finetune",
     "Ablate": "out seeds episodes workers engine config reward",
@@ -73,7 +73,7 @@ IDLE = [
     ("nas make prior --address h:1", "an address needs Ray; give --engine ray with it"),
     *(
         (f"resume memory {option}", f"{option.split()[0]} would have no effect: memory is a curriculum")
-        for option in ("--device cpu", "--workers 2", "--engine ray", "--address h:1")
+        for option in ("--workers 2", "--engine ray", "--address h:1")
     ),
     *(
         (f"{command} run {option}", f"{option.split()[0]} would have no effect: they are about a zip file that SB3")

@@ -18,15 +18,18 @@ from torch import Tensor, nn
 
 from ...circuits import CIRCUITS, Circuit, RecurrentCircuit, make_circuit
 from ...circuits.code_files import circuit_from_json, circuit_json
+from ...circuits.delays import DelayedUnits
 from ...circuits.registry import unknown_circuit
 from ...envs.tasks.bits import BIT_TASKS, answers, draw_bits, draw_length
 from ...errors import CircuitMismatch, InvalidOption, InvalidRun, TrainingDiverged, UnknownName
-from ...options import FLAG, PATH, Allowed, Instance, Number, checked, wrong_value
+from ...options import DEVICE, FLAG, PATH, Allowed, Instance, Number, checked, wrong_value
 from ...progress import progress_bar
 from ...threads import one_thread
 from ..runs.folder import Folder
 from ..runs.held_files import check_held, hold_files, told_config
 from ..runs.metrics_log import make_logger
+from .checks import device_named
+from .cuda_graphs import Replayed
 from .stopping import Stop, stopping
 
 KINDS = {
@@ -49,6 +52,7 @@ _FIELDS: dict[str, Allowed] = {
     # Nesterov's, which is nothing without any.
     "momentum": Number(0, 1, above=True),
     "max_grad_norm": Number(0, above=True),
+    "device": DEVICE,
 }
 
 
@@ -70,6 +74,7 @@ class CurriculumConfig:
         evaluate_every: updates between evaluations, each of which also writes a checkpoint.
         evaluation_sequences: number of new sequences per evaluation.
         circuit_options: options of the circuit; a file named by `graph` is stored as its content.
+        device: torch device, such as cpu or cuda. CUDA rounds otherwise than a CPU, so that weights differ slightly.
     """
 
     circuit: str = "ctrnn"
@@ -87,6 +92,7 @@ class CurriculumConfig:
     evaluate_every: int = 100
     evaluation_sequences: int = 1024
     circuit_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if wrong := wrong_value(vars(self), _FIELDS):
@@ -110,7 +116,7 @@ class CurriculumConfig:
         return make_circuit(self.circuit, {"bit": 1}, heads, self.circuit_options, rng)
 
     def heads(self, n: int) -> dict[int, int]:
-        """Return which readout head is trained on which N, while `n` is the largest N."""
+        """Return which readout head is trained on which N, while `n` is the largest N; consecutive ones, in order."""
         if self.kind == "single-head":
             return {0: n}
         first = max(_FIRST, n - self.window + 1) if self.kind == "sliding" else _FIRST
@@ -164,14 +170,16 @@ def curriculum(config: CurriculumConfig, out: str | Path, progress: bool = True,
     With `trust`, links in the folder are followed and its circuit's code is run; see `Folder`.
 
     Raises:
+        InvalidOption: the device cannot be used here.
         InvalidRun: `out` contains another curriculum, or one that is being trained by another process.
         OutputExists: `out` contains something else.
         TrainingDiverged: a loss or gradient is not finite; the last checkpoint is kept.
     """
+    device = device_named(config.device)
     run = CurriculumRun.create(out, config, config.check, trust)
     if not run.done:
         with one_thread(), stopping() as stop, run.lock():
-            _Course(run).go(progress, stop)
+            _Course(run, device).go(progress, stop)
     return run
 
 
@@ -194,9 +202,13 @@ def curriculum_summary(run: CurriculumRun) -> dict[str, Any]:
 class _Course:
     """One sitting at a curriculum."""
 
-    def __init__(self, run: CurriculumRun) -> None:
-        self.run, self.config = run, run.config
-        self.circuit = self.config.make_circuit()
+    def __init__(self, run: CurriculumRun, device: torch.device) -> None:
+        self.run, self.config, self.device = run, run.config, device
+        self.circuit = self.config.make_circuit().to(device)
+        self.weights = tuple(self.circuit.parameters())
+        # These circuits look only at which steps start an episode, which is on the CPU.
+        self.is_replayed = device.type == "cuda" and isinstance(self.circuit, DelayedUnits)
+        self.gradients = Replayed(self._gradients) if self.is_replayed else self._gradients
         self.optimizer = torch.optim.SGD(
             self.circuit.parameters(), self.config.learning_rate, self.config.momentum, nesterov=True
         )
@@ -242,33 +254,39 @@ class _Course:
         """Make one update; return its loss."""
         bits = draw_bits(self.config.task, (draw_length(self.n, self.rng), self.config.batch_size), self.rng)
         heads = self.config.heads(self.n)
-        logits = self._answer(bits)[:, list(heads)]
-        labels = self._labels(bits, heads)
-        # Summed over heads: their mean would teach each of 10 heads at a tenth of the rate. 128 units came
-        # to N = 9 in 3000 updates with the sum and to 5 with the mean.
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / len(labels)
+        loss, logits, *gradients = self.gradients(self._sensors(bits), self._labels(bits, heads), first_head=min(heads))
         if not torch.isfinite(loss):
             raise TrainingDiverged(
                 self._diagnosis("the loss is", "the answers" if logits.isnan().any() else "the loss")
             )
-        self.optimizer.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.circuit.parameters(), self.config.max_grad_norm)
+        for weight, gradient in zip(self.weights, gradients, strict=True):
+            weight.grad = gradient
+        norm = nn.utils.clip_grad_norm_(self.weights, self.config.max_grad_norm)
         if not torch.isfinite(norm):
             bad = [n for n, p in self.circuit.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
             raise TrainingDiverged(self._diagnosis("a gradient is", bad[0] if bad else "their sum"))
         self.optimizer.step()
         return loss.item()
 
+    def _gradients(
+        self, sensors: Float[Tensor, "time batch 1"], labels: Float[Tensor, "batch heads"], first_head: int
+    ) -> tuple[Tensor | None, ...]:
+        """Return the loss, the logits of the heads from `first_head` on, and the loss's gradient for each weight."""
+        logits = self._answer(sensors)[:, first_head : first_head + labels.shape[1]]
+        # Summed over heads: their mean would teach each of 10 heads at a tenth of the rate. 128 units came
+        # to N = 9 in 3000 updates with the sum and to 5 with the mean.
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / len(labels)
+        return loss, logits, *torch.autograd.grad(loss, self.weights, allow_unused=True)
+
     @torch.no_grad()
     def _evaluate(self) -> dict[int, float]:
         """Return the accuracy for each N that is trained now, on fresh sequences."""
         heads, count = self.config.heads(self.n), self.config.evaluation_sequences
-        right = torch.zeros(len(heads))
+        right = torch.zeros(len(heads), device=self.device)
         # Lengths vary between batches, so several batches see several lengths.
         for share in np.array_split(np.arange(count), min(8, count)):
             bits = draw_bits(self.config.task, (draw_length(self.n, self.rng), len(share)), self.rng)
-            said = self._answer(bits)[:, list(heads)] > 0
+            said = self._answer(self._sensors(bits))[:, list(heads)] > 0
             right += (said == (self._labels(bits, heads) > 0.5)).sum(0)
         return dict(zip(heads.values(), (right / count).tolist(), strict=True))
 
@@ -278,20 +296,22 @@ class _Course:
             self.largest_solved = self.n
             self.n = min(self.n + 1, self.config.max_n)
 
-    def _answer(self, bits: np.ndarray) -> Float[Tensor, "batch heads"]:
+    def _answer(self, sensors: Float[Tensor, "time batch 1"]) -> Float[Tensor, "batch heads"]:
         """Return every head's logit after the last bit."""
-        sensors = torch.as_tensor(2.0 * bits[..., None] - 1.0, dtype=torch.float32)
-        state = self.circuit.initial_state(bits.shape[1])
-        start = torch.zeros(bits.shape, dtype=torch.bool)
+        state = self.circuit.initial_state(sensors.shape[1])
+        start = torch.zeros(sensors.shape[:2], dtype=torch.bool, device="cpu" if self.is_replayed else self.device)
         if isinstance(self.circuit, RecurrentCircuit):
             features, _ = self.circuit.unroll_features(sensors, state, start)
             logits: Tensor = self.circuit.readout(features[-1])
             return logits
         return self.circuit.unroll(sensors, state, start)[0][-1]
 
+    def _sensors(self, bits: np.ndarray) -> Float[Tensor, "time batch 1"]:
+        return torch.as_tensor(2.0 * bits[..., None] - 1.0, dtype=torch.float32, device=self.device)
+
     def _labels(self, bits: np.ndarray, heads: Mapping[int, int]) -> Float[Tensor, "batch heads"]:
         columns = [answers(self.config.task, bits, n) for n in heads.values()]
-        return torch.as_tensor(np.stack(columns, 1), dtype=torch.float32)
+        return torch.as_tensor(np.stack(columns, 1), dtype=torch.float32, device=self.device)
 
     def _log(self, loss: float, accuracies: Mapping[int, float]) -> None:
         record = self.logger.record

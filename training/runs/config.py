@@ -25,7 +25,7 @@ from ...envs.randomization import wrong_range
 from ...envs.tasks.bits import BIT_TASKS
 from ...envs.tasks.registry import check_options
 from ...errors import InvalidBody, InvalidOption, InvalidRun, UnknownName
-from ...options import Allowed, Instance, ListOf, Number, not_plain, plain, wrong_value
+from ...options import DEVICE, Allowed, Instance, ListOf, Number, not_plain, plain, wrong_value
 from .held_files import check_held, check_held_of_task, hold_files, hold_task_files
 
 _NUMBERS = {
@@ -58,7 +58,7 @@ _FIELDS: dict[str, Allowed] = {
     "start": Instance((str, os.PathLike, NoneType), f"{_FOLDER}, or leave it out"),
     "protect": ListOf(_FOLDER, '["runs/worm"]'),
     "train_only": ListOf(Instance(str, "the name of a hidden unit"), '["hidden_0_3"]'),
-    "device": Instance(str, "a device as torch names it, such as cpu or cuda:0"),
+    "device": DEVICE,
     "control_dt": _CONTROL_DT,
     **_NUMBERS,
 }

@@ -1,5 +1,6 @@
 """Memory tasks and curricula: streams of bits, a cue that a body must remember, and how memory grows."""
 
+import dataclasses
 import warnings
 
 import gymnasium
@@ -344,6 +345,38 @@ def test_a_circuit_without_memory_and_a_folder_of_another_kind_are_one_line(tmp_
         Run(tmp_path / "run")
     with pytest.raises(InvalidRun, match="seed: 1 there, 2 asked"):
         curriculum(CurriculumConfig(**{**vars(QUICK), "seed": 2}), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("device", "message"), [("gpu", "device 'gpu' cannot be used here"), (3, "a device as torch names it")]
+)
+def test_a_device_that_cannot_be_used_is_one_line_before_anything_is_written(device, message, tmp_path):
+    with pytest.raises(InvalidOption, match=message):
+        curriculum(dataclasses.replace(QUICK, device=device), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_curriculum_goes_on_on_another_device(tmp_path, capsys):
+    CurriculumRun.create(tmp_path / "run", dataclasses.replace(QUICK, device="cuda:7"))
+    with pytest.raises(SystemExit):
+        main(["resume", str(tmp_path / "run"), "--device", "gpu"])
+    assert "device 'gpu' cannot be used here" in capsys.readouterr().err
+    main(["resume", str(tmp_path / "run"), "--device", "cpu", "--json"])
+    assert CurriculumRun(tmp_path / "run").done
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of NVIDIA's")
+@pytest.mark.parametrize("kind", ["single-head", "multi-head", "sliding"])
+def test_recorded_updates_on_cuda_are_those_of_the_cpu(kind, tmp_path):
+    config = CurriculumConfig(kind=kind, updates=300, max_n=4, threshold=0.6, circuit_options={"units": 16})
+    runs = [
+        curriculum(dataclasses.replace(config, device=device), tmp_path / device, progress=False)
+        for device in ("cpu", "cuda")
+    ]
+    here, there = (run.load_checkpoint() for run in runs)
+    assert here.state["n"] == there.state["n"]
+    for name, value in here.weights.items():
+        torch.testing.assert_close(there.weights[name], value, atol=1e-3, rtol=1e-3)
 
 
 def test_the_command_line_trains_a_curriculum(tmp_path, capsys):
