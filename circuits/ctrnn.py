@@ -180,13 +180,21 @@ class CTRNN(DelayedUnits, RewiringCircuit):
         state: State,
         episode_start: Bool[Tensor, "time batch"],
     ) -> tuple[Float[Tensor, "time batch units"], State]:
-        """Run a sequence; the sensors' weighted sums are computed for the whole sequence at once."""
+        """Run a sequence; what depends on weights and sensors alone is computed once, for the whole sequence."""
         leak, recurrent = self._of_weights()
         resets, values = episode_start.any(1).tolist(), []
-        for step, drive in enumerate(self._drive(sensors).unbind()):
+        # With M = I (1 - a) + W a, an update is f(h M + a x): a third fewer operations than by h and W apart.
+        if is_one_product := self.form == "update" and not self.delays:
+            recurrent = torch.diag(1 - leak) + recurrent * leak
+        for step, drive in enumerate(self._drive(sensors, leak if is_one_product else None).unbind()):
             if resets[step]:
                 state = self.reset_state(state, episode_start[step])
-            h = self._update(state, drive, leak, recurrent)
+            if is_one_product:
+                h = self.last(state)
+                for _ in range(self.substeps):
+                    h = nn.functional.leaky_relu(torch.addmm(drive, h, recurrent), _SLOPE)
+            else:
+                h = self._update(state, drive, leak, recurrent)
             state = self.after(h, state)
             values.append(h)
         return torch.stack(values), state
@@ -222,9 +230,13 @@ class CTRNN(DelayedUnits, RewiringCircuit):
         weight = self.weight_rec * self.others
         return masked(weight, self.mask_rec) if self.rewiring.ensembles else weight
 
-    def _drive(self, sensors: Float[Tensor, "*batch sensors"]) -> Float[Tensor, "*batch units"]:
+    def _drive(
+        self, sensors: Float[Tensor, "*batch sensors"], gain: Float[Tensor, " units"] | None = None
+    ) -> Float[Tensor, "*batch units"]:
         into = masked(self.weight_in, self.mask_in) if self.rewiring.ensembles else self.weight_in
-        return nn.functional.linear(sensors, into, self.bias)
+        if gain is None:
+            return nn.functional.linear(sensors, into, self.bias)
+        return nn.functional.linear(sensors, into * gain[:, None], self.bias * gain)
 
     def _update(
         self,

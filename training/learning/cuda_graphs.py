@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Hashable
 
 import torch
@@ -51,6 +52,13 @@ class Replayed:
         self, tensors: tuple[Tensor, ...], options: dict[str, Hashable]
     ) -> tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...], _Results]:
         graph, inputs = torch.cuda.CUDAGraph(), tuple(tensor.clone() for tensor in tensors)
-        with torch.cuda.graph(graph, self._pool):
-            results = self._function(*inputs, **options)
+        # Garbage waits: no graph may be deleted while another is recorded.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            with torch.cuda.graph(graph, self._pool):
+                results = self._function(*inputs, **options)
+        finally:
+            if collects:
+                gc.enable()
         return graph, inputs, results

@@ -276,7 +276,8 @@ class _Course:
         # Summed over heads: their mean would teach each of 10 heads at a tenth of the rate. 128 units came
         # to N = 9 in 3000 updates with the sum and to 5 with the mean.
         loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / len(labels)
-        return loss, logits, *torch.autograd.grad(loss, self.weights, allow_unused=True)
+        # Detached, since results that are held would hold all that led to them.
+        return loss.detach(), logits.detach(), *torch.autograd.grad(loss, self.weights, allow_unused=True)
 
     @torch.no_grad()
     def _evaluate(self) -> dict[int, float]:
