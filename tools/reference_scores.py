@@ -38,17 +38,27 @@ BODIES = (
 )
 SEEDS = range(5)
 EPISODES, RANDOM_EPISODES = 20, 100
+_MLP = RunConfig("mlp", "ppo", steps=300_000)
+# A cue lies 30 steps back: sequences are whole episodes, and units begin by remembering as long.
+_CUE = {"n_envs": 32, "n_steps": 100, "sequence_length": 100, "batch_size": 800, "learning_rate": 0.001}
+_LSTM = RunConfig("lstm", "ppo", steps=300_000, circuit_options={"horizon": 100}, algorithm_options=_CUE)
 # Who may be the best known of a task.
 CANDIDATES = {
     "swim": (
         RunConfig("ncap_plus", "cmaes", steps=2_000_000),
         RunConfig("along", "ppo", steps=300_000),
-        RunConfig("mlp", "ppo", steps=300_000),
+        _MLP,
     ),
-    "navigate": (
-        RunConfig("navigator", "cmaes", task="navigate", steps=2_000_000),
-        RunConfig("mlp", "ppo", task="navigate", steps=300_000),
-    ),
+    "navigate": (RunConfig("navigator", "cmaes", steps=2_000_000), _MLP),
+    "forage": (RunConfig("navigator", "cmaes", steps=2_000_000), _MLP),
+    "chemotaxis": (RunConfig("klinotaxis", "cmaes", steps=2_000_000), _MLP),
+    "cueturn": (_LSTM, _MLP),
+    "recallturn": (RunConfig("ca3", "ppo", steps=300_000, algorithm_options=_CUE), _LSTM, _MLP),
+    "escape": (RunConfig("escape", "cmaes", steps=2_000_000), _MLP),
+    "track": (RunConfig("along", "ppo", steps=300_000), _MLP),
+    # MuJoCo steps these two.
+    "lattice": (RunConfig("ncap_plus", "cmaes", steps=500_000), _MLP),
+    "twomedia": (RunConfig("relay", "cmaes", steps=500_000, circuit_options={"init": "worm"}), _MLP),
 }
 
 
@@ -109,8 +119,7 @@ def rows(body: str, task: str, options: Mapping[str, Any], out: Path, workers: i
     for config in CANDIDATES[task]:
         agent = f"{config.circuit}, {config.algorithm}"
         score = bootstrap_iqm([means[name] for name, trial in trials.items() if trial.agent == agent])
-        how = f"--circuit {config.circuit} --algorithm {config.algorithm} {said} --steps {config.steps} --seed SEED"
-        found.append(_row(agent, score, len(SEEDS), EPISODES, f"nervecord train {how}"))
+        found.append(_row(agent, score, len(SEEDS), EPISODES, _command(config, said)))
     table = pd.DataFrame(found)
     table["is_best"] = table["return_iqm"] == table["return_iqm"].max()
     return table.assign(
@@ -123,6 +132,15 @@ def _row(agent: str, score: Interval, seeds: int, episodes: int, command: str) -
     numbers = {"return_iqm": score.mean, "return_low95": score.low, "return_high95": score.high}
     rounded = {name: round(value, 2) for name, value in numbers.items()}
     return {"agent": agent, **rounded, "seeds": seeds, "episodes": episodes, "command": command}
+
+
+def _command(config: RunConfig, said: str) -> str:
+    """Return the command that trains a candidate; `said` are its words for body and task."""
+    words = [f"nervecord train --circuit {config.circuit} --algorithm {config.algorithm} {said} --steps {config.steps}"]
+    for option, values in (("circuit", config.circuit_options), ("algorithm", config.algorithm_options)):
+        if values:
+            words += [f"--{option}-options", *(f"{name}={value}" for name, value in values.items())]
+    return " ".join([*words, "--seed SEED"])
 
 
 def write(found: pd.DataFrame) -> None:

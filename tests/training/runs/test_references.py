@@ -13,10 +13,11 @@ from nervecord.cli.main import main
 from nervecord.cli.parsing import parse
 from nervecord.cli.run_commands import Evaluate, Train
 from nervecord.envs import Swimmer, make_body
+from nervecord.envs.tasks.registry import option_defaults
 from nervecord.errors import UnknownName
 from nervecord.training.learning import untrained
 from nervecord.training.runs import Run, normalized_return, reference_scores
-from nervecord.training.runs.references import scale_of
+from nervecord.training.runs.references import options_text, scale_of
 from nervecord.training.runs.shipped import SHIPPED
 
 GROUP = ["body", "task", "task_options"]
@@ -40,9 +41,9 @@ def ncap(tmp_path_factory) -> Run:
 def test_each_body_and_task_has_random_actions_untrained_ncap_and_one_best():
     table = reference_scores()
     assert len(table)
-    for (body, _, options), rows in table.groupby(GROUP):
+    for (body, task, options), rows in table.groupby(GROUP):
         assert make_body(body).name == body
-        assert set(json.loads(options)) >= {"desired_speed", "reward"}
+        assert options == options_text({**option_defaults(task), **json.loads(options)})
         assert {"random", "ncap, untrained"} < set(rows["agent"])
         best = rows[rows["is_best"]]
         assert best["return_iqm"].item() == rows["return_iqm"].max()
