@@ -8,13 +8,14 @@ Every curriculum is a folder. A second start skips finished ones and continues t
 from __future__ import annotations
 
 import dataclasses
+import functools
 import multiprocessing
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
-import tyro
 from matplotlib.figure import Figure
 
 from ...drawing.figures import curves, figure_svg
@@ -23,92 +24,96 @@ from ...intervals import bootstrap_mean
 from ...training.learning.curricula import CurriculumConfig, CurriculumRun, curriculum
 from ...training.studies.markdown import markdown_table
 from .command import start
-from .tables import fill_page
+from .stored import results
+from .tables import StudyArguments, interval_text, publish
 
-_KINDS: tuple[Literal["multi-head", "single-head"], ...] = ("multi-head", "single-head")
+_Kind = Literal["multi-head", "single-head"]
+# Updates after which the table compares seeds; the last is where a curriculum ends. Khajehabdollahi et al. solve N = 28
+# with a single head after 163,800.
+UPDATES: Mapping[_Kind, tuple[int, ...]] = {
+    "multi-head": (10_000,),
+    "single-head": (10_000, 30_000, 60_000, 100_000, 164_000),
+}
+_UNITS = 128
+KEPT = ("*/config.json", "*/metrics.csv")
+_SOLVED, _TAU, _SLOWEST = "curriculum/largest_solved", "circuit/tau_mean", "circuit/tau_max"
 
 
 @dataclasses.dataclass(frozen=True)
-class _Arguments:
-    """Train both curricula from several seeds; print a table."""
+class Arguments(StudyArguments):
+    """Train both curricula on parity from several seeds."""
 
-    out: tyro.conf.Positional[Path]
-    """Folder of the curricula."""
-    task: str = "parity"
-    """parity or delayed-match."""
-    units: int = 128
-    """Units of the CT-RNN."""
-    updates: int = 10_000
-    """Updates of the weights in each curriculum."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: int = 3
     """Seeds of each curriculum."""
     device: str = "cpu"
     """Torch device, such as cpu or cuda."""
-    workers: int = 1
-    """Curricula at a time, one process each."""
-    page: Path | None = None
-    """Page whose table and figures, which are beside it, are made anew."""
 
 
-def run_one(out: Path, config: CurriculumConfig) -> None:
-    """Run one curriculum to its end."""
-    curriculum(config, out / f"{config.kind}-{config.seed}", progress=False)
-
-
-def show(out: Path, configs: list[CurriculumConfig], page: Path | None) -> None:
-    """Print the table of the results so far; make the page's table and its figures anew."""
-    columns = ["curriculum", "updates", "largest N solved", "each seed", "updates to N = 10", "mean tau at the end",
-               "slowest tau"]  # fmt: skip
-    lines = []
-    solved: dict[str, list[tuple[list[float], list[float]]]] = {}
-    taus: dict[str, list[tuple[list[float], list[float]]]] = {}
-    for kind in _KINDS:
-        runs = [CurriculumRun(out / f"{kind}-{config.seed}") for config in configs if config.kind == kind]
-        tables = [run.metrics() for run in runs]
-        solved[kind] = [_series(table, "curriculum/largest_solved") for table in tables]
-        taus[kind] = [_series(table, "circuit/tau_mean") for table in tables]
-        largest = [values[-1] for _, values in solved[kind]]
-        to_ten = [next((step for step, n in zip(*seed, strict=True) if n >= 10), np.nan) for seed in solved[kind]]
-        slowest = [_series(table, "circuit/tau_max")[1][-1] for table in tables]
-        shown = "never" if np.isnan(to_ten).all() else ", ".join("never" if np.isnan(n) else f"{n:.0f}" for n in to_ten)
-        each = ", ".join(f"{n:.0f}" for n in largest)
-        updates = max(table["step"].max() for table in tables)
-        lines.append(
-            [kind, f"{updates:,.0f}", bootstrap_mean(largest), each, shown,
-             bootstrap_mean([values[-1] for _, values in taus[kind]]), bootstrap_mean(slowest)]
-        )  # fmt: skip
-    made = markdown_table(columns, *lines)
-    print(made)
-    if page:
-        fill_page(page, {"memory": made})
-        for name, groups, label in (("solved", solved, "largest N solved"), ("tau", taus, "mean tau (steps)")):
-            figure: Figure = curves(groups, f"{configs[0].task}, CT-RNN", x="updates", y=label)
-            write_text(page.parent / f"{configs[0].task}-{name}.svg", figure_svg(figure))
-
-
-def _series(table: pd.DataFrame, metric: str) -> tuple[list[float], list[float]]:
-    rows = table[table["metric"] == metric]
-    return rows["step"].tolist(), rows["value"].tolist()
-
-
-def main(arguments: _Arguments) -> None:
-    """Run what the command line asks for."""
-    configs = [
-        CurriculumConfig(
-            task=arguments.task,
-            kind=kind,
-            seed=seed,
-            updates=arguments.updates,
-            device=arguments.device,
-            circuit_options={"units": arguments.units},
+def configs(seeds: int, device: str = "cpu") -> dict[str, CurriculumConfig]:
+    """Return the curricula by the name of their folder."""
+    return {
+        f"{kind}-{seed}": CurriculumConfig(
+            kind=kind, seed=seed, updates=ends[-1], circuit_options={"units": _UNITS}, device=device
         )
-        for seed in arguments.seeds
-        for kind in _KINDS
-    ]
-    with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
-        pool.starmap(run_one, [(arguments.out, config) for config in configs], chunksize=1)
-    show(arguments.out, configs, arguments.page)
+        for seed in range(seeds)
+        for kind, ends in UPDATES.items()
+    }
+
+
+def run_all(out: Path, arguments: Arguments) -> None:
+    """Run every curriculum to its end."""
+    asked = [(config, out / name) for name, config in configs(arguments.seeds, arguments.device).items()]
+    with multiprocessing.get_context("spawn").Pool(arguments.workers or os.cpu_count()) as pool:
+        pool.starmap(functools.partial(curriculum, progress=False), asked, chunksize=1)
+
+
+def courses(folder: Path) -> dict[_Kind, list[pd.DataFrame]]:
+    """Return the logged metrics of each curriculum by its kind: a column each, by updates."""
+    return {
+        kind: [
+            CurriculumRun(path).metrics().pivot_table(index="step", columns="metric", values="value")
+            for path in sorted(folder.glob(f"{kind}-*"))
+        ]
+        for kind in UPDATES
+    }
+
+
+def table(found: Mapping[_Kind, list[pd.DataFrame]]) -> str:
+    """Return the Markdown table of N and tau after each number of updates, over the seeds that got as far."""
+    columns = ["curriculum", "updates", "seeds", "largest N solved", "each seed", "mean tau", "its growth",
+               "slowest tau", "its growth"]  # fmt: skip
+    lines = []
+    for kind, ends in UPDATES.items():
+        for updates in ends:
+            there = [course for course in found[kind] if course.index[-1] >= updates]
+            if not there:
+                continue
+            now, first = (pd.DataFrame([course.loc[step] for course in there]) for step in (updates, there[0].index[0]))
+            cells = [kind, f"{updates:,}", str(len(there)), interval_text(bootstrap_mean(now[_SOLVED]), 1),
+                     ", ".join(f"{n:.0f}" for n in now[_SOLVED])]  # fmt: skip
+            for tau in (_TAU, _SLOWEST):
+                grown = now[tau].to_numpy() - first[tau].to_numpy()
+                cells += [interval_text(bootstrap_mean(now[tau]), 2), interval_text(bootstrap_mean(grown), 2)]
+            lines.append(cells)
+    return markdown_table(columns, *lines)
+
+
+def main(arguments: Arguments) -> None:
+    """Run what the command line asks for."""
+    with results(arguments, "curricula", functools.partial(run_all, arguments=arguments), KEPT) as folder:
+        found = courses(folder)
+    publish({"memory": table(found)}, arguments.page)
+    if arguments.page is None:
+        return
+    for name, metric, label in (("solved", _SOLVED, "largest N solved"), ("tau", _SLOWEST, "slowest tau (steps)")):
+        groups = {
+            kind: [(course.index.tolist(), course[metric].tolist()) for course in each]
+            for kind, each in found.items()
+            if each
+        }
+        figure: Figure = curves(groups, "parity, CT-RNN", x="updates", y=label)
+        write_text(arguments.page.parent / f"parity-{name}.svg", figure_svg(figure))
 
 
 if __name__ == "__main__":
-    start(main, _Arguments)
+    start(main, Arguments)

@@ -15,12 +15,12 @@ STUDIES = {path.parent.name if path.stem == "__main__" else path.stem: path for 
 WITH_PAGE = [name for name in STUDIES if name != "ctm"]
 # What each of these takes beside its page.
 FOLDERS = dict.fromkeys(
-    ("atlas", "atlas_swimming", "connectome_gains", "learning", "memory", "relay", "replay", "worm_gait"),
+    ("atlas", "atlas_swimming", "connectome_gains", "learning", "relay", "replay", "worm_gait"),
     ("runs",),
 )
 # Those that are made from what is stored beside their page, where no folder is given.
 OF_TRIALS = ("connectome", "continual", "critical_periods", "hyperparameters", "ncap_plus")
-STORED = (*OF_TRIALS, "bricks", "context", "rewiring", "spikes", "wiring")
+STORED = (*OF_TRIALS, "bricks", "context", "memory", "rewiring", "spikes", "wiring")
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_folder_that_is_needed_is_asked_for_in_one_line(name, refused):
         (("learning", "runs", "--studies", "swimm"), "unknown task of this study 'swimm'; did you mean 'swim'?"),
         (("learning", "runs", "--studies", "swim", "--circuits", "gru"), "unknown circuit of these tasks 'gru'"),
         (("worm_gait", "runs", "--agents", "NCAPP"), "unknown agent of this study 'NCAPP'; did you mean 'NCAP"),
-        (("memory", "runs", "--task", "paritty"), "unknown bit task 'paritty'; did you mean 'parity'?"),
+        (("memory", "runs", "--device", "gpu"), "device 'gpu' cannot be used here"),
         (("neurons",), "no run to measure; give one or more"),
         (("neurons", "runs"), "runs is no run folder"),
         (("ncap", "runs", "--page", "page.md"), "runs has no trials/*.json; give the folder of a study"),
