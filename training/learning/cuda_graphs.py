@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-_Results = tuple[Tensor | None, ...]
+_Results = TypeVar("_Results")
 _MOST = 128  # graphs at a time; each takes some megabytes of the GPU's memory
 
 
-class Replayed:
+class Replayed(Generic[_Results]):
     """A function of CUDA tensors that is recorded and replayed, once for each shape of its tensors and each option.
 
     A recurrent circuit's gradient is a thousand small kernels, each of which takes less time than Python takes to
@@ -20,8 +21,8 @@ class Replayed:
     second records it.
 
     Args:
-        function: takes tensors and, by name, options; returns tensors or None. It has no other effect, and does not
-            look at the values of CUDA tensors, which are not there yet while it is recorded.
+        function: takes tensors and, by name, options; returns tensors. It has no other effect, and does not look at the
+            values of CUDA tensors, which are not there yet while it is recorded.
 
     Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
     """

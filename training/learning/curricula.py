@@ -254,7 +254,7 @@ class _Course:
         """Make one update; return its loss."""
         bits = draw_bits(self.config.task, (draw_length(self.n, self.rng), self.config.batch_size), self.rng)
         heads = self.config.heads(self.n)
-        loss, logits, *gradients = self.gradients(self._sensors(bits), self._labels(bits, heads), first_head=min(heads))
+        loss, logits, gradients = self.gradients(self._sensors(bits), self._labels(bits, heads), first_head=min(heads))
         if not torch.isfinite(loss):
             raise TrainingDiverged(
                 self._diagnosis("the loss is", "the answers" if logits.isnan().any() else "the loss")
@@ -270,14 +270,14 @@ class _Course:
 
     def _gradients(
         self, sensors: Float[Tensor, "time batch 1"], labels: Float[Tensor, "batch heads"], first_head: int
-    ) -> tuple[Tensor | None, ...]:
+    ) -> tuple[Tensor, Tensor, tuple[Tensor | None, ...]]:
         """Return the loss, the logits of the heads from `first_head` on, and the loss's gradient for each weight."""
         logits = self._answer(sensors)[:, first_head : first_head + labels.shape[1]]
         # Summed over heads: their mean would teach each of 10 heads at a tenth of the rate. 128 units came
         # to N = 9 in 3000 updates with the sum and to 5 with the mean.
         loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / len(labels)
         # Detached, since results that are held would hold all that led to them.
-        return loss.detach(), logits.detach(), *torch.autograd.grad(loss, self.weights, allow_unused=True)
+        return loss.detach(), logits.detach(), torch.autograd.grad(loss, self.weights, allow_unused=True)
 
     @torch.no_grad()
     def _evaluate(self) -> dict[int, float]:
