@@ -106,7 +106,7 @@ def main(arguments: Arguments) -> None:
     if arguments.page is None:
         return
     for name, metric, label in (("solved", _SOLVED, "largest N solved"), ("tau", _SLOWEST, "slowest tau (steps)")):
-        groups = {
+        groups: dict[str, list[tuple[list[float], list[float]]]] = {
             kind: [(course.index.tolist(), course[metric].tolist()) for course in each]
             for kind, each in found.items()
             if each
