@@ -1,4 +1,4 @@
-"""Run a function of tensors as a CUDA graph, which a GPU plays without waiting for Python."""
+"""Run a function of tensors as a CUDA graph, which the GPU replays without waiting for Python."""
 
 from __future__ import annotations
 
