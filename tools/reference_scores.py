@@ -115,6 +115,7 @@ def rows(body: str, task: str, options: Mapping[str, Any], out: Path, workers: i
     files = TrialFiles(out)
     run_trials(trials, out, files, EPISODES, workers)
     scores = files.table(where)
+    scores = scores[scores["source"].isin(trials)]  # an earlier start may have had other candidates
     if len(failed := scores.dropna(subset="note")):
         raise SystemExit(f"{failed['agent'].iloc[0]} could not be trained: {failed['note'].iloc[0]}")
     means = means_of(scores)["return"]
