@@ -7,10 +7,9 @@ Every curriculum is a folder. A second start skips finished ones and continues t
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-import multiprocessing
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -21,7 +20,10 @@ from matplotlib.figure import Figure
 from ...drawing.figures import curves, figure_svg
 from ...files import write_text
 from ...intervals import bootstrap_mean
+from ...progress import progress_bar
+from ...training.learning.checks import device_named
 from ...training.learning.curricula import CurriculumConfig, CurriculumRun, curriculum
+from ...training.learning.engine import run_tasks
 from ...training.studies.markdown import markdown_table
 from .command import start
 from .stored import results
@@ -62,9 +64,12 @@ def configs(seeds: int, device: str = "cpu") -> dict[str, CurriculumConfig]:
 
 def run_all(out: Path, arguments: Arguments) -> None:
     """Run every curriculum to its end."""
-    asked = [(config, out / name) for name, config in configs(arguments.seeds, arguments.device).items()]
-    with multiprocessing.get_context("spawn").Pool(arguments.workers or os.cpu_count()) as pool:
-        pool.starmap(functools.partial(curriculum, progress=False), asked, chunksize=1)
+    tasks = {name: (config, out / name, False) for name, config in configs(arguments.seeds, arguments.device).items()}
+    device_named(arguments.device)  # before any worker starts
+    with contextlib.closing(run_tasks(curriculum, tasks, arguments.workers)) as outcomes:
+        for _, outcome in progress_bar(outcomes, desc="curricula", total=len(tasks), unit="curriculum"):
+            if isinstance(outcome, Exception):
+                raise outcome
 
 
 def courses(folder: Path) -> dict[_Kind, list[pd.DataFrame]]:

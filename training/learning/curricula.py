@@ -209,9 +209,7 @@ class _Course:
         # These circuits look only at which steps start an episode, which is on the CPU.
         self.is_replayed = device.type == "cuda" and isinstance(self.circuit, DelayedUnits)
         self.gradients = Replayed(self._gradients) if self.is_replayed else self._gradients
-        self.optimizer = torch.optim.SGD(
-            self.circuit.parameters(), self.config.learning_rate, self.config.momentum, nesterov=True
-        )
+        self.optimizer = torch.optim.SGD(self.weights, self.config.learning_rate, self.config.momentum, nesterov=True)
         self.rng = np.random.default_rng(self.config.seed)
         self.n, self.largest_solved, self.update = _FIRST, 0, 0
         self.losses: list[float] = []  # of the updates since the last evaluation
