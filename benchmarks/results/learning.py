@@ -2,16 +2,14 @@
 
     python -m nervecord.benchmarks.results.learning runs/learning --page docs/results/learning.md
 
-Every run is a folder. A second start skips finished runs and continues the others; the table has the finished ones.
+Every run is a folder. A second start skips finished runs and continues the others.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import multiprocessing
+import functools
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ import gymnasium
 import numpy as np
 import pandas as pd
 import torch
-import tyro
 from gymnasium import spaces
 from gymnasium.wrappers import TransformObservation
 from stable_baselines3.common.callbacks import BaseCallback
@@ -31,14 +28,24 @@ from ...agents import CircuitPPO
 from ...drawing.figures import curves, figure_svg
 from ...files import read_json, write_json, write_text
 from ...intervals import bootstrap_mean
-from ...training.learning.training import train
 from ...training.rollouts.evaluation import evaluate
 from ...training.runs.config import RunConfig
 from ...training.studies.markdown import markdown_table
-from .command import check_known, start
-from .tables import fill_page
+from .command import start
+from .runs import run_each, trained
+from .stored import results
+from .tables import StudyArguments, interval_text, publish
 
+KEPT = ("*/*/result.json",)
 _LONG, _SHORT = 500_000, 300_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments(StudyArguments):
+    """Train circuits on tasks with and without memory by PPO."""
+
+    seeds: int = 5
+    """Seeds of each circuit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +58,7 @@ class Study:
         steps: environment steps.
         target: the score that counts as solved; None where there is none.
         metric: the metric scored after training, on new episodes.
+        episodes: how many of them.
         circuit_options, algorithm_options: options other than the defaults; the former by circuit.
     """
 
@@ -59,6 +67,7 @@ class Study:
     steps: int
     target: float | None = None
     metric: str = "return"
+    episodes: int = 50
     circuit_options: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     algorithm_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -72,6 +81,7 @@ STUDIES = {
         300_000,
         0.9,
         "success",
+        400,
         {"lstm": {"horizon": 100}, "gru": {"horizon": 100}, "ctrnn": {"tau": (1.0, 100.0)}},
         {"n_envs": 32, "n_steps": 100, "sequence_length": 100, "batch_size": 800, "learning_rate": 1e-3},
     ),
@@ -104,20 +114,21 @@ def _embodied(folder: Path, name: str, circuit: str, seed: int) -> dict[str, Any
         circuit, "ppo", task=name, seed=seed, steps=study.steps, checkpoint_every=100_000,
         circuit_options=study.circuit_options.get(circuit, {}), algorithm_options=study.algorithm_options,
     )  # fmt: skip
-    run = train(config, folder / "run", progress=False)
+    run = trained(folder / "run", config)
     table = run.metrics()
     curve = table[table["metric"] == "rollout/ep_rew_mean"]
-    found = evaluate(run, episodes=50)
+    metrics = evaluate(run, episodes=study.episodes).metrics
     return {
         "steps": curve["step"].tolist(),
         "returns": curve["value"].tolist(),
-        "score": float(np.mean(found.metrics[study.metric])),
+        "score": float(np.mean(metrics[study.metric])),
+        "metrics": {name: float(np.mean(values)) for name, values in metrics.items()},
     }
 
 
 def _classic(folder: Path, name: str, circuit: str, seed: int) -> dict[str, Any]:  # noqa: ARG001
     env_id, columns = _CLASSIC[name]
-    masked = partial(_Masked, columns=columns)
+    masked = functools.partial(_Masked, columns=columns)
     env = VecNormalize(make_vec_env(env_id, 8, seed=seed, wrapper_class=masked))
     options = {**_CLASSIC_PPO, **STUDIES[name].algorithm_options}
     learner = CircuitPPO("CircuitPolicy", env, seed=seed, policy_kwargs={"circuit": circuit}, **options)
@@ -159,82 +170,69 @@ class _Curve(BaseCallback):
             self.returns.append(float(np.mean(returns)))
 
 
-def results(out: Path) -> pd.DataFrame:
-    """Return study, circuit, seed, score and curve of every finished run."""
+def run_all(out: Path, arguments: Arguments) -> None:
+    """Train and score every circuit of every study with every seed."""
+    tasks = {
+        f"{name}/{circuit}-{seed}": (out, name, circuit, seed)
+        for name, study in STUDIES.items()
+        for seed in range(arguments.seeds)
+        for circuit in study.circuits
+    }
+    run_each(run_study, tasks, arguments.workers, "circuits")
+
+
+def finished(folder: Path) -> pd.DataFrame:
+    """Return study, circuit, seed, score and curve of each run."""
     rows = []
-    for path in sorted(out.glob("*/*-*/result.json")):
+    for path in sorted(folder.glob(KEPT[0])):
         circuit, seed = path.parent.name.rsplit("-", 1)
         found = read_json(path, f"{path.parent} is damaged")
         rows.append({"study": path.parent.parent.name, "circuit": circuit, "seed": int(seed), **found})
     return pd.DataFrame(rows)
 
 
-def show(out: Path, page: Path | None) -> None:
-    """Print the table of the runs finished so far; make the page's table and its figures, one per study, anew."""
-    table = results(out)
+def table(found: pd.DataFrame) -> str:
+    """Return the Markdown table of scores, with those of each seed."""
     lines = []
     for name, study in STUDIES.items():
-        rows = table[table["study"] == name] if len(table) else table
         for circuit in study.circuits:
-            scores = rows[rows["circuit"] == circuit].sort_values("seed")["score"] if len(rows) else ()
-            if len(scores):
-                each = ", ".join(f"{score:.4g}" for score in scores)
-                target = "" if study.target is None else f"{study.target:g}"
-                lines.append([study.title, circuit, bootstrap_mean(scores), target, each])
-        if page and len(rows):
-            groups = {circuit: rows[rows["circuit"] == circuit] for circuit in study.circuits}
-            figure = curves(
-                {
-                    circuit: list(zip(group["steps"], group["returns"], strict=True))
-                    for circuit, group in groups.items()
-                    if len(group)
-                },
-                study.title,
-                study.target if study.metric == "return" else None,
-            )
-            write_text(page.parent / f"{name}.svg", figure_svg(figure))
-    made = markdown_table(("task", "circuit", "score", "target", "seeds"), *lines)
-    print(made)
-    if page:
-        fill_page(page, {"scores": made})
+            scores = found[(found["study"] == name) & (found["circuit"] == circuit)].sort_values("seed")["score"]
+            digits = 2 if study.metric == "success" else 1
+            each = ", ".join(f"{score:.{digits}f}" for score in scores)
+            target = "" if study.target is None else f"{study.target:g}"
+            lines.append((study.title, circuit, interval_text(bootstrap_mean(scores), digits), target, each))
+    return markdown_table(("task", "circuit", "score", "target", "each seed"), *lines)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Arguments:
-    """Train circuits on tasks; print a table."""
-
-    out: tyro.conf.Positional[Path]
-    """Folder of the runs."""
-    studies: tuple[str, ...] = tuple(STUDIES)
-    """Which tasks."""
-    circuits: tuple[str, ...] = ()
-    """Which circuits; all of a study's by default."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Which seeds."""
-    workers: int = 1
-    """Runs at a time, one process each."""
-    page: Path | None = None
-    """Page whose table and figures, which are beside it, are made anew."""
+def sides(found: pd.DataFrame) -> str:
+    """Return the Markdown table of how often agents turn to the cued side, percent of episodes."""
+    lines = []
+    for circuit in STUDIES["cueturn"].circuits:
+        metrics = found[(found["study"] == "cueturn") & (found["circuit"] == circuit)]["metrics"]
+        shares = [[100 * each[name] for each in metrics] for name in ("correct", "success")]
+        lines.append((circuit, *(interval_text(bootstrap_mean(each), 1) for each in shares)))
+    return markdown_table(("circuit", "to the cued side, %", "and at least 0.4 rad, %"), *lines)
 
 
-def main(arguments: _Arguments) -> None:
+def figure(found: pd.DataFrame, name: str) -> str:
+    """Return the learning curves of a study as an SVG."""
+    study = STUDIES[name]
+    groups = {}
+    for circuit in study.circuits:
+        rows = found[(found["study"] == name) & (found["circuit"] == circuit)]
+        groups[circuit] = list(zip(rows["steps"], rows["returns"], strict=True))
+    return figure_svg(curves(groups, study.title, study.target if study.metric == "return" else None))
+
+
+def main(arguments: Arguments) -> None:
     """Run what the command line asks for."""
-    check_known("task of this study", arguments.studies, STUDIES)
-    circuits = {circuit for name in arguments.studies for circuit in STUDIES[name].circuits}
-    check_known("circuit of these tasks", arguments.circuits, circuits)
-    jobs = [
-        (arguments.out, name, circuit, seed)
-        for name in arguments.studies
-        for seed in arguments.seeds
-        for circuit in STUDIES[name].circuits
-        if not arguments.circuits or circuit in arguments.circuits
-    ]
-    with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
-        for job, done in [(job, pool.apply_async(run_study, job)) for job in jobs]:
-            done.get()
-            print(json.dumps([str(part) for part in job[1:]]), flush=True)
-    show(arguments.out, arguments.page)
+    with results(arguments, "circuits", functools.partial(run_all, arguments=arguments), KEPT) as folder:
+        found = finished(folder)
+    publish({"scores": table(found), "cueturn": sides(found)}, arguments.page)
+    if arguments.page:
+        for name in STUDIES:
+            write_text(arguments.page.with_suffix("") / f"{name}.svg", figure(found, name))
 
 
 if __name__ == "__main__":
-    start(main, _Arguments)
+    start(main, Arguments)

@@ -7,7 +7,6 @@ Every curriculum is a folder. A second start skips finished ones and continues t
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -20,12 +19,11 @@ from matplotlib.figure import Figure
 from ...drawing.figures import curves, figure_svg
 from ...files import write_text
 from ...intervals import bootstrap_mean
-from ...progress import progress_bar
 from ...training.learning.checks import device_named
 from ...training.learning.curricula import CurriculumConfig, CurriculumRun, curriculum
-from ...training.learning.engine import run_tasks
 from ...training.studies.markdown import markdown_table
 from .command import start
+from .runs import run_each
 from .stored import results
 from .tables import StudyArguments, interval_text, publish
 
@@ -66,10 +64,7 @@ def run_all(out: Path, arguments: Arguments) -> None:
     """Run every curriculum to its end."""
     tasks = {name: (config, out / name, False) for name, config in configs(arguments.seeds, arguments.device).items()}
     device_named(arguments.device)  # before any worker starts
-    with contextlib.closing(run_tasks(curriculum, tasks, arguments.workers)) as outcomes:
-        for _, outcome in progress_bar(outcomes, desc="curricula", total=len(tasks), unit="curriculum"):
-            if isinstance(outcome, Exception):
-                raise outcome
+    run_each(curriculum, tasks, arguments.workers, "curricula")
 
 
 def courses(folder: Path) -> dict[_Kind, list[pd.DataFrame]]:
@@ -117,7 +112,7 @@ def main(arguments: Arguments) -> None:
             if each
         }
         figure: Figure = curves(groups, "parity, CT-RNN", x="updates", y=label)
-        write_text(arguments.page.parent / f"parity-{name}.svg", figure_svg(figure))
+        write_text(arguments.page.with_suffix("") / f"parity-{name}.svg", figure_svg(figure))
 
 
 if __name__ == "__main__":

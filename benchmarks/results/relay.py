@@ -8,16 +8,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import tyro
-
 from ...training.runs.config import RunConfig
-from ...training.runs.trial_files import TrialFiles
-from ...training.studies.trials import Trial, run_trials
+from ...training.studies.trials import Trial
 from .command import start
-from .tables import fill_page, returns_table
+from .stored import trial_scores
+from .tables import StudyArguments, publish, returns_table
 
 STEPS = 512_000
 BODIES = ("swimmer4", "swimmer8", "swimmer12", "swimmer20", "swimmer40")
@@ -35,28 +32,18 @@ def trials(seeds: int) -> dict[str, Trial]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Arguments:
+class _Arguments(StudyArguments):
     """Train relay and NCAP by ES and CMA-ES on swimmer6; print their table."""
 
-    out: tyro.conf.Positional[Path]
-    """Folder of the runs and their scores."""
     seeds: int = 30
     """Seeds of each."""
-    workers: int = 1
-    """Runs at a time."""
-    page: Path | None = None
-    """A page in which to put the table, such as docs/results/world.md."""
 
 
 def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    files = TrialFiles(arguments.out)
-    run_trials(trials(arguments.seeds), arguments.out / "runs", files, workers=arguments.workers)
+    scores = trial_scores(arguments, lambda _: [trials(arguments.seeds)], "relay")
     agents = [f"{circuit}, {algorithm}" for circuit, algorithm in itertools.product(_CIRCUITS, _LEARNERS)]
-    table = returns_table(files.table(), agents, BODIES)
-    print(table)
-    if arguments.page:
-        fill_page(arguments.page, {"relay": table})
+    publish({"relay": returns_table(scores, agents, BODIES)}, arguments.page)
 
 
 if __name__ == "__main__":

@@ -37,5 +37,5 @@ def test_the_page_is_made_from_what_is_stored_beside_it(monkeypatch, tmp_path, c
     store(tmp_path / "runs", tmp_path / "page" / "curricula.tar.xz", memory.KEPT)
     memory.main(memory.Arguments(page=page))
     assert page.read_text().count("| single-head |") == 2
-    assert {path.name for path in tmp_path.glob("*.svg")} == {"parity-solved.svg", "parity-tau.svg"}
+    assert {path.name for path in (tmp_path / "page").glob("*.svg")} == {"parity-solved.svg", "parity-tau.svg"}
     assert capsys.readouterr().out.count("| multi-head |") == 1
