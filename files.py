@@ -55,7 +55,8 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 def write_netcdf(path: Path, dataset: Any, encoding: Mapping[str, Any]) -> None:
     """Write an xarray dataset as netCDF (HDF5), whole or not at all; `encoding` is as xarray has it."""
     # In memory first: HDF5 whose file cannot be written, as on a full disk, crashes Python when it closes it.
-    packed = dataset.to_netcdf(engine="h5netcdf", encoding=encoding)
+    # A copy: what failed to write a view of it keeps the view, which crashes Python 3.12 at its end.
+    packed = bytes(dataset.to_netcdf(engine="h5netcdf", encoding=encoding))
     write_whole(path, lambda partial: partial.write_bytes(packed))
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from ...files import read_json, write_json
-from ...intervals import Interval, bootstrap_iqm
+from ...intervals import bootstrap_iqm
 from ...training.rollouts.evaluation import evaluate
 from ...training.runs.config import RunConfig
 from ...training.runs.run import Run
@@ -29,7 +29,7 @@ from ...training.studies.routing import route
 from .command import start
 from .runs import run_each, trained
 from .stored import results
-from .tables import StudyArguments, interval_text, publish
+from .tables import StudyArguments, interval_text, publish, standing
 
 OLD, NEW = "swimmer6", "swimmer6-thick"
 _STEPS, _MORE = 400_000, 200_000  # environment steps: of the old body's network, and of all that follows it
@@ -122,13 +122,9 @@ def skills_table(found: Sequence[Mapping[str, Any]]) -> str:
             interval_text(bootstrap_iqm(values)) for values in (returns[name][OLD], returns[name][NEW], both[name])
         ]
         beyond = bootstrap_iqm(both[name] - both[_CONTROL])
-        compared = ["", ""] if name == _CONTROL else [interval_text(beyond), _verdict(beyond)]
+        compared = ["", ""] if name == _CONTROL else [interval_text(beyond), standing(beyond)]
         lines.append([label, len(found), *cells, *compared])
     return markdown_table(["agent", "seeds", OLD, NEW, "both", "difference from fine-tuning", "verdict"], *lines)
-
-
-def _verdict(beyond: Interval) -> str:
-    return "ahead" if beyond.low > 0 else "behind" if beyond.high < 0 else "no difference seen"
 
 
 def _config(seed: int, body: str) -> RunConfig:
