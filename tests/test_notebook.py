@@ -11,8 +11,8 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 NAMES = ("teach", "transfer", "lamprey", "recording")
 # What the cell tagged `settings` says, so that a notebook takes seconds.
 SMALL = {
-    "transfer": "STEPS = 64_000\nEPISODES = 2",
-    "lamprey": "STEPS = 32_000\nEPISODES = 2",
+    "transfer": "STEPS = 32_000\nEPISODES = 2",
+    "lamprey": "STEPS = 16_000\nEPISODES = 2",
     "recording": "EPISODES = 2",
 }
 MACHINE = re.compile(r"/tmp/|/root/|/home/|/Users/|[A-Z]:\\\\|site-packages|\.venv")

@@ -2,18 +2,20 @@
 
     python -m nervecord.benchmarks.results.replay runs/track --seeds 5 --page docs/results/replay.md
 
-A second start skips the runs that are there, and the tables have what is finished.
+A second start skips the runs that are there.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
+import pandas as pd
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
@@ -22,16 +24,18 @@ from ...envs import EnvBatch
 from ...envs.arenas.media import gel
 from ...envs.tasks.joint_angles import JointAngles
 from ...envs.tasks.track import AMPLITUDE, travelling_wave
-from ...files import write_text
+from ...files import read_json, write_json, write_text
 from ...intervals import bootstrap_mean
 from ...training.rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from ...training.rollouts.recorder import record_agent
 from ...training.runs.config import RunConfig
+from ...training.runs.run import Run
 from ...training.studies.markdown import markdown_table
 from ...worm import Posture, replay
 from .command import start
-from .runs import trained
-from .tables import StudyArguments, fill_page, interval_text
+from .runs import run_each, trained
+from .stored import results
+from .tables import StudyArguments, interval_text, publish
 
 # Track: where, how long, and from what an episode is.
 BODY, ARENA, STEPS, EPISODE, EPISODES = "worm", "agar", 400_000, 200, 20
@@ -44,6 +48,8 @@ ARMS: Mapping[str, tuple[str, Mapping[str, Any], list[str]]] = {
     "relay, blind": ("relay", {"init": "worm", "limit": 12.0, "velocity": True}, _SENSES[:2]),
     "ncap, blind": ("ncap", {}, _SENSES[:2]),
 }
+DRAWN = ("mlp", 0)  # arm and seed of the figure
+KEPT = ("*/*/*/result.json",)
 # Rules of the verdicts, fixed before the runs. Intervals are 95 % bootstraps over seeds of the mean over 20 episodes.
 # A trained circuit tracks if its interval lies above 0, which a straight body has, and above that of the same circuits
 # untrained. The target is used if the interval of the difference from the blind one of the same seed lies above 0.
@@ -179,79 +185,108 @@ def by_hand(recording: str) -> dict[str, float]:
     return found
 
 
-def track(out: Path, seeds: int) -> str:
+def measure(out: Path, recording: str, arm: str, seed: int) -> None:
+    """Train a circuit and keep what it explains before and after; of the first `mlp`, also how it follows."""
+    folder = folder_of(out, recording, arm, seed)
+    if (folder / "result.json").exists():
+        return
+    run = trained(folder / "run", config_of(recording, arm, seed))
+    found: dict[str, Any] = {"weights": sum(each.numel() for each in run.agent().circuit.parameters())}
+    for stage in ("untrained", "trained"):
+        envs = run.resolved.make_envs(EPISODES)
+        found[stage] = explained(run.agent(trained=stage == "trained"), envs)
+        envs.close()
+    if (arm, seed) == DRAWN:
+        found["followed"] = followed(run)
+    write_json(folder / "result.json", found)
+
+
+def followed(run: Run) -> dict[str, list[float]]:
+    """Return the middle joint of the recording and of a trained agent over one episode, rad, and their times, s."""
+    envs = run.resolved.make_envs(1)
+    done = record_agent(run.agent(), envs)
+    time = np.arange(int(done.lengths[0])) * done.dt
+    middle, start = envs.body.n_joints // 2, envs.layout["joint_target"].start
+    envs.close()
+    # What is sensed is the recording at the end of the step.
+    return {
+        "time": time.tolist(), "joint_pos": done.joint_pos[0, :, middle].tolist(),
+        "target_time": (time + done.dt).tolist(), "joint_target": done.observations[0, :, start + middle].tolist(),
+    }  # fmt: skip
+
+
+def found_in(folder: Path) -> pd.DataFrame:
+    """Return what was measured of each run: recording, arm, seed, weights and what it explains."""
+    rows = []
+    for path in sorted(folder.glob(KEPT[0])):
+        recording, arm, seed = path.parent.relative_to(folder).parts
+        measured = read_json(path, f"{path.parent} is damaged")
+        rows.append({"recording": recording, "arm": arm.replace("_", ", "), "seed": int(seed), **measured})
+    return pd.DataFrame(rows)
+
+
+def track(found: pd.DataFrame) -> str:
     """Return the table of what circuits explain of each recording, before training and after."""
     rows = []
     for recording in RECORDINGS:
         for label, value in by_hand(recording).items():
             rows.append([recording, label, "", "", f"{value:.2f}", "", ""])
-        ends: dict[str, list[float]] = {}
-        for arm in ARMS:
-            before: list[float] = []
-            after: list[float] = []
-            weights = 0
-            for seed in range(seeds):
-                run = trained(folder_of(out, recording, arm, seed), config_of(recording, arm, seed))
-                for values, agent in ((before, run.agent(trained=False)), (after, run.agent())):
-                    envs = run.resolved.make_envs(EPISODES)
-                    values.append(explained(agent, envs))
-                    envs.close()
-                    weights = sum(each.numel() for each in agent.circuit.parameters())
-                print(recording, arm, seed, f"{before[-1]:.3f} {after[-1]:.3f}", flush=True)
-            ends[arm] = after
-            own, done = bootstrap_mean(before), bootstrap_mean(after)
+        arms = {arm: found[(found["recording"] == recording) & (found["arm"] == arm)].set_index("seed") for arm in ARMS}
+        for arm, measured in arms.items():
+            own, done = bootstrap_mean(measured["untrained"]), bootstrap_mean(measured["trained"])
             tracks = "yes" if done.low > max(0.0, own.high) else "no"
             gain = ""
             if arm == "mlp":
-                more = bootstrap_mean(np.subtract(after, ends["mlp, blind"]))
+                more = bootstrap_mean(measured["trained"] - arms["mlp, blind"]["trained"])
                 gain = f"{interval_text(more, 2)}: {'used' if more.low > 0 else 'not used'}"
-            rows.append([recording, arm, f"{weights}", interval_text(own, 2), interval_text(done, 2), tracks, gain])
+            rows.append([
+                recording, arm, f"{measured['weights'].iloc[0]}", interval_text(own, 2), interval_text(done, 2),
+                tracks, gain,
+            ])  # fmt: skip
     heads = ["recording", "agent", "weights", "untrained", "trained", "tracks", "less the blind one of the same seed"]
     return markdown_table(heads, *rows)
 
 
-def followed(out: Path) -> Figure:
-    """Draw the middle joint of the recordings beside that of the trained `mlp` of the first seed, over one episode."""
-    figure = Figure(figsize=(9.0, 2.6), layout="constrained")
-    for recording, axes in zip(RECORDINGS, figure.subplots(1, len(RECORDINGS), sharey=True), strict=True):
-        run = trained(folder_of(out, recording, "mlp", 0), config_of(recording, "mlp", 0))
-        envs = run.resolved.make_envs(1)
-        done = record_agent(run.agent(), envs)
-        time = np.arange(int(done.lengths[0])) * done.dt
-        middle, start = envs.body.n_joints // 2, envs.layout["joint_target"].start
-        # What is sensed is the recording at the end of the step.
-        axes.plot(time + done.dt, done.observations[0, :, start + middle], color=COLOURS[1], label="recording")
-        axes.plot(time, done.joint_pos[0, :, middle], color=COLOURS[0], label="mlp, trained")
-        envs.close()
+def figure(found: pd.DataFrame) -> str:
+    """Draw the middle joint of the recordings beside that of a trained `mlp` over one episode; return the SVG."""
+    drawn = Figure(figsize=(9.0, 2.6), layout="constrained")
+    arm, seed = DRAWN
+    for recording, axes in zip(RECORDINGS, drawn.subplots(1, len(RECORDINGS), sharey=True), strict=True):
+        of_run = found["recording"].eq(recording) & found["arm"].eq(arm) & found["seed"].eq(seed)
+        traces = found[of_run]["followed"].iloc[0]
+        axes.plot(traces["target_time"], traces["joint_target"], color=COLOURS[1], label="recording")
+        axes.plot(traces["time"], traces["joint_pos"], color=COLOURS[0], label="mlp, trained")
         axes.set(title=recording, xlabel="time, s")
         axes.grid(alpha=0.25)
         open_axes(axes)
-    figure.axes[0].set_ylabel("angle of the middle joint, rad")
-    figure.axes[0].legend(frameon=False, fontsize=8)
-    return figure
+    drawn.axes[0].set_ylabel("angle of the middle joint, rad")
+    drawn.axes[0].legend(frameon=False, fontsize=8)
+    return figure_svg(drawn)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Arguments(StudyArguments):
+class Arguments(StudyArguments):
     """Measure replays, and train agents that bend as recordings do."""
 
-    out: tyro.conf.Positional[Path] = tyro.MISSING
-    """Folder of the runs and their scores; the same again goes on."""
+    seeds: int = 5
+    """Seeds of each."""
 
 
-def main(arguments: _Arguments) -> None:
+def run_all(out: Path, arguments: Arguments) -> None:
+    """Train and measure every circuit on every recording with every seed."""
+    wanted = itertools.product(RECORDINGS, ARMS, range(arguments.seeds))
+    tasks = {f"{recording}/{arm}/{seed}": (out, recording, arm, seed) for recording, arm, seed in wanted}
+    run_each(measure, tasks, arguments.workers, "circuits")
+
+
+def main(arguments: Arguments) -> None:
     """Run what the command line asks for."""
-    made = {"motors": motors(), "speeds": speeds()}
-    for table in made.values():
-        print(table, flush=True)
-    made["track"] = track(arguments.out, arguments.seeds)
-    print(made["track"])
+    with results(arguments, "track", functools.partial(run_all, arguments=arguments), KEPT) as folder:
+        found = found_in(folder)
+    publish({"motors": motors(), "speeds": speeds(), "track": track(found)}, arguments.page)
     if arguments.page:
-        fill_page(arguments.page, made)
-        figures = arguments.page.with_suffix("")
-        figures.mkdir(exist_ok=True)
-        write_text(figures / "followed.svg", figure_svg(followed(arguments.out)))
+        write_text(arguments.page.with_suffix("") / "followed.svg", figure(found))
 
 
 if __name__ == "__main__":
-    start(main, _Arguments)
+    start(main, Arguments)

@@ -15,13 +15,13 @@ STUDIES = {path.parent.name if path.stem == "__main__" else path.stem: path for 
 WITH_PAGE = [name for name in STUDIES if name != "ctm"]
 # What each of these takes beside its page.
 FOLDERS = dict.fromkeys(
-    ("atlas", "atlas_swimming", "connectome_gains", "replay", "worm_gait"),
+    ("atlas", "atlas_swimming", "connectome_gains", "worm_gait"),
     ("runs",),
 )
 # Those that are made from what is stored beside their page, where no folder is given.
 OF_TRIALS = ("connectome", "continual", "critical_periods", "hyperparameters", "ncap_plus", "relay")
 ARCHIVES = {"relay": "relay"}  # a page of many studies has one archive for each
-STORED = (*OF_TRIALS, "bricks", "context", "learning", "memory", "rewiring", "spikes", "wiring")
+STORED = (*OF_TRIALS, "bricks", "context", "learning", "memory", "replay", "rewiring", "spikes", "wiring")
 
 
 @pytest.fixture
