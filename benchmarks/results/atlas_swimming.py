@@ -10,20 +10,17 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import tyro
 
 from ...agents import Agent
 from ...circuits.connectome import Connectome
-from ...files import write_text
+from ...files import read_json, write_json
 from ...intervals import Interval, bootstrap_mean
-from ...training.learning.training import train
 from ...training.rollouts.evaluation import evaluate_on
 from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
@@ -34,12 +31,15 @@ from ...worm.fitted import DECAY, interval_text, source_of
 from ...worm.fitting import CircuitResponse, Fit, Model, fit, fit_circuit, scored
 from ...worm.swims import Swim, swim_of
 from .command import start
-from .tables import publish
+from .runs import run_each, trained
+from .stored import results
+from .tables import StudyArguments, publish
 
 GRAPH, BACKGROUND, EPISODES = "cook2019-whole", 0.1, 20
 TEACHER = "agent:ncap"
 WEIGHTS = {0.0: "fitted to the atlas", 0.5: "fitted to both alike", 1.0: "fitted to the swim"}  # of swimming
 PPO_STEPS = 100_000
+KEPT = ("swims-*.json",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +57,61 @@ class Row:
     returns: tuple[float, ...]
 
 
+def wanted(seeds: int) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """Return what is measured of each circuit, by the circuit's label and then by the name of its file.
+
+    Each is a kind and a number; see `measure`. Of trained and rewired circuits there are as many as `seeds`.
+    """
+    fitted = {label: {f"swims-{weight:g}": ("fitted", weight)} for weight, label in WEIGHTS.items()}
+    return {
+        "untrained": {"swims-untrained": ("untrained", 0)},
+        **fitted,
+        f"trained by PPO, {PPO_STEPS:,} steps": {f"swims-ppo-{seed}": ("trained", seed) for seed in range(seeds)},
+        "rewired, fitted to both alike": {f"swims-rewired-{draw}": ("rewired", draw) for draw in range(seeds)},
+    }
+
+
+def measure(out: Path, name: str, kind: str, number: float) -> None:
+    """Measure a circuit and keep it in a file, unless it is there.
+
+    Args:
+        out: folder of the files.
+        name: of the file.
+        kind: "untrained"; "fitted", where `number` is the weight of swimming; "trained" by PPO, where it is the seed;
+            or "rewired" and fitted to both alike, where it is the draw.
+        number: see `kind`.
+    """
+    path = out / f"{name}.json"
+    if path.exists():
+        return
+    atlas, config = load_atlas(), RunConfig("connectome", circuit_options={"graph": GRAPH})
+    resolved, teacher = resolve(config), Run(TEACHER)
+    agent = Agent(resolved.agent)
+    circuit = _connectome(agent.circuit)
+    swim = swim_of(teacher.agent(), teacher.resolved)
+    if kind == "rewired":
+        circuit = _connectome(source_of(circuit, None, int(number)))
+    if kind in ("untrained", "trained"):
+        if kind == "trained":
+            asked = dataclasses.replace(config, algorithm="ppo", seed=int(number), steps=PPO_STEPS)
+            circuit = _connectome(trained(out / name, asked).agent().circuit)
+        found, after = unfitted(atlas, circuit), circuit
+    else:
+        weight = 0.5 if kind == "rewired" else number
+        found = fit(atlas, circuit, Model(), BACKGROUND, (DECAY,), swim=swim, swimming=weight)
+        after = fit_circuit(atlas, circuit, Model(), DECAY, BACKGROUND, swim, weight)
+    agent.circuit = copy.deepcopy(after)
+    returns = evaluate_on(resolved, agent, EPISODES).returns.tolist()
+    value = found.auroc
+    row = Row((value.mean, value.low, value.high), _error(swim, after), tuple(returns))
+    write_json(path, dataclasses.asdict(row))
+
+
+def _connectome(circuit: Any) -> Connectome:
+    assert isinstance(circuit, Connectome)
+    return circuit
+
+
 def unfitted(atlas: Atlas, circuit: Connectome) -> Fit:
     """Return how a circuit's own gains do, without a readout that is fitted: ranks alone count."""
     network = CircuitResponse(atlas, Model(), circuit, BACKGROUND)
@@ -65,50 +120,18 @@ def unfitted(atlas: Atlas, circuit: Connectome) -> Fit:
     return scored(atlas, np.where(atlas.measured, odds, np.nan))
 
 
-def rows(atlas: Atlas, out: Path, seeds: int) -> dict[str, list[Row]]:
-    """Measure every circuit, or read what is kept of it; of trained and rewired ones, as many as `seeds`."""
-    config = RunConfig("connectome", circuit_options={"graph": GRAPH})
-    resolved = resolve(config)
-    agent, teacher = Agent(resolved.agent), Run(TEACHER)
-    circuit = agent.circuit
-    assert isinstance(circuit, Connectome)
-    swim = swim_of(teacher.agent(), teacher.resolved)
+def run_all(out: Path, arguments: _Arguments) -> None:
+    """Measure every circuit."""
+    tasks = {name: (out, name, *what) for each in wanted(arguments.seeds).values() for name, what in each.items()}
+    run_each(measure, tasks, arguments.workers, "circuits")
 
-    def row(found: Fit, after: Any) -> Row:
-        acting = copy.deepcopy(agent)
-        acting.circuit = after
-        returns = evaluate_on(resolved, acting, EPISODES).returns.tolist()
-        value = found.auroc
-        return Row((value.mean, value.low, value.high), _error(swim, after), tuple(returns))
 
-    def fitted(start: Connectome, weight: float) -> Row:
-        return row(
-            fit(atlas, start, Model(), BACKGROUND, (DECAY,), swim=swim, swimming=weight),
-            fit_circuit(atlas, start, Model(), DECAY, BACKGROUND, swim, weight),
-        )
-
-    def trained(seed: int) -> Row:
-        asked = dataclasses.replace(config, algorithm="ppo", seed=seed, steps=PPO_STEPS)
-        place = out / f"swims-ppo-{seed}"
-        after = (Run(place) if place.exists() else train(asked, place, progress=False)).agent().circuit
-        assert isinstance(after, Connectome)
-        return row(unfitted(atlas, after), after)
-
-    def rewired(draw: int, weight: float) -> Row:
-        start = source_of(circuit, None, draw)
-        assert isinstance(start, Connectome)
-        return fitted(start, weight)
-
-    found = {"untrained": [_kept(out / "swims-untrained.json", lambda: row(unfitted(atlas, circuit), circuit))]}
-    for weight, name in zip(
-        WEIGHTS, ("fitted to the atlas", "fitted to both alike", "fitted to the swim"), strict=True
-    ):
-        found[name] = [_kept(out / f"swims-{weight:g}.json", functools.partial(fitted, circuit, weight))]
-    name = f"trained by PPO, {PPO_STEPS:,} steps"
-    found[name] = [_kept(out / f"swims-ppo-{seed}.json", functools.partial(trained, seed)) for seed in range(seeds)]
-    found["rewired, fitted to both alike"] = [
-        _kept(out / f"swims-rewired-{draw}.json", functools.partial(rewired, draw, 0.5)) for draw in range(seeds)
-    ]
+def rows(folder: Path) -> dict[str, list[Row]]:
+    """Return what was measured, by the circuit's label."""
+    found = {}
+    for label, each in wanted(len(list(folder.glob("swims-ppo-*.json")))).items():
+        held = [read_json(folder / f"{name}.json", f"{folder} is damaged") for name in each]
+        found[label] = [Row(tuple(one["auroc"]), one["error"], tuple(one["returns"])) for one in held]
     return found
 
 
@@ -135,31 +158,18 @@ def _error(swim: Swim, circuit: Connectome) -> float:
         return swim.error(copy.deepcopy(circuit).double()).item()
 
 
-def _kept(path: Path, make: Callable[[], Row]) -> Row:
-    if not path.exists():
-        made = make()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(dataclasses.asdict(made)))
-    held = json.loads(path.read_text(encoding="utf-8"))
-    return Row(tuple(held["auroc"]), held["error"], tuple(held["returns"]))
-
-
 @dataclasses.dataclass(frozen=True)
-class _Arguments:
+class _Arguments(StudyArguments):
     """Fit the connectome to the atlas, to a swim and to both, and measure both of each."""
 
-    out: tyro.conf.Positional[Path]
-    """Folder of what is measured; what is there is not made again."""
     seeds: int = 3
     """Seeds of PPO, and rewired graphs."""
-    page: Path | None = None
-    """Page whose table is made anew."""
 
 
 def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    made = {"both": table(rows(load_atlas(), arguments.out, arguments.seeds))}
-    publish(made, arguments.page)
+    with results(arguments, "swims", functools.partial(run_all, arguments=arguments), KEPT) as folder:
+        publish({"both": table(rows(folder))}, arguments.page)
 
 
 if __name__ == "__main__":

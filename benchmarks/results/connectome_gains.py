@@ -12,15 +12,17 @@ of both differences. Otherwise `clamp` stays. Returns on bodies never trained on
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-import tyro
 
 from ...circuits.connectome import Connectome
+from ...files import read_json, write_json
 from ...intervals import bootstrap_iqm, bootstrap_mean
 from ...training.runs.config import RunConfig
 from ...training.runs.run import Run
@@ -28,6 +30,7 @@ from ...training.runs.trial_files import TrialFiles
 from ...training.studies.markdown import markdown_table
 from ...training.studies.trials import Trial, run_trials
 from .command import start
+from .stored import TRIALS, results
 from .tables import StudyArguments, interval_text, publish
 
 FORMS = ("clamp", "softplus", "projection")
@@ -36,6 +39,7 @@ BODIES = ("swimmer8", "swimmer12")
 _LEAST = 20.0  # of a return's 1000
 _DEAD = 1e-3  # a gain below it is called 0: a hundredth of where the weakest start
 _GRAPH = "cook2019"
+_ZEROS = "zeros.json"
 
 
 def trials(seeds: int) -> dict[str, Trial]:
@@ -57,8 +61,14 @@ def gains_at_zero(run: Run) -> tuple[int, int]:
     return int(dead.sum()), int((dead & (gradient == 0)).sum())
 
 
-def table(scores: pd.DataFrame, runs: Path, algorithm: str, seeds: int) -> str:
-    """Return the table of one learner: trained returns, paired differences to `clamp`, and gains at 0."""
+def table(scores: pd.DataFrame, zeros: Mapping[str, Sequence[int]], algorithm: str) -> str:
+    """Return the table of one learner: trained returns, paired differences to `clamp`, and gains at 0.
+
+    Args:
+        scores: of the trials.
+        zeros: what `gains_at_zero` found of each trial.
+        algorithm: the learner.
+    """
     rows = scores[(scores["study"] == algorithm) & (scores["metric"] == "return") & scores["episode"].notna()]
 
     def returns(form: str, body: str, stage: str = "trained") -> pd.Series:
@@ -69,14 +79,14 @@ def table(scores: pd.DataFrame, runs: Path, algorithm: str, seeds: int) -> str:
     for form in FORMS:
         own = returns(form, "swimmer6")
         less = bootstrap_mean((own - returns("clamp", "swimmer6")).to_numpy())
-        counted = [gains_at_zero(Run(runs / form / algorithm / str(seed))) for seed in range(seeds)]
-        zeros, stuck = (f"{min(each)} to {max(each)}" for each in zip(*counted, strict=True))
+        counted = [zeros[f"{form}/{algorithm}/{seed}"] for seed in own.index]
+        spans = [f"{min(each)} to {max(each)}" for each in zip(*counted, strict=True)]
         scored = [bootstrap_iqm(each) for each in (own, *(returns(form, body) for body in BODIES))]
         lines.append((
             form, f"{len(own)}", f"{returns(form, 'swimmer6', 'untrained').mean():.0f}",
             interval_text(scored[0]),
             "" if form == "clamp" else f"{less.mean:+.0f} [{less.low:+.0f}, {less.high:+.0f}]",
-            *map(interval_text, scored[1:]), zeros, stuck,
+            *map(interval_text, scored[1:]), *spans,
         ))  # fmt: skip
     titles = ("gains", "seeds", "untrained", "trained", "above clamp", *BODIES, "at 0", "without gradient")
     return markdown_table(titles, *lines)
@@ -102,19 +112,23 @@ def verdict(scores: pd.DataFrame) -> str:
 class _Arguments(StudyArguments):
     """Train the connectome with gains kept from below 0 by a clamp, a softplus and a projection."""
 
-    out: tyro.conf.Positional[Path] = tyro.MISSING
-    """Folder of the runs and their scores; the same again goes on."""
     seeds: int = 5
     """Seeds of each."""
 
 
+def run_all(out: Path, arguments: _Arguments) -> None:
+    """Train every form by every learner with every seed, and count the gains at 0."""
+    wanted = trials(arguments.seeds)
+    run_trials(wanted, out / "runs", TrialFiles(out), workers=arguments.workers)
+    write_json(out / _ZEROS, {name: gains_at_zero(Run(out / "runs" / name)) for name in wanted})
+
+
 def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
-    files, runs = TrialFiles(arguments.out), arguments.out / "runs"
-    run_trials(trials(arguments.seeds), runs, files, workers=arguments.workers)
-    scores = files.table()
-    made = {f"gains-{algorithm}": table(scores, runs, algorithm, arguments.seeds) for algorithm in STEPS}
-    publish(made, arguments.page)
+    kept = (*TRIALS, _ZEROS)
+    with results(arguments, "gains", functools.partial(run_all, arguments=arguments), kept) as folder:
+        scores, zeros = TrialFiles(folder).table(), read_json(folder / _ZEROS, f"{folder} is damaged")
+    publish({f"gains-{algorithm}": table(scores, zeros, algorithm) for algorithm in STEPS}, arguments.page)
     print(f"\ndefault by the rule: {verdict(scores)}")
 
 

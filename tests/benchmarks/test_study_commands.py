@@ -14,14 +14,14 @@ FILES = (path for path in FOLDER.rglob("*.py") if 'if __name__ == "__main__":' i
 STUDIES = {path.parent.name if path.stem == "__main__" else path.stem: path for path in sorted(FILES)}
 WITH_PAGE = [name for name in STUDIES if name != "ctm"]
 # What each of these takes beside its page.
-FOLDERS = dict.fromkeys(
-    ("atlas", "atlas_swimming", "connectome_gains", "worm_gait"),
-    ("runs",),
-)
+FOLDERS = dict.fromkeys(("atlas", "worm_gait"), ("runs",))
 # Those that are made from what is stored beside their page, where no folder is given.
 OF_TRIALS = ("connectome", "continual", "critical_periods", "hyperparameters", "ncap_plus", "relay")
 ARCHIVES = {"relay": "relay"}  # a page of many studies has one archive for each
-STORED = (*OF_TRIALS, "bricks", "context", "learning", "memory", "replay", "rewiring", "spikes", "wiring")
+STORED = (
+    *OF_TRIALS, "atlas_swimming", "bricks", "connectome_gains", "context", "learning", "memory", "replay", "rewiring",
+    "spikes", "wiring",
+)  # fmt: skip
 
 
 @pytest.fixture
