@@ -1,9 +1,13 @@
 """Pages of results: tables are made anew, prose stays."""
 
 import re
+import runpy
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from nervecord.benchmarks import results
 from nervecord.benchmarks.results.tables import fill_page
 from nervecord.errors import InvalidOption
 
@@ -28,3 +32,28 @@ def test_every_place_for_a_table_has_a_command_that_fills_it(page):
     places = re.findall("<!-- made: ", text)
     assert len(places) == text.count("<!-- end -->")
     assert not places or f"--page {page.relative_to(ROOT).as_posix()}" in " ".join(text.split())
+
+
+# Studies whose tables are all made from what is stored, and nothing else; their pages.
+STORED = {
+    "bricks": "structure", "context": "structure", "continual": "continual", "critical_periods": "critical-periods",
+    "memory": "learning", "ncap_plus": "ncap-plus", "rewiring": "structure", "spikes": "spikes", "wiring": "structure",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", STORED)
+def test_a_page_has_what_its_command_makes_from_the_results_that_are_stored(study, tmp_path, monkeypatch, capsys):
+    page = ROOT / "docs" / "results" / f"{STORED[study]}.md"
+    shutil.copy(page, tmp_path)
+    shutil.copytree(page.with_suffix(""), tmp_path / page.stem)
+    module = f"{results.__name__}.{study}"
+    for held in (module, f"{module}.__main__"):
+        monkeypatch.delitem(sys.modules, held, raising=False)
+    monkeypatch.setattr(sys, "argv", [study, "--page", str(tmp_path / page.name)])
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as stop:
+        assert not stop.code
+    assert "| --- |" in capsys.readouterr().out
+    assert (tmp_path / page.name).read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
