@@ -37,7 +37,8 @@ def test_every_place_for_a_table_has_a_command_that_fills_it(page):
 # Studies whose tables are all made from what is stored, and nothing else; their pages.
 STORED = {
     "bricks": "structure", "context": "structure", "continual": "continual", "critical_periods": "critical-periods",
-    "memory": "learning", "ncap_plus": "ncap-plus", "relay": "world", "rewiring": "structure", "spikes": "spikes", "wiring": "structure",
+    "memory": "learning", "ncap_plus": "ncap-plus", "relay": "world", "rewiring": "structure", "spikes": "spikes",
+    "wiring": "structure",
 }  # fmt: skip
 
 
