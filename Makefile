@@ -2,6 +2,7 @@
 # make test: install, then the checks that take minutes.
 # make test-slow: the tests that `make test` leaves out: kills, Ray, examples, whole reproductions; types on Windows.
 # make test-all: both, in one run of the tests; with -j2, the checks before it side by side.
+# make test MARK="not release": what CI runs: slow tests too, but for those that take longest.
 # make docs: the pages, into site/; a warning is an error.
 # make notebooks: run the notebooks anew and keep what they show.
 # make wheels: which platforms can install what, into docs/platforms.md.
@@ -11,6 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
+MARK ?= not slow
 # On Linux, PyPI's torch is a CUDA build of gigabytes. Nothing here needs it, so the CPU build is preferred where its
 # index can be reached; `make demo TORCH_INDEX=` takes PyPI's build instead.
 TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu)
@@ -28,7 +30,7 @@ demo: $(VENV)/.installed
 	$(BIN)/nervecord demo $(RUN)
 
 test: lint types pages
-	$(tests) tests
+	$(tests) -m "$(MARK)" tests
 
 test-slow: types-on-windows
 	$(tests) -m slow tests

@@ -76,7 +76,9 @@ def run(notebook, name, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [name if name == "teach" else pytest.param(name, marks=pytest.mark.release) for name in NAMES]
+)
 def test_a_notebook_runs_and_shows_what_is_kept(name, notebooks, tmp_path, monkeypatch):
     kept = [sorted(output.get("data", {})) for output in outputs_of(notebooks[name]) if "data" in output]
     shown = run(copy.deepcopy(notebooks[name]), name, tmp_path, monkeypatch)

@@ -77,6 +77,7 @@ def test_the_command_that_trained_a_kept_folder_finds_it_done(name):
     assert_weights_are_kept(name)
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_the_working_tree_trains_what_the_commit_trained():
     if not has_commit(COMMIT):

@@ -142,6 +142,7 @@ def test_a_service_that_is_not_ray_is_said_at_once():
     assert time.monotonic() - begin < 30
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_a_sweep_on_ray_is_the_sweep_here_although_a_worker_is_killed(tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install nervecord[ray]")

@@ -205,6 +205,7 @@ def test_an_idle_worker_that_is_killed_is_replaced():
 
 
 # The other kinds, and hundreds of stops, are the script's.
+@pytest.mark.release
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ppo", "workers"])
 def test_what_is_stopped_at_random_moments_ends_as_if_it_was_not(kind, tmp_path):

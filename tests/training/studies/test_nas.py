@@ -225,6 +225,7 @@ def test_validation_has_other_episodes_than_tests():
     assert abs(VALIDATION_SEED - EVALUATION_SEED) > max(VALID_EPISODES, TEST_EPISODES, UNSEEN_EPISODES)
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_ray_makes_the_same_table(made, tmp_path):
     there = make_table(TINY, tmp_path / "ray", seeds=2, workers=1, engine="ray", progress=False)

@@ -97,6 +97,7 @@ def reproduced(tmp_path_factory):
         yield out, reproduce(out, "tiny", workers=1, progress=False)
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_a_reproduction_judges_every_claim(reproduced):
     out, claims = reproduced
@@ -110,6 +111,7 @@ def test_a_reproduction_judges_every_claim(reproduced):
     assert "nan" not in page.lower()
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_every_score_of_a_reproduction_is_in_the_store(reproduced):
     out, _ = reproduced
@@ -125,6 +127,7 @@ def test_every_score_of_a_reproduction_is_in_the_store(reproduced):
     assert found.iqm("NCAP", "es").mean == pytest.approx(ncap.groupby("seed")["value"].mean().mean())
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_a_reproduction_done_is_not_done_again(reproduced):
     out, claims = reproduced
