@@ -39,7 +39,8 @@ STORED = {
     "atlas_swimming": "results/atlas", "bricks": "results/structure", "context": "results/structure",
     "continual": "results/continual", "critical_periods": "results/critical-periods",
     "hyperparameters": "guides/hyperparameters", "memory": "results/learning", "ncap_plus": "results/ncap-plus",
-    "relay": "results/world", "rewiring": "results/structure", "spikes": "results/spikes", "wiring": "results/structure",
+    "relay": "results/world", "rewiring": "results/structure", "spikes": "results/spikes",
+    "wiring": "results/structure",
 }  # fmt: skip
 
 
