@@ -16,7 +16,7 @@ WITH_PAGE = [name for name in STUDIES if name != "ctm"]
 # What each of these takes beside its page.
 FOLDERS = dict.fromkeys(("atlas", "worm_gait"), ("runs",))
 # Those that are made from what is stored beside their page, where no folder is given.
-OF_TRIALS = ("connectome", "continual", "critical_periods", "hyperparameters", "ncap_plus", "relay")
+OF_TRIALS = ("baselines", "connectome", "continual", "critical_periods", "hyperparameters", "ncap_plus", "relay")
 ARCHIVES = {"relay": "relay"}  # a page of many studies has one archive for each
 STORED = (
     *OF_TRIALS, "atlas_swimming", "bricks", "connectome_gains", "context", "learning", "memory", "replay", "rewiring",
