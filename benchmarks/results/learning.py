@@ -44,7 +44,7 @@ _LONG, _SHORT = 500_000, 300_000
 class Arguments(StudyArguments):
     """Train circuits on tasks with and without memory by PPO."""
 
-    seeds: int = 5
+    seeds: int = 3
     """Seeds of each circuit."""
 
 
