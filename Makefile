@@ -20,7 +20,9 @@ TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.o
 pages = link=$$(mktemp -d) && ln -s $(CURDIR) $$link/nervecord && \
 	PYTHONPATH=$$link NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q; code=$$?; rm -r $$link; exit $$code
 
-# Modules are compiled as they are first imported, which most of what is installed never is.
+# Modules are compiled as they are first imported, which most of what is installed never is. What is compiled is kept, also
+# where the environment, as that of a container, says otherwise: each process would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 install := $(BIN)/python -m pip install -q --no-compile
 tests = MUJOCO_GL=disable $(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
