@@ -37,7 +37,8 @@ def test_every_place_for_a_table_has_a_command_that_fills_it(page):
 # Studies whose tables are all made from what is stored, and nothing else; their pages.
 STORED = {
     "atlas_swimming": "results/atlas", "bricks": "results/structure", "context": "results/structure",
-    "continual": "results/continual", "critical_periods": "results/critical-periods",
+    "connectome_gains": "results/connectome", "continual": "results/continual",
+    "critical_periods": "results/critical-periods",
     "hyperparameters": "guides/hyperparameters", "memory": "results/learning", "ncap_plus": "results/ncap-plus",
     "relay": "results/world", "rewiring": "results/structure", "spikes": "results/spikes",
     "wiring": "results/structure",
