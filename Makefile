@@ -12,7 +12,6 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
-MARK ?= not slow
 # On Linux, PyPI's torch is a CUDA build of gigabytes. Nothing here needs it, so the CPU build is preferred where its
 # index can be reached; `make demo TORCH_INDEX=` takes PyPI's build instead.
 TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu)
@@ -32,7 +31,7 @@ demo: $(VENV)/.installed
 	$(BIN)/nervecord demo $(RUN)
 
 test: lint types pages
-	$(tests) -m "$(MARK)" tests
+	$(tests) $(if $(MARK),-m "$(MARK)") tests
 
 test-slow: types-on-windows
 	$(tests) -m slow tests

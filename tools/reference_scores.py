@@ -55,9 +55,9 @@ CANDIDATES = {
     "cueturn": (_LSTM, _MLP),
     "escape": (RunConfig("escape", "cmaes", steps=2_000_000), _MLP),
     "track": (RunConfig("ctrnn", "ppo", steps=300_000), _MLP),
-    # MuJoCo steps these two.
+    # MuJoCo steps it, which takes longer.
     "lattice": (RunConfig("ncap_plus", "cmaes", steps=500_000), _MLP),
-    # `relay` does not sense the target: it starts out ahead, and must cross as it happens to.
+    # `relay` does not sense the target, and crosses where its course happens to lead there.
     "twomedia": (
         *(
             RunConfig(name, "cmaes", steps=500_000, circuit_options={"init": "worm"})

@@ -1,15 +1,13 @@
 """Pages of results: tables are made anew, prose stays."""
 
 import re
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from nervecord.benchmarks import results
 from nervecord.benchmarks.results.tables import fill_page
 from nervecord.errors import InvalidOption
+from study_commands import start
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -51,10 +49,6 @@ def test_a_page_has_what_its_command_makes_from_the_results_that_are_stored(stud
     page = ROOT / "docs" / f"{STORED[study]}.md"
     shutil.copy(page, tmp_path)
     shutil.copytree(page.with_suffix(""), tmp_path / page.stem)
-    module = f"{results.__name__}.{study}"
-    for held in (module, f"{module}.__main__"):
-        monkeypatch.delitem(sys.modules, held, raising=False)
-    monkeypatch.setattr(sys, "argv", [study, "--page", str(tmp_path / page.name)])
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    start(monkeypatch, study, "--page", str(tmp_path / page.name))
     assert "| --- |" in capsys.readouterr().out
     assert (tmp_path / page.name).read_text(encoding="utf-8") == page.read_text(encoding="utf-8")

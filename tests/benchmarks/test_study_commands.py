@@ -1,13 +1,12 @@
 """The commands of the studies: a mistake ends in one line and status 2, before anything runs."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
 from nervecord.benchmarks import results
 from nervecord.benchmarks.results.stored import store
 from nervecord.training.runs.trial_files import TrialFiles
+from study_commands import start
 
 FOLDER = Path(results.__file__).parent
 FILES = (path for path in FOLDER.rglob("*.py") if 'if __name__ == "__main__":' in path.read_text())
@@ -28,22 +27,18 @@ STORED = (
 def refused(monkeypatch, capsys, tmp_path):
     """Return a function that starts a study with arguments that are refused, and returns the line that says why."""
 
-    def start(name: str, *arguments: str) -> str:
-        module = f"{results.__name__}.{name}"
-        for held in (module, f"{module}.__main__"):
-            monkeypatch.delitem(sys.modules, held, raising=False)
-        monkeypatch.setattr(sys, "argv", [name, *arguments])
+    def refuse(name: str, *arguments: str) -> str:
         there = sorted(tmp_path.rglob("*"))
         with monkeypatch.context() as patch:
             patch.chdir(tmp_path)
             with pytest.raises(SystemExit) as stop:
-                runpy.run_module(module, run_name="__main__", alter_sys=True)
+                start(patch, name, *arguments)
         told = capsys.readouterr()
         assert (stop.value.code, told.out, sorted(tmp_path.rglob("*"))) == (2, "", there)
         (line,) = told.err.splitlines()
         return line
 
-    return start
+    return refuse
 
 
 def test_every_study_is_a_command_of_its_own():
