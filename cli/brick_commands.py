@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,12 +113,10 @@ class Bricks(OnRun):
         grown, units = grow(run, self.grow, self.out, self.body, self.seed)
         if self.json:
             return {"run": str(grown.path), "units": units}
-        config, size = grown.config, next(name for name in ("hidden", "units") if name in grown.config.circuit_options)
-        options = {**run.config.circuit_options, size: config.circuit_options[size]}
-        told = (f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in options.items())
+        config = grown.config
         train = (
-            f"nervecord train --start {shlex.quote(str(self.out))} --circuit {config.circuit} --circuit-options "
-            f"{shlex.join(told)} --algorithm {config.algorithm} --task {config.task} --body {config.body_names[0]} "
+            f"nervecord train --start {shlex.quote(str(self.out))} --circuit {config.circuit} "
+            f"--algorithm {config.algorithm} --task {config.task} --body {config.body_names[0]} "
             f"--out {shlex.quote(f'{self.out}-trained')}"
         )
         return {

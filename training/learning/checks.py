@@ -35,7 +35,7 @@ def check(config: RunConfig) -> Resolved:
     Raises:
         NervecordError: the config cannot be trained; the same error that training would raise.
     """
-    resolved = resolve(config)
+    resolved = inherit(config)
     checked_ranges(config.randomize)
     if config.steps <= (first := resolved.options.get("learning_starts", 0)):
         _log.warning(
@@ -49,7 +49,7 @@ def check(config: RunConfig) -> Resolved:
         _log.warning(f"nervecord: deficit {late} begins after the last of {config.steps} steps; nothing is missing yet")
     device_named(config.device)
     check_memory(resolved)
-    return inherit(resolved)
+    return resolved
 
 
 def check_bodies(resolved: Resolved) -> None:

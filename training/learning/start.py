@@ -9,27 +9,32 @@ from ...agents import Agent
 from ...circuits import Circuit, Composed, load_weights
 from ...circuits.routing.policy import Policy
 from ...errors import CircuitMismatch
-from ..runs.resolution import Resolved
+from ..runs.config import RunConfig
+from ..runs.resolution import Resolved, resolve
 from ..runs.run import Run
 
 
-def inherit(resolved: Resolved) -> Resolved:
-    """Return a run with the settings that it inherits from the run it starts from, if any.
+def inherit(config: RunConfig) -> Resolved:
+    """Resolve a config with what it inherits from the run that it starts from, if any.
 
-    The circuit's unit of time stays the control step of the body that it was made for.
+    Those of the circuit's options that the config does not give are that run's. The circuit's unit of time stays the
+    control step of the body that it was made for.
 
     Raises:
         InvalidRun: there is no such run.
         CircuitMismatch: that run has another circuit.
+        NervecordError: the config is invalid.
     """
-    if resolved.config.start is None:
-        return resolved
-    before = Run(resolved.config.start)
-    if before.config.circuit != resolved.config.circuit:
+    if config.start is None:
+        return resolve(config)
+    before = Run(config.start)
+    if before.config.circuit != config.circuit:
         raise CircuitMismatch(
-            f"{resolved.config.start} has circuit {before.config.circuit}, this run {resolved.config.circuit}; "
+            f"{config.start} has circuit {before.config.circuit}, this run {config.circuit}; "
             "--start needs the same circuit"
         )
+    options = {**before.resolved.config.circuit_options, **config.circuit_options}
+    resolved = resolve(dataclasses.replace(config, circuit_options=options))
     return Resolved(resolved.config, dataclasses.replace(resolved.agent, dt_ref=before.resolved.agent.dt_ref))
 
 

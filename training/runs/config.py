@@ -99,7 +99,8 @@ class RunConfig:
         checkpoint_every: environment steps between checkpoints.
         evaluate_every: environment steps between evaluations without exploration noise, logged as eval/return;
             None for none.
-        start: folder of a run whose weights training starts from, on the same body or another.
+        start: folder of a run whose weights training starts from, on the same body or another. Options of the circuit
+            that `circuit_options` does not give are that run's.
         device: torch device, such as cpu or cuda.
         protect: folders of earlier runs to protect from forgetting (Hebbian orthogonal projection).
         train_only: names of hidden units; only their weights are trained, such as those of one brick. Empty trains all

@@ -11,6 +11,7 @@ from nervecord.agents.resize import resize
 from nervecord.circuits import make_circuit
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, InvalidRun
+from nervecord.training.learning.checks import check
 from nervecord.training.learning.training import resume, train
 from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.runs.config import RunConfig
@@ -107,6 +108,23 @@ def test_transfer_fine_tunes_and_keeps_the_runs(worm):
     table = transfer(worm, ("swimmer4",), episodes=2, finetune=800)
     assert table[table["body"] == "swimmer4"]["agent"].tolist() == ["trained", "finetuned", "untrained ncap"]
     assert Run(worm.path / "finetuned" / "swimmer4-from-3200").done
+
+
+def test_options_of_the_circuit_that_are_not_given_are_those_of_the_run_that_it_goes_on_from(tmp_path):
+    options = {"units": 8, "substeps": 3}
+    config = RunConfig(
+        "ctrnn", "ppo", steps=128, episode_steps=32, circuit_options=options,
+        algorithm_options={"n_envs": 2, "n_steps": 32, "batch_size": 64},
+    )  # fmt: skip
+    first = train(config, tmp_path / "first", progress=False)
+    on = dataclasses.replace(config, circuit_options={}, start=str(first.path), body="swimmer6-thick")
+    tuned = train(on, tmp_path / "tuned", progress=False)
+    assert tuned.config.circuit_options == {}
+    assert tuned.resolved.config.circuit_options == first.resolved.config.circuit_options
+    assert (tuned.agent().circuit.substeps, tuned.agent().circuit.n_features) == (3, 8)
+    # And through a third run, where one is given anew.
+    again = dataclasses.replace(on, circuit_options={"substeps": 1}, start=str(tuned.path))
+    assert check(again).config.circuit_options == {**first.resolved.config.circuit_options, "substeps": 1}
 
 
 @pytest.mark.parametrize(
