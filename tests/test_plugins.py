@@ -6,11 +6,13 @@ What was written for the first release runs, or is told its new signature in one
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 
+import climbing
 import pytest
 from nervecord import RunConfig, evaluate, train, transfer
 from nervecord.circuits import CIRCUITS
@@ -29,7 +31,7 @@ name = "tinyworm"
 version = "1.0"
 
 [tool.setuptools]
-py-modules = ["tinyworm"]
+py-modules = ["tinyworm", "climbing"]
 
 [project.entry-points."nervecord.bodies"]
 stub = "tinyworm:stub"
@@ -43,7 +45,7 @@ old-sprint = "tinyworm:OldSprint"
 to-the-light = "tinyworm:ToTheLight"
 walk = "tinyworm:stub"
 [project.entry-points."nervecord.algorithms"]
-climb = "tinyworm:HillClimbing"
+climb = "climbing:HillClimbing"
 [project.entry-points."nervecord.arenas"]
 lit = "tinyworm:Lit"
 [project.entry-points."nervecord.senses"]
@@ -52,14 +54,12 @@ light = "tinyworm:Light"
 mean_rate = "tinyworm:MEAN_RATE"
 """
 MODULE = '''
-"""Bodies, circuits, tasks, algorithms and probes of another package."""
+"""Bodies, circuits, tasks and probes of another package."""
+import dataclasses
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from nervecord.circuits import Circuit, Neuron, Wiring
-import dataclasses
-import numpy as np
-from nervecord.agents.algorithms import PopulationAlgorithm, PopulationMethod
-from nervecord.options import Number, option
 from nervecord.envs import Arena, Body, Sense, SenseKind, Swim, Swimmer, Task
 from nervecord.errors import InvalidTask
 from nervecord.training.probes import Probe, ProbeResult
@@ -106,34 +106,6 @@ class Follower(Circuit):
 
     def wiring(self):
         return Wiring(self.neurons, ())
-
-
-class Climb(PopulationMethod):
-    """Keep the best of members drawn around it."""
-
-    def start(self, mean):
-        return {"mean": mean}
-
-    def ask(self, state, rng):
-        noise = rng.standard_normal((self.population, len(state["mean"])), np.float32)
-        weights = state["mean"] + self.options["spread"] * torch.as_tensor(noise)
-        return {**state, "asked": weights}, weights, np.full(self.population, rng.integers(2**31))
-
-    def tell(self, state, returns):
-        return {"mean": state["asked"][int(returns.argmax())]}, {"best": float(returns.max())}
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    n_envs: int = option(4, Number(1, is_whole=True))
-    population: int | None = option(None, Number(2, is_whole=True, also=(None,)))
-    spread: float = option(0.1, Number(0, above=True))
-
-
-class HillClimbing(PopulationAlgorithm):
-    """Climb from the best member to the best around it."""
-
-    Options, Method = Options, Climb
 
 
 class Sprint(Swim):
@@ -211,6 +183,7 @@ def nervecord(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tinyworm")
     (folder / "pyproject.toml").write_text(PROJECT)
     (folder / "tinyworm.py").write_text(MODULE)
+    shutil.copy(climbing.__file__, folder)
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target",
          folder / "site", folder],

@@ -9,15 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from climbing import HillClimbing
 from nervecord.agents import ALGORITHMS, ES, Agent
-from nervecord.agents.algorithms import Algorithm, Learner, PopulationAlgorithm, PopulationMethod
+from nervecord.agents.algorithms import Algorithm, Learner
 from nervecord.agents.algorithms.algorithm import COUNT, POSITIVE
 from nervecord.agents.algorithms.registry import algorithm_named
 from nervecord.agents.algorithms.sb3_learner import Draws
 from nervecord.envs import EnvBatch
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRun, UnknownName
-from nervecord.options import Number, option
+from nervecord.options import option
 from nervecord.training.learning.training import Moment, resume, train
 from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.runs import checkpoints
@@ -38,40 +39,6 @@ def small(algorithm: str, **fields) -> RunConfig:
     options = {**SMALL.get(algorithm, SMALL["ddpg"]), **fields.pop("algorithm_options", {})}
     return RunConfig("ncap", algorithm, "swimmer4", **{"steps": 240, "episode_steps": 30, **fields},
                      algorithm_options=options)  # fmt: skip
-
-
-# One file, from here ...
-class Climb(PopulationMethod):
-    """Keep the best of members drawn around it."""
-
-    def start(self, mean):
-        return {"mean": mean}
-
-    def ask(self, state, rng):
-        noise = rng.standard_normal((self.population, len(state["mean"])), np.float32)
-        weights = state["mean"] + self.options["spread"] * torch.as_tensor(noise)
-        return {**state, "asked": weights}, weights, np.full(self.population, rng.integers(2**31))
-
-    def tell(self, state, returns):
-        return {"mean": state["asked"][int(returns.argmax())]}, {"best": float(returns.max())}
-
-
-@dataclasses.dataclass(frozen=True)
-class ClimbOptions:
-    """What a user may set."""
-
-    n_envs: int = option(4, COUNT)
-    population: int | None = option(None, Number(2, is_whole=True, also=(None,)))
-    spread: float = option(0.1, POSITIVE)
-
-
-class HillClimbing(PopulationAlgorithm):
-    """Climb from the best member to the best around it."""
-
-    Options, Method = ClimbOptions, Climb
-
-
-# ... to here, and one line: the entry point `climb = "package.module:HillClimbing"` in the group nervecord.algorithms.
 
 
 @pytest.fixture

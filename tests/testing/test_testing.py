@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from circuit_cases import CASES
+from climbing import Climb, HillClimbing, Options
 from matplotlib.figure import Figure
-from nervecord.agents.algorithms import ALGORITHMS, PopulationAlgorithm, PopulationLearner, PopulationMethod, carry
+from nervecord.agents.algorithms import ALGORITHMS, PopulationLearner, carry
 from nervecord.circuits import CIRCUITS, NCAP, Circuit, LaneStep, Neuron, Synapse, Wiring, named_groups, step_length
 from nervecord.envs import ARENAS, SENSES, TASKS, Arena, MujocoBatch, Sense, SenseKind, Swimmer, Task, body_names
 from nervecord.envs.choice import PHYSICS
@@ -705,34 +706,6 @@ def test_a_fault_of_a_physics_is_named(physics, message):
     is_broken(message, check_physics, physics)
 
 
-class Climb(PopulationMethod):
-    """Keep the best of members drawn around it."""
-
-    def start(self, mean):
-        return {"mean": mean}
-
-    def ask(self, state, rng):
-        noise = rng.standard_normal((self.population, len(state["mean"])), np.float32)
-        weights = state["mean"] + self.options["spread"] * torch.as_tensor(noise)
-        return {**state, "asked": weights}, weights, np.full(self.population, rng.integers(2**31))
-
-    def tell(self, state, returns):
-        return {"mean": state["asked"][int(returns.argmax())]}, {"best": float(returns.max())}
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    n_envs: int = option(4, Number(1, is_whole=True))
-    population: int | None = option(None, Number(2, is_whole=True, also=(None,)))
-    spread: float = option(0.1, Number(0, above=True))
-
-
-class Climbing(PopulationAlgorithm):
-    """Climb from the best member to the best around it."""
-
-    Options, Method = Options, Climb
-
-
 @dataclasses.dataclass(frozen=True)
 class NoBounds(Options):
     speed: float = 1.0
@@ -813,7 +786,7 @@ class Miscounts(PopulationLearner):
 def learning_by(learner):
     """Return hill climbing by another learner."""
 
-    class Other(Climbing):
+    class Other(HillClimbing):
         def start(self, agent, envs, options, seed, evaluate=None):
             found = super().start(agent, envs, options, seed, evaluate)
             found.__class__ = learner
@@ -826,11 +799,11 @@ def learning_by(learner):
 @pytest.mark.parametrize(
     ("algorithm", "message"),
     [
-        (type("A", (Climbing,), {"Options": NoBounds}), "every option has a default and bounds.*none for speed"),
-        (type("B", (Climbing,), {"Options": OutOfBounds}), r"defaults are within their bounds\": spread is -1.0"),
-        (type("C", (Climbing,), {"Method": Hides}), "state_dict resumes bit for bit"),
-        (type("D", (Climbing,), {"Method": DrawsAnywhere}), "the same seed is the same training.*from the seed"),
-        (type("E", (Climbing,), {"Method": Stays}), "weights move.*the same after 40 advances"),
+        (type("A", (HillClimbing,), {"Options": NoBounds}), "every option has a default and bounds.*none for speed"),
+        (type("B", (HillClimbing,), {"Options": OutOfBounds}), r"defaults are within their bounds\": spread is -1.0"),
+        (type("C", (HillClimbing,), {"Method": Hides}), "state_dict resumes bit for bit"),
+        (type("D", (HillClimbing,), {"Method": DrawsAnywhere}), "the same seed is the same training.*from the seed"),
+        (type("E", (HillClimbing,), {"Method": Stays}), "weights move.*the same after 40 advances"),
         (learning_by(NamesBadly), "what is logged has a group\": 'best'"),
         (learning_by(Unwatched), "between before_update and after_update.*neither was called"),
         (learning_by(Unchanging), "the circuit's after_update is called after each update"),
@@ -848,8 +821,8 @@ def test_a_fault_of_an_algorithm_is_named(algorithm, message):
 
 
 def test_an_algorithm_without_a_fault_passes():
-    check_algorithm(Climbing())
-    check_algorithm(type("Following", (Climbing,), {"Method": Carries}))
+    check_algorithm(HillClimbing())
+    check_algorithm(type("Following", (HillClimbing,), {"Method": Carries}))
 
 
 def found(subject, **other):
