@@ -57,7 +57,7 @@ def export_web(runs: Sequence[Run], out: str | Path) -> Path:
     if not runs:
         raise InvalidOption("there are no runs; give one or more")
     if out.exists():
-        raise OutputExists(f"{out} exists; give another --web")
+        raise OutputExists(f"{out} exists; give another file")
     write_text(out, web_page(runs))
     return out
 

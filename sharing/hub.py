@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import re
 import shutil
@@ -25,6 +26,7 @@ from ..training.rollouts.evaluation import evaluate, result_of
 from ..training.runs.config import RunConfig
 from ..training.runs.folder import FORMAT, READABLE, read_metrics
 from ..training.runs.old_results import read_evaluation
+from ..training.runs.resolution import Resolved
 from ..training.runs.result import Result, Weights
 from ..training.runs.run import A_RUN, Run
 from ..training.runs.shipped import folder_of
@@ -37,6 +39,7 @@ _FILM_SECONDS = 10.0
 _EPISODES = 20
 _KEPT = ("metrics.csv", "versions.json")
 _STEPS = Number(0, 1e15, is_whole=True)
+_DT_REF = Number(0, above=True, also=(None,))
 _STATS: dict[str, Allowed] = {
     "mean": ListOf(Number(-math.inf)), "var": ListOf(Number(0)), "clip": Number(0, above=True),
     "epsilon": Number(0, above=True),
@@ -90,12 +93,14 @@ def export(
         weights = {name: value.contiguous() for name, value in checkpoint.weights.items()}
         # Not save_file, which makes a file that only its owner may read, whatever the umask.
         (partial / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
-        # Other runs' folders are of whoever trained, and mean nothing elsewhere.
-        config = {**run.config.to_json(), "start": None, "protect": ()}
+        # Other runs' folders are of whoever trained, and mean nothing elsewhere; what was inherited from them stays.
+        resolved = run.resolved
+        options = {"circuit_options": resolved.config.to_json()["circuit_options"]} if run.config.start else {}
+        config = {**run.config.to_json(), **options, "start": None, "protect": ()}
         stats = checkpoint.state.get("observation_stats")
         write_json(partial / "config.json", {
             "library_name": "nervecord", "format": FORMAT, "holds": Run.kind, "config": config,
-            "steps": checkpoint.step, "observation_stats": stats,
+            "steps": checkpoint.step, "observation_stats": stats, "dt_ref": resolved.agent.dt_ref,
         })  # fmt: skip
         write_json(partial / "evaluation.json", found.to_json())
         for name in _KEPT:
@@ -177,7 +182,11 @@ def import_run(folder: str | Path, out: str | Path, trust: bool = False) -> Run:
             circuit_from_json(held["config"]["circuit"], trust)  # code is refused by a line of its own
         with _invalid_run_from(folder / "config.json"):
             config = RunConfig.from_json(held["config"])
-            run = Run.create(partial, config, lambda: {"resolved": check(config).to_json(config)})
+            resolved = check(config)
+            # Earlier versions did not keep the step that the circuit was made for.
+            if (dt_ref := held.get("dt_ref")) is not None:
+                resolved = Resolved(resolved.config, dataclasses.replace(resolved.agent, dt_ref=dt_ref))
+            run = Run.create(partial, config, lambda: {"resolved": resolved.to_json(config)})
         with _invalid_run_from(folder / "model.safetensors"):
             weights = load_file(folder / "model.safetensors")
             stats = held.get("observation_stats")
@@ -229,7 +238,7 @@ def _read_export(folder: Path) -> dict[str, Any]:
         raise InvalidRun(f"{file} is damaged: {' and '.join(missing)} missing; export the run again")
     if not isinstance(held["config"], dict):
         raise InvalidRun(f"{file} is damaged: config is not an object; export the run again")
-    if wrong := wrong_value(held, {"steps": _STEPS}):
+    if wrong := wrong_value(held, {"steps": _STEPS, "dt_ref": _DT_REF}):
         raise InvalidRun(f"{file} is damaged: {wrong}")
     if (stats := held.get("observation_stats")) is not None:
         if not isinstance(stats, dict) or not stats.keys() >= _STATS.keys():

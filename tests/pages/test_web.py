@@ -75,55 +75,64 @@ def compare(page, circuit, silenced, rng, what):
         np.testing.assert_allclose(theirs["activity"], activity[0], rtol=2e-4, atol=2e-5, err_msg=str(what))
 
 
-def in_browser(page, which, links, heading, joint_pos):
-    return page.evaluate(
-        """([which, links, heading, jointPos]) => {
+def in_browser(page, which, links, poses):
+    """Return the return and the net speed of an episode from each pose."""
+    return np.array(page.evaluate(
+        """([which, links, poses]) => {
           const swimmer = makeSwimmer(agents[which].bodies[links]);
-          swimmer.reset(heading, jointPos);
-          while (swimmer.advance()) { }
-          return [swimmer.now.return, swimmer.now.netSpeed, swimmer.now.elapsed];
+          return poses.map(([heading, jointPos]) => {
+            swimmer.reset(heading, jointPos);
+            while (swimmer.advance()) { }
+            if (swimmer.now.elapsed !== 1000) throw new Error(`an episode of ${swimmer.now.elapsed} steps`);
+            return [swimmer.now.return, swimmer.now.netSpeed];
+          });
         }""",
-        [which, links, heading, joint_pos],
-    )
+        [which, links, poses],
+    ))  # fmt: skip
 
 
-def in_python(run, body):
-    """Return the pose of an episode's start, and its return and net speed."""
+def in_python(run, body, episodes):
+    """Return the poses in which episodes start, and the return and the net speed of each."""
     resolved, agent = run.resolved.on(body), run.agent(body)
-    envs = resolved.make_envs(1, randomize={})
-    envs.seed([5])
-    envs.reset(np.arange(1))
-    pose = float(envs.physics.read("heading")[0]), envs.physics.read("joint_pos")[0].tolist()
-    total, state, observation = 0.0, None, envs.observation()
+    envs = resolved.make_envs(episodes, randomize={})
+    envs.seed(range(5, 5 + episodes))
+    envs.reset(np.arange(episodes))
+    poses = [[float(heading), bends.tolist()] for heading, bends in zip(
+        envs.physics.read("heading"), envs.physics.read("joint_pos"), strict=True
+    )]  # fmt: skip
+    total, state, observation = np.zeros(episodes), None, envs.observation()
     for _ in range(envs.episode_steps):
-        action, state = agent.predict(observation, state, np.zeros(1, bool))
+        action, state = agent.predict(observation, state, np.zeros(episodes, bool))
         observation, reward, _, _, metrics = envs.step(action)
-        total += float(reward[0])
+        total += reward
     envs.close()
-    return (*pose, total, float(metrics["net_speed"][0]))
+    return poses, np.stack([total, metrics["net_speed"]], 1)
 
 
-def test_agents_swim_in_a_browser_as_in_python(opened, page_file):
+@pytest.mark.parametrize("links", [3, 6, 12, 24])
+def test_agents_swim_in_a_browser_as_in_python(opened, page_file, links):
     with opened(page_file.as_uri()) as page:
         for which, name in enumerate(AGENTS):
-            for links in (6, 12) if name != "cpg" else (6,):
-                heading, joint_pos, expected, speed = in_python(Run(f"agent:{name}"), f"swimmer{links}")
-                found = in_browser(page, which, links, heading, joint_pos)
-                assert found[0] == pytest.approx(expected, rel=0.01), (name, links)
-                assert found[1] == pytest.approx(speed, rel=0.02), (name, links)
-                assert found[2] == 1000
+            # A relay's switches on a long body turn rounding into another episode, in Python's two precisions too.
+            episodes = 20 if (name, links) == ("relay", 24) else 2
+            poses, expected = in_python(Run(f"agent:{name}"), f"swimmer{links}", episodes)
+            found = in_browser(page, which, links, poses)
+            assert found.mean(0)[0] == pytest.approx(expected.mean(0)[0], rel=0.01), name
+            assert found.mean(0)[1] == pytest.approx(expected.mean(0)[1], rel=0.02), name
+            if episodes == 2:
+                assert found[:, 0] == pytest.approx(expected[:, 0], rel=0.01), name
 
 
-def test_a_normalised_agent_on_a_body_of_another_kind_swims_as_in_python(opened, tmp_path):
-    run = train(
-        RunConfig(circuit="mlp", algorithm="ppo", body="swimmer6-eel", steps=4096), tmp_path / "run", progress=False
-    )
-    page_file = export_web([run], tmp_path / "mlp.html")
+@pytest.mark.parametrize(("circuit", "options"), [("mlp", {}), ("ctrnn", {"units": 16})])
+def test_a_normalised_agent_on_a_body_of_another_kind_swims_as_in_python(opened, tmp_path, circuit, options):
+    config = RunConfig(circuit, "ppo", "swimmer6-eel", steps=4096, circuit_options=options)
+    run = train(config, tmp_path / "run", progress=False)
+    page_file = export_web([run], tmp_path / "page.html")
     with opened(page_file.as_uri()) as page:
         assert page.evaluate("Object.keys(agents[0].bodies)") == ["6"]
-        heading, joint_pos, expected, speed = in_python(run, "swimmer6-eel")
-        found = in_browser(page, 0, 6, heading, joint_pos)
-    assert found[:2] == pytest.approx([expected, speed], rel=0.01, abs=1e-3)
+        poses, expected = in_python(run, "swimmer6-eel", 2)
+        found = in_browser(page, 0, 6, poses)
+    np.testing.assert_allclose(found, expected, rtol=0.01, atol=1e-3)
 
 
 def test_a_page_is_pushed_lesioned_and_lengthened(opened, page_file):
@@ -151,7 +160,7 @@ def test_what_a_page_cannot_compute_is_one_line(tmp_path):
     with pytest.raises(CircuitMismatch, match="ctrnn without delays"):
         circuit_data(make_circuit("ctrnn", SENSES, 5, {"delays": 3}))
     (tmp_path / "worm.html").touch()
-    with pytest.raises(OutputExists, match="give another --web"):
+    with pytest.raises(OutputExists, match="give another file"):
         export_web([Run("agent:ncap")], tmp_path / "worm.html")
     config = RunConfig(circuit="ncap", algorithm="es", task="navigate", steps=100, episode_steps=10)
     run = train(config, tmp_path / "run", progress=False)

@@ -1,5 +1,6 @@
 """Agents shared through a model hub: there and back, safely, and the card says what was measured."""
 
+import dataclasses
 import http.server
 import json
 import os
@@ -44,6 +45,19 @@ def test_an_exported_agent_comes_back_the_same(exported, tmp_path):
     assert back.agent().observation_stats is not None
     assert np.array_equal(evaluate(back, 3).returns, evaluate(run, 3).returns)
     assert back.config == run.config
+
+
+def test_an_exported_agent_keeps_what_it_inherited_from_the_run_that_it_was_tuned_from(tmp_path):
+    """Its circuit's options, where its own config gives none, and the control step that its time constants are for."""
+    config = RunConfig("ncap", steps=800, episode_steps=100, algorithm_options={"n_envs": 4})
+    config = dataclasses.replace(config, circuit_options={"sign_constraints": False})
+    first = train(config, tmp_path / "first", progress=False)
+    there = dataclasses.replace(config, circuit_options={}, body="gymnasium-swimmer", start=str(first.path))
+    tuned = train(there, tmp_path / "tuned", progress=False)
+    back = import_run(export(tuned, tmp_path / "agent", film=False), tmp_path / "mine")
+    assert back.resolved.agent.dt_ref == first.resolved.agent.dt_ref != back.agent().layout.dt
+    assert back.resolved.config.circuit_options == first.resolved.config.circuit_options
+    assert np.array_equal(evaluate(back, 3).returns, evaluate(tuned, 3).returns)
 
 
 def test_an_exported_agent_is_imported_from_the_command_line(exported, tmp_path, capsys):
@@ -198,6 +212,7 @@ def refused(folder: Path, tmp_path: Path, told: str) -> None:
         (("steps",), 1e30, "steps is 1e+30; give a whole number"),
         (("steps",), 1.5, "steps is 1.5; give a whole number"),
         (("steps",), -1, "steps is -1; give a whole number"),
+        (("dt_ref",), 0, "dt_ref is 0; give a number above 0"),
         (("observation_stats",), "none", "observation_stats are null, or hold mean, var, clip, epsilon"),
         (("observation_stats",), {"mean": [], "var": [], "clip": 10}, "observation_stats are null, or hold"),
         (("observation_stats", "epsilon"), 0, "in observation_stats epsilon is 0; give a number above 0"),

@@ -53,8 +53,8 @@ def transfer(
         run: the run or its folder.
         bodies: names or `Body` objects.
         episodes: number of episodes on each body.
-        finetune: environment steps of fine-tuning on each other body, as a run in finetuned/BODY-from-STEP, followed
-            by another test; 0 for none.
+        finetune: environment steps of fine-tuning on each other body, as a run in finetuned/BODY-from-STEP-for-STEPS,
+            followed by another test; 0 for none.
         progress: show progress bars.
 
     Returns:
@@ -218,6 +218,6 @@ def _scores(metrics: Mapping[str, Float[np.ndarray, " episodes"]], scale: Scale 
 
 
 def _finetuned(run: Run, weights: Weights, body: Body, steps: int, progress: bool) -> Run:
-    # Of these weights: a run that trained on is tuned anew.
+    # Of these weights, and for so many steps: a run that trained on is tuned anew, and so is one that is tuned shorter.
     config = dataclasses.replace(run.config, body=body, bodies=(), steps=steps, start=str(run.path.resolve()))
-    return train(config, run.path / "finetuned" / f"{body.name}-from-{weights.step}", progress)
+    return train(config, run.path / "finetuned" / f"{body.name}-from-{weights.step}-for-{steps}", progress)

@@ -107,7 +107,9 @@ def test_ppo_goes_on_with_the_statistics_that_its_mlp_knows(mlp, tmp_path):
 def test_transfer_fine_tunes_and_keeps_the_runs(worm):
     table = transfer(worm, ("swimmer4",), episodes=2, finetune=800)
     assert table[table["body"] == "swimmer4"]["agent"].tolist() == ["trained", "finetuned", "untrained ncap"]
-    assert Run(worm.path / "finetuned" / "swimmer4-from-3200").done
+    assert Run(worm.path / "finetuned" / "swimmer4-from-3200-for-800").done
+    transfer(worm, ("swimmer4",), episodes=2, finetune=400)
+    assert Run(worm.path / "finetuned" / "swimmer4-from-3200-for-400").done
 
 
 def test_options_of_the_circuit_that_are_not_given_are_those_of_the_run_that_it_goes_on_from(tmp_path):
