@@ -18,7 +18,7 @@ import json
 import os
 import pickle
 import random
-import resource
+import resource  # noqa: TID253
 import shutil
 import signal
 import sys
@@ -42,6 +42,7 @@ from nervecord.sharing import export, import_run
 from nervecord.training.rollouts.recording import Recording
 from nervecord.training.runs.result import Result, Weights
 
+assert sys.platform != "win32", "it limits processes and makes pipes, which Windows cannot"
 REFERENCE = Path(__file__).parent / "reference" / "runs"
 CPU = 10  # seconds that may be computed
 SECRET = "SECRET-KEY-1234"

@@ -28,6 +28,7 @@ from nervecord.training.learning.curricula import CurriculumRun
 from nervecord.training.runs.holds import holds
 from nervecord.training.runs.run import Run
 
+assert sys.platform != "win32", "Windows has no signals from process to process"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # What a stop may take: a rollout, a checkpoint and the end of Python, where the cores are shared.
 PATIENCE = 600

@@ -3,10 +3,12 @@
 import os
 import random
 import shutil
+import sys
 
 import pytest
 
-pytest.importorskip("resource", reason="limits of processes are not on Windows")
+if sys.platform == "win32":
+    pytest.skip("limits of processes are not on Windows", allow_module_level=True)
 import hostile_files
 from nervecord.circuits import CIRCUITS, make_circuit
 from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRun

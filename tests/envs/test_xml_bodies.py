@@ -21,6 +21,7 @@ from nervecord.envs import MujocoBatch, SwimmerEnv, SwimmerVectorEnv, XmlBody
 from nervecord.errors import InvalidBody, InvalidOption
 from nervecord.training.runs import RunConfig, resolve
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
+from systems import make_pipe
 
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 MOTOR = '<motor joint="{joint}" gear="4e-4" ctrlrange="-1 1"/>'
@@ -468,7 +469,7 @@ def test_encodings_that_the_xml_declares_are_read(tmp_path, encoding):
 
 
 def test_files_that_cannot_be_read_are_named_in_one_line(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     (tmp_path / "empty").touch()
     (tmp_path / "binary").write_bytes(bytes(range(256)))
     (tmp_path / "nul").write_bytes(b"\0" * 100)
@@ -579,7 +580,7 @@ def test_includes_meshes_and_textures_become_one_flat_text(tmp_path, monkeypatch
 )  # fmt: skip
 def test_files_that_cannot_be_written_into_the_xml_are_refused_in_one_line(tmp_path, top, words):
     for name in ("pipe", "pipe.stl"):
-        os.mkfifo(tmp_path / name)
+        make_pipe(tmp_path / name)
     (tmp_path / "ok.xml").write_text("<mujoco/>")
     for name in ("plain", "plain.stl"):
         (tmp_path / name).write_text("solid words")
@@ -592,7 +593,7 @@ def test_files_that_cannot_be_written_into_the_xml_are_refused_in_one_line(tmp_p
 
 
 def test_a_body_read_back_from_a_run_opens_no_file(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     for top in (f'<include file="{tmp_path}/pipe"/>', f'<asset><mesh name="m" file="{tmp_path}/pipe"/></asset>'):
         body = XmlBody("stranger", chain(top=top), 0.03)
         # A pipe that was opened would hang.

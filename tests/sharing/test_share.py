@@ -23,6 +23,7 @@ from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 from safetensors.torch import load_file, save_file
+from systems import make_pipe
 
 CONFIG = RunConfig(
     "mlp", "ppo", steps=512, episode_steps=60, algorithm_options={"n_steps": 64, "n_envs": 4},
@@ -183,7 +184,7 @@ def test_no_link_is_followed_out_of_an_imported_folder(exported, tmp_path, name)
     (folder / name).symlink_to(secret)
     refused(folder, tmp_path, f"{name} is a link")
     (folder / name).unlink()
-    os.mkfifo(folder / name)
+    make_pipe(folder / name)
     refused(folder, tmp_path, f"{name} is a pipe")
 
 

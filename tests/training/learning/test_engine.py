@@ -3,7 +3,6 @@
 import http.server
 import os
 import re
-import signal
 import socket
 import sys
 import threading
@@ -20,7 +19,19 @@ from nervecord.training.learning.workers import WorkerPool
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 from nervecord.training.studies.sweeps import Sweep, sweep
-from tasks import break_awkwardly, die, die_once, either, fail_as_it_begins, misname, refuse, sleep, square, threads
+from tasks import (
+    KILL,
+    break_awkwardly,
+    die,
+    die_once,
+    either,
+    fail_as_it_begins,
+    misname,
+    refuse,
+    sleep,
+    square,
+    threads,
+)
 
 BASE = {"body": "swimmer4", "steps": 6400, "episode_steps": 100, "checkpoint_every": 400,
         "algorithm_options": {"n_envs": 8}}  # fmt: skip
@@ -178,7 +189,7 @@ def test_a_sweep_on_ray_is_the_sweep_here_although_a_worker_is_killed(tmp_path):
                 try:
                     words = (entry / "cmdline").read_bytes()
                     if words.startswith(b"ray::measure"):
-                        os.kill(int(entry.name), signal.SIGKILL)
+                        os.kill(int(entry.name), KILL)
                         killed.append(entry.name)
                         break
                 except (FileNotFoundError, ProcessLookupError):

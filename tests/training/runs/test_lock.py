@@ -4,7 +4,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -56,7 +55,7 @@ def test_a_second_training_is_refused_in_one_line_and_hurts_nothing(tmp_path, ho
 
 
 def test_a_lock_is_free_at_once_when_its_holder_is_killed(tmp_path, holder):
-    holder.send_signal(signal.SIGKILL)
+    holder.kill()
     holder.wait()
     assert (tmp_path / "lock.json").exists()
     begin = time.monotonic()

@@ -1,7 +1,6 @@
 """Agents that come with the package are runs, by their addresses, wherever the package lies."""
 
 import multiprocessing
-import os
 import re
 import shutil
 import subprocess
@@ -100,7 +99,7 @@ def _open_at_once(barrier, results):
 
 
 def test_processes_that_open_one_at_once_get_the_same_whole_copy():
-    context = multiprocessing.get_context("fork" if os.name == "posix" else "spawn")
+    context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(4), context.Queue()
     processes = [context.Process(target=_open_at_once, args=(barrier, results)) for _ in range(4)]
     for process in processes:

@@ -14,6 +14,7 @@ from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.lock import hold
 from nervecord.training.runs.run import Run
 from nervecord.training.runs.trial_files import TrialFiles
+from systems import make_pipe
 
 RUNS = Path(__file__).parents[2] / "reference" / "runs"
 ENTRIES = ("config.json", "versions.json", "metrics.csv", "evaluation.json", "checkpoints", "history", "lock.json",
@@ -52,10 +53,9 @@ def test_a_link_in_a_run_is_refused_in_one_line(run, secret, name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
 @pytest.mark.parametrize("name", ["config.json", "metrics.csv", "film.mp4", "results/a/evaluation.json"])
 def test_a_pipe_in_a_run_is_refused_before_it_is_opened(run, name):
-    os.mkfifo(place(run, name))
+    make_pipe(place(run, name))
     with pytest.raises(InvalidRun, match="is a pipe, a socket or a device; remove it"):
         Run(run)
 
