@@ -108,7 +108,7 @@ def change_json(path: Path, rng: random.Random, value: Any) -> str:
 
 def sum_up(checkpoint: Path) -> None:
     """Write a checkpoint's list of checksums anew, as whoever changes a file on purpose would."""
-    meta = json.loads((checkpoint / "meta.json").read_text())
+    meta = json.loads((checkpoint / "meta.json").read_text(encoding="utf-8"))
     for name in meta["files"]:
         content = (checkpoint / name).read_bytes()
         meta["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
@@ -153,7 +153,7 @@ def change_folder(folder: Path, home: Path, rng: random.Random) -> str:
         return f"bytes of {file.relative_to(folder)}"
     if kind == "figure":
         figure = rng.choice([path for path in files if path.suffix == ".svg"])
-        figure.write_text(svg := rng.choice(SVGS))
+        figure.write_text(svg := rng.choice(SVGS), encoding="utf-8")
         return f"figure {svg[:60]}"
     if kind == "json":
         file = rng.choice([path for path in files if path.suffix == ".json"])
@@ -161,7 +161,7 @@ def change_folder(folder: Path, home: Path, rng: random.Random) -> str:
         if file.name != "meta.json" and "checkpoints" in file.parts:
             sum_up(file.parent)
         return said
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     asked = config.get("asked", config.get("config"))
     if kind == "body":
         body, said = hostile_xml(home, rng)
@@ -258,7 +258,7 @@ def make_whole(folder: Path) -> None:
     conditions = {"body": "swimmer6", "interventions": [], "episodes": 1}
     numbers = {"frequency": {"value": 1.0, "unit": "Hz"}}
     gait = Result("probe", weights, conditions, name="gait", numbers=numbers, words=("it swims",))
-    run.results.add(gait, {".svg": lambda path: path.write_text('<svg viewBox="0 0 1 1"><g/></svg>')})
+    run.results.add(gait, {".svg": lambda path: path.write_text('<svg viewBox="0 0 1 1"><g/></svg>', encoding="utf-8")})
     (run.path / "film.mp4").write_bytes(b"film")
     held, graph = graph_json(load_graph("ladder")), networkx.MultiDiGraph()
     for cell in held["cells"]:
@@ -301,7 +301,7 @@ def prepare(whole: Path, place: Path, home: Path, rng: random.Random) -> tuple[s
     elif kind == "body":
         # Who names a body's file has the files that it names read too, as MuJoCo does; a run's body reads none.
         (beside := place / "beside").mkdir()
-        (beside / "id_rsa").write_text("no XML")
+        (beside / "id_rsa").write_text("no XML", encoding="utf-8")
         os.mkfifo(beside / "pipe")
         text, said = hostile_xml(beside, rng)
         (place / "body.xml").write_text(text, encoding="utf-8", errors="surrogatepass")
@@ -421,7 +421,7 @@ def attack(
 ) -> list[str]:
     """Try so many, or for so many minutes; return what went wrong, one line or traceback each."""
     wrong: list[str] = []
-    ours = scripts(report(whole / "run", out=whole / "whole.html").read_text())
+    ours = scripts(report(whole / "run", out=whole / "whole.html").read_text(encoding="utf-8"))
     deadline, number = time.monotonic() + 60 * minutes, 0
     while number < tries or time.monotonic() < deadline:
         rng = random.Random(f"{seed} {number}")
@@ -429,7 +429,7 @@ def attack(
             place, home = (Path(folder).resolve() / name for name in ("place", "home"))
             place.mkdir()
             home.mkdir()
-            (home / "id_rsa").write_text(SECRET)
+            (home / "id_rsa").write_text(SECRET, encoding="utf-8")
             shutil.copy(whole / "graph.graphml", home / "secret.graphml")
             for name in ("pipe", "pipe.graphml", "pipe.csv"):
                 os.mkfifo(home / name)

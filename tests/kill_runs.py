@@ -73,7 +73,7 @@ KINDS = {
 
 def start(kind: Kind, out: Path) -> subprocess.Popen[bytes]:
     """Start a command in a process group of its own."""
-    (out.parent / "plan.toml").write_text(PLAN)
+    (out.parent / "plan.toml").write_text(PLAN, encoding="utf-8")
     words = [str(out.parent / "plan.toml") if word == "PLAN" else word for word in kind.command]
     return subprocess.Popen(
         [sys.executable, "-c", "from nervecord.cli.main import main; main()", *words, "--out", str(out), "--json"],

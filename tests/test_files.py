@@ -1,12 +1,17 @@
 """Files on every system: the same lines and names, and patience where Windows keeps a file from being replaced."""
 
+import ast
 import os
+import re
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from nervecord import files
 from nervecord.files import LONGEST_NAME, plain_name, replace, write_csv, write_text
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_lines_end_as_they_are_given(tmp_path, monkeypatch):
@@ -69,6 +74,29 @@ def test_any_text_has_a_name_of_its_own_that_every_system_takes(text, tmp_path):
     assert name.isascii()
     (tmp_path / name).mkdir()
     assert name != plain_name(f"{text}.")
+
+
+def opens_text(call: ast.Call) -> bool:
+    """Whether a call reads or writes text, as far as its words tell; ruff (PLW1514) sees other calls of open."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    arguments = [*call.args, *(each.value for each in call.keywords)]
+    if name == "open" and ast.unparse(call.func) != "av.open":
+        return any(isinstance(each, ast.Constant) and each.value in ("r", "w", "a", "rt", "wt") for each in arguments)
+    return (name, len(call.args)) in (("read_text", 0), ("write_text", 1))
+
+
+def test_the_encoding_of_text_is_named_where_it_is_opened():
+    """Without, it is UTF-8 on one system and not on the next."""
+    rooms = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "build"))]
+    texts = {path: path.read_text(encoding="utf-8") for room in rooms for path in room.rglob("*.py")}
+    bare = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, text in texts.items()
+        if re.search(r"\.(read_text|write_text|open)\(", text)  # the others need no parsing, which takes seconds
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and opens_text(node) and "encoding" not in {word.arg for word in node.keywords}
+    ]
+    assert bare == []
 
 
 def test_a_name_that_every_system_takes_is_left():

@@ -30,7 +30,9 @@ def wait_for(what, seconds: float = 600) -> None:
 def test_a_training_told_to_stop_writes_a_checkpoint_and_says_one_line(tmp_path):
     out = tmp_path / "run"
     process = kill_runs.start(kill_runs.Kind(LONG), out)
-    wait_for(lambda: (out / "checkpoints").exists() and (out / "metrics.csv").read_text().count("\n") > 20)
+    wait_for(
+        lambda: (out / "checkpoints").exists() and (out / "metrics.csv").read_text(encoding="utf-8").count("\n") > 20
+    )
     os.kill(process.pid, signal.SIGINT)
     said = json.loads(process.communicate(timeout=600)[0])["error"]
     assert said["message"] == "interrupted; run the same command again to continue"
@@ -49,7 +51,7 @@ train(RunConfig(body="swimmer4", steps=640_000_000, episode_steps=100, checkpoin
 """
     process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
     table = tmp_path / "run" / "metrics.csv"
-    wait_for(lambda: table.exists() and table.read_text().count("\n") > 20)
+    wait_for(lambda: table.exists() and table.read_text(encoding="utf-8").count("\n") > 20)
     process.terminate()
     assert process.wait(600) == -signal.SIGTERM
     assert Run(tmp_path / "run").progress[0] > 0
@@ -57,12 +59,14 @@ train(RunConfig(body="swimmer4", steps=640_000_000, episode_steps=100, checkpoin
 
 @pytest.mark.slow
 def test_a_sweep_told_to_stop_ends_its_trainings_with_checkpoints(tmp_path):
-    (tmp_path / "plan.toml").write_text(kill_runs.PLAN.replace("6400", "64000000").replace("= 400", "= 32000000"))
+    (tmp_path / "plan.toml").write_text(
+        kill_runs.PLAN.replace("6400", "64000000").replace("= 400", "= 32000000"), encoding="utf-8"
+    )
     words = [sys.executable, "-c", "from nervecord.cli.main import main; main()", "sweep",
              str(tmp_path / "plan.toml"), "--out", str(tmp_path / "sweep"), "--workers", "2", "--json"]  # fmt: skip
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
     tables = [tmp_path / "sweep" / seed / "metrics.csv" for seed in "01"]
-    wait_for(lambda: all(table.exists() and table.read_text().count("\n") > 20 for table in tables))
+    wait_for(lambda: all(table.exists() and table.read_text(encoding="utf-8").count("\n") > 20 for table in tables))
     os.killpg(process.pid, signal.SIGTERM)
     output, error = process.communicate(timeout=600)
     assert process.returncode == 128 + signal.SIGTERM
@@ -87,7 +91,7 @@ if __name__ == "__main__":
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
-    (tmp_path / "parent.py").write_text(PARENT)
+    (tmp_path / "parent.py").write_text(PARENT, encoding="utf-8")
     words = [sys.executable, str(tmp_path / "parent.py"), str(Path(__file__).parents[2])]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0)
     assert len(process.stdout.readline().split()) == 2
@@ -98,7 +102,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 
 def test_a_pool_that_nobody_closes_does_not_keep_python_from_its_end(tmp_path):
     (tmp_path / "parent.py").write_text(
-        PARENT.replace("    next(tasks)\n", "", 2).replace("print", "next(tasks); print")
+        PARENT.replace("    next(tasks)\n", "", 2).replace("print", "next(tasks); print"), encoding="utf-8"
     )
     words = [sys.executable, str(tmp_path / "parent.py"), str(Path(__file__).parents[2])]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0)

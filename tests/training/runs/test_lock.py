@@ -43,7 +43,7 @@ def holder(tmp_path):
 
 
 def test_a_second_training_is_refused_in_one_line_and_hurts_nothing(tmp_path, holder):
-    held = json.loads((tmp_path / "lock.json").read_text())
+    held = json.loads((tmp_path / "lock.json").read_text(encoding="utf-8"))
     assert held["pid"] == holder.pid
     with pytest.raises(InvalidRun) as refused, hold(tmp_path):
         pass
@@ -51,7 +51,7 @@ def test_a_second_training_is_refused_in_one_line_and_hurts_nothing(tmp_path, ho
     assert f"is being trained by process {holder.pid} on {socket.gethostname()} since {held['since']}" in line
     assert "or give another --out" in line
     assert "\n" not in line
-    assert json.loads((tmp_path / "lock.json").read_text()) == held
+    assert json.loads((tmp_path / "lock.json").read_text(encoding="utf-8")) == held
 
 
 def test_a_lock_is_free_at_once_when_its_holder_is_killed(tmp_path, holder):
@@ -60,7 +60,7 @@ def test_a_lock_is_free_at_once_when_its_holder_is_killed(tmp_path, holder):
     assert (tmp_path / "lock.json").exists()
     begin = time.monotonic()
     with hold(tmp_path):
-        assert json.loads((tmp_path / "lock.json").read_text())["pid"] == os.getpid()
+        assert json.loads((tmp_path / "lock.json").read_text(encoding="utf-8"))["pid"] == os.getpid()
     assert time.monotonic() - begin < 20  # and not the minutes after which a silent holder counts as dead
     assert not (tmp_path / "lock.json").exists()
 
@@ -138,7 +138,7 @@ def test_no_two_processes_ever_hold_one_folder(tmp_path):
 def left_behind(folder: Path) -> Path:
     """A lock of another machine, whose kernel's locks are not seen here."""
     path = folder / "lock.json"
-    path.write_text(json.dumps({"pid": 7, "host": "elsewhere", "since": "2026-01-01 00:00:00+00:00"}))
+    path.write_text(json.dumps({"pid": 7, "host": "elsewhere", "since": "2026-01-01 00:00:00+00:00"}), encoding="utf-8")
     return path
 
 
@@ -165,7 +165,7 @@ def test_a_holder_on_another_machine_is_known_by_its_signs_of_life(tmp_path, mon
     with signs_of_life(path), pytest.raises(InvalidRun, match=told), hold(tmp_path):
         pass
     with hold(tmp_path):
-        assert json.loads(path.read_text())["host"] == socket.gethostname()
+        assert json.loads(path.read_text(encoding="utf-8"))["host"] == socket.gethostname()
 
 
 def test_a_holder_gives_signs_of_life(tmp_path, monkeypatch):

@@ -86,7 +86,7 @@ def test_a_film_is_of_the_episode_that_lanes_step_and_says_that_mujoco_stepped_i
 def test_an_upgrade_is_copied_anew_and_leaves_the_old_one(monkeypatch, tmp_path):
     old = folder_of("agent:cpg")
     shutil.copytree(SHIPPED, tmp_path / "other")
-    with (tmp_path / "other" / "cpg" / "metrics.csv").open("a") as file:
+    with (tmp_path / "other" / "cpg" / "metrics.csv").open("a", encoding="utf-8") as file:
         file.write("1,more,1\n")
     monkeypatch.setattr(shipped, "SHIPPED", tmp_path / "other")
     assert folder_of("agent:cpg") != old
@@ -121,7 +121,7 @@ def test_files_that_are_read_only_in_the_package_are_copied_as_ones_that_can_be_
 
 def test_a_cache_that_cannot_be_written_is_said_once_and_stops_nothing(cache, caplog):
     cache.parent.parent.mkdir(parents=True)
-    cache.parent.write_text("a file")
+    cache.parent.write_text("a file", encoding="utf-8")
     assert evaluate("agent:ncap", 1).n == 1
     assert Run("agent:ncap").path == Run("agent:ncap").path
     said = [record.message for record in caplog.records if "agent:ncap" in record.message]
