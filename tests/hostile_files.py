@@ -26,7 +26,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +40,7 @@ from nervecord.pages.reports import report
 from nervecord.sharing import export, import_run
 from nervecord.training.rollouts.recording import Recording
 from nervecord.training.runs.result import Result, Weights
+from page_scripts import scripts
 
 assert sys.platform != "win32", "it limits processes and makes pipes, which Windows cannot"
 REFERENCE = Path(__file__).parent / "reference" / "runs"
@@ -310,37 +310,6 @@ def prepare(whole: Path, place: Path, home: Path, rng: random.Random) -> tuple[s
         said = change_graph(Path(shutil.copy(whole / "graph.graphml", place / "graph.graphml")), home, rng)
         command = ["worm", "connectome", str(place / "graph.graphml")]
     return f"{kind}: {said}", command
-
-
-_FOREIGN = ("iframe", "object", "embed", "base", "foreignobject", "link")
-
-
-class _Scripts(HTMLParser):
-    """Collect what of a page would run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self._is_script = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        held = dict(attrs)
-        self._is_script = tag == "script" and held.get("type") != "application/json"
-        wrong = [name for name, value in attrs if name.startswith("on") or "javascript:" in str(value)]
-        if wrong or (tag in _FOREIGN and held.get("rel") != "icon"):
-            self.found.append(f"<{tag} {' '.join(wrong)}>")
-
-    def handle_data(self, data: str) -> None:
-        if self._is_script:
-            self.found.append(data)
-        self._is_script = False
-
-
-def scripts(page: str) -> list[str]:
-    """Return every script of a page, and everything else in it that would run."""
-    parser = _Scripts()
-    parser.feed(page)
-    return parser.found
 
 
 def wrong_with(place: Path, home: Path, before: dict[str, bytes], ours: list[str]) -> str:

@@ -17,6 +17,7 @@ from nervecord.files import user_cache
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs import shipped
 from nervecord.training.runs.shipped import SHIPPED, folder_of, shipped_names
+from tasks import open_at_once
 
 NAMES = ("along", "cpg", "ncap", "ncap-plus", "relay")
 
@@ -93,20 +94,15 @@ def test_an_upgrade_is_copied_anew_and_leaves_the_old_one(monkeypatch, tmp_path)
     assert old.is_dir()
 
 
-def _open_at_once(barrier, results):
-    barrier.wait(30)
-    results.put(str(folder_of("agent:relay")))
-
-
 def test_processes_that_open_one_at_once_get_the_same_whole_copy():
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(4), context.Queue()
-    processes = [context.Process(target=_open_at_once, args=(barrier, results)) for _ in range(4)]
+    processes = [context.Process(target=open_at_once, args=(barrier, results)) for _ in range(4)]
     for process in processes:
         process.start()
-    (folder,) = {results.get(timeout=30) for _ in processes}
+    (folder,) = {results.get(timeout=300) for _ in processes}
     for process in processes:
-        process.join(30)
+        process.join(300)
     assert [path.name for path in Path(folder).parent.iterdir()] == ["relay"]
     assert shipped._checksum(Path(folder)) == shipped._checksum(SHIPPED / "relay")
 
