@@ -164,7 +164,7 @@ def test_every_option_is_known_to_act_or_to_be_refused_where_it_would_not(kind):
 @pytest.mark.parametrize(("line", "words"), IDLE)
 def test_an_option_that_would_change_nothing_is_refused(line, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "plan.toml").write_text("[base]\nsteps = 100\n[vary]\nseed = [0]\n")
+    (tmp_path / "plan.toml").write_text("[base]\nsteps = 100\n[vary]\nseed = [0]\n", encoding="utf-8")
     if "memory" in line:
         CurriculumRun.create(tmp_path / "memory", CurriculumConfig(circuit_options={"units": 4}))
     with pytest.raises(SystemExit) as stopped:
