@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -65,6 +66,19 @@ def test_one_address_makes_urls_badges_citation_and_install_cell(address, copy):
     write(address, copy, "")
     assert {path: path.read_text(encoding="utf-8") for path in before} == before
     assert "%pip install -q ..  #" in (copy / "notebooks" / "a.ipynb").read_text(encoding="utf-8")
+
+
+def test_a_package_shows_the_readme_with_whole_addresses(address):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = address.for_a_package(readme, HERE)
+    assert f"]({HERE}/raw/main/docs/worm.webp)" in shown
+    assert f"[Contributing]({HERE}/blob/main/CONTRIBUTING.md#set-up)" in shown
+    links = re.findall(r"(?<!`)\]\(([^)]*)\)", shown)
+    assert len(links) > 30
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+    assert shown.replace(f"{HERE}/raw/main/", "").replace(f"{HERE}/blob/main/", "") == readme
+    with pytest.raises(ValueError, match="address is not set; set it in pyproject"):
+        address.for_a_package(readme, "")
 
 
 def test_an_address_of_another_form_is_one_line(address, copy):
