@@ -39,6 +39,7 @@ SMALL = {
     "render": "--seconds 0.5",
     "record": "--episodes 2",
     "sweep": "--workers 1",
+    "damage": "--steps 400 --episode-steps 200 --episodes 2",
     "compare": "--episodes 2",
     "route": "--episodes 2",
     "bricks": "--episodes 2",
