@@ -81,7 +81,7 @@ class Unreachable(NervecordError, ConnectionError):
 
 
 class TrainingDiverged(NervecordError):
-    """A loss or gradient is not finite."""
+    """A loss, a gradient, weights or all motor commands of a training are not finite."""
 
 
 class InvalidRecording(NervecordError):

@@ -15,6 +15,7 @@ from torch import Tensor
 from ...agents import Agent
 from ...agents.resize import resize, resize_stats
 from ...circuits.held import weights_to_come
+from ...circuits.registry import shown_name
 from ...envs import Body
 from ...errors import InvalidOption, InvalidRun, UnknownName
 from ...options import Instance
@@ -74,8 +75,7 @@ class Run(Folder[RunConfig]):
     def description(self) -> str:
         """The circuit and the algorithm that trained it, for captions."""
         how = f"trained by {self.config.algorithm}" if self.progress[0] else "untrained"
-        # A circuit from a file is FILE.py:CLASS@CHECKSUM.
-        return f"{self.config.circuit.partition('@')[0]}, {how}"
+        return f"{shown_name(self.config.circuit)}, {how}"
 
     @property
     def results(self) -> Results:
