@@ -4,6 +4,7 @@ import hashlib
 import json
 import pickle
 import re
+import shlex
 import shutil
 
 import pytest
@@ -129,6 +130,19 @@ def told(capsys, *arguments):
         main([str(each) for each in arguments])
     line = capsys.readouterr().err.strip().splitlines()[-1]
     return stopped.value.code, line
+
+
+def test_commands_that_are_suggested_open_the_run(spring, tmp_path, capsys):
+    code = f"--circuit={spring}:Spring"
+    main(["train", code, "--out", str(tmp_path / "my run"), "--steps", "8", "--episode-steps", "4",
+          "--algorithm-options", "population=2", "n_envs=2"])  # fmt: skip
+    commands = re.findall(r"nervecord \w+ .*?(?=  )", capsys.readouterr().out)
+    assert len(commands) == 5
+    CIRCUITS.pop(next(name for name in CIRCUITS if name.startswith("spring.py:")))  # as in another process
+    for command in commands:
+        assert "--trust" in shlex.split(command)
+    main([*shlex.split(commands[0])[1:], "--episodes", "2"])
+    assert "return" in capsys.readouterr().out
 
 
 def strangers(run, marker):
