@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from ..circuits import Circuit, Pins, State, make_circuit
 from ..circuits.first_steps import check_bounds, check_first_steps, drawn_sensors, drawn_state
+from ..circuits.registry import shown_name
 from ..laws import Laws
 
 _BATCH, _STEPS = 5, 12
@@ -45,7 +46,7 @@ class Built:
     @property
     def laws(self) -> Laws:
         """Its laws."""
-        return Laws(f"circuit {self.name}")
+        return Laws(f"circuit {shown_name(self.name)}")
 
     @functools.cached_property
     def circuit(self) -> Circuit:
