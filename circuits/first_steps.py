@@ -11,13 +11,13 @@ from torch import Tensor
 from ..laws import Laws
 from .contract import Circuit, Role, State, wiring_at
 
-BATCH = 5  # environments
+_BATCH = 5  # environments
 _MODULE = "let the state carry what changes: it goes in and comes out, and the module keeps none of it"
 
 
 @torch.no_grad()
 def check_first_steps(circuit: Circuit, subject: str, n_motors: int) -> None:
-    """Check what can be seen in a few steps with the initial weights: neurons, wiring, sizes, state and bounds.
+    """Check what can be seen in a few steps with the initial weights: neurons, sizes, state, finite numbers and bounds.
 
     Raises:
         ContractBroken: the circuit breaks its contract; the message begins with `subject`, such as "circuit follower".
@@ -29,7 +29,7 @@ def check_first_steps(circuit: Circuit, subject: str, n_motors: int) -> None:
     )  # fmt: skip
     with laws.asking("it has senses, n_motors and neurons", "set them in __init__; see Circuit"):
         names, found = [neuron.name for neuron in circuit.neurons], circuit.n_motors
-        drawn_sensors(circuit, BATCH)
+        drawn_sensors(circuit, _BATCH)
     laws.hold(
         "it drives the motors that there are", found == n_motors,
         f"n_motors is {found} where {n_motors} were asked for", "set n_motors as given",
@@ -37,7 +37,26 @@ def check_first_steps(circuit: Circuit, subject: str, n_motors: int) -> None:
     _check_neurons(laws, circuit, names)
     _check_start(laws, circuit)
     _check_steps(laws, circuit)
-    _check_wiring(laws, circuit)
+
+
+@torch.no_grad()
+def check_wiring(circuit: Circuit, subject: str) -> None:
+    """Check that the wiring can be drawn, between the circuit's own neurons and with finite weights.
+
+    Raises:
+        ContractBroken: it is not so; the message begins with `subject`.
+    """
+    laws = Laws(subject)
+    for state in (None, circuit.initial_state(1)):
+        with laws.asking("its wiring can be drawn", "return Wiring(self.neurons, synapses)"):
+            wiring = wiring_at(circuit, state)
+        laws.hold(
+            "the wiring's neurons are the circuit's", wiring.neurons == tuple(circuit.neurons),
+            f"{len(wiring.neurons)} there and {len(circuit.neurons)} here, or in another order",
+            "give Wiring self.neurons",
+        )  # fmt: skip
+        odd = [each for each in wiring.synapses if not abs(each.weight) < float("inf")]
+        laws.hold("weights of the wiring are finite", not odd, f"{odd[:1]}", "return what the connection weighs now")
 
 
 def drawn_sensors(circuit: Circuit, *shape: int, seed: int = 0, reach: float = 1.5) -> Float[Tensor, "*shape sensors"]:
@@ -98,12 +117,12 @@ def _check_neurons(laws: Laws, circuit: Circuit, names: list[str]) -> None:
 
 def _check_start(laws: Laws, circuit: Circuit) -> None:
     with laws.asking("an episode has an initial state", "return a dictionary of tensors, {} without memory"):
-        start = dict(circuit.initial_state(BATCH))
+        start = dict(circuit.initial_state(_BATCH))
     for key, value in start.items():
-        is_batch = isinstance(value, Tensor) and value.dim() and len(value) == BATCH
+        is_batch = isinstance(value, Tensor) and value.dim() and len(value) == _BATCH
         laws.hold(
             "initial_state has a row for each environment", is_batch,
-            f"{key} is of shape {tuple(getattr(value, 'shape', ()))} for a batch of {BATCH}", "put the batch first",
+            f"{key} is of shape {tuple(getattr(value, 'shape', ()))} for a batch of {_BATCH}", "put the batch first",
         )  # fmt: skip
         laws.alike(
             "all episodes start alike", value, value[:1].expand_as(value), "return equal rows", what=f"initial {key}"
@@ -114,10 +133,10 @@ def _check_steps(laws: Laws, circuit: Circuit) -> None:
     """Check single steps, and that those of other environments in between leave nothing behind."""
     law = "a step depends on its arguments alone"
     right = "keep nothing in the module, and draw nothing: state goes in and comes out, noise is a sense"
-    _step(laws, circuit, drawn_sensors(circuit, BATCH, seed=3), circuit.initial_state(BATCH))
+    _step(laws, circuit, drawn_sensors(circuit, _BATCH, seed=3), circuit.initial_state(_BATCH))
     weights, kept = _copied(circuit.state_dict()), _tensors_of(circuit)
     with laws.asking(law, right):
-        sensors, state = drawn_sensors(circuit, BATCH), drawn_state(circuit, BATCH)
+        sensors, state = drawn_sensors(circuit, _BATCH), drawn_state(circuit, _BATCH)
         first = circuit(sensors, state)
         circuit(drawn_sensors(circuit, 3, seed=8), circuit.initial_state(3))
         again = circuit(sensors, state)
@@ -132,7 +151,7 @@ def _check_steps(laws: Laws, circuit: Circuit) -> None:
     )  # fmt: skip
     if circuit.is_bounded:
         with laws.asking("a step takes large sensors too", "bound what grows"):
-            motor, _ = circuit(drawn_sensors(circuit, BATCH, reach=15.0), state)
+            motor, _ = circuit(drawn_sensors(circuit, _BATCH, reach=15.0), state)
         check_bounds(laws, float(motor.abs().max()))
 
 
@@ -192,19 +211,6 @@ def _check_state(laws: Laws, before: State, after: Any) -> None:
             law, (shape, kind) == (found, other), f"{key} begins as {shape} {kind} and comes back as {found} {other}",
             right,
         )  # fmt: skip
-
-
-def _check_wiring(laws: Laws, circuit: Circuit) -> None:
-    for state in (None, circuit.initial_state(1)):
-        with laws.asking("its wiring can be drawn", "return Wiring(self.neurons, synapses)"):
-            wiring = wiring_at(circuit, state)
-        laws.hold(
-            "the wiring's neurons are the circuit's", wiring.neurons == tuple(circuit.neurons),
-            f"{len(wiring.neurons)} there and {len(circuit.neurons)} here, or in another order",
-            "give Wiring self.neurons",
-        )  # fmt: skip
-        odd = [each for each in wiring.synapses if not abs(each.weight) < float("inf")]
-        laws.hold("weights of the wiring are finite", not odd, f"{odd[:1]}", "return what the connection weighs now")
 
 
 def _tensors_of(circuit: Circuit) -> dict[str, Tensor]:

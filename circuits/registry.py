@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from ..errors import CircuitMismatch, NervecordError, UnknownName
 from ..options import COUNT, Instance, Number, OfType, checked, wrong_value
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _HERE = __name__.rpartition(".")[0]
 # Keywords that a builder is told, if it has them, and that nobody chooses.
 _TOLD = ("rng", "dt", "dt_ref")
+# Classes of users whose wiring was checked in this process: of a thousand units, drawing it takes seconds.
+_DRAWN: WeakSet[type] = WeakSet()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,7 +179,7 @@ def make_circuit(
         ContractBroken: it is a circuit of the user's own, and its first steps break the contract.
     """
     from .contract import takes_pins
-    from .first_steps import check_first_steps
+    from .first_steps import check_first_steps, check_wiring
     from .held import are_weights_to_come
 
     entry, options = _checked(name, senses, options)
@@ -186,7 +189,11 @@ def make_circuit(
         circuit = entry.build(senses, n_motors, rng=rng, **told, **options)
     # The package's own are held to their contract by its tests, and weights to come may be anything yet.
     if not type(circuit).__module__.startswith(f"{_HERE}.") and not are_weights_to_come():
-        check_first_steps(circuit, f"circuit {shown_name(name)}", n_motors)
+        subject = f"circuit {shown_name(name)}"
+        check_first_steps(circuit, subject, n_motors)
+        if type(circuit) not in _DRAWN:
+            check_wiring(circuit, subject)
+            _DRAWN.add(type(circuit))
     if getattr(circuit, "can_be_pinned", False) and not takes_pins(circuit):
         warnings.warn(
             f"{type(circuit).__name__} says can_be_pinned, but takes no pins, which are now an argument of a step: "

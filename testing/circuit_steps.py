@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ..circuits import Circuit, Pins, State, make_circuit
-from ..circuits.first_steps import check_bounds, check_first_steps, drawn_sensors, drawn_state
+from ..circuits.first_steps import check_bounds, check_first_steps, check_wiring, drawn_sensors, drawn_state
 from ..circuits.registry import shown_name
 from ..laws import Laws
 
@@ -86,6 +86,7 @@ def without_gradients(law: Callable[..., None], *arguments: Any) -> None:
 def first_steps(built: Built) -> None:
     """Check what is checked of every circuit of a user's own before it is used."""
     check_first_steps(built.circuit, built.laws.subject, built.n_motors)
+    check_wiring(built.circuit, built.laws.subject)
 
 
 def rows_alone(built: Built) -> None:
