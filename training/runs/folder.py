@@ -20,7 +20,7 @@ from jaxtyping import Shaped
 
 from ...circuits.code_files import circuit_from_json
 from ...errors import InvalidOption, InvalidRun, OutputExists
-from ...files import sync, write_json
+from ...files import replace, sync, write_json
 from ...options import FLAG, PATH, checked
 from ...plain_files import check_plain
 from .checkpoints import Checkpoint, read_checkpoint, read_progress, write_checkpoint
@@ -225,8 +225,7 @@ class Folder(Generic[ConfigT]):
         for old in self.checkpoints()[:-_KEPT_CHECKPOINTS]:
             with contextlib.suppress(OSError):
                 (self.path / "history").mkdir(exist_ok=True)
-                os.replace(old / "weights.safetensors", self.path / "history" / f"{old.name}.safetensors")
-                sync(self.path / "history")
+                replace(old / "weights.safetensors", self.path / "history" / f"{old.name}.safetensors")
             shutil.rmtree(old, ignore_errors=True)
 
     def checkpoints(self) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any, overload
 import pandas as pd
 
 from ...errors import InvalidRun
-from ...files import write_json
+from ...files import LONGEST_NAME, write_json
 from .old_results import old_results
 from .result import FINETUNED, KINDS, TRAINED, Result, Weights
 
@@ -274,8 +274,8 @@ def _label(result: Result) -> str:
     step = [] if result.weights.step is None else [f"step-{result.weights.step}"]
     done = [f"{each['kind']}-{each['neuron']}" for each in result.interventions]
     parts = [result.body, *agent, *step, f"{result.episodes}-episodes", *done]
-    # Names of files have at most 255 bytes; the key tells apart what is cut.
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))[:120].strip("-.")
+    # The key tells apart what is cut.
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))[:LONGEST_NAME].strip("-.")
 
 
 def _stems(name: str) -> Iterator[str]:

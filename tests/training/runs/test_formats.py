@@ -64,7 +64,7 @@ def test_a_recording_of_every_version_is_read_alike(folder):
 
 
 def test_a_body_of_every_version_is_the_body_of_that_name(folder):
-    held = json.loads((folder / "bodies.json").read_text())
+    held = json.loads((folder / "bodies.json").read_text(encoding="utf-8"))
     assert {"swimmer6", "swimmer12-eel", "swimmer6-thick", "one.xml"} <= held.keys()
     for name, values in held.items():
         body = body_from_json(values)
@@ -78,7 +78,9 @@ def test_versions_of_another_nervecord_are_refused_in_one_line(tmp_path):
     kept = shutil.copytree(FORMATS / str(FORMAT), tmp_path / "kept")
     for part, opened in (("run", Run), ("export", lambda path: import_run(path, tmp_path / "imported"))):
         config = kept / part / "config.json"
-        config.write_text(json.dumps({**json.loads(config.read_text()), "format": FORMAT + 1}))
+        config.write_text(
+            json.dumps({**json.loads(config.read_text(encoding="utf-8")), "format": FORMAT + 1}), encoding="utf-8"
+        )
         with pytest.raises(InvalidRun, match=f"is of format {FORMAT + 1}, .* reads 2 and 3") as refused:
             opened(kept / part)
         assert "\n" not in str(refused.value)

@@ -3,9 +3,7 @@
 import json
 import os
 import pickle
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +17,7 @@ from nervecord.training.learning.curricula import CurriculumConfig, curriculum
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
+from systems import limit_of_files
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +84,7 @@ def test_when_no_checkpoint_is_whole_one_line_says_so(run, tmp_path):
 
 
 def test_a_write_that_fails_leaves_the_last_checkpoint_and_one_line(tmp_path):
-    """A file-size limit fails a write in the middle, as a full disk does."""
-
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-
+    limit = limit_of_files(3000)
     words = ["train", "--circuit", "gru", "--algorithm", "ppo", "--steps", "1024", "--episode-steps", "50",
              "--checkpoint-every", "200", "--circuit-options", "units=8", "--algorithm-options", "n_envs=8",
              "n_steps=32", "sequence_length=16", "batch_size=64", "--out", str(tmp_path / "run"), "--json"]  # fmt: skip
@@ -106,10 +100,7 @@ def test_a_write_that_fails_leaves_the_last_checkpoint_and_one_line(tmp_path):
 
 
 def test_a_recording_that_fails_in_the_middle_leaves_nothing_and_one_line(run, tmp_path):
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
-
+    limit = limit_of_files(12_000)
     words = ["record", str(run.path), "--episodes", "1", "--out", str(tmp_path / "rec.nc")]
     command = [sys.executable, "-c", "from nervecord.cli.main import main; main()", *words]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False)
