@@ -84,7 +84,7 @@ def export(
         raise OutputExists(f"{out} exists; give another --out")
     checkpoint = run.load_checkpoint()
     if checkpoint is None:
-        raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.path}` trains it")
+        raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.argument}` trains it")
     found = _evaluation(run, Weights.of(checkpoint.step, checkpoint.weights), progress)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

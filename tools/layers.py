@@ -21,7 +21,7 @@ ROOMS = (
     "benchmarks/results",
 )  # fmt: skip
 GROUND = ("errors.py", "registry.py", "files.py", "intervals.py", "extras.py", "progress.py", "version.py", "memory.py",
-          "lane_functions.py", "lazy.py", "moved.py", "options.py", "plain_files.py", "threads.py",
+          "lane_functions.py", "laws.py", "lazy.py", "moved.py", "options.py", "plain_files.py", "threads.py",
           "vectors.py")  # fmt: skip
 # What a room may not import although it lies below, and what it may import of a room in part.
 NEVER = {("envs", "circuits")}

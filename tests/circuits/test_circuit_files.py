@@ -3,13 +3,15 @@
 import hashlib
 import json
 import pickle
+import re
+import shlex
 import shutil
 
 import pytest
 from nervecord import RunConfig, evaluate, train
-from nervecord.circuits import CIRCUITS, circuit_from_file
+from nervecord.circuits import CIRCUITS, circuit_from_file, make_circuit
 from nervecord.cli.main import main
-from nervecord.errors import CircuitMismatch, InvalidRun, UnknownName
+from nervecord.errors import CircuitMismatch, InvalidAction, InvalidRun, TrainingDiverged, UnknownName
 from nervecord.sharing import export, import_run
 from nervecord.training.runs import Run
 
@@ -51,6 +53,74 @@ def spring(tmp_path):
     return file
 
 
+# What a newcomer gets wrong first, by what is replaced in the text, and the line that says so.
+MISTAKES = {
+    "an option that its code cannot take": (
+        "torch.tensor(gain))", "torch.tensor(gain / 0))",
+        r"circuit spring\.py:Spring cannot be built: ZeroDivisionError: .* \(spring\.py:\d+\)$",
+    ),
+    "no super().__init__()": (
+        "super().__init__()", "pass", r"cannot be built: AttributeError: .*__init__\(\) call \(spring\.py:\d+\)$",
+    ),
+    "no initial_state": ("def initial_state", "def start", "cannot be built: TypeError: .*abstract.*initial_state"),
+    "too few motors": ("return motor, state, motor", "return motor[:, 1:], state, motor", "the shape of motors is"),
+    "a wrong shape": ("self.pull * sensors", "sensors[:, :2] + sensors", r"RuntimeError: .*\(spring\.py:23\)"),
+    "no number": ("self.pull * sensors", "(self.pull * sensors - 9).sqrt()", "neuron s0 is not finite"),
+    "bounds that are none": ('memory = "none"', 'memory = "none"\n    is_bounded = True', "a motor is at 4"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("algorithm", ["es", "ppo"])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_a_circuit_is_said_in_one_line_before_anything_is_written(
+    spring, tmp_path, capsys, mistake, algorithm
+):
+    right, wrong, line = MISTAKES[mistake]
+    spring.write_text(spring.read_text(encoding="utf-8").replace(right, wrong), encoding="utf-8")
+    out = tmp_path / "run"
+    for command in (("train", "--algorithm", algorithm, "--out", out), ("evaluate", "--untrained")):
+        status, said = told(capsys, *command, "--circuit", f"{spring}:Spring")
+        assert status == 2
+        assert re.search(line, said), said
+    assert not out.exists()
+
+
+def test_what_a_circuits_code_raised_is_the_cause_of_the_error(spring):
+    text = spring.read_text(encoding="utf-8").replace("torch.tensor(gain))", "torch.tensor(gain / 0))")
+    spring.write_text(text, encoding="utf-8")
+    with pytest.raises(CircuitMismatch) as caught:
+        make_circuit(circuit_from_file(f"{spring}:Spring"), {"joint_pos": 5}, 5)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+# Finite at first, as every check before training sees it.
+LATE = SPRING.replace('"none"', '"recurrent"').replace("return {}", 'return {"t": torch.zeros(batch_size, 1)}')
+LATE = LATE.replace(
+    "return motor, state, motor",
+    'motor = torch.where((state["t"] > 20) & (torch.arange(motor.shape[1]) > 1), torch.nan, motor)\n'
+    '        return motor, {"t": state["t"] + 1}, motor',
+)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options", "message"),
+    [
+        ("es", {"population": 2, "n_envs": 2}, r"circuit late\.py:Spring, generation 1: no member.* finite is s2"),
+        ("ppo", {"n_envs": 2, "n_steps": 32, "batch_size": 64}, r"at step 4[0-9]: circuit late\.py:Spring: .* is s2;"),
+    ],
+)
+def test_a_circuit_that_diverges_stops_training_by_the_name_of_its_neuron(tmp_path, algorithm, options, message):
+    file = tmp_path / "late.py"
+    file.write_text(LATE, encoding="utf-8")
+    config = RunConfig(
+        circuit_from_file(f"{file}:Spring"), algorithm=algorithm, steps=64, episode_steps=32, algorithm_options=options
+    )
+    with pytest.raises(TrainingDiverged, match=message):
+        train(config, tmp_path / "run", progress=False)
+    with pytest.raises(InvalidAction, match=r"circuit late\.py:Spring: .*joint 2.* is s2$"):
+        evaluate(Run(tmp_path / "run"), episodes=2)
+
+
 @pytest.fixture
 def run(spring, tmp_path):
     return train(RunConfig(circuit_from_file(f"{spring}:Spring"), **SHORT), tmp_path / "run", progress=False)
@@ -61,6 +131,19 @@ def told(capsys, *arguments):
         main([str(each) for each in arguments])
     line = capsys.readouterr().err.strip().splitlines()[-1]
     return stopped.value.code, line
+
+
+def test_commands_that_are_suggested_open_the_run(spring, tmp_path, capsys):
+    code = f"--circuit={spring}:Spring"
+    main(["train", code, "--out", str(tmp_path / "my run"), "--steps", "8", "--episode-steps", "4",
+          "--algorithm-options", "population=2", "n_envs=2"])  # fmt: skip
+    commands = re.findall(r"nervecord \w+ .*?(?=  )", capsys.readouterr().out)
+    assert len(commands) == 5
+    CIRCUITS.pop(next(name for name in CIRCUITS if name.startswith("spring.py:")))  # as in another process
+    for command in commands:
+        assert "--trust" in shlex.split(command)
+    main([*shlex.split(commands[0])[1:], "--episodes", "2"])
+    assert "return" in capsys.readouterr().out
 
 
 def strangers(run, marker):

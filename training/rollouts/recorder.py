@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from ...agents import Agent, Rollout
+from ...agents.lost import naming_lost
 from ...circuits.held import weights_held
 from ...envs import Body, EnvBatch
 from ...errors import InvalidOption
@@ -131,6 +132,7 @@ def record_agent(
 
     Raises:
         UnknownName, CircuitMismatch: the agent's circuit does not allow these interventions.
+        InvalidAction: a motor command is not finite; names the circuit and the neuron.
     """
 
     pins_at = pinning(agent, interventions, envs.n_envs)
@@ -161,6 +163,7 @@ def record_agent(
     with (
         one_thread(),
         weights_held(agent),
+        naming_lost(agent, rollout),
         progress_bar(total=steps, desc="record", unit="step", disable=not progress) as bar,
     ):
         rollout.start(seeds_of(seed, envs.n_envs))

@@ -243,7 +243,7 @@ class Folder(Generic[ConfigT]):
         return dict(sorted(found.items()))
 
     def load_checkpoint(self, with_training: bool = True) -> Checkpoint | None:
-        """Return the last intact checkpoint, or None without checkpoints; log the names of damaged ones.
+        """Return the last intact checkpoint, or None without checkpoints; log damaged ones, and the step used instead.
 
         Args:
             with_training: also load the learner's state and replay buffer.
@@ -272,10 +272,15 @@ class Folder(Generic[ConfigT]):
         problems = []
         for folder in reversed(self.checkpoints()):
             try:
-                return read(folder)
+                found = read(folder)
             except InvalidRun as error:
                 problems.append(f"checkpoint {folder} is damaged ({error})")
-                _log.warning("nervecord: %s; the one before it is used", problems[-1])
+                continue
+            step = int(folder.name)
+            told = f"of step {step:,} are used" if step else "of step 0 are used: untrained, as this run began"
+            for problem in problems:
+                _log.warning("nervecord: %s; the weights %s", problem, told)
+            return found
         if problems:
             raise InvalidRun(f"{problems[0]}, and no other is whole; train again with another --out")
         return None

@@ -74,7 +74,7 @@ def transfer(
     others = [make_body(body) for body in bodies]
     checkpoint = run.load_checkpoint(with_training=False)
     if checkpoint is None:
-        raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.path}` trains it")
+        raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.argument}` trains it")
     weights = Weights.of(checkpoint.step, checkpoint.weights)
     own = [make_body(body) for body in run.config.bodies or (run.config.body,)]
     chosen = [*own, *(body for body in others if body not in own)]

@@ -238,15 +238,18 @@ def test_what_earlier_versions_kept_is_read(tmp_path):
         ({"when": None}, "when is None"),
     ],
 )
-def test_a_damaged_result_is_one_line(run, change, told):
+def test_a_damaged_result_is_left_out_and_named_in_one_line(run, change, told, caplog):
     evaluate(run, 1)
     file = next((run.path / "results").rglob("*.json"))
-    file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **change}), encoding="utf-8")
-    with pytest.raises(InvalidRun, match="is damaged") as caught:
-        report(run)
-    assert told in str(caught.value)
-    assert str(file) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    damaged = {**json.loads(file.read_text(encoding="utf-8")), **change}
+    evaluate(run, 2)
+    file.write_text(json.dumps(damaged), encoding="utf-8")
+    assert [result.episodes for result in run.results] == [2]
+    (line,) = caplog.messages
+    assert f"{file} is damaged: " in line
+    assert told in line
+    assert line.endswith("; remove it, and measure again; the other results are used")
+    assert "\n" not in line
 
 
 def test_a_damaged_result_loses_nothing_that_is_measured_now(run, capsys):
@@ -288,11 +291,15 @@ def test_a_run_on_lanes_is_measured_on_mujoco_where_lanes_do_not_cover_the_body(
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", "{", "{}"])
-def test_what_is_no_result_is_one_line(run, text):
+def test_what_is_no_result_blocks_no_other(run, text, capsys, caplog):
     evaluate(run, 1)
-    next((run.path / "results").rglob("*.json")).write_text(text, encoding="utf-8")
-    with pytest.raises(InvalidRun, match="is damaged"):
-        report(run)
+    file = next((run.path / "results").rglob("*.json"))
+    evaluate(run, 2)
+    file.write_text(text, encoding="utf-8")
+    main(["results", str(run.path), "--json"])
+    assert [each["episodes"] for each in json.loads(capsys.readouterr().out)["results"]] == [2]
+    assert f"{file} is damaged: " in caplog.text
+    assert report(run).exists()
 
 
 @pytest.mark.parametrize("linked", [False, True])

@@ -40,6 +40,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(run, name, dam
         file.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
     assert hurt.load_checkpoint().step == int(before.name)
     assert f"checkpoint {last} is damaged" in caplog.text
+    assert f"; the weights of step {int(before.name):,} are used" in caplog.text
     assert all("\n" not in record.getMessage() for record in caplog.records)
     assert not hurt.done
     repaired = train(run.config, hurt.path, progress=False)
@@ -51,6 +52,14 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(run, name, dam
         .reset_index(drop=True)
         .equals(run.metrics().query("not metric.str.startswith('time/')").reset_index(drop=True))
     )
+
+
+def test_where_the_first_checkpoint_alone_is_whole_the_circuit_is_called_untrained(tmp_path, caplog):
+    config = RunConfig(steps=800, episode_steps=50, algorithm_options={"n_envs": 16})
+    hurt = train(config, tmp_path / "run", progress=False)
+    (hurt.checkpoints()[-1] / "weights.safetensors").write_bytes(b"")
+    assert hurt.load_checkpoint().step == 0
+    assert caplog.messages[-1].endswith("; the weights of step 0 are used: untrained, as this run began")
 
 
 def test_a_checkpoint_of_another_circuit_is_one_line(run, tmp_path):
