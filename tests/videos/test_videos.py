@@ -7,7 +7,7 @@ import pytest
 from nervecord.circuits import NCAP, Neuron, Wiring
 from nervecord.drawing import Poses
 from nervecord.drawing.camera import shot
-from nervecord.drawing.palette import ABOVE
+from nervecord.drawing.palette import ABOVE, EXCITES, INHIBITS
 from nervecord.errors import InvalidFilm, OutputExists, UnknownName
 from nervecord.videos import TopView, render_recording, write_film
 from nervecord.videos.neuron_view import NeuronView
@@ -34,6 +34,20 @@ def test_gif_and_webp_are_animated(tmp_path, suffix):
     with Image.open(path) as film:
         assert film.size == (160, 120)
         assert film.n_frames == 10
+
+
+def test_a_gif_keeps_the_colours_that_mean_something(tmp_path):
+    # Legends are a few pixels of a large picture in other colours.
+    frame = NeuronView(*neurons_of(6, 30)).frame(10)
+    lines = {kind: (frame == getrgb(colour)).all(-1) for kind, colour in (("+", EXCITES), ("-", INHIBITS))}
+    write_film([frame], tmp_path / "worm.gif", 15)
+    with Image.open(tmp_path / "worm.gif") as film:
+        kept = np.asarray(film.convert("RGB"), int)
+    for kind, where in lines.items():
+        assert where.any()
+        assert np.abs(kept - frame)[where].max() < 12, kind
+    coloured = np.ptp(frame.astype(int), axis=-1) > 60
+    assert (np.abs(kept - frame).max(-1)[coloured] > 40).mean() < 0.01
 
 
 def test_the_scale_bar_is_as_long_as_it_says():
