@@ -27,9 +27,9 @@ def bend_tint(bend: Float[np.ndarray, "*any"]) -> UInt8[np.ndarray, "*any 3"]:
 
 
 def meant() -> UInt8[np.ndarray, "colours 3"]:
-    """Return the colours of synapses, of lines between neurons, and the shades of neurons and of bodies."""
+    """Return the colours of synapses, down to those of thin lines, and the shades of neurons and of bodies."""
     shades = np.linspace(-1, 1, 17)
-    lines = [paler(colour, share) for colour in (EXCITES, INHIBITS) for share in (0.0, 0.5)]
+    lines = [paler(colour, eighths / 8) for colour in (EXCITES, INHIBITS) for eighths in range(8)]
     return np.concatenate([np.array(lines, np.uint8), activity_tint(shades), bend_tint(shades)])
 
 
