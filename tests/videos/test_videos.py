@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from nervecord.circuits import NCAP, Neuron, Wiring
+from nervecord.circuits import MLP, NCAP, Neuron, Wiring
 from nervecord.drawing import Poses
 from nervecord.drawing.camera import shot
 from nervecord.drawing.palette import ABOVE, EXCITES, INHIBITS
+from nervecord.drawing.strongest import strongest
 from nervecord.errors import InvalidFilm, OutputExists, UnknownName
 from nervecord.videos import TopView, render_recording, write_film
 from nervecord.videos.neuron_view import NeuronView
@@ -255,7 +256,19 @@ def test_nothing_of_a_wiring_is_left_out_unsaid(monkeypatch):
     assert NeuronView(recording, wiring)._panel.note == ""
     monkeypatch.setattr(panel, "_MOST_EDGES", 100)
     said = NeuronView(recording, wiring)
-    assert said._panel.note == f"the strongest 100 of {len(wiring.synapses)} synapses"
+    drawn = len(strongest(wiring.synapses, 100))
+    assert said._panel.note == f"the strongest {drawn} of {len(wiring.synapses)} synapses, with each neuron's"
+
+
+@pytest.mark.parametrize("most", [0, 300, 3000])
+def test_no_neuron_is_drawn_without_the_strongest_of_its_synapses(most):
+    wiring = MLP({"joint_pos": 5, "body_velocities": 18}, 5).wiring()
+    drawn = strongest(wiring.synapses, most)
+    assert most <= len(drawn) < len(wiring.synapses)
+    for end in ("pre", "post"):
+        for neuron in {getattr(synapse, end) for synapse in wiring.synapses}:
+            own = [synapse for synapse in wiring.synapses if getattr(synapse, end) == neuron]
+            assert max(own, key=lambda synapse: abs(synapse.weight)) in drawn
 
 
 def test_names_that_stand_too_close_are_left_out_and_said():
