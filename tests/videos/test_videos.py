@@ -80,6 +80,18 @@ def test_what_is_at_the_upper_right_is_drawn_there():
     assert (columns.mean() - 160, 120 - rows.mean()) == pytest.approx((0.2 * 320 / 1.44, 0.3 * 320 / 1.44), abs=2)
 
 
+@pytest.mark.parametrize("away", [(5.0, 3.0), (-4.0, 0.1), (0.0, -9.0)])
+def test_an_arrow_points_to_a_target_out_of_view(away):
+    plain = planted(n_links=6, steps=5)
+    marked = dataclasses.replace(plain, target_pos=plain.com_pos + np.array(away))
+    pictures = [TopView(each.poses(), size=(320, 240)).frame(2).astype(int) for each in (plain, marked)]
+    rows, columns = np.nonzero(np.abs(pictures[1] - pictures[0]).sum(-1) > 60)
+    seen = np.array([columns.mean() - 160, 120 - rows.mean()])
+    assert np.allclose(seen / np.linalg.norm(seen), np.divide(away, np.linalg.norm(away)), atol=0.05)
+    assert len(rows) > 100
+    assert min(160 - abs(seen[0]), 120 - abs(seen[1])) < 30, "stands at the edge"
+
+
 @pytest.mark.parametrize("look", [{}, {"camera": "fixed"}, {"zoom": 4.0}], ids=["follow", "fixed", "near"])
 @pytest.mark.parametrize("n_links", [3, 6, 24])
 def test_no_edge_lies_outside_of_the_part_that_is_drawn_with_edges(n_links, look, monkeypatch):
