@@ -180,11 +180,11 @@ class Intervening(Command):
     """A command that may silence, clamp or drive neurons."""
 
     silence: tuple[str, ...] = ()
-    """Neurons to hold at 0: NEURON or NEURON:START:STOP in control steps. Names: `nervecord list neurons RUN`."""
+    """Neurons or groups to hold at 0: NAME or NAME:START:STOP in control steps. Names: `nervecord list neurons RUN`."""
     clamp: tuple[str, ...] = ()
-    """Neurons to hold at a value, such as osc_v=1.0 or osc_v=1.0:100:200."""
+    """Neurons or groups to hold at a value, such as osc_v=1.0 or osc_v=1.0:100:200."""
     drive: tuple[str, ...] = ()
-    """Neurons to add a value to, such as B_d_0=0.5:100:200."""
+    """Neurons or groups to add a value to, such as B_d_0=0.5:100:200."""
 
     @property
     def interventions(self) -> list[Any]:

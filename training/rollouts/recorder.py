@@ -20,7 +20,7 @@ from ...threads import one_thread
 from ...version import __version__
 from ..runs.run import A_RUN, Run
 from .evaluation import EVALUATION_SEED, seeds_of
-from .interventions import INTERVENTIONS, Intervention, NoiseUnit, pinning
+from .interventions import INTERVENTIONS, Intervention, NoiseUnit, circuit_of, for_each_neuron, pinning
 from .recording import Recording
 from .saved_models import SavedModel
 from .watched import Watched
@@ -133,7 +133,8 @@ def record_agent(
         UnknownName, CircuitMismatch: the agent's circuit does not allow these interventions.
     """
 
-    pins_at = pinning(agent, interventions, envs.n_envs)
+    done = for_each_neuron(interventions, circuit_of(agent)) if interventions else []
+    pins_at = pinning(agent, interventions, envs.n_envs, envs.episode_steps)
 
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, Any]:
         pins = pins_at(rollout.elapsed)
@@ -201,6 +202,6 @@ def record_agent(
                 {"role": n.role, "position": n.position, "side": n.side, "cell_class": n.cell_class}
                 for n in agent.neurons
             ],
-            "interventions": [dataclasses.asdict(each) for each in interventions],
+            "interventions": [dataclasses.asdict(each) for each in done],
         },
     )
