@@ -12,7 +12,7 @@ import pytest
 from nervecord import extras
 from nervecord.circuits import CIRCUITS, GRU, load_graph, register_circuit
 from nervecord.cli.main import COMMANDS, main
-from nervecord.cli.printing import table_text, text
+from nervecord.cli.printing import run_told, table_text, text
 from nervecord.errors import MissingDependency
 from nervecord.pages.reports import report
 from nervecord.training.learning.training import train
@@ -153,8 +153,30 @@ def test_a_training_ends_with_what_is_asked_next(worm, capsys):
     commands = [line.split()[1] for line in said]
     assert commands == ["evaluate", "render", "probe", "transfer", "report"]
     assert all(str(worm.path) in line for line in said)
-    assert re.search(r"^training_return  +\d", out, re.MULTILINE)
+    assert re.search(r"^training_return  +[\d.]+ while exploring", out, re.MULTILINE)
     assert not re.search(r"^return", out, re.MULTILINE)
+    config = out.partition("run ")[0].splitlines()
+    assert {"start", "protect", "bodies", "control_dt", "train_only"} <= {
+        line.split()[0] for line in config if line.endswith(" none")
+    }
+    assert "()" not in out
+
+
+def test_a_run_without_a_whole_episode_has_no_training_return():
+    assert run_told({"steps": 64, "training_return": None}) == {"steps": 64}
+
+
+def test_numbers_of_an_evaluation_have_their_units(worm, capsys):
+    main(["evaluate", str(worm.path), "--episodes", "2"])
+    assert re.search(r"^net_speed  +[\d.]+ \[.*\] m/s \(n = 2\)$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_every_command_of_the_overview_has_a_whole_sentence(capsys):
+    with pytest.raises(SystemExit):
+        main([])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert len(lines) > 20
+    assert [line for line in lines if not line.endswith(".")] == []
 
 
 @pytest.mark.parametrize(
