@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 class Command(ABC):
     """Options that every command has."""
 
+    too_many: ClassVar[str] = ""  # what to do instead of giving an option more values than it takes
     goes_on: ClassVar[bool] = False  # from where it was interrupted, when it is given again
 
     json: bool = False

@@ -128,6 +128,8 @@ class Resume(Spread, OnRun):
 class Evaluate(OnRunOrModel):
     """Report an agent's mean return with a bootstrap 95 % interval over episodes, on each body of its run."""
 
+    too_many = "for several bodies: nervecord transfer RUN --bodies swimmer4 swimmer12"
+
     episodes: int = 20
     """Number of episodes, each with its own seed; training uses other seeds."""
 
@@ -151,9 +153,7 @@ class Evaluate(OnRunOrModel):
             return over_bodies_text({**result.bodies, f"worst: {worst}": on_worst, "mean": result}, units)
         normalized = result.normalized_return
         told = {} if normalized is None else {"normalized_return": f"{normalized}, 0 random, 1 best known"}
-        shown = {
-            name: found.told(units.get(name, "")) for name, found in result.intervals.items() if name != "stratum"
-        }
+        shown = {name: found.told(units.get(name, "")) for name, found in result.intervals.items() if name != "stratum"}
         strata = {}
         for bound, each in result.strata.items():
             of = each.intervals

@@ -31,7 +31,8 @@ def check_output(path: Path, overwrite: bool = False) -> None:
         OutputExists: the file exists.
     """
     if path.suffix not in FORMATS:
-        raise UnknownName("film format", path.suffix or path.name, FORMATS)
+        # Without their dots, which would make .avi half a .gif.
+        raise UnknownName("film format", path.suffix[1:] or path.name, [known[1:] for known in FORMATS])
     if path.exists() and not overwrite:
         raise OutputExists(f"{path} exists; give another --out or remove it")
 
@@ -71,7 +72,7 @@ def _write_images(frames: Iterator[Frame], path: Path, fps: float, suffix: str) 
     images = (Image.fromarray(frame) for frame in frames)
     options: dict[str, Any] = {"duration": round(1000 / fps), "loop": 0, "save_all": True}
     if suffix == ".gif":
-        images = map(_with_few_colours, images)
+        images = (_with_few_colours(image) for image in images)
         options["optimize"] = True
     else:
         options |= {"quality": 80, "method": 2}

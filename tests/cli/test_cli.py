@@ -55,6 +55,15 @@ def worm(tmp_path_factory) -> Run:
         ("render WORM --view 4d", "unknown view '4d'; did you mean '3d'?"),
         ("evaluate EXPORT", "is an exported agent; nervecord import"),
         ("evaluate nowhere", "nowhere is no run folder: config.json is missing"),
+        ("evaluate held.nc", "held.nc is a recording; nervecord probe held.nc reads it; give the folder of a run"),
+        ("resume FILE", "FILE is a file; give the folder of a run"),
+        ("evaluate HALF", "HALF is no run folder: config.json is damaged (Unterminated string"),
+        ("evaluate WORM --body swimmer4 swimmer12", "swimmer12; for several bodies: nervecord transfer RUN --bodies"),
+        ("train --body swimer:5 --out x", "N is any number from 3 to 100 in swimmerN"),
+        ("train --body swimer:5 --out x", "of your own: a MuJoCo XML file, or an entry point of nervecord.bodies"),
+        ("train --task mine.py:Sideways --out x", "of your own: an entry point of nervecord.tasks"),
+        ("train --randomize link_mass=2:1 --out x", "link_mass is 2 to 1, and low is above high; give 1 and 2"),
+        ("train --config unquoted.toml", 'text has quotes, as in circuit = "ncap"'),
         ("report WORM nowhere --out both.html", "nowhere is no run folder"),
         ("resume WORM --device meta", "device 'meta' cannot be used here"),
         ("evaluate a\udcffb", r"a\udcffb is not UTF-8; rename the file or folder"),
@@ -90,7 +99,11 @@ def test_a_mistake_is_one_line_that_says_what_would_be_right(arguments, words, w
     (tmp_path / "free.xml").write_text(UNLIMITED)
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / "config.json").write_text('{"library_name": "nervecord", "format": 3, "holds": "run"}')
-    places = {"WORM": str(worm.path), "FILE": "file", "EXPORT": "export"}
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.json").write_text('{"asked": {"circ')
+    (tmp_path / "held.nc").write_text("")
+    (tmp_path / "unquoted.toml").write_text("circuit = ncap")
+    places = {"WORM": str(worm.path), "FILE": "file", "EXPORT": "export", "HALF": "half"}
     named = [functools.reduce(lambda text, place: text.replace(*place), places.items(), word)
              for word in (*arguments.split(), words)]  # fmt: skip
     with pytest.raises(SystemExit) as stopped:
@@ -99,7 +112,7 @@ def test_a_mistake_is_one_line_that_says_what_would_be_right(arguments, words, w
     assert stopped.value.code == 2
     assert named[-1] in line
     assert line.count("\n") == 1
-    assert [path.parent.name for path in tmp_path.rglob("config.json")] == ["export"]
+    assert {path.parent.name for path in tmp_path.rglob("config.json")} == {"export", "half"}
 
 
 @pytest.mark.parametrize("terminal", [{}, {"FORCE_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}])
