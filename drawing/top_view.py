@@ -128,7 +128,7 @@ class TopView:
         image.paste(smooth, (0, 0), smooth)
 
     def _draw_things(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
-        """Draw the sources of fields as rings, and the target as a disc, or an arrow towards it where it is out of view."""
+        """Draw the sources of fields as rings, and the target as a disc, or an arrow towards it out of view."""
         scenery = self._poses.scenery
         for x, y in self._to_pixels(scenery.sources_at(instant), origin):
             ring = (x - _RING, y - _RING, x + _RING, y + _RING)

@@ -77,7 +77,7 @@ def test_what_is_no_repository_is_refused_before_anything_is_exported(repo, expo
 def test_a_form_that_an_agent_does_not_have_is_refused_before_it_is_evaluated(tmp_path):
     config = RunConfig(circuit="gru", steps=64, episode_steps=32, algorithm="ppo")
     run = train(config, tmp_path / "run", progress=False)
-    with pytest.raises(CircuitMismatch, match="pages compute ncap, .* and not this GRU"):
+    with pytest.raises(CircuitMismatch, match=r"pages compute ncap, .* and not this GRU"):
         export(run, tmp_path / "out", web=True)
     assert run.results.where("evaluation").best is None
     assert not (tmp_path / "out").exists()

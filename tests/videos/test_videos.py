@@ -10,7 +10,12 @@ from nervecord.drawing.camera import shot
 from nervecord.drawing.palette import ABOVE, EXCITES, INHIBITS
 from nervecord.drawing.strongest import strongest
 from nervecord.errors import InvalidFilm, OutputExists, UnknownName
+from nervecord.training.learning.initial import untrained
+from nervecord.training.learning.training import train
+from nervecord.training.rollouts.recorder import record
+from nervecord.training.runs.config import RunConfig
 from nervecord.videos import TopView, render_recording, write_film
+from nervecord.videos.films import render
 from nervecord.videos.neuron_view import NeuronView
 from nervecord.videos.view3d import frames_3d, probe_renderer
 from PIL import Image
@@ -110,6 +115,18 @@ def test_no_edge_lies_outside_of_the_part_that_is_drawn_with_edges(n_links, look
         differs[top:bottom, left:right] = False
         assert part != whole or "zoom" in look
         assert not differs.any()
+
+
+def test_a_film_of_a_few_seconds_simulates_no_more(tmp_path):
+    config = RunConfig(steps=64, episode_steps=200, algorithm_options={"n_envs": 2})
+    run = train(config, tmp_path / "run", progress=False)
+    few, whole = record(run, 1, seconds=0.3), record(run, 1)
+    assert (few.n_steps, few.lengths.tolist(), whole.n_steps) == (10, [10], 200)
+    assert np.array_equal(few.link_pos, whole.link_pos[:, :10])
+    # A part of an episode that would take minutes in whole.
+    long = dataclasses.replace(config, episode_steps=1_000_000)
+    with untrained(long) as unlimited, Image.open(render(unlimited, tmp_path / "x.gif", seconds=0.3)) as film:
+        assert film.n_frames == 5
 
 
 def test_an_existing_film_is_kept(tmp_path):

@@ -115,8 +115,8 @@ def pinning(
     for each in interventions:
         if each.start >= episode_steps:
             raise InvalidOption(
-                f"{each.kind} {each.neuron} begins at step {each.start}, after the episode's last; give a step from 0 to "
-                f"{episode_steps - 1}"
+                f"{each.kind} {each.neuron} begins at step {each.start}, after the episode's last; "
+                f"give a step from 0 to {episode_steps - 1}"
             )
     circuit = circuit_of(agent)
     by_neuron = for_each_neuron(interventions, circuit)
