@@ -346,7 +346,7 @@ def test_a_damaged_or_foreign_run_is_named(worm, tmp_path):
     with pytest.raises(InvalidRun, match="format 99"):
         Run(broken)
     (broken / "config.json").write_text("{")
-    with pytest.raises(InvalidRun, match="cannot be read"):
+    with pytest.raises(InvalidRun, match=r"config.json is damaged .* restore it from a copy"):
         Run(broken)
 
 
