@@ -2,7 +2,7 @@
 # make test: install, then the checks that take minutes.
 # make test-slow: the tests that `make test` leaves out: kills, Ray, examples, whole reproductions; types on Windows.
 # make test-all: both, in one run of the tests; with -j2, the checks before it side by side.
-# make test MARK="not release": what CI runs: slow tests too, but for those that take longest.
+# make test MARK="not release": what .ci/run runs: slow tests too, but for those that take longest.
 # make docs: the pages, into site/; a warning is an error.
 # make notebooks: run the notebooks anew and keep what they show.
 # make wheels: which platforms can install what, into docs/platforms.md.
@@ -50,6 +50,8 @@ types: $(VENV)/.installed-test
 # No machine of ours runs Windows.
 types-on-windows: $(VENV)/.installed-test
 	$(BIN)/mypy . --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/mypy tests --config-file tests/windows.ini --cache-dir .mypy_cache/tests > .mypy_cache/tests.txt; test $$? -lt 2
+	! grep "Module has no attribute" .mypy_cache/tests.txt
 
 pages: $(VENV)/.installed-test
 	$(call pages)

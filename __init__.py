@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .training.studies.bricks.study import find_bricks
     from .training.studies.bricks.updating import update_brick
     from .training.studies.comparisons import compare
+    from .training.studies.damages import damage
     from .training.studies.ncap_paper.reproduction import reproduce
     from .training.studies.sweeps import Sweep, sweep
     from .training.studies.transfers import transfer
@@ -46,6 +47,7 @@ __all__ = [
     "check",
     "compare",
     "curriculum",
+    "damage",
     "evaluate",
     "export",
     "find_bricks",

@@ -81,7 +81,7 @@ class Unreachable(NervecordError, ConnectionError):
 
 
 class TrainingDiverged(NervecordError):
-    """A loss or gradient is not finite."""
+    """A loss, a gradient, weights or all motor commands of a training are not finite."""
 
 
 class InvalidRecording(NervecordError):
@@ -105,7 +105,7 @@ class MissingDependency(NervecordError, ImportError):
 
 
 class ContractBroken(NervecordError, AssertionError):
-    """A plug-in that breaks its contract; raised by `nervecord.testing`.
+    """A plug-in that breaks its contract; raised by `nervecord.testing`, and where a user's own circuit is built.
 
     Args:
         subject: the plug-in, such as "circuit follower".

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import logging
 import math
 import os
+import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,10 @@ from typing import Any
 from .errors import InvalidRun
 
 _log = logging.getLogger(__name__)
+# Folders lie in folders, and most programs of Windows take paths of 260 characters.
+LONGEST_NAME = 60
+# Seconds for which Windows may refuse to replace what a virus scanner looks at, or a reader has open for a moment.
+_PATIENCE = 10.0
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -24,9 +31,19 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, whole or not at all; lines end as they do in `text`, on every system."""
     # Names of files that are not UTF-8 are text that cannot be encoded; JSON has the same escapes for them.
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8", errors="backslashreplace"))
+    written = text.encode("utf-8", "backslashreplace")
+    write_whole(path, lambda partial: partial.write_bytes(written))
+
+
+def write_csv(path: Path, table: Any, header: bool = True) -> None:
+    """Write a pandas table without its index as CSV, whole or not at all; its lines are the same on every system."""
+
+    def write(partial: Path) -> None:
+        table.to_csv(partial, index=False, header=header, lineterminator="\n", errors="backslashreplace")
+
+    write_whole(path, write)
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -45,11 +62,33 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         with errors_of(path):
             write(partial)
             sync(partial)
-            os.replace(partial, path)
-            sync(path.parent)
+        replace(partial, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
+
+
+def replace(old: Path, new: Path) -> None:
+    """Rename a file or a folder, in the place of a file that has the new name, and return when that is on the disk.
+
+    Raises:
+        PermissionError: on Windows, a program has one of them open, and has not closed it after some seconds.
+        OSError: it cannot be renamed.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with errors_of(new):
+                os.replace(old, new)
+                sync(new.parent)
+            return
+        except PermissionError as error:
+            if sys.platform != "win32":
+                raise
+            if time.monotonic() > deadline:
+                told = "Windows does not let it be replaced; close the program that has it open"
+                raise PermissionError(error.errno, told, str(new)) from error
+            time.sleep(0.05)
 
 
 def write_netcdf(path: Path, dataset: Any, encoding: Mapping[str, Any]) -> None:
@@ -80,6 +119,17 @@ def user_cache() -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "nervecord"
+
+
+def plain_name(text: str) -> str:
+    """Return a text as the name of a file on every system; what is changed or shortened for that has a checksum."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")
+    return plain if plain == text and len(plain) <= LONGEST_NAME else with_checksum(plain, text)
+
+
+def with_checksum(name: str, of: str) -> str:
+    """Return the end of a name with the checksum of what it stands for, short enough for a file."""
+    return f"{name[9 - LONGEST_NAME :]}-{hashlib.sha256(of.encode()).hexdigest()[:8]}"
 
 
 @contextlib.contextmanager

@@ -50,16 +50,12 @@ class AgentSpec:
 
         Raises:
             UnknownName, CircuitMismatch: there is no such circuit, or it cannot be built with these options.
+            ContractBroken: it is a circuit of the user's own, and its first steps break the contract.
         """
         seed = self.seed if seed is None else seed
         rng = torch.Generator().manual_seed(seed) if seed is not None else None
-        try:
-            return make_circuit(
-                self.circuit, self.layout.sizes, self.n_motors, dict(self.circuit_options), rng, self.layout.dt,
-                self.dt_ref,
-            )  # fmt: skip
-        except RuntimeError as error:
-            raise CircuitMismatch(f"circuit {self.circuit!r} cannot be built: {error}") from error
+        options = dict(self.circuit_options)
+        return make_circuit(self.circuit, self.layout.sizes, self.n_motors, options, rng, self.layout.dt, self.dt_ref)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> AgentSpec:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..circuits import Circuit, State
 from ..envs.env_batch import Step
 from ..envs.senses import Layout
+from ..errors import InvalidAction
 
 Ids = Int[np.ndarray, " some"]
 Act = Callable[
@@ -110,9 +111,13 @@ class Rollout:
 
     def step(self) -> Step:
         """Run one control step in the running environments; the result has a row for every environment."""
-        self.actions, self.state, self.extra = self.act(self.observation, self.state, self.episode_start)
-        everyone = len(self.running) == len(self._everyone)
-        stepped = self.envs.step(self.actions, None if everyone else self.running)
+        before, everyone = self.state, len(self.running) == len(self._everyone)
+        self.actions, self.state, self.extra = self.act(self.observation, before, self.episode_start)
+        try:
+            stepped = self.envs.step(self.actions, None if everyone else self.running)
+        except InvalidAction:
+            self.state = before  # of the step that was not taken, so that it can be looked at
+            raise
         self.observation = stepped.observation
         if self.episode_start.any():
             self.episode_start = np.zeros(len(self._everyone), bool)

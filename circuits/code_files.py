@@ -94,6 +94,8 @@ def load_code(code: CircuitCode, place: str | None = None) -> str:
     """
     if code.name in CIRCUITS:
         return code.name
+    from ..laws import raised
+
     module = ModuleType(f"nervecord_circuit_{code.sha256}")
     module.__file__ = place = place or f"<{code.file}>"
     lines = code.source.splitlines(keepends=True)
@@ -105,8 +107,7 @@ def load_code(code: CircuitCode, place: str | None = None) -> str:
         exec(compile(code.source, place, "exec"), vars(module))
     except Exception as error:  # whatever the user's code does when it runs
         del sys.modules[module.__name__]
-        reason = " ".join(str(error).split()) or "no reason given"
-        raise CircuitMismatch(f"{code.file} fails when it runs: {type(error).__name__}: {reason}") from error
+        raise CircuitMismatch(f"{code.file} fails when it runs: {raised(error)}") from error
     from .contract import Circuit
 
     kinds = {

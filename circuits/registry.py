@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import NoneType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-from ..errors import CircuitMismatch, UnknownName
+from ..errors import CircuitMismatch, NervecordError, UnknownName
 from ..options import COUNT, Instance, Number, OfType, checked, wrong_value
 from ..registry import Line, Registry
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _HERE = __name__.rpartition(".")[0]
 # Keywords that a builder is told, if it has them, and that nobody chooses.
 _TOLD = ("rng", "dt", "dt_ref")
+# Classes of users whose wiring was checked in this process: of a thousand units, drawing it takes seconds.
+_DRAWN: WeakSet[type] = WeakSet()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,14 +175,25 @@ def make_circuit(
     Raises:
         UnknownName: there is no such circuit.
         CircuitMismatch: a required sense is missing; an option does not exist, has the wrong type or is out of
-            range; or dt or dt_ref is not above 0.
+            range; its code raises an error; or dt or dt_ref is not above 0.
+        ContractBroken: it is a circuit of the user's own, and its first steps break the contract.
     """
     from .contract import takes_pins
+    from .first_steps import check_first_steps, check_wiring
+    from .held import are_weights_to_come
 
     entry, options = _checked(name, senses, options)
     told = {"dt": dt, "dt_ref": dt_ref}
     told = {keyword: value for keyword, value in told.items() if value is not None and keyword in entry.told}
-    circuit = entry.build(senses, n_motors, rng=rng, **told, **options)
+    with _running(name):
+        circuit = entry.build(senses, n_motors, rng=rng, **told, **options)
+    # The package's own are held to their contract by its tests, and weights to come may be anything yet.
+    if not type(circuit).__module__.startswith(f"{_HERE}.") and not are_weights_to_come():
+        subject = f"circuit {shown_name(name)}"
+        check_first_steps(circuit, subject, n_motors)
+        if type(circuit) not in _DRAWN:
+            check_wiring(circuit, subject)
+            _DRAWN.add(type(circuit))
     if getattr(circuit, "can_be_pinned", False) and not takes_pins(circuit):
         warnings.warn(
             f"{type(circuit).__name__} says can_be_pinned, but takes no pins, which are now an argument of a step: "
@@ -187,6 +202,28 @@ def make_circuit(
             stacklevel=2,
         )
     return circuit
+
+
+@contextlib.contextmanager
+def _running(name: str) -> Iterator[None]:
+    """Turn any exception of a circuit's builder into one line.
+
+    Raises:
+        CircuitMismatch: there was one.
+    """
+    from ..laws import raised
+
+    try:
+        yield
+    except NervecordError:
+        raise
+    except Exception as error:
+        raise CircuitMismatch(f"circuit {shown_name(name)} cannot be built: {raised(error)}") from error
+
+
+def shown_name(name: str) -> str:
+    """Return a circuit's name for readers: without the checksum of its code, FILE.py:CLASS@CHECKSUM."""
+    return name.partition("@")[0]
 
 
 def _checked(name: str, senses: Mapping[str, int], options: Mapping[str, Any] | None) -> tuple[_Entry, dict[str, Any]]:
@@ -246,7 +283,8 @@ def declared_facts(name: str, options: Mapping[str, Any]) -> Facts | None:
     """Return what the class of a registered circuit says that it is with these options; None where it does not say."""
     entry = CIRCUITS[name]
     defaults = {option: parameter.default for option, parameter in entry.options.items()}
-    return entry.facts({**defaults, **options})
+    with _running(name):
+        return entry.facts({**defaults, **options})
 
 
 def facts_of(circuit: Circuit) -> Facts:

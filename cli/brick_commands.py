@@ -93,7 +93,7 @@ class Bricks(OnRun):
             "mean return with the best bricks kept at each step, by how many": kept,
         }
         shown = [f"{title}\n\n{table_text(table)}" for title, table in parts.items()]
-        return "\n\n".join([*shown, "\n".join(found.words), f"nervecord report {shlex.quote(str(run.path))} shows it"])
+        return "\n\n".join([*shown, "\n".join(found.words), f"nervecord report {run.argument} shows it"])
 
     def _merge(self, run: Run) -> Any:
         from ..training.studies.bricks import merge
@@ -114,7 +114,7 @@ class Bricks(OnRun):
             return {"run": str(grown.path), "units": units}
         config = grown.config
         train = (
-            f"nervecord train --start {shlex.quote(str(self.out))} --circuit {config.circuit} "
+            f"nervecord train --start {grown.argument} --circuit {config.circuit} "
             f"--algorithm {config.algorithm} --task {config.task} --body {config.body_names[0]} "
             f"--out {shlex.quote(f'{self.out}-trained')}"
         )

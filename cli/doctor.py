@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..version import __version__
-from ..videos.view3d import INSTALL, probe_renderer
+from ..videos.view3d import draws, probe_renderer, remedy
 
 _PACKAGES = (
     "torch",
@@ -43,9 +43,9 @@ def doctor() -> dict[str, Any]:
         problems.append("mujoco 4 breaks dm-control 1.0.50 (flex_vertedge): pip install 'mujoco>=3.17,<4'")
     renderer = probe_renderer()
     if renderer is None:
-        problems.append(f"--view 3d has no OpenGL (the default 2-D view needs none); {INSTALL}")
+        problems.append(f"--view 3d has no OpenGL (the default 2-D view needs none); {remedy()}")
     wanted = os.environ.get("MUJOCO_GL")
-    if wanted and wanted not in ("disable", "disabled", renderer):
+    if wanted and wanted not in ("disable", "disabled", renderer) and not draws(wanted):
         problems.append(f"MUJOCO_GL={wanted} is set but does not work on this machine: unset MUJOCO_GL")
     encoders = ["gif", "webp"]
     if versions["av"]:

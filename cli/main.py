@@ -15,7 +15,7 @@ from .parsing import parse
 from .printing import text
 from .result_commands import Export, Gallery, Import, Play, Probe, Record, Render, Report, Results
 from .run_commands import Curriculum, Evaluate, Resume, Train, Transfer
-from .study_commands import Ablate, Compare, Reproduce, Route, Sweep
+from .study_commands import Ablate, Compare, Damage, Reproduce, Route, Sweep
 from .surroundings import check_arguments, no_renderer
 from .tool_commands import Bench, Demo, Doctor, Names
 from .worm_commands import Worm
@@ -35,6 +35,7 @@ COMMANDS: dict[str, dict[str, type[Any]]] = {
     "Study many runs": {
         "sweep": Sweep,
         "ablate": Ablate,
+        "damage": Damage,
         "compare": Compare,
         "reproduce": Reproduce,
         "route": Route,

@@ -78,7 +78,7 @@ class Postures(OfPostures):
 
     def run(self) -> dict[str, Any]:
         """Read, write, and return a summary of each worm's posture."""
-        from ..files import write_text
+        from ..files import write_csv
         from ..worm.posture_files import one_worm
         from ..worm.posture_report import posture_facts, posture_table
         from ..worm.wcon import write_wcon
@@ -89,7 +89,7 @@ class Postures(OfPostures):
         facts = {name: posture_facts(track, each, self.spline) for name, (track, each) in found.items()}
         if self.out and self.out.suffix == ".csv":
             table = posture_table({name: each for name, (_, each) in found.items()})
-            write_text(self.out, table.to_csv(index=False))
+            write_csv(self.out, table)
         elif self.out:
             write_wcon(self.out, [each.track(name) for name, (_, each) in found.items()], {"file": self.file.name})
         return {**facts, **({"out": str(self.out)} if self.out else {})}
@@ -210,7 +210,7 @@ class ShowEigenworms(OfPostures):
         import pandas as pd
 
         from ..drawing.figures import figure_svg
-        from ..files import write_text
+        from ..files import write_csv, write_text
         from ..worm.shape_figure import eigenworm_figure
 
         assert self.out is not None
@@ -219,6 +219,6 @@ class ShowEigenworms(OfPostures):
         for name, posture in postures.items():
             columns = {f"amplitude_{i + 1}": column for i, column in enumerate(shapes.amplitudes(posture).T)}
             tables.append(pd.DataFrame({"worm": name, "time": posture.time, **columns}))
-        write_text(self.out / "amplitudes.csv", pd.concat(tables).to_csv(index=False))
-        write_text(self.out / "eigenworms.csv", pd.DataFrame(shapes.vectors.T).to_csv(index=False, header=False))
+        write_csv(self.out / "amplitudes.csv", pd.concat(tables))
+        write_csv(self.out / "eigenworms.csv", pd.DataFrame(shapes.vectors.T), header=False)
         write_text(self.out / "eigenworms.svg", figure_svg(eigenworm_figure(shapes, postures)))

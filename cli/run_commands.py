@@ -16,8 +16,7 @@ from .parsing import Steps
 from .printing import over_bodies_text, run_told
 
 if TYPE_CHECKING:
-    pass
-
+    from ..training.runs.run import Run
 
 from .command import Configured, OnModels, OnRun, OnRunOrModel, Spread, Trusting
 
@@ -35,16 +34,16 @@ class Train(Spread, Configured):
         """Train, and return a summary."""
         from ..training.learning.training import summary, train
 
-        done = summary(train(self.run_config, self.out, progress=not self.json, trust=self.trust, **self.where))
-        return done if self.json else {**run_told(done), "next": next_commands(self.out)}
+        run = train(self.run_config, self.out, progress=not self.json, trust=self.trust, **self.where)
+        return summary(run) if self.json else {**run_told(summary(run)), "next": next_commands(run)}
 
 
-def next_commands(run: Path) -> list[str]:
+def next_commands(run: Run) -> list[str]:
     """Return commands to try after training, each with its purpose."""
-    path = shlex.quote(str(run))
+    path = run.argument
     commands = {
         f"nervecord evaluate {path}": "its return, with an interval",
-        f"nervecord render {path} --out {shlex.quote(str(run / 'film.mp4'))}": "a film",
+        f"nervecord render {path} --out {shlex.quote(str(run.path / 'film.mp4'))}": "a film",
         f"nervecord probe {path} --probes all": "what its body and neurons do",
         f"nervecord transfer {path}": "how it does on other bodies",
         f"nervecord report {path}": "one page about all of it",
@@ -121,7 +120,7 @@ class Resume(Spread, OnRun):
             config = config if self.device is None else dataclasses.replace(config, device=self.device)
             return curriculum_summary(curriculum(config, self.path, progress=not self.json, trust=self.trust))
         found = resume(self.path, progress=not self.json, device=self.device, trust=self.trust, **self.where)
-        return summary(found) if self.json else {**run_told(summary(found)), "next": next_commands(self.path)}
+        return summary(found) if self.json else {**run_told(summary(found)), "next": next_commands(found)}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -83,6 +83,27 @@ class Ablate(Many, Configured):
 
 
 @dataclasses.dataclass(frozen=True)
+class Damage(Many, Configured):
+    """Take stretch sensors from a circuit at birth, at test, or after training, and train it again without them."""
+
+    out: Path = Path("runs/damage")
+    """Folder for the runs, results.sqlite and damage.csv."""
+    joints: tuple[int, ...] = ()
+    """Joints that lose their sensors, from 0 at the head; by default both every second joint and as many neighbours."""
+    seeds: int = 3
+    """Number of seeds, counted up from --seed."""
+    episodes: int = 20
+    """Episodes of each evaluation."""
+
+    def run(self) -> Any:
+        """Train what is missing, and return the table."""
+        from ..training.studies.damages import damage, printed
+
+        table = damage(self.run_config, self.out, self.joints, self.seeds, self.episodes, **self._options)
+        return self.table(table) if self.json else printed(table).to_string(index=False)
+
+
+@dataclasses.dataclass(frozen=True)
 class Reproduce(Many):
     """Reproduce a paper, claim by claim. Run the same command again to resume."""
 

@@ -9,7 +9,7 @@ from nervecord import RunConfig, evaluate, render, train
 from nervecord.envs import SENSES, TASKS, Sense, SenseKind, Task, XmlBody, register_body
 from nervecord.training.rollouts import record
 
-XML = (Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / "half_cheetah.xml").read_text()
+XML = (Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / "half_cheetah.xml").read_text(encoding="utf-8")
 HEAVY = XML.replace('settotalmass="14"', 'settotalmass="20"')
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def report(*runs: Run | str | Path, out: str | Path | None = None) -> Path:
             for name, run, fact in zip(names, opened, facts, strict=True)
         ],
         sections=[section for section in sections if section],
-        unmeasured=f"nervecord probe {opened[0].path} --probes {' '.join(unmeasured)}" if unmeasured else "",
+        unmeasured=f"nervecord probe {opened[0].argument} --probes {' '.join(unmeasured)}" if unmeasured else "",
     )  # fmt: skip
     write_text(path, page + _mark("report"))
     return path
@@ -243,7 +244,8 @@ def _films(run: Run) -> dict[str, Any]:
     is_known = any(named.name in each.files for each in results)
     if main is None and not is_known and named.is_file() and not named.is_symlink():
         films = [_embedded(named, "film.mp4, which does not say of which weights it is")]
-    missing = "" if films else f"No film yet: nervecord render {run.path} --out {run.path}/film.mp4"
+    command = f"nervecord render {run.argument} --out {shlex.quote(str(named))}"
+    missing = "" if films else f"No film yet: {command}"
     others = [_film(run, each) for each in results.films() if each is not main]
     return {"films": films, "more_films": others, "missing": missing}
 
@@ -294,7 +296,7 @@ def _transfer(run: Run) -> dict[str, Any]:
     own = table["trained_on"].astype(bool)
     others = table[~own]
     if others.empty:
-        return {"missing": f"No other body yet: nervecord transfer {run.path}"}
+        return {"missing": f"No other body yet: nervecord transfer {run.argument}"}
     several = len(run.config.body_names) > 1
     known = []
     for _, row in table[own & (table["n"] > 0)].iterrows():

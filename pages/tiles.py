@@ -19,7 +19,7 @@ def tiles_of(run: Run, facts: dict[str, Any]) -> list[dict[str, str]]:
     results = run.results
     found = results.where("evaluation").shown
     if found is not None:
-        stale = _again(results.told(found), f"nervecord evaluate {run.path}")
+        stale = _again(results.told(found), f"nervecord evaluate {run.argument}")
         value = found.intervals["return"]
         what = "return" if len(run.config.body_names) == 1 else f"mean return of {len(run.config.body_names)} bodies"
         tiles.append({"value": f"{value.mean:,.0f}", "label": f"{what}, {interval_told(value)}{stale}"})
@@ -42,7 +42,7 @@ def _worst_tile(run: Run, results: Results) -> list[dict[str, str]]:
     worst = min(found, key=lambda each: each.intervals["return"].mean)
     value, stale = worst.intervals["return"], results.told(worst)
     label = f"lowest return of {len(found)} bodies, on {worst.body}, {interval_told(value)}"
-    return [{"value": f"{value.mean:,.0f}", "label": f"{label}{_again(stale, f'nervecord evaluate {run.path}')}"}]
+    return [{"value": f"{value.mean:,.0f}", "label": f"{label}{_again(stale, f'nervecord evaluate {run.argument}')}"}]
 
 
 def normalized(scale: Scale | None, value: Interval, stale: str = "") -> list[dict[str, str]]:

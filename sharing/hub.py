@@ -17,7 +17,7 @@ from ..circuits.code_files import circuit_from_json
 from ..envs import make_body
 from ..errors import InvalidOption, InvalidRun, OutputExists, Unreachable
 from ..extras import require
-from ..files import read_json, write_json, write_text
+from ..files import read_json, replace, write_json, write_text
 from ..options import FLAG, PATH, TEXT_OR_NONE, Allowed, Instance, ListOf, Number, checked, wrong_value
 from ..pages.web import export_web
 from ..plain_files import check_plain
@@ -84,7 +84,7 @@ def export(
         raise OutputExists(f"{out} exists; give another --out")
     checkpoint = run.load_checkpoint()
     if checkpoint is None:
-        raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.path}` trains it")
+        raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.argument}` trains it")
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -117,7 +117,7 @@ def export(
             _add_film(run, partial / "film.mp4", progress)
         told = card(run, found, film=film, onnx=onnx, torch_program=torch_program, web=web)
         write_text(partial / "README.md", told)
-        partial.rename(out)
+        replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out
@@ -207,7 +207,9 @@ def import_run(folder: str | Path, out: str | Path, trust: bool = False) -> Run:
                 shutil.copyfile(folder / name, run.path / name)
         read_metrics(folder / "metrics.csv")
         _take_evaluation(run, folder / "evaluation.json")
-        partial.rename(whole)
+        with contextlib.suppress(FileNotFoundError):
+            whole.rmdir()  # It is empty, and Windows puts no folder in the place of another.
+        replace(partial, whole)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Run(out)

@@ -19,10 +19,10 @@ from ..agents.algorithms import ALGORITHMS, Algorithm, Learner
 from ..circuits import CIRCUITS, NCAP, Facts
 from ..envs.deficits import Deficit, Deficits
 from ..errors import CircuitMismatch, ContractBroken, InvalidOption, NervecordError, UnknownName
+from ..laws import Laws, difference, named
 from ..options import allowed_values
 from ..training.runs import Resolved, RunConfig, resolve
 from ..training.runs.nested import join, part
-from .laws import Laws, difference, named
 
 _EPISODE_STEPS = 12
 _MOST_ADVANCES = 40

@@ -13,7 +13,7 @@ import numpy as np
 from ..envs import ARENAS, Arena, Body, Drag, MujocoBatch, make_arena, make_body
 from ..envs.arenas import arena_json
 from ..envs.starts import find_room
-from .laws import Laws, named
+from ..laws import Laws, named
 
 _OF_THE_BODY = ("nq", "nv")
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..envs import Body, MujocoBatch, make_body
 from ..envs.bodies.body import joint_range
 from ..envs.bodies.registry import body_from_json
-from .laws import Laws
+from ..laws import Laws
 
 _MOST_MOTORS = 4  # tried one by one, so that a check of a long body takes no longer
 _OBJECTS = mujoco.mjtObj

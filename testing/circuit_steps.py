@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ..circuits import Circuit, Pins, State, make_circuit
-from .laws import Laws
+from ..circuits.first_steps import check_bounds, check_first_steps, check_wiring, drawn_sensors, drawn_state
+from ..circuits.registry import shown_name
+from ..laws import Laws
 
 _BATCH, _STEPS = 5, 12
 _ROUNDING = 1e-5  # of sums in single precision in another order
@@ -44,7 +46,7 @@ class Built:
     @property
     def laws(self) -> Laws:
         """Its laws."""
-        return Laws(f"circuit {self.name}")
+        return Laws(f"circuit {shown_name(self.name)}")
 
     @functools.cached_property
     def circuit(self) -> Circuit:
@@ -56,29 +58,15 @@ class Built:
         law = "it is built as build(senses, n_motors, rng=..., **options)"
         with self.laws.asking(law, "see register_circuit, or give check_circuit the senses that it needs"):
             rng = torch.Generator().manual_seed(seed)
-            circuit = make_circuit(self.name, dict(self.senses), self.n_motors, self.options, rng, **told)
-        found = type(circuit).__name__
-        self.laws.hold(law, isinstance(circuit, Circuit), f"what is built is a {found}", "return a Circuit")
-        return circuit
+            return make_circuit(self.name, dict(self.senses), self.n_motors, self.options, rng, **told)
 
     def sensors(self, *shape: int, seed: int = 0, reach: float = 1.5) -> Float[Tensor, "*shape sensors"]:
-        """Draw sensors between -reach and reach, each in its own unit; time in whole control steps."""
-        rng = torch.Generator().manual_seed(seed)
-        columns = [
-            torch.randint(0, 200, (*shape, size), generator=rng).float()
-            if name == "time"
-            else (torch.rand(*shape, size, generator=rng) * 2 - 1) * reach
-            for name, size in self.circuit.senses
-        ]
-        return torch.cat(columns, -1) if columns else torch.zeros(*shape, 0)
+        """Draw sensors; see `drawn_sensors`."""
+        return drawn_sensors(self.circuit, *shape, seed=seed, reach=reach)
 
     def state(self, batch: int) -> State:
         """Return a batch state with each environment at a different time of its episode."""
-        rng, state = torch.Generator().manual_seed(0), self.circuit.initial_state(batch)
-        for step in range(3):
-            _, state = self.circuit(self.sensors(batch, seed=step), state)
-            state = self.circuit.reset_state(state, torch.rand(batch, generator=rng) < 0.3)
-        return state
+        return drawn_state(self.circuit, batch)
 
     def with_weights(self, seed: int, spread: float) -> Circuit:
         """Return a copy with normal noise of standard deviation `spread` on its weights, in their own units."""
@@ -95,56 +83,10 @@ def without_gradients(law: Callable[..., None], *arguments: Any) -> None:
     law(*arguments)
 
 
-def sizes(built: Built) -> None:
-    """Check that motors and states have one row for each environment."""
-    laws, circuit = built.laws, built.circuit
-    start, sensors = circuit.initial_state(_BATCH), built.sensors(_BATCH)
-    for key, value in start.items():
-        rows = value.dim() and len(value) == _BATCH
-        laws.hold(
-            "initial_state has a row for each environment", rows,
-            f"{key} is of shape {tuple(value.shape)} for a batch of {_BATCH}", "put the batch first",
-        )  # fmt: skip
-        laws.alike(
-            "all episodes start alike", value, value[:1].expand_as(value), "return equal rows", what=f"initial {key}"
-        )
-    with laws.asking("a step takes sensors and state", "see Circuit.forward_with_activity"):
-        motor, after, activity = circuit.forward_with_activity(sensors, start)
-    expected = {"motors": (_BATCH, built.n_motors), "activity": (_BATCH, len(circuit.neurons))}
-    for what, value in (("motors", motor), ("activity", activity)):
-        laws.hold(
-            "a step returns a column for each motor and each neuron", tuple(value.shape) == expected[what],
-            f"{what} are of shape {tuple(value.shape)} where {expected[what]} is expected",
-            "return [batch, motors], the state and [batch, neurons]",
-        )  # fmt: skip
-        laws.hold("a step returns finite numbers", value.isfinite().all(), f"{what} are not", "bound what grows")
-    kinds = {key: (tuple(value.shape), value.dtype) for key, value in start.items()}
-    found = {key: (tuple(value.shape), value.dtype) for key, value in after.items()}
-    laws.hold(
-        "a step returns a state of the kind that it was given", found == kinds, f"{found} after {kinds}",
-        "return every tensor of initial_state, of its shape and type",
-    )  # fmt: skip
-
-
-def purity(built: Built) -> None:
-    """Check that a step depends only on weights and arguments, and changes neither."""
-    laws, circuit = built.laws, built.circuit
-    sensors, state = built.sensors(_BATCH), built.state(_BATCH)
-    before, held = (sensors.clone(), _copied(state)), _copied(circuit.state_dict())
-    first = circuit(sensors, state)
-    laws.alike("a step leaves its arguments as they are", (sensors, state), before, "write no tensor in place")
-    circuit(built.sensors(3, seed=8), circuit.initial_state(3))
-    again = circuit(sensors, state)
-    laws.alike(
-        "a step depends on its arguments alone", again, first,
-        "keep nothing in the module, and draw nothing: state goes in and comes out, noise is a sense", what="a repeat",
-    )  # fmt: skip
-    laws.alike("a step leaves the module as it is", circuit.state_dict(), held, "let the state carry what changes")
-    motor, after, _ = circuit.forward_with_activity(sensors, state)
-    laws.alike(
-        "forward equals forward_with_activity", first, (motor, after),
-        "let forward return what forward_with_activity does, so that a recording shows what it does", what="a step",
-    )  # fmt: skip
+def first_steps(built: Built) -> None:
+    """Check what is checked of every circuit of a user's own before it is used."""
+    check_first_steps(built.circuit, built.laws.subject, built.n_motors)
+    check_wiring(built.circuit, built.laws.subject)
 
 
 def rows_alone(built: Built) -> None:
@@ -207,10 +149,7 @@ def bounds(built: Built) -> None:
             float(built.with_weights(seed, 3.0)(built.sensors(_BATCH, seed=seed, reach=15.0), built.state(_BATCH))[0]
                   .abs().max()) for seed in range(3)
         )  # fmt: skip
-        laws.hold(
-            "a bounded circuit's motors stay in [-1, 1]", most <= 1, f"a motor is at {most:.3g}",
-            "clamp, or leave is_bounded False",
-        )  # fmt: skip
+        check_bounds(laws, most)
     if built.circuit.memory == "clock":
         (_, one), (_, other) = (
             circuit(built.sensors(_BATCH), built.circuit.initial_state(_BATCH))

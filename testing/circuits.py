@@ -5,19 +5,18 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
 from ..circuits import CIRCUITS, Circuit, takes_pins
-from ..circuits.contract import Role, wiring_at
 from ..circuits.lane_step import lane_step_of
 from ..circuits.registry import circuit_facts, facts_of
 from ..envs.physics.lanes import reason_not_compiled
+from ..laws import named
 from . import circuit_steps as steps
 from .circuit_steps import Built
 from .lane_steps import check_lane_step
-from .laws import named
 
 _DT = 0.03  # s
 
@@ -86,10 +85,8 @@ def _facts(built: Built) -> Any:
 
 def _check_steps(built: Built, no_gradient: set[str], one_by_one: bool) -> None:
     steps.without_gradients(_is_built_alike, built)
-    _names(built)
-    steps.without_gradients(_wiring, built)
     for law in (
-        steps.sizes, steps.purity, steps.rows_alone, steps.state_at_reset, steps.sequences, steps.bounds,
+        steps.first_steps, steps.rows_alone, steps.state_at_reset, steps.sequences, steps.bounds,
         steps.device, _saved, _told_the_step,
     ):  # fmt: skip
         steps.without_gradients(law, built)
@@ -124,44 +121,6 @@ def _is_built_alike(built: Built) -> None:
             f"it senses {size} values of {sense!r} and is offered {dict(built.senses)}",
             "take sizes from the argument senses, or give check_circuit senses=...",
         )  # fmt: skip
-    built.laws.hold(
-        "it drives the motors that there are", built.circuit.n_motors == built.n_motors,
-        f"n_motors is {built.circuit.n_motors} where {built.n_motors} were asked for", "set n_motors as given",
-    )  # fmt: skip
-
-
-def _names(built: Built) -> None:
-    laws, circuit = built.laws, built.circuit
-    names = [neuron.name for neuron in circuit.neurons]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    laws.hold("names of neurons are unique", not twice, f"{twice[:3]} stand more than once", "give each its own")
-    for neuron in circuit.neurons:
-        is_placed = neuron.position is None or 0 <= neuron.position <= 1
-        is_known = neuron.role in get_args(Role) and neuron.side in ("d", "v", None)
-        laws.hold(
-            "neurons have a known role, side and place", is_placed and is_known, f"{neuron}",
-            f"role is one of {', '.join(get_args(Role))}; position is 0 to 1 or None; side is d, v or None",
-        )  # fmt: skip
-    for group, some in circuit.groups.items():
-        inside = isinstance(some, slice) and 0 <= (some.start or 0) < (some.stop or len(names)) <= len(names)
-        laws.hold(
-            "groups are slices of the neurons", inside and some.step in (None, 1),
-            f"{group!r} is {some} of {len(names)} neurons", "let named_groups make neurons and groups",
-        )  # fmt: skip
-
-
-def _wiring(built: Built) -> None:
-    laws, circuit = built.laws, built.circuit
-    for state in (None, circuit.initial_state(1)):
-        with laws.asking("its wiring can be drawn", "return Wiring(self.neurons, synapses)"):
-            wiring = wiring_at(circuit, state)
-        laws.hold(
-            "the wiring's neurons are the circuit's", wiring.neurons == tuple(circuit.neurons),
-            f"{len(wiring.neurons)} there and {len(circuit.neurons)} here, or in another order",
-            "give Wiring self.neurons",
-        )  # fmt: skip
-        odd = [each for each in wiring.synapses if not abs(each.weight) < float("inf")]
-        laws.hold("weights of the wiring are finite", not odd, f"{odd[:1]}", "return what the connection weighs now")
 
 
 def _saved(built: Built) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from ..agents.fused import flat_state
 from ..circuits import Circuit, LaneStep
 from ..envs.physics.lanes import compiled_step, step_numbers
-from .laws import Laws
+from ..laws import Laws
 
 WIDTH, _STEPS = 8, 70
 _ROUNDING = 1e-9  # of double precision, carried along by what the circuit remembers

@@ -15,7 +15,7 @@ from ..envs.bodies.body import joint_range
 from ..envs.choice import PHYSICS
 from ..envs.physics import PARAMETERS, QUANTITIES
 from ..errors import InvalidBody, UnknownName
-from .laws import Laws
+from ..laws import Laws
 
 _ENVS, _STEPS = 3, 6
 # Of a physics in double precision after a few steps: solvers stop at 1e-8.

@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 
 from ..drawing.figures import figure_svg
 from ..errors import NervecordError
+from ..laws import Laws, difference, named
 from ..training.learning import train
 from ..training.probes import PROBES, Probe, ProbeResult, Subject, run_probe
 from ..training.rollouts import Recording, record
 from ..training.runs import Run, RunConfig
-from .laws import Laws, difference, named
 
 _NO_SERIES = ("neurons", "dt", "meta", "lengths", "firing")
 _SMALL = RunConfig("ncap", "es", "swimmer4", steps=960, episode_steps=120, algorithm_options={"n_envs": 4})

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..envs import SENSES, Arena, Body, EnvBatch, Sense, SenseKind
 from ..envs.resolution import make_setting
-from .laws import Laws, named
+from ..laws import Laws, named
 
 _STEPS = 8
 _DESCRIBES = "a sense describes itself in a setting"

@@ -14,7 +14,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_of_sb3
 
 from ..envs import SENSES, TASKS, Arena, Body, EnvBatch, SwimmerEnv, Task
 from ..envs.env_batch import Step
-from .laws import Laws, named
+from ..laws import Laws, named
 
 _ENVS, _STEPS = 3, 12
 _SEEDS = [5, 6, 7]

@@ -32,6 +32,7 @@ from nervecord.training.runs.run import Run, load_agent
 from nervecord.training.studies.ablations import ablate
 from nervecord.training.studies.bricks import Brick, find_bricks, grow, merge, update_brick
 from nervecord.training.studies.comparisons import compare
+from nervecord.training.studies.damages import damage
 from nervecord.training.studies.ncap_paper.reproduction import reproduce
 from nervecord.training.studies.sweeps import Sweep, sweep
 from nervecord.training.studies.transfers import transfer
@@ -470,6 +471,18 @@ CALLS = {
         ablate,
         {
             "config": Values((), (None, 3, "x", {}, RunConfig("mlp"))),
+            "seeds": Values((), (0, -1, 1.5, "2", None, NAN)),
+            "episodes": Values((), (0, -1, 1.5, "2", None, NAN)),
+            "out": Values((), (None, 3, [], "FILE")),
+            **_without_right(_PLACE),
+        },
+        {"config": TINY, "out": "NEW", "seeds": 1, "episodes": 1},
+    ),
+    "damage": Call(
+        damage,
+        {
+            "config": Values((), (None, 3, "x", {}, RunConfig(deficits=(Deficit("joint_pos", 0),)))),
+            "joints": Values((), (1, None, "1", [-1], [1.5], [5])),
             "seeds": Values((), (0, -1, 1.5, "2", None, NAN)),
             "episodes": Values((), (0, -1, 1.5, "2", None, NAN)),
             "out": Values((), (None, 3, [], "FILE")),

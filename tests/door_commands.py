@@ -493,11 +493,13 @@ COMMANDS["ablate"] = {
     "out": Values(("NEW",), ("FILE", "FILE/x")),
     "start": Values((), ("nope", "FILE", "DAMAGED")),
 }
+COMMANDS["damage"] = {**COMMANDS["ablate"], "joints": Values((), ("5", "-1", "x")), "circuit": Values((), ("nope",))}
 # Options of one command of which each is right alone.
 CLASHES = (("neurons", "view"), ("body", "bodies"))
 # Right ones would train for hours, or serve for ever.
 ALWAYS_WRONG = (
-    "bricks updated", "ablate", "sweep", "reproduce", "nas make", "play", "play an untrained agent", "import_run",
+    "bricks updated", "ablate", "damage", "sweep", "reproduce", "nas make", "play", "play an untrained agent",
+    "import_run",
 )  # fmt: skip
 # What a command needs beside what is drawn: without it, it would take minutes, or have nowhere to write.
 NEEDS = {
@@ -552,6 +554,7 @@ NEEDS = {
         "NEW",
     ],
     "ablate": ["--steps", "160", "--episode-steps", "10", "--seeds", "1", "--episodes", "1", "--out", "NEW"],
+    "damage": ["--steps", "160", "--episode-steps", "10", "--seeds", "1", "--episodes", "1", "--out", "NEW"],
     "reproduce": ["--scale", "smoke", "--out", "NEW"],
     "nas search": ["--searches", "2", "--trainings", "3", "--out", "NEW"],
     "nas make": ["--out", "NEW"],

@@ -18,7 +18,7 @@ import json
 import os
 import pickle
 import random
-import resource
+import resource  # noqa: TID253
 import shutil
 import signal
 import sys
@@ -26,7 +26,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,9 @@ from nervecord.pages.reports import report
 from nervecord.sharing import export, import_run
 from nervecord.training.rollouts.recording import Recording
 from nervecord.training.runs.result import Result, Weights
+from page_scripts import scripts
 
+assert sys.platform != "win32", "it limits processes and makes pipes, which Windows cannot"
 REFERENCE = Path(__file__).parent / "reference" / "runs"
 CPU = 10  # seconds that may be computed
 SECRET = "SECRET-KEY-1234"
@@ -107,7 +108,7 @@ def change_json(path: Path, rng: random.Random, value: Any) -> str:
 
 def sum_up(checkpoint: Path) -> None:
     """Write a checkpoint's list of checksums anew, as whoever changes a file on purpose would."""
-    meta = json.loads((checkpoint / "meta.json").read_text())
+    meta = json.loads((checkpoint / "meta.json").read_text(encoding="utf-8"))
     for name in meta["files"]:
         content = (checkpoint / name).read_bytes()
         meta["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
@@ -152,7 +153,7 @@ def change_folder(folder: Path, home: Path, rng: random.Random) -> str:
         return f"bytes of {file.relative_to(folder)}"
     if kind == "figure":
         figure = rng.choice([path for path in files if path.suffix == ".svg"])
-        figure.write_text(svg := rng.choice(SVGS))
+        figure.write_text(svg := rng.choice(SVGS), encoding="utf-8")
         return f"figure {svg[:60]}"
     if kind == "json":
         file = rng.choice([path for path in files if path.suffix == ".json"])
@@ -160,7 +161,7 @@ def change_folder(folder: Path, home: Path, rng: random.Random) -> str:
         if file.name != "meta.json" and "checkpoints" in file.parts:
             sum_up(file.parent)
         return said
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     asked = config.get("asked", config.get("config"))
     if kind == "body":
         body, said = hostile_xml(home, rng)
@@ -257,7 +258,7 @@ def make_whole(folder: Path) -> None:
     conditions = {"body": "swimmer6", "interventions": [], "episodes": 1}
     numbers = {"frequency": {"value": 1.0, "unit": "Hz"}}
     gait = Result("probe", weights, conditions, name="gait", numbers=numbers, words=("it swims",))
-    run.results.add(gait, {".svg": lambda path: path.write_text('<svg viewBox="0 0 1 1"><g/></svg>')})
+    run.results.add(gait, {".svg": lambda path: path.write_text('<svg viewBox="0 0 1 1"><g/></svg>', encoding="utf-8")})
     (run.path / "film.mp4").write_bytes(b"film")
     held, graph = graph_json(load_graph("ladder")), networkx.MultiDiGraph()
     for cell in held["cells"]:
@@ -300,7 +301,7 @@ def prepare(whole: Path, place: Path, home: Path, rng: random.Random) -> tuple[s
     elif kind == "body":
         # Who names a body's file has the files that it names read too, as MuJoCo does; a run's body reads none.
         (beside := place / "beside").mkdir()
-        (beside / "id_rsa").write_text("no XML")
+        (beside / "id_rsa").write_text("no XML", encoding="utf-8")
         os.mkfifo(beside / "pipe")
         text, said = hostile_xml(beside, rng)
         (place / "body.xml").write_text(text, encoding="utf-8", errors="surrogatepass")
@@ -309,37 +310,6 @@ def prepare(whole: Path, place: Path, home: Path, rng: random.Random) -> tuple[s
         said = change_graph(Path(shutil.copy(whole / "graph.graphml", place / "graph.graphml")), home, rng)
         command = ["worm", "connectome", str(place / "graph.graphml")]
     return f"{kind}: {said}", command
-
-
-_FOREIGN = ("iframe", "object", "embed", "base", "foreignobject", "link")
-
-
-class _Scripts(HTMLParser):
-    """Collect what of a page would run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self._is_script = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        held = dict(attrs)
-        self._is_script = tag == "script" and held.get("type") != "application/json"
-        wrong = [name for name, value in attrs if name.startswith("on") or "javascript:" in str(value)]
-        if wrong or (tag in _FOREIGN and held.get("rel") != "icon"):
-            self.found.append(f"<{tag} {' '.join(wrong)}>")
-
-    def handle_data(self, data: str) -> None:
-        if self._is_script:
-            self.found.append(data)
-        self._is_script = False
-
-
-def scripts(page: str) -> list[str]:
-    """Return every script of a page, and everything else in it that would run."""
-    parser = _Scripts()
-    parser.feed(page)
-    return parser.found
 
 
 def wrong_with(place: Path, home: Path, before: dict[str, bytes], ours: list[str]) -> str:
@@ -420,7 +390,7 @@ def attack(
 ) -> list[str]:
     """Try so many, or for so many minutes; return what went wrong, one line or traceback each."""
     wrong: list[str] = []
-    ours = scripts(report(whole / "run", out=whole / "whole.html").read_text())
+    ours = scripts(report(whole / "run", out=whole / "whole.html").read_text(encoding="utf-8"))
     deadline, number = time.monotonic() + 60 * minutes, 0
     while number < tries or time.monotonic() < deadline:
         rng = random.Random(f"{seed} {number}")
@@ -428,7 +398,7 @@ def attack(
             place, home = (Path(folder).resolve() / name for name in ("place", "home"))
             place.mkdir()
             home.mkdir()
-            (home / "id_rsa").write_text(SECRET)
+            (home / "id_rsa").write_text(SECRET, encoding="utf-8")
             shutil.copy(whole / "graph.graphml", home / "secret.graphml")
             for name in ("pipe", "pipe.graphml", "pipe.csv"):
                 os.mkfifo(home / name)

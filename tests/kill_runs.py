@@ -28,6 +28,7 @@ from nervecord.training.learning.curricula import CurriculumRun
 from nervecord.training.runs.holds import holds
 from nervecord.training.runs.run import Run
 
+assert sys.platform != "win32", "Windows has no signals from process to process"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # What a stop may take: a rollout, a checkpoint and the end of Python, where the cores are shared.
 PATIENCE = 600
@@ -72,7 +73,7 @@ KINDS = {
 
 def start(kind: Kind, out: Path) -> subprocess.Popen[bytes]:
     """Start a command in a process group of its own."""
-    (out.parent / "plan.toml").write_text(PLAN)
+    (out.parent / "plan.toml").write_text(PLAN, encoding="utf-8")
     words = [str(out.parent / "plan.toml") if word == "PLAN" else word for word in kind.command]
     return subprocess.Popen(
         [sys.executable, "-c", "from nervecord.cli.main import main; main()", *words, "--out", str(out), "--json"],

@@ -2,11 +2,19 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 from nervecord.errors import InvalidRun, NervecordError, UnknownName
 from nervecord.training.runs.lock import hold
+from nervecord.training.runs.shipped import folder_of
+
+# Ends a process at once; on Windows, any signal does.
+if sys.platform == "win32":
+    KILL = signal.SIGTERM
+else:
+    KILL = signal.SIGKILL
 
 
 def square(x: int) -> int:
@@ -26,12 +34,12 @@ def die_once(marker: str) -> int:
     path = Path(marker)
     if not path.exists():
         path.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), KILL)
     return 7
 
 
 def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), KILL)
 
 
 def either(function, arguments):
@@ -72,3 +80,9 @@ def race_for_a_lock(folder: str, gate, wins) -> None:
                 wins.put((time.monotonic(), "out"))
         except InvalidRun:
             pass
+
+
+def open_at_once(barrier, results) -> None:
+    """Open an agent that comes with the package as soon as all processes are there."""
+    barrier.wait(300)
+    results.put(str(folder_of("agent:relay")))

@@ -39,6 +39,7 @@ SMALL = {
     "render": "--seconds 0.5",
     "record": "--episodes 2",
     "sweep": "--workers 1",
+    "damage": "--steps 400 --episode-steps 200 --episodes 2",
     "compare": "--episodes 2",
     "route": "--episodes 2",
     "bricks": "--episodes 2",
@@ -107,7 +108,7 @@ def _as_before():
 def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, text in files_of_pages().items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     names = {"__name__": page.stem}
     for number, (language, text, runs) in enumerate(blocks(page)):
         assert language in ("python", "bash", "toml", "xml", "bibtex"), f"block {number} of {page.name} is {language}"
@@ -119,7 +120,7 @@ def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT).with_suffix("")))
 def test_no_page_is_a_heading_alone(page):
-    lines = page.read_text().splitlines()
+    lines = page.read_text(encoding="utf-8").splitlines()
     assert len([line for line in lines if line.strip() and not line.startswith("#")]) >= 1
 
 
@@ -148,7 +149,7 @@ def test_fields_are_explained_with_and_without_the_indentation_that_newer_python
 
 
 def test_the_page_of_commands_has_what_help_prints(site):
-    page = (site / "reference" / "commands" / "index.html").read_text()
+    page = (site / "reference" / "commands" / "index.html").read_text(encoding="utf-8")
     titles = re.findall(r"<h3[^>]*>([\w ]+)", page)
     assert {"train", "render", "play", "list"} <= set(titles)
     assert len(titles) >= 20
@@ -208,7 +209,7 @@ def test_options_and_stored_fields_are_on_their_pages_as_the_code_has_them(site)
 
 
 def test_the_built_concepts_page_defines_its_nouns(site):
-    page = (site / "concepts" / "index.html").read_text()
+    page = (site / "concepts" / "index.html").read_text(encoding="utf-8")
     nouns = re.findall(r"<dt><strong>(\w+)</strong></dt>", page)
     assert nouns == [
         "Body", "Arena", "Task", "Layout", "Circuit", "Agent", "Rollout", "Algorithm", "Learner", "Run", "Result",
@@ -224,7 +225,7 @@ def bare_commands(text: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT).with_suffix("")))
 def test_commands_stand_in_fences(page):
-    assert bare_commands(page.read_text()) == []
+    assert bare_commands(page.read_text(encoding="utf-8")) == []
 
 
 def test_a_command_outside_a_fence_is_found():
@@ -236,7 +237,8 @@ def test_blocks_are_found_and_what_is_no_command_of_ours_is_refused(tmp_path):
     page.write_text(
         "```python\n1\n```\n\n<!-- not run: long -->\n```bash\npip\n```\n"
         "<!-- run where installed: numpy -->\n```python\n2\n```\n"
-        "<!-- run where installed: no_such_module -->\n```python\n3\n```\n"
+        "<!-- run where installed: no_such_module -->\n```python\n3\n```\n",
+        encoding="utf-8",
     )
     assert blocks(page) == [
         ("python", "1\n", True), ("bash", "pip\n", False), ("python", "2\n", True), ("python", "3\n", False)

@@ -24,7 +24,7 @@ MODULES = sorted(
     {
         line.split()[1]
         for page in (ROOT / "docs" / "reference").glob("*.md")
-        for line in page.read_text().splitlines()
+        for line in page.read_text(encoding="utf-8").splitlines()
         if line.startswith(":::")
     }
 )
@@ -170,7 +170,7 @@ def test_arrays_in_public_signatures_have_shapes():
 
 
 def test_packages_that_export_names_are_in_the_reference():
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     exports = {package: set(getattr(importlib.import_module(package), "__all__", ())) for package in packages}
     # A folder whose names its room exports is shown with the room.
     shown = {name for name, names in exports.items() if names - exports.get(name.rpartition(".")[0], set())}

@@ -68,17 +68,19 @@ def test_a_package_of_ones_own_is_installed_and_passes_its_checks(tmp_path):
 
 
 def test_the_guide_shows_the_package_as_it_is():
-    guide = (EXAMPLES.parent / "docs" / "guides" / "testing.md").read_text()
-    assert all(path.read_text() in guide for path in (EXAMPLES / "my_worm").iterdir() if path.is_file())
+    guide = (EXAMPLES.parent / "docs" / "guides" / "testing.md").read_text(encoding="utf-8")
+    assert all(path.read_text(encoding="utf-8") in guide for path in (EXAMPLES / "my_worm").iterdir() if path.is_file())
 
 
 ROW = re.compile(r"^\|([^|]+)\|([^|]+)\|[^|]*\.py", re.MULTILINE)
-TABLE = [(library.strip(), tried.strip()) for library, tried in ROW.findall(LIBRARIES.read_text())]
+TABLE = [(library.strip(), tried.strip()) for library, tried in ROW.findall(LIBRARIES.read_text(encoding="utf-8"))]
 PACKAGES = {
     "Stable-Baselines3": "stable-baselines3", "CleanRL": "torch", "gymnasium's": "gymnasium", "skrl": "skrl",
     "TorchRL": "torchrl", "RLlib": "ray", "dm_env": "dm-env",
 }  # fmt: skip
-PINNED = dict(re.findall(r"^([\w-]+)==(\S+)$", (EXAMPLES.parent / "constraints.txt").read_text(), re.MULTILINE))
+PINNED = dict(
+    re.findall(r"^([\w-]+)==(\S+)$", (EXAMPLES.parent / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+)
 
 
 def test_the_table_of_libraries_is_read():

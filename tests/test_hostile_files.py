@@ -3,10 +3,12 @@
 import os
 import random
 import shutil
+import sys
 
 import pytest
 
-pytest.importorskip("resource", reason="limits of processes are not on Windows")
+if sys.platform == "win32":
+    pytest.skip("limits of processes are not on Windows", allow_module_level=True)
 import hostile_files
 from nervecord.circuits import CIRCUITS, make_circuit
 from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRun
@@ -30,7 +32,7 @@ def test_hostile_files_are_refused_or_do_no_harm(whole):
 def test_what_is_whole_is_not_refused_and_harm_is_noticed(whole, tmp_path):
     (home := tmp_path / "home").mkdir()
     secret = home / "id_rsa"
-    secret.write_text(hostile_files.SECRET)
+    secret.write_text(hostile_files.SECRET, encoding="utf-8")
     run = shutil.copytree(whole / "run", tmp_path / "run")
     assert hostile_files.run_apart(["results", str(run)], home, 60) == ""
     assert hostile_files.run_apart(["worm", "connectome", str(whole / "graph.graphml")], home, 60) == ""
@@ -38,11 +40,11 @@ def test_what_is_whole_is_not_refused_and_harm_is_noticed(whole, tmp_path):
     (run / "metrics.csv").symlink_to(secret)
     assert "opened" in hostile_files.run_apart(["gallery", str(run), "--trust", "--out", str(tmp_path / "g")], home, 60)
     before = hostile_files.contents(home)
-    (tmp_path / "page.html").write_text("<svg onload=x></svg><script>PWNED</script>")
+    (tmp_path / "page.html").write_text("<svg onload=x></svg><script>PWNED</script>", encoding="utf-8")
     assert "runs <svg onload>" in hostile_files.wrong_with(tmp_path, home, before, [])
-    (tmp_path / "page.html").write_text(hostile_files.SECRET)
+    (tmp_path / "page.html").write_text(hostile_files.SECRET, encoding="utf-8")
     assert "holds what is private" in hostile_files.wrong_with(tmp_path, tmp_path / "none", {}, [])
-    secret.write_text("")
+    secret.write_text("", encoding="utf-8")
     assert "wrote outside" in hostile_files.wrong_with(tmp_path, home, before, [])
     os.mkfifo(tmp_path / "pipe.csv")
     assert "waits" in hostile_files.run_apart(["worm", "connectome", str(tmp_path / "pipe.csv")], home, 0.5)

@@ -53,14 +53,14 @@ def test_one_episode_is_told_without_an_interval_everywhere(run, capsys):
     main(["evaluate", str(run.path), "--episodes", "1", "--json"])
     assert strictly(capsys.readouterr().out)["return"]["low"] is None
     kept = next((run.path / "results").rglob("evaluation.json"))
-    assert strictly(kept.read_text())["intervals"]["return"]["low"] is None
+    assert strictly(kept.read_text(encoding="utf-8"))["intervals"]["return"]["low"] is None
     transfer(run, ("swimmer4",), episodes=1)
-    page = report(run).read_text()
+    page = report(run).read_text(encoding="utf-8")
     assert "one episode, no interval" in page
     assert "nan" not in page.split("<script>")[0].split("</style>")[1].split("<svg")[0]
     assert "nan to nan" not in page
     main(["export", str(run.path), "--out", str(run.path.parent / "out"), "--no-film"])
-    assert "| none | 1 |" in (run.path.parent / "out" / "README.md").read_text()
+    assert "| none | 1 |" in (run.path.parent / "out" / "README.md").read_text(encoding="utf-8")
 
 
 def test_json_has_null_where_a_number_is_not_finite():
@@ -78,10 +78,10 @@ def test_json_has_null_where_a_number_is_not_finite():
 )
 def test_files_of_the_users_stay_and_ones_own_are_written_anew(write, runs, tmp_path):
     mine = tmp_path / "mine.html"
-    mine.write_text("mine")
+    mine.write_text("mine", encoding="utf-8")
     with pytest.raises(OutputExists, match="give another --out"):
         write(runs, mine)
-    assert mine.read_text() == "mine"
+    assert mine.read_text(encoding="utf-8") == "mine"
     with pytest.raises(OutputExists):
         write(runs, runs[0].path)
     for _ in range(2):

@@ -37,7 +37,9 @@ WAITS = {
     "benchmarks/speed.py": "peers that may not be installed",
     "videos/encode.py": "PyAV brings FFmpeg's libraries, which only films need",
 }
-EXPORTING = sorted(path.parent for path in ROOT.rglob("__init__.py") if "lazy_exports(" in path.read_text())
+EXPORTING = sorted(
+    path.parent for path in ROOT.rglob("__init__.py") if "lazy_exports(" in path.read_text(encoding="utf-8")
+)
 
 
 def test_every_import_goes_from_a_room_to_one_below_it():
@@ -60,7 +62,7 @@ def planted(tmp_path: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     return tmp_path
 
 

@@ -21,7 +21,7 @@ def test_there_are_thirty_of_different_names():
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_can_be_planted_and_has_its_tests(fault):
-    sound = (ROOT / fault.file).read_text()
+    sound = (ROOT / fault.file).read_text(encoding="utf-8")
     assert sound.count(fault.text) == 1
     ast.parse(sound.replace(fault.text, fault.by))
     for node in planted_faults.nodes(fault.tests, ROOT):

@@ -181,8 +181,8 @@ for line in sys.stdin:
 def nervecord(tmp_path_factory):
     """Build and install the package into a folder, and return the command line as those with that folder have it."""
     folder = tmp_path_factory.mktemp("tinyworm")
-    (folder / "pyproject.toml").write_text(PROJECT)
-    (folder / "tinyworm.py").write_text(MODULE)
+    (folder / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
+    (folder / "tinyworm.py").write_text(MODULE, encoding="utf-8")
     shutil.copy(climbing.__file__, folder)
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target",
@@ -246,7 +246,7 @@ def test_a_task_in_an_arena_with_a_sense_is_trained_and_has_a_gymnasium_id(nerve
     assert not (tmp_path / "dark").exists()
     trained = nervecord(*asked, tmp_path / "run", "--arena", "lit", "--json")
     assert trained.returncode == 0, trained.stderr
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
     assert config["asked"]["arena"] == {"name": "lit", "medium": None, "x": 0.5}
     assert (config["asked"]["physics"], config["resolved"]["physics"]) == ("auto", "lanes")
     evaluated = nervecord("evaluate", tmp_path / "run", "--episodes", 2, "--json")
@@ -284,8 +284,10 @@ def test_bodies_and_tasks_as_the_first_release_had_them_are_one_line_with_the_ne
 def test_a_registry_imports_an_entry_point_when_it_is_looked_up(tmp_path, monkeypatch):
     info = tmp_path / "other-1.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[made.up]\nthing = othermodule:thing\nours = othermodule:thing\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(
+        "[made.up]\nthing = othermodule:thing\nours = othermodule:thing\n", encoding="utf-8"
+    )
     Path(tmp_path / "othermodule.py").write_text("thing = 'theirs'\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     registry = Registry("made.up", {"ours": "ours"})
@@ -302,8 +304,8 @@ def test_a_registry_imports_an_entry_point_when_it_is_looked_up(tmp_path, monkey
 def test_what_an_entry_point_should_be_is_checked(tmp_path, monkeypatch):
     info = tmp_path / "other2-1.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other2\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[nervecord.made]\nthing = othermodule2:thing\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other2\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[nervecord.made]\nthing = othermodule2:thing\n", encoding="utf-8")
     Path(tmp_path / "othermodule2.py").write_text("thing = 3\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
 

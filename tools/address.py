@@ -2,6 +2,7 @@
 
 python tools/address.py            # write
 python tools/address.py --check    # exit 1 and name the files that differ from what would be written
+python tools/address.py --release  # write the README as a package shows it, where a path leads nowhere; not to be kept
 
 The place is `address` of [tool.nervecord] in pyproject.toml. Made from it: [project.urls], the badges of the README,
 the cell that installs in each notebook, the address in CITATION.cff, and the link of the docs. While it is not set,
@@ -92,11 +93,34 @@ def _with_install(text: str, address: str) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
+def for_a_package(readme: str, address: str) -> str:
+    """Return the README with whole addresses for paths in the repository: pictures as files, all else as pages.
+
+    Raises:
+        ValueError: the address is not set.
+    """
+    if not address:
+        raise ValueError("address is not set; set it in pyproject.toml, under [tool.nervecord]")
+
+    def whole(link: re.Match[str]) -> str:
+        kind = "raw" if link["picture"] else "blob"
+        return f"{link['picture']}[{link['text']}]({address}/{kind}/main/{link['path']})"
+
+    return re.sub(r"(?P<picture>!?)\[(?P<text>[^][]*)\]\((?P<path>(?!https?:|#)[^)\s]+)\)", whole, readme)
+
+
 def main() -> int:
     """Write, or check; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, and name the files that differ")
-    check = parser.parse_args().check
+    parser.add_argument("--release", action="store_true", help="write the README with whole addresses, for a package")
+    arguments = parser.parse_args()
+    if arguments.release:
+        readme = ROOT / "README.md"
+        text = for_a_package(readme.read_text(encoding="utf-8"), address_of(ROOT))
+        readme.write_text(text, encoding="utf-8")
+        return 0
+    check = arguments.check
     differing = [(path, text) for path, text in files() if path.read_text(encoding="utf-8") != text]
     for path, text in differing:
         if not check:

@@ -6,6 +6,7 @@ mkdocs calls it for every page. A page asks with a line of its own:
     <!-- defaults: ppo -->                             the defaults that depend on the circuit
     <!-- schema: nervecord.training.runs:Result -->    the fields of a dataclass and their types
     <!-- arrays: recording -->                         the arrays of a recording's file
+    <!-- quantities: physics -->                       what physics can read of a body
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ import stable_baselines3
 from nervecord import RunConfig
 from nervecord.agents.algorithms import algorithm_named
 from nervecord.circuits import CIRCUITS
+from nervecord.envs.physics.physics import QUANTITIES
 from nervecord.errors import NervecordError
 from nervecord.training.rollouts import recording
 from nervecord.training.runs import resolve
 from nervecord.training.studies.markdown import markdown_table
 
-_MARK = re.compile(r"^<!-- (options|defaults|schema|arrays): ([\w.:]+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- (options|defaults|schema|arrays|quantities): ([\w.:]+) -->$", re.MULTILINE)
 # `name, other: what it is`, and further lines of it, indented.
 _ATTRIBUTE = re.compile(r"^ {4}(\w+(?:, \w+)*): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
@@ -96,6 +98,15 @@ def arrays_table(_: str) -> str:
     return markdown_table(["array", "axes", "unit", "type"], *rows)
 
 
+def quantities_table(_: str) -> str:
+    """Return what physics can read: shape, and unit with what it is."""
+    rows = [
+        [f"`{name}`", f"[{', '.join(['envs', *shape.split()])}]", meaning]
+        for name, (shape, meaning) in QUANTITIES.items()
+    ]
+    return markdown_table(["quantity", "shape", "unit and meaning"], *rows)
+
+
 def _meaning(kind: type, name: str) -> str:
     for base in kind.__mro__:
         # Up to Python 3.12 docstrings keep the indentation of the source.
@@ -111,4 +122,7 @@ def _text(value: Any) -> str:
     return f"{value:_}" if is_large else repr(value)
 
 
-_WRITERS = {"options": options_table, "defaults": defaults_table, "schema": schema_table, "arrays": arrays_table}
+_WRITERS = {
+    "options": options_table, "defaults": defaults_table, "schema": schema_table, "arrays": arrays_table,
+    "quantities": quantities_table,
+}  # fmt: skip

@@ -21,7 +21,7 @@ ROOMS = (
     "benchmarks/results",
 )  # fmt: skip
 GROUND = ("errors.py", "registry.py", "files.py", "intervals.py", "extras.py", "progress.py", "version.py", "memory.py",
-          "lane_functions.py", "lazy.py", "moved.py", "options.py", "plain_files.py", "threads.py",
+          "lane_functions.py", "laws.py", "lazy.py", "moved.py", "options.py", "plain_files.py", "threads.py",
           "vectors.py")  # fmt: skip
 # What a room may not import although it lies below, and what it may import of a room in part.
 NEVER = {("envs", "circuits")}
@@ -53,7 +53,7 @@ def imports(root: Path = ROOT) -> list[Import]:
     files = {path.relative_to(root).as_posix() for path in product_files(root)}
     found = set()
     for name in files:
-        for node, in_function in _import_statements(ast.parse((root / name).read_text())):
+        for node, in_function in _import_statements(ast.parse((root / name).read_text(encoding="utf-8"))):
             found |= {Import(name, target, in_function) for target in _targets(node, name, files)}
     return sorted(found)
 
@@ -62,7 +62,7 @@ def foreign_imports_in_functions(root: Path = ROOT) -> set[tuple[str, str]]:
     """Return (file, library) for every import inside a function of what is not this package."""
     found = set()
     for path in product_files(root):
-        for node, in_function in _import_statements(ast.parse(path.read_text())):
+        for node, in_function in _import_statements(ast.parse(path.read_text(encoding="utf-8"))):
             if not in_function or (isinstance(node, ast.ImportFrom) and node.level):
                 continue
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]

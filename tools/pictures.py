@@ -5,7 +5,8 @@ python tools/pictures.py lesion web  # these
 
 A still is the last frame of a film. Each picture is made in an empty folder, of agents in the package, of untrained
 ones, or of runs that train in a minute at most. Files that a command reads are those that its page shows. All pictures
-take some six minutes, of which `sweep` and `bricks` take three; `web` and `report` need playwright and Chromium.
+take some eight minutes, of which `sweep`, `bricks` and `gates` take four; `web` and `report` need playwright and
+Chromium.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import xarray
 from matplotlib.figure import Figure
 from nervecord import Run, find_bricks, probe, transfer
 from nervecord.cli.main import main as command
 from nervecord.drawing import figure_svg
-from nervecord.drawing.figures import learning_curve, transfer_bars
+from nervecord.drawing.figures import COLOURS, learning_curve, open_axes, transfer_bars
 from nervecord.drawing.path_map import path_map
 from nervecord.files import write_text, write_whole
+from nervecord.training.learning import untrained
 from nervecord.training.rollouts import Recording
 from nervecord.training.studies.bricks.figure import study_figure
 from PIL import Image, ImageSequence
@@ -236,6 +239,73 @@ def curve() -> Picture:
     """Draw the path of a worm without the dorsal half of its middle joint."""
     shell("nervecord record agent:ncap --silence B_d_2 --episodes 1 --out curve.nc")
     return path_map(Recording.load("curve.nc").poses(0))
+
+
+@picture
+def algorithm() -> Picture:
+    """Draw the learning curve of the page's algorithm."""
+    exec(block("algorithm", "python"), {"__name__": __name__})  # a dataclass looks for its module
+    shell("nervecord train --algorithm climb --algorithm-options n_envs=32 --steps 320000 --out runs/climb")
+    return learning_curve(Run("runs/climb").metrics())
+
+
+@picture
+def callbacks() -> Picture:
+    """Draw where the page's callback stops a training, and how it would have gone on."""
+    names: dict[str, Any] = {}
+    exec(block("callbacks", "python"), names)
+    stop = names["run"].progress[0]
+    shell("nervecord train --circuit relay --steps 32000 --episode-steps 100 --evaluate-every 3200 --out runs/plateau")
+    metrics = Run("runs/plateau").metrics()
+    found = metrics[metrics["metric"] == "eval/return"]
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(found["step"], found["value"], "o--", color=COLOURS[1], label="without the callback")
+    shown = found[found["step"] <= stop]
+    axes.plot(shown["step"], shown["value"], "o-", color=COLOURS[0], label="until the callback stops it")
+    axes.set(xlabel="environment steps", ylabel="return of an evaluation")
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    open_axes(axes)
+    return figure
+
+
+@picture
+def gates() -> Picture:
+    """Draw how often each unit of dendrites is among the winners, on two bodies."""
+    shell("nervecord train --circuit dendrites --algorithm ppo --bodies swimmer6 swimmer6-thick --task-options "
+          """'senses=["joint_pos","body_velocities","context"]' --steps 200000 --out runs/gated""")  # fmt: skip
+    shares = []
+    for body in ("swimmer6", "swimmer6-thick"):
+        shell(f"nervecord record runs/gated --body {body} --episodes 1 --out {body}.nc")
+        activity = xarray.open_dataset(f"{body}.nc").activity[0]
+        units = [name for name in activity.neuron.values if name.startswith("hidden_1")]
+        shares.append((activity.sel(neuron=units) != 0).mean("time").values)
+    figure = Figure(figsize=(9, 1.9), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    axes.set(xlabel="unit of the second layer", yticks=[0, 1], yticklabels=["swimmer6", "swimmer6-thick"])
+    figure.colorbar(image, ax=axes, label="share of time active")
+    return figure
+
+
+@picture
+def modules() -> Picture:
+    """Draw which units of two layers are connected, before and after rewiring."""
+    shell("nervecord train --circuit mlp --circuit-options ensembles=body rewire_every=5 --algorithm ppo "
+          "--steps 100000 --out runs/modules")  # fmt: skip
+    run = Run("runs/modules")
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    with untrained(run.config) as start:
+        panels = {"before training": start.agent(), "after training": run.agent()}
+    for axes, (title, agent) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        wiring = agent.circuit.wiring()
+        names = [neuron.name for neuron in wiring.neurons]
+        rows, columns = ([name for name in names if name.startswith(f"hidden_{layer}")] for layer in (1, 0))
+        there = {(synapse.post, synapse.pre) for synapse in wiring.synapses}
+        axes.imshow([[(row, column) in there for column in columns] for row in rows], cmap="Blues", vmax=1.3)
+        axes.set(title=title, xlabel="unit of the first layer", ylabel="unit of the second layer")
+    return figure
 
 
 def recorded() -> None:

@@ -301,12 +301,12 @@ def tried(fault: Fault, tests: Sequence[str], tree: Path, all_pass: bool) -> str
     if not all_pass and not passes(tests, tree):
         return "not tried: its tests fail without it"
     path = tree / fault.file
-    sound = path.read_text()
-    path.write_text(sound.replace(fault.text, fault.by))
+    sound = path.read_text(encoding="utf-8")
+    path.write_text(sound.replace(fault.text, fault.by), encoding="utf-8")
     try:
         return "NOT FOUND" if passes(tests, tree) else "found"
     finally:
-        path.write_text(sound)
+        path.write_text(sound, encoding="utf-8")
 
 
 def passes(tests: Sequence[str], tree: Path) -> bool:

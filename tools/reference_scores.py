@@ -21,7 +21,7 @@ import pandas as pd
 from jaxtyping import Float
 from nervecord.cli.config_options import pairs
 from nervecord.envs import VARIANTS
-from nervecord.files import write_text
+from nervecord.files import write_csv
 from nervecord.intervals import Interval, bootstrap_iqm
 from nervecord.training.learning.initial import untrained
 from nervecord.training.rollouts.evaluation import evaluate, evaluate_agent
@@ -161,7 +161,7 @@ def write(found: pd.DataFrame) -> None:
         held = pd.read_csv(FILE)
         is_there = (held[key] == found[key].iloc[0]).all(axis=1)
         tables.insert(0, held[~is_there])
-    write_text(FILE, pd.concat(tables)[list(COLUMNS)].to_csv(index=False, lineterminator="\n"))
+    write_csv(FILE, pd.concat(tables)[list(COLUMNS)])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from nervecord.files import write_text
+from nervecord.files import write_csv, write_text
 from nervecord.sharing.cards import card
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.result import TESTS, TRAINED, UNTRAINED, Result
@@ -76,7 +76,7 @@ def ship(name: str, runs: dict[int, Run]) -> int:
     stats = checkpoint.state.get("observation_stats")
     shipped.save_checkpoint(checkpoint.step, checkpoint.weights, {}, {"done": True, "observation_stats": stats})
     curve = run.metrics().query("metric == @_CURVE")
-    write_text(folder / "metrics.csv", curve.to_csv(index=False))
+    write_csv(folder / "metrics.csv", curve)
     for result in run.results:
         shipped.results.add(result)
     text = card(

@@ -65,9 +65,9 @@ def main() -> int:
             rows.append(f"| {platform} | {python} | {own or 'yes'} | {extras or 'all'} | {left_out or 'nothing'} |")
             print(rows[-1], flush=True)
     if write:
-        before, rest = PAGE.read_text().split(BEGIN)
+        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
         table = "\n".join(rows)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.split(END)[1]}")
+        PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
     return 1 if broken else 0
 
 

@@ -26,12 +26,13 @@ from ..drawing.spine import axis_points, segments
 from ..errors import MissingDependency
 
 _CHILD = Path(__file__).with_name("scene3d.py")
-_BACKENDS = ("egl", "osmesa")
+# As MuJoCo names them (gl_context.py). Those of Windows and macOS come with the system.
+_BACKENDS = {"win32": ("wgl",), "darwin": ("cgl", "glfw")}
+_BACKENDS_ELSEWHERE = ("egl", "osmesa")
 _PROBE = (
     "import mujoco; m = mujoco.MjModel.from_xml_string('<mujoco/>');"
     "r = mujoco.Renderer(m, 16, 16); r.update_scene(mujoco.MjData(m)); r.render()"
 )
-INSTALL = "on Debian: apt-get install libegl1 libgl1-mesa-dri, or libosmesa6"
 _THINNEST = 0.008  # radius of a body, in parts of the picture's width: a body of 60 links can be seen
 _SEEN, _MOST_STANDING = 0.9, 2000  # half of what is drawn on, in distances of the camera; and how much at most
 _LETTERS = 12.0  # pixels
@@ -69,18 +70,28 @@ _PAINTINGS = 64  # at most, of scenery that changes
 
 @functools.cache
 def probe_renderer() -> str | None:
-    """Return the OpenGL backend that draws here, found in a child process; None if none does."""
-    for backend in _BACKENDS:
-        found = subprocess.run(
-            [sys.executable, "-c", _PROBE],
-            env={**os.environ, "MUJOCO_GL": backend},
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        if found.returncode == 0:
-            return backend
-    return None
+    """Return the first of this system's OpenGL backends that draws; None if none does."""
+    return next(filter(draws, _BACKENDS.get(sys.platform, _BACKENDS_ELSEWHERE)), None)
+
+
+@functools.cache
+def draws(backend: str) -> bool:
+    """Return whether an OpenGL backend, a value of MUJOCO_GL, draws here; it is tried in a child process."""
+    found = subprocess.run(
+        [sys.executable, "-c", _PROBE],
+        env={**os.environ, "MUJOCO_GL": backend},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    return found.returncode == 0
+
+
+def remedy() -> str:
+    """Return what to do on this system where no backend draws."""
+    if sys.platform in _BACKENDS:
+        return "install the driver of its graphics card, or leave out --view 3d"
+    return "on Debian: apt-get install libegl1 libgl1-mesa-dri, or libosmesa6"
 
 
 def frames_3d(
@@ -100,11 +111,11 @@ def frames_3d(
         zoom: how many times closer.
 
     Raises:
-        MissingDependency: no OpenGL backend works here; names the packages that bring one.
+        MissingDependency: no OpenGL backend works here; says what brings one.
     """
     backend = probe_renderer()
     if backend is None:
-        raise MissingDependency(f"--view 3d needs OpenGL without a screen, and none works here; {INSTALL}")
+        raise MissingDependency(f"--view 3d needs OpenGL without a screen, and none works here; {remedy()}")
     chosen = np.arange(len(poses.link_pos)) if instants is None else np.asarray(instants)
     with tempfile.TemporaryDirectory() as folder:
         Path(f"{folder}/scene.xml").write_text(_scene(poses, size), encoding="utf-8")
@@ -122,7 +133,7 @@ def frames_3d(
             for _ in chosen:
                 frame = child.stdout.read(size[0] * size[1] * 3)
                 if len(frame) < size[0] * size[1] * 3:
-                    raise MissingDependency(f"MuJoCo's renderer stopped (exit {child.wait()}); {INSTALL}")
+                    raise MissingDependency(f"MuJoCo's renderer stopped (exit {child.wait()}); {remedy()}")
                 picture = np.frombuffer(frame, np.uint8).reshape(size[1], size[0], 3)
                 yield picture if key is None else _with_key(picture, key)
         finally:

@@ -182,7 +182,7 @@ def _of_wormpose() -> Eigenworms:
         raise MissingDependency(f"wormpose, whose files hold the shapes, is not installed: {_INSTALL}")
     path = Path(next(iter(found.submodule_search_locations))) / "resources" / "postures_model.json.gz"
     try:
-        with gzip.open(path, "rt") as file:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
             held: dict[str, Any] = json.load(file)
         means, covariances, weights = (np.array(held[name], float) for name in ("means", "covariances", "weights"))
     except (OSError, ValueError, KeyError, EOFError) as error:

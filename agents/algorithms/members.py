@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from ...circuits import Circuit
@@ -50,6 +50,7 @@ class Outcome:
         returns: the sum of each member's rewards.
         lengths: length of each member's episode, in control steps.
         metrics: the task's metrics at each episode's end, each in its own unit.
+        lost: whether each member's motor commands were not finite in the end.
         by_body: where each member runs an episode on each of several bodies, what came of them on each, by its name;
             the return is then the mean over the bodies, and the length the sum.
     """
@@ -57,6 +58,7 @@ class Outcome:
     returns: Float[np.ndarray, " members"]
     lengths: Int[np.ndarray, " members"]
     metrics: Mapping[str, Float[np.ndarray, " members"]]
+    lost: Bool[np.ndarray, " members"]
     by_body: Mapping[str, Outcome] = dataclasses.field(default_factory=dict)
 
     @property
@@ -110,24 +112,27 @@ class Members:
                 initial = flat_state({key: value.flatten(0, 1) for key, value in population.initial.items()})
             missing = None if self.deficits is None else self.deficits.missing(part.step)
             seeds = [int(seed) for seed in part.seeds]
-            return Outcome(*self._fused.run(seeds, part.weights, initial, missing=missing))
+            returns, lengths, ends = self._fused.run(seeds, part.weights, initial, missing=missing)
+            # Commands that are not finite leave a body in no finite state.
+            return Outcome(returns, lengths, ends, ends["diverged"].astype(bool))
         weights = part.weights.to(agent.device)
         n_turns = turns_for(weights) if is_plain and self.deficits is None else 1
         space = self.envs.action_space
         actions = np.zeros((n, *(space.shape or ())), space.dtype)
 
-        def act(observation: np.ndarray, _: Any, __: Any) -> tuple[np.ndarray, None, None]:
+        def act(observation: np.ndarray, _: Any, __: Any) -> tuple[np.ndarray, None, Tensor]:
             if self.deficits is not None:
                 missing = self.deficits.missing(part.step + rollout.elapsed * n * self._n_bodies)
                 agent.missing = None if missing is None else torch.as_tensor(missing, device=agent.device)
             motor = population.step(agent.sense(observation[turn]))
             # A member whose circuit diverges commands 0 from then on, and so scores low.
             actions[turn] = agent.to_actions(motor.nan_to_num(nan=0.0)).cpu().numpy()
-            return actions, None, None
+            return actions, None, motor
 
         rollout = Rollout(self.envs, act)
         rollout.start([int(seed) for seed in part.seeds])
         metrics: dict[str, Float[np.ndarray, " members"]] = {}
+        lost = np.zeros(n, bool)
         try:
             for turn in np.array_split(rollout.running, n_turns):
                 rollout.running = turn
@@ -139,9 +144,11 @@ class Members:
                             metrics.setdefault(name, np.zeros(n))[rollout.ended] = values[rollout.ended]
                     if on_step is not None and not on_step(rollout, stepped):
                         return None
+                # Of the last step alone, which costs nothing: a circuit that diverged has done so until then.
+                lost[turn] = (~rollout.extra.isfinite()).any(1).cpu().numpy()
         finally:
             agent.missing = None
-        return Outcome(rollout.returns, rollout.lengths, metrics)
+        return Outcome(rollout.returns, rollout.lengths, metrics, lost)
 
     def _are_senses_steady(self, part: Round) -> bool:
         """Say whether no deficit begins or ends within a round, which compiled code would not see."""
@@ -189,6 +196,7 @@ class MembersOnBodies:
             np.mean([each.returns for each in outcomes], axis=0),
             np.sum([each.lengths for each in outcomes], axis=0),
             {name: np.mean([each.metrics[name] for each in outcomes], axis=0) for name in common},
+            np.all([each.lost for each in outcomes], axis=0),
             dict(zip(self._names, outcomes, strict=True)),
         )
 

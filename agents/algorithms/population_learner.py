@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -12,17 +13,21 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from ...circuits import Facts
+from ...circuits.first_steps import first_lost
+from ...circuits.registry import shown_name
 from ...envs.env_batch import EnvBatch
-from ...errors import CircuitMismatch
+from ...errors import CircuitMismatch, TrainingDiverged
 from ...memory import machine_memory
 from ..agent import Agent
 from ..loop import Batch, Rollout
+from ..lost import naming_lost
 from ..places import Place
 from .algorithm import Algorithm, EpisodeLog, Evaluate, Learner
 from .members import MembersOnBodies, Outcome, Round, buffers_of
 from .search_space import SearchSpace
 
 State = dict[str, Any]
+_DIVERGED = "the last checkpoint is kept; try a smaller sigma or learning_rate, or bound what grows in the circuit"
 
 
 class PopulationMethod(ABC):
@@ -186,9 +191,24 @@ class PopulationLearner(Learner):
         self.episodes = EpisodeLog(method.population * max(len(places), 1))
 
     def advance(self) -> dict[str, float]:
-        """Evaluate one generation and move the mean."""
-        returns = np.concatenate([outcome.returns for outcome in self._outcomes()])
-        return self.learn_from(returns)
+        """Evaluate one generation and move the mean.
+
+        Raises:
+            TrainingDiverged: no member's motor commands are finite, or the weights that it comes to are not.
+        """
+        rounds = self.rounds()
+        outcomes = []
+        for outcome in self.evaluate(rounds):
+            self.note(outcome)
+            outcomes.append(outcome)
+        # A member that diverges is a bad draw, and scores low; where all do, returns say nothing.
+        if all(outcome.lost.all() for outcome in outcomes):
+            member = copy.deepcopy(self.agent.circuit).cpu()
+            torch.nn.utils.vector_to_parameters(rounds[0].weights[0].cpu(), member.parameters())
+            lost = first_lost(member)
+            told = f"; of the first member, the first neuron that is not finite is {lost}" if lost else ""
+            raise TrainingDiverged(f"{self._told_generation}: no member's motor commands are finite{told}; {_DIVERGED}")
+        return self.learn_from(np.concatenate([outcome.returns for outcome in outcomes]))
 
     def rounds(self) -> list[Round]:
         """Ask the method for a generation, and split it into rounds."""
@@ -203,10 +223,12 @@ class PopulationLearner(Learner):
     def learn_from(self, returns: Float[np.ndarray, " members"]) -> dict[str, float]:
         """Pass the returns of a generation's members to the method, move the mean, and return the metrics to log."""
         self.state, told = self.method.tell(self.state, returns)
+        mean = self._space.whole(self.state["mean"])
+        if not mean.isfinite().all():
+            raise TrainingDiverged(f"{self._told_generation}: the weights that it comes to are not finite; {_DIVERGED}")
         for hook in self.before_update:
             hook()
         parameters = list(self.agent.circuit.parameters())
-        mean = self._space.whole(self.state["mean"])
         torch.nn.utils.vector_to_parameters(mean.to(self.agent.device), parameters)
         for hook in self.after_update:
             hook()
@@ -271,11 +293,9 @@ class PopulationLearner(Learner):
         self.state = dict(state["search"])
         self.episodes.load_json(state["episodes"])
 
-    def _outcomes(self) -> Iterator[Outcome]:
-        rounds = self.rounds()
-        for outcome in self.evaluate(rounds):
-            self.note(outcome)
-            yield outcome
+    @property
+    def _told_generation(self) -> str:
+        return f"circuit {shown_name(self.agent.spec.circuit)}, generation {self.generation + 1}"
 
 
 def _episode(
@@ -293,6 +313,7 @@ def _episode(
 
     rollout = Rollout(envs, act)
     rollout.start([seed + index for index in range(envs.n_envs)])
-    while rollout.is_running:
-        rollout.step()
+    with naming_lost(agent, rollout):
+        while rollout.is_running:
+            rollout.step()
     return torch.stack(sensors), torch.stack(activity)

@@ -14,6 +14,7 @@ from ...envs.env_batch import Step
 from ..actor_critic import ActorCritic
 from ..agent import Agent
 from ..loop import Batch, Rollout
+from ..lost import naming_lost
 from .algorithm import EpisodeLog
 from .sequence_buffer import SequenceBuffer
 
@@ -69,7 +70,8 @@ class Collector:
     def step(self) -> Step:
         """Act for one control step."""
         self._before, self._starts = self.shown, self.rollout.episode_start
-        return self.rollout.step()
+        with naming_lost(self.agent, self.rollout):
+            return self.rollout.step()
 
     def restart(self, stepped: Step, episodes: EpisodeLog) -> None:
         """Note the episodes that ended with the step, begin others in their place, and count what is shown now."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...circuits.held import weights_held
 from ...envs.env_batch import Step
-from ...errors import CircuitMismatch, TrainingDiverged
+from ...errors import InvalidAction, TrainingDiverged
 from ..actor_critic import ActorCritic, adam_over
 from ..agent import Agent
 from ..flat_adam import FlatAdam
@@ -52,8 +52,9 @@ class PPOLearner(Learner):
         collectors: for bodies of each size, the environments in which the agent acts, and their last rollout.
 
     Raises:
-        CircuitMismatch: lengths that do not divide, or a circuit whose state changes shape.
-        TrainingDiverged: (by `update`) a loss or gradient is not finite; the weights are those before that update.
+        CircuitMismatch: lengths that do not divide.
+        TrainingDiverged: (by `update`) a loss or gradient is not finite; the weights are those before that update; (by
+            `collect`) a motor command is not.
     """
 
     takes_projections = True
@@ -87,7 +88,6 @@ class PPOLearner(Learner):
         self._has_started = False
 
     def _collector(self, actor_critic: ActorCritic, place: Place) -> Collector:
-        _check_state(actor_critic, place.agent)
         options, agent = self.options, place.agent
         buffer = SequenceBuffer(
             options["n_steps"], agent.layout.space, agent.action_space, agent.device, options["gae_lambda"],
@@ -139,7 +139,12 @@ class PPOLearner(Learner):
         for _ in range(self.options["n_steps"]):
             rewards = []
             for collector in collectors:
-                stepped = collector.step()
+                try:
+                    stepped = collector.step()
+                except InvalidAction as error:
+                    raise TrainingDiverged(
+                        f"at step {self.steps}: {error}; try a lower learning_rate or max_grad_norm"
+                    ) from error
                 self.steps += collector.n_envs
                 if on_step is not None and not on_step(stepped):
                     return False
@@ -359,23 +364,3 @@ def _rewire(agent: Agent, sequences: Sequences) -> None:
     own = {name: sequences.state[name] for name in circuit.initial_state(1)}
     steps = replay(circuit, sensors, own, sequences.episode_start)
     circuit.after_update(sensors, torch.stack([step.activity for step in steps]))
-
-
-@torch.no_grad()
-def _check_state(actor_critic: ActorCritic, agent: Agent) -> None:
-    """Step once, so that a state that changes is named before training."""
-    before = actor_critic.initial_state(2)
-    observation = torch.zeros(2, agent.layout.size, device=agent.device)
-    after = actor_critic.run(observation[None], before, torch.zeros(1, 2, dtype=torch.bool, device=agent.device))[2]
-    kind = type(agent.circuit).__name__
-    if before.keys() != after.keys():
-        raise CircuitMismatch(
-            f"{kind} begins with the state {', '.join(before) or 'none'} and returns {', '.join(after) or 'none'}; "
-            "a step must return what it was given"
-        )
-    for key, value in before.items():
-        if value.shape != after[key].shape or value.dtype != after[key].dtype:
-            raise CircuitMismatch(
-                f"{kind} begins with state {key!r} {tuple(value.shape)} {value.dtype} and returns "
-                f"{tuple(after[key].shape)} {after[key].dtype}; a step must keep shape and type"
-            )

@@ -19,7 +19,7 @@ import torch
 
 from ...agents import Agent
 from ...agents.algorithms.members import Members, Round
-from ...files import write_text
+from ...files import write_csv
 from ...training.runs.config import RunConfig
 from ...training.runs.resolution import resolve
 from ...training.studies.trials import Trial
@@ -114,7 +114,7 @@ def main(arguments: _Arguments) -> None:
     """Run what the command line asks for."""
     publish(tables(trial_scores(arguments, lambda _: [trials(arguments.seeds)])), arguments.page)
     if arguments.out is not None:
-        write_text(arguments.out / "grid.csv", grid().to_csv(index=False))
+        write_csv(arguments.out / "grid.csv", grid())
 
 
 if __name__ == "__main__":

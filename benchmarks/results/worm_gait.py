@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from ...agents import Agent, AgentSpec
 from ...drawing.figures import COLOURS, figure_svg, open_axes
 from ...envs import Arena, Drag, EnvBatch, gel, make_body, newtonian
-from ...files import write_text
+from ...files import write_csv, write_text
 from ...training.studies.markdown import markdown_table
 from ...worm.behaviour import DIGITISED
 from .command import check_known, start
@@ -233,13 +233,13 @@ def main(
         if not ((found["agent"] == agent) & (found["links"] == n_links)).any():
             rows = rows_of(curve(n_links, agent, control_dt=control_dt), agent, n_links)
             found = pd.concat([found, rows]) if len(found) else rows
-            write_text(path, found.to_csv(index=False))
+            write_csv(path, found)
     print(table(found))
     write_text(out / "gait.svg", figure_svg(figure(found)))
     if page:
         fill_page(page, {"gait": table(found)})
         write_text(page.with_suffix("") / "gait.svg", figure_svg(figure(found)))
-        write_text(page.with_suffix("") / "gait.csv", found.to_csv(index=False))
+        write_csv(page.with_suffix("") / "gait.csv", found)
     for name, medium in (("agar, K 40", gel(1.0)), ("agar, K 10", dataclasses.replace(gel(1.0), ratio=10.0))):
         on = gaits_in(medium, 13, "relay", 40.0)
         print(f"{name}: f {on.frequency.mean():.3f} Hz, wavelength {on.wavelength.mean():.3f} L, "

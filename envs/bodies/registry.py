@@ -29,7 +29,7 @@ _MORE = (
 def _gymnasium_swimmer() -> Body:
     # Importing gymnasium.envs.mujoco needs its rendering extras; the XML alone does not.
     xml = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / "swimmer.xml"
-    return XmlBody.from_text("gymnasium-swimmer", xml.read_text(), control_dt=0.04)
+    return XmlBody.from_text("gymnasium-swimmer", xml.read_text(encoding="utf-8"), control_dt=0.04)
 
 
 _registered: Registry[Callable[[], Body]] = Registry("nervecord.bodies", {"gymnasium-swimmer": _gymnasium_swimmer})

@@ -103,7 +103,7 @@ def test_a_finished_run_is_trained_longer_as_if_it_had_not_been_finished(algorit
     longer = train(small(algorithm, steps=480), tmp_path / "run", progress=False)
     assert longer.config.steps == 480
     assert same(long, longer)
-    facts = json.loads((tmp_path / "run" / "config.json").read_text())
+    facts = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
     assert [each["steps"] for each in facts["history"]] == [240]
     with pytest.raises(InvalidRun, match="steps: 480 there, 240 asked"):
         train(small(algorithm), tmp_path / "run", progress=False)

@@ -13,7 +13,7 @@ from nervecord.agents.sb3.vec_env_batch import VecEnvBatch
 from nervecord.agents.sensing import layout_of
 from nervecord.envs import EnvBatch
 from nervecord.envs.sb3_env import SwimmerVecEnv
-from nervecord.errors import CircuitMismatch
+from nervecord.errors import CircuitMismatch, TrainingDiverged
 from small_es import flat_weights, small_es
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
@@ -194,6 +194,25 @@ def test_a_member_that_runs_away_is_a_bad_one_and_no_error():
     weights[2] = float("nan")
     outcome = members.evaluate(Round(weights, np.arange(4)))
     assert np.isfinite(outcome.returns).all()
+    assert outcome.lost.tolist() == [False, False, True, False]
+
+
+def test_a_generation_of_which_no_member_commands_finite_numbers_ends_training():
+    model = small_es()
+    model.learn(480)
+    model.learner.state["mean"][:] = torch.nan
+    with pytest.raises(TrainingDiverged, match=r"circuit ncap, generation 2: no member.* not finite is \w+; the last"):
+        model.learn(480, reset_num_timesteps=False)
+
+
+def test_weights_that_are_not_finite_end_training_before_the_circuit_has_them():
+    model = small_es()
+    model.learner.rounds()
+    model.learner.state["mean"][:] = torch.nan
+    before = flat_weights(model)
+    with pytest.raises(TrainingDiverged, match="generation 1: the weights that it comes to are not finite"):
+        model.learner.learn_from(np.arange(8.0))
+    assert np.array_equal(flat_weights(model), before)
 
 
 def test_members_whose_weights_fill_the_cache_take_turns_and_come_to_the_same(monkeypatch):

@@ -69,7 +69,7 @@ def test_a_history_is_of_a_run(model, tmp_path, capsys):
 
 
 def test_a_zip_that_is_none_is_one_line(tmp_path, capsys):
-    (tmp_path / "model.zip").write_text("no zip")
+    (tmp_path / "model.zip").write_text("no zip", encoding="utf-8")
     with pytest.raises(SystemExit):
         main(["evaluate", str(tmp_path / "model.zip"), "--trust"])
     assert "not a model saved by SB3" in capsys.readouterr().err
@@ -158,7 +158,7 @@ def test_zips_are_filmed_recorded_moved_and_reported(model, tmp_path, capsys):
     main(["record", str(model), *WORDS, "--episodes", "1", "--out", str(tmp_path / "kept.nc")])
     assert Recording.load(tmp_path / "kept.nc").actions.shape == (1, 12, 3)
     main(["report", str(model), *WORDS, "--out", str(tmp_path / "page.html")])
-    assert "PPO, saved by SB3, to swim on swimmer4" in (tmp_path / "page.html").read_text()
+    assert "PPO, saved by SB3, to swim on swimmer4" in (tmp_path / "page.html").read_text(encoding="utf-8")
     capsys.readouterr()
     main(["transfer", str(model), *WORDS, "--bodies", "swimmer5", "--episodes", "1", "--json"])
     rows = json.loads(capsys.readouterr().out)

@@ -17,10 +17,16 @@ def test_the_page_is_made_from_what_is_stored_beside_it(tmp_path):
             for seed in (1, 2):
                 write_json(tmp_path / "runs" / name / f"{circuit}-{seed}" / "result.json", planted(name, seed))
     page = tmp_path / "page.md"
-    page.write_text("".join(f"<!-- made: {name} -->\n<!-- end -->\n" for name in ("scores", "cueturn")))
+    page.write_text(
+        "".join(f"<!-- made: {name} -->\n<!-- end -->\n" for name in ("scores", "cueturn")), encoding="utf-8"
+    )
     store(tmp_path / "runs", tmp_path / "page" / "circuits.tar.xz", learning.KEPT)
     learning.main(learning.Arguments(page=page))
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.read_text().splitlines() if "|" in line]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if "|" in line
+    ]
     assert ["Swim, swimmer6", "ctm", "0.4 [0.2, 0.5]", "", "0.2, 0.5"] in rows
     assert ["CueTurn, swimmer6", "mlp", "0.38 [0.25, 0.50]", "0.9", "0.25, 0.50"] in rows
     assert ["gru", "65.0 [60.0, 70.0]", "37.5 [25.0, 50.0]"] in rows

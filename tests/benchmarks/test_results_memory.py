@@ -33,9 +33,9 @@ def test_the_page_is_made_from_what_is_stored_beside_it(monkeypatch, tmp_path, c
         quick = {**vars(config), "evaluate_every": 2, "batch_size": 4, "evaluation_sequences": 8}
         curriculum(CurriculumConfig(**quick), tmp_path / "runs" / name, progress=False)
     page = tmp_path / "page.md"
-    page.write_text("<!-- made: memory -->\n<!-- end -->\n")
+    page.write_text("<!-- made: memory -->\n<!-- end -->\n", encoding="utf-8")
     store(tmp_path / "runs", tmp_path / "page" / "curricula.tar.xz", memory.KEPT)
     memory.main(memory.Arguments(page=page))
-    assert page.read_text().count("| single-head |") == 2
+    assert page.read_text(encoding="utf-8").count("| single-head |") == 2
     assert {path.name for path in (tmp_path / "page").glob("*.svg")} == {"parity-solved.svg", "parity-tau.svg"}
     assert capsys.readouterr().out.count("| multi-head |") == 1

@@ -37,8 +37,8 @@ def test_a_page_is_made_from_the_folder_that_ran_and_later_from_what_was_stored_
 
     def run(folder):
         (folder / "sub").mkdir(parents=True)
-        (folder / "sub" / "0.json").write_text("{}")
-        (folder / "weights").write_text("")
+        (folder / "sub" / "0.json").write_text("{}", encoding="utf-8")
+        (folder / "weights").write_text("", encoding="utf-8")
 
     with results(StudyArguments(out, page=page), "study", run, ("sub/*.json",)) as folder:
         assert folder == out

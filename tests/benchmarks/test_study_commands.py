@@ -9,7 +9,7 @@ from nervecord.training.runs.trial_files import TrialFiles
 from study_commands import start
 
 FOLDER = Path(results.__file__).parent
-FILES = (path for path in FOLDER.rglob("*.py") if 'if __name__ == "__main__":' in path.read_text())
+FILES = (path for path in FOLDER.rglob("*.py") if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8"))
 STUDIES = {path.parent.name if path.stem == "__main__" else path.stem: path for path in sorted(FILES)}
 WITH_PAGE = [name for name in STUDIES if name != "ctm"]
 # What each of these takes beside its page.
@@ -60,13 +60,13 @@ def test_an_unknown_option_and_a_page_that_is_not_there_are_refused_in_one_line(
 def test_no_folder_and_nothing_that_is_stored_are_refused_in_one_line(name, refused, tmp_path):
     assert "give the folder of the runs, or --page" in refused(name)
     assert "--seeds is 0; give 1 or more" in refused(name, "runs", "--seeds", "0")
-    (tmp_path / "page.md").write_text("")
+    (tmp_path / "page.md").write_text("", encoding="utf-8")
     assert "does not exist; give the folder of a study" in refused(name, "--page", "page.md")
 
 
 @pytest.mark.parametrize("name", OF_TRIALS)
 def test_what_is_stored_of_another_study_is_refused_in_one_line(name, refused, tmp_path):
-    (tmp_path / "page.md").write_text("")
+    (tmp_path / "page.md").write_text("", encoding="utf-8")
     trials = TrialFiles(tmp_path / "page")
     trials.put("0", {}, {"study": "another", "agent": "ncap"}, curve=[(0, "return", 3.0)])
     store(trials.folder, tmp_path / "page" / f"{ARCHIVES.get(name, 'trials')}.tar.xz")
@@ -91,6 +91,6 @@ def test_a_folder_that_is_needed_is_asked_for_in_one_line(name, refused):
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_what_a_study_lacks_is_named_in_one_line(arguments, words, refused, tmp_path):
-    (tmp_path / "page.md").write_text("")
+    (tmp_path / "page.md").write_text("", encoding="utf-8")
     (tmp_path / "runs").mkdir()
     assert words in refused(*arguments)

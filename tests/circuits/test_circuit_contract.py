@@ -106,6 +106,9 @@ def test_a_circuit_that_declares_nothing_is_built_to_be_asked_and_told_nothing_o
             self.built_for += senses
             self.senses = (*self.senses, ("noise", 3))
 
+        def forward_with_activity(self, sensors, state):
+            return super().forward_with_activity(sensors[:, : self.n_motors].clamp(-1, 1), state)
+
     mine("asked", Asked, "x")
     found = circuit_facts("asked", {"joint_pos": 3, "time": 1}, 3)
     assert found == Facts(is_bounded=True, memory="none", noise=3)

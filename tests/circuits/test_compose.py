@@ -267,7 +267,7 @@ SHORT = {"steps": 1600, "episode_steps": 50, "algorithm_options": {"n_envs": 8, 
 def test_a_plan_is_trained_from_the_weights_of_a_run_and_is_held_by_its_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     worm = train(RunConfig(**SHORT), "worm", progress=False).load_checkpoint().weights
-    (tmp_path / "plan.toml").write_text(PLAN)
+    (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
     main(["train", "--circuit", "plan.toml", "--steps", "1600", "--episode-steps", "50", "--algorithm-options",
           "n_envs=8", "population=16", "--out", "whole", "--json"])  # fmt: skip
     assert json.loads(capsys.readouterr().out)["config"]["circuit_options"] == {
@@ -284,9 +284,9 @@ PLANNED = '"circuit_options": {"plan": "a.toml"}'
 
 def test_a_stored_plan_names_no_file(tmp_path):
     run = train(RunConfig("compose", **SHORT), tmp_path / "run", progress=False)
-    text = (run.path / "config.json").read_text()
+    text = (run.path / "config.json").read_text(encoding="utf-8")
     (run.path / "config.json").write_text(
-        text.replace('"circuit_options": {}', '"circuit_options": {"plan": "a.toml"}', 1)
+        text.replace('"circuit_options": {}', '"circuit_options": {"plan": "a.toml"}', 1), encoding="utf-8"
     )
     with pytest.raises(InvalidRun, match=r"names the file 'a\.toml' as its plan"):
         Run(run.path)
@@ -306,7 +306,7 @@ def test_a_stored_plan_names_no_file(tmp_path):
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_plan_is_one_line(change, error, said, tmp_path):
-    (tmp_path / "plan.toml").write_text(PLAN.replace(*change, 1))
+    (tmp_path / "plan.toml").write_text(PLAN.replace(*change, 1), encoding="utf-8")
     with pytest.raises(error, match=said) as caught:
         make_circuit("compose", {"joint_pos": N}, N, {"plan": str(tmp_path / "plan.toml")})
     assert "\n" not in str(caught.value)

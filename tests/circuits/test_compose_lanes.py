@@ -5,8 +5,8 @@ import torch
 from nervecord.circuits import Circuit, Composed, Wire, freeze, make_circuit
 from nervecord.circuits.lane_step import lane_step_of
 from nervecord.envs.physics.lanes import reason_not_compiled
+from nervecord.laws import Laws
 from nervecord.testing.lane_steps import check_lane_step
-from nervecord.testing.laws import Laws
 
 if reason := reason_not_compiled():
     pytest.skip(reason, allow_module_level=True)

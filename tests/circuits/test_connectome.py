@@ -91,17 +91,17 @@ def test_files_that_are_no_graphs_are_one_line(tmp_path):
     with pytest.raises(CircuitMismatch, match=r"nowhere\.csv cannot be read"):
         load_graph(str(tmp_path / "nowhere.csv"))
     write(small(), tmp_path)
-    text = (tmp_path / "worm.csv").read_text()
-    (tmp_path / "worm.csv").write_text(text.replace("3,1,chemical", "3,,chemical"))
+    text = (tmp_path / "worm.csv").read_text(encoding="utf-8")
+    (tmp_path / "worm.csv").write_text(text.replace("3,1,chemical", "3,,chemical"), encoding="utf-8")
     with pytest.raises(CircuitMismatch, match="DB1 -> MDL01 has no sign"):
         load_graph(str(tmp_path / "worm.csv"))
-    (tmp_path / "worm.csv").write_text(text.replace("3,1,chemical", "3,0.5,chemical"))
+    (tmp_path / "worm.csv").write_text(text.replace("3,1,chemical", "3,0.5,chemical"), encoding="utf-8")
     with pytest.raises(CircuitMismatch, match=r"DB1 -> MDL01 has sign 0\.5; give 1"):
         load_graph(str(tmp_path / "worm.csv"))
-    (tmp_path / "worm.csv").write_text(text.replace("sign", "sgn"))
+    (tmp_path / "worm.csv").write_text(text.replace("sign", "sgn"), encoding="utf-8")
     with pytest.raises(CircuitMismatch, match="no column 'sign'"):
         load_graph(str(tmp_path / "worm.csv"))
-    (tmp_path / "worm.graphml").write_text("<graphml")
+    (tmp_path / "worm.graphml").write_text("<graphml", encoding="utf-8")
     with pytest.raises(CircuitMismatch, match="cannot be read as GraphML"):
         load_graph(str(tmp_path / "worm.graphml"))
 
@@ -224,9 +224,9 @@ def test_raw_counts_are_weights_by_one_factor_for_each_pair_of_classes():
 
 def test_a_graph_without_anything_for_the_oscillator_is_one_line(tmp_path):
     (tmp_path / "b.csv").write_text("pre,post,count,sign,kind\nDB1,M1,1,1,chemical\nVB1,M2,1,1,chemical\n"
-                                    "DB1,VB1,1,1,electrical\n")  # fmt: skip
+                                    "DB1,VB1,1,1,electrical\n", encoding="utf-8")  # fmt: skip
     (tmp_path / "b.cells.csv").write_text("name,class,role,position,side\nDB1,DB,motor,0.5,\nVB1,VB,motor,0.5,\n"
-                                          "M1,MD,muscle,0.5,d\nM2,MV,muscle,0.5,v\n")  # fmt: skip
+                                          "M1,MD,muscle,0.5,d\nM2,MV,muscle,0.5,v\n", encoding="utf-8")  # fmt: skip
     with pytest.raises(CircuitMismatch, match=r"no cell of class DB or VB at a position below 0\.2"):
         make_circuit("connectome", {"joint_pos": 5}, 5, {"graph": str(tmp_path / "b.csv")})
 

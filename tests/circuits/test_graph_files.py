@@ -107,7 +107,7 @@ def test_tables_that_are_no_graph_are_one_line_that_names_the_file(tmp_path, cap
     ],
 )  # fmt: skip
 def test_graphml_that_is_no_graph_is_one_line_that_names_the_file(tmp_path, old, new, message):
-    (tmp_path / "worm.graphml").write_text(GRAPHML.replace(old, new, 1 if "key=" in old else -1))
+    (tmp_path / "worm.graphml").write_text(GRAPHML.replace(old, new, 1 if "key=" in old else -1), encoding="utf-8")
     with pytest.raises(CircuitMismatch, match=message) as raised:
         load_graph(str(tmp_path / "worm.graphml"))
     assert str(raised.value).startswith(str(tmp_path / "worm.graphml"))
@@ -139,7 +139,7 @@ def numbered(key: str, name: str) -> str:
     ids=["igraph", "gephi", "yed"],
 )
 def test_graphml_of_other_programs_keeps_its_names(tmp_path, key, name):
-    (tmp_path / "worm.graphml").write_text(numbered(key, name))
+    (tmp_path / "worm.graphml").write_text(numbered(key, name), encoding="utf-8")
     graph = load_graph(str(tmp_path / "worm.graphml"))
     assert (graph.cells, {*graph.contacts}) == (expected().cells, {*expected().contacts})
 
@@ -152,14 +152,16 @@ def test_graphml_of_other_programs_keeps_its_names(tmp_path, key, name):
     ],
 )
 def test_graphml_in_which_names_lack_or_repeat_is_one_line(tmp_path, old, new, message):
-    (tmp_path / "worm.graphml").write_text(numbered(NAME, '<data key="v_name">{}</data>').replace(old, new))
+    (tmp_path / "worm.graphml").write_text(
+        numbered(NAME, '<data key="v_name">{}</data>').replace(old, new), encoding="utf-8"
+    )
     with pytest.raises(CircuitMismatch, match=message):
         load_graph(str(tmp_path / "worm.graphml"))
 
 
 def test_a_role_that_is_a_number_is_one_line(tmp_path):
     text = GRAPHML.replace('"role" attr.type="string"/>', '"role" attr.type="int"/>')
-    (tmp_path / "worm.graphml").write_text(text.replace(">motor<", ">3<").replace(">muscle<", ">4<"))
+    (tmp_path / "worm.graphml").write_text(text.replace(">motor<", ">3<").replace(">muscle<", ">4<"), encoding="utf-8")
     with pytest.raises(CircuitMismatch, match=r"unknown role of cell DB1 '3'; known: "):
         load_graph(str(tmp_path / "worm.graphml"))
 
@@ -180,7 +182,7 @@ def test_tables_as_other_programs_write_them_are_read(tmp_path, contacts, name):
 
 
 def test_graphml_and_json_hold_the_same_graph(tmp_path):
-    (tmp_path / "worm.graphml").write_text(GRAPHML)
+    (tmp_path / "worm.graphml").write_text(GRAPHML, encoding="utf-8")
     graph = load_graph(str(tmp_path / "worm.graphml"))
     assert (graph.cells, {*graph.contacts}) == (expected().cells, {*expected().contacts})
     assert load_graph(graph_json(expected())) == expected()

@@ -93,16 +93,18 @@ def worm(tmp_path_factory) -> Run:
 )
 def test_a_mistake_is_one_line_that_says_what_would_be_right(arguments, words, worm, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").write_text("mine")
-    (tmp_path / "empty.xml").write_text("")
-    (tmp_path / "corrupt.xml").write_text("<mujoco>\n<worldbody>\n<body>\n</worldbody></mujoco>")
-    (tmp_path / "free.xml").write_text(UNLIMITED)
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    (tmp_path / "empty.xml").write_text("", encoding="utf-8")
+    (tmp_path / "corrupt.xml").write_text("<mujoco>\n<worldbody>\n<body>\n</worldbody></mujoco>", encoding="utf-8")
+    (tmp_path / "free.xml").write_text(UNLIMITED, encoding="utf-8")
     (tmp_path / "export").mkdir()
-    (tmp_path / "export" / "config.json").write_text('{"library_name": "nervecord", "format": 3, "holds": "run"}')
+    (tmp_path / "export" / "config.json").write_text(
+        '{"library_name": "nervecord", "format": 3, "holds": "run"}', encoding="utf-8"
+    )
     (tmp_path / "half").mkdir()
-    (tmp_path / "half" / "config.json").write_text('{"asked": {"circ')
-    (tmp_path / "held.nc").write_text("")
-    (tmp_path / "unquoted.toml").write_text("circuit = ncap")
+    (tmp_path / "half" / "config.json").write_text('{"asked": {"circ', encoding="utf-8")
+    (tmp_path / "held.nc").write_text("", encoding="utf-8")
+    (tmp_path / "unquoted.toml").write_text("circuit = ncap", encoding="utf-8")
     places = {"WORM": str(worm.path), "FILE": "file", "EXPORT": "export", "HALF": "half"}
     named = [functools.reduce(lambda text, place: text.replace(*place), places.items(), word)
              for word in (*arguments.split(), words)]  # fmt: skip

@@ -132,12 +132,12 @@ def test_a_wrong_value_is_the_same_line_from_python_and_a_sweep(field, value, wo
     ],
 )
 def test_a_wrong_value_in_a_file_is_one_line_for_a_run_and_for_a_sweep(text, words, tmp_path, capsys):
-    (tmp_path / "run.toml").write_text(text)
+    (tmp_path / "run.toml").write_text(text, encoding="utf-8")
     arguments = ["train", "--config", str(tmp_path / "run.toml"), "--out", str(tmp_path / "run")]
     assert words in refused(arguments, tmp_path, capsys)
     rest, brackets, table = text.partition("[")
     nested = table.replace("[", "[base.", 1) if table.startswith("[") else f"base.{table}"
-    (tmp_path / "plan.toml").write_text(f"[base]\n{rest}{brackets}{nested if brackets else ''}")
+    (tmp_path / "plan.toml").write_text(f"[base]\n{rest}{brackets}{nested if brackets else ''}", encoding="utf-8")
     arguments = ["sweep", str(tmp_path / "plan.toml"), "--out", str(tmp_path / "runs")]
     assert words in refused(arguments, tmp_path, capsys)
 
@@ -233,7 +233,7 @@ def test_deficits_may_be_tables_as_a_runs_config_writes_them(tmp_path):
         RunConfig(deficits=[Deficit("joint_pos", np.int64(0), np.int64(10), np.int64(1))]).to_json() == asked.to_json()
     )
     (tmp_path / "run.toml").write_text(
-        "steps = 400\n[[deficits]]\nsense = 'joint_pos'\nstart = 0\nstop = 10\nindex = 1"
+        "steps = 400\n[[deficits]]\nsense = 'joint_pos'\nstart = 0\nstop = 10\nindex = 1", encoding="utf-8"
     )
     main(["train", "--config", str(tmp_path / "run.toml"), "--out", str(tmp_path / "run"), "--episode-steps", "10",
           "--algorithm-options", "n_envs=8"])  # fmt: skip
@@ -254,7 +254,9 @@ def test_numbers_and_paths_of_other_libraries_are_held_as_plain_ones(tmp_path):
 
 
 def test_the_command_lines_reward_wins_over_the_files(tmp_path):
-    (tmp_path / "run.toml").write_text("steps = 400\nepisode_steps = 10\n[task_options]\nreward = 'paper'")
+    (tmp_path / "run.toml").write_text(
+        "steps = 400\nepisode_steps = 10\n[task_options]\nreward = 'paper'", encoding="utf-8"
+    )
     main(["train", "--config", str(tmp_path / "run.toml"), "--reward", "com", "--out", str(tmp_path / "run"),
           "--algorithm-options", "n_envs=8"])  # fmt: skip
     assert Run(tmp_path / "run").config.task_options["reward"] == "com"
@@ -315,11 +317,11 @@ def worm(tmp_path_factory) -> Run:
 )
 def test_a_stored_config_that_lacks_a_field_names_the_field_and_the_folder(place, words, worm, tmp_path):
     shutil.copytree(worm.path, tmp_path / "worm")
-    held = inner = json.loads((tmp_path / "worm" / "config.json").read_text())
+    held = inner = json.loads((tmp_path / "worm" / "config.json").read_text(encoding="utf-8"))
     for name in place[:-1]:
         inner = inner[name]
     del inner[place[-1]]
-    (tmp_path / "worm" / "config.json").write_text(json.dumps(held))
+    (tmp_path / "worm" / "config.json").write_text(json.dumps(held), encoding="utf-8")
     with pytest.raises(InvalidRun) as caught:
         Run(tmp_path / "worm")
     assert words in one_line(caught)
@@ -338,9 +340,11 @@ def test_the_summary_of_a_training_shows_no_empty_tables(tmp_path, capsys):
     ("held", "version"), [({"format": 2}, "of format 2"), ({"format": 3}, "of format 3 or before")]
 )
 def test_a_result_of_an_earlier_version_says_of_which(held, version, tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({**held, "body": {"name": "swimmer6"}}))
+    (tmp_path / "config.json").write_text(json.dumps({**held, "body": {"name": "swimmer6"}}), encoding="utf-8")
     interval = {"mean": 1, "low": 1, "high": 1, "n": 1}
-    (tmp_path / "evaluation.json").write_text(json.dumps({"return": interval, "episodes": {"return": [1.0]}}))
+    (tmp_path / "evaluation.json").write_text(
+        json.dumps({"return": interval, "episodes": {"return": [1.0]}}), encoding="utf-8"
+    )
     (result,) = old_results(tmp_path)
     assert (result.version, result.conditions["body"]) == (version, "swimmer6")
 

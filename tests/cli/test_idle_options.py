@@ -27,6 +27,7 @@ ALWAYS = {
     "Evaluate": "path untrained body episodes",
     "Transfer": "path bodies episodes finetune",
     "Ablate": "out seeds episodes workers engine config reward",
+    "Damage": "out joints seeds episodes workers engine config reward",
     "Sweep": "plan out workers engine",
     "Compare": "runs out episodes labels",
     "Route": "runs out by episodes seed",
@@ -68,6 +69,7 @@ IDLE = [
     ("train --bodies swimmer4 --body swimmer8", "body is swimmer8 and bodies begin with swimmer4; leave body out"),
     ("train --task navigate --reward com", "task 'navigate' has no option 'reward'"),
     ("ablate --address h:1 --seeds 1", "an address needs Ray; give --engine ray with it"),
+    ("damage --address h:1 --seeds 1", "an address needs Ray; give --engine ray with it"),
     ("reproduce ncap --scale smoke --address h:1", "an address needs Ray; give --engine ray with it"),
     ("sweep plan.toml --address h:1", "an address needs Ray; give --engine ray with it"),
     ("nas make prior --address h:1", "an address needs Ray; give --engine ray with it"),
@@ -162,7 +164,7 @@ def test_every_option_is_known_to_act_or_to_be_refused_where_it_would_not(kind):
 @pytest.mark.parametrize(("line", "words"), IDLE)
 def test_an_option_that_would_change_nothing_is_refused(line, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "plan.toml").write_text("[base]\nsteps = 100\n[vary]\nseed = [0]\n")
+    (tmp_path / "plan.toml").write_text("[base]\nsteps = 100\n[vary]\nseed = [0]\n", encoding="utf-8")
     if "memory" in line:
         CurriculumRun.create(tmp_path / "memory", CurriculumConfig(circuit_options={"units": 4}))
     with pytest.raises(SystemExit) as stopped:

@@ -68,8 +68,10 @@ def test_every_default_of_an_algorithm_is_allowed(name):
 
 def test_a_folder_with_a_config_that_cannot_be_is_one_line(tmp_path):
     run = train(SMALL, tmp_path / "run", progress=False)
-    config = json.loads((run.path / "config.json").read_text())
-    (run.path / "config.json").write_text(json.dumps({**config, "asked": {**config["asked"], "seed": "abc"}}))
+    config = json.loads((run.path / "config.json").read_text(encoding="utf-8"))
+    (run.path / "config.json").write_text(
+        json.dumps({**config, "asked": {**config["asked"], "seed": "abc"}}), encoding="utf-8"
+    )
     with pytest.raises(InvalidRun, match="seed is 'abc'; give a whole number"):
         Run(run.path)
 

@@ -10,6 +10,7 @@ import pytest
 from nervecord.cli.main import main
 from nervecord.envs import SwimmerVectorEnv
 from nervecord.errors import NervecordError
+from systems import fork
 
 FULL = "nervecord: cannot write to standard output: No space left on device"
 LIST = f"{sys.executable} -c 'from nervecord.cli.main import main; import sys; main(sys.argv[1:])'"
@@ -83,13 +84,12 @@ def test_help_and_the_doctor_work_whatever_draws():
     assert "MUJOCO_GL=foo is set but does not work on this machine: unset MUJOCO_GL" in found.stdout
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_environments_on_lanes_go_on_in_a_forked_child_as_in_the_parent():
     env = SwimmerVectorEnv(64, body="swimmer3", physics="lanes", n_threads=2)
     env.reset(seed=0)
     read, write = os.pipe()
-    child = os.fork()
+    child = fork()
     moved = env.step(np.ones((64, 2)))[0].tobytes()
     if not child:
         os.write(write, moved)
@@ -100,13 +100,12 @@ def test_environments_on_lanes_go_on_in_a_forked_child_as_in_the_parent():
     env.close()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_environments_say_in_a_forked_child_that_their_threads_are_elsewhere():
     env = SwimmerVectorEnv(32, body="swimmer3", n_threads=2)
     env.reset(seed=0)
     env.step(np.zeros((32, 2)))
-    child = os.fork()
+    child = fork()
     if not child:
         try:
             env.step(np.zeros((32, 2)))

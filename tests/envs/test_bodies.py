@@ -71,7 +71,7 @@ def test_variants_change_what_they_say():
 
 def test_own_chain_from_xml_swims(tmp_path):
     path = tmp_path / "mine.xml"
-    path.write_text(CHAIN.format(more="", motors=MOTOR))
+    path.write_text(CHAIN.format(more="", motors=MOTOR), encoding="utf-8")
     body = make_body(str(path))
     assert (body.name, body.n_links) == ("mine", 2)
     world = EnvBatch("swim", 3, body=body)
@@ -116,7 +116,7 @@ def test_gymnasium_swimmer_has_gymnasiums_dynamics():
 )
 def test_xml_that_is_no_chain_is_refused_in_one_line(tmp_path, xml, words):
     path = tmp_path / "bad.xml"
-    path.write_text(xml)
+    path.write_text(xml, encoding="utf-8")
     with pytest.raises(InvalidBody, match=words) as caught:
         XmlBody.from_file(path)
     assert "\n" not in str(caught.value)

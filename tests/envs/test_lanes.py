@@ -523,7 +523,7 @@ def test_compiled_code_that_no_version_loads_any_more_is_removed(tmp_path, monke
 
 
 def test_a_folder_that_cannot_be_written_or_is_damaged_costs_a_compilation_and_a_line(tmp_path, monkeypatch, caplog):
-    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
     assert callable(compiling._load("weigh", 2))
     assert "cannot cache it" in caplog.text
@@ -561,7 +561,7 @@ def test_without_numba_one_line_says_so(monkeypatch, tmp_path):
         with pytest.raises(MissingDependency, match=refused):
             compiling._load("weigh", 2)
     with monkeypatch.context() as patch:
-        (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.3 or less')")
+        (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.3 or less')", encoding="utf-8")
         patch.syspath_prepend(tmp_path)
         patch.delitem(sys.modules, "numba")
         with pytest.raises(MissingDependency, match=r"cannot be imported: Numba needs NumPy 2\.3 or less; mend it"):

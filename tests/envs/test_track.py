@@ -24,7 +24,7 @@ def written(path, time, joint_pos):
     lines = [",".join(["time", *(f"angle_{i}" for i in range(joint_pos.shape[1]))])]
     for row in np.column_stack([time, joint_pos]).tolist():
         lines.append(",".join("" if np.isnan(value) else repr(value) for value in row))
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines), encoding="utf-8")
     return str(path)
 
 
@@ -162,7 +162,7 @@ def test_short_gaps_are_bridged_straight(tmp_path):
     ],
 )
 def test_files_that_are_no_recording_are_refused_in_one_line(text, words, tmp_path):
-    (tmp_path / "x.csv").write_text(text)
+    (tmp_path / "x.csv").write_text(text, encoding="utf-8")
     with pytest.raises(InvalidRecording, match=words) as refused:
         RunConfig(task="track", task_options={"recording": str(tmp_path / "x.csv")})
     assert "\n" not in str(refused.value)

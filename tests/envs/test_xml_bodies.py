@@ -21,6 +21,7 @@ from nervecord.envs import MujocoBatch, SwimmerEnv, SwimmerVectorEnv, XmlBody
 from nervecord.errors import InvalidBody, InvalidOption
 from nervecord.training.runs import RunConfig, resolve
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
+from systems import make_pipe
 
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 MOTOR = '<motor joint="{joint}" gear="4e-4" ctrlrange="-1 1"/>'
@@ -100,7 +101,7 @@ def play(body, heading=0.4, steps=150):
 @pytest.mark.parametrize(
     "text",
     [
-        (ASSETS / "swimmer.xml").read_text(),
+        (ASSETS / "swimmer.xml").read_text(encoding="utf-8"),
         chain(),
         chain(9, motor='<motor joint="{joint}" gear="1e-3" ctrllimited="true" ctrlrange="-1 1"/>'),
         chain(2, option='<option timestep="0.005" density="1000" integrator="RK4" wind="0 1 0"/>'),
@@ -429,7 +430,7 @@ def test_a_control_step_must_be_a_number_above_0(control_dt):
 
 def test_a_run_takes_another_control_step_and_a_wrong_one_names_the_way_out(tmp_path):
     path = tmp_path / "eel.xml"
-    path.write_text(chain(option='<option timestep="0.0125" density="2500"/>'))
+    path.write_text(chain(option='<option timestep="0.0125" density="2500"/>'), encoding="utf-8")
     with pytest.raises(InvalidBody, match=r"of the physics step 0\.0125 s; give one, such as 0\.025$"):
         SwimmerEnv(body=path)
     resolved = resolve(RunConfig(body=path, control_dt=0.025, physics="mujoco"))
@@ -468,7 +469,7 @@ def test_encodings_that_the_xml_declares_are_read(tmp_path, encoding):
 
 
 def test_files_that_cannot_be_read_are_named_in_one_line(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     (tmp_path / "empty").touch()
     (tmp_path / "binary").write_bytes(bytes(range(256)))
     (tmp_path / "nul").write_bytes(b"\0" * 100)
@@ -515,14 +516,14 @@ def test_includes_meshes_and_textures_become_one_flat_text(tmp_path, monkeypatch
     for folder in ("main/parts", "main/shapes", "elsewhere"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "main/shapes/fin.stl").write_bytes(stl(CORNERS[FACES]))
-    (tmp_path / "elsewhere/keel & co.OBJ").write_text(OBJ)
+    (tmp_path / "elsewhere/keel & co.OBJ").write_text(OBJ, encoding="utf-8")
     msh = struct.pack("<4i", 4, 0, 0, 4) + CORNERS.tobytes() + FACES.astype(np.int32).tobytes()
     (tmp_path / "main/shapes/tail.msh").write_bytes(msh)
     fin = '<geom type="mesh" mesh="fin" material="skin"/><geom type="mesh" mesh="keel" density="500"/>'
     fin += '<geom type="mesh" mesh="tail"/>'
     # Nested includes are sought from the folder of the main file.
     (tmp_path / "main/parts/assets.xml").write_text(
-        '<mujocoinclude><!-- <x> --><include file="parts/more.xml"/></mujocoinclude>'
+        '<mujocoinclude><!-- <x> --><include file="parts/more.xml"/></mujocoinclude>', encoding="utf-8"
     )
     (tmp_path / "main/parts/more.xml").write_text(
         '<?xml version="1.0"?><mujoco><asset><mesh file="fin.stl" scale="1 2 1"/><mesh file="tail.msh"/>'
@@ -531,11 +532,12 @@ def test_includes_meshes_and_textures_become_one_flat_text(tmp_path, monkeypatch
         '<texture name="plain" type="2d" builtin="flat" width="8" height="8"/>'
         '<material name="skin" texture="paint" rgba="1 0 0 1"/><material name="two" texture="plain"/>'
         '<material name="three"><layer role="rgb" texture="paint"/></material>'
-        "</asset></mujoco>"
+        "</asset></mujoco>",
+        encoding="utf-8",
     )
     top = '<compiler meshdir="shapes"/><include file="parts/assets.xml"/>'
     path = tmp_path / "main" / "body.xml"
-    path.write_text(chain(top=top, head=fin))
+    path.write_text(chain(top=top, head=fin), encoding="utf-8")
     monkeypatch.chdir(tmp_path / "elsewhere")
     body = XmlBody.from_file(path)
     for word in ("include", "file=", ".stl", "paint"):
@@ -546,11 +548,11 @@ def test_includes_meshes_and_textures_become_one_flat_text(tmp_path, monkeypatch
     assert model.ntex == 1
     # MuJoCo itself reads the files; textures apart, which are not there.
     more = tmp_path / "main/parts/more.xml"
-    text = more.read_text()
+    text = more.read_text(encoding="utf-8")
     for word in ('<texture name="paint" type="2d" file="no such.png"/>', '<layer role="rgb" texture="paint"/>',
                  '<texture type="cube" fileup="sky.png"></texture>', ' texture="paint"'):  # fmt: skip
         text = text.replace(word, "")
-    more.write_text(text)
+    more.write_text(text, encoding="utf-8")
     expected = mujoco.MjModel.from_xml_path(str(path))
     for field in ("body_mass", "body_inertia", "body_ipos", "geom_pos", "geom_rgba"):
         assert np.allclose(getattr(model, field), getattr(expected, field), rtol=1e-6, atol=1e-12), field
@@ -579,20 +581,20 @@ def test_includes_meshes_and_textures_become_one_flat_text(tmp_path, monkeypatch
 )  # fmt: skip
 def test_files_that_cannot_be_written_into_the_xml_are_refused_in_one_line(tmp_path, top, words):
     for name in ("pipe", "pipe.stl"):
-        os.mkfifo(tmp_path / name)
-    (tmp_path / "ok.xml").write_text("<mujoco/>")
+        make_pipe(tmp_path / name)
+    (tmp_path / "ok.xml").write_text("<mujoco/>", encoding="utf-8")
     for name in ("plain", "plain.stl"):
-        (tmp_path / name).write_text("solid words")
-    (tmp_path / "nan.obj").write_text(OBJ.replace("v 0.0 ", "v nan ", 1))
-    (tmp_path / "wild.obj").write_text(OBJ + "f 1 2 99\n")
-    (tmp_path / "body.xml").write_text(chain(top=top))
+        (tmp_path / name).write_text("solid words", encoding="utf-8")
+    (tmp_path / "nan.obj").write_text(OBJ.replace("v 0.0 ", "v nan ", 1), encoding="utf-8")
+    (tmp_path / "wild.obj").write_text(OBJ + "f 1 2 99\n", encoding="utf-8")
+    (tmp_path / "body.xml").write_text(chain(top=top), encoding="utf-8")
     with pytest.raises(InvalidBody, match=words) as caught:
         XmlBody.from_file(tmp_path / "body.xml")
     assert "\n" not in str(caught.value)
 
 
 def test_a_body_read_back_from_a_run_opens_no_file(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     for top in (f'<include file="{tmp_path}/pipe"/>', f'<asset><mesh name="m" file="{tmp_path}/pipe"/></asset>'):
         body = XmlBody("stranger", chain(top=top), 0.03)
         # A pipe that was opened would hang.
@@ -606,7 +608,7 @@ def test_numbers_are_read_the_same_where_decimals_have_commas(tmp_path):
     )
     if not made or not (tmp_path / "de_DE.UTF-8").exists():
         pytest.skip("this system cannot make a German locale")
-    (tmp_path / "x.xml").write_text(chain())
+    (tmp_path / "x.xml").write_text(chain(), encoding="utf-8")
     code = (
         "import locale, sys\n"
         "locale.setlocale(locale.LC_ALL, 'de_DE.UTF-8')\n"

@@ -6,7 +6,6 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from hostile_files import scripts
 from matplotlib.figure import Figure
 from nervecord.circuits import make_circuit
 from nervecord.drawing import draw_wiring
@@ -14,6 +13,7 @@ from nervecord.drawing.figures import figure_svg
 from nervecord.errors import InvalidRun
 from nervecord.pages.page_data import render_page
 from nervecord.pages.svg import embedded_svg
+from page_scripts import scripts
 
 IN = '<svg viewBox="0 0 9 9" xmlns:xlink="http://www.w3.org/1999/xlink">{}</svg>'
 

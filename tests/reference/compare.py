@@ -89,8 +89,10 @@ def produce(package: Path, out: Path, names: Sequence[str]) -> None:
         [sys.executable, "-m", "reference.produce", str(out), *names], env=environment, cwd=package.parent, check=False
     )
     used = out / "package.txt"
-    if not used.exists() or Path(used.read_text()) != package.resolve():
-        raise RuntimeError(f"asked for nervecord of {package}, got {used.read_text() if used.exists() else 'none'}")
+    if not used.exists() or Path(used.read_text(encoding="utf-8")) != package.resolve():
+        raise RuntimeError(
+            f"asked for nervecord of {package}, got {used.read_text(encoding='utf-8') if used.exists() else 'none'}"
+        )
 
 
 def arrays_at(path: Path) -> Mapping[str, np.ndarray] | None:

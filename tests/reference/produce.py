@@ -40,7 +40,7 @@ Arrays = dict[str, np.ndarray]
 def produce(out: Path, names: Sequence[str]) -> list[str]:
     """Run the trainings of these names in the folder `out`; return the names of those that failed."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "package.txt").write_text(str(Path(nervecord.__file__).resolve().parent))
+    (out / "package.txt").write_text(str(Path(nervecord.__file__).resolve().parent), encoding="utf-8")
     failed = []
     with contextlib.chdir(out):
         for name in names:

@@ -38,7 +38,9 @@ def ctrnn():
 def test_torch_runs_a_policy_without_nervecord_as_the_card_says(tmp_path, monkeypatch):
     with untrained(RunConfig("ctrnn", "ppo", episode_steps=20)) as run:
         folder = export(run, tmp_path / "agent", film=False, torch_program=True)
-    block = re.search(r"```python\n(import torch\n.*?)```", (folder / "README.md").read_text(), re.DOTALL)[1]
+    block = re.search(
+        r"```python\n(import torch\n.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )[1]
     assert len(block.splitlines()) <= 10
     monkeypatch.chdir(folder)
     found = {}

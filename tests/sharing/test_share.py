@@ -23,6 +23,7 @@ from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
 from safetensors.torch import load_file, save_file
+from systems import make_pipe
 
 CONFIG = RunConfig(
     "mlp", "ppo", steps=512, episode_steps=60, algorithm_options={"n_steps": 64, "n_envs": 4},
@@ -89,9 +90,9 @@ def test_the_folder_is_what_a_hub_expects_and_nothing_in_it_is_pickled(exported)
     assert names == {
         "README.md", "config.json", "evaluation.json", "film.mp4", "metrics.csv", "model.safetensors", "versions.json",
     }  # fmt: skip
-    front = yaml.safe_load((folder / "README.md").read_text().split("---")[1])
+    front = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---")[1])
     assert front["library_name"] == "nervecord"
-    told = json.loads((folder / "evaluation.json").read_text())
+    told = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     metric = front["model-index"][0]["results"][0]["metrics"][0]
     assert float(metric["value"]) == pytest.approx(told["intervals"]["return"]["mean"], abs=0.05)
 
@@ -109,11 +110,11 @@ def test_every_file_can_be_read_by_whom_the_umask_lets(exported, tmp_path):
 def card(config: RunConfig, folder: Path) -> str:
     run = train(config, folder / "run", progress=False)
     evaluate(run, 2)
-    return (export(run, folder / "agent", film=False) / "README.md").read_text()
+    return (export(run, folder / "agent", film=False) / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_card_of_an_mlp_says_nothing_of_worms_and_how_to_open_it(exported):
-    text = (exported[1] / "README.md").read_text()
+    text = (exported[1] / "README.md").read_text(encoding="utf-8")
     assert "worm" not in text.replace("runs/worm", "")
     assert "elegans" not in text
     assert "one simulated body" in text
@@ -123,7 +124,7 @@ def test_a_card_of_an_mlp_says_nothing_of_worms_and_how_to_open_it(exported):
 
 
 def test_the_python_of_a_card_runs(exported, tmp_path, monkeypatch):
-    text = (exported[1] / "README.md").read_text()
+    text = (exported[1] / "README.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1].replace("THIS_FOLDER", str(exported[1]))
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -152,7 +153,7 @@ def test_a_hostile_or_damaged_folder_runs_nothing_and_is_one_line(exported, tmp_
         import_run(hostile, tmp_path / "a")
     assert not (tmp_path / "owned").exists()
     assert not (tmp_path / "a").exists()
-    (hostile / "config.json").write_text('{"model_type": "bert"}')
+    (hostile / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
     with pytest.raises(InvalidRun, match="not nervecord's"):
         import_run(hostile, tmp_path / "a")
     with pytest.raises(InvalidRun, match=r"config\.json is missing"):
@@ -163,7 +164,7 @@ def test_nothing_is_overwritten(exported, tmp_path):
     run, folder = exported
     with pytest.raises(OutputExists):
         export(run, folder)
-    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputExists):
         import_run(folder, tmp_path)
 
@@ -192,7 +193,7 @@ def test_no_link_is_followed_out_of_an_imported_folder(exported, tmp_path, name)
     (folder / name).symlink_to(secret)
     refused(folder, tmp_path, f"{name} is a link")
     (folder / name).unlink()
-    os.mkfifo(folder / name)
+    make_pipe(folder / name)
     refused(folder, tmp_path, f"{name} is a pipe")
 
 
@@ -231,11 +232,11 @@ def refused(folder: Path, tmp_path: Path, told: str) -> None:
 )
 def test_a_wrong_value_in_an_imported_config_is_one_line_and_leaves_nothing(exported, tmp_path, place, value, told):
     folder = shutil.copytree(exported[1], tmp_path / "wrong")
-    held = inner = json.loads((folder / "config.json").read_text())
+    held = inner = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for name in place[:-1]:
         inner = inner[name]
     inner[place[-1]] = value
-    (folder / "config.json").write_text(json.dumps(held))
+    (folder / "config.json").write_text(json.dumps(held), encoding="utf-8")
     refused(folder, tmp_path, told)
 
 
@@ -277,7 +278,7 @@ def test_weights_that_do_not_fit_are_refused_at_import(exported, tmp_path, chang
 
 def test_a_damaged_evaluation_of_an_earlier_version_is_one_line_in_a_runs_report(exported, tmp_path):
     run = Run(shutil.copytree(exported[0].path, tmp_path / "run"))
-    (run.path / "evaluation.json").write_text("{}")
+    (run.path / "evaluation.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InvalidRun, match="no return in it; remove it and run nervecord evaluate again"):
         report(run)
 
@@ -287,7 +288,7 @@ def test_an_export_of_an_earlier_version_brings_its_evaluation(exported, tmp_pat
     interval = {"mean": 7.0, "low": None, "high": None, "n": 1}
     step = exported[0].load_checkpoint().step
     told = {"return": interval, "episodes": {"return": [7.0]}, "step": step}
-    (folder / "evaluation.json").write_text(json.dumps(told))
+    (folder / "evaluation.json").write_text(json.dumps(told), encoding="utf-8")
     run = import_run(folder, tmp_path / "run")
     assert run.results.current.where("evaluation").best.values == {"return": [7.0]}
 

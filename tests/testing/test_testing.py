@@ -349,9 +349,70 @@ class NotFiniteWiring(Sound):
         return Wiring(self.neurons, (Synapse("unit_0", "motor_0", float("nan")),))
 
 
+class KeepsItsState(Sound):
+    def forward_with_activity(self, sensors, state, pins=None):
+        motor, after, activity = super().forward_with_activity(sensors, state, pins)
+        self.h = after["h"]
+        return motor, after, activity
+
+
+class ForgetsTheState(Sound):
+    def forward_with_activity(self, sensors, state, pins=None):
+        motor, _, activity = super().forward_with_activity(sensors, state, pins)
+        return motor, state, activity
+
+
+class LosesTheState(Sound):
+    def forward_with_activity(self, sensors, state, pins=None):
+        motor, _, activity = super().forward_with_activity(sensors, state, pins)
+        return motor, {}, activity
+
+
+class ReturnsTwo(Sound):
+    def forward_with_activity(self, sensors, state, pins=None):
+        return super().forward_with_activity(sensors, state, pins)[:2]
+
+
+class MovesTooFew(Sound):
+    def forward_with_activity(self, sensors, state, pins=None):
+        motor, after, activity = super().forward_with_activity(sensors, state, pins)
+        return motor[:, :-1], after, activity
+
+
+class ShowsTooFew(Sound):
+    def forward_with_activity(self, sensors, state, pins=None):
+        motor, after, activity = super().forward_with_activity(sensors, state, pins)
+        return motor, after, activity[:, :-1]
+
+
+class NotFinite(Sound):
+    def forward_with_activity(self, sensors, state, pins=None):
+        motor, after, activity = super().forward_with_activity(sensors, state, pins)
+        return motor, after, torch.where(torch.arange(activity.shape[1]) > 0, torch.nan, activity)
+
+
+class HearsTooFew(Sound):
+    def forward_with_activity(self, sensors, state, pins=None):
+        return super().forward_with_activity(sensors[:, :2], state, pins)
+
+
+class WiresStrangers(Sound):
+    def wiring(self, state=None):  # noqa: ARG002
+        return Wiring(self.neurons, (Synapse("unit_0", "muscle_0", 1.0),))
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
+        (KeepsItsState, r"a step leaves the module as it is\": it sets self\.h; let the state carry"),
+        (ForgetsTheState, "a step returns the next state.*it returns the state that it was given"),
+        (LosesTheState, "a state of the kind that it was given.*it begins with h and returns none"),
+        (ReturnsTwo, "a step returns motors, state and activity.*it returns 2 values; return motor, state, activity"),
+        (MovesTooFew, r"the shape of motors is \(5, 4\) where \(5, 5\) is expected"),
+        (ShowsTooFew, r"the shape of activity is \(5, 7\) where \(5, 8\) is expected"),
+        (NotFinite, "a step returns finite numbers.*neuron unit_1 is not finite"),
+        (HearsTooFew, r"a step takes sensors and state\": RuntimeError: .* \(test_testing\.py:\d+\)"),
+        (WiresStrangers, r"its wiring can be drawn\": synapse unit_0 -> muscle_0: no neuron 'muscle_0' \(test_testing"),
         (Remembers, "a step depends on its arguments alone.*keep nothing in the module"),
         (WritesInPlace, "a step leaves its arguments as they are.*write no tensor in place"),
         (HearsOthers, "do not hear each other.*compute along the batch"),
@@ -453,7 +514,7 @@ class OfAnotherKind(Swimmer):
         (Faulty(control_dt=0.0311), r"a control step is whole physics steps.*0\.0311 s are 15\.55 steps of 0\.002 s"),
         (Faulty(gear=0.0), r"motors move the body\": no joint turns; give its motors a gear"),
         (lambda: "swimmer6", "a body is a Body.*it is a str"),
-        (lambda: Swimmer(n_links=2), "names a function that returns a body.*InvalidBody: swimmer6: n_links is 2"),
+        (lambda: Swimmer(n_links=2), "names a function that returns a body.*: swimmer6: n_links is 2"),
     ],
 )
 def test_a_fault_of_a_body_is_named(body, message):

@@ -1,15 +1,18 @@
 """Films: what is drawn, what is written, and that nothing is lost."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from nervecord.circuits import MLP, NCAP, Neuron, Wiring
+from nervecord.cli.doctor import doctor
 from nervecord.drawing import Poses
 from nervecord.drawing.camera import shot
 from nervecord.drawing.palette import ABOVE, EXCITES, INHIBITS
 from nervecord.drawing.strongest import strongest
-from nervecord.errors import InvalidFilm, OutputExists, UnknownName
+from nervecord.errors import InvalidFilm, MissingDependency, OutputExists, UnknownName
 from nervecord.training.learning.initial import untrained
 from nervecord.training.learning.training import train
 from nervecord.training.rollouts.recorder import record
@@ -17,7 +20,7 @@ from nervecord.training.runs.config import RunConfig
 from nervecord.videos import TopView, render_recording, write_film
 from nervecord.videos.films import render
 from nervecord.videos.neuron_view import NeuronView
-from nervecord.videos.view3d import frames_3d, probe_renderer
+from nervecord.videos.view3d import draws, frames_3d, probe_renderer
 from PIL import Image
 from PIL.ImageColor import getrgb
 from planted import planted
@@ -174,6 +177,32 @@ def test_mujocos_renderer_draws_a_body_that_is_lit_and_thick_enough_to_see(n_lin
     thick, columns = body.sum(0), np.flatnonzero(body.any(0))
     assert np.ptp(columns) == pytest.approx(320 / 2.4, rel=0.1)
     assert 3 <= np.median(thick[columns]) < 20
+
+
+@pytest.mark.parametrize(
+    ("platform", "tried", "told"),
+    [("linux", ["egl", "osmesa"], "apt-get"), ("win32", ["wgl"], "driver"), ("darwin", ["cgl", "glfw"], "driver")],
+)
+def test_each_system_is_asked_for_its_own_opengl_and_told_how_to_get_it(platform, tried, told, monkeypatch):
+    asked = []
+
+    def refuse(command, env, **_):
+        asked.append(env["MUJOCO_GL"])
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(subprocess, "run", refuse)
+    monkeypatch.setenv("MUJOCO_GL", "disable")
+    for each in (probe_renderer, draws):
+        each.cache_clear()
+    try:
+        with pytest.raises(MissingDependency, match=told):
+            next(frames_3d(laid_out(3), (320, 240)))
+        assert told in str(doctor()["problems"])
+    finally:
+        for each in (probe_renderer, draws):
+            each.cache_clear()
+    assert asked == tried
 
 
 def shots(tmp_path, name="worm.mp4", **look):

@@ -62,7 +62,9 @@ def write_atlas(folder, trials, q=None, compiled="2023-06-28_19-52-14"):
             cells = group.create_dataset("dFF_all", (n, n), h5py.vlen_dtype(float))
             for i, j in np.ndindex(n, n):
                 cells[i, j] = np.ones(trials[i][j])
-    (folder / "aconnectome_ids_ganglia.json").write_text(json.dumps({"head": ["ring"], "ring": names}))
+    (folder / "aconnectome_ids_ganglia.json").write_text(
+        json.dumps({"head": ["ring"], "ring": names}), encoding="utf-8"
+    )
     return folder
 
 

@@ -134,7 +134,7 @@ def test_postures_that_are_alike_and_other_sources_are_refused(tmp_path):
         eigenworms([of_angles(np.zeros((5, 9)))])
     with pytest.raises(UnknownName, match="unknown source of eigenworms 'wormpse'; did you mean 'wormpose'"):
         eigenworms("wormpse")
-    (tmp_path / "x.csv").write_text("a,b")
+    (tmp_path / "x.csv").write_text("a,b", encoding="utf-8")
     with pytest.raises(InvalidRecording, match="is not a table of numbers"):
         eigenworms(tmp_path / "x.csv")
 
@@ -148,7 +148,7 @@ def test_the_command_tells_shares_and_draws(tmp_path, capsys):
     assert said["share of the variance, by the first and so on"][1] == pytest.approx(1.0, abs=1e-6)
     assert said["phase of the first two turns at, Hz"]["w"] == pytest.approx(0.3, rel=0.05)
     assert {path.name for path in out.iterdir()} == {"amplitudes.csv", "eigenworms.csv", "eigenworms.svg"}
-    assert (out / "amplitudes.csv").read_text().startswith("worm,time,amplitude_1,amplitude_2,")
+    assert (out / "amplitudes.csv").read_text(encoding="utf-8").startswith("worm,time,amplitude_1,amplitude_2,")
     # What was written is a basis, and the same.
     main(["worm", "eigenworms", str(tmp_path / "w.wcon"), "--basis", str(out / "eigenworms.csv"), "--json"])
     again = json.loads(capsys.readouterr().out)
@@ -156,7 +156,7 @@ def test_the_command_tells_shares_and_draws(tmp_path, capsys):
     assert again[key] == pytest.approx(said[key], abs=1e-6)
     main(["worm", "eigenworms", str(tmp_path / "w.wcon"), "--basis", str(tmp_path / "basis.csv")])
     assert "basis.csv" in capsys.readouterr().out
-    (out / "mine.txt").write_text("")
+    (out / "mine.txt").write_text("", encoding="utf-8")
     for options, words in ((["--modes", "1"], "modes is 1; give 2 or more"), (["--out", str(out)], "no eigenworms")):
         with pytest.raises(SystemExit):
             main(["worm", "eigenworms", str(tmp_path / "w.wcon"), *options])

@@ -31,7 +31,7 @@ def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp("atlas")
     names = tuple(cell.name for cell in load_graph("ladder").cells if cell.role != "muscle")
     places = "\n".join(f"{i} 0 0" for i in range(len(names)))
-    (folder / "anatlas_neuron_positions.txt").write_text(f"#{' '.join(names)}\n{places}\n")
+    (folder / "anatlas_neuron_positions.txt").write_text(f"#{' '.join(names)}\n{places}\n", encoding="utf-8")
     n = len(names)
     rng = np.random.default_rng(0)
     return Atlas(

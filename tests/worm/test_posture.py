@@ -46,7 +46,7 @@ def test_angles_come_back_from_a_file_as_they_were(tmp_path):
     found = to_links(track, 8)
     for name in ("time", "joint_pos", "heading", "length", "head"):
         np.testing.assert_allclose(getattr(found, name), getattr(made, name), atol=1e-12)
-    assert json.loads((tmp_path / "a.wcon").read_text())["@NCRD"] == {"seed": 3}
+    assert json.loads((tmp_path / "a.wcon").read_text(encoding="utf-8"))["@NCRD"] == {"seed": 3}
     with zipfile.ZipFile(tmp_path / "a.wcon.zip", "w") as held:
         held.write(tmp_path / "a.wcon", "a.wcon")
     assert (read_wcon(tmp_path / "a.wcon.zip")[0].time == track.time).all()
@@ -132,13 +132,13 @@ def content(**changes):
 )
 def test_files_that_are_no_such_tracks_are_refused(held, words, tmp_path):
     path = tmp_path / "x.wcon"
-    path.write_text(held if isinstance(held, str) else json.dumps(held))
+    path.write_text(held if isinstance(held, str) else json.dumps(held), encoding="utf-8")
     with pytest.raises(InvalidRecording, match=words):
         read_wcon(path)
 
 
 def test_centroids_are_no_posture(tmp_path):
-    (tmp_path / "x.wcon").write_text(json.dumps(content(x=[0.1, 0.2], y=[0.1, 0.2])))
+    (tmp_path / "x.wcon").write_text(json.dumps(content(x=[0.1, 0.2], y=[0.1, 0.2])), encoding="utf-8")
     (track,) = read_wcon(tmp_path / "x.wcon")
     with pytest.raises(InvalidRecording, match="no posture at any of 2 times"):
         to_links(track, 6)
@@ -152,7 +152,7 @@ def test_the_command_reports_and_writes_angles_and_midlines(tmp_path, capsys):
     said = json.loads(capsys.readouterr().out)["s"]
     assert said["suspected swaps"] == [7, 8]
     assert said["times"] == 10
-    lines = (tmp_path / "a.csv").read_text().splitlines()
+    lines = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("worm,time,angle_0,")
     assert len(lines) == 11
     main(["worm", "posture", file, "--fix-swaps", "--out", str(tmp_path / "b.wcon")])
@@ -177,7 +177,7 @@ def test_our_recordings_are_postures_of_their_own_joints(tmp_path):
     recording.save(tmp_path / "rec.nc")
     main(["worm", "posture", str(tmp_path / "rec.nc"), "--out", str(tmp_path / "rec.wcon")])
     write_recording(tmp_path / "same.wcon", recording, {"run": "a", "seed": 1, "step": 5})
-    one, other = (json.loads((tmp_path / f"{name}.wcon").read_text()) for name in ("rec", "same"))
+    one, other = (json.loads((tmp_path / f"{name}.wcon").read_text(encoding="utf-8")) for name in ("rec", "same"))
     assert other["data"] == one["data"]
     assert other["@NCRD"] == {"run": "a", "seed": 1, "step": 5, "body": "swimmer6"}
     for episode, track in enumerate(read_wcon(tmp_path / "rec.wcon")):
@@ -190,7 +190,7 @@ def test_our_recordings_are_postures_of_their_own_joints(tmp_path):
 @pytest.mark.slow
 def test_record_writes_midlines_with_where_they_are_from(tmp_path):
     main(["record", "agent:cpg", "--episodes", "1", "--out", str(tmp_path / "x.wcon"), "--json"])
-    told = json.loads((tmp_path / "x.wcon").read_text())["@NCRD"]
+    told = json.loads((tmp_path / "x.wcon").read_text(encoding="utf-8"))["@NCRD"]
     assert (told["run"], told["body"]) == ("cpg", "swimmer6")
     assert told["step"] > 0
     (track,) = read_wcon(tmp_path / "x.wcon")

@@ -140,7 +140,7 @@ def test_units_that_are_missing_or_known_already_are_refused(attrs, given, words
 
 def test_other_files_of_hdf5_are_refused(tmp_path):
     points, time = waves()
-    (tmp_path / "a.hdf5").write_text("no")
+    (tmp_path / "a.hdf5").write_text("no", encoding="utf-8")
     with h5py.File(tmp_path / "b.hdf5", "w") as file:
         file["trajectories_data"] = np.zeros(3)
     own = tierpsy(tmp_path / "c.hdf5", points, time, "skeletons", microns=4.0)
@@ -186,7 +186,7 @@ def test_other_files_of_hdf5_are_refused(tmp_path):
 )
 def test_what_cannot_be_read_is_refused_in_one_line(name, text, given, error, words, tmp_path):
     if text is not None:
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(error, match=words) as refused:
         read_postures(tmp_path / name, **given)
     assert "\n" not in str(refused.value)

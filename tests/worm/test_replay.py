@@ -198,6 +198,6 @@ def test_what_cannot_be_replayed_is_refused(posture, options, error, words):
 
 
 def test_a_film_beside_is_not_written_over(tmp_path):
-    (tmp_path / "x.gif").write_text("")
+    (tmp_path / "x.gif").write_text("", encoding="utf-8")
     with pytest.raises(OutputExists):
         film_replay(replay(crawl(), "swimmer6"), tmp_path / "x.gif")

@@ -128,7 +128,7 @@ def test_bad_recordings_are_one_line(tmp_path):
     for message, held in bad.items():
         with pytest.raises(InvalidRecording, match=message):
             list(read_worms(write(tmp_path / "d.parquet", held)))
-    (tmp_path / "no.parquet").write_text("no")
+    (tmp_path / "no.parquet").write_text("no", encoding="utf-8")
     for path in ("no.parquet", "missing.parquet"):
         with pytest.raises(InvalidRecording, match="cannot be read as parquet"):
             list(read_worms(tmp_path / path))
@@ -312,15 +312,18 @@ def test_the_command_writes_numbers_and_a_figure_over_its_own_alone(tmp_path, ca
     main(["worm", "compare", str(tmp_path / "made.nc"), data, "--source", "Made2026", "--json"])
     printed = json.loads(capsys.readouterr().out)
     assert printed["numbers"]["worms"] == 1
-    assert json.loads((tmp_path / "made_worms" / "numbers.json").read_text())["numbers"] == printed["numbers"]
-    assert (tmp_path / "made_worms" / "comparison.svg").read_text().startswith("<svg")
+    assert (
+        json.loads((tmp_path / "made_worms" / "numbers.json").read_text(encoding="utf-8"))["numbers"]
+        == printed["numbers"]
+    )
+    assert (tmp_path / "made_worms" / "comparison.svg").read_text(encoding="utf-8").startswith("<svg")
     for name in ("numbers.json", "mine.txt"):
         out = tmp_path / name.replace(".", "_")
         out.mkdir()
-        (out / name).write_text("mine")
+        (out / name).write_text("mine", encoding="utf-8")
         with pytest.raises(SystemExit):
             main(["worm", "compare", str(tmp_path / "made.nc"), data, "--out", str(out)])
         assert "holds no comparison with worms; give another --out" in capsys.readouterr().err
-        assert [path.read_text() for path in out.iterdir()] == ["mine"]
+        assert [path.read_text(encoding="utf-8") for path in out.iterdir()] == ["mine"]
     main(["worm", "compare", str(tmp_path / "made.nc"), data, "--json"])
     assert json.loads(capsys.readouterr().out)["numbers"]["worms"] == 2, "its own folder is written anew"

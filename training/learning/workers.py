@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import multiprocessing
 import os
@@ -114,7 +115,7 @@ class WorkerPool:
     def close(self) -> None:
         """End the workers at once; those in the middle of a training write a checkpoint first."""
         for worker in self._workers:
-            worker.process.terminate()
+            worker.ask_to_end()
         deadline = time.monotonic() + GRACE
         try:
             for worker in self._workers:
@@ -129,6 +130,7 @@ class WorkerPool:
         worker.process.kill()
         worker.process.join()
         worker.connection.close()
+        worker.asking.close()
 
 
 class _Worker:
@@ -138,13 +140,23 @@ class _Worker:
         # Spawned: a fork would copy MuJoCo's and torch's threads in a broken state.
         context = multiprocessing.get_context("spawn")
         self.connection, there = context.Pipe()
+        asked, self.asking = context.Pipe(duplex=False)
         # Daemonic: Python ends them at exit if nobody closes the pool.
-        self.process = context.Process(target=_work, args=(there, begin), daemon=True)
+        self.process = context.Process(target=_work, args=(there, asked, begin), daemon=True)
         self.is_ready = False
         self.key: Any = None
         self.task: Task | None = None
         _start_deaf(self.process)
         there.close()
+        asked.close()
+
+    def ask_to_end(self) -> None:
+        """Let the process end at its next safe point, at once if it has no task."""
+        if sys.platform == "win32" and self.task:
+            # terminate() gives a process of Windows no time, as no signal reaches it.
+            self.asking.close()
+        else:
+            self.process.terminate()
 
     def give(self, key: Any, task: Task) -> None:
         self.key, self.task = key, task
@@ -209,7 +221,7 @@ def _survives_pickle(error: Exception) -> bool:
         return False
 
 
-def _work(connection: Connection, begin: bytes) -> None:
+def _work(connection: Connection, asked: Connection, begin: bytes) -> None:
     """Run a worker process: call `begin`, then tasks until the connection ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
@@ -218,7 +230,7 @@ def _work(connection: Connection, begin: bytes) -> None:
     signal.signal(signal.SIGTERM, _leave)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, _leave)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(asked,), daemon=True).start()
     take_one_core()
     connection.send(attempt(_begin, begin))
     while True:
@@ -249,8 +261,11 @@ def _do(packed: bytes) -> Any:
     return function(*arguments)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(asked: Connection) -> None:
+    """End this process when its parent ends; when the parent closes `asked`, do in it what SIGTERM would."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    wait([parent.sentinel])
+    if parent.sentinel not in wait([parent.sentinel, asked]):
+        _thread.interrupt_main(signal.SIGTERM)
+        wait([parent.sentinel])
     os._exit(1)

@@ -14,6 +14,7 @@ from jaxtyping import Float, Shaped
 
 from ...agents import Agent, Rollout
 from ...agents.fused import Fused, reason_not_fused, say_not_fused
+from ...agents.lost import naming_lost
 from ...agents.places import on_body
 from ...circuits import Pins
 from ...circuits.held import weights_held
@@ -155,6 +156,7 @@ def evaluate_agent(
 
     Raises:
         UnknownName, CircuitMismatch: the agent's circuit does not allow these interventions.
+        InvalidAction: a motor command is not finite; names the circuit and the neuron.
     """
 
     seeds = seeds_of(seed, envs.n_envs)
@@ -180,6 +182,7 @@ def evaluate_agent(
     with (
         one_thread(),
         weights_held(agent),
+        naming_lost(agent, rollout),
         progress_bar(total=envs.episode_steps, desc="evaluate", unit="step", disable=not progress) as bar,
     ):
         rollout.start(seeds)

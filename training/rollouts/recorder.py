@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from ...agents import Agent, Rollout
+from ...agents.lost import naming_lost
 from ...circuits.held import weights_held
 from ...envs import Body, EnvBatch
 from ...errors import InvalidOption
@@ -138,6 +139,7 @@ def record_agent(
 
     Raises:
         UnknownName, CircuitMismatch: the agent's circuit does not allow these interventions.
+        InvalidAction: a motor command is not finite; names the circuit and the neuron.
     """
 
     done = for_each_neuron(interventions, circuit_of(agent)) if interventions else []
@@ -170,6 +172,7 @@ def record_agent(
     with (
         one_thread(),
         weights_held(agent),
+        naming_lost(agent, rollout),
         progress_bar(total=steps, desc="record", unit="step", disable=not progress) as bar,
     ):
         rollout.start(seeds_of(seed, envs.n_envs))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ...errors import InvalidRun
-from ...files import json_text, read_json, sync, write_json, write_text
+from ...files import json_text, read_json, replace, sync, write_json, write_text
 
 _META = "meta.json"
 _STATE, _WEIGHTS, _TRAINING, _REPLAY = "state.json", "weights.safetensors", "training.safetensors", "replay.safetensors"
@@ -75,12 +74,11 @@ def write_checkpoint(
     if folder.exists():
         replaced = folder.with_suffix(".replaced")
         shutil.rmtree(replaced, ignore_errors=True)
-        os.replace(folder, replaced)
-        os.replace(partial, folder)
+        replace(folder, replaced)
+        replace(partial, folder)
         shutil.rmtree(replaced, ignore_errors=True)
     else:
-        os.replace(partial, folder)
-    sync(folder.parent)
+        replace(partial, folder)
 
 
 def read_checkpoint(folder: Path, has_meta: bool, with_training: bool = True) -> Checkpoint:

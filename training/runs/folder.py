@@ -20,7 +20,7 @@ from jaxtyping import Shaped
 
 from ...circuits.code_files import circuit_from_json
 from ...errors import InvalidOption, InvalidRun, OutputExists
-from ...files import sync, write_json
+from ...files import replace, sync, write_json
 from ...options import FLAG, PATH, checked
 from ...plain_files import check_plain
 from .checkpoints import Checkpoint, read_checkpoint, read_progress, write_checkpoint
@@ -225,8 +225,7 @@ class Folder(Generic[ConfigT]):
         for old in self.checkpoints()[:-_KEPT_CHECKPOINTS]:
             with contextlib.suppress(OSError):
                 (self.path / "history").mkdir(exist_ok=True)
-                os.replace(old / "weights.safetensors", self.path / "history" / f"{old.name}.safetensors")
-                sync(self.path / "history")
+                replace(old / "weights.safetensors", self.path / "history" / f"{old.name}.safetensors")
             shutil.rmtree(old, ignore_errors=True)
 
     def checkpoints(self) -> list[Path]:
@@ -244,7 +243,7 @@ class Folder(Generic[ConfigT]):
         return dict(sorted(found.items()))
 
     def load_checkpoint(self, with_training: bool = True) -> Checkpoint | None:
-        """Return the last intact checkpoint, or None without checkpoints; log the names of damaged ones.
+        """Return the last intact checkpoint, or None without checkpoints; log damaged ones, and the step used instead.
 
         Args:
             with_training: also load the learner's state and replay buffer.
@@ -273,10 +272,15 @@ class Folder(Generic[ConfigT]):
         problems = []
         for folder in reversed(self.checkpoints()):
             try:
-                return read(folder)
+                found = read(folder)
             except InvalidRun as error:
                 problems.append(f"checkpoint {folder} is damaged ({error})")
-                _log.warning("nervecord: %s; the one before it is used", problems[-1])
+                continue
+            step = int(folder.name)
+            told = f"of step {step:,} are used" if step else "of step 0 are used: untrained, as this run began"
+            for problem in problems:
+                _log.warning("nervecord: %s; the weights %s", problem, told)
+            return found
         if problems:
             raise InvalidRun(f"{problems[0]}, and no other is whole; train again with another --out")
         return None

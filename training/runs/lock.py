@@ -51,11 +51,20 @@ def hold(folder: Path) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        # Before it is let go: whoever has opened it already sees that it is gone, and makes a new one.
-        # Windows removes no open file; it stays, and is nobody's.
-        with contextlib.suppress(OSError):
-            path.unlink()
-        os.close(descriptor)
+        if sys.platform == "win32":
+            # Windows removes no open file: not ours, and then not that of the next holder. One that stays is nobody's.
+            os.ftruncate(descriptor, 0)
+            os.close(descriptor)
+            _remove(path)
+        else:
+            # Before it is let go: whoever has opened it already sees that it is gone, and makes a new one.
+            _remove(path)
+            os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _take(path: Path) -> int:
@@ -131,11 +140,9 @@ def _write(descriptor: int) -> None:
 
 def _refusal(path: Path, holder: dict[str, Any]) -> str:
     who = "another process"
-    stop = ""
     if {"pid", "host", "since"} <= holder.keys():
         who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-        stop = f" or stop it there (kill {holder['pid']}),"
-    return f"{path.parent} is being trained by {who}; wait for it{',' if stop else ''}{stop} or give another --out"
+    return f"{path.parent} is being trained by {who}; wait for it, stop it or give another --out"
 
 
 def _give_signs_of_life(path: Path, ended: threading.Event) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
-from ...files import write_whole
+from ...files import write_csv
 from .folder import read_metrics
 
 
@@ -24,7 +24,7 @@ class TidyTable(KVWriter):
     def __init__(self, path: Path) -> None:
         is_new = not path.exists()
         self._file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115  (closed by `close`, as SB3 asks)
-        self._writer = csv.writer(self._file)
+        self._writer = csv.writer(self._file, lineterminator="\n")
         if is_new:
             self._writer.writerow(["step", "metric", "value"])
         self._step, self._values = -1, dict[str, str]()
@@ -66,6 +66,6 @@ def make_logger(folder: Path, resumed_at: int | None) -> Logger:
     if table.exists():
         rows = read_metrics(table)
         kept = rows[rows["step"] <= (-1 if resumed_at is None else resumed_at)]
-        write_whole(table, lambda partial: kept.to_csv(partial, index=False))
+        write_csv(table, kept)
     tensorboard = TensorBoardOutputFormat(str(folder / "tensorboard"))
     return Logger(str(folder), [TidyTable(table), tensorboard])

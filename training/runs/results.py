@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, overload
 import pandas as pd
 
 from ...errors import InvalidRun
-from ...files import read_json, write_json
+from ...files import LONGEST_NAME, write_json
 from .old_results import old_results
 from .result import FINETUNED, KINDS, TRAINED, Result, Weights
 
@@ -32,7 +33,7 @@ class Results(Sequence[Result]):
     Each result is one JSON file, in a folder of results/ with a readable name for its weights and conditions, such as
     results/swimmer6-step-320000-20-episodes-KEY/evaluation.json. Files are never changed. Repeating a measurement with
     the same outcome adds no file; with another outcome, as by another version, a second file is added and takes
-    precedence.
+    precedence. A damaged file is left out, and a warning names it.
 
         run.results.current.where("evaluation").best.intervals["return"]
 
@@ -50,8 +51,12 @@ class Results(Sequence[Result]):
 
     @functools.cached_property
     def _held(self) -> list[Result]:
-        files = sorted((self.path / FOLDER).glob("*/*.json"))
-        found = [Result.from_json(read_json(file, f"{self.path} is damaged"), str(file)) for file in files]
+        found = []
+        for file in sorted((self.path / FOLDER).glob("*/*.json")):
+            try:
+                found.append(_read(file))
+            except InvalidRun as error:
+                _log.warning("nervecord: %s; the other results are used", error)
         return [*old_results(self.path), *sorted(found, key=lambda result: result.when)]
 
     @functools.cached_property
@@ -218,7 +223,7 @@ def keep(result: Result, folder: Path, root: Path, files: Mapping[str, Callable[
             if path.exists():
                 # One that is damaged is said by whoever reads it; what was measured now is not lost to it.
                 with contextlib.suppress(InvalidRun):
-                    held = Result.from_json(read_json(path, f"{root} is damaged"), str(path))
+                    held = _read(path)
                     if held.says_the_same(result):
                         return held
                 continue
@@ -235,6 +240,19 @@ def keep(result: Result, folder: Path, root: Path, files: Mapping[str, Callable[
         told = " ".join(filter(None, (result.name, result.what)))
         _log.warning("nervecord: the %s is not kept: %s cannot be written (%s)", told, folder, error.strerror or error)
     return result
+
+
+def _read(path: Path) -> Result:
+    """Read the file of a result.
+
+    Raises:
+        InvalidRun: it is damaged.
+    """
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidRun(f"{path} is damaged: {error}; remove it, and measure again") from error
+    return Result.from_json(held, str(path))
 
 
 def interventions_told(result: Result) -> str:
@@ -256,8 +274,8 @@ def _label(result: Result) -> str:
     step = [] if result.weights.step is None else [f"step-{result.weights.step}"]
     done = [f"{each['kind']}-{each['neuron']}" for each in result.interventions]
     parts = [result.body, *agent, *step, f"{result.episodes}-episodes", *done]
-    # Names of files have at most 255 bytes; the key tells apart what is cut.
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))[:120].strip("-.")
+    # The key tells apart what is cut.
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))[:LONGEST_NAME].strip("-.")
 
 
 def _stems(name: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,9 @@ from torch import Tensor
 
 from ...agents import Agent
 from ...agents.resize import resize, resize_stats
+from ...circuits.code_files import code_of
 from ...circuits.held import weights_to_come
+from ...circuits.registry import shown_name
 from ...envs import Body
 from ...errors import InvalidOption, InvalidRun, UnknownName
 from ...options import Instance
@@ -74,8 +77,13 @@ class Run(Folder[RunConfig]):
     def description(self) -> str:
         """The circuit and the algorithm that trained it, for captions."""
         how = f"trained by {self.config.algorithm}" if self.progress[0] else "untrained"
-        # A circuit from a file is FILE.py:CLASS@CHECKSUM.
-        return f"{self.config.circuit.partition('@')[0]}, {how}"
+        return f"{shown_name(self.config.circuit)}, {how}"
+
+    @property
+    def argument(self) -> str:
+        """The run as shell commands take it: its folder, and --trust where it is opened with it, or holds code."""
+        needs_trust = self.trust or code_of(self.config.circuit) is not None
+        return f"{shlex.quote(str(self.path))}{' --trust' if needs_trust else ''}"
 
     @property
     def results(self) -> Results:
@@ -110,7 +118,7 @@ class Run(Folder[RunConfig]):
         if trained and checkpoint is None:
             checkpoint = self.load_checkpoint(with_training=False)
         if trained and checkpoint is None:
-            raise InvalidRun(f"{self.path} has no checkpoint yet; `nervecord resume {self.path}` trains it")
+            raise InvalidRun(f"{self.path} has no checkpoint yet; `nervecord resume {self.argument}` trains it")
         if checkpoint is None:
             return Agent(self.resolved.on(body).agent)
         return agent_with(self.resolved, checkpoint.weights, checkpoint.state.get("observation_stats"), body)
@@ -185,4 +193,4 @@ def hint_unfinished(run: Run, steps: int) -> None:
     """Say in one line that a run has not reached its last step, if it has not."""
     if not run.done:
         told = f"{run.path} is not finished ({steps:,} of {run.config.steps:,} steps)"
-        _log.warning("nervecord: %s; nervecord resume %s goes on with it", told, run.path)
+        _log.warning("nervecord: %s; nervecord resume %s goes on with it", told, run.argument)

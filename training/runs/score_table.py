@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...errors import InvalidRun, OutputExists, UnknownName
-from ...files import write_whole
+from ...files import write_csv, write_whole
 
 # Column and type, in the order in which they are read.
 COLUMNS = {
@@ -78,7 +78,7 @@ def write_results(table: pd.DataFrame, path: Path) -> Path:
     if path.exists():
         raise OutputExists(f"{path} exists; give another --out")
     if path.suffix == ".csv":
-        write_whole(path, lambda partial: table.to_csv(partial, index=False))
+        write_csv(path, table)
     else:
         numbers = {"step": "INTEGER", "is_stale": "INTEGER", "episode": "INTEGER", "value": "REAL"}
         packed = _database("results", {name: numbers.get(name, "TEXT") for name in table.columns}, table)

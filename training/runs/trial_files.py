@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ...errors import InvalidRun
-from ...files import json_text, read_json, write_json
+from ...files import json_text, plain_name, read_json, write_json
 from ...plain_files import check_plain
 from ...version import __version__
 from .result import Result
@@ -104,10 +103,7 @@ class TrialFiles:
         write_scores(self.database, self.table())
 
     def _file(self, name: str) -> Path:
-        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
-        if plain != name or len(plain) > 100:
-            plain = with_checksum(plain, name)
-        return self.folder / "trials" / f"{plain}.json"
+        return self.folder / "trials" / f"{plain_name(name)}.json"
 
     def _read(self, path: Path) -> dict[str, Any]:
         held: Any = read_json(path, f"{self.folder} is damaged")
@@ -116,11 +112,6 @@ class TrialFiles:
         for each in held["results"]:
             Result.from_json(each["result"], str(path))
         return held
-
-
-def with_checksum(name: str, of: str) -> str:
-    """Return the end of a name with the checksum of what it stands for, short enough for a file."""
-    return f"{name[-100:]}-{hashlib.sha256(of.encode()).hexdigest()[:8]}"
 
 
 # Fields of a config that came after the first stored trials, with what they were before: these count as they did.

@@ -9,6 +9,7 @@ from ...lazy import lazy_exports
 if TYPE_CHECKING:
     from .ablations import ablate
     from .comparisons import Comparison, compare
+    from .damages import damage
     from .nas.making import make_table
     from .nas.plans import TablePlan
     from .nas.searching import ranking_stability, search_table
@@ -28,6 +29,7 @@ __all__ = [
     "TablePlan",
     "ablate",
     "compare",
+    "damage",
     "make_table",
     "open_table",
     "ranking_stability",

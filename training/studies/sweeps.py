@@ -13,18 +13,17 @@ from typing import Any
 import pandas as pd
 
 from ...errors import InvalidOption, UnknownName
+from ...files import LONGEST_NAME, with_checksum
 from ...options import FLAG, PATH, checked, told
 from ..learning.engine import Engine
 from ..rollouts.evaluation import check_episodes
 from ..runs.config import RunConfig, check_fields
 from ..runs.held_files import tell_files
 from ..runs.run import Run
-from ..runs.trial_files import TrialFiles, with_checksum
+from ..runs.trial_files import TrialFiles
 from .groups import group_table, grouped, printed, scales_of
 from .trials import Trial, means_of, run_trials
 from .written import write_table
-
-_LONGEST_NAME = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Sweep:
         for name, values in zip(names, trials, strict=True):
             config = RunConfig(**{**self.base, **dict(zip(self.vary, values, strict=True))})
             # Values that differ in what no folder's name holds, or that are longer than one may be.
-            is_name = len(name) <= _LONGEST_NAME and times[name] == 1
+            is_name = len(name) <= LONGEST_NAME and times[name] == 1
             found[name if is_name else with_checksum(name, repr(values))] = config
         return found
 

@@ -16,6 +16,7 @@ from ...agents import Agent, AgentSpec
 from ...envs import Body, EnvBatch, make_body
 from ...envs.tasks.registry import task_class
 from ...errors import CircuitMismatch, InvalidOption, InvalidRun
+from ...files import plain_name
 from ...intervals import bootstrap_mean
 from ...options import COUNT, FLAG, Instance, ListOf, Number, checked
 from ..learning.training import train
@@ -73,7 +74,7 @@ def transfer(
     others = [make_body(body) for body in bodies]
     checkpoint = run.load_checkpoint(with_training=False)
     if checkpoint is None:
-        raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.path}` trains it")
+        raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.argument}` trains it")
     weights = Weights.of(checkpoint.step, checkpoint.weights)
     own = [make_body(body) for body in run.config.bodies or (run.config.body,)]
     chosen = [*own, *(body for body in others if body not in own)]
@@ -220,4 +221,5 @@ def _scores(metrics: Mapping[str, Float[np.ndarray, " episodes"]], scale: Scale 
 def _finetuned(run: Run, weights: Weights, body: Body, steps: int, progress: bool) -> Run:
     # Of these weights, and for so many steps: a run that trained on is tuned anew, and so is one that is tuned shorter.
     config = dataclasses.replace(run.config, body=body, bodies=(), steps=steps, start=str(run.path.resolve()))
-    return train(config, run.path / "finetuned" / f"{body.name}-from-{weights.step}-for-{steps}", progress)
+    name = plain_name(f"{body.name}-from-{weights.step}-for-{steps}")
+    return train(config, run.path / "finetuned" / name, progress)

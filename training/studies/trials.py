@@ -21,6 +21,7 @@ from ..learning.engine import Engine, check_engine, run_tasks
 from ..learning.training import train
 from ..probes import Subject, run_probe
 from ..rollouts.evaluation import EVALUATION_SEED, check_episodes, conditions_on, evaluate_on, result_of
+from ..rollouts.interventions import Intervention
 from ..rollouts.recorder import record
 from ..runs.config import RunConfig
 from ..runs.lock import hold
@@ -46,6 +47,7 @@ class Trial:
         untrained: evaluate the agent as it was before training.
         bodies: evaluate the trained agent on these bodies too, as it is.
         gait: probe the trained agent's gait.
+        interventions: evaluate the trained agent under each of these too; its scores have the name as their stage.
     """
 
     study: str
@@ -54,6 +56,7 @@ class Trial:
     untrained: bool = False
     bodies: tuple[str, ...] = ()
     gait: bool = False
+    interventions: Mapping[str, tuple[Intervention, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def cost(self) -> float:
@@ -71,7 +74,10 @@ class Trial:
         if config.start is not None and Path(config.start).is_relative_to(out.resolve()):
             config = dataclasses.replace(config, start=Path(config.start).relative_to(out.resolve()).as_posix())
         bodies = [make_body(body).to_json() for body in self.bodies]
-        return asked_of(config, episodes=episodes, untrained=self.untrained, bodies=bodies, gait=self.gait)
+        asked = asked_of(config, episodes=episodes, untrained=self.untrained, bodies=bodies, gait=self.gait)
+        # Trials of other studies were stored without.
+        done = {name: [dataclasses.asdict(each) for each in some] for name, some in self.interventions.items()}
+        return {**asked, "interventions": done} if done else asked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,6 +179,8 @@ def _measure(trial: Trial, run: Run, episodes: int) -> Measured:
             results.append((TRAINED, evaluated(run, lambda body=body: run.agent(body), weights, body, episodes)))  # type: ignore[misc]
     if trial.gait:
         results.append((TRAINED, _gait(run, weights)))
+    for name, interventions in trial.interventions.items():
+        results.append((name, evaluated(run, lambda: agent, weights, None, episodes, interventions=interventions)))
     return Measured(sum(parameter.numel() for parameter in agent.circuit.parameters()), results, curve(run))
 
 
@@ -183,25 +191,26 @@ def evaluated(
     body: Body | None,
     episodes: int,
     label: str = TRAINED,
+    interventions: Sequence[Intervention] = (),
 ) -> Result:
     """Return what an agent comes to, from the run's results where it was measured before, else measured now and kept.
 
     Raises:
         InvalidOption: no episodes.
     """
-    conditions = conditions_on(run.resolved.config, episodes, body)
+    conditions = conditions_on(run.resolved.config, episodes, body, interventions)
     held = run.results.where(TESTS, agent=label, weights=weights, **conditions).best
     if held is not None and not held.missing:
         return held
     try:
-        values: Mapping[str, Any] = evaluate_on(run.resolved.on(body), agent(), episodes).metrics
+        values: Mapping[str, Any] = evaluate_on(run.resolved.on(body), agent(), episodes, interventions).metrics
         missing = ""
     except (InvalidRun, InvalidOption):
         raise
     except NervecordError as error:
         values, missing = {}, str(error)
     return run.results.add(
-        result_of(run.resolved.config, weights, episodes, values, body, agent=label, missing=missing)
+        result_of(run.resolved.config, weights, episodes, values, body, interventions, label, missing)
     )
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ...drawing.figures import figure_svg
-from ...files import write_text, write_whole
+from ...files import write_csv, write_text, write_whole
 from .markdown import markdown_table
 
 TABLES, FIGURES = (".csv", ".md", ".tex"), (".svg", ".pdf", ".png")
@@ -28,7 +28,7 @@ def write_table(table: pd.DataFrame, shown: pd.DataFrame, path: Path) -> None:
         shown: the same as text, with column names for readers, which give the units.
         path: without a suffix.
     """
-    write_whole(path.with_suffix(".csv"), lambda partial: table.to_csv(partial, index=False))
+    write_csv(path.with_suffix(".csv"), table)
     write_text(path.with_suffix(".md"), markdown_table(shown.columns, *shown.itertuples(index=False)) + "\n")
     write_text(path.with_suffix(".tex"), latex(shown))
 

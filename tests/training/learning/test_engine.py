@@ -3,8 +3,8 @@
 import http.server
 import os
 import re
-import signal
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,9 +14,24 @@ import pytest
 from nervecord.errors import InvalidOption, MissingDependency, NervecordError, Unreachable, WorkersLost
 from nervecord.training.learning import engine
 from nervecord.training.learning.engine import run_tasks
+from nervecord.training.learning.training import train
 from nervecord.training.learning.workers import WorkerPool
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.runs.run import Run
 from nervecord.training.studies.sweeps import Sweep, sweep
-from tasks import break_awkwardly, die, die_once, either, fail_as_it_begins, misname, refuse, sleep, square, threads
+from tasks import (
+    KILL,
+    break_awkwardly,
+    die,
+    die_once,
+    either,
+    fail_as_it_begins,
+    misname,
+    refuse,
+    sleep,
+    square,
+    threads,
+)
 
 BASE = {"body": "swimmer4", "steps": 6400, "episode_steps": 100, "checkpoint_every": 400,
         "algorithm_options": {"n_envs": 8}}  # fmt: skip
@@ -83,6 +98,20 @@ def test_whoever_leaves_early_ends_the_workers_at_once():
     assert len(pids) == 2
     assert time.monotonic() - begin < 50  # and not the minutes for which they would sleep
     assert not any(map(runs, pids))
+
+
+def test_a_training_on_a_worker_that_no_signal_reaches_is_asked_to_end_and_writes_a_checkpoint(tmp_path, monkeypatch):
+    # Longer than a test's patience, and no checkpoint is due before the end.
+    config = RunConfig(body="swimmer4", steps=640_000_000, episode_steps=100, checkpoint_every=640_000_000)
+    pool, table = WorkerPool(2), tmp_path / "run" / "metrics.csv"
+    next(pool.run([("long", (train, (config, tmp_path / "run", False))), ("short", (square, (2,)))]))
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline and not (table.exists() and table.stat().st_size > 1000):
+        time.sleep(0.02)
+    with monkeypatch.context() as windows:
+        windows.setattr(sys, "platform", "win32")
+        pool.close()
+    assert Run(tmp_path / "run").progress[0] > 0
 
 
 def runs(pid: int) -> bool:
@@ -160,7 +189,7 @@ def test_a_sweep_on_ray_is_the_sweep_here_although_a_worker_is_killed(tmp_path):
                 try:
                     words = (entry / "cmdline").read_bytes()
                     if words.startswith(b"ray::measure"):
-                        os.kill(int(entry.name), signal.SIGKILL)
+                        os.kill(int(entry.name), KILL)
                         killed.append(entry.name)
                         break
                 except (FileNotFoundError, ProcessLookupError):

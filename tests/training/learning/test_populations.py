@@ -96,7 +96,7 @@ def test_what_a_notebook_registered_is_missing_on_workers_in_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_a_script_that_does_not_guard_its_work_is_told_to(tmp_path):
-    (tmp_path / "script.py").write_text(NOTEBOOK)
+    (tmp_path / "script.py").write_text(NOTEBOOK, encoding="utf-8")
     words = [sys.executable, "script.py"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=900)
     assert "WorkersLost: a worker ended at its start (exit status 1" in done.stderr

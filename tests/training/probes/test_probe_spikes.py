@@ -154,7 +154,7 @@ def test_a_film_shows_the_spikes_of_neurons_that_fire(subject):
 @pytest.mark.slow
 def test_a_report_draws_the_raster(run, tmp_path):
     probe(run, ["spikes"], episodes=1)
-    page = report(run, out=tmp_path / "report.html").read_text()
+    page = report(run, out=tmp_path / "report.html").read_text(encoding="utf-8")
     assert 'id="spikes"' in page
     assert "synaptic operations a control step" in page
 

@@ -47,7 +47,7 @@ def test_a_probe_that_cannot_be_leaves_its_reason_and_the_others_go_on(run, tmp_
     assert "no joint moves in episode 0" in found["gait"].missing
     assert "only a recording" in found["lesions"].missing
     assert found["diagram"].result is not None
-    kept = json.loads((tmp_path / "still_probes" / "gait.json").read_text())
+    kept = json.loads((tmp_path / "still_probes" / "gait.json").read_text(encoding="utf-8"))
     assert kept["missing"] == found["gait"].missing
     assert not (tmp_path / "still_probes" / "gait.svg").exists()
     assert (tmp_path / "still_probes" / "diagram.svg").exists()
@@ -84,14 +84,14 @@ def test_the_report_shows_every_probe_its_words_and_what_is_missing(run):
     probe(run, ("gait", "lesions"), episodes=2)
     gait = run.results.where("probe", "gait").best
     run.results.add(dataclasses.replace(gait, name="diagram", numbers={}, words=(), files=(), missing="<told>"))
-    page = report(run).read_text()
+    page = report(run).read_text(encoding="utf-8")
     assert 'href="#gait"' in page
     assert "% of the return remains" in page
     assert re.search(r'scope="row">intact</th><td>[\d.]+ \[[\d.]+, [\d.]+\]</td><td>return</td>', page)
     assert "&lt;told&gt;" not in page  # the wiring is drawn from the run itself
     shutil.rmtree(run.path / "results")
     run.results.add(dataclasses.replace(gait, numbers={}, words=(), files=(), missing="<told>"))
-    assert "Could not be measured: &lt;told&gt;" in report(run).read_text()
+    assert "Could not be measured: &lt;told&gt;" in report(run).read_text(encoding="utf-8")
 
 
 def test_two_runs_stand_side_by_side(run, tmp_path):
@@ -100,7 +100,7 @@ def test_two_runs_stand_side_by_side(run, tmp_path):
     with pytest.raises(InvalidOption, match="give --out"):
         report(run, other)
     main(["report", str(run.path), str(other.path), "--out", str(tmp_path / "both.html")])
-    page = (tmp_path / "both.html").read_text()
+    page = (tmp_path / "both.html").read_text(encoding="utf-8")
     names = re.findall(r"<h1>(.*)</h1>", page)
     assert len(set(names)) == 2
     assert all(name.endswith("/worm") for name in names)

@@ -1,7 +1,6 @@
 """Recordings of strangers: no other file is read in place of theirs, and what is no recording is one line."""
 
 import json
-import os
 import shutil
 
 import h5py
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from nervecord.errors import InvalidRecording
 from nervecord.training.rollouts.recording import Recording
+from systems import make_pipe
 
 E, T, J, L = 2, 5, 1, 2
 SHAPES = {"observations": (E, T, 4), "actions": (E, T, J), "rewards": (E, T), "joint_pos": (E, T, J),
@@ -52,9 +52,8 @@ def test_values_in_another_file_are_not_read(file, tmp_path):
     refused(file, "the values of rewards lie in another file")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
 def test_a_virtual_array_opens_no_other_file(file, tmp_path):
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     with h5py.File(file, "a") as held:
         del held["rewards"]
         layout = h5py.VirtualLayout((E, T), "f4")
@@ -77,9 +76,8 @@ def test_an_array_larger_than_the_file_can_hold_is_refused(file):
     refused(file, "too few for arrays of")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
 def test_a_pipe_is_no_recording(tmp_path):
-    os.mkfifo(tmp_path / "r.nc")
+    make_pipe(tmp_path / "r.nc")
     refused(tmp_path / "r.nc", "is not a file")
 
 

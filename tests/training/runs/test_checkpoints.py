@@ -80,8 +80,8 @@ def test_nothing_trained_yet_is_step_0(tmp_path):
 
 
 def as_format_2(run: Run) -> Run:
-    config = json.loads((run.path / "config.json").read_text())
-    (run.path / "config.json").write_text(json.dumps({**config, "format": 2}))
+    config = json.loads((run.path / "config.json").read_text(encoding="utf-8"))
+    (run.path / "config.json").write_text(json.dumps({**config, "format": 2}), encoding="utf-8")
     for folder in run.checkpoints():
         (folder / "meta.json").unlink()
     return Run(run.path)
@@ -134,9 +134,9 @@ def test_what_a_killed_process_left_is_cleaned_up_and_no_history_is_missing(run)
 )
 def test_a_run_whose_beginning_was_stopped_is_begun_again(left, tmp_path):
     for name in left:
-        (tmp_path / name).write_text("{")
+        (tmp_path / name).write_text("{", encoding="utf-8")
     assert Run.create(tmp_path, CONFIG).progress == (0, False)
-    assert json.loads((tmp_path / "versions.json").read_text())["packages"]["torch"]
+    assert json.loads((tmp_path / "versions.json").read_text(encoding="utf-8"))["packages"]["torch"]
 
 
 def stop(*_, **__):
@@ -180,20 +180,20 @@ def test_a_second_dump_at_a_step_replaces_what_it_names_and_adds_the_rest(tmp_pa
         logger.dump(step)
     logger.close()
     expected = ["step,metric,value", "1,a,1.0", "2,a,2.5", "2,b,20.0", "2,c,7.0", "3,a,3.0"]
-    assert (tmp_path / "metrics.csv").read_text().splitlines() == expected
+    assert (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines() == expected
 
 
 def test_a_result_that_cannot_be_written_is_shown_all_the_same(caplog, tmp_path):
     trained = train(CONFIG, tmp_path / "trained", progress=False)
     # A file in its way, as root writes into read-only folders too.
-    (trained.path / "results").write_text("in the way")
+    (trained.path / "results").write_text("in the way", encoding="utf-8")
     assert evaluate(trained, episodes=2).n == 2
     assert "the evaluation is not kept" in caplog.text
 
 
 def test_when_no_checkpoint_is_whole_one_line_says_so(run):
     for folder in run.checkpoints():
-        (folder / "meta.json").write_text("{}")
+        (folder / "meta.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InvalidRun, match=r"meta.json does not match its checksum.*no other is whole"):
         assert run.done
     assert Path(run.path / "checkpoints").exists()

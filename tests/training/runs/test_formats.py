@@ -11,13 +11,14 @@ from nervecord.envs import make_body
 from nervecord.envs.bodies.registry import body_from_json
 from nervecord.errors import InvalidRecording, InvalidRun
 from nervecord.sharing import import_run
+from nervecord.training.learning.curricula import CurriculumRun, curriculum_summary
 from nervecord.training.rollouts.evaluation import evaluate
 from nervecord.training.rollouts.recording import READABLE_RECORDINGS, RECORDING_FORMAT, Recording
 from nervecord.training.runs.folder import FORMAT, READABLE
 from nervecord.training.runs.run import Run
 
-# One folder for each version: a run with its results, an export, a recording and bodies. That of format 2 was written
-# at commit 81006cf; only tensorboard/ and the kernel's name are left out.
+# One folder for each version: a run with its results, a curriculum, an export, a recording and bodies. That of format 2
+# was written at commit 81006cf; only tensorboard/ and the kernel's name are left out.
 FORMATS = Path(__file__).parents[2] / "reference" / "formats"
 RETURNS = [5.279235973380233, 7.7865304131380295]  # of both, which trained alike
 
@@ -46,6 +47,25 @@ def test_a_run_of_every_version_opens_with_its_results_and_evaluates_to_what_it_
     np.testing.assert_allclose(evaluate(run, episodes=2).metrics["return"], RETURNS, rtol=1e-4)
 
 
+def test_results_as_the_first_runs_of_format_3_held_them_are_read(tmp_path):
+    """Those runs had the files of format 2 for what was measured."""
+    run = Path(shutil.copytree(FORMATS / "3" / "run", tmp_path / "run"))
+    shutil.rmtree(run / "results")
+    for name in ("evaluation.json", "results.sqlite"):
+        shutil.copy(FORMATS / "2" / "run" / name, run)
+    found = Run(run).results
+    np.testing.assert_allclose(found.where("evaluation", agent="trained")[0].values["return"], RETURNS, rtol=1e-12)
+    assert found.where("transfer", agent="trained")[0].body == "swimmer4"
+
+
+def test_a_curriculum_of_every_version_opens_with_its_circuit(folder):
+    run = CurriculumRun(folder / "curriculum")
+    assert (run.done, run.config.task, run.config.updates) == (True, "parity", 4)
+    # Of both, which trained alike.
+    np.testing.assert_allclose(run.circuit().tau.detach(), [1.5263, 1.2437, 1.5846, 1.0332], atol=1e-4)
+    assert curriculum_summary(run)["mean tau (steps)"] == pytest.approx(1.346923, rel=1e-6)
+
+
 def test_an_export_of_every_version_is_imported_and_evaluates_to_what_it_did(folder):
     run = import_run(folder / "export", folder / "imported")
     np.testing.assert_allclose(evaluate(run, episodes=2).metrics["return"], RETURNS, rtol=1e-4)
@@ -64,7 +84,7 @@ def test_a_recording_of_every_version_is_read_alike(folder):
 
 
 def test_a_body_of_every_version_is_the_body_of_that_name(folder):
-    held = json.loads((folder / "bodies.json").read_text())
+    held = json.loads((folder / "bodies.json").read_text(encoding="utf-8"))
     assert {"swimmer6", "swimmer12-eel", "swimmer6-thick", "one.xml"} <= held.keys()
     for name, values in held.items():
         body = body_from_json(values)
@@ -78,7 +98,9 @@ def test_versions_of_another_nervecord_are_refused_in_one_line(tmp_path):
     kept = shutil.copytree(FORMATS / str(FORMAT), tmp_path / "kept")
     for part, opened in (("run", Run), ("export", lambda path: import_run(path, tmp_path / "imported"))):
         config = kept / part / "config.json"
-        config.write_text(json.dumps({**json.loads(config.read_text()), "format": FORMAT + 1}))
+        config.write_text(
+            json.dumps({**json.loads(config.read_text(encoding="utf-8")), "format": FORMAT + 1}), encoding="utf-8"
+        )
         with pytest.raises(InvalidRun, match=f"is of format {FORMAT + 1}, .* reads 2 and 3") as refused:
             opened(kept / part)
         assert "\n" not in str(refused.value)

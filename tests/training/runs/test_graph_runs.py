@@ -27,8 +27,8 @@ SMALL = {"body": "swimmer4", "steps": 400, "episode_steps": 50, "algorithm_optio
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "ok.csv").write_text(CONTACTS)
-    (tmp_path / "data" / "ok.cells.csv").write_text(CELLS)
+    (tmp_path / "data" / "ok.csv").write_text(CONTACTS, encoding="utf-8")
+    (tmp_path / "data" / "ok.cells.csv").write_text(CELLS, encoding="utf-8")
     monkeypatch.chdir(tmp_path / "data")
     return tmp_path
 
@@ -46,7 +46,7 @@ def test_a_run_needs_its_graphs_file_no_more(folder, monkeypatch):
     assert (evaluate(Run(folder / "run"), episodes=2).returns == before).all()
     (folder / "run").rename(folder / "moved")
     export(folder / "moved", folder / "shared", film=False)
-    card = (folder / "shared" / "README.md").read_text()
+    card = (folder / "shared" / "README.md").read_text(encoding="utf-8")
     assert "ok.csv (4 cells, 3 contacts, checksum " in card
     assert "MDL01" not in card
     imported = import_run(folder / "shared", folder / "other" / "run")
@@ -57,7 +57,7 @@ def test_the_same_command_goes_on_and_a_changed_file_is_said_in_short(folder, mo
     run = Run.create(folder / "run", config())
     monkeypatch.chdir(folder)
     assert Run.create(folder / "run", config("data/ok.csv")).config == run.config
-    (folder / "data" / "ok.csv").write_text(CONTACTS.replace("DB1,MDL01,3", "DB1,MDL01,4"))
+    (folder / "data" / "ok.csv").write_text(CONTACTS.replace("DB1,MDL01,3", "DB1,MDL01,4"), encoding="utf-8")
     with pytest.raises(InvalidRun, match=r"circuit_options: .*ok\.csv \(4 cells, 3 contacts, checksum") as raised:
         Run.create(folder / "run", config("data/ok.csv"))
     assert "MDL01" not in str(raised.value)

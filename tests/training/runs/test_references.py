@@ -116,8 +116,8 @@ def test_evaluate_transfer_compare_and_report_show_it(ncap, tmp_path, monkeypatc
     assert list(compared["normalized_iqm"]) == [
         pytest.approx(normalized_return(each, "swimmer6")) for each in compared["return_iqm"]
     ]
-    assert "normalized, 0 random, 1 best known" in (tmp_path / "compared" / "table.md").read_text()
-    page = report(ncap).read_text()
+    assert "normalized, 0 random, 1 best known" in (tmp_path / "compared" / "table.md").read_text(encoding="utf-8")
+    page = report(ncap).read_text(encoding="utf-8")
     assert "of the way from random actions to the best agent known" in page
 
 
@@ -125,5 +125,5 @@ def test_a_comparison_without_it_has_an_empty_column_and_prints_none(tmp_path):
     runs = [train(dataclasses.replace(SHORT, seed=seed), tmp_path / str(seed), progress=False) for seed in (0, 1)]
     table = compare(runs, tmp_path / "out", episodes=1).table
     assert table["normalized_iqm"].isna().all()
-    assert "normalized" not in (tmp_path / "out" / "table.md").read_text()
+    assert "normalized" not in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
     assert pd.read_csv(tmp_path / "out" / "table.csv")["normalized_iqm"].isna().all()

@@ -57,13 +57,15 @@ def test_a_result_says_what_was_measured_of_which_weights_and_how(run):
     found = evaluate(run, 3)
     result = run.results.current.where("evaluation").best
     file = next((run.path / "results").glob("swimmer6-step-1600-3-episodes-*/evaluation.json"))
-    assert Result.from_json(json.loads(file.read_text()), "it") == result
+    assert Result.from_json(json.loads(file.read_text(encoding="utf-8")), "it") == result
     assert result.weights == run.last_weights()
     assert result.weights.step == 1600
     assert (result.body, result.episodes, result.interventions) == ("swimmer6", 3, [])
     assert result.conditions["task_options"]["reward"] == "paper"
     assert np.array_equal(result.metrics["return"], found.returns)
-    assert json.loads(file.read_text())["intervals"]["return"]["mean"] == pytest.approx(found.returns.mean())
+    assert json.loads(file.read_text(encoding="utf-8"))["intervals"]["return"]["mean"] == pytest.approx(
+        found.returns.mean()
+    )
 
 
 def test_the_same_measured_again_is_the_same_file_and_more_episodes_are_another(run):
@@ -80,8 +82,8 @@ def test_the_same_measured_again_is_the_same_file_and_more_episodes_are_another(
 def test_what_comes_out_otherwise_is_added_and_read_first(run):
     evaluate(run, 2)
     file = next((run.path / "results").rglob("evaluation.json"))
-    held = json.loads(file.read_text())
-    file.write_text(json.dumps({**held, "values": {"return": [1.0, 1.0]}, "version": "0.0.1"}))
+    held = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**held, "values": {"return": [1.0, 1.0]}, "version": "0.0.1"}), encoding="utf-8")
     found = evaluate(run, 2)
     assert [path.name for path in sorted(file.parent.iterdir())] == ["evaluation-2.json", "evaluation.json"]
     assert np.array_equal(run.results.current.best.metrics["return"], found.returns)
@@ -108,13 +110,13 @@ def test_what_was_measured_under_an_intervention_is_never_the_agents_own(run, tm
     intact = probe(run, ("gait",), 2)["gait"].result.numbers["com_speed"]
     hurt = probe(run, ("gait",), 3, interventions=LESION)["gait"].result.numbers["com_speed"]
     render(run, run.path / "film-lesion.mp4", seconds=0.2, interventions=LESION)
-    page = report(run).read_text()
+    page = report(run).read_text(encoding="utf-8")
     assert f"{intact:.4g}" in page
     assert f"{hurt:.4g}" not in page
     assert "No film yet" in page
-    assert "No film yet" in gallery(run, out=tmp_path / "gallery.html").read_text()
+    assert "No film yet" in gallery(run, out=tmp_path / "gallery.html").read_text(encoding="utf-8")
     folder = export(run, tmp_path / "agent", film=False)
-    assert json.loads((folder / "evaluation.json").read_text())["conditions"]["interventions"] == []
+    assert json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["conditions"]["interventions"] == []
     other = train(RunConfig(steps=800, episode_steps=100, algorithm_options={"n_envs": 8}), tmp_path / "b", False)
     table = compare([run, other], tmp_path / "both", 4).table
     assert own.returns.mean() == pytest.approx(table["return_iqm"].iloc[0])
@@ -138,20 +140,20 @@ def test_what_training_has_left_behind_is_shown_as_stale(run, tmp_path):
     probe(run, ("gait",), 2)
     transfer(run, ("swimmer4",), 2)
     render(run, run.path / "film.mp4", seconds=0.2)
-    assert "stale" not in report(run).read_text()
-    assert "--probes gait" not in report(run).read_text()
+    assert "stale" not in report(run).read_text(encoding="utf-8")
+    assert "--probes gait" not in report(run).read_text(encoding="utf-8")
     go_on(run)
     told = "stale: measured at step 1,600, trained on to 63,040"
     assert run.results.current.where("evaluation").best is None
     assert set(transfer_table(run).query("agent == 'trained'")["note"]) == {told}
     assert set(transfer_table(run).query("agent == 'untrained ncap'")["note"]) == {""}
-    page = report(run).read_text()
+    page = report(run).read_text(encoding="utf-8")
     # The return, the speed, both rows of transfer and its sentence, the film, the gait and its numbers.
     assert page.count(told) + page.count(told.capitalize()) >= 6
     assert f"nervecord probe {run.path} --probes gait" in page
     assert f"({told}; nervecord evaluate {run.path} measures it anew)" in page
     assert f"{old:,.0f}" in page
-    assert told in gallery(run, out=tmp_path / "gallery.html").read_text()
+    assert told in gallery(run, out=tmp_path / "gallery.html").read_text(encoding="utf-8")
     new = evaluate(run, 2).returns.mean()
     assert abs(new - old) > 1
     assert run.results.shown.episodes == 2
@@ -170,7 +172,7 @@ def test_compare_and_export_measure_what_is_stale_anew(run, tmp_path):
     scores = read_scores(tmp_path / "both" / "results.sqlite")
     assert set(scores[(scores["source"] == str(run.path)) & (scores["stage"] == "trained")]["step"]) == {63_040}
     folder = export(run, tmp_path / "agent")
-    told = json.loads((folder / "evaluation.json").read_text())
+    told = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     assert told["weights"]["step"] == 63_040
     assert told["intervals"]["return"]["mean"] == pytest.approx(measured(run, episodes=3))
     assert (folder / "film.mp4").read_bytes() != before
@@ -187,7 +189,7 @@ def test_an_imported_agent_brings_what_was_measured_of_it(run, tmp_path):
 
 def test_a_result_that_cannot_be_written_is_returned_and_said(run, capsys, caplog):
     # No permission stops root, but a file where the folder should be does.
-    (run.path / "results").write_text("")
+    (run.path / "results").write_text("", encoding="utf-8")
     main(["evaluate", str(run.path), "--episodes", "2", "--json"])
     assert json.loads(capsys.readouterr().out)["return"]["n"] == 2
     assert "the evaluation is not kept" in caplog.text
@@ -198,10 +200,10 @@ def test_a_result_that_cannot_be_written_is_returned_and_said(run, capsys, caplo
 
 def test_what_earlier_versions_kept_is_read(tmp_path):
     run = Run(shutil.copytree(KEPT / "es-ncap", tmp_path / "old"))
-    held = json.loads((run.path / "evaluation.json").read_text())
+    held = json.loads((run.path / "evaluation.json").read_text(encoding="utf-8"))
     result = run.results.current.where("evaluation").best
     assert result.metrics["return"].tolist() == held["episodes"]["return"]
-    assert f"{held['return']['mean']:,.0f}" in report(run).read_text()
+    assert f"{held['return']['mean']:,.0f}" in report(run).read_text(encoding="utf-8")
     step = held["step"]
     about = {"source": "transfer", "study": "transfer", "trained_on": "swimmer6", "episode": 0, "metric": "return"}
     rows = [
@@ -236,21 +238,24 @@ def test_what_earlier_versions_kept_is_read(tmp_path):
         ({"when": None}, "when is None"),
     ],
 )
-def test_a_damaged_result_is_one_line(run, change, told):
+def test_a_damaged_result_is_left_out_and_named_in_one_line(run, change, told, caplog):
     evaluate(run, 1)
     file = next((run.path / "results").rglob("*.json"))
-    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
-    with pytest.raises(InvalidRun, match="is damaged") as caught:
-        report(run)
-    assert told in str(caught.value)
-    assert str(file) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    damaged = {**json.loads(file.read_text(encoding="utf-8")), **change}
+    evaluate(run, 2)
+    file.write_text(json.dumps(damaged), encoding="utf-8")
+    assert [result.episodes for result in run.results] == [2]
+    (line,) = caplog.messages
+    assert f"{file} is damaged: " in line
+    assert told in line
+    assert line.endswith("; remove it, and measure again; the other results are used")
+    assert "\n" not in line
 
 
 def test_a_damaged_result_loses_nothing_that_is_measured_now(run, capsys):
     evaluate(run, 1)
     file = next((run.path / "results").rglob("*.json"))
-    file.write_text("{")
+    file.write_text("{", encoding="utf-8")
     main(["evaluate", str(run.path), "--episodes", "1", "--json"])
     assert json.loads(capsys.readouterr().out)["return"]["n"] == 1
     file.unlink()
@@ -286,11 +291,15 @@ def test_a_run_on_lanes_is_measured_on_mujoco_where_lanes_do_not_cover_the_body(
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", "{", "{}"])
-def test_what_is_no_result_is_one_line(run, text):
+def test_what_is_no_result_blocks_no_other(run, text, capsys, caplog):
     evaluate(run, 1)
-    next((run.path / "results").rglob("*.json")).write_text(text)
-    with pytest.raises(InvalidRun, match="is damaged"):
-        report(run)
+    file = next((run.path / "results").rglob("*.json"))
+    evaluate(run, 2)
+    file.write_text(text, encoding="utf-8")
+    main(["results", str(run.path), "--json"])
+    assert [each["episodes"] for each in json.loads(capsys.readouterr().out)["results"]] == [2]
+    assert f"{file} is damaged: " in caplog.text
+    assert report(run).exists()
 
 
 @pytest.mark.parametrize("linked", [False, True])
@@ -303,9 +312,9 @@ def test_a_file_outside_the_run_is_no_file_of_a_result(run, tmp_path, linked):
         (run.path / "film.mp4").unlink()
         (run.path / "film.mp4").symlink_to(tmp_path / "secret.mp4")
     else:
-        file.write_text(json.dumps({**film.to_json(), "files": ["../secret.mp4"]}))
+        file.write_text(json.dumps({**film.to_json(), "files": ["../secret.mp4"]}), encoding="utf-8")
         (run.path / "film.mp4").unlink()
-    assert "No film yet" in report(run).read_text()
+    assert "No film yet" in report(run).read_text(encoding="utf-8")
 
 
 def test_a_table_of_all_results_is_built_when_asked(run, tmp_path, capsys):

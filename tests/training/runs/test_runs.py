@@ -231,7 +231,7 @@ def test_a_done_run_is_not_trained_again(worm):
 def test_another_config_or_foreign_files_are_never_overwritten(worm, tmp_path):
     with pytest.raises(InvalidRun, match="seed: 0 there, 1 asked"):
         train(dataclasses.replace(ES_CONFIG, seed=1), worm.path)
-    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputExists):
         train(ES_CONFIG, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
@@ -288,7 +288,7 @@ def test_probe_film_and_report_make_a_page_that_needs_nothing_else(worm, tmp_pat
     # The oscillator's period of 60 steps is 1.8 s, and the body follows it.
     assert gait["frequency"] == pytest.approx(1 / 1.8, rel=0.1)
     render(run, run.path / "film.mp4", seconds=1)
-    page = report(run).read_text()
+    page = report(run).read_text(encoding="utf-8")
     assert page.count('role="img" aria-label') + page.count('role="group" aria-label') == 4
     assert "data:video/mp4;base64," in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)
@@ -297,7 +297,7 @@ def test_probe_film_and_report_make_a_page_that_needs_nothing_else(worm, tmp_pat
 
 def test_report_names_what_is_missing_and_how_to_get_it(worm, tmp_path):
     shutil.copytree(worm.path, tmp_path / "bare")
-    page = report(tmp_path / "bare").read_text()
+    page = report(tmp_path / "bare").read_text(encoding="utf-8")
     assert "nervecord render" in page
 
 
@@ -341,11 +341,11 @@ def test_a_damaged_or_foreign_run_is_named(worm, tmp_path):
         (checkpoint / "weights.safetensors").write_bytes(b"junk")
     with pytest.raises(InvalidRun, match="damaged"):
         evaluate(broken)
-    config = json.loads((broken / "config.json").read_text())
-    (broken / "config.json").write_text(json.dumps({**config, "format": 99}))
+    config = json.loads((broken / "config.json").read_text(encoding="utf-8"))
+    (broken / "config.json").write_text(json.dumps({**config, "format": 99}), encoding="utf-8")
     with pytest.raises(InvalidRun, match="format 99"):
         Run(broken)
-    (broken / "config.json").write_text("{")
+    (broken / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(InvalidRun, match=r"config.json is damaged .* restore it from a copy"):
         Run(broken)
 

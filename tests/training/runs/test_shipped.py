@@ -1,7 +1,6 @@
 """Agents that come with the package are runs, by their addresses, wherever the package lies."""
 
 import multiprocessing
-import os
 import re
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from nervecord.files import user_cache
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs import shipped
 from nervecord.training.runs.shipped import SHIPPED, folder_of, shipped_names
+from tasks import open_at_once
 
 NAMES = ("along", "cpg", "ncap", "ncap-plus", "relay")
 
@@ -87,27 +87,22 @@ def test_a_film_is_of_the_episode_that_lanes_step_and_says_that_mujoco_stepped_i
 def test_an_upgrade_is_copied_anew_and_leaves_the_old_one(monkeypatch, tmp_path):
     old = folder_of("agent:cpg")
     shutil.copytree(SHIPPED, tmp_path / "other")
-    with (tmp_path / "other" / "cpg" / "metrics.csv").open("a") as file:
+    with (tmp_path / "other" / "cpg" / "metrics.csv").open("a", encoding="utf-8") as file:
         file.write("1,more,1\n")
     monkeypatch.setattr(shipped, "SHIPPED", tmp_path / "other")
     assert folder_of("agent:cpg") != old
     assert old.is_dir()
 
 
-def _open_at_once(barrier, results):
-    barrier.wait(30)
-    results.put(str(folder_of("agent:relay")))
-
-
 def test_processes_that_open_one_at_once_get_the_same_whole_copy():
-    context = multiprocessing.get_context("fork" if os.name == "posix" else "spawn")
+    context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(4), context.Queue()
-    processes = [context.Process(target=_open_at_once, args=(barrier, results)) for _ in range(4)]
+    processes = [context.Process(target=open_at_once, args=(barrier, results)) for _ in range(4)]
     for process in processes:
         process.start()
-    (folder,) = {results.get(timeout=30) for _ in processes}
+    (folder,) = {results.get(timeout=300) for _ in processes}
     for process in processes:
-        process.join(30)
+        process.join(300)
     assert [path.name for path in Path(folder).parent.iterdir()] == ["relay"]
     assert shipped._checksum(Path(folder)) == shipped._checksum(SHIPPED / "relay")
 
@@ -122,7 +117,7 @@ def test_files_that_are_read_only_in_the_package_are_copied_as_ones_that_can_be_
 
 def test_a_cache_that_cannot_be_written_is_said_once_and_stops_nothing(cache, caplog):
     cache.parent.parent.mkdir(parents=True)
-    cache.parent.write_text("a file")
+    cache.parent.write_text("a file", encoding="utf-8")
     assert evaluate("agent:ncap", 1).n == 1
     assert Run("agent:ncap").path == Run("agent:ncap").path
     said = [record.message for record in caplog.records if "agent:ncap" in record.message]

@@ -14,6 +14,7 @@ from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.lock import hold
 from nervecord.training.runs.run import Run
 from nervecord.training.runs.trial_files import TrialFiles
+from systems import make_pipe
 
 RUNS = Path(__file__).parents[2] / "reference" / "runs"
 ENTRIES = ("config.json", "versions.json", "metrics.csv", "evaluation.json", "checkpoints", "history", "lock.json",
@@ -29,7 +30,7 @@ def run(tmp_path) -> Path:
 @pytest.fixture
 def secret(tmp_path) -> Path:
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "id_rsa").write_text("SECRET")
+    (tmp_path / "home" / "id_rsa").write_text("SECRET", encoding="utf-8")
     return tmp_path / "home" / "id_rsa"
 
 
@@ -52,10 +53,9 @@ def test_a_link_in_a_run_is_refused_in_one_line(run, secret, name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
 @pytest.mark.parametrize("name", ["config.json", "metrics.csv", "film.mp4", "results/a/evaluation.json"])
 def test_a_pipe_in_a_run_is_refused_before_it_is_opened(run, name):
-    os.mkfifo(place(run, name))
+    make_pipe(place(run, name))
     with pytest.raises(InvalidRun, match="is a pipe, a socket or a device; remove it"):
         Run(run)
 
@@ -91,11 +91,11 @@ def test_every_command_on_runs_refuses_links(run, secret, tmp_path, capsys):
         assert caught.value.code == 2, command
         assert "film.mp4 is a link" in said or "is a run already" in said, (command, said)
     assert sorted(tmp_path.rglob("*")) == before
-    assert secret.read_text() == "SECRET"
+    assert secret.read_text(encoding="utf-8") == "SECRET"
 
 
 def test_only_what_is_a_run_is_looked_through(tmp_path, secret):
-    (tmp_path / "config.json").write_text('{"format": 3, "holds": "something else", "asked": {}}')
+    (tmp_path / "config.json").write_text('{"format": 3, "holds": "something else", "asked": {}}', encoding="utf-8")
     (tmp_path / "link").symlink_to(secret)
     with pytest.raises(InvalidRun, match="holds a something else"):
         Run(tmp_path)
@@ -112,7 +112,7 @@ def test_what_is_beginning_and_what_is_locked_is_no_link(tmp_path, secret):
     (tmp_path / "run" / ".config.json.partial").symlink_to(secret)
     (tmp_path / "run" / "versions.json").symlink_to(secret)
     assert Run.create(tmp_path / "run", RunConfig()).progress == (0, False)
-    assert secret.read_text() == "SECRET"
+    assert secret.read_text(encoding="utf-8") == "SECRET"
 
 
 def test_studies_and_curricula_refuse_links_too(tmp_path, secret):
@@ -131,8 +131,8 @@ def test_a_file_that_is_written_replaces_links_and_writes_through_none(tmp_path,
     (tmp_path / ".page.partial").symlink_to(secret)
     (tmp_path / "page").symlink_to(secret)
     write_text(tmp_path / "page", "written")
-    assert secret.read_text() == "SECRET"
-    assert (tmp_path / "page").read_text() == "written"
+    assert secret.read_text(encoding="utf-8") == "SECRET"
+    assert (tmp_path / "page").read_text(encoding="utf-8") == "written"
     assert not (tmp_path / "page").is_symlink()
     assert not os.path.lexists(tmp_path / ".page.partial")
 

@@ -3,9 +3,7 @@
 import json
 import os
 import pickle
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +17,7 @@ from nervecord.training.learning.curricula import CurriculumConfig, curriculum
 from nervecord.training.learning.training import train
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.run import Run
+from systems import limit_of_files
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +40,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(run, name, dam
         file.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
     assert hurt.load_checkpoint().step == int(before.name)
     assert f"checkpoint {last} is damaged" in caplog.text
+    assert f"; the weights of step {int(before.name):,} are used" in caplog.text
     assert all("\n" not in record.getMessage() for record in caplog.records)
     assert not hurt.done
     repaired = train(run.config, hurt.path, progress=False)
@@ -52,6 +52,14 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(run, name, dam
         .reset_index(drop=True)
         .equals(run.metrics().query("not metric.str.startswith('time/')").reset_index(drop=True))
     )
+
+
+def test_where_the_first_checkpoint_alone_is_whole_the_circuit_is_called_untrained(tmp_path, caplog):
+    config = RunConfig(steps=800, episode_steps=50, algorithm_options={"n_envs": 16})
+    hurt = train(config, tmp_path / "run", progress=False)
+    (hurt.checkpoints()[-1] / "weights.safetensors").write_bytes(b"")
+    assert hurt.load_checkpoint().step == 0
+    assert caplog.messages[-1].endswith("; the weights of step 0 are used: untrained, as this run began")
 
 
 def test_a_checkpoint_of_another_circuit_is_one_line(run, tmp_path):
@@ -76,12 +84,7 @@ def test_when_no_checkpoint_is_whole_one_line_says_so(run, tmp_path):
 
 
 def test_a_write_that_fails_leaves_the_last_checkpoint_and_one_line(tmp_path):
-    """A file-size limit fails a write in the middle, as a full disk does."""
-
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-
+    limit = limit_of_files(3000)
     words = ["train", "--circuit", "gru", "--algorithm", "ppo", "--steps", "1024", "--episode-steps", "50",
              "--checkpoint-every", "200", "--circuit-options", "units=8", "--algorithm-options", "n_envs=8",
              "n_steps=32", "sequence_length=16", "batch_size=64", "--out", str(tmp_path / "run"), "--json"]  # fmt: skip
@@ -97,10 +100,7 @@ def test_a_write_that_fails_leaves_the_last_checkpoint_and_one_line(tmp_path):
 
 
 def test_a_recording_that_fails_in_the_middle_leaves_nothing_and_one_line(run, tmp_path):
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
-
+    limit = limit_of_files(12_000)
     words = ["record", str(run.path), "--episodes", "1", "--out", str(tmp_path / "rec.nc")]
     command = [sys.executable, "-c", "from nervecord.cli.main import main; main()", *words]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False)

@@ -41,7 +41,7 @@ def test_seeds_of_one_config_are_one_group_named_by_what_differs(runs, tmp_path)
         returns = each[each["agent"] == row.group]["return"]
         assert row.return_iqm == pytest.approx(returns.mean()), "the IQM of two is their mean"
         assert returns.min() <= row.return_low95 <= row.return_high95 <= returns.max()
-    assert (tmp_path / "out" / "curves.svg").read_text().count("(n = 2)") == 2
+    assert (tmp_path / "out" / "curves.svg").read_text(encoding="utf-8").count("(n = 2)") == 2
     measured = runs[0].results.current.where("evaluation", episodes=2).best
     assert each.set_index("source").loc[str(runs[0].path), "return"] == pytest.approx(measured.intervals["return"].mean)
 
@@ -58,11 +58,11 @@ def test_a_comparison_is_written_for_papers(runs, tmp_path):
     compare(runs, tmp_path / "out", episodes=2, labels={"period 40": "fast", "period 60": "slow & steady"})
     files = ["table.csv", "table.md", "table.tex", "curves.svg", "curves.pdf", "curves.png"]
     assert all((tmp_path / "out" / name).stat().st_size for name in files)
-    head, _, *rows = (tmp_path / "out" / "table.md").read_text().splitlines()
+    head, _, *rows = (tmp_path / "out" / "table.md").read_text(encoding="utf-8").splitlines()
     assert head == ("| group | seeds | return, IQM [95 % interval] | net speed, mean, m/s "
                     "| P(return above slow & steady) [95 % interval] |")  # fmt: skip
     assert [row.split(" | ")[0] for row in rows] == ["| slow & steady", "| fast"]
-    tex = (tmp_path / "out" / "table.tex").read_text()
+    tex = (tmp_path / "out" / "table.tex").read_text(encoding="utf-8")
     assert r"slow \& steady & 2 &" in tex
     assert r"[95 \% interval]" in tex
     again = (tmp_path / "out" / "curves.pdf").read_bytes()
@@ -80,7 +80,7 @@ def test_what_cannot_be_compared_is_one_line(runs, tmp_path):
     with pytest.raises(InvalidOption, match=r"seed 0 .* occurs twice"):
         compare([runs[0], runs[0]], tmp_path / "out")
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    (tmp_path / "mine" / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputExists):
         compare(runs, tmp_path / "mine")
 

@@ -129,7 +129,7 @@ def test_a_run_of_a_table_is_the_run_of_train_and_its_scores_are_those_of_evalua
     out, found = made
     index = found.query_index_by_arch(f"circuit={circuit}")
     run = train(TINY.config_of(found[index], "swimmer4", seed=1), tmp_path / "alone", progress=False)
-    held = json.loads((out / "trials" / f"tiny-{index}-swimmer4-1.json").read_text())
+    held = json.loads((out / "trials" / f"tiny-{index}-swimmer4-1.json").read_text(encoding="utf-8"))
     assert {each["result"]["weights"]["sha256"] for each in held["results"]} == {run.last_weights().sha256}
     info = found.get_more_info(index, "swimmer4", seed=1)
     assert info["test"] == pytest.approx(evaluate(run, 20).returns.mean(), abs=0.051)
@@ -164,7 +164,7 @@ def test_an_algorithm_without_a_population_fills_the_same_table(tmp_path):
 def test_a_table_is_continued_and_what_is_there_is_not_run_again(made):
     out, before = made
     files = {path: path.stat().st_mtime_ns for path in (out / "trials").iterdir()}
-    next(iter(files)).write_text("{")
+    next(iter(files)).write_text("{", encoding="utf-8")
     more = make_table(TINY, out, seeds=3, workers=1, progress=False)
     again = {path: path.stat().st_mtime_ns for path in files}
     assert sum(files[path] != again[path] for path in files) == 1
@@ -214,7 +214,7 @@ def test_plans_that_cannot_be_are_refused(tmp_path):
         make_table(dataclasses.replace(TINY, bodies=("gymnasium-swimmer",)), tmp_path / "out", progress=False)
     with pytest.raises(UnknownName, match="unknown body of the table tiny 'swimmer6'"):
         make_table(TINY, tmp_path / "out", bodies=["swimmer6"], progress=False)
-    (tmp_path / "file").write_text("mine")
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputExists, match="is a file; give another --out"):
         make_table(TINY, tmp_path / "file", progress=False)
     with pytest.raises(InvalidOption, match="an address needs Ray"):
@@ -518,7 +518,7 @@ def test_the_commands_query_and_search(tmp_path, capsys):
         for suffix in (".csv", ".md", ".tex", ".svg", ".pdf", ".png")
     }
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "letter").write_text("mine")
+    (tmp_path / "mine" / "letter").write_text("mine", encoding="utf-8")
     with pytest.raises(SystemExit):
         main([*asked, "--out", str(tmp_path / "mine")])
     assert "holds no searches; give another --out" in capsys.readouterr().out
@@ -537,5 +537,5 @@ def test_a_part_of_cells_is_made_by_the_command(tmp_path, capsys):
 def test_a_figure_has_a_panel_for_each_body(tmp_path):
     searches = search_table(drawn_table(bodies=("one", "two", "three", "four")), searches=2, trainings=3)
     write_searches(searches, ranking_stability(drawn_table(bodies=("one",))), tmp_path / "out")
-    svg = (tmp_path / "out" / "regret.svg").read_text()
+    svg = (tmp_path / "out" / "regret.svg").read_text(encoding="utf-8")
     assert all(f">{body}<" in svg for body in ("one", "two", "three", "four", "rea"))

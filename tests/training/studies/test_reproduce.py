@@ -55,7 +55,7 @@ def test_ablations_tell_what_each_part_is_worth(ablated):
     scores = pd.read_sql("SELECT * FROM scores", sqlite3.connect(out / "results.sqlite"))
     rows = scores[(scores["agent"] == whole["agent"]) & (scores["metric"] == "return") & (scores["stage"] == "trained")]
     assert rows.groupby("seed")["value"].mean().mean() == pytest.approx(whole["trained"])
-    assert "no oscillator" in (out / "ablation.svg").read_text()
+    assert "no oscillator" in (out / "ablation.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -70,11 +70,11 @@ def test_ablations_go_on_where_they_stopped(ablated):
 
 
 def test_a_table_of_the_users_is_kept(tmp_path):
-    (tmp_path / "ablation.csv").write_text("mine")
+    (tmp_path / "ablation.csv").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputExists, match=r"ablation\.csv exists and no ablation wrote it"):
         ablate(RunConfig(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["ablation.csv"]
-    assert (tmp_path / "ablation.csv").read_text() == "mine"
+    assert (tmp_path / "ablation.csv").read_text(encoding="utf-8") == "mine"
 
 
 def test_ranges_that_no_environment_takes_are_refused_before_a_folder_is_made(tmp_path):
@@ -104,10 +104,10 @@ def test_a_reproduction_judges_every_claim(reproduced):
     assert len(claims) == 17
     assert claims["verdict"].isin(["holds", "partly", "does not hold", "not tried"]).all()
     assert claims["verdict"].iloc[0] in ("holds", "partly")
-    page = (out / "report.md").read_text()
+    page = (out / "report.md").read_text(encoding="utf-8")
     for name in ("curves-paper", "curves-com", "profiles", "ablation", "transfer", "waves"):
         assert f"({name}.svg)" in page
-        assert (out / f"{name}.svg").read_text().startswith("<svg")
+        assert (out / f"{name}.svg").read_text(encoding="utf-8").startswith("<svg")
     assert "nan" not in page.lower()
 
 
@@ -131,7 +131,7 @@ def test_every_score_of_a_reproduction_is_in_the_store(reproduced):
 @pytest.mark.slow
 def test_a_reproduction_done_is_not_done_again(reproduced):
     out, claims = reproduced
-    assert json.loads((out / "reproduction.json").read_text()) == {"of": "ncap", "scale": "tiny"}
+    assert json.loads((out / "reproduction.json").read_text(encoding="utf-8")) == {"of": "ncap", "scale": "tiny"}
     files = [*out.glob("runs/**/*.safetensors"), *out.glob("trials/**/*.json")]
     before = {path: path.stat().st_mtime_ns for path in files}
     assert len(before) > 50
@@ -206,7 +206,7 @@ def test_wrong_input_is_one_line(tmp_path, capsys):
     with pytest.raises(UnknownName, match="unknown scale 'smal'; did you mean 'small'"):
         reproduce(tmp_path / "out", "smal")
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    (tmp_path / "mine" / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputExists):
         reproduce(tmp_path / "mine", "smoke")
     with pytest.raises(SystemExit):

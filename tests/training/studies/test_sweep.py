@@ -36,7 +36,7 @@ algorithm = ["es", "td3"]
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
-    (folder / "plan.toml").write_text(PLAN)
+    (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
     return folder, sweep(folder / "plan.toml", folder / "runs", workers=1, progress=False)
 
 
@@ -59,7 +59,7 @@ def test_a_swept_run_is_the_run_that_train_makes(swept, tmp_path):
 
 def test_a_sweep_has_a_table_by_groups_and_is_compared_by_its_folder(swept, tmp_path):
     folder, runs = swept[0] / "runs", swept[1]
-    (tmp_path / "plan.toml").write_text(PLAN)
+    (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
     groups = sweep_groups(tmp_path / "plan.toml", folder)
     # In the order of their folders, and `runs` in the plan's.
     assert groups["group"].tolist() == ["gru, es", "ncap, es", "ncap, td3"]
@@ -86,7 +86,7 @@ def test_what_could_not_be_is_tried_again_and_what_is_asked_otherwise_is_measure
     plan = Sweep(BASE, {"seed": [0, 1, 2]}, episodes=2)
     for name, held in (("1/mine.txt", "mine"), ("2/config.json", "{")):
         (tmp_path / name).parent.mkdir()
-        (tmp_path / name).write_text(held)
+        (tmp_path / name).write_text(held, encoding="utf-8")
     table = sweep(plan, tmp_path, workers=1, progress=False)
     assert "exists and holds no run" in table["note"].iloc[1]
     assert table["note"].iloc[2]
@@ -128,13 +128,13 @@ def test_a_trial_is_done_only_as_it_was_asked_for(tmp_path):
     unfit = dataclasses.replace(result, values={}, missing="does not fit")
     files.put("a", trial.asked(2, tmp_path), trial.about, [("trained", unfit)])
     assert files.holds("a", trial.asked(2, tmp_path))
-    held = json.loads((tmp_path / "trials" / "a.json").read_text())
-    (tmp_path / "trials" / "a.json").write_text(json.dumps({**held, "version": "0.0.1"}))
+    held = json.loads((tmp_path / "trials" / "a.json").read_text(encoding="utf-8"))
+    (tmp_path / "trials" / "a.json").write_text(json.dumps({**held, "version": "0.0.1"}), encoding="utf-8")
     assert not files.holds("a", trial.asked(2, tmp_path)), "another version may measure what that one could not"
     files.put("a", trial.asked(2, tmp_path), trial.about, note="failed")
     assert not files.holds("a", trial.asked(2, tmp_path))
     assert files.table()["note"].tolist() == ["failed"]
-    (tmp_path / "trials" / "a.json").write_text("{}")
+    (tmp_path / "trials" / "a.json").write_text("{}", encoding="utf-8")
     assert not files.holds("a", trial.asked(2, tmp_path))
     with pytest.raises(InvalidRun, match="it is not a trial; remove it"):
         files.table()
@@ -188,7 +188,7 @@ def test_an_error_of_any_kind_is_its_trials_note(tmp_path, monkeypatch):
     ],
 )
 def test_a_wrong_plan_is_one_line_and_runs_nothing(text, error, message, tmp_path):
-    (tmp_path / "plan.toml").write_text(text)
+    (tmp_path / "plan.toml").write_text(text, encoding="utf-8")
     with pytest.raises(error, match=message):
         sweep(tmp_path / "plan.toml", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
@@ -196,7 +196,9 @@ def test_a_wrong_plan_is_one_line_and_runs_nothing(text, error, message, tmp_pat
 
 @pytest.mark.slow
 def test_the_command_line_sweeps(tmp_path, capsys):
-    (tmp_path / "plan.toml").write_text(PLAN.replace('"ncap", "gru"', '"ncap"').replace('"es", "td3"', '"es"'))
+    (tmp_path / "plan.toml").write_text(
+        PLAN.replace('"ncap", "gru"', '"ncap"').replace('"es", "td3"', '"es"'), encoding="utf-8"
+    )
     main(["sweep", str(tmp_path / "plan.toml"), "--out", str(tmp_path / "runs"), "--json"])
     found = json.loads(capsys.readouterr().out)
     assert [run["run"] for run in found["runs"]] == ["ncap-es"]

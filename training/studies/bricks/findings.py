@@ -89,13 +89,13 @@ def load_bricks(run: Run) -> dict[str, Brick]:
     held = results.where("probe", NAME).shown
     path = None if held is None else results.file(held, ".jsonl")
     if path is None:
-        raise InvalidRun(f"{run.path} is not cut into bricks yet; nervecord bricks {run.path} does it")
+        raise InvalidRun(f"{run.path} is not cut into bricks yet; nervecord bricks {run.argument} does it")
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         found = [Brick(**{**each, "units": tuple(map(str, each["units"]))}) for each in lines]
         return {brick.name: brick for brick in found}
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InvalidRun(f"{path} is damaged ({error}); nervecord bricks {run.path} --seed 1 cuts anew") from error
+        raise InvalidRun(f"{path} is damaged ({error}); nervecord bricks {run.argument} --seed 1 cuts anew") from error
 
 
 def brick_named(run: Run, name: str) -> Brick:

@@ -143,7 +143,7 @@ def _advance(learners: Sequence[PopulationLearner], members: Members) -> None:
     for index, learner in enumerate(learners):
         own = slice(index * size, (index + 1) * size)
         metrics = {name: values[own] for name, values in outcome.metrics.items()}
-        learner.note(Outcome(outcome.returns[own], outcome.lengths[own], metrics))
+        learner.note(Outcome(outcome.returns[own], outcome.lengths[own], metrics, outcome.lost[own]))
         learner.learn_from(outcome.returns[own])
 
 

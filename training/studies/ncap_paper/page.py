@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ....drawing.figures import ablation_bars, figure_svg
-from ....files import write_text, write_whole
+from ....files import write_csv, write_text
 from ....intervals import Interval, bootstrap_iqm, probability_of_improvement
 from ...rollouts.recorder import record
 from ...runs.run import Run
@@ -48,7 +48,7 @@ def write_figures(out: Path, found: Findings, run: Run) -> pd.DataFrame:
     for name, figure in figures.items():
         write_text(out / f"{name}.svg", figure_svg(figure))
     claims = judge(found)
-    write_whole(out / "claims.csv", lambda partial: claims.to_csv(partial, index=False))
+    write_csv(out / "claims.csv", claims)
     return claims
 
 

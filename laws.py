@@ -1,17 +1,19 @@
-"""Functions of all checks: they raise a broken law as one line, with the difference between compared values."""
+"""Functions of all checks of plug-ins: a broken law is raised as one line, with the difference of compared values."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import traceback
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from ..errors import ContractBroken, UnknownName
-from ..registry import Registry
+from .errors import ContractBroken, NervecordError, UnknownName
+from .registry import Registry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +57,19 @@ class Laws:
             raise
         except Exception as error:
             # Any exception of the checked code is the fault to report.
-            found = f"{type(error).__name__}: {error}"
-            raise ContractBroken(self.subject, law, found, right) from error
+            raise ContractBroken(self.subject, law, raised(error), right) from error
+
+
+def raised(error: Exception) -> str:
+    """Return what an exception of a plug-in's code says in one line, and the last line of that code that it passed."""
+    reason = " ".join(str(error).split()) or "no reason given"
+    found = reason if isinstance(error, NervecordError) else f"{type(error).__name__}: {reason}"
+    places = [
+        f" ({Path(frame.f_code.co_filename).name}:{line})"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in (__package__, "torch")
+    ]
+    return found + (places[-1] if places else "")
 
 
 @contextlib.contextmanager
