@@ -153,8 +153,10 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InvalidRun(f"{what}: {path.name} is missing") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
         raise InvalidRun(f"{what}: {path.name} cannot be read ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidRun(f"{what}: {path.name} is damaged ({error}); restore it from a copy") from error
 
 
 def json_text(value: Any, indent: int | None = 1) -> str:

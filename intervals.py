@@ -31,9 +31,12 @@ class Interval:
         return float(self.mean)
 
     def __str__(self) -> str:
-        if np.isnan(self.low):
-            return f"{self.mean:.4g} (n = {self.n})"
-        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] (n = {self.n})"
+        return self.told()
+
+    def told(self, unit: str = "") -> str:
+        """Return the estimate, its interval and its unit, "" for none, in words."""
+        bounds = "" if np.isnan(self.low) else f" [{self.low:.4g}, {self.high:.4g}]"
+        return f"{self.mean:.4g}{bounds}{unit and ' '}{unit} (n = {self.n})"
 
 
 def bootstrap_mean(values: Float[ArrayLike, "*shape"], seed: int = 0) -> Interval:

@@ -11,7 +11,7 @@ from ..errors import InvalidOption, OutputExists
 from ..training.runs.holds import holds
 from .command import OnRun
 from .parsing import Steps
-from .printing import table_text
+from .printing import run_told, table_text
 
 if TYPE_CHECKING:
     from ..training.runs.run import Run
@@ -25,8 +25,7 @@ _MODES = {
 
 @dataclasses.dataclass(frozen=True)
 class Bricks(OnRun):
-    """Partition a trained circuit into bricks (groups of units) and test each; or merge, grow or partly retrain
-    circuits."""
+    """Partition a trained circuit into bricks (groups of units) and test each; or merge, grow or retrain circuits."""
 
     number: int = 4
     """Number of bricks per hidden layer, for partitions by weights and at random; by activity it is not chosen."""
@@ -133,4 +132,5 @@ class Bricks(OnRun):
         assert self.update is not None
         assert self.out is not None
         steps = run.config.steps if self.steps is None else self.steps
-        return summary(update_brick(run, brick_named(run, self.update), self.out, steps, progress=not self.json))
+        found = summary(update_brick(run, brick_named(run, self.update), self.out, steps, progress=not self.json))
+        return found if self.json else run_told(found)

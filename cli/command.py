@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 class Command(ABC):
     """Options that every command has."""
 
+    too_many: ClassVar[str] = ""  # what to do instead of giving an option more values than it takes
     goes_on: ClassVar[bool] = False  # from where it was interrupted, when it is given again
 
     json: bool = False
@@ -180,11 +181,11 @@ class Intervening(Command):
     """A command that may silence, clamp or drive neurons."""
 
     silence: tuple[str, ...] = ()
-    """Neurons to hold at 0: NEURON or NEURON:START:STOP in control steps. Names: `nervecord list neurons RUN`."""
+    """Neurons or groups to hold at 0: NAME or NAME:START:STOP in control steps. Names: `nervecord list neurons RUN`."""
     clamp: tuple[str, ...] = ()
-    """Neurons to hold at a value, such as osc_v=1.0 or osc_v=1.0:100:200."""
+    """Neurons or groups to hold at a value, such as osc_v=1.0 or osc_v=1.0:100:200."""
     drive: tuple[str, ...] = ()
-    """Neurons to add a value to, such as B_d_0=0.5:100:200."""
+    """Neurons or groups to add a value to, such as B_d_0=0.5:100:200."""
 
     @property
     def interventions(self) -> list[Any]:

@@ -42,15 +42,17 @@ def options_of(name: str) -> dict[str, Any]:
 
 
 def neurons_of(run: Run) -> dict[str, Any]:
-    """Return every neuron of a run's circuit: its name, as `--silence` takes it, with role and position."""
-    neurons = run.agent(trained=False).neurons
+    """Return every neuron of a run's circuit: its name, as `--silence` takes it, with role and position; and groups."""
+    circuit = run.agent(trained=False).circuit
+    neurons = circuit.neurons
     sides = {"d": "dorsal", "v": "ventral"}
     found = {}
     for neuron in neurons:
         place = None if neuron.position is None else f"at {neuron.position:.2f} of the body from the head"
         found[neuron.name] = ", ".join(filter(None, (neuron.role, sides.get(neuron.side or ""), place)))
     counted = Counter(neuron.role for neuron in neurons)
-    return {**found, "in all": ", ".join(f"{count} {role}" for role, count in counted.items())}
+    groups = {"groups": ", ".join(circuit.groups)} if circuit.groups else {}
+    return {**found, "in all": ", ".join(f"{count} {role}" for role, count in counted.items()), **groups}
 
 
 def agents() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any
 
@@ -15,7 +16,7 @@ from .printing import text
 from .result_commands import Export, Gallery, Import, Play, Probe, Record, Render, Report, Results
 from .run_commands import Curriculum, Evaluate, Resume, Train, Transfer
 from .study_commands import Ablate, Compare, Damage, Reproduce, Route, Sweep
-from .surroundings import check_arguments
+from .surroundings import check_arguments, no_renderer
 from .tool_commands import Bench, Demo, Doctor, Names
 from .worm_commands import Worm
 
@@ -55,7 +56,9 @@ def _parsed(arguments: list[str]) -> Program:
     if arguments == ["--version"]:
         return Program(lambda: __version__)
     check_arguments(arguments)
-    command: Any = parse(COMMANDS, arguments)
+    is_help = not {"-h", "--help"}.isdisjoint(arguments)
+    with no_renderer() if is_help else contextlib.nullcontext():
+        command: Any = parse(COMMANDS, arguments)
 
     def run() -> str:
         command.check()

@@ -76,7 +76,10 @@ def parsed(kind: Callable[..., _Made], arguments: Sequence[str], program: str) -
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise NervecordError(f"{_in_one_line(told.getvalue())} (see {program} --help)") from stop
+        wrong = _in_one_line(told.getvalue())
+        if re.match(r"unrecognized options: (?!-)", wrong) and (instead := getattr(kind, "too_many", "")):
+            wrong = f"{wrong}; {instead}"
+        raise NervecordError(f"{wrong} (see {program} --help)") from stop
 
 
 def _overview(groups: Mapping[str, Mapping[str, Any]]) -> str:

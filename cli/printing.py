@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ..training.rollouts.evaluation import Evaluation
 
-_EMPTY = {"None": "", "[]": "none"}
+_EMPTY = dict.fromkeys(("None", "[]", "()"), "none")
 _DIGITS = 4
 _LARGEST_IN_FULL = 1e15
 
@@ -27,13 +27,22 @@ def table_text(table: pd.DataFrame) -> str:
     return str(table.to_string(index=False, na_rep="", float_format=number))
 
 
-def over_bodies_text(found: Mapping[str, Evaluation]) -> str:
-    """Format one line per body or aggregate over bodies, with the interval of every metric."""
+def over_bodies_text(found: Mapping[str, Evaluation], units: Mapping[str, str]) -> str:
+    """Format one line per body or aggregate over bodies, with the interval and unit of every metric."""
     import pandas as pd
 
-    rows = [{"body": body, **{name: str(each) for name, each in scores.intervals.items()}}
+    rows = [{"body": body, **{name: each.told(units.get(name, "")) for name, each in scores.intervals.items()}}
             for body, scores in found.items()]  # fmt: skip
     return table_text(pd.DataFrame(rows))
+
+
+def run_told(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the summary of a run for readers, who would take its return in training for what `evaluate` measures."""
+    found = dict(summary)
+    returned = found.pop("training_return")
+    if returned is not None:  # as it is before the first episode has ended
+        found["training_return"] = f"{number(returned)} while exploring, by perturbed weights or actions; see evaluate"
+    return found
 
 
 def text(value: Any, indent: str = "") -> str:

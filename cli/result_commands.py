@@ -22,6 +22,7 @@ from .command import (
     OnRuns,
     Trusting,
 )
+from .printing import run_told
 
 if TYPE_CHECKING:
     from ..training.runs.run import Run
@@ -341,4 +342,5 @@ class Import(Trusting):
         from ..sharing.hub import import_run
         from ..training.learning.training import summary
 
-        return summary(import_run(self.path, self.out, self.trust))
+        found = summary(import_run(self.path, self.out, self.trust))
+        return found if self.json else run_told(found)

@@ -13,7 +13,7 @@ from ..errors import UnknownName
 from ..training.runs.holds import holds
 from .config_options import circuit_named, pairs
 from .parsing import Steps
-from .printing import over_bodies_text
+from .printing import over_bodies_text, run_told
 
 if TYPE_CHECKING:
     from ..training.runs.run import Run
@@ -35,7 +35,7 @@ class Train(Spread, Configured):
         from ..training.learning.training import summary, train
 
         run = train(self.run_config, self.out, progress=not self.json, trust=self.trust, **self.where)
-        return summary(run) if self.json else {**summary(run), "next": next_commands(run)}
+        return summary(run) if self.json else {**run_told(summary(run)), "next": next_commands(run)}
 
 
 def next_commands(run: Run) -> list[str]:
@@ -120,40 +120,46 @@ class Resume(Spread, OnRun):
             config = config if self.device is None else dataclasses.replace(config, device=self.device)
             return curriculum_summary(curriculum(config, self.path, progress=not self.json, trust=self.trust))
         found = resume(self.path, progress=not self.json, device=self.device, trust=self.trust, **self.where)
-        return summary(found) if self.json else {**summary(found), "next": next_commands(found)}
+        return summary(found) if self.json else {**run_told(summary(found)), "next": next_commands(found)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate(OnRunOrModel):
     """Report an agent's mean return with a bootstrap 95 % interval over episodes, on each body of its run."""
 
+    too_many = "for several bodies: nervecord transfer RUN --bodies swimmer4 swimmer12"
+
     episodes: int = 20
     """Number of episodes, each with its own seed; training uses other seeds."""
 
     def run(self) -> Any:
         """Evaluate, and return estimates with their intervals."""
+        from ..envs.tasks.registry import task_class
         from ..training.rollouts.evaluation import evaluate, evaluate_model
 
         if model := self.saved_model:
+            task = model.task
             result = evaluate_model(model, self.episodes, progress=not self.json)
         else:
             with self.opened(self.body) as run:
+                task = run.config.task
                 result = evaluate(run, self.episodes, self.body, self.interventions, progress=not self.json)
         if self.json:
             return result.to_json()
+        units = task_class(task).metric_units
         if result.bodies:
             worst, on_worst = result.worst
-            return over_bodies_text({**result.bodies, f"worst: {worst}": on_worst, "mean": result})
+            return over_bodies_text({**result.bodies, f"worst: {worst}": on_worst, "mean": result}, units)
         normalized = result.normalized_return
         told = {} if normalized is None else {"normalized_return": f"{normalized}, 0 random, 1 best known"}
-        shown = {name: str(found) for name, found in result.intervals.items() if name != "stratum"} | told
+        shown = {name: found.told(units.get(name, "")) for name, found in result.intervals.items() if name != "stratum"}
         strata = {}
         for bound, each in result.strata.items():
             of = each.intervals
             strata[f"from {bound:g} body lengths"] = {
                 name: str(of[name]) for name in ("return", "reached") if name in of
             }
-        return shown | strata
+        return shown | told | strata
 
 
 @dataclasses.dataclass(frozen=True)

@@ -72,6 +72,19 @@ def drop_output() -> None:
         os.dup2(nowhere, number)
 
 
+@contextlib.contextmanager
+def no_renderer() -> Iterator[None]:
+    """Let MuJoCo be imported whatever MUJOCO_GL is, for what draws nothing."""
+    wanted = os.environ.get("MUJOCO_GL")
+    os.environ["MUJOCO_GL"] = "disable"
+    try:
+        yield
+    finally:
+        del os.environ["MUJOCO_GL"]
+        if wanted is not None:
+            os.environ["MUJOCO_GL"] = wanted
+
+
 def check_arguments(arguments: Sequence[str]) -> None:
     """Refuse arguments that cannot be decoded, such as file names in another encoding.
 

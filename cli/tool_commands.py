@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,8 @@ import tyro
 
 from ..errors import InvalidOption, UnknownName
 from . import listings
-from .command import (
-    Command,
-    Trusting,
-)
+from .command import Command, Trusting
+from .surroundings import no_renderer
 
 if TYPE_CHECKING:
     pass
@@ -132,8 +131,13 @@ class Names(Trusting):
 def _bodies() -> dict[str, Any]:
     from ..envs import VARIANTS, body_names
 
-    variants = {name: name.split("-")[-1] for name in body_names()}
-    return {name: VARIANTS[variant][0] if variant in VARIANTS else "" for name, variant in variants.items()}
+    def told(name: str) -> str:
+        if sized := re.fullmatch(r"(swimmer|worm)(\d+)", name):
+            return f"{sized[2]} links, which may be any number from 3 to 100"
+        variant = name.split("-")[-1]
+        return VARIANTS[variant][0] if variant in VARIANTS else ""
+
+    return {name: told(name) for name in body_names()}
 
 
 def _arenas() -> dict[str, Any]:
@@ -187,6 +191,7 @@ class Doctor(Command):
 
     def run(self) -> dict[str, Any]:
         """Return the findings."""
-        from .doctor import doctor
+        with no_renderer():  # a value of MUJOCO_GL that does not work is one of the findings
+            from .doctor import doctor
 
         return doctor()

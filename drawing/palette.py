@@ -26,6 +26,13 @@ def bend_tint(bend: Float[np.ndarray, "*any"]) -> UInt8[np.ndarray, "*any 3"]:
     return _between(bend, VENTRAL, STRAIGHT, DORSAL)
 
 
+def meant() -> UInt8[np.ndarray, "colours 3"]:
+    """Return the colours of synapses, down to those of thin lines, and the shades of neurons and of bodies."""
+    shades = np.linspace(-1, 1, 17)
+    lines = [paler(colour, eighths / 8) for colour in (EXCITES, INHIBITS) for eighths in range(8)]
+    return np.concatenate([np.array(lines, np.uint8), activity_tint(shades), bend_tint(shades)])
+
+
 def paler(colour: str, share: float) -> tuple[int, ...]:
     """Return a colour, RGB from 0 to 255, that is a share of the way to white; to black where it is below 0."""
     goal = 255 if share > 0 else 0

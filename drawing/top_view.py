@@ -24,6 +24,7 @@ _TOUCH = (255, 211, 61)  # links that press on something
 _SOURCE, _RIM = (26, 107, 51), (179, 98, 0)
 _SMOOTH = 2  # what has edges is drawn this much larger, then reduced: anti-aliasing
 _CELL, _RING = 4, 5 * _SMOOTH  # pixels: of the ground's picture, and the radius of a source's ring
+_ARROW, _MARGIN = 22 * _SMOOTH, 6 * _SMOOTH  # pixels: of the arrow to a target out of view, and from the edge
 _LETTERS, _SMALL = 15, 12  # pixels
 _TRAIL_SECONDS, _SPEED_SECONDS = 6.0, 1.0
 
@@ -127,7 +128,7 @@ class TopView:
         image.paste(smooth, (0, 0), smooth)
 
     def _draw_things(self, draw: ImageDraw.ImageDraw, instant: int, origin: np.ndarray) -> None:
-        """Draw the sources of fields as rings, and the target, such as food, as a disc."""
+        """Draw the sources of fields as rings, and the target as a disc, or an arrow towards it out of view."""
         scenery = self._poses.scenery
         for x, y in self._to_pixels(scenery.sources_at(instant), origin):
             ring = (x - _RING, y - _RING, x + _RING, y + _RING)
@@ -135,8 +136,14 @@ class TopView:
         if self._poses.target_pos is not None:
             x, y = self._to_pixels(self._poses.target_pos[instant][None], origin)[0]
             radius = scenery.target_radius * self._pixels_per_metre
-            around = (x - radius, y - radius, x + radius, y + radius)
-            draw.ellipse(around, fill=_TARGET, outline=_RIM, width=_SMOOTH)
+            middle = np.array(self.size) * _SMOOTH / 2
+            away = np.array([x, y]) - middle
+            if (np.abs(away) > middle + radius).any():
+                tip = middle + away * np.min((middle - _MARGIN) / np.maximum(np.abs(away), 1.0))
+                draw.polygon(_arrow(tip, away), fill=_TARGET, outline=_RIM, width=_SMOOTH)
+            else:
+                around = (x - radius, y - radius, x + radius, y + radius)
+                draw.ellipse(around, fill=_TARGET, outline=_RIM, width=_SMOOTH)
 
     def _draw_grid(self, image: Image.Image, origin: np.ndarray) -> None:
         spacing = _round_length(self._lengths.sum() / 2)
@@ -255,6 +262,13 @@ class TopView:
     def scale_bar(self) -> float:
         """Return the length of the scale bar, m: a round number near a third of the body."""
         return _round_length(self._lengths.sum() / 3)
+
+
+def _arrow(tip: np.ndarray, along: np.ndarray) -> list[tuple[float, ...]]:
+    """Return the corners of an arrowhead that points along a direction."""
+    ahead = _ARROW * along / np.linalg.norm(along)
+    aside = 0.45 * ahead[::-1] * (1, -1)
+    return [tuple(corner) for corner in np.stack([tip, tip - ahead + aside, tip - ahead - aside]).tolist()]
 
 
 def _round_length(length: float) -> float:

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from ..circuits.contract import Synapse, Wiring
 from .neuron_layout import neuron_places
 from .palette import EXCITES, INHIBITS, LETTERS, REST
+from .strongest import said, strongest
 
 _FILL = {
     "sensor": "#ddf4ff",
@@ -52,11 +53,11 @@ def draw_wiring(wiring: Wiring) -> Figure:
     figure = Figure(figsize=(float(np.clip(1.5 * columns, 7, 16)), 6.0), layout="constrained")
     axes = figure.subplots()
     axes.set_axis_off()
-    strongest = sorted(wiring.synapses, key=lambda synapse: -abs(synapse.weight))[:_MOST_EDGES]
-    heaviest = max((abs(synapse.weight) for synapse in strongest), default=1.0) or 1.0
+    drawn = strongest(wiring.synapses, _MOST_EDGES)
+    heaviest = max((abs(synapse.weight) for synapse in drawn), default=1.0) or 1.0
     circle = _circle(places, figure)
     many = circle < _NAMED
-    for synapse in strongest:
+    for synapse in drawn:
         excites = synapse.weight >= 0
         axes.add_patch(
             FancyArrowPatch(
@@ -96,15 +97,15 @@ def draw_wiring(wiring: Wiring) -> Figure:
     xs, ys = zip(*places.values(), strict=True)
     axes.set_xlim(min(xs) - _ASIDE, max(xs) + _ASIDE)
     axes.set_ylim(min(ys) - _ABOVE, max(ys) + _ABOVE)
-    shown = (
-        f"the strongest {len(strongest):,} of {len(wiring.synapses):,} synapses; "
-        if len(strongest) < len(wiring.synapses)
-        else ""
-    )
-    if any(synapse.delay is not None for synapse in wiring.synapses):
-        shown += f"dotted: {_LATE:g} or more control steps late; "
+    is_late = any(synapse.delay is not None for synapse in wiring.synapses)
+    key = [
+        said(len(drawn), len(wiring.synapses)),
+        f"dotted: {_LATE:g} or more control steps late" if is_late else "",
+        "head left, tail right",
+        "blue excites, red inhibits",
+    ]
     # At the left, where a page that scrolls sideways begins.
-    axes.set_title(f"{shown}head left, tail right; blue excites, red inhibits", fontsize=9, color="#57606a", loc="left")
+    axes.set_title("; ".join(filter(None, key)), fontsize=9, color="#57606a", loc="left")
     return figure
 
 

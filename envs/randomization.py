@@ -42,6 +42,11 @@ _RANGE = _Range()
 
 def wrong_range(ranges: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the first range that is none, and what would be right; None if all are."""
+    for name, bounds in ranges.items():
+        if isinstance(bounds, list | tuple) and len(bounds) > 1 and all(map(_FACTOR.takes, bounds[:2])):
+            low, high = bounds[:2]
+            if low > high:
+                return f"randomize {name} is {low:g} to {high:g}, and low is above high; give {high:g} and {low:g}"
     named = {f"randomize {name}": bounds for name, bounds in ranges.items()}
     if wrong := wrong_value(named, dict.fromkeys(named, _RANGE)):
         return wrong

@@ -13,14 +13,14 @@ from jaxtyping import Float
 from PIL import Image
 
 from ..agents import Agent, Rollout
-from ..circuits import Wiring
+from ..circuits import Wiring, check_pins
 from ..circuits.contract import wiring_at
 from ..drawing.scenery import Layer
 from ..envs import Arena, Body, EnvBatch, Landscape, Post, Swimmer, Task, gel, make_arena, make_body, newtonian
 from ..envs.arenas.contacts import post_joints
 from ..envs.arenas.media import PLACE
 from ..errors import InvalidArena, InvalidBody, InvalidTask, NervecordError, UnknownName
-from ..training.rollouts.interventions import Intervention, check, pins_at
+from ..training.rollouts.interventions import Intervention, pins_at
 from ..training.runs.run import Run
 from .room import check_room
 
@@ -203,7 +203,8 @@ class Player:
             UnknownName: there is no such neuron.
             CircuitMismatch: the circuit's neurons cannot be reached.
         """
-        check([intervention], self.agent.circuit)
+        self._check(intervention.neuron)
+        check_pins(self.agent.circuit)
         self.interventions = (*self._others(intervention.neuron), intervention)
 
     def release(self, neuron: str) -> None:
@@ -212,9 +213,12 @@ class Player:
         Raises:
             UnknownName: there is no such neuron.
         """
+        self._check(neuron)
+        self.interventions = self._others(neuron)
+
+    def _check(self, neuron: str) -> None:
         if neuron not in self.neurons:
             raise UnknownName("neuron", neuron, self.neurons)
-        self.interventions = self._others(neuron)
 
     def _others(self, neuron: str) -> tuple[Intervention, ...]:
         return tuple(each for each in self.interventions if each.neuron != neuron)

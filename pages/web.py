@@ -148,7 +148,7 @@ def circuit_data(circuit: Circuit) -> dict[str, Any]:
         kind = "" if step is None else step.function.__name__
         if step is None or kind not in _STEPS:
             raise CircuitMismatch(
-                f"pages compute {_CIRCUITS} as they come, and this is {type(circuit).__name__} with its options"
+                f"pages compute {_CIRCUITS}, with most of their options, and not this {type(circuit).__name__}"
             )
         numbers = [number for number in step.numbers if not callable(number)]
         weights = torch.nn.utils.parameters_to_vector(circuit.parameters())

@@ -85,7 +85,6 @@ def export(
     checkpoint = run.load_checkpoint()
     if checkpoint is None:
         raise InvalidRun(f"{run.path} has no checkpoint yet; `nervecord resume {run.argument}` trains it")
-    found = _evaluation(run, Weights.of(checkpoint.step, checkpoint.weights), progress)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -102,18 +101,20 @@ def export(
             "library_name": "nervecord", "format": FORMAT, "holds": Run.kind, "config": config,
             "steps": checkpoint.step, "observation_stats": stats, "dt_ref": resolved.agent.dt_ref,
         })  # fmt: skip
-        write_json(partial / "evaluation.json", found.to_json())
         for name in _KEPT:
             if (run.path / name).exists():
                 shutil.copyfile(run.path / name, partial / name)
-        if film:
-            _add_film(run, partial / "film.mp4", progress)
+        # Before what takes long: not every agent can be exported in every form.
         if onnx:
             _add_policy(run, export_onnx, onnx_step, partial / "policy.onnx")
         if torch_program:
             _add_policy(run, export_torch, torch_step, partial / "policy.pt2")
         if web:
             export_web([run], partial / "web.html")
+        found = _evaluation(run, Weights.of(checkpoint.step, checkpoint.weights), progress)
+        write_json(partial / "evaluation.json", found.to_json())
+        if film:
+            _add_film(run, partial / "film.mp4", progress)
         told = card(run, found, film=film, onnx=onnx, torch_program=torch_program, web=web)
         write_text(partial / "README.md", told)
         replace(partial, out)

@@ -130,6 +130,7 @@ def _film(**given: Any) -> None:
 _CURRICULUM = CurriculumConfig(
     "gru", updates=1, max_n=3, evaluate_every=1, batch_size=2, evaluation_sequences=2, circuit_options={"units": 4}
 )
+_SECONDS = Values((0.1,), (0, -1, "1", NAN, INF, True))
 _LOOK = {
     "size": Values((None, (320, 240)), (3, "x", (320,), (0, 0), (10**6, 10**6), (320.5, 240), (None, 240))),
     "fps": Values((None, 10), (0, -1, "x", NAN, INF, 1e6, True)),
@@ -335,6 +336,7 @@ CALLS = {
             "interventions": PINNED,
             "progress": FLAGS,
             "physics": Values((None, "mujoco"), ("lanes", "auto", 3)),
+            "seconds": _SECONDS,
         },
         {"run": "RUN", "episodes": 1},
     ),
@@ -418,7 +420,7 @@ CALLS = {
             "out": Values(("NEW.gif",), (None, 3, [], "NEW.txt", "FILE")),
             "body": BODY,
             **_LOOK,
-            "seconds": Values((0.1,), (0, -1, "1", NAN, INF, True)),
+            "seconds": _SECONDS,
             "interventions": PINNED,
             "overwrite": FLAGS,
             "progress": FLAGS,
@@ -430,7 +432,7 @@ CALLS = {
         {
             "path": Values(("NEW.gif",), (None, 3, [], "NEW.txt", "FILE")),
             "episode": Values((0,), (-1, 1, 1.5, "0", None, NAN, True)),
-            "seconds": Values((0.1,), (0, -1, "1", NAN, INF, True)),
+            "seconds": _SECONDS,
             "wiring": Values((None,), (3, "x")),
             **_LOOK,
         },

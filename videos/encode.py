@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from ..drawing.palette import meant
 from ..errors import MissingDependency, OutputExists, UnknownName
 from ..files import write_whole
 
@@ -19,6 +20,7 @@ FORMATS = (".mp4", ".gif", ".webp")
 # Two thirds of the preset veryfast's time, for as good a picture of an eighth more bytes. Looking ahead (mbtree), which
 # superfast leaves out, saves a third of the bytes where the ground stands still.
 _FAST = {"preset": "superfast", "x264-params": "mbtree=1:rc-lookahead=10"}
+_COLOURS = 128  # of a gif's frame
 
 
 def check_output(path: Path, overwrite: bool = False) -> None:
@@ -29,7 +31,8 @@ def check_output(path: Path, overwrite: bool = False) -> None:
         OutputExists: the file exists.
     """
     if path.suffix not in FORMATS:
-        raise UnknownName("film format", path.suffix or path.name, FORMATS)
+        # Without their dots, which would make .avi half a .gif.
+        raise UnknownName("film format", path.suffix[1:] or path.name, [known[1:] for known in FORMATS])
     if path.exists() and not overwrite:
         raise OutputExists(f"{path} exists; give another --out or remove it")
 
@@ -69,9 +72,24 @@ def _write_images(frames: Iterator[Frame], path: Path, fps: float, suffix: str) 
     images = (Image.fromarray(frame) for frame in frames)
     options: dict[str, Any] = {"duration": round(1000 / fps), "loop": 0, "save_all": True}
     if suffix == ".gif":
-        images = (image.quantize(96, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for image in images)
+        images = (_with_few_colours(image) for image in images)
         options["optimize"] = True
     else:
         options |= {"quality": 80, "method": 2}
     first = next(images)
     first.save(path, suffix[1:].upper(), append_images=images, **options)
+
+
+def _with_few_colours(image: Image.Image) -> Image.Image:
+    """Return a picture in as many colours as a small gif has.
+
+    Median cut gives the few pixels of a legend or a thin line the colour of what is near, such as grey, so that
+    colours with a meaning count as much as a quarter of the picture.
+    """
+    width, height = image.size
+    quarter = -(-height // 4)
+    both = Image.new("RGB", (width, height + quarter))
+    both.paste(image)
+    both.paste(Image.fromarray(meant()[None]).resize((width, quarter), Image.Resampling.NEAREST), (0, height))
+    few = both.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return few.crop((0, 0, width, height))

@@ -12,12 +12,13 @@ from ..options import FLAG, PATH, checked
 from ..training.rollouts.evaluation import EVALUATION_SEED
 from ..training.rollouts.interventions import INTERVENTIONS, Intervention
 from ..training.rollouts.recorder import record, record_agent
+from ..training.rollouts.recording import SECONDS
 from ..training.rollouts.saved_models import SavedModel
 from ..training.rollouts.watched import Watched
 from ..training.runs.result import Result, conditions_of
 from ..training.runs.run import A_RUN, Run
 from .encode import check_output
-from .look import SECONDS, Look
+from .look import Look
 from .render import render_recording
 
 # One body needs no compiled code: lanes gain nothing, and would take seconds to compile before a first film.
@@ -66,7 +67,7 @@ def render(
     """
     run = run if isinstance(run, Run) else Run(run)
     looks = _checked(out, run.config.body if body is None else body, overwrite, look)
-    recording = record(run, 1, body, interventions, progress, _PHYSICS)
+    recording = record(run, 1, body, interventions, progress, _PHYSICS, seconds)
     caption = "; ".join([run.description, *map(str, interventions)])
     wiring = run.agent(body).circuit.wiring() if looks.view == "neurons" else None
     path = render_recording(
@@ -108,7 +109,7 @@ def render_model(
     envs = saved.make_envs(1)
     try:
         agent = Watched(saved, envs)
-        recording = record_agent(agent, envs, progress=progress)
+        recording = record_agent(agent, envs, progress=progress, seconds=seconds)
     finally:
         envs.close()
     wiring = agent.wiring if looks.view == "neurons" else None

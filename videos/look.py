@@ -17,8 +17,6 @@ _SIZE = {"2d": (640, 480), "3d": (640, 480), "neurons": (1280, 720)}
 # Smaller ones have no room for words; larger ones are no H.264 that players take.
 _PIXELS = Number(120, 4096, is_whole=True)
 _BOUNDS = {"fps": Number(1, 120, also=(None,)), "speed": Number(0.01, 100), "zoom": Number(0.1, 20)}
-# How much of an episode a film shows.
-SECONDS = Number(0, above=True, also=(None,), none="leave it out")
 _FASTEST_IMAGES = 50  # frames per second: browsers show a gif that is faster at ten
 
 

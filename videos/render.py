@@ -14,9 +14,9 @@ from ..drawing.top_view import TopView
 from ..errors import InvalidFilm
 from ..options import FLAG, PATH, Instance, Number, checked
 from ..progress import progress_bar
-from ..training.rollouts.recording import Recording
+from ..training.rollouts.recording import SECONDS, Recording, steps_in
 from .encode import check_output, write_film
-from .look import SECONDS, Look
+from .look import Look
 from .neuron_view import NeuronView
 from .view3d import frames_3d
 
@@ -67,8 +67,7 @@ def render_recording(
     if not 0 <= episode < recording.n_episodes:
         raise InvalidFilm(f"episode is {episode}; give 0 to {recording.n_episodes - 1}")
     fps = looks.rate(recording.dt, path)
-    whole = int(recording.lengths[episode])
-    last = whole if seconds is None else min(whole, max(1, round(seconds / recording.dt)))
+    last = steps_in(seconds, recording.dt, int(recording.lengths[episode]))
     instants = looks.instants(last, recording.dt, fps)
     poses = recording.poses(episode).between(0, last)
     where: dict[str, Any] = {"camera": looks.camera, "zoom": looks.zoom}

@@ -12,6 +12,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from ..circuits import Neuron, Synapse, Wiring
 from ..drawing.neuron_layout import neuron_places
 from ..drawing.palette import EXCITES, INHIBITS, activity_tint
+from ..drawing.strongest import said, strongest
 
 PAPER, INK, FAINT, EDGE = (255, 255, 255), (36, 41, 47), (87, 96, 106), (208, 215, 222)
 _SMOOTH = 2  # drawn this much larger, then reduced: anti-aliasing
@@ -54,14 +55,12 @@ class WiringPanel:
         self.places = {name: (x / _SMOOTH, y / _SMOOTH) for name, (x, y) in self._places.items()}
         nearest = min((self._spacing(row) for _, row in rows), default=size[0])
         self._radius = float(np.clip(0.32 * nearest, 2 * _SMOOTH, 0.75 * self._letters))
-        strongest = sorted(wiring.synapses, key=lambda synapse: abs(synapse.weight))[-_MOST_EDGES:]
-        dropped = len(wiring.synapses) - len(strongest)
+        drawn = strongest(wiring.synapses, _MOST_EDGES)
         self._drawn = Image.new("RGB", (size[0] * _SMOOTH, size[1] * _SMOOTH), PAPER)
         draw = ImageDraw.Draw(self._drawn)
-        self._draw_wires(draw, strongest)
-        notes = [f"the strongest {len(strongest):,} of {len(wiring.synapses):,} synapses"] if dropped else []
-        notes += [] if self._draw_names(draw, rows) else ["names where there is room"]
-        self.note = "; ".join(notes)
+        self._draw_wires(draw, drawn)
+        names = "" if self._draw_names(draw, rows) else "names where there is room"
+        self.note = "; ".join(filter(None, [said(len(drawn), len(wiring.synapses)), names]))
 
     def frame(self, level: Float[np.ndarray, " neurons"]) -> Image.Image:
         """Draw the neurons at values in units of their greatest, from -1 to 1."""

@@ -20,6 +20,10 @@ from .worm import Worm, worm
 from .xml_body import XmlBody
 
 _LISTED_SIZES = (3, 4, 6, 8, 10, 12, 15, 20, 24)
+_MORE = (
+    "N is any number from 3 to 100 in swimmerN, swimmerN-VARIANT and wormN; of your own: a MuJoCo XML file, or an "
+    "entry point of nervecord.bodies (docs/guides/body.md)"
+)
 
 
 def _gymnasium_swimmer() -> Body:
@@ -73,7 +77,7 @@ def make_body(body: str | Path | Body) -> Body:
             return dataclasses.replace(base, name=body, **VARIANTS[variant][1](base))
     if body.endswith(".xml") or Path(body).is_file():
         return XmlBody.from_file(body)
-    raise UnknownName("body", body, body_names())
+    raise UnknownName("body", body, body_names(), _MORE)
 
 
 def body_from_json(values: Mapping[str, Any]) -> Body:

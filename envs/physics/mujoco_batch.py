@@ -352,7 +352,7 @@ def substeps_of(body: Body, model: mujoco.MjModel) -> int:
         near = round(max(1, n_substeps) * model.opt.timestep, 9)
         raise InvalidBody(
             f"{body.name}: control_dt {body.control_dt} s is not a multiple of the physics step {model.opt.timestep} "
-            f"s; give one, such as train --control-dt {near:g}, or XmlBody.from_file(path, control_dt={near:g})"
+            f"s; give one, such as {near:g}"
         )
     return n_substeps
 

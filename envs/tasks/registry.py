@@ -60,7 +60,7 @@ def task_class(name: str) -> type[Task]:
         InvalidTask: a task written for an older nervecord.
     """
     if name not in TASKS:
-        raise UnknownName("task", name, TASKS)
+        raise unknown_task(name)
     kind = TASKS[name]
     takes = {method: len(inspect.signature(getattr(kind, method)).parameters) for method in ("reward", "before_step")}
     before = {
@@ -75,6 +75,11 @@ def task_class(name: str) -> type[Task]:
             "see docs/guides/task.md"
         )
     return kind
+
+
+def unknown_task(name: str) -> UnknownName:
+    """Return what to raise where no task has that name."""
+    return UnknownName("task", name, TASKS, "of your own: an entry point of nervecord.tasks (docs/guides/task.md)")
 
 
 def make_task(name: str, envs: Envs, options: Mapping[str, Any]) -> Task:

@@ -12,7 +12,7 @@ import pytest
 from nervecord import extras
 from nervecord.circuits import CIRCUITS, GRU, load_graph, register_circuit
 from nervecord.cli.main import COMMANDS, main
-from nervecord.cli.printing import table_text, text
+from nervecord.cli.printing import run_told, table_text, text
 from nervecord.errors import MissingDependency
 from nervecord.pages.reports import report
 from nervecord.training.learning.training import train
@@ -55,6 +55,15 @@ def worm(tmp_path_factory) -> Run:
         ("render WORM --view 4d", "unknown view '4d'; did you mean '3d'?"),
         ("evaluate EXPORT", "is an exported agent; nervecord import"),
         ("evaluate nowhere", "nowhere is no run folder: config.json is missing"),
+        ("evaluate held.nc", "held.nc is a recording; nervecord probe held.nc reads it; give the folder of a run"),
+        ("resume FILE", "FILE is a file; give the folder of a run"),
+        ("evaluate HALF", "HALF is no run folder: config.json is damaged (Unterminated string"),
+        ("evaluate WORM --body swimmer4 swimmer12", "swimmer12; for several bodies: nervecord transfer RUN --bodies"),
+        ("train --body swimer:5 --out x", "N is any number from 3 to 100 in swimmerN"),
+        ("train --body swimer:5 --out x", "of your own: a MuJoCo XML file, or an entry point of nervecord.bodies"),
+        ("train --task mine.py:Sideways --out x", "of your own: an entry point of nervecord.tasks"),
+        ("train --randomize link_mass=2:1 --out x", "link_mass is 2 to 1, and low is above high; give 1 and 2"),
+        ("train --config unquoted.toml", 'text has quotes, as in circuit = "ncap"'),
         ("report WORM nowhere --out both.html", "nowhere is no run folder"),
         ("resume WORM --device meta", "device 'meta' cannot be used here"),
         ("evaluate a\udcffb", r"a\udcffb is not UTF-8; rename the file or folder"),
@@ -92,7 +101,11 @@ def test_a_mistake_is_one_line_that_says_what_would_be_right(arguments, words, w
     (tmp_path / "export" / "config.json").write_text(
         '{"library_name": "nervecord", "format": 3, "holds": "run"}', encoding="utf-8"
     )
-    places = {"WORM": str(worm.path), "FILE": "file", "EXPORT": "export"}
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.json").write_text('{"asked": {"circ', encoding="utf-8")
+    (tmp_path / "held.nc").write_text("", encoding="utf-8")
+    (tmp_path / "unquoted.toml").write_text("circuit = ncap", encoding="utf-8")
+    places = {"WORM": str(worm.path), "FILE": "file", "EXPORT": "export", "HALF": "half"}
     named = [functools.reduce(lambda text, place: text.replace(*place), places.items(), word)
              for word in (*arguments.split(), words)]  # fmt: skip
     with pytest.raises(SystemExit) as stopped:
@@ -101,7 +114,7 @@ def test_a_mistake_is_one_line_that_says_what_would_be_right(arguments, words, w
     assert stopped.value.code == 2
     assert named[-1] in line
     assert line.count("\n") == 1
-    assert [path.parent.name for path in tmp_path.rglob("config.json")] == ["export"]
+    assert {path.parent.name for path in tmp_path.rglob("config.json")} == {"export", "half"}
 
 
 @pytest.mark.parametrize("terminal", [{}, {"FORCE_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}])
@@ -155,8 +168,30 @@ def test_a_training_ends_with_what_is_asked_next(worm, capsys):
     commands = [line.split()[1] for line in said]
     assert commands == ["evaluate", "render", "probe", "transfer", "report"]
     assert all(str(worm.path) in line for line in said)
-    assert re.search(r"^training_return  +\d", out, re.MULTILINE)
+    assert re.search(r"^training_return  +[\d.]+ while exploring", out, re.MULTILINE)
     assert not re.search(r"^return", out, re.MULTILINE)
+    config = out.partition("run ")[0].splitlines()
+    assert {"start", "protect", "bodies", "control_dt", "train_only"} <= {
+        line.split()[0] for line in config if line.endswith(" none")
+    }
+    assert "()" not in out
+
+
+def test_a_run_without_a_whole_episode_has_no_training_return():
+    assert run_told({"steps": 64, "training_return": None}) == {"steps": 64}
+
+
+def test_numbers_of_an_evaluation_have_their_units(worm, capsys):
+    main(["evaluate", str(worm.path), "--episodes", "2"])
+    assert re.search(r"^net_speed  +[\d.]+ \[.*\] m/s \(n = 2\)$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_every_command_of_the_overview_has_a_whole_sentence(capsys):
+    with pytest.raises(SystemExit):
+        main([])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert len(lines) > 20
+    assert [line for line in lines if not line.endswith(".")] == []
 
 
 @pytest.mark.parametrize(

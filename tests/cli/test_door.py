@@ -66,7 +66,7 @@ def refused(arguments, tmp_path, capsys) -> str:
         ("protect", 3, "protect is 3; give a list"),
         ("protect", "a/b", "protect is 'a/b'; give a list, such as [\"runs/worm\"]"),
         ("randomize", {"link_mass": 3}, "randomize link_mass is 3; give two factors, low and high"),
-        ("randomize", {"link_mass": [2, 1]}, "randomize link_mass is [2, 1]; give two factors"),
+        ("randomize", {"link_mass": [2, 1]}, "randomize link_mass is 2 to 1, and low is above high; give 1 and 2"),
         ("randomize", {"link_mass": [1, 2, "lin"]}, "randomize link_mass is [1, 2, 'lin']; give two factors"),
         (
             "randomize",

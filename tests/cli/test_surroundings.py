@@ -77,6 +77,13 @@ def test_a_variable_that_keeps_a_library_from_loading_is_named(command, variable
     )
 
 
+def test_help_and_the_doctor_work_whatever_draws():
+    assert "--circuit" in shell(f"{LIST} train --help", MUJOCO_GL="foo").stdout
+    found = shell(f"{LIST} doctor", MUJOCO_GL="foo")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "MUJOCO_GL=foo is set but does not work on this machine: unset MUJOCO_GL" in found.stdout
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_environments_on_lanes_go_on_in_a_forked_child_as_in_the_parent():
     env = SwimmerVectorEnv(64, body="swimmer3", physics="lanes", n_threads=2)

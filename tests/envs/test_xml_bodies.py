@@ -431,7 +431,7 @@ def test_a_control_step_must_be_a_number_above_0(control_dt):
 def test_a_run_takes_another_control_step_and_a_wrong_one_names_the_way_out(tmp_path):
     path = tmp_path / "eel.xml"
     path.write_text(chain(option='<option timestep="0.0125" density="2500"/>'), encoding="utf-8")
-    with pytest.raises(InvalidBody, match=r"of the physics step 0\.0125 s; give one, such as .*dt 0\.025,"):
+    with pytest.raises(InvalidBody, match=r"of the physics step 0\.0125 s; give one, such as 0\.025$"):
         SwimmerEnv(body=path)
     resolved = resolve(RunConfig(body=path, control_dt=0.025, physics="mujoco"))
     assert RunConfig.from_json(resolved.config.to_json()) == resolved.config

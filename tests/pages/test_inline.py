@@ -40,5 +40,5 @@ def test_what_a_frame_cannot_show_is_one_line(tmp_path):
     with pytest.raises(InvalidTask, match=r"pay for speed alone.*; nervecord play shows it"):
         show(run)
     other = train(RunConfig("gru", "es", steps=10, episode_steps=10), tmp_path / "gru", progress=False)
-    with pytest.raises(CircuitMismatch, match=r"pages compute ncap, .* and this is GRU.*; nervecord play"):
+    with pytest.raises(CircuitMismatch, match=r"pages compute ncap, .* and not this GRU; nervecord play"):
         show(other.path)

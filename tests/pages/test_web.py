@@ -155,7 +155,7 @@ def test_a_page_is_pushed_lesioned_and_lengthened(opened, page_file):
 
 
 def test_what_a_page_cannot_compute_is_one_line(tmp_path):
-    with pytest.raises(CircuitMismatch, match=r"pages compute ncap, ncap_plus, .* and this is LSTM"):
+    with pytest.raises(CircuitMismatch, match=r"pages compute ncap, ncap_plus, .* and not this LSTM"):
         circuit_data(make_circuit("lstm", SENSES, 5))
     with pytest.raises(CircuitMismatch, match="ctrnn without delays"):
         circuit_data(make_circuit("ctrnn", SENSES, 5, {"delays": 3}))

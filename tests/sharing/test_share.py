@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 from nervecord.cli.main import main
-from nervecord.errors import InvalidRun, OutputExists
+from nervecord.errors import CircuitMismatch, InvalidRun, OutputExists
 from nervecord.pages.reports import report
 from nervecord.sharing.hub import export, import_run
 from nervecord.training.learning.training import train
@@ -72,6 +72,15 @@ def test_what_is_no_repository_is_refused_before_anything_is_exported(repo, expo
     with pytest.raises(SystemExit):
         main(["export", str(exported[0].path), "--out", str(tmp_path / "out"), "--push", repo])
     assert "is not the name of a repository; give OWNER/NAME, such as me/worm" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_form_that_an_agent_does_not_have_is_refused_before_it_is_evaluated(tmp_path):
+    config = RunConfig(circuit="gru", steps=64, episode_steps=32, algorithm="ppo")
+    run = train(config, tmp_path / "run", progress=False)
+    with pytest.raises(CircuitMismatch, match=r"pages compute ncap, .* and not this GRU"):
+        export(run, tmp_path / "out", web=True)
+    assert run.results.where("evaluation").best is None
     assert not (tmp_path / "out").exists()
 
 
@@ -234,7 +243,7 @@ def test_a_wrong_value_in_an_imported_config_is_one_line_and_leaves_nothing(expo
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("config.json", b"[" * 200_000, "config.json cannot be read"),
+        ("config.json", b"[" * 200_000, "config.json is damaged"),
         ("metrics.csv", b"step,metric,value\n1,\xff,1\n", "metrics.csv is damaged"),
         ("metrics.csv", b"step,metric,value\n1,loss,low\n", "metrics.csv is damaged"),
         ("metrics.csv", b"step,metric,value\n99999999999999999999,loss,1\n", "metrics.csv is damaged"),

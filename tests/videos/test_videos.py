@@ -6,13 +6,19 @@ import sys
 
 import numpy as np
 import pytest
-from nervecord.circuits import NCAP, Neuron, Wiring
+from nervecord.circuits import MLP, NCAP, Neuron, Wiring
 from nervecord.cli.doctor import doctor
 from nervecord.drawing import Poses
 from nervecord.drawing.camera import shot
-from nervecord.drawing.palette import ABOVE
+from nervecord.drawing.palette import ABOVE, EXCITES, INHIBITS
+from nervecord.drawing.strongest import strongest
 from nervecord.errors import InvalidFilm, MissingDependency, OutputExists, UnknownName
+from nervecord.training.learning.initial import untrained
+from nervecord.training.learning.training import train
+from nervecord.training.rollouts.recorder import record
+from nervecord.training.runs.config import RunConfig
 from nervecord.videos import TopView, render_recording, write_film
+from nervecord.videos.films import render
 from nervecord.videos.neuron_view import NeuronView
 from nervecord.videos.view3d import draws, frames_3d, probe_renderer
 from PIL import Image
@@ -37,6 +43,20 @@ def test_gif_and_webp_are_animated(tmp_path, suffix):
     with Image.open(path) as film:
         assert film.size == (160, 120)
         assert film.n_frames == 10
+
+
+def test_a_gif_keeps_the_colours_that_mean_something(tmp_path):
+    # Legends and thin lines are a few pixels of a large picture in other colours.
+    frame = NeuronView(*neurons_of(6, 30)).frame(10).astype(int)
+    write_film([frame.astype(np.uint8)], tmp_path / "worm.gif", 15)
+    with Image.open(tmp_path / "worm.gif") as film:
+        changes = np.abs(np.asarray(film.convert("RGB"), int) - frame).max(-1)
+    coloured = np.ptp(frame, axis=-1) > 60
+    assert (changes[coloured] > 40).mean() < 0.01
+    wires = np.zeros_like(coloured)
+    wires[30:400, 470:] = np.ptp(frame, axis=-1)[30:400, 470:] > 25
+    lines = [wires, *((frame == getrgb(colour)).all(-1) for colour in (EXCITES, INHIBITS))]
+    assert [changes[line].mean() < 6 for line in lines] == [True] * 3
 
 
 def test_the_scale_bar_is_as_long_as_it_says():
@@ -68,6 +88,18 @@ def test_what_is_at_the_upper_right_is_drawn_there():
     assert (columns.mean() - 160, 120 - rows.mean()) == pytest.approx((0.2 * 320 / 1.44, 0.3 * 320 / 1.44), abs=2)
 
 
+@pytest.mark.parametrize("away", [(5.0, 3.0), (-4.0, 0.1), (0.0, -9.0)])
+def test_an_arrow_points_to_a_target_out_of_view(away):
+    plain = planted(n_links=6, steps=5)
+    marked = dataclasses.replace(plain, target_pos=plain.com_pos + np.array(away))
+    pictures = [TopView(each.poses(), size=(320, 240)).frame(2).astype(int) for each in (plain, marked)]
+    rows, columns = np.nonzero(np.abs(pictures[1] - pictures[0]).sum(-1) > 60)
+    seen = np.array([columns.mean() - 160, 120 - rows.mean()])
+    assert np.allclose(seen / np.linalg.norm(seen), np.divide(away, np.linalg.norm(away)), atol=0.05)
+    assert len(rows) > 100
+    assert min(160 - abs(seen[0]), 120 - abs(seen[1])) < 30, "stands at the edge"
+
+
 @pytest.mark.parametrize("look", [{}, {"camera": "fixed"}, {"zoom": 4.0}], ids=["follow", "fixed", "near"])
 @pytest.mark.parametrize("n_links", [3, 6, 24])
 def test_no_edge_lies_outside_of_the_part_that_is_drawn_with_edges(n_links, look, monkeypatch):
@@ -86,6 +118,18 @@ def test_no_edge_lies_outside_of_the_part_that_is_drawn_with_edges(n_links, look
         differs[top:bottom, left:right] = False
         assert part != whole or "zoom" in look
         assert not differs.any()
+
+
+def test_a_film_of_a_few_seconds_simulates_no_more(tmp_path):
+    config = RunConfig(steps=64, episode_steps=200, algorithm_options={"n_envs": 2})
+    run = train(config, tmp_path / "run", progress=False)
+    few, whole = record(run, 1, seconds=0.3), record(run, 1)
+    assert (few.n_steps, few.lengths.tolist(), whole.n_steps) == (10, [10], 200)
+    assert np.array_equal(few.link_pos, whole.link_pos[:, :10])
+    # A part of an episode that would take minutes in whole.
+    long = dataclasses.replace(config, episode_steps=1_000_000)
+    with untrained(long) as unlimited, Image.open(render(unlimited, tmp_path / "x.gif", seconds=0.3)) as film:
+        assert film.n_frames == 5
 
 
 def test_an_existing_film_is_kept(tmp_path):
@@ -108,7 +152,7 @@ def test_an_interrupted_film_leaves_nothing(tmp_path):
 
 
 def test_unknown_formats_are_refused():
-    with pytest.raises(UnknownName, match=r"known: .*\.mp4"):
+    with pytest.raises(UnknownName, match="known: gif, mp4, webp"):
         render_recording(planted(steps=4), "worm.avi")
 
 
@@ -270,7 +314,19 @@ def test_nothing_of_a_wiring_is_left_out_unsaid(monkeypatch):
     assert NeuronView(recording, wiring)._panel.note == ""
     monkeypatch.setattr(panel, "_MOST_EDGES", 100)
     said = NeuronView(recording, wiring)
-    assert said._panel.note == f"the strongest 100 of {len(wiring.synapses)} synapses"
+    drawn = len(strongest(wiring.synapses, 100))
+    assert said._panel.note == f"the strongest {drawn} of {len(wiring.synapses)} synapses, with each neuron's"
+
+
+@pytest.mark.parametrize("most", [0, 300, 3000])
+def test_no_neuron_is_drawn_without_the_strongest_of_its_synapses(most):
+    wiring = MLP({"joint_pos": 5, "body_velocities": 18}, 5).wiring()
+    drawn = strongest(wiring.synapses, most)
+    assert most <= len(drawn) < len(wiring.synapses)
+    for end in ("pre", "post"):
+        for neuron in {getattr(synapse, end) for synapse in wiring.synapses}:
+            own = [synapse for synapse in wiring.synapses if getattr(synapse, end) == neuron]
+            assert max(own, key=lambda synapse: abs(synapse.weight)) in drawn
 
 
 def test_names_that_stand_too_close_are_left_out_and_said():

@@ -105,7 +105,11 @@ def train(
     check_engine(workers, engine, address)
     with one_thread(), contextlib.ExitStack() as stack:
         if (out / "config.json").exists():
-            run = Run.create(out, config, trust=trust)
+            try:
+                run = Run.create(out, config, trust=trust)
+            except InvalidRun:
+                check(config)  # a mistake in the options is said before the difference that it makes
+                raise
             if run.done and run.config.steps == config.steps:
                 if progress:
                     print(f"{run.path} is done already; nothing was trained", file=sys.stderr)

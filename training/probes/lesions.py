@@ -13,14 +13,14 @@ from ...intervals import bootstrap_mean
 from ..rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from .contract import ProbeResult, Subject
 
-_EPISODES = 8
 _SHOWN = 40  # largest number of neurons in the figure
 
 
 def lesions(subject: Subject) -> ProbeResult:
     """Silence each neuron for whole episodes; all lesions run at once, one in each environment.
 
-    Every lesion, and the intact circuit, is tested on the same eight episodes, which training did not use.
+    Every lesion, and the intact circuit, is tested on the same episodes, as many as are recorded, which training did
+    not use.
     Silencing fixes a neuron's value at 0 from the episode's start.
 
     Raises:
@@ -56,15 +56,15 @@ def silenced_returns(subject: Subject) -> Float[np.ndarray, "neurons+1 episodes"
     agent = run.agent()
     circuit = agent.circuit
     check_pins(circuit)
-    n = len(circuit.neurons)
-    scale = torch.cat((1 - torch.eye(n), torch.ones(1, n))).repeat(_EPISODES, 1)
-    seeds = np.repeat(EVALUATION_SEED + np.arange(_EPISODES), n + 1).tolist()
-    env = run.resolved.make_envs((n + 1) * _EPISODES, randomize={})
+    n, episodes = len(circuit.neurons), subject.recording.n_episodes
+    scale = torch.cat((1 - torch.eye(n), torch.ones(1, n))).repeat(episodes, 1)
+    seeds = np.repeat(EVALUATION_SEED + np.arange(episodes), n + 1).tolist()
+    env = run.resolved.make_envs((n + 1) * episodes, randomize={})
     try:
         returns = evaluate_agent(agent, env, seeds, Pins(scale, torch.zeros_like(scale))).returns
     finally:
         env.close()
-    return returns.reshape(_EPISODES, n + 1).T
+    return returns.reshape(episodes, n + 1).T
 
 
 def _figure(names: list[str], returns: Float[np.ndarray, "neurons+1 episodes"], order: np.ndarray) -> Figure:

@@ -169,7 +169,7 @@ def evaluate_agent(
         return _evaluation(returns, metrics)
     if isinstance(agent, Agent):
         say_not_fused(agent, envs)
-    pins_at = pinning(agent, interventions, envs.n_envs)
+    pins_at = pinning(agent, interventions, envs.n_envs, envs.episode_steps)
 
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, None]:
         pins = pins_at(rollout.elapsed)
@@ -274,8 +274,8 @@ def evaluate(
 
     Raises:
         CircuitMismatch: the weights do not fit the other body.
-        UnknownName: there is no such neuron.
-        InvalidOption: there is no such run, or it has no checkpoint yet.
+        UnknownName: there is no such neuron or group.
+        InvalidOption: there is no such run, it has no checkpoint yet, or an intervention begins after the episode.
     """
     run = run if isinstance(run, Run) else Run(run)
     checkpoint = run.load_checkpoint(with_training=False)

@@ -1,4 +1,4 @@
-"""Silence, clamp or drive named neurons while an agent runs: lesions and stimulation."""
+"""Silence, clamp or drive named neurons or groups while an agent runs: lesions and stimulation."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Intervention:
-    """An intervention on one neuron, in the control steps `start` <= t < `stop` of every episode.
+    """An intervention on one neuron or a group, in the control steps `start` <= t < `stop` of every episode.
 
     Attributes:
-        neuron: name of the neuron.
+        neuron: name of the neuron, or of a group, such as `B_d`, for all of its neurons.
         kind: "silence" holds the neuron at 0, "clamp" at `value`; "drive" adds `value`; "noise" adds white noise with
             standard deviation `value`, drawn in every control step and environment.
         value: value in the neuron's unit.
@@ -91,26 +91,36 @@ _EXAMPLE: dict[str, str] = {
 }
 
 
-def pinning(agent: Any, interventions: Sequence[Intervention] | Pins, n_envs: int) -> Callable[[int], Pins | None]:
+def pinning(
+    agent: Any, interventions: Sequence[Intervention] | Pins, n_envs: int, episode_steps: int
+) -> Callable[[int], Pins | None]:
     """Return what is done to an agent's circuit at each control step of an episode, counted from 0.
 
     Args:
         agent: whose `circuit` it is.
         interventions: by name and window, the same in every environment but for noise; or pins, the same in every step.
         n_envs: environments in which it acts.
+        episode_steps: control steps of an episode.
 
     Raises:
-        UnknownName: the circuit has no such neuron.
+        UnknownName: the circuit has no such neuron or group.
         CircuitMismatch: the agent has no circuit, or one whose neurons cannot be reached.
+        InvalidOption: an intervention begins after an episode's end.
     """
     if isinstance(interventions, Pins):
-        check([], circuit_of(agent))
+        check_pins(circuit_of(agent))
         return lambda _: interventions
     if not interventions:
         return lambda _: None
+    for each in interventions:
+        if each.start >= episode_steps:
+            raise InvalidOption(
+                f"{each.kind} {each.neuron} begins at step {each.start}, after the episode's last; "
+                f"give a step from 0 to {episode_steps - 1}"
+            )
     circuit = circuit_of(agent)
-    check(interventions, circuit)
-    return lambda step: pins_at(interventions, circuit, step, n_envs)
+    by_neuron = for_each_neuron(interventions, circuit)
+    return lambda step: pins_at(by_neuron, circuit, step, n_envs)
 
 
 def circuit_of(agent: Any) -> Circuit:
@@ -125,22 +135,27 @@ def circuit_of(agent: Any) -> Circuit:
     return circuit
 
 
-def check(interventions: Sequence[Intervention], circuit: Circuit) -> None:
-    """Raise what would go wrong.
+def for_each_neuron(interventions: Sequence[Intervention], circuit: Circuit) -> list[Intervention]:
+    """Return interventions with those on a group replaced by one on each of its neurons.
 
     Raises:
-        UnknownName: the circuit has no such neuron.
+        UnknownName: the circuit has no such neuron or group.
         CircuitMismatch: its neurons cannot be reached.
     """
-    names = [neuron.name for neuron in circuit.neurons]
-    for each in interventions:
-        if each.neuron not in names:
-            raise UnknownName("neuron", each.neuron, names, "what each is: nervecord list neurons RUN")
     check_pins(circuit)
+    members = {group: [neuron.name for neuron in circuit.neurons[part]] for group, part in circuit.groups.items()}
+    members |= {neuron.name: [neuron.name] for neuron in circuit.neurons}
+    found = []
+    for each in interventions:
+        if each.neuron not in members:
+            hint = "what each is: nervecord list neurons RUN"
+            raise UnknownName("neuron or group", each.neuron, members, hint)
+        found += [dataclasses.replace(each, neuron=name) for name in members[each.neuron]]
+    return found
 
 
 def pins_at(interventions: Sequence[Intervention], circuit: Circuit, step: int, n_envs: int = 1) -> Pins | None:
-    """Return what is done to a circuit's neurons at a control step of the episode; None for nothing.
+    """Return what interventions on single neurons do to a circuit at a control step of the episode; None for nothing.
 
     Noise is the same whenever a step is asked for, and none is added to neurons that are held.
     """

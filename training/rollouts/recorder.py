@@ -21,8 +21,8 @@ from ...threads import one_thread
 from ...version import __version__
 from ..runs.run import A_RUN, Run
 from .evaluation import EVALUATION_SEED, seeds_of
-from .interventions import INTERVENTIONS, Intervention, NoiseUnit, pinning
-from .recording import Recording
+from .interventions import INTERVENTIONS, Intervention, NoiseUnit, circuit_of, for_each_neuron, pinning
+from .recording import SECONDS, Recording, steps_in
 from .saved_models import SavedModel
 from .watched import Watched
 
@@ -36,6 +36,7 @@ _READ = ("joint_pos", "joint_vel", "link_pos", "link_angle", "com_pos")
     interventions=INTERVENTIONS,
     progress=FLAG,
     physics=OneOf((None, "mujoco")),
+    seconds=SECONDS,
 )
 def record(
     run: Run | str | Path,
@@ -44,6 +45,7 @@ def record(
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
     physics: str | None = None,
+    seconds: float | None = None,
 ) -> Recording:
     """Record episodes of a run's agent on its own or another body, with interventions if there are any.
 
@@ -54,6 +56,7 @@ def record(
         interventions: interventions on neurons.
         progress: show a progress bar.
         physics: "mujoco", which compiles nothing and so starts a single episode at once; None takes the run's own.
+        seconds: seconds of each episode to record, from its start; None records all of it.
 
     Raises:
         InvalidOption: there is no such run or physics, it has no checkpoint yet, or `episodes` is below 1.
@@ -67,7 +70,9 @@ def record(
             "circuit": run.config.circuit, "run": run.path.resolve().name, "seed": run.config.seed,
             "step": run.progress[0],
         }  # fmt: skip
-        return record_agent(run.agent(body), envs, interventions=interventions, progress=progress, origin=origin)
+        return record_agent(
+            run.agent(body), envs, interventions=interventions, progress=progress, origin=origin, seconds=seconds
+        )
     finally:
         envs.close()
 
@@ -119,6 +124,7 @@ def record_agent(
     interventions: Sequence[Intervention] = (),
     progress: bool = False,
     origin: Mapping[str, Any] | None = None,
+    seconds: float | None = None,
 ) -> Recording:
     """Record one episode in every environment; episode i has the seed `seed` + i, or its own from a sequence.
 
@@ -129,13 +135,15 @@ def record_agent(
         interventions: interventions on neurons.
         progress: show a progress bar.
         origin: origin of the agent, as far as known: circuit, run, seed and step.
+        seconds: seconds of each episode to record, from its start; None records all of it.
 
     Raises:
         UnknownName, CircuitMismatch: the agent's circuit does not allow these interventions.
         InvalidAction: a motor command is not finite; names the circuit and the neuron.
     """
 
-    pins_at = pinning(agent, interventions, envs.n_envs)
+    done = for_each_neuron(interventions, circuit_of(agent)) if interventions else []
+    pins_at = pinning(agent, interventions, envs.n_envs, envs.episode_steps)
 
     def act(observation: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any, Any]:
         pins = pins_at(rollout.elapsed)
@@ -150,7 +158,8 @@ def record_agent(
         has_any = len(physics.obstacles) > 0
         return {"obstacle_pose": physics.obstacle_poses(), "touch": physics.touch()} if has_any else {}
 
-    rollout, physics, steps = Rollout(envs, act), envs.physics, envs.episode_steps
+    rollout, physics = Rollout(envs, act), envs.physics
+    steps = steps_in(seconds, envs.dt, envs.episode_steps)
     kept: dict[str, Shaped[np.ndarray, "time envs *rest"]] = {}
 
     def keep(step: int, ids: np.ndarray, **row: Any) -> None:
@@ -167,7 +176,7 @@ def record_agent(
         progress_bar(total=steps, desc="record", unit="step", disable=not progress) as bar,
     ):
         rollout.start(seeds_of(seed, envs.n_envs))
-        while rollout.is_running:
+        while rollout.is_running and rollout.elapsed < steps:
             step, ids = rollout.elapsed, rollout.running
             keep(
                 step,
@@ -204,6 +213,6 @@ def record_agent(
                 {"role": n.role, "position": n.position, "side": n.side, "cell_class": n.cell_class}
                 for n in agent.neurons
             ],
-            "interventions": [dataclasses.asdict(each) for each in interventions],
+            "interventions": [dataclasses.asdict(each) for each in done],
         },
     )

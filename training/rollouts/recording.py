@@ -27,11 +27,18 @@ from .closed_hdf5 import check_closed
 RECORDING_FORMAT = 2
 READABLE_RECORDINGS = (1, 2)
 _CONVENTIONS = "nervecord recording {}".format
+# How much of an episode.
+SECONDS = Number(0, above=True, also=(None,), none="leave it out")
+
+
+def steps_in(seconds: float | None, dt: float, most: int) -> int:
+    """Return the control steps of `dt` in some seconds, at least one and at most so many; None is the most."""
+    return most if seconds is None else min(most, max(1, round(seconds / dt)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """Whole episodes of one agent on one body: E episodes, T control steps, J joints, L links, N neurons.
+    """Episodes of one agent on one body: E episodes, T control steps, J joints, L links, N neurons.
 
     For spiking circuits it also has the spikes of M neurons in K substeps per control step. Row t of every array
     belongs to the same instant: the state that the agent observed, and its action there.

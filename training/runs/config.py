@@ -23,7 +23,7 @@ from ...envs.deficits import Deficit
 from ...envs.physics.mujoco_batch import substeps_of
 from ...envs.randomization import wrong_range
 from ...envs.tasks.bits import BIT_TASKS
-from ...envs.tasks.registry import check_options
+from ...envs.tasks.registry import check_options, unknown_task
 from ...errors import InvalidBody, InvalidOption, InvalidRun, UnknownName
 from ...options import DEVICE, Allowed, Instance, ListOf, Number, not_plain, plain, wrong_value
 from .held_files import check_held, check_held_of_task, hold_files, hold_task_files
@@ -147,9 +147,10 @@ class RunConfig:
             raise InvalidOption(f"{self.task} is a task without a body: nervecord curriculum --task {self.task}")
         if self.circuit not in CIRCUITS:
             raise unknown_circuit(self.circuit)
+        if self.task not in TASKS:
+            raise unknown_task(self.task)
         for kind, name, known in (
             ("algorithm", self.algorithm, ALGORITHMS),
-            ("task", self.task, TASKS),
             ("physics", self.physics, PHYSICS_CHOICES),
         ):
             if name not in known:
@@ -273,7 +274,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InvalidOption(f"{path} cannot be read: {error}") from error
+        quotes = '; text has quotes, as in circuit = "ncap"' if str(error).startswith("Invalid value") else ""
+        raise InvalidOption(f"{path} cannot be read: {error}{quotes}") from error
     check_fields(values)
     check_values(values)
     return values

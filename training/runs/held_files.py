@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...envs.deficits import Deficit
 from ...envs.tasks.registry import task_class
 from ...errors import InvalidRun
 
@@ -105,6 +106,7 @@ def told_config(config: Mapping[str, Any]) -> dict[str, Any]:
     told = {**config, "circuit": circuit, "circuit_options": tell_files(config["circuit_options"])}
     if "task_options" in config:  # those of a curriculum are of no body
         told["task_options"] = tell_task_files(config["task"], config["task_options"])
+        told["deficits"] = [str(Deficit.of(deficit)) for deficit in config["deficits"]]
     return told
 
 

@@ -27,6 +27,9 @@ def read_facts(path: Path, kind: str, trust: bool = False) -> dict[str, Any]:
     Raises:
         InvalidRun: there is none, or it is no table, or an export's; or a link, which is not trusted.
     """
+    if path.is_file():
+        what = f"a recording; nervecord probe {path} reads it" if path.suffix == ".nc" else "a file"
+        raise InvalidRun(f"{path} is {what}; give the folder of a {kind}")
     if not trust:
         check_plain(path, "config.json")
     values = read_json(path / "config.json", f"{path} is no {kind} folder")

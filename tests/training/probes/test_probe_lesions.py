@@ -19,7 +19,7 @@ def worm(tmp_path_factory) -> Run:
 
 
 def test_each_row_is_the_return_without_that_neuron(worm):
-    found = run_probe("lesions", Subject(planted(), worm.agent().circuit.wiring(), worm))
+    found = run_probe("lesions", Subject(planted(episodes=8), worm.agent().circuit.wiring(), worm))
     returns, names = found.arrays["returns"], found.arrays["neuron"].tolist()
     assert returns.shape == (len(worm.agent().circuit.neurons) + 1, 8)
     for name in ("B_d_1", "osc_v", "q_d_2"):
@@ -31,6 +31,11 @@ def test_each_row_is_the_return_without_that_neuron(worm):
     # The last joint's stretch is heard by no B-neuron.
     assert np.allclose(returns[names.index("q_d_2")], returns[-1], rtol=1e-4)
     assert found.words[0].startswith("Without ")
+
+
+def test_the_episodes_are_as_many_as_are_recorded(worm):
+    found = run_probe("lesions", Subject(planted(episodes=3), worm.agent().circuit.wiring(), worm))
+    assert found.arrays["returns"].shape[1] == 3
 
 
 def test_a_recording_alone_is_not_enough():

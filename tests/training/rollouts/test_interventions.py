@@ -10,7 +10,7 @@ from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRecording, UnknownName
 from nervecord.training.learning.training import train
 from nervecord.training.rollouts.evaluation import evaluate, evaluate_agent
-from nervecord.training.rollouts.interventions import Intervention, check, pins_at
+from nervecord.training.rollouts.interventions import Intervention, for_each_neuron, pins_at
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.rollouts.recording import Recording
 from nervecord.training.runs.config import RunConfig
@@ -65,6 +65,23 @@ def test_driving_adds_and_clamping_replaces():
     assert pinned[names.index("muscle_d_1")] == pytest.approx(float(pinned[names.index("B_d_1")]))
 
 
+def test_a_group_stands_for_each_of_its_neurons(worm):
+    by_group = record(worm, 1, interventions=[Intervention("B_d", "clamp", 0.25, 10, 40)])
+    each = [Intervention(f"B_d_{joint}", "clamp", 0.25, 10, 40) for joint in range(5)]
+    by_name = record(worm, 1, interventions=each)
+    assert np.array_equal(by_group.activity, by_name.activity)
+    assert by_group.meta["interventions"] == by_name.meta["interventions"]
+    assert np.all(column(by_group, "B_d_3")[:, 10:40] == 0.25)
+
+
+@pytest.mark.parametrize("start", [200, 2000])
+def test_an_intervention_after_the_episode_is_refused(worm, start):
+    with pytest.raises(InvalidOption, match=rf"begins at step {start}, .* give a step from 0 to 199"):
+        evaluate(worm, 2, interventions=[Intervention("B_d_2", start=start)])
+    with pytest.raises(InvalidOption, match=f"begins at step {start}"):
+        record(worm, 2, interventions=[Intervention("B_d_2", start=start, stop=3000)])
+
+
 def test_a_lesioned_worm_swims_worse(worm):
     lesion = [Intervention("B_d_1"), Intervention("B_v_1")]
     assert evaluate(worm, 4, interventions=lesion).returns.mean() < 0.7 * evaluate(worm, 4).returns.mean()
@@ -112,11 +129,11 @@ def test_what_is_not_understood_is_one_line(kind, text):
 
 
 def test_unknown_neurons_name_the_nearest(worm, capsys):
-    with pytest.raises(UnknownName, match="unknown neuron 'B_d_9'; did you mean 'B_d_"):
+    with pytest.raises(UnknownName, match="unknown neuron or group 'B_d_9'; did you mean 'B_d_"):
         record(worm, 1, interventions=[Intervention("B_d_9")])
     with pytest.raises(SystemExit):
         main(["evaluate", str(worm.path), "--silence", "B_x_1", "--episodes", "2", "--json"])
-    assert "unknown neuron 'B_x_1'" in capsys.readouterr().out
+    assert "unknown neuron or group 'B_x_1'" in capsys.readouterr().out
 
 
 def test_a_circuit_whose_neurons_cannot_be_reached_says_so():
@@ -128,7 +145,7 @@ def test_a_circuit_whose_neurons_cannot_be_reached_says_so():
             raise NotImplementedError
 
     with pytest.raises(CircuitMismatch, match=r"through `self\.pinned\(values, group, pins\)`"):
-        check([Intervention("B_d_0")], Closed())
+        for_each_neuron([Intervention("B_d_0")], Closed())
 
 
 def test_what_has_no_circuit_cannot_be_intervened_in(worm):

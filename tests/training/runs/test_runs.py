@@ -215,6 +215,13 @@ def test_a_wrong_deficit_is_one_line(deficit, message, tmp_path, capsys):
     assert not (tmp_path / "x").exists()
 
 
+def test_a_mistake_is_said_before_the_difference_to_the_run_that_is_there(worm):
+    with pytest.raises(UnknownName, match="unknown sense 'joint_pso'; did you mean 'joint_pos'"):
+        train(dataclasses.replace(ES_CONFIG, deficits=("joint_pso:0:10",)), worm.path, progress=False)
+    with pytest.raises(InvalidRun, match=r"deficits: \[\] there, \['joint_pos:0:10'\] asked"):
+        train(dataclasses.replace(ES_CONFIG, deficits=("joint_pos:0:10",)), worm.path, progress=False)
+
+
 def test_a_done_run_is_not_trained_again(worm):
     before = {path: path.stat().st_mtime_ns for path in worm.path.rglob("*") if path.is_file()}
     train(ES_CONFIG, worm.path, progress=False)
@@ -305,7 +312,7 @@ def test_report_names_what_is_missing_and_how_to_get_it(worm, tmp_path):
         (["train", "--randomize", "gear=1"], "give low:high"),
         (["evaluate", "nowhere"], "no run folder"),
         (["probe", "WORM", "--probes", "gate"], "did you mean 'gait'"),
-        (["render", "WORM", "--out", "worm.avi"], "unknown film format '.avi'"),
+        (["render", "WORM", "--out", "worm.avi"], "unknown film format 'avi'; known: gif, mp4, webp"),
         (["render", "WORM", "--out", "WORM/config.json"], "unknown film format"),
         (["list", "body"], "did you mean 'bodies'"),
     ],
@@ -339,7 +346,7 @@ def test_a_damaged_or_foreign_run_is_named(worm, tmp_path):
     with pytest.raises(InvalidRun, match="format 99"):
         Run(broken)
     (broken / "config.json").write_text("{", encoding="utf-8")
-    with pytest.raises(InvalidRun, match="cannot be read"):
+    with pytest.raises(InvalidRun, match=r"config.json is damaged .* restore it from a copy"):
         Run(broken)
 
 
