@@ -28,4 +28,4 @@ def strongest(synapses: Sequence[Synapse], most: int) -> list[Synapse]:
 
 def said(drawn: int, synapses: int) -> str:
     """Return in words that not all synapses are drawn; "" if all are."""
-    return f"the strongest {drawn:,} of {synapses:,} synapses, with each neuron's" if drawn < synapses else ""
+    return f"{drawn:,} of {synapses:,} synapses, the strongest" if drawn < synapses else ""

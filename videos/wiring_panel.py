@@ -59,7 +59,7 @@ class WiringPanel:
         self._drawn = Image.new("RGB", (size[0] * _SMOOTH, size[1] * _SMOOTH), PAPER)
         draw = ImageDraw.Draw(self._drawn)
         self._draw_wires(draw, drawn)
-        names = "" if self._draw_names(draw, rows) else "names where there is room"
+        names = "" if self._draw_names(draw, rows) else "some names"
         self.note = "; ".join(filter(None, [said(len(drawn), len(wiring.synapses)), names]))
 
     def frame(self, level: Float[np.ndarray, " neurons"]) -> Image.Image:

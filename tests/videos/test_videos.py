@@ -315,7 +315,7 @@ def test_nothing_of_a_wiring_is_left_out_unsaid(monkeypatch):
     monkeypatch.setattr(panel, "_MOST_EDGES", 100)
     said = NeuronView(recording, wiring)
     drawn = len(strongest(wiring.synapses, 100))
-    assert said._panel.note == f"the strongest {drawn} of {len(wiring.synapses)} synapses, with each neuron's"
+    assert said._panel.note == f"{drawn} of {len(wiring.synapses)} synapses, the strongest"
 
 
 @pytest.mark.parametrize("most", [0, 300, 3000])
@@ -334,7 +334,7 @@ def test_names_that_stand_too_close_are_left_out_and_said():
     recording = dataclasses.replace(
         planted(n_links=6, steps=4), activity=np.zeros((1, 4, 3), np.float32), neurons=("AVAL", "AVBL", "AVDL")
     )
-    assert NeuronView(recording, Wiring(tuple(cells), ()))._panel.note == "names where there is room"
+    assert NeuronView(recording, Wiring(tuple(cells), ()))._panel.note == "some names"
 
 
 def test_no_part_of_the_activity_is_blank_however_short_the_film(tmp_path):
