@@ -500,8 +500,9 @@ def test_compiled_code_is_kept_and_found_again(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     compiling._load("weigh", 2)
     before, after = caplog.messages
-    assert before == "compiling weigh of the physics of lanes, once on this machine; takes some seconds"
-    assert re.fullmatch(r"compiled weigh of the physics of lanes in [\d.]+ s; kept in .+", after)
+    what = "weigh of the physics of lanes, 2 environments at a time"
+    assert before == f"compiling {what}, once on this machine; takes some seconds"
+    assert re.fullmatch(rf"compiled {what} in [\d.]+ s; kept in .+", after)
     assert str(tmp_path) in after
     caplog.clear()
     compiling._load("weigh", 2)
@@ -557,7 +558,7 @@ def test_without_numba_one_line_says_so(monkeypatch, tmp_path):
             compiling._load("weigh", 2)
     with monkeypatch.context() as patch:
         patch.setattr(kernel, "WEIGH", "void(float64)")
-        refused = r"numba [\d.]+ cannot compile weigh of the physics of lanes: .+; take another numba"
+        refused = r"numba [\d.]+ cannot compile weigh of the physics of lanes, 2 .+: .+; take another numba"
         with pytest.raises(MissingDependency, match=refused):
             compiling._load("weigh", 2)
     with monkeypatch.context() as patch:

@@ -147,7 +147,9 @@ def _load(name: str, width: int) -> Callable[..., None]:
         }[name]
         return numba.njit(signature, nogil=True, **options)(make(width))
 
-    return _compile(compile_it, f"{name} of the physics of lanes", "take another numba, or physics mujoco")
+    # Few environments have blocks of another width, which are compiled apart.
+    what = f"{name} of the physics of lanes, {width} environments at a time"
+    return _compile(compile_it, what, "take another numba, or physics mujoco")
 
 
 def _load_step(function: Callable[..., None], width: int) -> Any:
