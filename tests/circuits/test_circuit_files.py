@@ -45,6 +45,15 @@ class Spring(Circuit):
 SHORT = {"steps": 8, "episode_steps": 4, "physics": "auto", "algorithm_options": {"population": 2, "n_envs": 2}}
 
 
+@pytest.fixture(autouse=True)
+def _forgotten():
+    """Forget the circuits that a test registered: other tests go through all."""
+    before = set(CIRCUITS)
+    yield
+    for name in set(CIRCUITS) - before:
+        del CIRCUITS[name]
+
+
 @pytest.fixture
 def spring(tmp_path):
     """A file of a circuit, whose text is its own in every test."""
