@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -56,15 +57,22 @@ def _write_mp4(frames: Iterable[Frame], path: Path, fps: float) -> None:
     except ImportError as error:
         raise MissingDependency(f"mp4 needs PyAV ({error}): pip install av; gif and webp work without") from error
     # faststart puts the index first, so that a browser plays the film while it loads.
-    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as film:
+    film = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
+    # A frame is encoded while the next is drawn.
+    with film, ThreadPoolExecutor(1) as encoder:
         stream = film.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "20", **_FAST})
         stream.pix_fmt = "yuv420p"
-        for index, frame in enumerate(frames):
+        encoded: Future[Any] | None = None
+        for frame in frames:
             height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
-            if index == 0:
+            if encoded is None:
                 stream.width, stream.height = width, height
+            else:
+                film.mux(encoded.result())
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
-            film.mux(stream.encode(picture))
+            encoded = encoder.submit(stream.encode, picture)
+        if encoded is not None:
+            film.mux(encoded.result())
         film.mux(stream.encode())
 
 
