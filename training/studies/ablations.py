@@ -13,7 +13,7 @@ import pandas as pd
 from ...agents import Agent
 from ...circuits import CIRCUITS
 from ...drawing.figures import ablation_bars
-from ...errors import CircuitMismatch, InvalidOption, InvalidRun, OutputExists
+from ...errors import CircuitMismatch, InvalidOption, InvalidRun
 from ...intervals import bootstrap_iqm
 from ...options import COUNT, FLAG, PATH, checked
 from ..learning.checks import check
@@ -21,7 +21,7 @@ from ..learning.engine import Engine
 from ..rollouts.evaluation import check_episodes
 from ..runs.config import A_CONFIG, RunConfig
 from ..runs.trial_files import TrialFiles
-from .trials import Trial, run_trials
+from .trials import Trial, check_written, run_trials
 from .written import FIGURES, TABLES, estimates, write_figure, write_table
 
 _STUDY = "ablation"
@@ -101,10 +101,8 @@ def ablate(
     files = TrialFiles(out)
     check_episodes(episodes)
     trials = ablation_trials(config, seeds)
-    if files.table(_STUDY).empty:
-        for path in (out / f"ablation{suffix}" for suffix in (*TABLES, *FIGURES)):
-            if path.exists():
-                raise OutputExists(f"{path} exists and no ablation wrote it; give another --out")
+    written = (out / f"{_STUDY}{suffix}" for suffix in (*TABLES, *FIGURES))
+    check_written(files, _STUDY, written, "no ablation wrote it")
     run_trials(trials, out / "runs", files, episodes, workers, engine, address, progress)
     scores = files.table(_STUDY)
     scores = scores[scores["source"].isin(list(trials))]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...agents import Agent
 from ...envs.deficits import Deficit
-from ...errors import CircuitMismatch, InvalidOption, InvalidRun, OutputExists
+from ...errors import CircuitMismatch, InvalidOption, InvalidRun
 from ...intervals import bootstrap_iqm
 from ...options import COUNT, FLAG, PATH, ListOf, Number, checked
 from ..learning.checks import check
@@ -20,7 +20,7 @@ from ..rollouts.evaluation import check_episodes
 from ..rollouts.interventions import Intervention
 from ..runs.config import A_CONFIG, RunConfig
 from ..runs.trial_files import TrialFiles
-from .trials import Trial, run_trials
+from .trials import Trial, check_written, run_trials
 from .written import TABLES, estimates, write_table
 
 _STUDY, _SENSE = "damage", "joint_pos"
@@ -144,10 +144,7 @@ def damage(
     files = TrialFiles(out)
     check_episodes(episodes)
     rounds = damage_trials(config, seeds, out / "runs", joints)
-    if files.table(_STUDY).empty:
-        for path in (out / f"damage{suffix}" for suffix in TABLES):
-            if path.exists():
-                raise OutputExists(f"{path} exists and this study did not write it; give another --out")
+    check_written(files, _STUDY, (out / f"{_STUDY}{suffix}" for suffix in TABLES), "this study did not write it")
     for trials in rounds:
         run_trials(trials, out / "runs", files, episodes, workers, engine, address, progress)
     scores = files.table(_STUDY)

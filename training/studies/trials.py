@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 from ...agents import Agent
 from ...circuits import Wiring
 from ...envs import Body, make_body
-from ...errors import InvalidOption, InvalidRun, NervecordError
+from ...errors import InvalidOption, InvalidRun, NervecordError, OutputExists
 from ...progress import progress_bar
 from ..learning.engine import Engine, check_engine, run_tasks
 from ..learning.training import train
@@ -141,6 +141,18 @@ def run_trials(
             bar.set_postfix_str(f"{len(trials) - len(left) + number}/{len(trials)} {name}", refresh=False)
             bar.update(trials[name].cost)
     files.write_table()
+
+
+def check_written(files: TrialFiles, study: str, paths: Iterable[Path], told: str) -> None:
+    """Refuse to replace tables and figures in the folder of a study that has no scores there yet.
+
+    Raises:
+        OutputExists: one of the paths exists; the message has `told`, such as "no ablation wrote it".
+    """
+    if files.table(study).empty:
+        for path in paths:
+            if path.exists():
+                raise OutputExists(f"{path} exists and {told}; give another --out")
 
 
 def _check_folder(path: Path, config: RunConfig) -> None:
