@@ -57,7 +57,7 @@ def until(page, expression: str, seconds: float = 120.0) -> None:
 
 
 # Every text that can be seen, with the contrast that it has to what is behind it, where that is too little.
-_FAINT = r"""() => {
+FAINT = r"""() => {
   const pixel = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
   const rgba = (colour) => {
     pixel.clearRect(0, 0, 1, 1);
@@ -125,5 +125,5 @@ def look_over(page, folder, name, schemes=("light", "dark")):
             where = f"{name} at {width} px, {scheme}"
             if (across := page.evaluate("document.documentElement.scrollWidth")) > width:
                 wrong.append(f"{where}: {across} px wide")
-            wrong += [f"{where}: {faint}" for faint in page.evaluate(_FAINT)]
+            wrong += [f"{where}: {faint}" for faint in page.evaluate(FAINT)]
     return wrong
