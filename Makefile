@@ -79,6 +79,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(install) $(if $(TORCH_INDEX),--retries 1 --extra-index-url $(TORCH_INDEX)) torch==2.13.0
 	$(install) -c constraints.txt -e .
+	$(BIN)/python -c "import av, nervecord.cli.main, nervecord.videos.films"  # compiled now, so that a first film starts sooner
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
