@@ -272,4 +272,6 @@ def _type_in_words(annotation: Any) -> str:
         return f"a list of {_type_in_words(arguments[0])}, such as [8,8]"
     if origin in (Sequence, list, tuple) and not arguments:
         return "a list"
+    if annotation is bool:
+        return str(FLAG)
     return inspect.formatannotation(annotation)

@@ -108,6 +108,9 @@ def _in_one_line(box: str) -> str:
     parts = re.split(r"\s[─-]{4,}(?:\s|$)", " ".join(rows))[0 if has_border else 1 :]
     wrong, *more = (" ".join(part.split()).rstrip(".") for part in parts or [box])
     wrong = wrong[:1].lower() + wrong[1:].partition(". Got errors")[0]
+    # What tyro says of an option that takes several values, such as of --joints 0,4.
+    several = r"Could not find valid parse for arguments: \[(.*)\]$"
+    wrong = re.sub(several, r"cannot read \1; give values with spaces between them", wrong)
     for part in more:
         if near := re.match(r"Perhaps you meant: (--[\w-]+)", part):
             return f"{wrong}; did you mean {near[1]}?"

@@ -183,7 +183,7 @@ def test_weights_of_an_mlp_on_another_body_say_which_sizes_differ():
         ("ncap", SENSES, {"period": "60"}, CircuitMismatch, "'60'; give int"),
         ("ncap", SENSES, {"period": True}, CircuitMismatch, "True; give int"),
         ("ncap", SENSES, {"period": 1}, CircuitMismatch, "2 or more"),
-        ("ncap", SENSES, {"sharing": "no"}, CircuitMismatch, "'no'; give bool.*options: "),
+        ("ncap", SENSES, {"sharing": "no"}, CircuitMismatch, "'no'; give true or false.*options: "),
         ("ncap", SENSES, {"init": "zeros"}, CircuitMismatch, "constant"),
         ("ncap", SENSES, {"controls": True, "n_turn_joints": 9}, CircuitMismatch, "0 to 5"),
         ("navigator", SENSES, {"controller": "autopilot"}, CircuitMismatch, "hand"),

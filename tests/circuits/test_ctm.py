@@ -204,7 +204,7 @@ def test_wiring_is_the_derivative_where_an_episode_starts():
         ({"d_model": 8, "n_synch": 4, "synapse_depth": 3}, "narrows to 16 units and d_model is 8"),
         ({"n_synch": 1}, "give n_synch=2 or more"),
         ({"decay": "relu"}, "give 'softplus' or 'clamp'"),
-        ({"deep": 1}, "give bool"),
+        ({"deep": 1}, "give true or false"),
         ({"heads": (64, 0)}, "numbers of units"),
     ],
 )

@@ -203,7 +203,7 @@ class _Foreign(Swim):
     [
         ({"height": "tall"}, "height is 'tall'; give float"),
         ({"steps": 1.5}, "steps is 1.5; give int"),
-        ({"deep": 1}, "deep is 1; give bool"),
+        ({"deep": 1}, "deep is 1; give true or false"),
         ({"names": "ab"}, "names is 'ab'; give a list of str"),
         ({"names": [3]}, "names is [3]; give a list of str"),
         ({"speed": 3}, "it takes height, steps, deep, names, senses"),

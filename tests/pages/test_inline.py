@@ -28,6 +28,20 @@ def test_an_agent_swims_in_a_frame_of_a_plain_page(opened, tmp_path):
         )
 
 
+def test_neurons_are_in_the_frame_that_a_notebook_has_room_for(opened, tmp_path):
+    outer = tmp_path / "notebook.html"
+    outer.write_text(f"<!doctype html><html><body>{show('agent:ncap')._repr_html_()}</body></html>", "utf-8")
+    with opened(outer.as_uri()) as page:
+        page.set_viewport_size({"width": 800, "height": 900})
+        until(page, "frames.length === 1")
+        (frame,) = page.frames[1:]
+        frame.wait_for_selector("#neurons button")
+        lowest = (
+            "Math.max(...[...document.querySelectorAll('#neurons button')].map(b => b.getBoundingClientRect().bottom))"
+        )
+        assert frame.evaluate(lowest) < frame.evaluate("innerHeight")
+
+
 def test_what_a_frame_cannot_show_is_one_line(tmp_path):
     with pytest.raises(InvalidOption, match=r'give one or more, such as show\("agent:ncap"\)'):
         show()

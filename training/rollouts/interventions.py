@@ -148,7 +148,8 @@ def for_each_neuron(interventions: Sequence[Intervention], circuit: Circuit) -> 
     found = []
     for each in interventions:
         if each.neuron not in members:
-            hint = "what each is: nervecord list neurons RUN"
+            spaces = "give several with spaces between them; " if "," in each.neuron else ""
+            hint = f"{spaces}what each is: nervecord list neurons RUN"
             raise UnknownName("neuron or group", each.neuron, members, hint)
         found += [dataclasses.replace(each, neuron=name) for name in members[each.neuron]]
     return found
