@@ -16,6 +16,7 @@ from nervecord.training.probes.tools.conditions import gait_phase
 from nervecord.training.probes.topology import persistence
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
+from planted import WIRING, acting, planted
 
 LABELS = np.array(list(itertools.product([False, True], repeat=3)))
 CUBE = np.where(LABELS, 1.0, -1.0)
@@ -120,3 +121,12 @@ def test_a_body_that_does_not_undulate_is_one_line(worm):
     for name in ("geometry", "topology"):
         with pytest.raises(InvalidRecording, match="does not undulate"):
             run_probe(name, Subject(still, Wiring((), ())))
+
+
+def test_states_of_one_neuron_are_a_line_and_of_none_a_point():
+    wave = np.array(planted(episodes=2).joint_pos[..., 0])
+    early = np.where(np.arange(1000) < 50, wave, 0.0)  # constant from where the gait is measured
+    for several in ([wave], [wave, early]):
+        assert run_probe("topology", Subject(acting(*several), WIRING)).numbers["loops"] == 0
+    with pytest.raises(InvalidRecording, match="no neuron changes with the gait's phase"):
+        run_probe("topology", Subject(acting(early), WIRING))

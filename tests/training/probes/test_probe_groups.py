@@ -12,6 +12,7 @@ from nervecord.training.probes.biclusters import find_biclusters
 from nervecord.training.probes.functional_connectome import assemblies, community, derivatives
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
+from planted import WIRING, acting
 from sklearn.metrics import adjusted_rand_score
 
 pytest.importorskip("hmmlearn", reason=absence("probes", "hmmlearn"))
@@ -92,3 +93,13 @@ def test_too_short_or_not_finite_is_one_line(worm):
         )
         with pytest.raises(InvalidRecording, match="40 steps"):
             run_probe(name, dataclasses.replace(worm, recording=short))
+
+
+def test_neurons_that_never_change_together_form_no_assembly():
+    wave = np.sin(0.2 * np.arange(1000))[None].repeat(2, 0)
+    by_episode = np.stack([np.zeros(1000), np.ones(1000)])  # constant within each, so that it does not change
+    for several in ([wave], [wave, by_episode]):
+        with pytest.raises(InvalidRecording, match="one neuron alone changes, and assemblies need two"):
+            run_probe("functional_connectome", Subject(acting(*several), WIRING))
+    with pytest.raises(InvalidRecording, match="no two of 2 neurons ever rise or fall together"):
+        run_probe("functional_connectome", Subject(acting(wave, -wave), WIRING))
