@@ -87,6 +87,12 @@ def test_the_geo_topological_transform_keeps_what_it_is_given():
     assert np.allclose(transformed(rdm**3, "geo-topological"), once)
 
 
+def test_distances_that_tie_are_one_side_or_the_other_of_a_step():
+    points = np.array([[0.0], [0.0], [0.0], [0.0], [0.0], [1.0]])
+    found = transformed(dissimilarity(points), "geo-topological", 0.2, 0.6)
+    assert np.array_equal(found, dissimilarity(points))
+
+
 def test_geodesic_distances_go_along_a_line_that_is_bent():
     # Three sides of a square: its ends are near each other through the air, and far along it.
     side = np.linspace(0, 1, 8)
