@@ -9,7 +9,6 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from ...drawing.figures import COLOURS, open_axes
-from ...errors import InvalidRecording
 from ...extras import require
 from .contract import ProbeResult, Subject
 from .tools.conditions import phase_means
@@ -26,14 +25,12 @@ def topology(subject: Subject) -> ProbeResult:
     1.47.
 
     Raises:
-        InvalidRecording: there is no undulation, a phase is never reached, or no neuron changes with the phase.
+        InvalidRecording: there is no undulation, a phase is never reached, or no neuron changes.
         MissingDependency: ripser is not installed.
     """
     means, _, _, constant = phase_means(subject.recording, _BINS)
     states = means.mean(0)
     alive = states.std(0) > 1e-9
-    if not alive.any():
-        raise InvalidRecording("no neuron changes with the gait's phase, so its states are one point")
     states = (states - states.mean(0))[:, alive] / states[:, alive].std(0)
     states /= np.sqrt((states**2).sum(1).mean())
     components, loops = persistence(states)

@@ -132,7 +132,9 @@ def test_a_body_that_does_not_undulate_is_one_line(worm):
 def test_states_of_one_neuron_are_a_line_and_of_none_a_point():
     wave = np.array(planted(episodes=2).joint_pos[..., 0])
     early = np.where(np.arange(1000) < 50, wave, 0.0)  # constant from where the gait is measured
-    for several in ([wave], [wave, early]):
-        assert run_probe("topology", Subject(acting(*several), WIRING)).numbers["loops"] == 0
-    with pytest.raises(InvalidRecording, match="no neuron changes with the gait's phase"):
-        run_probe("topology", Subject(acting(early), WIRING))
+    for several, constant in (([wave], 0), ([wave, early], 1)):
+        numbers = run_probe("topology", Subject(acting(*several), WIRING)).numbers
+        assert (numbers["loops"], numbers["constant"]) == (0, constant)
+    for probe in ("topology", "geometry"):
+        with pytest.raises(InvalidRecording, match="none of the 1 neurons ever changes"):
+            run_probe(probe, Subject(acting(early), WIRING))
