@@ -127,8 +127,12 @@ def _states(samples: np.ndarray, lengths: list[int], counts: bool) -> Int[np.nda
                     hmm.PoissonHMM(number, **options) if counts
                     else hmm.GaussianHMM(number, "diag", min_covar=0.05, **options)
                 )  # fmt: skip
-                model.fit(samples, lengths)
-                criterion = float(model.bic(samples, lengths))
+                try:
+                    with np.errstate(invalid="ignore", divide="ignore"):
+                        model.fit(samples, lengths)
+                    criterion = float(model.bic(samples, lengths))
+                except ValueError:
+                    continue  # it came to a state that no sample is in, whose numbers are NaN
                 lowest = min(lowest, criterion)
                 if criterion < best[0]:
                     best = criterion, model

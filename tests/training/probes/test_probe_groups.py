@@ -63,6 +63,16 @@ def test_planted_states_and_groups_are_found(counts):
     assert found.together[groups[:, None] == groups].min() > 0.9
 
 
+def test_a_start_that_loses_a_state_is_left_out():
+    rng = np.random.default_rng(42)  # where one start of hmmlearn's comes to NaN
+    neurons = int(rng.integers(4, 30))
+    states = np.repeat(rng.integers(0, 3, 16), 16)
+    samples = rng.standard_normal((3, neurons))[states] + 0.01 * rng.standard_normal((256, neurons))
+    samples[rng.integers(0, 256, 2)] += 20 * rng.standard_normal((2, neurons))
+    found = find_biclusters((samples - samples.mean(0)) / samples.std(0), [128, 128])
+    assert found.states.max() >= 1
+
+
 def test_noise_is_one_group_that_no_resample_agrees_upon():
     samples = np.random.default_rng(2).standard_normal((400, 10))
     found = find_biclusters(samples, [400])
