@@ -86,6 +86,21 @@ class ResampledNormalizer(Normalizer):
         """Variance of each observation, in its unit's square."""
         return self._here @ self._shared.var
 
+    @property
+    def count(self) -> Float[Tensor, ""]:  # type: ignore[override]
+        """Number of observations seen, on bodies of either size."""
+        return self._shared.count
+
+    @property
+    def clip(self) -> float:  # type: ignore[override]
+        """Where normalised observations are clipped, in standard deviations."""
+        return self._shared.clip
+
+    @property
+    def epsilon(self) -> float:  # type: ignore[override]
+        """What is added to the variances, as to the other body's."""
+        return self._shared.epsilon
+
     def update(self, observations: Float[np.ndarray, "batch obs"]) -> None:
         """Count a batch of observations in, resampled along the other body, in their own units."""
         self._shared.update(np.asarray(observations, float) @ self._there.T)

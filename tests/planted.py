@@ -1,5 +1,7 @@
 """Recordings of planted motions, whose answers are known."""
 
+import dataclasses
+
 import numpy as np
 from nervecord.circuits import NCAP
 from nervecord.training.rollouts.recording import Recording
@@ -32,3 +34,12 @@ def planted(frequency=1.3, wavelength=0.65, n_links=12, steps=1000, standing=Fal
         meta={"name": "planted", "link_length": [0.1] * n_links, "link_width": [0.02] * n_links,
               "joint_limit": [1.0] * n_joints, "mass": 0.12},
     )  # fmt: skip
+
+
+def acting(*series: np.ndarray) -> Recording:
+    """A planted swimmer whose neurons have these values, [episode, step] each."""
+    activity = np.stack(series, 2)
+    names = tuple(f"n{i}" for i in range(len(series)))
+    return dataclasses.replace(
+        planted(steps=activity.shape[1], episodes=activity.shape[0]), activity=activity, neurons=names
+    )

@@ -37,8 +37,9 @@ class Learner(ABC):
         steps: environment steps so far, summed over environments.
         steps_at_once: environment steps taken by one `advance`.
         deficits: windows of training in which senses are masked; set before the first `advance`.
-        before_update, after_update: functions called before and after each change of the circuit's weights.
-        takes_projections: whether `after_update` may change the weights.
+        before_update, after_update: functions called before and after each change of the circuit's weights, by learners
+            that take projections; others may not call them.
+        takes_projections: whether it calls these, and `after_update` may change the weights.
     """
 
     takes_projections: bool = False

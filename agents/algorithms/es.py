@@ -49,7 +49,9 @@ class AntitheticSearch(PopulationMethod):
         return {**state, "noise": noise}, weights, np.tile(rng.integers(2**31, size=pairs), 2)
 
     def tell(self, state: State, returns: Float[np.ndarray, " members"]) -> tuple[State, dict[str, float]]:
-        """Follow the estimated gradient of the expected rank; returns have no unit."""
+        """Follow the estimated gradient of the expected rank; returns have no unit, and NaN is the lowest."""
+        # NumPy sorts NaN to the end, where the best is.
+        returns = np.where(np.isnan(returns), -np.inf, returns)
         # Pairs that tie (a weight without effect) must cancel, so equal returns share their mean rank.
         _, place, tied = np.unique(returns, return_inverse=True, return_counts=True)
         ranks = (np.cumsum(tied) - (tied + 1) / 2)[place]

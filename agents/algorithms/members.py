@@ -31,7 +31,7 @@ class Round:
     Attributes:
         weights: a row of flat weights for each member, in the circuit's units.
         seeds: seed of each member's episode.
-        step: environment steps of training before this round.
+        step: environment steps of training before this generation, the same for all of its rounds.
         buffers: the circuit's, by name: what all members share, such as frozen parts and fixed liquids. A worker takes
             them over.
     """
@@ -215,4 +215,5 @@ def turns_for(weights: Float[Tensor, "members weights"]) -> int:
     """
     if weights.device.type != "cpu":
         return 1
-    return -(-weights.element_size() * weights.numel() // _IN_CACHE)
+    # No group is smaller than a member, however many weights it has.
+    return min(len(weights), -(-weights.element_size() * weights.numel() // _IN_CACHE))

@@ -190,6 +190,11 @@ class PopulationLearner(Learner):
         self.state = method.start(self._space.searched())
         self.episodes = EpisodeLog(method.population * max(len(places), 1))
 
+    @property
+    def agents(self) -> Sequence[Agent]:
+        """The agent on each body."""
+        return tuple(place.agent for place in self.places) or (self.agent,)
+
     def advance(self) -> dict[str, float]:
         """Evaluate one generation and move the mean.
 
@@ -252,16 +257,25 @@ class PopulationLearner(Learner):
     def _rewire(self) -> None:
         """Let the circuit rewire itself after an episode of the mean."""
         for place in self.places or (Place(self.agent, self._own_envs(), ()),):
-            place.agent.circuit.after_update(*_episode(place.agent, place.envs, self.seed))
+            place.agent.circuit.after_update(*self._episode(place))
 
     @torch.no_grad()
     def _restructure(self) -> None:
         """Let the circuit change its structure after an episode of the mean, and search the weights that act then."""
         place = self.places[0] if self.places else Place(self.agent, self._own_envs(), ())
-        anew = self.agent.circuit.restructure(*_episode(place.agent, place.envs, self.seed))
+        anew = self.agent.circuit.restructure(*self._episode(place))
         before, self._space = self._space, SearchSpace(self.agent.circuit)
         carried = self.method.carried(self.state, self._space.kept_from(before, anew))
         self.state = self.method.moved(carried, self._space.searched())
+
+    def _episode(self, place: Place) -> tuple[Float[Tensor, "time batch sensors"], Float[Tensor, "time batch neurons"]]:
+        """Return what the mean senses, without what deficits mask now, and its neurons' values."""
+        self.lose_senses()
+        try:
+            return _episode(place.agent, place.envs, self.seed)
+        finally:
+            for agent in self.agents:
+                agent.missing = None
 
     def _own_envs(self) -> Batch:
         if self.envs is None:
@@ -301,7 +315,7 @@ class PopulationLearner(Learner):
 def _episode(
     agent: Agent, envs: Batch, seed: int
 ) -> tuple[Float[Tensor, "time batch sensors"], Float[Tensor, "time batch neurons"]]:
-    """Return what the agent senses in an episode in each environment, and its neurons' values."""
+    """Return what the agent senses in an episode in each environment, until the first ends, and its neurons' values."""
     sensors: list[Tensor] = []
     activity: list[Tensor] = []
 
@@ -314,6 +328,7 @@ def _episode(
     rollout = Rollout(envs, act)
     rollout.start([seed + index for index in range(envs.n_envs)])
     with naming_lost(agent, rollout):
-        while rollout.is_running:
+        # What an environment shows after its episode's end is none of the agent's doing.
+        while len(rollout.running) == envs.n_envs:
             rollout.step()
     return torch.stack(sensors), torch.stack(activity)

@@ -41,7 +41,8 @@ class Options:
         normalize_advantage: scale each minibatch's advantages to mean 0 and standard deviation 1.
         ent_coef, vf_coef: weights of the entropy (nats) and of the value's squared error in the loss.
         max_grad_norm: gradients are clipped to this norm.
-        target_kl: KL divergence, nats; an update ends early at 1.5 times this value. None never ends early.
+        target_kl: KL divergence between the policy that acted and the present one, nats; the update of a rollout ends
+            at the first minibatch where it is above 1.5 times this value. None never ends early.
         action_std: fixed standard deviation of the motor commands, in units of the motor's range; None learns it, from
             1.
         critic: "shared" reads the circuit's features, "separate" is a second circuit, "mlp" reads the observation; None

@@ -222,7 +222,7 @@ class SB3Learner(Learner):
 
     @torch.no_grad()
     def _rewire(self) -> None:
-        """Let the circuit rewire itself from its activity in the steps since the last update."""
+        """Let the circuit rewire itself from its activity in one more minibatch of the replay buffer."""
         assert self.model.replay_buffer is not None
         shown = self.model.replay_buffer.sample(self.model.batch_size).observations
         sensors = self.agent.sensing(shown.float())[None]
@@ -236,9 +236,9 @@ class SB3Learner(Learner):
         for name in names:
             part = recursive_getattr(model, name)
             found[name] = optimizer_state(part) if isinstance(part, torch.optim.Optimizer) else part.state_dict()
-        replay = model.replay_buffer
-        assert replay is not None
-        held = replay.buffer_size if replay.full else replay.pos
+        buffer = model.replay_buffer
+        assert buffer is not None
+        held = buffer.buffer_size if buffer.full else buffer.pos
         state: dict[str, Any] = {
             "steps": model.num_timesteps,
             "n_updates": model._n_updates,
@@ -252,8 +252,8 @@ class SB3Learner(Learner):
             # SB3 logs an update's numbers only at the end of the next episode.
             "to_log": dict(model.logger.name_to_value),
             "envs": _swimmers(model).get_state(),
-            "replay_place": {"pos": replay.pos, "full": replay.full},
-            "replay": {name: torch.as_tensor(getattr(replay, name)[:held]) for name in _REPLAYED},
+            "replay_place": {"pos": buffer.pos, "full": buffer.full},
+            "replay": {name: torch.as_tensor(getattr(buffer, name)[:held]) for name in _REPLAYED},
         }
         if model._last_obs is not None:
             state["last_obs"] = np.asarray(model._last_obs)
@@ -282,12 +282,12 @@ class SB3Learner(Learner):
             return
         model._last_obs, model._last_episode_starts = state["last_obs"], state["last_episode_starts"]
         _swimmers(model).set_state(state["envs"])
-        replay = model.replay_buffer
-        assert replay is not None
-        replay.pos, replay.full = state["replay_place"]["pos"], state["replay_place"]["full"]
+        buffer = model.replay_buffer
+        assert buffer is not None
+        buffer.pos, buffer.full = state["replay_place"]["pos"], state["replay_place"]["full"]
         for name in _REPLAYED:
             values = np.asarray(state["replay"][name])
-            getattr(replay, name)[: len(values)] = values
+            getattr(buffer, name)[: len(values)] = values
         _, self._callback = model._setup_learn(2**62, None, reset_num_timesteps=False)
         model.ep_info_buffer.extend(state["episodes"])  # type: ignore[union-attr]
         model.action_space._np_random = seeding.np_random(0)[0]

@@ -246,6 +246,7 @@ class SequenceBuffer:
 
 
 def _nearest_divisor(number: int, wanted: int) -> int:
+    """Return the divisor of a number that is nearest to the wanted one, the smaller of two."""
     return min((n for n in range(1, number + 1) if number % n == 0), key=lambda n: abs(n - wanted))
 
 
@@ -257,9 +258,9 @@ def check_lengths(options: Mapping[str, Any]) -> None:
     """
     steps, length, size = options["n_steps"], options["sequence_length"], options["batch_size"]
     if length < 1 or steps % length:
-        nearest = min((n for n in range(1, steps + 1) if steps % n == 0), key=lambda n: abs(n - length))
         raise CircuitMismatch(
-            f"sequence_length {length} does not divide n_steps {steps}; give a divisor, such as {nearest}"
+            f"sequence_length {length} does not divide n_steps {steps}; "
+            f"give a divisor, such as {_nearest_divisor(steps, length)}"
         )
     if size < length or size % length:
         raise CircuitMismatch(

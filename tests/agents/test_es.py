@@ -7,6 +7,7 @@ import torch
 from nervecord.agents import CMAES, ES, Agent, AgentSpec, CircuitPolicy
 from nervecord.agents.algorithms import members as members_module
 from nervecord.agents.algorithms.cmaes import CovarianceSearch
+from nervecord.agents.algorithms.es import AntitheticSearch
 from nervecord.agents.algorithms.members import Members, Round
 from nervecord.agents.algorithms.registry import algorithm_named
 from nervecord.agents.sb3.vec_env_batch import VecEnvBatch
@@ -73,6 +74,13 @@ def test_ties_cancel():
     before = flat_weights(model)
     step(model, torch.randn(8, 4), np.ones(8))
     assert np.array_equal(flat_weights(model), before)
+
+
+def test_a_member_without_a_return_is_the_worst_of_its_generation():
+    method = AntitheticSearch({"population": 4, "sigma": 0.1, "learning_rate": 0.1})
+    asked, _, _ = method.ask(method.start(torch.zeros(3)), np.random.default_rng(0))
+    lost, worst = (method.tell(asked, np.array([1.0, 2.0, last, 0.0]))[0]["mean"] for last in (np.nan, -1.0))
+    assert torch.equal(lost, worst)
 
 
 def test_any_gymnasium_environment_and_discrete_actions_learn():
@@ -226,6 +234,14 @@ def test_members_whose_weights_fill_the_cache_take_turns_and_come_to_the_same(mo
     assert np.abs(together.returns - in_turns.returns).max() < 1e-4
     assert in_turns.lengths.tolist() == [40] * 10
     assert np.abs(together.metrics["net_speed"] - in_turns.metrics["net_speed"]).max() < 1e-6
+
+
+def test_a_member_too_large_for_the_cache_takes_a_turn_alone(monkeypatch):
+    envs = EnvBatch("swim", 2, body="swimmer4", episode_steps=5)
+    agent = Agent(AgentSpec("mlp", envs.layout, 3, {"hidden": [8]}, seed=0))
+    weights = torch.nn.utils.parameters_to_vector(agent.circuit.parameters()).detach().expand(2, -1)
+    monkeypatch.setattr(members_module, "_IN_CACHE", agent.n_weights)  # a quarter of a member
+    assert Members(agent, envs).evaluate(Round(weights, np.arange(2))).lengths.tolist() == [5, 5]
 
 
 def test_members_on_a_device_that_is_no_processor_run_all_at_once():

@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 from nervecord.agents.normalizer import Normalizer
+from nervecord.agents.places import ResampledNormalizer
+from nervecord.envs import EnvBatch
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
 
@@ -30,3 +32,15 @@ def test_frozen_statistics_stay():
     normalizer.frozen = True
     normalizer.update(np.zeros((4, 2)))
     assert normalizer.to_json() == before
+
+
+def test_statistics_along_another_body_are_clipped_and_told_as_the_bodys_own():
+    here, there = (EnvBatch("swim", 1, body=body).layout for body in ("swimmer4", "swimmer8"))
+    shared = Normalizer(here.size)
+    shared.update(np.random.default_rng(0).normal(1, 2, (50, here.size)))
+    shared.load_json({**shared.to_json(), "clip": 0.5, "epsilon": 0.25})
+    resampled = ResampledNormalizer(shared, here, there)
+    told = resampled.to_json()
+    assert (told["count"], told["clip"], told["epsilon"]) == (float(shared.count), 0.5, 0.25)
+    assert len(told["mean"]) == there.size
+    assert resampled(torch.full((there.size,), 100.0)).tolist() == [0.5] * there.size

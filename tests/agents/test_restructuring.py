@@ -13,6 +13,7 @@ from nervecord.agents.algorithms.registry import algorithm_named
 from nervecord.agents.algorithms.search_space import SearchSpace
 from nervecord.circuits import Circuit, Composed, Neuron, Wire, Wiring, make_circuit
 from nervecord.envs import EnvBatch
+from nervecord.envs.deficits import Deficit, Deficits
 from nervecord.errors import CircuitMismatch
 
 SPARSE = {
@@ -129,6 +130,39 @@ def test_a_search_is_of_the_synapses_that_there_are(algorithm):
             assert torch.equal(covariance[is_new][:, is_new], torch.eye(int(is_new.sum()), dtype=torch.float64))
             assert not covariance[is_new][:, ~is_new].any()
             assert not torch.equal(covariance[~is_new][:, ~is_new], torch.eye(int((~is_new).sum())).double())
+
+
+def shown_to_restructure(learner, agent) -> torch.Tensor:
+    """Advance once; return the sensor values, [time, env, sensor], that the circuit restructured itself by."""
+    shown, restructure = [], agent.circuit.restructure
+    agent.circuit.restructure = lambda *found: shown.append(found[0]) or restructure(*found)
+    learner.advance()
+    return shown[0]
+
+
+def test_a_circuit_restructures_itself_without_the_senses_that_are_missing():
+    learner, agent = learner_of("mlp", "es", rewire_every=1)
+    learner.deficits = Deficits(agent.layout, [Deficit("joint_pos", 0, 1_000_000)])
+    shown = shown_to_restructure(learner, agent)
+    angles = agent.layout["joint_pos"]
+    assert not shown[..., angles].any()
+    assert shown[..., angles.stop :].any()
+    assert agent.missing is None
+
+
+class Uneven(EnvBatch):
+    """Environments of which the first ends its episode 20 control steps before the others."""
+
+    def reset(self, ids):
+        shown = super().reset(ids)
+        self.elapsed[0] = 20
+        return shown
+
+
+def test_a_circuit_restructures_itself_by_no_episode_that_is_over():
+    learner, agent = learner_of("mlp", "es", rewire_every=1)
+    learner.envs = Uneven("swim", 4, body="swimmer4", episode_steps=48)
+    assert len(shown_to_restructure(learner, agent)) == 28
 
 
 class TwoRates(Circuit):

@@ -1,14 +1,24 @@
 """Episodes that end early, through every API, and what is made of them: returns, recordings, bootstraps."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 from nervecord.agents import Agent, AgentSpec
+from nervecord.circuits import Wiring
 from nervecord.envs import TASKS, DmSwimmer, EnvBatch, SwimmerEnv, SwimmerVecEnv, SwimmerVectorEnv, Task
 from nervecord.errors import InvalidAction, InvalidTask
-from nervecord.training.rollouts import evaluate_agent, record_agent
+from nervecord.training.learning import protection, train
+from nervecord.training.learning.protection import linear_inputs, protect
+from nervecord.training.probes import Subject, run_probe
+from nervecord.training.rollouts import evaluate_agent, history, record, record_agent
 from nervecord.training.rollouts.recording import Recording
+from nervecord.training.runs.config import RunConfig
+from nervecord.training.studies import trials
+from nervecord.training.studies.trials import _gait as gait_of
 
 
 class Brief(Task):
@@ -167,3 +177,37 @@ def test_a_recording_has_the_torque_that_the_motors_gave_and_not_the_one_asked_f
     assert np.abs(recording.actions[0, :30]).max() > 0.1
     assert not recording.torque[0, :30].any()
     assert np.abs(recording.torque[0, 30:]).max() > 0
+
+
+@pytest.fixture
+def brief_run(tmp_path):
+    options = {"n_envs": 4, "n_steps": 16, "batch_size": 32, "normalize_observation": False}
+    config = RunConfig("mlp", "ppo", "swimmer4", task="brief", steps=128, checkpoint_every=64,
+                       circuit_options={"hidden": [8]}, algorithm_options=options)  # fmt: skip
+    return train(config, tmp_path / "run", progress=False)
+
+
+def test_protected_inputs_end_with_the_first_episode(brief_run, monkeypatch):
+    heard = []
+    monkeypatch.setattr(protection, "linear_inputs", lambda *given: heard.append(given[1]) or linear_inputs(*given))
+    learner = SimpleNamespace(agent=brief_run.agent(), takes_projections=True, before_update=[], after_update=[])
+    earlier = str(brief_run.path)
+    protect(learner, dataclasses.replace(brief_run.config, start=earlier, protect=(earlier,)))
+    assert heard[0].shape[:2] == (4, 5)
+
+
+def test_a_history_ends_with_its_episode(brief_run):
+    recording = record(brief_run, 2)
+    assert recording.n_steps == 8
+    assert history(brief_run, recording).activity.shape[1] == 5
+
+
+def test_the_gait_of_a_sweep_ends_with_the_first_episode(tmp_path, monkeypatch):
+    monkeypatch.setattr(Brief, "terminated", lambda self: self.envs.elapsed >= 200 + 100 * np.arange(self.envs.n_envs))
+    config = RunConfig(body="swimmer4", task="brief", steps=1000, episode_steps=1000, algorithm_options={"n_envs": 2})
+    run = train(config, tmp_path / "run", progress=False)
+    found = gait_of(run, run.last_weights())
+    recording = record(run, trials._GAIT_EPISODES)
+    assert recording.n_steps > 200
+    whole = run_probe("gait", Subject(recording.until_first_end(), Wiring((), ())))
+    assert found.numbers["com_speed"]["value"] == pytest.approx(whole.numbers["com_speed"])

@@ -12,18 +12,23 @@ from ..runs.config import RunConfig
 from ..runs.made import write_finished
 from ..runs.run import Run
 from .checks import check
+from .start import start_from, start_parts
 
 
 @contextlib.contextmanager
 def untrained(config: RunConfig) -> Iterator[Run]:
-    """Open a temporary run whose agent has its initial weights; its folder is deleted on exit.
+    """Open a temporary run whose agent has the weights that its training would begin with; it is deleted on exit.
 
-    It can be passed to everything that takes a run, such as `evaluate`, `record`, `render`, `probe` and `play`.
+    They come from the seed, or from the runs that the config, or a part of a composed circuit, starts from. It can be
+    passed to everything that takes a run, such as `evaluate`, `record`, `render`, `probe` and `play`.
 
     Raises:
-        NervecordError: the config cannot be trained.
+        NervecordError: the config cannot be trained, or a run that it starts from is gone.
     """
     with tempfile.TemporaryDirectory(prefix="nervecord-") as folder:
         resolved = check(config)
         agent, path = Agent(resolved.agent), Path(folder) / "untrained"
+        start_parts(agent, resolved)
+        if config.start is not None:
+            start_from(agent, resolved)
         yield write_finished(path, config, resolved, agent.circuit.state_dict(), agent.observation_stats, 0)

@@ -72,7 +72,7 @@ def protect(learner: Learner, config: RunConfig) -> tuple[str, ...]:
                 f"{path} saw its observations normalised by other statistics than {config.start}; protect the run that "
                 "training starts from, and those that it protected in its turn"
             )
-        observations = np.asarray(record(run, _EPISODES).observations)
+        observations = np.asarray(record(run, _EPISODES).until_first_end().observations)
         for linear_map, inputs in linear_inputs(agent, observations).items():
             rows.setdefault(linear_map, []).append(principal_subspace(inputs))
     if not rows:

@@ -49,10 +49,11 @@ def biclusters(subject: Subject) -> ProbeResult:
         InvalidRecording: fewer than 100 steps, values that are not finite, or fewer than two neurons that change.
         MissingDependency: hmmlearn or scikit-learn is not installed.
     """
-    activity, names, constant = living(subject.recording, 100)
+    first = settled(subject.recording)
+    activity, names, constant = living(subject.recording, 100, first)
     if len(names) < 2:
         raise InvalidRecording("one neuron alone changes, and groups need two; record a larger circuit")
-    late = activity[:_EPISODES, settled(subject.recording) :]
+    late = activity[:_EPISODES, first:]
     width = int(np.ceil(late.shape[1] / _STEPS))
     bins = late.shape[1] // width
     samples = late[:, : bins * width].reshape(len(late), bins, width, -1).mean(2).astype(float)
@@ -126,8 +127,12 @@ def _states(samples: np.ndarray, lengths: list[int], counts: bool) -> Int[np.nda
                     hmm.PoissonHMM(number, **options) if counts
                     else hmm.GaussianHMM(number, "diag", min_covar=0.05, **options)
                 )  # fmt: skip
-                model.fit(samples, lengths)
-                criterion = float(model.bic(samples, lengths))
+                try:
+                    with np.errstate(invalid="ignore", divide="ignore"):
+                        model.fit(samples, lengths)
+                    criterion = float(model.bic(samples, lengths))
+                except ValueError:
+                    continue  # it came to a state that no sample is in, whose numbers are NaN
                 lowest = min(lowest, criterion)
                 if criterion < best[0]:
                     best = criterion, model

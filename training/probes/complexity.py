@@ -70,7 +70,9 @@ def binarise(series: Float[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:
 
 
 def normalised_complexity(bits: Bool[np.ndarray, " T"], rng: np.random.Generator) -> float:
-    """Return the Lempel-Ziv complexity of bits divided by the mean over their shuffles."""
+    """Return the Lempel-Ziv complexity of bits divided by the mean over their shuffles; 0 where all are the same."""
+    if bits.all() or not bits.any():
+        return 0.0  # its shuffles are itself, which would make it as irregular as chance
     shuffled = [lempel_ziv(rng.permutation(bits)) for _ in range(_SHUFFLES)]
     return lempel_ziv(bits) / float(np.mean(shuffled))
 

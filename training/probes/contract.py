@@ -90,8 +90,15 @@ def settled(recording: Recording) -> int:
     return recording.n_steps // 5
 
 
-def living(recording: Recording, min_steps: int) -> tuple[Float[np.ndarray, "E T n"], tuple[str, ...], int]:
-    """Return the activity and the names of the neurons that change at all, and how many do not.
+def living(
+    recording: Recording, min_steps: int, first: int = 0
+) -> tuple[Float[np.ndarray, "E T n"], tuple[str, ...], int]:
+    """Return the activity and the names of the neurons that change within an episode, and how many do not.
+
+    Args:
+        recording: the recording.
+        min_steps: control steps that it must have.
+        first: the control step from which neurons must change; what they do before is returned all the same.
 
     Raises:
         InvalidRecording: fewer steps than `min_steps`, a value that is not finite, or no neuron that changes.
@@ -105,8 +112,10 @@ def living(recording: Recording, min_steps: int) -> tuple[Float[np.ndarray, "E T
     if not np.isfinite(activity).all():
         episode, step, index = np.argwhere(~np.isfinite(activity))[0]
         raise InvalidRecording(f"neuron {recording.neurons[index]} is not finite in episode {episode}, step {step}")
-    alive = np.ptp(activity.reshape(-1, activity.shape[2]), axis=0) > 1e-6
+    alive = np.ptp(activity[:, first:], axis=1).max(0) > 1e-6
     if not alive.any():
-        raise InvalidRecording(f"none of the {len(alive)} neurons ever changes; there is nothing to measure")
+        raise InvalidRecording(
+            f"none of the {len(alive)} neurons ever changes within an episode; there is nothing to measure"
+        )
     names = tuple(name for name, lives in zip(recording.neurons, alive, strict=True) if lives)
     return activity[:, :, alive], names, int((~alive).sum())

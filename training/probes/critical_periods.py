@@ -27,6 +27,7 @@ from ..runs.result import TRAINED, Result
 from ..runs.run import Run
 from ..runs.trial_files import TrialFiles, asked_of
 from .contract import ProbeResult, Subject
+from .tools.remaining import remaining
 
 _STUDY = "critical periods"
 _SENSE = "joint_pos"
@@ -102,7 +103,7 @@ class DeficitGrid:
 
         NaN where the control's is 0.
         """
-        return 1 + (self.returns - self.controls) / np.where(self.controls == 0, np.nan, np.abs(self.controls))
+        return remaining(self.returns, self.controls)
 
 
 def deficit_grid(

@@ -62,9 +62,9 @@ def facets(subject: Subject) -> ProbeResult:
         MissingDependency: scikit-learn is not installed.
     """
     recording = subject.recording
-    activity, names, constant = living(recording, 100)
-    situations = _situations(recording)
     first = settled(recording)
+    activity, names, constant = living(recording, 100, first)
+    situations = _situations(recording)
     moments = [
         (episode, first + step)
         for episode, step in (strongest_moments(activity[:, first:, index]) for index in range(len(names)))

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d
 
 from ...drawing.figures import COLOURS, open_axes
+from ...errors import InvalidRecording
 from ...extras import require
 from .contract import ProbeResult, Subject, living
 
@@ -45,10 +46,13 @@ def functional_connectome(subject: Subject) -> ProbeResult:
     of time; the affinity of a pair is sqrt(max(x'_i x'_j, 0)) of smoothed derivatives.
 
     Raises:
-        InvalidRecording: fewer than 50 steps, values that are not finite, or fewer than two neurons that change.
+        InvalidRecording: fewer than 50 steps, values that are not finite, fewer than two neurons that change, or no two
+            that ever change together.
         MissingDependency: tensorly is not installed.
     """
     activity, names, constant = living(subject.recording, 50)
+    if len(names) < 2:
+        raise InvalidRecording("one neuron alone changes, and assemblies need two; record a larger circuit")
     activity = activity[:_EPISODES]
     width = int(np.ceil(activity.shape[1] / _STEPS))
     bins = activity.shape[1] // width
@@ -92,6 +96,7 @@ def assemblies(change: Float[np.ndarray, "E T n"]) -> tuple[list[Assembly], list
     The rank is at the elbow, where the decrease of the unexplained share slows down most, or 1 if it hardly decreases.
 
     Raises:
+        InvalidRecording: no two neurons ever change together.
         MissingDependency: tensorly is not installed.
     """
     tensorly: Any = require("tensorly", "probes")
@@ -101,6 +106,8 @@ def assemblies(change: Float[np.ndarray, "E T n"]) -> tuple[list[Assembly], list
     first, second = np.array(pairs).T
     affinity = np.sqrt(np.maximum(change[:, :, first] * change[:, :, second], 0)).transpose(2, 1, 0)
     power = float((affinity**2).sum())
+    if not power:
+        raise InvalidRecording(f"no two of {n} neurons ever rise or fall together, so there are no assemblies")
     fits, errors = [], []
     for rank in _RANKS:
         factors = decomposition.non_negative_parafac_hals(

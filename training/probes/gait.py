@@ -146,8 +146,10 @@ def _places(lengths: Float[np.ndarray, " L"]) -> Float[np.ndarray, " J"]:
 def wavelength_of(lengths: Float[np.ndarray, " L"], phase: Float[np.ndarray, " J"]) -> float:
     """Return the wavelength, body lengths, of a wave with these phases, rad, at the joints of links of lengths in m.
 
-    It is negative where the wave runs from tail to head, and infinite where it stands.
+    It is negative where the wave runs from tail to head, and infinite where it stands or there is one joint alone.
     """
+    if len(phase) < 2:
+        return np.inf
     slope = np.polyfit(_places(lengths), phase, 1)[0]
     return float(-2 * np.pi / slope) if abs(slope) > 1e-9 else np.inf
 
@@ -205,8 +207,9 @@ def _figure(arrays: dict[str, np.ndarray], dt: float, numbers: dict[str, float],
     figure.colorbar(image, ax=left, label="1/m")
     place, phase = arrays["place"], arrays["phase"]
     right.plot(place, phase, "o", color="#1f6feb", label="measured")
-    slope, offset = np.polyfit(place, phase, 1)
-    right.plot(place, offset + slope * place, "-", color="#8b949e", label="fit")
+    if len(place) > 1:
+        slope, offset = np.polyfit(place, phase, 1)
+        right.plot(place, offset + slope * place, "-", color="#8b949e", label="fit")
     right.set(
         xlabel="place (0 nose, 1 tail)",
         ylabel="phase (rad)",

@@ -90,7 +90,8 @@ def transformed(
     bottom, top = np.quantile(ranks, low), np.quantile(ranks, up)
     found = np.zeros(rdm.shape)
     if kind == "geo-topological":
-        found[upper] = np.clip((ranks - bottom) / (top - bottom), 0.0, 1.0)
+        # Ranks are whole or half numbers: where ties leave nothing between the quantiles, this is a step.
+        found[upper] = np.clip((ranks - bottom) / max(top - bottom, 0.1), 0.0, 1.0)
         return found + found.T
     edges = np.full(rdm.shape, np.inf)
     edges[upper] = np.where(ranks <= top, ranks, np.inf)

@@ -242,8 +242,9 @@ def _unrolled(
     def advance(x: Float[Tensor, " sensors"], h: Float[Tensor, " units"]) -> Float[Tensor, " units"]:
         return circuit(x[None], {"h": h[None]})[1]["h"][0]
 
-    slopes = torch.func.jacrev(advance, argnums=(0, 1))
-    found: list[list[np.ndarray]] = [[] for _ in range(delay + 1)]
+    readout = circuit.get_submodule("readout")
+    slopes, of_readout = torch.func.jacrev(advance, argnums=(0, 1)), torch.func.jacrev(lambda h: readout(h[None])[0])
+    found: list[list[np.ndarray]] = [[] for _ in range(delay + 2)]
     for episode, begin in zip(episodes.tolist(), first.tolist(), strict=True):
         h = states[begin][episode]
         for offset in range(delay + 1):
@@ -251,8 +252,8 @@ def _unrolled(
             of_x, of_h = slopes(x, h)
             found[offset].append((of_h if offset else of_x).detach().numpy())
             h = advance(x, h)
-    readout = circuit.get_submodule("readout").get_parameter("weight").detach().numpy()
-    jacobians = (*(np.stack(each) for each in found), np.repeat(readout[None], len(steps), 0))
+        found[-1].append(of_readout(h).detach().numpy())
+    jacobians = tuple(np.stack(each) for each in found)
     chain = [names[: circuit.n_sensors], *[units] * (delay + 1), names[-circuit.n_motors :]]
     values = sensors[episodes, first].numpy()
     return Layers(tuple(map(tuple, chain)), values, jacobians)

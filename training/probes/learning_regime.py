@@ -18,6 +18,7 @@ from ...agents import Agent, replay
 from ...circuits import Circuit, UnitCircuit
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
+from ..learning.start import start_parts
 from ..runs.run import Run
 from .contract import ProbeResult, Subject
 from .tools.alignment import alignment, layout_kernel
@@ -40,6 +41,7 @@ def learning_regime(subject: Subject) -> ProbeResult:
     Raises:
         InvalidRecording: there is only a recording, its episodes are shorter than 32 steps or not finite,
             or no neuron of the circuit varies in it.
+        InvalidRun: a run that training started from is gone.
         CircuitMismatch: the circuit has no weights to train.
     """
     run = subject.run
@@ -181,10 +183,12 @@ class _LastMotors(torch.nn.Module):
 
 
 def _initial(run: Run) -> Agent:
-    """Return the agent with which a run's training began."""
-    if run.config.start is None:
-        return run.agent(trained=False)
-    return Run(run.config.start).agent(run.config.body)
+    """Return the agent with which a run's training began, with the parts that started from runs of their own."""
+    if run.config.start is not None:
+        return Run(run.config.start).agent(run.config.body)
+    agent = run.agent(trained=False)
+    start_parts(agent, run.resolved)
+    return agent
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from ...drawing.figures import COLOURS, open_axes
 from ...intervals import bootstrap_mean
 from ..rollouts.evaluation import EVALUATION_SEED, evaluate_agent
 from .contract import ProbeResult, Subject
+from .tools.remaining import remaining
 
 _SHOWN = 40  # largest number of neurons in the figure
 
@@ -20,8 +21,8 @@ def lesions(subject: Subject) -> ProbeResult:
     """Silence each neuron for whole episodes; all lesions run at once, one in each environment.
 
     Every lesion, and the intact circuit, is tested on the same episodes, as many as are recorded, which training did
-    not use.
-    Silencing fixes a neuron's value at 0 from the episode's start.
+    not use. Silencing fixes a neuron's value at 0 from the episode's start. `needed` are the neurons without which less
+    than half of the return remains, `spare` those without which more than 95 % does; see `remaining`.
 
     Raises:
         InvalidRecording: there is only a recording.
@@ -30,24 +31,28 @@ def lesions(subject: Subject) -> ProbeResult:
     returns = silenced_returns(subject)
     names = [neuron.name for neuron in subject.run.agent().circuit.neurons]
     intact = bootstrap_mean(returns[-1])
-    remaining = returns[:-1].mean(1)
-    share = remaining / intact.mean if intact.mean else np.full(len(names), np.nan)
-    order = np.argsort(remaining)
+    without = returns[:-1].mean(1)
+    share = remaining(without, intact.mean)
+    order = np.argsort(without)
     numbers = {
         "intact": intact.mean,
         "intact_low": intact.low,
         "intact_high": intact.high,
-        "most_needed_remaining": float(remaining[order[0]]),
+        "most_needed_remaining": float(without[order[0]]),
         "needed": float((share < 0.5).sum()),
         "spare": float((share > 0.95).sum()),
     }
     units = {name: "neurons" if name in ("needed", "spare") else "return" for name in numbers}
-    words = tuple(
-        f"Without {names[index]} {100 * share[index]:.0f} % of the return remains ({bootstrap_mean(returns[index])})."
-        for index in order
-    )
+    words = tuple(_sentence(names[index], share[index], returns[index]) for index in order)
     arrays = {"returns": returns, "neuron": np.array([*names, "intact"])}
     return ProbeResult(numbers, units, arrays, _figure(names, returns, order), words)
+
+
+def _sentence(name: str, share: float, returns: Float[np.ndarray, " episodes"]) -> str:
+    mean = bootstrap_mean(returns)
+    if np.isnan(share):
+        return f"Without {name} the return is {mean}; it is 0 with all neurons, so that no share of it can be told."
+    return f"Without {name} {100 * share:.0f} % of the return remains ({mean})."
 
 
 def silenced_returns(subject: Subject) -> Float[np.ndarray, "neurons+1 episodes"]:

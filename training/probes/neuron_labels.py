@@ -59,7 +59,7 @@ def neuron_labels(subject: Subject) -> ProbeResult:
     """Describe when every neuron is active: the steps with the top fifth of its activity.
 
     Phrases are searched for in the first half of each episode (without its first tenth, in which the gait settles) and
-    scored in the second half, on at most 4,000 steps each. No neuron is explained by itself: motors and muscles
+    scored in the second half, on about 4,000 steps each at most. No neuron is explained by itself: motors and muscles
     not by motor commands, the oscillator not by the oscillator.
 
     Raises:
@@ -127,10 +127,10 @@ def top_event(series: np.ndarray) -> Bool[np.ndarray, "E T"]:
 
 
 def _halves(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps to search in and those to test on."""
+    """Return the steps to search in and those to test on, about 4,000 of each at most."""
     episodes, steps = shape[:2]
     first, middle = int(_TRANSIENT * steps), int((1 + _TRANSIENT) / 2 * steps)
-    every = max(1, episodes * (middle - first) // _STEPS)
+    every = max(1, -(-episodes * (steps - middle) // _STEPS))  # of the later half, which may have a step more
     seek, test = np.zeros((episodes, steps), bool), np.zeros((episodes, steps), bool)
     seek[:, first:middle:every] = test[:, middle::every] = True
     return seek, test

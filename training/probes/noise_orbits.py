@@ -24,6 +24,7 @@ from .tools.sequences import hidden_columns, sensor_sequences
 
 _SEQUENCES, _STEPS = 32, 64  # of the recording, for the sensors' mean and spread
 _ROLLOUTS, _SETTLE, _MEASURED = 32, 400, 400  # in steps
+_BITS = 63  # of an integer, without its sign
 
 
 def noise_orbits(subject: Subject) -> ProbeResult:
@@ -150,8 +151,15 @@ def measure_stays(states: Int[np.ndarray, "R T"], dt: float) -> Stays:
 
 
 def output_states(motors: Float[np.ndarray, "*batch motors"]) -> Int[np.ndarray, "*batch"]:
-    """Return which motors are positive, as one number: the discrete state of a swimmer's output."""
-    return (motors > 0) @ (1 << np.arange(motors.shape[-1]))
+    """Return which motors are positive, as one number: the discrete state of a swimmer's output.
+
+    Motor i is bit i; states of more motors than an integer has bits are numbered from 0 instead.
+    """
+    on = motors > 0
+    if on.shape[-1] < _BITS:
+        return on @ (1 << np.arange(on.shape[-1]))
+    numbers = np.unique(on.reshape(-1, on.shape[-1]), axis=0, return_inverse=True)[1]
+    return numbers.reshape(on.shape[:-1])
 
 
 _ORBIT_UNITS = {"spread": "activity^2", "rotation": "rad/s", "in_plane": ""}

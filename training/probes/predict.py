@@ -31,12 +31,15 @@ def predict(subject: Subject) -> ProbeResult:
     It takes half a minute on a core, more for hundreds of neurons.
 
     Raises:
-        InvalidRecording: a single episode, too few steps, or values that are not finite.
+        InvalidRecording: a single episode, too few steps, values that are not finite, or fewer than two neurons that
+            change.
 
     Source: Neuroformer (Antoniades et al. 2024, https://arxiv.org/abs/2311.00136), for rates in place of spikes.
     """
     recording = subject.recording
     activity, names, _ = living(recording, _STEPS)
+    if len(names) < 2:
+        raise InvalidRecording("one neuron alone changes, and it is predicted from others; record a larger circuit")
     if recording.n_episodes < 2:
         raise InvalidRecording("the recording has 1 episode, and a prediction is tested on others; record 4 or more")
     seen = slice(0, recording.n_episodes - max(1, recording.n_episodes // 4))

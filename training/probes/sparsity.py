@@ -67,7 +67,7 @@ def union_fill(n: int, active: int, patterns: int) -> float:
     Raises:
         InvalidOption: numbers below 0, or more active cells than cells.
     """
-    _check(n, active=active)
+    _check(n, active=active, patterns=patterns)
     return 1 - (1 - active / n) ** patterns
 
 
@@ -135,5 +135,5 @@ def _check(most: int, **counts: int) -> None:
     if wrong := wrong_value({"n": most, **counts}, {"n": Number(1, is_whole=True), **known}):
         raise InvalidOption(wrong)
     for name, value in counts.items():
-        if name != "threshold" and value > most:
+        if name not in ("threshold", "patterns") and value > most:
             raise InvalidOption(f"{name} is {value} of {most} cells; give {most} or less")

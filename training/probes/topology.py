@@ -25,7 +25,7 @@ def topology(subject: Subject) -> ProbeResult:
     1.47.
 
     Raises:
-        InvalidRecording: there is no undulation, or a phase is never reached.
+        InvalidRecording: there is no undulation, a phase is never reached, or no neuron changes.
         MissingDependency: ripser is not installed.
     """
     means, _, _, constant = phase_means(subject.recording, _BINS)
@@ -65,6 +65,7 @@ def _figure(arrays: dict[str, np.ndarray]) -> Figure:
     figure = Figure(figsize=(7.6, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     scores = states @ np.linalg.svd(states, full_matrices=False)[2][:2].T
+    scores = np.pad(scores, ((0, 0), (0, 2 - scores.shape[1])))  # of one neuron there is one component
     closed = np.vstack([scores, scores[:1]])
     left.plot(closed[:, 0], closed[:, 1], color=COLOURS[1], linewidth=0.8)
     dots = left.scatter(scores[:, 0], scores[:, 1], c=np.arange(_BINS) * 360 / _BINS, cmap="twilight", s=26, zorder=2)

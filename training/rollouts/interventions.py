@@ -36,7 +36,7 @@ class Intervention:
         neuron: name of the neuron, or of a group, such as `B_d`, for all of its neurons.
         kind: "silence" holds the neuron at 0, "clamp" at `value`; "drive" adds `value`; "noise" adds white noise with
             standard deviation `value`, drawn in every control step and environment.
-        value: value in the neuron's unit.
+        value: value in the neuron's unit; "silence" takes none.
         start, stop: control steps; `stop` None is the end of the episode.
     """
 
@@ -49,6 +49,10 @@ class Intervention:
     def __post_init__(self) -> None:
         if wrong := wrong_value(vars(self), _FIELDS):
             raise InvalidOption(f"{self.kind} {self.neuron}: {wrong}")
+        if self.kind == "silence" and self.value:
+            raise InvalidOption(
+                f"silence {self.neuron}: value is {self.value:g}, and silence holds at 0; leave it out, or give clamp"
+            )
         if self.kind == "noise" and self.value < 0:
             raise InvalidOption(f"noise {self.neuron}: value is {self.value:g}; give a standard deviation of 0 or more")
         if self.stop is not None and self.stop <= self.start:
@@ -158,7 +162,9 @@ def for_each_neuron(interventions: Sequence[Intervention], circuit: Circuit) -> 
 def pins_at(interventions: Sequence[Intervention], circuit: Circuit, step: int, n_envs: int = 1) -> Pins | None:
     """Return what interventions on single neurons do to a circuit at a control step of the episode; None for nothing.
 
-    Noise is the same whenever a step is asked for, and none is added to neurons that are held.
+    Those on one neuron act together, in any order: what drives it adds up, the variances of noise too, and nothing is
+    added to a neuron that is held; of two that hold it, the last counts. Noise is the same whenever a step is asked
+    for.
     """
     active = [each for each in interventions if each.start <= step and (each.stop is None or step < each.stop)]
     if not active:
@@ -166,11 +172,15 @@ def pins_at(interventions: Sequence[Intervention], circuit: Circuit, step: int, 
     column = {neuron.name: index for index, neuron in enumerate(circuit.neurons)}
     scale, shift, noise = torch.ones(len(column)), torch.zeros(len(column)), torch.zeros(len(column))
     for each in active:
+        at = column[each.neuron]
         if each.kind == "noise":
-            noise[column[each.neuron]] = each.value
-        else:
-            scale[column[each.neuron]] = 1.0 if each.kind == "drive" else 0.0
-            shift[column[each.neuron]] = each.value
+            noise[at] = math.hypot(noise[at], each.value)
+        elif each.kind == "drive":
+            shift[at] += each.value
+    for each in active:
+        if each.kind in ("silence", "clamp"):
+            at = column[each.neuron]
+            scale[at], shift[at] = 0.0, each.value
     if noise.any():
         draws = np.random.default_rng((_NOISE_SEED, step)).standard_normal((n_envs, len(column)), np.float32)
         shift = shift + scale * noise * torch.as_tensor(draws)

@@ -60,8 +60,10 @@ class History:
 def history(run: Run, recording: Recording) -> History:
     """Return a circuit's activity at every checkpoint of its training, on the recording's first episode.
 
-        All checkpoints receive the trained agent's scaled and normalised sensors, so that only the circuit differs.
-    Raises: InvalidRecording: the run stored weights of fewer than two checkpoints.
+    All checkpoints receive the trained agent's scaled and normalised sensors, so that only the circuit differs.
+
+    Raises:
+        InvalidRecording: the run stored weights of fewer than two checkpoints.
     """
     kept = run.history()
     if len(kept) < 2:
@@ -70,7 +72,7 @@ def history(run: Run, recording: Recording) -> History:
             "train with a smaller --checkpoint-every"
         )
     agent = run.agent()
-    sensors = agent.sense(np.asarray(recording.observations[0]))
+    sensors = agent.sense(np.asarray(recording.observations[0, : recording.lengths[0]]))
     weights: dict[str, list[np.ndarray]] = {}
     activity = []
     for path in kept.values():

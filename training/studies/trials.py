@@ -260,7 +260,7 @@ def _gait(run: Run, weights: Weights) -> Result:
         return _means(held)
     made = Result("probe", weights, conditions, name="gait")
     try:
-        found = run_probe("gait", Subject(record(run, _GAIT_EPISODES), Wiring((), ())))
+        found = run_probe("gait", Subject(record(run, _GAIT_EPISODES).until_first_end(), Wiring((), ())))
     except NervecordError as error:
         return dataclasses.replace(made, missing=str(error))
     numbers = {name: {"value": value, "unit": found.units[name]} for name, value in found.numbers.items()}

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from nervecord import RunConfig, evaluate
+from nervecord import RunConfig, evaluate, load_agent
 from nervecord.cli.main import main
 from nervecord.training.learning import untrained
 from nervecord.training.rollouts import Recording
@@ -33,6 +33,19 @@ def test_initial_weights_follow_the_seed_and_the_options():
             runs[name] = run.agent().circuit.state_dict()["layers.0.weight"]
     assert runs["a"].equal(runs["c"])
     assert not runs["a"].equal(runs["b"])
+
+
+def test_it_begins_with_what_its_training_would_begin_with():
+    shipped = load_agent("ncap").circuit.state_dict()
+    wires = [{"source": "in.joint_pos", "target": "worm.joint_pos"}, {"source": "worm", "target": "out"}]
+    plan = {"parts": {"worm": {"circuit": "ncap", "start": "agent:ncap"}}, "wires": wires}
+    for config, prefix in (
+        (RunConfig("compose", circuit_options={"plan": plan}), "parts.worm."),
+        (RunConfig("ncap", start="agent:ncap"), ""),
+    ):
+        with untrained(config) as run:
+            weights = run.agent().circuit.state_dict()
+        assert all(weights[f"{prefix}{name}"].equal(value) for name, value in shipped.items())
 
 
 def test_an_untrained_agent_is_recorded_and_filmed(tmp_path, capsys):

@@ -63,6 +63,14 @@ def test_removing_units_that_answer_to_all():
             remove_hyperactive(counts.reshape(shape), threshold)
 
 
+def test_where_nobody_fires_nobody_is_recognised():
+    counts, labels = np.zeros((6, 4)), np.arange(6) % 2
+    classes = assigned(counts, labels)
+    assert recognised(counts, labels, classes) == 0
+    assert votes(counts, classes)[1].shape == (0, 6)
+    assert best_threshold(counts, labels, classes, [1, 3]) == 0
+
+
 def test_the_best_threshold_is_found_on_samples_that_classes_were_not():
     rng = np.random.default_rng(0)
     labels = np.tile(np.arange(5), 12)

@@ -8,6 +8,7 @@ from nervecord.training.probes import Subject, run_probe
 from nervecord.training.probes.facets import divide, strongest_moments
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
+from planted import WIRING, acting, planted
 from sklearn.metrics import adjusted_rand_score
 
 
@@ -61,3 +62,11 @@ def test_facets_of_a_worm_with_a_planted_or(tmp_path):
     told = next(line for line in result.words if line.startswith(recording.neurons[0]))
     assert "dorsally" in told
     assert "ventrally" in told
+
+
+def test_a_neuron_that_rests_once_the_gait_has_settled_has_no_moments():
+    wave = np.array(planted(episodes=2).joint_pos[..., 0])
+    early = np.where(np.arange(1000) < 50, wave, 0.0)
+    found = run_probe("facets", Subject(acting(wave, early), WIRING))
+    assert found.numbers["constant"] == 1
+    assert found.arrays["neuron"].tolist() == ["n0"]

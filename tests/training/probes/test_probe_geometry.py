@@ -16,6 +16,7 @@ from nervecord.training.probes.tools.conditions import gait_phase
 from nervecord.training.probes.topology import persistence
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
+from planted import WIRING, acting, planted
 
 LABELS = np.array(list(itertools.product([False, True], repeat=3)))
 CUBE = np.where(LABELS, 1.0, -1.0)
@@ -86,6 +87,12 @@ def test_the_geo_topological_transform_keeps_what_it_is_given():
     assert np.allclose(transformed(rdm**3, "geo-topological"), once)
 
 
+def test_distances_that_tie_are_one_side_or_the_other_of_a_step():
+    points = np.array([[0.0], [0.0], [0.0], [0.0], [0.0], [1.0]])
+    found = transformed(dissimilarity(points), "geo-topological", 0.2, 0.6)
+    assert np.array_equal(found, dissimilarity(points))
+
+
 def test_geodesic_distances_go_along_a_line_that_is_bent():
     # Three sides of a square: its ends are near each other through the air, and far along it.
     side = np.linspace(0, 1, 8)
@@ -120,3 +127,14 @@ def test_a_body_that_does_not_undulate_is_one_line(worm):
     for name in ("geometry", "topology"):
         with pytest.raises(InvalidRecording, match="does not undulate"):
             run_probe(name, Subject(still, Wiring((), ())))
+
+
+def test_states_of_one_neuron_are_a_line_and_of_none_a_point():
+    wave = np.array(planted(episodes=2).joint_pos[..., 0])
+    early = np.where(np.arange(1000) < 50, wave, 0.0)  # constant from where the gait is measured
+    for several, constant in (([wave], 0), ([wave, early], 1)):
+        numbers = run_probe("topology", Subject(acting(*several), WIRING)).numbers
+        assert (numbers["loops"], numbers["constant"]) == (0, constant)
+    for probe in ("topology", "geometry"):
+        with pytest.raises(InvalidRecording, match="none of the 1 neurons ever changes"):
+            run_probe(probe, Subject(acting(early), WIRING))

@@ -133,6 +133,16 @@ def test_a_recurrent_circuit_is_unrolled_over_the_delay(tmp_path):
     assert np.allclose(total[0], exact.detach().numpy(), atol=1e-8)
 
 
+@pytest.mark.parametrize("circuit", ["cfc", "ltc"])
+def test_a_readout_of_motor_neurons_alone_is_a_layer_too(circuit):
+    agent = Agent(resolve(RunConfig(circuit, body="swimmer4")).agent)
+    layers = circuit_layers(agent, np.random.default_rng(0).normal(size=(1, 60, agent.layout.size)))
+    last = layers.jacobians[-1]
+    names, motors = layers.names[-2], layers.names[-1]
+    assert last.shape[1:] == (len(motors), len(names))
+    assert np.array_equal(last[0] != 0, [[name == f"motor_{i}" for name in names] for i in range(len(motors))])
+
+
 def test_captum_agrees_on_layers():
     attr = pytest.importorskip("captum.attr")
     config = RunConfig("mlp", circuit_options={"hidden": (6,)}, body="swimmer3")

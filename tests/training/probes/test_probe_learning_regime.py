@@ -172,3 +172,14 @@ class NCAPWithout(NCAP):
 
     def named_parameters(self, *_, **__):
         return iter(())
+
+
+def test_parts_that_started_from_a_run_are_compared_with_that(tmp_path):
+    wires = [{"source": "in.joint_pos", "target": "worm.joint_pos"}, {"source": "worm", "target": "out"}]
+    plan = {"parts": {"worm": {"circuit": "ncap", "start": "agent:ncap"}}, "wires": wires}
+    config = RunConfig("compose", "es", circuit_options={"plan": plan}, steps=200, episode_steps=100,
+                       algorithm_options={"n_envs": 2, "learning_rate": 1e-6})  # fmt: skip
+    run = train(config, tmp_path / "run", progress=False)
+    found = run_probe("learning_regime", Subject(record(run, 2), run.agent().circuit.wiring(), run)).numbers
+    assert 0 < found["weight_change_all"] < 1e-5
+    assert found["kernel_alignment"] == pytest.approx(1, abs=1e-3)

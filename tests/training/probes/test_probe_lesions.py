@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from nervecord.envs import TASKS
+from nervecord.envs.tasks.swim import Swim
 from nervecord.errors import InvalidRecording
 from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
+from nervecord.training.probes.tools.remaining import remaining
 from nervecord.training.rollouts.evaluation import evaluate_on
 from nervecord.training.rollouts.interventions import Intervention
 from nervecord.training.runs.config import RunConfig
@@ -41,3 +44,28 @@ def test_the_episodes_are_as_many_as_are_recorded(worm):
 def test_a_recording_alone_is_not_enough():
     with pytest.raises(InvalidRecording, match="give a run"):
         run_probe("lesions", Subject(planted(), WIRING))
+
+
+class Costly(Swim):
+    """Swimming at a cost of 1 a step, so that no return is above 0."""
+
+    def reward(self):
+        return super().reward() - 1.0
+
+
+def test_a_neuron_whose_loss_lowers_a_return_below_zero_is_not_spare(tmp_path, monkeypatch):
+    monkeypatch.setitem(TASKS, "costly", Costly)
+    config = RunConfig(body="swimmer4", task="costly", steps=300, episode_steps=150, algorithm_options={"n_envs": 2})
+    run = train(config, tmp_path / "run", progress=False)
+    found = run_probe("lesions", Subject(planted(episodes=2), run.agent().circuit.wiring(), run))
+    means = found.arrays["returns"].mean(1)
+    without, intact = means[:-1], means[-1]
+    assert intact < 0
+    assert found.numbers["spare"] == (without > 1.05 * intact).sum() < (without < 0.95 * intact).sum()
+    assert found.numbers["needed"] == (without < 1.5 * intact).sum()
+
+
+def test_what_remains_falls_with_the_return_on_either_side_of_zero():
+    assert remaining([4.0, 2.0, -2.0], 4.0).tolist() == [1.0, 0.5, -0.5]
+    assert remaining([-4.0, -6.0, 4.0], -4.0).tolist() == [1.0, 0.5, 3.0]
+    assert np.isnan(remaining(1.0, 0.0))

@@ -9,7 +9,7 @@ from nervecord.circuits import NCAP
 from nervecord.errors import InvalidRecording
 from nervecord.training.learning.training import train
 from nervecord.training.probes import Subject, run_probe
-from nervecord.training.probes.neuron_labels import label
+from nervecord.training.probes.neuron_labels import _halves, label
 from nervecord.training.probes.tools.predicates import Predicate, best_phrase, normalised_pmi
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
@@ -102,3 +102,11 @@ def test_constant_neurons_are_counted_and_broken_ones_named(worm):
     nothing = dataclasses.replace(recording, activity=np.zeros_like(still))
     with pytest.raises(InvalidRecording, match="none of the 32 neurons ever changes"):
         run_probe("neuron_labels", Subject(nothing, NCAP(5).wiring()))
+
+
+@pytest.mark.parametrize(("episodes", "steps"), [(1, 300), (8, 1000), (7, 2001), (3, 8880)])
+def test_halves_are_apart_and_of_4000_steps_at_most(episodes, steps):
+    seek, test = _halves((episodes, steps))
+    for half in (seek, test):
+        assert 0 < half.sum() < 4000 + episodes
+    assert seek.any(0).nonzero()[0].max() < test.any(0).nonzero()[0].min()

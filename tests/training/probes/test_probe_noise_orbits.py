@@ -100,3 +100,12 @@ def test_what_has_no_orbit_is_said_in_one_line(subjects):
         measure_orbits(np.array([[[0, 0], [np.nan, 0], [1, 1]]]), np.zeros(2), 0.1)
     with pytest.raises(InvalidRecording, match="2 or more of both"):
         measure_orbits(np.zeros((2, 1, 2)), np.zeros(2), 0.1)
+
+
+def test_states_of_more_motors_than_an_integer_has_bits_stay_apart():
+    motors = -np.ones((2, 3, 99))
+    motors[0, 1, 98] = motors[1, 0, 70] = 1
+    states = output_states(motors)
+    assert states.shape == (2, 3)
+    assert len(np.unique(states)) == 3
+    assert states[0, 0] == states[0, 2] == states[1, 1] == states[1, 2]

@@ -10,6 +10,7 @@ from nervecord.errors import InvalidRecording
 from nervecord.training.probes import PROBES, Subject, predict, run_probe
 from nervecord.training.probes.tools.predictor import Predictor, influence, train_predictor, windows_of
 from nervecord.training.rollouts.recorder import record
+from planted import acting
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +92,9 @@ def test_what_cannot_be_predicted_is_one_line(recorded):
     with pytest.raises(InvalidRecording, match="has 1 episode, and a prediction is tested on others"):
         run_probe("predict", Subject(one, Wiring((), ())))
     assert PROBES["predict"].is_study
+
+
+def test_one_neuron_alone_is_predicted_from_nothing():
+    wave = np.sin(0.2 * np.arange(200))[None].repeat(2, 0)
+    with pytest.raises(InvalidRecording, match="one neuron alone changes"):
+        run_probe("predict", Subject(acting(wave), Wiring((), ())))

@@ -54,6 +54,12 @@ def test_numbers_that_cannot_be_are_one_line():
         miss(20, 5, 2, -1)
 
 
+def test_a_number_of_patterns_below_zero_is_one_line():
+    with pytest.raises(InvalidOption, match="patterns"):
+        union_fill(10, 2, -1)
+    assert union_fill(10, 2, 100) > 0.99
+
+
 def test_random_states_share_as_many_active_neurons_as_chance():
     sets = active_sets(np.random.default_rng(0).standard_normal((400, 50)), 0.2)
     assert (sets.sum(1) == 10).all()

@@ -12,6 +12,7 @@ from nervecord.training.probes.complexity import binarise, lempel_ziv, normalise
 from nervecord.training.probes.timescales import autocorrelation, fit_decay
 from nervecord.training.rollouts.recorder import record
 from nervecord.training.runs.config import RunConfig
+from planted import acting
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "complexity.npz"
 
@@ -125,3 +126,18 @@ def test_what_forgets_at_once_has_a_timescale_all_the_same():
     """An autocorrelation that turns negative drives the fit to its lower bound, where a second one must start too."""
     curve = np.where(np.arange(31) == 0, 1.0, -0.3)
     assert fit_decay(curve).tau < 0.2
+
+
+def test_a_series_that_never_changes_has_no_complexity():
+    rng = np.random.default_rng(0)
+    for bits in (np.zeros(500, bool), np.ones(500, bool)):
+        assert normalised_complexity(bits, rng) == 0
+    assert normalised_complexity(np.arange(500) % 10 < 5, rng) > 0
+
+
+def test_a_neuron_that_differs_between_episodes_alone_is_counted_as_constant():
+    wave = np.sin(0.2 * np.arange(1000))[None].repeat(2, 0)
+    by_episode = np.stack([np.zeros(1000), np.ones(1000)])
+    found = run_probe("timescales", Subject(acting(wave, by_episode), Wiring((), ())))
+    assert found.numbers["constant"] == 1
+    assert found.arrays["neuron"].tolist() == ["n0"]

@@ -27,6 +27,12 @@ def test_gait_finds_the_planted_wave():
     assert numbers["strouhal"] == pytest.approx(1.3, rel=0.03)
 
 
+def test_one_joint_alone_has_no_wavelength_and_no_warning(recwarn):
+    found = run_probe("gait", Subject(planted(n_links=2), WIRING))
+    assert found.numbers["wavelength"] == np.inf
+    assert not recwarn.list
+
+
 def test_travelling_index_tells_travelling_from_standing():
     assert run_probe("gait", Subject(planted(), WIRING)).numbers["travelling_index"] > 0.9
     assert run_probe("gait", Subject(planted(standing=True), WIRING)).numbers["travelling_index"] < 0.1

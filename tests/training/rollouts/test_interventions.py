@@ -1,6 +1,7 @@
 """Lesions and stimulation: named neurons are silenced, clamped and driven while an agent runs."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -63,6 +64,35 @@ def test_driving_adds_and_clamping_replaces():
     assert pinned[names.index("B_d_1")] == pytest.approx(float(free[names.index("B_d_1")]) + 0.3)
     assert pinned[names.index("B_v_2")] == pytest.approx(0.6)
     assert pinned[names.index("muscle_d_1")] == pytest.approx(float(pinned[names.index("B_d_1")]))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_what_is_done_to_one_neuron_acts_together_in_any_order(order):
+    circuit = NCAP(3)
+    names = [neuron.name for neuron in circuit.neurons]
+    held, driven = names.index("B_d_1"), names.index("B_v_1")
+    done = [
+        Intervention("B_d_1"),
+        Intervention("B_d_1", "drive", 0.5),
+        Intervention("B_v_1", "drive", 0.3),
+        Intervention("B_v_1", "drive", 0.4),
+    ]
+    pins = pins_at([done[place] for place in order], circuit, 0)
+    assert (pins.scale[held], pins.shift[held]) == (0, 0)
+    assert (pins.scale[driven], float(pins.shift[driven])) == (1, pytest.approx(0.7))
+
+
+def test_the_variances_of_noise_add_up():
+    circuit = NCAP(3)
+    twice = [Intervention("B_d_1", "noise", 0.3), Intervention("B_d_1", "noise", 0.4)]
+    assert torch.allclose(
+        pins_at(twice, circuit, 7, 5).shift, pins_at([Intervention("B_d_1", "noise", 0.5)], circuit, 7, 5).shift
+    )
+
+
+def test_silence_takes_no_value():
+    with pytest.raises(InvalidOption, match=r"silence B_d_1: value is 0\.5, and silence holds at 0; .* give clamp"):
+        Intervention("B_d_1", "silence", 0.5)
 
 
 def test_a_group_stands_for_each_of_its_neurons(worm):

@@ -44,12 +44,12 @@ def phase_means(
 ) -> tuple[Float[np.ndarray, "E bins n"], Int[np.ndarray, "E T"], tuple[str, ...], int]:
     """Return every living neuron's mean in each bin of the gait's phase, the bin of each step, names and the rest.
 
-    Steps are those after each episode's first fifth; the last value counts the neurons that never change.
+    Steps are those after each episode's first fifth; the last value counts the neurons that never change there.
 
     Raises:
         InvalidRecording: no undulation, or a phase that an episode never passes through.
     """
-    activity, names, constant = living(recording, 80)
+    activity, names, constant = living(recording, 80, settled(recording))
     bin_of = (gait_phase(recording) / (2 * np.pi) * bins).astype(int).clip(0, bins - 1)
     activity = activity[:, -bin_of.shape[1] :]
     means = np.empty((len(activity), bins, activity.shape[2]))

@@ -68,7 +68,10 @@ def votes(
     _check(counts)
     heard = counts if kept is None else counts * kept
     known = np.unique(classes[classes != NOBODY])
-    return known, np.stack([heard[:, classes == each].mean(1) for each in known])
+    scores = np.zeros((len(known), len(counts)))
+    for row, each in enumerate(known):
+        scores[row] = heard[:, classes == each].mean(1)
+    return known, scores
 
 
 def recognised(
@@ -77,9 +80,14 @@ def recognised(
     classes: Int[np.ndarray, " units"],
     kept: Bool[np.ndarray, " units"] | None = None,
 ) -> float:
-    """Return the share of samples whose class has the highest score; arguments as those of `votes`."""
+    """Return the share of samples whose class has the highest score; arguments as those of `votes`.
+
+    It is 0 where no unit was ever active, and so nobody votes.
+    """
     _check(counts, labels)
     known, scores = votes(counts, classes, kept)
+    if not len(known):
+        return 0.0
     return float((known[scores.argmax(0)] == labels).mean())
 
 
