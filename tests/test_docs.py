@@ -174,7 +174,8 @@ def test_every_page_of_the_docs_can_be_read_fits_its_window_and_has_no_error_in_
     pages = [path for path in sorted(site.rglob("*.html")) if path.name != "404.html"]
     assert len(pages) > 40
     wrong = []
-    # One after another in one page: a browser takes longer to begin than to draw. The theme's colours come with the load.
+    # One after another in one page: a browser takes longer to begin than to draw. The theme chooses its colours as it
+    # loads.
     with opened(pages[0].as_uri(), width=1200, scheme=scheme, motion="reduce") as page:
         for path in pages:
             page.goto(path.as_uri())

@@ -7,12 +7,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...agents import Agent
 from ..runs.config import RunConfig
 from ..runs.made import write_finished
 from ..runs.run import Run
 from .checks import check
-from .start import start_from, start_parts
+from .start import begun
 
 
 @contextlib.contextmanager
@@ -27,8 +26,5 @@ def untrained(config: RunConfig) -> Iterator[Run]:
     """
     with tempfile.TemporaryDirectory(prefix="nervecord-") as folder:
         resolved = check(config)
-        agent, path = Agent(resolved.agent), Path(folder) / "untrained"
-        start_parts(agent, resolved)
-        if config.start is not None:
-            start_from(agent, resolved)
+        agent, path = begun(resolved), Path(folder) / "untrained"
         yield write_finished(path, config, resolved, agent.circuit.state_dict(), agent.observation_stats, 0)

@@ -38,6 +38,20 @@ def inherit(config: RunConfig) -> Resolved:
     return Resolved(resolved.config, dataclasses.replace(resolved.agent, dt_ref=before.resolved.agent.dt_ref))
 
 
+def begun(resolved: Resolved) -> Agent:
+    """Return the agent as its training begins: drawn from the seed, or with the weights of runs that it starts from.
+
+    Raises:
+        InvalidRun: there is no such run, or nothing trained in it yet.
+        CircuitMismatch: its weights or observations do not fit.
+    """
+    agent = Agent(resolved.agent)
+    start_parts(agent, resolved)
+    if resolved.config.start is not None:
+        start_from(agent, resolved)
+    return agent
+
+
 def start_from(agent: Agent, resolved: Resolved) -> None:
     """Give a fresh agent the weights and observation statistics of the run `config.start`.
 

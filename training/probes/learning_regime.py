@@ -14,12 +14,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.func import functional_call, jacrev
 
-from ...agents import Agent, replay
+from ...agents import replay
 from ...circuits import Circuit, UnitCircuit
 from ...drawing.figures import COLOURS, open_axes
 from ...errors import CircuitMismatch, InvalidRecording
-from ..learning.start import start_parts
-from ..runs.run import Run
+from ..learning.start import begun
 from .contract import ProbeResult, Subject
 from .tools.alignment import alignment, layout_kernel
 from .tools.sequences import hidden_columns, sensor_sequences
@@ -46,7 +45,7 @@ def learning_regime(subject: Subject) -> ProbeResult:
     """
     run = subject.run
     after = run.agent()
-    before = _initial(run)
+    before = begun(run.resolved)
     sensors = sensor_sequences(after, subject.recording, _SEQUENCES, _STEPS)
     names = recurrent_parameters(after.circuit)
     weights = [_flat(agent.circuit, names) for agent in (before, after)]
@@ -180,15 +179,6 @@ class _LastMotors(torch.nn.Module):
         for row in sensors:
             motor, state = self.circuit(row, state)
         return motor
-
-
-def _initial(run: Run) -> Agent:
-    """Return the agent with which a run's training began, with the parts that started from runs of their own."""
-    if run.config.start is not None:
-        return Run(run.config.start).agent(run.config.body)
-    agent = run.agent(trained=False)
-    start_parts(agent, run.resolved)
-    return agent
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from ...envs import Body, make_body
 from ...errors import InvalidOption, InvalidRun, NervecordError, OutputExists
 from ...progress import progress_bar
 from ..learning.engine import Engine, check_engine, run_tasks
+from ..learning.start import begun
 from ..learning.training import train
 from ..probes import Subject, run_probe
 from ..rollouts.evaluation import EVALUATION_SEED, check_episodes, conditions_on, evaluate_on, result_of
@@ -182,9 +183,9 @@ def _measure(trial: Trial, run: Run, episodes: int) -> Measured:
     own = None if len(config.bodies) > 1 else make_body(config.body)
     results: list[tuple[str, Result]] = []
     if trial.untrained:
-        fresh = run.agent(trained=False)
-        begun = Weights.of(0, fresh.circuit.state_dict())
-        results.append((UNTRAINED, evaluated(run, lambda: fresh, begun, None, episodes, UNTRAINED)))
+        before = begun(run.resolved)
+        initial = Weights.of(0, before.circuit.state_dict())
+        results.append((UNTRAINED, evaluated(run, lambda: before, initial, None, episodes, UNTRAINED)))
     results.append((FINETUNED if config.start else TRAINED, evaluated(run, lambda: agent, weights, None, episodes)))
     for body in map(make_body, trial.bodies):
         if body != own:

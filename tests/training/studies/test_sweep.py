@@ -6,6 +6,7 @@ import json
 import pandas as pd
 import pytest
 import torch
+from nervecord import evaluate
 from nervecord.cli.main import main
 from nervecord.errors import InvalidOption, InvalidRun, UnknownName
 from nervecord.training.learning.training import train
@@ -111,6 +112,13 @@ def test_a_trial_that_starts_from_another_of_its_study_is_done_wherever_the_stud
     assert asked[0] == asked[1]
     elsewhere = Trial("sweep", "a", RunConfig(**BASE, start=str(tmp_path / "first"))).asked(2, tmp_path / "here")
     assert elsewhere != asked[0]
+
+
+def test_the_agent_before_training_is_the_one_that_the_training_started_from(tmp_path):
+    start = train(RunConfig(**BASE), tmp_path / "start", progress=False)
+    trial = Trial("sweep", "a", RunConfig(**BASE, start=str(start.path), seed=1), untrained=True)
+    before = measure(trial, tmp_path / "run", 2).results[0][1]
+    assert before.metrics["return"].tolist() == evaluate(start, episodes=2).returns.tolist()
 
 
 def test_a_trial_is_done_only_as_it_was_asked_for(tmp_path):

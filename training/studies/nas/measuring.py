@@ -24,7 +24,7 @@ from ....agents.places import on_body
 from ....circuits.lane_step import lane_step_of
 from ....envs import Body, EnvBatch
 from ....threads import one_thread
-from ...learning.start import start_parts
+from ...learning.start import begun
 from ...rollouts.evaluation import EVALUATION_SEED, evaluate_agent, result_of
 from ...runs.config import RunConfig
 from ...runs.resolution import Resolved, resolve
@@ -48,9 +48,7 @@ def measure_seeds(
     """
     with one_thread():
         runs = {seed: resolve(dataclasses.replace(config, seed=seed)) for seed in seeds}
-        agents = {seed: Agent(run.agent) for seed, run in runs.items()}
-        for seed, agent in agents.items():
-            start_parts(agent, runs[seed])
+        agents = {seed: begun(run) for seed, run in runs.items()}
         found: dict[int, Measured] = {}
         for pack in _packs(agents, config.algorithm):
             with contextlib.ExitStack() as stack:
