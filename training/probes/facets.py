@@ -26,6 +26,7 @@ _COMPONENTS = 5
 _MOST = 5  # facets
 _LEAST_SILHOUETTE = 0.2
 _NULLS = 20
+_LINEAR = 0.05  # share of linear readouts with several facets, above which the count says little
 _SHOWN = 6  # neurons in the figure
 
 
@@ -57,6 +58,10 @@ def facets(subject: Subject) -> ProbeResult:
     facets where the silhouette of their division is above 0.2 and above 95 % of those of Gaussian clouds of
     as many points and dimensions.
 
+    Moments of a regular gait come at a few of its phases, and divide even if a neuron answers to one thing. As a
+    control, 20 linear readouts of posture and motion in random directions are divided alike: `linear_with_several` is
+    the share that has several facets. Where it is not near 0, read the postures and not the count.
+
     Raises:
         InvalidRecording: fewer than 100 steps, values that are not finite, or no neuron that changes.
         MissingDependency: scikit-learn is not installed.
@@ -75,18 +80,22 @@ def facets(subject: Subject) -> ProbeResult:
     numbers = {
         "one_facet": float((counts == 1).sum()), "several_facets": float((counts > 1).sum()),
         "most_facets": float(counts.max()), "median_silhouette": float(np.median([f.silhouette for f in found])),
-        "silhouette_by_chance": least, "constant": float(constant),
+        "silhouette_by_chance": least, "linear_with_several": _linear_with_several(situations, first, least),
+        "constant": float(constant),
     }  # fmt: skip
     units = dict.fromkeys(numbers, "neurons") | {"most_facets": "facets", "median_silhouette": "",
-                                                 "silhouette_by_chance": ""}  # fmt: skip
+                                                 "silhouette_by_chance": "", "linear_with_several": ""}  # fmt: skip
     several = sorted(np.flatnonzero(counts > 1).tolist(), key=lambda index: -found[index].silhouette)
-    words = tuple(_sentence(names[index], found[index], recording) for index in several)
+    words = [_sentence(names[index], found[index], recording) for index in several]
+    if several and numbers["linear_with_several"] > _LINEAR:
+        share = f"{100 * numbers['linear_with_several']:.0f} %"
+        words.insert(0, f"{share} of random linear readouts have several facets too: the count says little here.")
     arrays = {
         "neuron": np.array(names), "facets": counts, "silhouette": np.array([each.silhouette for each in found]),
     }  # fmt: skip
     shown = several[:_SHOWN] or np.argsort([-each.silhouette for each in found])[:2].tolist()
     figure = _figure([names[index] for index in shown], [found[index] for index in shown], recording)
-    return ProbeResult(numbers, units, arrays, figure, words)
+    return ProbeResult(numbers, units, arrays, figure, tuple(words))
 
 
 def strongest_moments(series: Float[np.ndarray, "E T"]) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:
@@ -155,6 +164,16 @@ def _silhouette_by_chance(points: int, dimensions: int) -> float:
     rng = np.random.default_rng(0)
     clouds = rng.standard_normal((_NULLS, max(points, 3), dimensions))
     return float(np.quantile([_best_division(cloud)[0] for cloud in clouds], 0.95))
+
+
+def _linear_with_several(situations: Float[np.ndarray, "E T k"], first: int, least: float) -> float:
+    """Return the share of linear readouts in random directions that have several facets."""
+    directions = np.random.default_rng(0).standard_normal((_NULLS, situations.shape[2]))
+    counts = []
+    for direction in directions:
+        episode, step = strongest_moments((situations @ direction)[:, first:])
+        counts.append(divide(situations, episode, first + step, least).count)
+    return float((np.array(counts) > 1).mean())
 
 
 def _situations(recording: Recording) -> Float[np.ndarray, "E T k"]:

@@ -62,6 +62,18 @@ def test_facets_of_a_worm_with_a_planted_or(tmp_path):
     told = next(line for line in result.words if line.startswith(recording.neurons[0]))
     assert "dorsally" in told
     assert "ventrally" in told
+    # A regular gait divides whatever reads it, which the words say first.
+    assert result.numbers["linear_with_several"] == 1
+    assert "the count says little" in result.words[0]
+
+
+def test_linear_readouts_of_an_irregular_movement_have_one_facet():
+    moves = smooth_noise(np.random.default_rng(3), parts=22)
+    body = acting(moves[..., 0], moves[..., 11])
+    body = dataclasses.replace(body, joint_pos=moves[..., :11], joint_vel=moves[..., 11:])
+    result = run_probe("facets", Subject(body, WIRING))
+    assert result.numbers["linear_with_several"] <= 0.05
+    assert not any("count says little" in line for line in result.words)
 
 
 def test_a_neuron_that_rests_once_the_gait_has_settled_has_no_moments():
