@@ -14,6 +14,7 @@ from .lane_step import LaneStep
 from .layered import LayeredCircuit
 from .neurons import neuron_row
 from .tanh import tanh
+from .weights import check_size
 
 # Velocities of one on these bodies, m/s and rad/s: running statistics would tie the weights to one length.
 _SPEED, _SPIN, _LIMIT = 0.1, 5.0, 5.0
@@ -65,6 +66,7 @@ class Along(LayeredCircuit):
         for name, value, least in (("channels", channels, 1), ("layers", layers, 0), ("levels", levels, 1)):
             if value < least:
                 raise CircuitMismatch(f"{name} is {value}; give {least} or more")
+        check_size("the sizes", layers * 2 * levels * 3 * channels**2 + len(_INPUTS) * channels)
         self.n_motors, self.channels, self.n_layers, self.n_levels = n_joints, channels, layers, levels
         self.senses = (("joint_pos", n_joints), ("body_velocities", 3 * (n_joints + 1)))
         self.input = _orthogonal(channels, len(_INPUTS), math.sqrt(2), rng)
@@ -167,9 +169,9 @@ class _Cycle(nn.Module):
 
     def matrix(self) -> Float[Tensor, "posts pres"]:
         """Return the weight of every unit on every other, joint by joint."""
-        n_units = self.n_joints * len(self.smooth_bias[0])
+        n_units, like = self.n_joints * len(self.smooth_bias[0]), self.smooth[0]
         with torch.no_grad():
-            alone = torch.eye(n_units, dtype=self.smooth[0].dtype).unflatten(-1, (self.n_joints, -1))
+            alone = torch.eye(n_units, dtype=like.dtype, device=like.device).unflatten(-1, (self.n_joints, -1))
             return (self(alone) - self(torch.zeros_like(alone[:1]))).flatten(1).T
 
 

@@ -122,7 +122,9 @@ class BDH(RecurrentCircuit):
     def wiring(self, state: State | None = None) -> Wiring:
         """Return the synapses between units; layer norms, which change only their scale, are left out.
 
-        Synapses from x to y (the group `fast`) are the fast weights S of `state`; without a state there are none.
+        Because levels are residual, sensors project to the x of every level and to the motors, and y to all later
+        levels and to the motors. Synapses from x to y (the group `fast`) are the fast weights S of `state`; without a
+        state there are none.
         """
         names = [neuron.name for neuron in self.neurons]
         sensors, motors = names[self.groups["sensors"]], names[self.groups["motors"]]
@@ -130,12 +132,13 @@ class BDH(RecurrentCircuit):
         def row(kind: str, level: int) -> list[str]:
             return [f"{kind}_{level}_{head}_{i}" for head in range(self.heads) for i in range(self.units)]
 
-        into = self.encoder.permute(0, 2, 1).reshape(-1, self.n_features)
-        found = [*synapses(sensors, row("x", 0), into @ self.input.weight, "input")]
-        outward = self.readout.get_parameter("weight") @ self.decoder.T
-        found += synapses(row("y", self.levels - 1), motors, outward, "readout")
-        for level in range(1, self.levels):
-            found += synapses(row("y", level - 1), row("x", level), into @ self.decoder.T, "decoder")
+        into, outward = self.encoder.permute(0, 2, 1).reshape(-1, self.n_features), self.readout.get_parameter("weight")
+        found = [*synapses(sensors, motors, outward @ self.input.weight, "readout")]
+        for level in range(self.levels):
+            found += synapses(sensors, row("x", level), into @ self.input.weight, "input")
+            found += synapses(row("y", level), motors, outward @ self.decoder.T, "readout")
+            for later in range(level + 1, self.levels):
+                found += synapses(row("y", level), row("x", later), into @ self.decoder.T, "decoder")
         if state is not None:
             fast = torch.einsum("lhnd,hdm->lhmn", state["S"][0], self.encoder_v)
             for level in range(self.levels):

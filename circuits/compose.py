@@ -225,6 +225,8 @@ class Composed(Circuit):
                 value = value if gate is None else values[gate.part][..., gate.columns] * value
                 total = value if total is None else total + value
             pieces.append(total)
+        if not pieces:  # of a part that senses nothing
+            return values[IN][..., :0]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, -1)  # type: ignore[arg-type, return-value]
 
     def _of_part(self, name: str, state: State) -> State:
@@ -283,7 +285,7 @@ class Composed(Circuit):
             return [(f"out/motor_{index}", 1.0)]
         signed = {f"{end.sense}_{index}": 1.0, f"in/{end.sense}_{index}": 1.0}
         if dict(self._part(end.part).senses)[end.sense] == 1:
-            signed[end.sense] = 1.0
+            signed |= {end.sense: 1.0} | ({"stop": -1.0} if end.sense == "speed" else {})  # NCAP's is 1 - speed
         if end.sense == "joint_pos":  # stretch of both sides, as sided circuits name it
             signed |= {f"q_d_{index}": 1.0, f"q_v_{index}": -1.0}
         return self._there(end.part, signed)

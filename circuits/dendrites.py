@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CircuitMismatch
@@ -128,9 +128,10 @@ class Dendrites(LayeredCircuit):
         values = [self.pinned(sensors, "sensors", pins)]
         context, x = values[0][:, -self.n_context :], values[0][:, : -self.n_context]
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            y = torch.nn.functional.linear(x, weight, bias)
+            y = torch.nn.functional.linear(x, self._acting(weight, f"keep_{layer}"), bias)
             if str(layer) in self.segments:
-                y = self._gated(y, torch.einsum("umc,bc->bum", self.segments[str(layer)], context))
+                segments = self._acting(self.segments[str(layer)], f"keep_segments_{layer}")
+                y = self._gated(y, torch.einsum("umc,bc->bum", segments, context))
             x = self.pinned(self._winners(y), f"hidden_{layer}", pins)
             values.append(x)
         return [*values, self.pinned(self.motors(x), "motors", pins)]
@@ -148,6 +149,19 @@ class Dendrites(LayeredCircuit):
                 weight *= self.get_buffer(f"keep_{layer}")
             for name, segments in self.segments.items():
                 segments *= self.get_buffer(f"keep_segments_{name}")
+
+    def active(self) -> Mapping[str, Bool[Tensor, "*shape"]]:
+        """Return which inputs units and segments have, by parameter."""
+        if self.sparsity == 0:
+            return {}
+        weights = {f"weights.{layer}": f"keep_{layer}" for layer in range(len(self.weights))}
+        segments = {f"segments.{layer}": f"keep_segments_{layer}" for layer in self.segments}
+        return {name: self.get_buffer(keep) > 0 for name, keep in (weights | segments).items()}
+
+    def _acting(self, weight: Float[Tensor, "*shape"], keep: str) -> Float[Tensor, "*shape"]:
+        """Return weights, in their own unit, without a gradient where an input is missing."""
+        # Members of a population bring weights of their own, 0 where an input is missing, so they need no mask.
+        return weight * self.get_buffer(keep) if self.sparsity and torch.is_grad_enabled() else weight
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
         """Return every existing weight as a synapse; from each context value, only the unit's strongest segment."""

@@ -14,6 +14,7 @@ from ..errors import CircuitMismatch
 from ..options import up_to
 from .contract import State, step_length
 from .recurrent import UnitCircuit, hold
+from .weights import check_size
 
 
 class ELM(UnitCircuit):
@@ -68,6 +69,7 @@ class ELM(UnitCircuit):
             raise CircuitMismatch(f"branches is {branches} for {n_synapses} synapses; give {up_to(n_synapses)}")
         if layers < 1:
             raise CircuitMismatch(f"layers is {layers}; give 1 or more")
+        check_size("units and layers", 2 * units * (branches + 2 * units * layers))
         low, high = tau
         if not 0 < low < high:
             raise CircuitMismatch(f"tau is {low} to {high} steps; give a rising range above 0, such as [1, 1000]")

@@ -136,10 +136,9 @@ class Escape(Relay):
 
         The effects of `backward` and `boost` are shown as one synapse to each neuron that they affect.
         """
-        excited = None if state is None else state["excited"][:1]
-        backward = torch.zeros(1, 1) if excited is None else (excited[:, :1] > _LATCH).to(excited.dtype)
-        boost = torch.zeros(1, 1) if excited is None else excited[:, 1:].clamp(max=_MOST_BOOST)
-        turned = self.turned(backward, boost)
+        excited = (self.initial_state(1) if state is None else state)["excited"][:1]
+        backward = (excited[:, :1] > _LATCH).to(excited.dtype)
+        turned = self.turned(backward, excited[:, 1:].clamp(max=_MOST_BOOST))
         found = self.synapses(turned._replace(**{name: getattr(turned, name)[0] for name in _TURNED}))
         for link, is_front in enumerate(self.is_front.tolist()):
             at = 0 if is_front else 1

@@ -122,5 +122,6 @@ class OdourCircuit(Circuit):
             found += [Synapse("ON", "steer", 1.0), Synapse("OFF", "steer", -1.0),
                       Synapse("steer", "right", steer, "gains"), Synapse("steer", "left", -steer, "gains")]  # fmt: skip
         if self.klinokinesis:
-            found += [Synapse("OFF", "falling", 1.0), Synapse("falling", "right", falling, "gains")]
+            found += [Synapse("OFF", "falling", 1.0), Synapse("ON", "falling", -1.0)]
+            found += [Synapse("falling", "right", falling, "gains"), Synapse("falling", "left", -falling, "gains")]
         return found

@@ -111,7 +111,8 @@ def composed(
         try:
             made = make_circuit(part["circuit"], heard, motors[name], part.get("options"), rng, dt, dt_ref)
         except CircuitMismatch as error:
-            raise CircuitMismatch(f"part {name}: {error}") from error
+            alone = "" if heard else "; no wire leads to it, so it senses nothing"
+            raise CircuitMismatch(f"part {name}: {error}{alone}") from error
         parts[name] = freeze(made) if part.get("frozen") else made
     return Composed(parts, wires, senses, n_motors)
 

@@ -277,7 +277,8 @@ class Relay(SidedCircuit):
         has_felt: Float[Tensor, "*batch 1"],
     ) -> Float[Tensor, "*batch joints"]:
         """Return q' by the change since the last step, in joint limits/s."""
-        return has_felt * (q - last) / self.dt
+        # where, not multiplication: NaN in the last angle of an episode that ended must not survive it.
+        return torch.where(has_felt > 0, (q - last) / self.dt, 0.0)
 
     def _felt(
         self, q: Float[Tensor, "*batch joints"], rate: Float[Tensor, "*batch joints"], constants: Constants

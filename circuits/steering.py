@@ -97,13 +97,16 @@ class Steering(Circuit):
         return self.steered(sensors, state)
 
     def wiring(self, state: State | None = None) -> Wiring:  # noqa: ARG002
-        """Return how a target to the side turns: by its weight with "learned", otherwise by the gain, per rad."""
+        """Return how a target steers: by weights with "learned", by the gain, per rad, with "bearing".
+
+        With "hand", a weight of 1 says which way, and that the distance ahead or behind lets it go.
+        """
         if self.linear is not None:
             found = {(pre, post): weight for post, row in enumerate(self.linear.weight.tolist())
                      for pre, weight in enumerate(row)}  # fmt: skip
         else:
             gain = float(self.gain.detach()) if self.controller == "bearing" else 1.0
-            found = {(0, 0): -gain, (0, 1): gain}
+            found = {(0, 0): -gain, (0, 1): gain, **({(1, 2): 1.0} if self.controller == "hand" else {})}
         return Wiring(
             self.neurons,
             tuple(Synapse(f"to_target_{pre}", f"motor_{post}", weight) for (pre, post), weight in found.items()),

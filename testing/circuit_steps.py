@@ -139,6 +139,13 @@ def sequences(built: Built) -> None:
     built.laws.alike(law, found, torch.stack(motors), right, _ROUNDING, "the motor command at [time, batch, motor]")
     built.laws.alike(law, last, stepping, right, _ROUNDING, "the last state's")
     built.laws.alike("unroll leaves its arguments as they are", (sensors, state), before, "write no tensor in place")
+    ended, starts = sensors.clone(), starts.clone()
+    ended[3, 0], starts[4, 0] = torch.nan, True
+    found, expected = (circuit.unroll(each, state, starts)[0][4:] for each in (ended, sensors))
+    built.laws.alike(
+        "an episode that ended in NaN leaves nothing to the next", found, expected,
+        "take torch.where, and do not multiply by 0", _ROUNDING, "the motor command at [time, batch, motor]",
+    )  # fmt: skip
 
 
 def bounds(built: Built) -> None:

@@ -38,6 +38,7 @@ VARIANTS = {
         {"circuit": "gru", "options": {"units": 4}, "bound": "tanh"},
         {"circuit": "mlp", "options": {"hidden": (12,), "ensembles": "body"}},
     ],
+    "dendrites": [{"hidden": (6, 5), "sparsity": 0.5}],
     "recogniser": [{"units": 9, "window": 0.06}, {"units": 0, "window": 0.06}],
     "ctrnn": [
         {"units": 9, "form": "drive", "time_constants": "clamp", "tau": (1.5, 4.0)},

@@ -74,7 +74,7 @@ class Fit:
     def less(self, *others: Fit) -> Interval:
         """Return the AUROC minus the mean AUROC of others, with its 95 % bootstrap interval."""
         mean = float(np.mean([each.auroc.mean for each in others]))
-        low, high = np.percentile(self.draws - np.mean([each.draws for each in others], axis=0), [2.5, 97.5])
+        low, high = np.nanpercentile(self.draws - np.mean([each.draws for each in others], axis=0), [2.5, 97.5])
         return Interval(self.auroc.mean - mean, float(low), float(high), self.auroc.n)
 
 

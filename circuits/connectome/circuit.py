@@ -321,10 +321,14 @@ class Connectome(RecurrentCircuit):
                 f"the graph has no cell of class DB or VB at a position below {_HEAD}, and none of class SMD, so the "
                 "oscillator drives nothing; move one there"
             )
-        for side in ("d", "v"):
-            columns = [cell.role == "muscle" and cell.side == side for cell in cells]
-            total = np.abs(pull[:, columns]).sum(1, keepdims=True)
-            pull[:, columns] /= np.where(total > 0, total, 1)
+        for side, sign in (("d", 1.0), ("v", -1.0)):
+            own = [i for i, cell in enumerate(cells) if cell.role == "muscle" and cell.side == side]
+            at = np.array([cells[i].position for i in own])
+            places = np.unique(at)
+            # On a body of more joints than there are muscles, some are next to none: the nearest before and behind act.
+            for joint in np.flatnonzero(~pull[:, own].any(1)):
+                pull[joint, own] = sign * _near(joints[joint], places)[np.searchsorted(places, at)]
+            pull[:, own] /= np.abs(pull[:, own]).sum(1, keepdims=True)
         self.register_buffer("felt", torch.from_numpy(felt), persistent=False)
         self.register_buffer("driven", torch.from_numpy(driven), persistent=False)
         self.register_buffer("awake", torch.tensor([float(cell.kind == "AVB") for cell in cells]), persistent=False)

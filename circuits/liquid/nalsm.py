@@ -115,7 +115,8 @@ class NALSM(RecurrentCircuit):
             "motors": neuron_row("motor", "motor", n_motors),
         })  # fmt: skip
         self.register_buffer("weights", torch.as_tensor(weights, dtype=torch.float32))
-        self.register_buffer("mask", torch.as_tensor(mask))
+        # Copied, because what is kept for the next liquid would change where weights are loaded into this one.
+        self.register_buffer("mask", torch.tensor(mask))
         self.readout = motor_readout(units, n_motors, rng)
 
     @functools.cached_property
@@ -168,7 +169,8 @@ class NALSM(RecurrentCircuit):
         """Return the sensors' drive of their inputs, the synapses of the liquid and the readout."""
         names = [neuron.name for neuron in self.neurons]
         of = {group: names[some] for group, some in self.groups.items()}
-        driven = torch.cat((torch.eye(self.n_sensors), -torch.eye(self.n_sensors))) * _RATE * self.substeps
+        one = torch.eye(self.n_sensors, device=self.weights.device)
+        driven = torch.cat((one, -one)) * _RATE * self.substeps
         found = [
             *synapses(of["sensors"], of["in"], driven, "rate"),
             *synapses([*of["units"], *of["in"]], of["units"], self.weights, "liquid"),

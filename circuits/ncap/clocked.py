@@ -41,7 +41,7 @@ class ClockedCircuit(SidedCircuit):
         """Return the step counter at zero, [batch, 1]; nothing where time is sensed or there is no clock."""
         if not self._counts:
             return {}
-        return {"step": torch.zeros(batch_size, 1, device=self.ipsi.device)}
+        return {"step": self.ipsi.new_zeros(batch_size, 1)}
 
     def reset_state(self, state: State, episode_start: Bool[Tensor, " batch"]) -> State:
         """Return `state` with the counters of starting episodes at zero."""

@@ -100,6 +100,7 @@ def test_wrong_options_are_one_line():
         ({"layers": -1}, "layers is -1; give 0 or more"),
         ({"channels": 0}, "channels is 0; give 1 or more"),
         ({"channels": 1.5}, "channels"),
+        ({"levels": 1_000_000}, "the sizes makes 96,000,028 weights"),
     ):
         with pytest.raises(CircuitMismatch, match=message) as refused:
             make_circuit("along", SENSES, 8, options)

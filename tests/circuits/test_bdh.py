@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nervecord.circuits import BDH, make_circuit
+from nervecord.circuits import BDH, Pins, make_circuit
 from nervecord.errors import CircuitMismatch
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bdh.npz"
@@ -112,3 +112,32 @@ def test_every_weight_has_a_gradient_from_the_second_step_on():
 def test_a_mistake_is_one_line(options, said):
     with pytest.raises(CircuitMismatch, match=said):
         make_circuit("bdh", {"joint_pos": 5}, 5, options)
+
+
+def test_what_reaches_the_motors_past_silent_units_is_in_the_graph():
+    circuit = BDH({"joint_pos": 3}, 2, width=8, units=6, levels=3, rng=torch.Generator().manual_seed(0)).double()
+    names = [neuron.name for neuron in circuit.neurons]
+    found = {(each.pre, each.post) for each in circuit.wiring().synapses}
+
+    def touched(name):
+        """Return which neurons a neuron changes where all others between sensors and motors are clamped."""
+        state, values = {"S": torch.ones_like(circuit.initial_state(1)["S"])}, []
+        for shift in (0.1, 0.3):
+            scale, shifts = torch.ones(len(names)).double(), torch.full((len(names),), 0.1).double()
+            scale[circuit.groups["units"]] = 0.0
+            shifts[circuit.groups["motors"]] = 0.0
+            shifts[names.index(name)] = shift
+            sensors = torch.full((1, 3), 0.2).double()
+            values.append(circuit.forward_with_activity(sensors, state, Pins(scale, shifts))[2][0])
+        changed = ((values[0] - values[1]).abs() > 1e-9).nonzero()[:, 0].tolist()
+        return {names[at] for at in changed} - {name}
+
+    for name in ("joint_pos_0", "y_0_0_2", "y_1_0_2", "y_2_0_2"):
+        motors = {post for post in touched(name) if post.startswith("motor")}
+        assert motors == {"motor_0", "motor_1"}
+        assert {(name, motor) for motor in motors} <= found
+    for level in range(3):
+        assert ("joint_pos_0", f"x_{level}_0_0") in found
+        assert {("y_0_0_2", f"x_{level}_0_0"), ("y_1_0_2", f"x_{level}_0_0")} & found == {
+            (f"y_{before}_0_2", f"x_{level}_0_0") for before in range(min(level, 2))
+        }

@@ -70,6 +70,16 @@ class Old(Circuit):
         return Wiring(self.neurons, ())
 
 
+# Wirings
+
+
+@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+def test_a_wiring_is_drawn_in_any_precision_and_where_the_weights_are(name, options):
+    circuit = make_circuit(name, SENSES, JOINTS, options, rng())
+    with torch.device("meta"):
+        wiring_at(circuit.double(), None)
+
+
 # Facts
 
 

@@ -197,6 +197,7 @@ def test_weights_of_an_mlp_on_another_body_say_which_sizes_differ():
         ("ctrnn", SENSES, {"units": 8, "rank": 9}, CircuitMismatch, "rank is 9; give 1 to 8"),
         ("elm", SENSES, {"branches": 99}, CircuitMismatch, "give 1 to 86"),
         ("elm", SENSES, {"layers": 0}, CircuitMismatch, "1 or more"),
+        ("elm", SENSES, {"layers": 10_000}, CircuitMismatch, "are the most, so give less"),
         ("elm", SENSES, {"tau": [5.0, 1.0]}, CircuitMismatch, "a rising range"),
         ("gru", SENSES, {"units": 0}, CircuitMismatch, "units is 0; give 1 or more"),
         ("lstm", SENSES, {"units": 4, "rank": 0}, CircuitMismatch, "rank is 0; give 1 to 4"),

@@ -317,3 +317,26 @@ def test_a_plan_that_is_not_there_is_one_line(tmp_path):
         make_circuit("compose", {"joint_pos": N}, N, {"plan": str(tmp_path / "none.toml")})
     with pytest.raises(UnknownName, match=r"unknown plan 'correctd'; did you mean 'corrected'"):
         make_circuit("compose", {"joint_pos": N}, N, {"plan": "correctd"})
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_part_that_senses_nothing_is_constant_or_one_line():
+    def plan(circuit):
+        return {"parts": {"alone": {"circuit": circuit}}, "wires": [{"source": "alone", "target": "out"}]}
+
+    circuit = make_circuit("compose", {"joint_pos": N}, N, {"plan": plan("mlp")})
+    motor, _ = circuit(torch.zeros(2, circuit.n_sensors), circuit.initial_state(2))
+    motors, _ = circuit.unroll(torch.zeros(3, 2, circuit.n_sensors), {}, torch.zeros(3, 2, dtype=torch.bool))
+    assert motor.shape == (2, N)
+    assert motors.shape == (3, 2, N)
+    with pytest.raises(CircuitMismatch, match=r"part alone: .*no wire leads to it, so it senses nothing"):
+        make_circuit("compose", {"joint_pos": N}, N, {"plan": plan("ctrnn")})
+
+
+def test_a_speed_is_drawn_where_it_keeps_ncap_from_stopping():
+    ncap = make_circuit("ncap", {"joint_pos": N}, N, {"controls": True})
+    circuit = Composed({"hand": Steering(controller="hand"), "ncap": ncap}, STEERED, SENSES, N)
+    weights = {(each.pre, each.post): each.weight for each in circuit.wiring().synapses}
+    assert weights["hand/motor_2", "ncap/stop"] == -1
+    assert weights["hand/motor_0", "ncap/right"] == 1
+    assert weights["hand/to_target_1", "hand/motor_2"] == 1

@@ -231,7 +231,7 @@ def test_a_graph_without_anything_for_the_oscillator_is_one_line(tmp_path):
         make_circuit("connectome", {"joint_pos": 5}, 5, {"graph": str(tmp_path / "b.csv")})
 
 
-@pytest.mark.parametrize("joints", [2, 5, 23])
+@pytest.mark.parametrize("joints", [2, 5, 23, 59, 99])
 def test_every_joint_is_moved_by_muscles_of_both_sides(joints):
     circuit = make_circuit("connectome", {"joint_pos": joints}, joints)
     pull = circuit.readout.pull
@@ -239,6 +239,14 @@ def test_every_joint_is_moved_by_muscles_of_both_sides(joints):
     assert torch.allclose(pull.clamp(max=0).sum(1), -torch.ones(joints))
     # A mirrored body moves in mirror: the ladder's sides differ only in how many cells they have.
     assert circuit.felt.abs().sum(1).max() == pytest.approx(1)
+
+
+def test_a_joint_between_two_muscles_is_moved_by_both():
+    circuit = make_circuit("connectome", {"joint_pos": 99}, 99)
+    places = torch.tensor([cell.position for cell in circuit.graph.cells])
+    for side in (1, -1):
+        pull = (side * circuit.readout.pull).clamp(min=0)
+        assert (pull @ places)[3:-3].numpy() == pytest.approx(np.arange(4, 97) / 100, abs=0.02)
 
 
 @pytest.mark.parametrize("joints", [3, 5, 11])

@@ -114,3 +114,16 @@ def test_a_mistake_is_one_line(options, said):
         make_circuit("dendrites", SENSES, 5, options)
     with pytest.raises(CircuitMismatch, match="circuit 'dendrites' senses 'context'"):
         make_circuit("dendrites", {"joint_pos": 5}, 5)
+
+
+def test_inputs_that_a_unit_does_not_have_are_neither_searched_nor_learned():
+    circuit = Dendrites(SENSES, 5, hidden=(6, 4), gated="last", sparsity=0.5, rng=rng())
+    assert Dendrites(SENSES, 5, rng=rng()).active() == {}
+    active, parameters = circuit.active(), dict(circuit.named_parameters())
+    assert active.keys() == {"weights.0", "weights.1", "segments.1"}
+    motor, _ = circuit(torch.randn(16, circuit.n_sensors, generator=rng()), {})
+    motor.square().sum().backward()
+    for name, kept in active.items():
+        assert (parameters[name][~kept] == 0).all()
+        assert (parameters[name].grad[~kept] == 0).all()
+        assert parameters[name].grad[kept].any()

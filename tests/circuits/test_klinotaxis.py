@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from nervecord.agents import Agent, AgentSpec
-from nervecord.circuits import Klinotaxis, Pins
+from nervecord.circuits import Klinotaxis, Pins, RelayKlinotaxis
 from nervecord.envs import EnvBatch
 from nervecord.errors import CircuitMismatch
 from nervecord.training.learning.training import train
@@ -108,3 +108,31 @@ def test_wrong_options_are_one_line(options, says):
     with pytest.raises(CircuitMismatch, match=says) as refused:
         Klinotaxis(5, **options)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", [Klinotaxis, RelayKlinotaxis])
+def test_the_graph_of_the_odour_is_what_a_step_computes(kind):
+    circuit = kind(5)
+    with torch.no_grad():
+        circuit.cap.fill_(1.0)
+    names, weights = [neuron.name for neuron in circuit.neurons], {}
+    for each in circuit.wiring().synapses:
+        weights[each.pre, each.post] = each.weight
+    state, sensors = circuit.initial_state(1), torch.zeros(1, circuit.n_sensors)
+
+    def after(**clamped):
+        scale, shift = torch.ones(len(names)), torch.zeros(len(names))
+        for name, value in {"ON": 0.0, "OFF": 0.0, **clamped}.items():
+            scale[names.index(name)], shift[names.index(name)] = 0.0, value
+        values = circuit.forward_with_activity(sensors, state, Pins(scale, shift))[2][0].detach()
+        return {name: float(values[at]) for at, name in enumerate(names)}
+
+    # A little more falling turns more to the right, or less to the left where steer turns that way.
+    for steer, side, other in ((1e-3, "right", "left"), (-1e-3, "left", "right")):
+        moved = after(steer=steer, falling=1e-5)[side] - after(steer=steer, falling=0.0)[side]
+        assert moved == pytest.approx(1e-5 * weights["falling", side], rel=1e-2)
+        assert weights["falling", other] == pytest.approx(-weights["falling", side])
+    # ON makes falling less by as much as OFF makes it more.
+    fallen = after(OFF=0.2)["falling"]
+    assert after(OFF=0.2, ON=0.1)["falling"] == pytest.approx(fallen / 2)
+    assert weights["ON", "falling"] == -weights["OFF", "falling"] == -1

@@ -178,3 +178,16 @@ def test_a_liquid_that_cannot_be_is_one_line(senses, options, message):
         with pytest.raises(CircuitMismatch, match=what):
             circuit.organise(sensors)
     assert torch.equal(circuit.weights, drawn)
+
+
+def test_weights_that_are_loaded_into_a_liquid_change_no_other():
+    def built(seed):
+        options = {"units": 27, "samples": 0}
+        return make_circuit("nalsm", {"joint_pos": 2}, 2, options, torch.Generator().manual_seed(seed))
+
+    first, second = built(0), built(0)
+    mask = first.mask.clone()
+    assert not torch.equal(mask, built(1).mask)
+    second.load_state_dict(built(1).state_dict())
+    assert torch.equal(first.mask, mask)
+    assert torch.equal(built(0).mask, mask)

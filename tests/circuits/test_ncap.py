@@ -1,5 +1,6 @@
 """NCAP against the authors' own outputs, and its symmetries."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +183,15 @@ def test_contra_is_silent_until_both_sides_are_excited():
         two.contra.fill_(-0.3)
     turning = torch.cat((joint_pos, torch.tensor([[0.5, 0.0, 1.0]]).expand(64, 3)), 1)
     assert not torch.equal(one(turning, state)[0], two(turning, state)[0])
+
+
+@pytest.mark.parametrize("name", ["ncap", "ncap_plus"])
+def test_a_clock_is_as_precise_as_the_weights(name):
+    senses = {"joint_pos": 5, "body_velocities": 18}
+    circuit = make_circuit(name, senses, 5).double()
+    state, sensors = circuit.initial_state(1), torch.zeros(1, circuit.n_sensors).double()
+    _, after, values = circuit.forward_with_activity(sensors, state)
+    assert {each.dtype for each in (*state.values(), *after.values(), values)} == {torch.float64}
+    if name == "ncap_plus":
+        clock = math.tanh(math.e * math.sin(math.pi / 60))
+        assert float(values[0, circuit.groups["osc_d"]].detach()) == pytest.approx(clock, rel=1e-12)

@@ -142,3 +142,14 @@ def test_wrong_options_are_one_line():
         with pytest.raises(CircuitMismatch, match=message) as refused:
             make_circuit("relay", {"joint_pos": 5}, 5, options)
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("velocity", [False, True])
+def test_nan_that_an_episode_ended_with_does_not_reach_the_next(velocity):
+    circuit = relay(velocity=velocity)
+    sensors, starts = torch.zeros(4, 2, circuit.n_sensors).double(), torch.zeros(4, 2, dtype=torch.bool)
+    expected, _ = circuit.unroll(sensors[2:], circuit.initial_state(2), starts[2:])
+    sensors[1, 0], starts[2] = torch.nan, True
+    found, state = circuit.unroll(sensors, circuit.initial_state(2), starts)
+    torch.testing.assert_close(found[2:], expected)
+    assert all(value.isfinite().all() for value in state.values())

@@ -14,13 +14,14 @@ from nervecord.circuits.connectome import Cell, Contact
 from nervecord.circuits.connectome.files import graph_json
 from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch
+from nervecord.intervals import Interval
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.resolution import resolve
 from nervecord.training.runs.run import Run
 from nervecord.worm import Model, fit, fit_circuit, load_atlas, propagate, swim_of
 from nervecord.worm.atlas import Atlas, partner
 from nervecord.worm.fitted import save_fitted
-from nervecord.worm.fitting import CircuitResponse, RateNetwork, Response, _train, scored
+from nervecord.worm.fitting import CircuitResponse, Fit, RateNetwork, Response, _train, scored
 from nervecord.worm.folds import FOLDS
 from test_atlas import installed
 
@@ -191,3 +192,13 @@ def test_a_planted_network_is_recovered():
     found = fit(planted, graph, Model())
     assert found.auroc.mean > 0.99
     assert scored(planted, found.odds).auroc == found.auroc
+
+
+def test_a_draw_without_any_response_leaves_the_others_interval(small):
+    draws = np.linspace(0, 1, 101)
+    one, other = (
+        Fit(small.q, (0.5,), Interval(mean, 0.0, 1.0, 3), 0.1, np.append(draws + shift, np.nan))
+        for mean, shift in ((0.6, 0.1), (0.5, 0.0))
+    )
+    difference = one.less(other)
+    assert (difference.mean, difference.low, difference.high) == pytest.approx((0.1, 0.1, 0.1))
