@@ -279,8 +279,9 @@ class MujocoBatch(Physics):
         if parameters is None and "draws" in state:
             draws = state["draws"]
             parameters = {name: np.array([draw[name] for draw in draws]) for name in draws[0]}
-        if parameters:
-            self.set(np.arange(self.n_envs), {name: np.asarray(column) for name, column in parameters.items()})
+        if parameters or self._set:
+            held = {name: np.asarray(column) for name, column in (parameters or {}).items()}
+            self.set(np.arange(self.n_envs), held)
         for name in self._state_names():
             if name in state:
                 self._batch.bind(name)[:] = state[name]

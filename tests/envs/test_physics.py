@@ -94,6 +94,34 @@ def test_links_whose_inertia_is_stated_can_be_made_heavier_but_not_longer():
         physics.set(np.array([0]), {"link_length": np.array([2.0])})
 
 
+def test_such_links_are_drawn_heavier_on_lanes_too():
+    link = '<body name="b" pos="-.05 0 0"><inertial pos="-.1 0 0" mass=".1" diaginertia=".001 .001 .001"/>'
+    chain = FILTERED.replace('<body name="b">', link).replace('dyntype="filter" dynprm="0.3" ', "")
+    body = XmlBody.from_text("stated", chain)
+    seen = []
+    for physics in ("lanes", "mujoco"):
+        envs = EnvBatch("swim", 2, body, physics=physics, randomize={"link_mass": (0.5, 2.0)})
+        envs.seed([0, 1])
+        envs.reset(np.arange(2))
+        seen.append([envs.step(np.full((2, 1), 0.5)).observation for _ in range(20)])
+        again = pickle.loads(pickle.dumps(envs))
+        assert again.facts()["mass"] == pytest.approx(envs.facts()["mass"])
+    np.testing.assert_allclose(*seen, atol=1e-6)
+
+
+@pytest.mark.parametrize("physics", ["mujoco", "lanes"])
+def test_a_state_of_bodies_that_were_not_drawn_undoes_draws(physics):
+    plain, drawn = (EnvBatch("swim", 2, physics=physics, randomize=each) for each in ({}, {"link_mass": (2, 3)}))
+    for envs in (plain, drawn):
+        envs.seed([0, 1])
+        envs.reset(np.arange(2))
+    drawn.set_state(plain.get_state())
+    assert drawn.physics.parameter("link_mass").tolist() == [1, 1]
+    for _ in range(5):
+        one, other = (envs.step(np.ones((2, 5))).observation for envs in (plain, drawn))
+    assert np.array_equal(one, other)
+
+
 def test_log_uniform_draws_are_even_in_the_logarithm():
     envs = EnvBatch("swim", 400, body="swimmer3", randomize={"link_mass": (0.1, 10.0, "log")})
     envs.seed(range(400))
