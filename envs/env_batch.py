@@ -290,9 +290,10 @@ class EnvBatch:
         if self._stands is None:
             self.physics.reset(ids, heading, joint_pos)
             return
+        stretches = self.physics.parameter("link_length")[ids]
         found = [
             find_room(self.bodies[self.body_index[index]], self._stands, *start)
-            for index, *start in zip(ids, rngs, heading, joint_pos, strict=True)
+            for index, *start in zip(ids, rngs, heading, joint_pos, stretches, strict=True)
         ]
         headings, bends, lattices = (np.array(column) for column in zip(*found, strict=True))
         self.physics.reset(ids, headings, bends)

@@ -18,6 +18,7 @@ from mujoco.batch import MODEL_FIELDS, Batch
 from ...errors import InvalidBody, NervecordError, UnknownName
 from ..arenas.arena import Arena
 from ..arenas.media import Drag, drag_of, link_drag
+from ..arenas.posts import MOST_STRETCH
 from ..arenas.zones import drag_at
 from ..bodies.body import Body
 from .cores import available_threads
@@ -235,6 +236,12 @@ class MujocoBatch(Physics):
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Set the parameters of some environments; see `Physics.set`."""
+        longest = float(np.max(values.get("link_length", 1.0), initial=0.0))
+        if self._stands is not None and self._stands.n_cell and longest > MOST_STRETCH:
+            raise InvalidBody(
+                f"link_length {longest:.3g} cannot be drawn in a lattice, whose posts stand as far as the body itself "
+                f"reaches; draw {MOST_STRETCH:g} at most"
+            )
         self._remember(ids, values)
         derives = False
         for which, parameters in enumerate(self._parameters):
