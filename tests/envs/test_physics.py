@@ -223,6 +223,22 @@ def test_a_batch_of_several_bodies_steps_each_as_alone():
     assert stepped[4]["body"].tolist() == [0, 1, 2, 0, 1, 2]
 
 
+@pytest.mark.parametrize("task", ["chemotaxis", "forage", "escape", "twomedia"])
+def test_bodies_of_several_lengths_do_not_share_a_task_in_body_lengths(task):
+    with pytest.raises(InvalidTask, match="swimmer6-long and swimmer6 differ in length; give each environments of its"):
+        EnvBatch(task, 2, body=["swimmer6-long", "swimmer6"])
+    EnvBatch(task, 2, body=["swimmer6", "swimmer6-heavy"]).close()
+
+
+def test_a_start_distance_is_in_lengths_of_its_own_body():
+    envs = EnvBatch("navigate", 40, body=["swimmer6", "swimmer6-long"])
+    envs.seed(range(40))
+    envs.reset(np.arange(40))
+    found = envs.metrics()
+    lengths = found["start_distance"] / np.tile([0.6, 0.9], 20)
+    assert found["stratum"].tolist() == [max(bound for bound in (0.0, 1.0, 2.5) if bound <= each) for each in lengths]
+
+
 def test_bodies_that_do_not_fit_beside_each_other_are_one_line():
     with pytest.raises(InvalidBody, match=r"swimmer8 \(8 links\) cannot share a batch with swimmer6"):
         EnvBatch("swim", 2, body=["swimmer6", "swimmer8"])
