@@ -70,8 +70,8 @@ class EnvBatch:
             possible, and otherwise mujoco with one line that says why. On lanes, observations and rewards are float32.
         n_threads: number of native threads; 0 chooses automatically.
         randomize: domain randomisation: ranges from which each environment draws its body at reset, as (low, high) or
-            (low, high, "log") for a log-uniform draw. `link_mass`, `link_length`, `gear` and `density` are factors,
-            `viscosity` is in Pa s.
+            (low, high, "log") for a log-uniform draw. `link_mass`, `link_length`, `gear`, `density` and `drag` are
+            factors, `viscosity` is in Pa s, and `drag_ratio` is that of a `Drag`.
         senses: names of the observed senses, in order; None takes the task's.
         observe_time: add the seconds since the reset to the observation.
         episode_steps: control steps after which an episode is truncated; None takes the task's number.
