@@ -20,7 +20,7 @@ from ..arenas.arena import Arena
 from ..arenas.media import Drag, drag_of, link_drag
 from ..arenas.posts import MOST_STRETCH
 from ..arenas.zones import drag_at
-from ..bodies.body import Body
+from ..bodies.body import Body, conventions
 from .cores import available_threads
 from .parameters import Parameters
 from .physics import QUANTITIES, Physics
@@ -91,6 +91,13 @@ class MujocoBatch(Physics):
 
     def _give_bodies(self) -> None:
         """Give each environment the fields of its own body's model, where bodies differ."""
+        first = conventions(self.body, self._model)
+        for body, model in zip(self.bodies, self._models, strict=True):
+            if conventions(body, model) != first:
+                raise InvalidBody(
+                    f"{self.body.name} and {body.name} differ in signs of joints, ranges of motors or the order of "
+                    "either; batch them apart"
+                )
         for field in sorted(MODEL_FIELDS) if len(self._models) > 1 else ():
             holders = [model.opt if field.startswith("opt.") else model for model in self._models]
             values = [np.asarray(getattr(holder, field.removeprefix("opt."))) for holder in holders]

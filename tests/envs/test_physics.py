@@ -239,6 +239,17 @@ def test_a_start_distance_is_in_lengths_of_its_own_body():
     assert found["stratum"].tolist() == [max(bound for bound in (0.0, 1.0, 2.5) if bound <= each) for each in lengths]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [('<joint name="j0" type="hinge" axis="0 0 1"', '<joint name="j0" type="hinge" axis="0 0 -1"'),
+                     ('ctrlrange="-1 1"', 'ctrlrange="-2 2"')], ids=["axis", "range"],
+)  # fmt: skip
+def test_bodies_of_other_signs_or_ranges_do_not_share_a_batch(old, new):
+    bodies = [XmlBody.from_text(name, text) for name, text in (("one", FILTERED), ("two", FILTERED.replace(old, new)))]
+    with pytest.raises(InvalidBody, match="one and two differ in signs of joints, ranges of motors"):
+        EnvBatch("swim", 2, bodies)
+    EnvBatch("swim", 2, [bodies[0], XmlBody.from_text("same", FILTERED)]).close()
+
+
 def test_bodies_that_do_not_fit_beside_each_other_are_one_line():
     with pytest.raises(InvalidBody, match=r"swimmer8 \(8 links\) cannot share a batch with swimmer6"):
         EnvBatch("swim", 2, body=["swimmer6", "swimmer8"])
