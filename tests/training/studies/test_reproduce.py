@@ -188,6 +188,15 @@ def test_an_algorithm_that_trained_no_other_agent_is_no_part_of_a_comparison():
     assert (claim["verdict"], claim["numbers"]) == ("holds", f"es: NCAP 900, {MLP} 500")
 
 
+def test_an_agent_that_could_not_be_trained_is_nobodys_best():
+    rows = scores_of({("MLP(8, 8)", "swimmer6"): (np.nan,), (MLP, "swimmer6"): (500,) * 3}, algorithm="es")
+    failed = {**rows[0], "stage": None, "metric": None, "body": None, "note": "does not fit"}
+    ours = scores_of({("NCAP", "swimmer6"): (900,) * 3}, algorithm="es")
+    found = Findings(pd.DataFrame([failed, *rows[1:], *ours]))
+    assert found.best("paper", ["MLP(8, 8)", MLP]) == (MLP, "es", 500)
+    assert _as_good_as_an_mlp(found)["verdict"] == "holds"
+
+
 def test_every_pair_differs_in_something_that_the_largest_scale_trains():
     trials = first_trials(SCALES["paper"]).values()
     trained = {(trial.study, trial.agent, trial.config.algorithm) for trial in trials}
