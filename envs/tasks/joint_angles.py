@@ -127,7 +127,7 @@ def read_table(path: str | Path) -> tuple[list[str], dict[str, Float[np.ndarray,
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
-            rows, line_numbers = [], list[int]()
+            rows, line_numbers = list[list[str]](), list[int]()
             for row in filter(None, reader):
                 rows.append(row)
                 line_numbers.append(reader.line_num)
