@@ -70,8 +70,8 @@ class EnvBatch:
             possible, and otherwise mujoco with one line that says why. On lanes, observations and rewards are float32.
         n_threads: number of native threads; 0 chooses automatically.
         randomize: domain randomisation: ranges from which each environment draws its body at reset, as (low, high) or
-            (low, high, "log") for a log-uniform draw. `link_mass`, `link_length`, `gear` and `density` are factors,
-            `viscosity` is in Pa s.
+            (low, high, "log") for a log-uniform draw. `link_mass`, `link_length`, `gear`, `density` and `drag` are
+            factors, `viscosity` is in Pa s, and `drag_ratio` is that of a `Drag`.
         senses: names of the observed senses, in order; None takes the task's.
         observe_time: add the seconds since the reset to the observation.
         episode_steps: control steps after which an episode is truncated; None takes the task's number.
@@ -206,12 +206,9 @@ class EnvBatch:
             return Step(*shown(self._face))
         reward = self.task.reward().astype(self.physics.dtype, copy=False)
         terminated, metrics = self.task.terminated(), self.task.metrics()
-        before, observation = self._last_observation, self._observe()
-        diverged = self.physics.diverged | self._runaway
+        observation, diverged = self._observe(), self._diverged()
         if np.count_nonzero(diverged):
             terminated, reward = terminated | diverged, np.where(diverged, 0.0, reward)
-            metrics = {name: np.where(diverged & ~np.isfinite(value), 0.0, value) for name, value in metrics.items()}
-            observation[diverged] = self._last_observation[diverged] = before[diverged]
         truncated = (self.elapsed >= self.episode_steps) & ~terminated
         return Step(observation, reward, terminated, truncated, self._with_facts(metrics, diverged))
 
@@ -228,13 +225,18 @@ class EnvBatch:
 
     def metrics(self) -> dict[str, Shaped[np.ndarray, " envs"]]:
         """Return the task's current metrics, and `diverged`; see `Task.metric_units` for units."""
-        return self._with_facts(self.task.metrics(), self.physics.diverged.copy())
+        return self._with_facts(self.task.metrics(), self._diverged())
+
+    def _diverged(self) -> Bool[np.ndarray, " envs"]:
+        return self.physics.diverged | self._runaway
 
     def _with_facts(self, metrics: dict[str, np.ndarray], diverged: np.ndarray) -> dict[str, np.ndarray]:
         """Add to a task's measures what the batch knows.
 
         They are divergence, how deep links were in posts at the deepest, m, and which of several bodies moved.
         """
+        if np.count_nonzero(diverged):
+            metrics = {name: np.where(diverged & ~np.isfinite(value), 0.0, value) for name, value in metrics.items()}
         facts = {"diverged": diverged}
         if self._stands is not None:
             facts["penetration"] = self._penetration.copy()
@@ -249,7 +251,10 @@ class EnvBatch:
             self._last_observation[:, part] = SENSES[name].read(self).clip(self._low[part], self._high[part])
 
     def _observe(self) -> Float[np.ndarray, "envs obs"]:
-        """Read every sense, within its bounds, and note which bodies move faster than any body does."""
+        """Read every sense, within its bounds, and note which bodies move faster than any body does.
+
+        What has diverged shows its last observation until its reset, while others are reset and read.
+        """
         if self._face:
             return self._last_observation.copy()
         raw = np.concatenate([sense.read(self) for sense in self._senses], axis=1, dtype=self.physics.dtype)
@@ -257,6 +262,8 @@ class EnvBatch:
         outside = observation != raw
         # Counting takes a fifth of the time of any() where there are few.
         self._runaway = outside[:, self._velocities].any(axis=1) if np.count_nonzero(outside) else self._nowhere
+        if np.count_nonzero(diverged := self._diverged()):
+            observation[diverged] = self._last_observation[diverged]
         self._last_observation = observation
         return observation.copy()
 
@@ -283,9 +290,10 @@ class EnvBatch:
         if self._stands is None:
             self.physics.reset(ids, heading, joint_pos)
             return
+        stretches = self.physics.parameter("link_length")[ids]
         found = [
             find_room(self.bodies[self.body_index[index]], self._stands, *start)
-            for index, *start in zip(ids, rngs, heading, joint_pos, strict=True)
+            for index, *start in zip(ids, rngs, heading, joint_pos, stretches, strict=True)
         ]
         headings, bends, lattices = (np.array(column) for column in zip(*found, strict=True))
         self.physics.reset(ids, headings, bends)

@@ -141,15 +141,16 @@ class SwimmerVectorEnv(Described, VectorEnv):
                 f"environment {np.flatnonzero(waiting)[0]} has ended, and autoreset is disabled; "
                 'call reset(options={"reset_mask": ended})'
             )
-        rewards = np.zeros(self.num_envs)
+        rewards = np.zeros(self.num_envs, self.batch.physics.dtype)
         terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
-        if len(going):
-            step = self.batch.step(actions, going)
+        step = self.batch.step(actions, going) if len(going) else None
+        observation, metrics = self.batch.reset(np.flatnonzero(waiting)), self.batch.metrics()
+        if step is not None:
             rewards = np.where(waiting, 0.0, step.reward)
             terminated, truncated = step.terminated & ~waiting, step.truncated & ~waiting
-        observation = self.batch.reset(np.flatnonzero(waiting))
+            metrics = {name: np.where(waiting, value, step.metrics[name]) for name, value in metrics.items()}
         self._ended = terminated | truncated
-        return observation, rewards, terminated, truncated, self._info(self.batch.metrics())
+        return observation, rewards, terminated, truncated, self._info(metrics)
 
     def _info(self, metrics: Mapping[str, np.ndarray]) -> dict[str, Any]:
         return as_info(metrics, np.ones(self.num_envs, bool))

@@ -51,6 +51,8 @@ def wrong_range(ranges: Mapping[str, Any]) -> str | None:
     if wrong := wrong_value(named, dict.fromkeys(named, _RANGE)):
         return wrong
     for name, (low, _, *kind) in ranges.items():
+        if name == "drag_ratio" and low < 1:
+            return f"randomize drag_ratio begins at {low:g}, and a medium's is 1 or more; give such as [1.5, 40]"
         if low == 0 and (kind or name in _ABOVE_0):
             why = "its logarithm is drawn" if kind else "no body has none"
             return f"randomize {name} begins at 0, and {why}; give a low above 0, such as [0.8, 1.2]"

@@ -19,11 +19,12 @@ def find_room(
     rng: np.random.Generator,
     heading: float,
     joint_pos: Float[np.ndarray, " joints"],
+    stretch: float = 1.0,
 ) -> tuple[float, Float[np.ndarray, " joints"], Float[np.ndarray, " 3"]]:
     """Return heading and joint angles, rad, at which a body at the origin touches nothing, and where a lattice lies.
 
     The first pose tried is the one given. Further ones have another heading and another place of the lattice, and are
-    ever straighter.
+    ever straighter. The links are `stretch` times as long as the body's own.
 
     Raises:
         InvalidArena: none was found.
@@ -34,14 +35,17 @@ def find_room(
     turn = int(model.joint(parts.turn).qposadr[0])
     frames = [model.site(name).id for name in parts.frames]
     lengths, widths = body.link_sizes
+    mujoco.mj_kinematics(model, data)
+    # Lengths scale about the place of the root's body at joint angles 0.
+    origin = data.xpos[model.body(parts.root_body).id, :2].copy()
     signs = np.array(parts.joint_signs or (1,) * len(joints), float)
     for attempt in range(_TRIES):
         lattice = stands.placed(rng) if stands.n_cell else np.zeros(3)
         bend = max(0.0, 1 - 2 * attempt / _TRIES) * joint_pos
         data.qpos[turn], data.qpos[joints] = parts.turn_sign * heading, signs * bend
         mujoco.mj_kinematics(model, data)
-        forward = -data.site_xmat[frames].reshape(-1, 3, 3)[:, :2, 1] * lengths[:, None] / 2
-        centre = data.site_xpos[frames, :2]
+        forward = -data.site_xmat[frames].reshape(-1, 3, 3)[:, :2, 1] * (stretch * lengths[:, None]) / 2
+        centre = origin + stretch * (data.site_xpos[frames, :2] - origin)
         links = np.stack([centre - forward, centre + forward], 1), widths / 2
         lattice = stands.near(lattice, centre.mean(0))
         if (gaps(*links, *stands.pieces(lattice)) > 0).all():

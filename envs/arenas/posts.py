@@ -26,6 +26,7 @@ _OF_LATTICE = {
 }  # fmt: skip
 # How far from its centre of mass a body reaches, in body lengths, with what it moves in a control step.
 _REACH = 0.7
+MOST_STRETCH = 1.25  # of links, whose ends are then 0.63 body lengths from the centre of mass at most
 _TRIES = 4000  # posts of a random lattice, of which those stay that fit
 _RANDOM_CELL = 1.5  # body lengths, after which a random lattice repeats itself
 

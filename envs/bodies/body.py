@@ -142,6 +142,17 @@ def reference_model(body: Body) -> mujoco.MjModel:
     return body.compile()
 
 
+def conventions(body: Body, model: mujoco.MjModel) -> tuple[Any, ...]:
+    """Return what is read and commanded alike in all environments: signs, scales, and the places of parts."""
+    parts, ones = body.parts, (1,) * body.n_joints
+    joints = (model.joint(name).id for name in (*parts.slides, parts.turn, *parts.joints))
+    motors, links = (model.actuator(name).id for name in parts.motors), (model.body(name).id for name in parts.links)
+    return (
+        parts.plane, parts.is_chain, parts.is_upright, parts.turn_sign, parts.slide_signs, parts.joint_signs or ones,
+        parts.action_scale or ones, parts.action_offset or (0,) * body.n_joints, *joints, *motors, *links,
+    )  # fmt: skip
+
+
 def joint_range(body: Body) -> Float[np.ndarray, "joints 2"]:
     """Return the lowest and the highest angle of each joint, rad, in our signs."""
     model, parts = reference_model(body), body.parts

@@ -190,8 +190,10 @@ class LanePhysics(Physics):
 
     def _scaled(self, **parameters: float) -> MjModel:
         physics = MujocoBatch(self.body, 1, self.arena, 1)
-        if parameters:
-            physics.set(np.array([0]), {name: np.array([value]) for name, value in parameters.items()})
+        # What stays as it is may be what cannot be set: a mesh has no other length, nor has a link among zones.
+        changed = {name: np.array([each]) for name, each in parameters.items() if each != physics.parameter(name)[0]}
+        if changed:
+            physics.set(np.array([0]), changed)
         return physics.mujoco(0)[0]
 
 

@@ -18,8 +18,9 @@ from mujoco.batch import MODEL_FIELDS, Batch
 from ...errors import InvalidBody, NervecordError, UnknownName
 from ..arenas.arena import Arena
 from ..arenas.media import Drag, drag_of, link_drag
+from ..arenas.posts import MOST_STRETCH
 from ..arenas.zones import drag_at
-from ..bodies.body import Body
+from ..bodies.body import Body, conventions
 from .cores import available_threads
 from .parameters import Parameters
 from .physics import QUANTITIES, Physics
@@ -90,6 +91,13 @@ class MujocoBatch(Physics):
 
     def _give_bodies(self) -> None:
         """Give each environment the fields of its own body's model, where bodies differ."""
+        first = conventions(self.body, self._model)
+        for body, model in zip(self.bodies, self._models, strict=True):
+            if conventions(body, model) != first:
+                raise InvalidBody(
+                    f"{self.body.name} and {body.name} differ in signs of joints, ranges of motors or the order of "
+                    "either; batch them apart"
+                )
         for field in sorted(MODEL_FIELDS) if len(self._models) > 1 else ():
             holders = [model.opt if field.startswith("opt.") else model for model in self._models]
             values = [np.asarray(getattr(holder, field.removeprefix("opt."))) for holder in holders]
@@ -235,6 +243,12 @@ class MujocoBatch(Physics):
 
     def set(self, ids: Int[np.ndarray, " some"], values: Mapping[str, Float[np.ndarray, " some"]]) -> None:
         """Set the parameters of some environments; see `Physics.set`."""
+        longest = float(np.max(values.get("link_length", 1.0), initial=0.0))
+        if self._stands is not None and self._stands.n_cell and longest > MOST_STRETCH:
+            raise InvalidBody(
+                f"link_length {longest:.3g} cannot be drawn in a lattice, whose posts stand as far as the body itself "
+                f"reaches; draw {MOST_STRETCH:g} at most"
+            )
         self._remember(ids, values)
         derives = False
         for which, parameters in enumerate(self._parameters):
@@ -279,8 +293,9 @@ class MujocoBatch(Physics):
         if parameters is None and "draws" in state:
             draws = state["draws"]
             parameters = {name: np.array([draw[name] for draw in draws]) for name in draws[0]}
-        if parameters:
-            self.set(np.arange(self.n_envs), {name: np.asarray(column) for name, column in parameters.items()})
+        if parameters or self._set:
+            held = {name: np.asarray(column) for name, column in (parameters or {}).items()}
+            self.set(np.arange(self.n_envs), held)
         for name in self._state_names():
             if name in state:
                 self._batch.bind(name)[:] = state[name]

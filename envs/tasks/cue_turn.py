@@ -39,6 +39,7 @@ class CueTurn(Task):
 
     senses: ClassVar[tuple[str, ...]] = ("joint_pos", "cue", "go", "body_velocities")
     essential: ClassVar[tuple[str, ...]] = ("cue",)
+    success = "success"
     default_steps = 100
     allowed: ClassVar[Mapping[str, Allowed]] = {
         "cue_steps": Number(1, is_whole=True),

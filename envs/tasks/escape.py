@@ -65,7 +65,7 @@ class Escape(Task):
         if earliest > latest:
             raise InvalidTask(f"the touch is after {earliest:g} s and before {latest:g} s; give a later latest")
         self.where, self.strength, self.earliest, self.latest = where, strength, earliest, latest
-        self.length = float(envs.body.link_sizes[0].sum())
+        self.length = self.one_length()
         n, self._window = envs.n_envs, max(1, round(_WINDOW / envs.dt))
         self._onset, self._is_front = np.zeros(n, int), np.zeros(n, bool)
         self._place = np.zeros((n, envs.episode_steps + 1))  # along the body's own way, body lengths

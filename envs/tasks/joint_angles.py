@@ -126,7 +126,11 @@ def read_table(path: str | Path) -> tuple[list[str], dict[str, Float[np.ndarray,
     """
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
+            reader = csv.reader(file)
+            rows, line_numbers = list[list[str]](), list[int]()
+            for row in filter(None, reader):
+                rows.append(row)
+                line_numbers.append(reader.line_num)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidRecording(f"{path} cannot be read as CSV: {reason}") from error
@@ -138,7 +142,7 @@ def read_table(path: str | Path) -> tuple[list[str], dict[str, Float[np.ndarray,
         )
     of_worm = header.index("worm") if "worm" in header else None
     held: dict[str, list[list[float]]] = {}
-    for number, row in enumerate(rows[1:], 2):
+    for number, row in zip(line_numbers[1:], rows[1:], strict=True):
         if len(row) != len(header):
             raise InvalidRecording(f"{path}, line {number}, has {len(row)} cells and {len(header)} columns")
         name = Path(path).stem if of_worm is None else row[of_worm]

@@ -50,13 +50,15 @@ class CrossLattice(Task):
                 "lattice needs an arena with posts; leave the arena out, or give one such as "
                 '{"name": "landscape", "lattice": {"gap": 0.3}}'
             )
-        self.length = float(envs.body.link_sizes[0].sum())
+        self.length = self.one_length()
         self._late_start, self._touched = np.zeros((envs.n_envs, 2)), np.zeros(envs.n_envs)
         self._seen = np.zeros(envs.n_envs, int)
 
     def reset(self, ids: Int[np.ndarray, " some"], rngs: Sequence[np.random.Generator]) -> None:
         """Start new episodes in some environments."""
         super().reset(ids, rngs)
+        # Forces are summed up from the first time that they are asked for: in the first episode too, from its start.
+        self.physics.touch()
         self._late_start[ids], self._touched[ids], self._seen[ids] = self.com_start[ids], 0.0, 0
 
     def reward(self) -> Float[np.ndarray, " envs"]:

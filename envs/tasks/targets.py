@@ -35,7 +35,7 @@ class Targeted(Task):
     Attributes:
         strata: lower bounds of the start distance, in body lengths, that divide episodes into strata; the first is 0.
         target_radius: radius of the target, m.
-        length: length of the body, m.
+        length: length of the (first) body, m.
     """
 
     essential: ClassVar[tuple[str, ...]] = ("to_target",)
@@ -49,7 +49,8 @@ class Targeted(Task):
     def __init__(self, envs: Envs) -> None:
         super().__init__(envs)
         n = envs.n_envs
-        self.length = float(envs.body.link_sizes[0].sum())
+        lengths = np.array([body.link_sizes[0].sum() for body in envs.bodies])
+        self.length, self._lengths = float(lengths[0]), lengths[envs.body_index]
         self._target, self._first, self._start = np.ones((n, 2)), np.ones((n, 2)), np.zeros((n, 2))
         self._arrival, self._path, self._way = np.full(n, -1.0), np.zeros(n), np.zeros(n)
         self._before, self._seen = np.zeros((n, 2)), np.zeros(n, int)
@@ -103,7 +104,7 @@ class Targeted(Task):
             "seconds_to_target": np.where(is_there, self._arrival, self.envs.elapsed * self.envs.dt),
             "path_efficiency": np.where(is_there, efficiency, 0.0),
             "start_distance": begun,
-            "stratum": bounds[np.maximum(np.searchsorted(bounds, begun / self.length * (1 + 1e-9)) - 1, 0)],
+            "stratum": bounds[np.maximum(np.searchsorted(bounds, begun / self._lengths * (1 + 1e-9)) - 1, 0)],
         }
 
     def place_target(self, index: int, place: Float[np.ndarray, " 2"]) -> None:
@@ -171,7 +172,7 @@ class Scented(Targeted):
         super().__init__(envs)
         if shuffled and envs.n_envs < 2:
             raise InvalidTask("shuffled targets need another environment to come from; give 2 environments or more")
-        self.spread, self.form = spread * self.length, form
+        self.spread, self.form = spread * self.one_length(), form
         self.odour_noise, self.shuffled = odour_noise, shuffled
         self._factor = np.ones(envs.n_envs)
 

@@ -153,6 +153,20 @@ class Task(ABC):
         length = np.maximum(np.linalg.norm(axis, axis=1), 1e-9)
         return (moved * axis).sum(1) / (length * self.envs.dt)
 
+    def one_length(self) -> float:
+        """Return the length of the bodies, m, of a task whose distances are in body lengths.
+
+        Raises:
+            InvalidTask: the batch has bodies of several lengths.
+        """
+        lengths = [float(body.link_sizes[0].sum()) for body in self.envs.bodies]
+        if not np.allclose(lengths, lengths[0]):
+            raise InvalidTask(
+                f"{type(self).__name__} measures in body lengths, and {' and '.join(b.name for b in self.envs.bodies)} "
+                "differ in length; give each environments of its own"
+            )
+        return lengths[0]
+
     def get_state(self) -> dict[str, Any]:
         """Return a copy of the task's state."""
         return {"com_start": self.com_start.copy()}

@@ -106,8 +106,9 @@ class TrackPosture(Task):
 
     @property
     def reward_threshold(self) -> float | None:
-        """Nine tenths of the largest possible return."""
-        return 0.9 * self.envs.episode_steps
+        """Nine tenths of the largest possible return, which a recording shorter than the episode limits."""
+        steps = max(1, int((self.recording.duration + 1e-9) / self.envs.dt))
+        return 0.9 * min(self.envs.episode_steps, steps)
 
     def terminated(self) -> Bool[np.ndarray, " envs"]:
         """Return which episodes have reached the end of the recording."""

@@ -71,7 +71,7 @@ class TwoMedia(Targeted):
         zone = envs.arena.zones[0]
         self._border, self._heading = np.array([zone.x, zone.y]), zone.heading
         self._across = np.array([np.cos(zone.heading), np.sin(zone.heading)])
-        self.target_radius, self.settled, self.aim = _NEAR * self.length, settled, aim
+        self.target_radius, self.settled, self.aim = _NEAR * self.one_length(), settled, aim
         n = envs.n_envs
         self._entered, self._crossed, self._last = np.full(n, -1.0), np.full(n, -1.0), np.zeros(n)
         self._seconds, self._moved, self._strokes = (np.zeros((n, len(_SIDES))) for _ in range(3))

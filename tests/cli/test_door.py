@@ -73,6 +73,11 @@ def refused(arguments, tmp_path, capsys) -> str:
             {"link_mass": [0, 1]},
             "randomize link_mass begins at 0, and no body has none; give a low above 0",
         ),
+        (
+            "randomize",
+            {"drag_ratio": [0.5, 2]},
+            "randomize drag_ratio begins at 0.5, and a medium's is 1 or more; give",
+        ),
         ("randomize", {"gear": [0, 1, "log"]}, "randomize gear begins at 0, and its logarithm is drawn"),
         ("randomize", {"link_mass": [1, INF]}, "randomize link_mass is inf; give a finite number"),
         ("task_options", {3: 1}, "task_options has the key 3; give keys that are text"),

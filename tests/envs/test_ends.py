@@ -211,3 +211,39 @@ def test_the_gait_of_a_sweep_ends_with_the_first_episode(tmp_path, monkeypatch):
     assert recording.n_steps > 200
     whole = run_probe("gait", Subject(recording.until_first_end(), Wiring((), ())))
     assert found.numbers["com_speed"]["value"] == pytest.approx(whole.numbers["com_speed"])
+
+
+@pytest.mark.parametrize("physics", ["mujoco", "lanes"])
+def test_one_that_diverges_while_another_restarts_shows_its_last_observation(physics):
+    env = SwimmerVectorEnv(3, "navigate", body="swimmer6", physics=physics, episode_steps=4)
+    env.reset(seed=0)
+    env.step(np.zeros((3, 5)))
+    env.reset(options={"reset_mask": np.array([False, True, True])})
+    for _ in range(3):
+        before, _, _, ended, _ = env.step(np.zeros((3, 5)))
+    assert ended.tolist() == [True, False, False]
+    state = env.batch.physics.get_state()
+    velocity = state["qvel"] if physics == "mujoco" else state["state"][:, :, 1]
+    velocity[1] = 1e5
+    env.batch.physics.set_state(state)
+    seen, rewards, terminated, truncated, info = env.step(np.zeros((3, 5)))
+    assert terminated.tolist() == info["diverged"].tolist() == [False, True, False]
+    assert truncated.tolist() == [False, False, True]
+    assert rewards[1] == 0
+    assert np.array_equal(seen[1], before[1])
+    assert np.isfinite(info["net_speed"]).all()
+    assert rewards.dtype == env.step(np.zeros((3, 5)))[1].dtype == env.observation_space.dtype
+
+
+@pytest.mark.parametrize("physics", ["mujoco", "lanes"])
+def test_one_that_diverged_is_not_read_when_another_is_reset(physics):
+    env = SwimmerVectorEnv(2, "navigate", body="swimmer6", physics=physics, autoreset_mode="Disabled")
+    before, _ = env.reset(seed=0)
+    state = env.batch.physics.get_state()
+    (state["qvel"] if physics == "mujoco" else state["state"][:, :, 1])[1] = 1e5
+    env.batch.physics.set_state(state)
+    env.step(np.zeros((2, 5)))
+    assert np.array_equal(env.reset(options={"reset_mask": np.array([True, False])})[0][1], before[1])
+    assert np.array_equal(env.batch.observation()[1], before[1])
+    assert env.batch.metrics()["diverged"].tolist() == [False, True]
+    assert not np.array_equal(env.reset(options={"reset_mask": np.array([False, True])})[0][1], before[1])

@@ -94,6 +94,34 @@ def test_links_whose_inertia_is_stated_can_be_made_heavier_but_not_longer():
         physics.set(np.array([0]), {"link_length": np.array([2.0])})
 
 
+def test_such_links_are_drawn_heavier_on_lanes_too():
+    link = '<body name="b" pos="-.05 0 0"><inertial pos="-.1 0 0" mass=".1" diaginertia=".001 .001 .001"/>'
+    chain = FILTERED.replace('<body name="b">', link).replace('dyntype="filter" dynprm="0.3" ', "")
+    body = XmlBody.from_text("stated", chain)
+    seen = []
+    for physics in ("lanes", "mujoco"):
+        envs = EnvBatch("swim", 2, body, physics=physics, randomize={"link_mass": (0.5, 2.0)})
+        envs.seed([0, 1])
+        envs.reset(np.arange(2))
+        seen.append([envs.step(np.full((2, 1), 0.5)).observation for _ in range(20)])
+        again = pickle.loads(pickle.dumps(envs))
+        assert again.facts()["mass"] == pytest.approx(envs.facts()["mass"])
+    np.testing.assert_allclose(*seen, atol=1e-6)
+
+
+@pytest.mark.parametrize("physics", ["mujoco", "lanes"])
+def test_a_state_of_bodies_that_were_not_drawn_undoes_draws(physics):
+    plain, drawn = (EnvBatch("swim", 2, physics=physics, randomize=each) for each in ({}, {"link_mass": (2, 3)}))
+    for envs in (plain, drawn):
+        envs.seed([0, 1])
+        envs.reset(np.arange(2))
+    drawn.set_state(plain.get_state())
+    assert drawn.physics.parameter("link_mass").tolist() == [1, 1]
+    for _ in range(5):
+        one, other = (envs.step(np.ones((2, 5))).observation for envs in (plain, drawn))
+    assert np.array_equal(one, other)
+
+
 def test_log_uniform_draws_are_even_in_the_logarithm():
     envs = EnvBatch("swim", 400, body="swimmer3", randomize={"link_mass": (0.1, 10.0, "log")})
     envs.seed(range(400))
@@ -193,6 +221,33 @@ def test_a_batch_of_several_bodies_steps_each_as_alone():
         assert np.array_equal(stepped[0][:, :size], [one[0][0] for one in each])
         assert np.array_equal(stepped[1], [one[1][0] for one in each])
     assert stepped[4]["body"].tolist() == [0, 1, 2, 0, 1, 2]
+
+
+@pytest.mark.parametrize("task", ["chemotaxis", "forage", "escape", "twomedia"])
+def test_bodies_of_several_lengths_do_not_share_a_task_in_body_lengths(task):
+    with pytest.raises(InvalidTask, match="swimmer6-long and swimmer6 differ in length; give each environments of its"):
+        EnvBatch(task, 2, body=["swimmer6-long", "swimmer6"])
+    EnvBatch(task, 2, body=["swimmer6", "swimmer6-heavy"]).close()
+
+
+def test_a_start_distance_is_in_lengths_of_its_own_body():
+    envs = EnvBatch("navigate", 40, body=["swimmer6", "swimmer6-long"])
+    envs.seed(range(40))
+    envs.reset(np.arange(40))
+    found = envs.metrics()
+    lengths = found["start_distance"] / np.tile([0.6, 0.9], 20)
+    assert found["stratum"].tolist() == [max(bound for bound in (0.0, 1.0, 2.5) if bound <= each) for each in lengths]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('<joint name="j0" type="hinge" axis="0 0 1"', '<joint name="j0" type="hinge" axis="0 0 -1"'),
+                     ('ctrlrange="-1 1"', 'ctrlrange="-2 2"')], ids=["axis", "range"],
+)  # fmt: skip
+def test_bodies_of_other_signs_or_ranges_do_not_share_a_batch(old, new):
+    bodies = [XmlBody.from_text(name, text) for name, text in (("one", FILTERED), ("two", FILTERED.replace(old, new)))]
+    with pytest.raises(InvalidBody, match="one and two differ in signs of joints, ranges of motors"):
+        EnvBatch("swim", 2, bodies)
+    EnvBatch("swim", 2, [bodies[0], XmlBody.from_text("same", FILTERED)]).close()
 
 
 def test_bodies_that_do_not_fit_beside_each_other_are_one_line():

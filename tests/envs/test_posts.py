@@ -236,6 +236,27 @@ def test_lattices_are_drawn_by_the_episodes_seed():
     assert np.abs(first(5) - first(6)).max() > 0.01
 
 
+def test_longer_links_start_where_they_have_room():
+    envs = EnvBatch("lattice", 16, randomize={"link_length": (1.25, 1.25)}, n_threads=1)
+    envs.seed(range(16))
+    envs.reset(np.arange(16))
+    stepped = envs.step(np.zeros((16, envs.body.n_joints)))
+    assert stepped.metrics["penetration"].max() < 1e-4
+    assert not stepped.terminated.any()
+
+
+def test_the_first_episode_counts_touches_as_any_other():
+    envs = EnvBatch("lattice", 1, senses=["joint_pos"], n_threads=1)
+    found = []
+    for _ in range(2):
+        envs.seed([24])
+        envs.reset(np.arange(1))
+        rng = np.random.default_rng(3)
+        found.append([envs.step(rng.uniform(-1, 1, (1, 5))).metrics["touching"][0] for _ in range(40)])
+    assert found[0] == found[1]
+    assert found[0][0] > 0
+
+
 def test_the_task_pays_the_way_from_the_start():
     envs, stepped, _ = swum(None, steps=50)
     gained = np.linalg.norm(envs.physics.read("com_pos") - envs.task.com_start, axis=1) / 0.6
@@ -295,6 +316,8 @@ def test_obstacles_of_a_users_xml_are_seen():
         (lambda: EnvBatch("swim", 2, ("swimmer6", "swimmer6-long"), CLUTTER), InvalidBody, "of several lengths"),
         (lambda: EnvBatch("swim", 1, "worm", Landscape(newtonian(3.0), posts=(Post(0.5),)),
                           randomize={"drag": (1, 2)}).reset(np.arange(1)), InvalidBody, "among posts in drag"),
+        (lambda: EnvBatch("lattice", 1, randomize={"link_length": (1.5, 1.5)}).reset(np.arange(1)), InvalidBody,
+         "link_length 1.5 cannot be drawn in a lattice.*draw 1.25 at most"),
         (lambda: EnvBatch("lattice", 1, arena=Landscape(Drag(1.0, 2.0))), InvalidTask, "an arena with posts"),
         (lambda: EnvBatch("swim", 1, senses=["touch"]), InvalidTask, "nothing to touch"),
     ],

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from nervecord.envs import TASKS, EnvBatch
 from nervecord.envs.sb3_env import SwimmerVecEnv
 from nervecord.envs.tasks.recall_turn import draw_pairs
 from nervecord.errors import InvalidTask
@@ -68,6 +69,14 @@ def test_patterns_share_the_cells_and_half_of_them_go_right():
         assert (patterns_of[asked] >= fragment).all()
     assert len({tuple(fragment) for _, _, _, fragment in drawn}) == 12
     assert {asked for _, _, asked, _ in drawn} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("task", ["cueturn", "recallturn"])
+def test_success_is_what_tables_count(task):
+    assert TASKS[task].success == "success"
+    env = EnvBatch(task, 2, body="swimmer4")
+    env.reset(np.arange(2))
+    assert set(env.step(np.zeros((2, 3))).metrics["success"]) <= {0.0, 1.0}
 
 
 def test_nothing_is_shown_between_the_pairs_and_the_go():

@@ -99,6 +99,18 @@ def test_an_episode_ends_with_its_recording():
     assert ended.index(True) == 9
 
 
+def test_a_recording_shorter_than_the_episode_limits_what_counts_as_solved():
+    wave = travelling_wave(4, 3.0, 0.03).to_json()
+    for steps, largest in ((1000, 100), (50, 50)):
+        env = EnvBatch("track", 1, "swimmer4", recording=wave, episode_steps=steps)
+        env.seed([0])
+        env.reset(np.arange(1))
+        if steps > largest:
+            lasted = next(step for step in range(1, 200) if env.step(np.zeros((1, 3))).terminated[0])
+            assert lasted == largest
+        assert env.task.reward_threshold == pytest.approx(0.9 * largest)
+
+
 def test_a_run_holds_its_recording_and_not_the_path(tmp_path):
     wave = travelling_wave(8, 3.0, 0.05)
     file = written(tmp_path / "crawl.csv", wave.time, wave.joint_pos)
@@ -153,6 +165,7 @@ def test_short_gaps_are_bridged_straight(tmp_path):
         ("time,angle_0,angle_2\n0,1,1", "has no columns angle_0, angle_1"),
         ("time,angle_0,angle_1\n0,1", "line 2, has 2 cells and 3 columns"),
         ("time,angle_0,angle_1\n0,1,x", "has 'x' where a number is"),
+        ("\ntime,angle_0,angle_1\n\n0,1,1\n1,1,x", "line 5, has 'x'"),
         ("time,angle_0,angle_1\n0,1,inf", "has 'inf' where a number is"),
         ("time,angle_0,angle_1\n0,1,1\n0,1,1", "has the time 0 s twice"),
         ("time,angle_0,angle_1\n,1,1", "has a row without a time"),

@@ -79,6 +79,21 @@ def test_a_copy_of_the_model_has_the_motors_commands_in_drag(physics):
     envs.close()
 
 
+def test_links_are_drawn_heavier_among_zones_and_go_on_from_a_state():
+    seen = []
+    for physics in ("lanes", "mujoco"):
+        envs = EnvBatch("swim", 2, "worm8", THREE, physics, n_threads=1, randomize={"link_mass": (0.5, 2.0)})
+        envs.seed([0, 1])
+        envs.reset(np.arange(2))
+        mass = envs.facts()["mass"]
+        envs.set_state(envs.get_state())
+        assert envs.facts()["mass"] == pytest.approx(mass)
+        assert mass != pytest.approx(0.08)
+        seen.append([envs.step(np.full((2, 7), 0.5)).observation for _ in range(20)])
+        envs.close()
+    np.testing.assert_allclose(*seen, atol=1e-6)
+
+
 @pytest.mark.parametrize("physics", ["lanes", "mujoco"])
 def test_a_zone_that_is_everywhere_is_its_medium(physics):
     everywhere = Landscape(WATER, zones=(Zone("disc", newtonian(0.3), size=1000.0),))

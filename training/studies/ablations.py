@@ -20,8 +20,9 @@ from ..learning.checks import check
 from ..learning.engine import Engine
 from ..rollouts.evaluation import check_episodes
 from ..runs.config import A_CONFIG, RunConfig
+from ..runs.result import UNTRAINED
 from ..runs.trial_files import TrialFiles
-from .trials import Trial, check_written, run_trials
+from .trials import AFTER, Trial, check_written, run_trials
 from .written import FIGURES, TABLES, estimates, write_figure, write_table
 
 _STUDY = "ablation"
@@ -135,8 +136,8 @@ def ablation_table(scores: pd.DataFrame) -> pd.DataFrame:
         if of_agent.empty:
             continue
         row: dict[str, Any] = {"agent": agent, "weights": int(of_agent["weights"].iloc[0])}
-        for stage in ("untrained", "trained"):
-            found = bootstrap_iqm(of_agent[of_agent["stage"] == stage].groupby("seed")["value"].mean())
+        for stage, stages in (("untrained", (UNTRAINED,)), ("trained", AFTER)):
+            found = bootstrap_iqm(of_agent[of_agent["stage"].isin(stages)].groupby("seed")["value"].mean())
             row |= {"seeds": found.n, stage: found.mean, f"{stage}_low": found.low, f"{stage}_high": found.high}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -130,9 +130,9 @@ def damage(
         progress: show progress bars.
 
     Returns:
-        One row per pattern of lost sensors: pattern, neurons (silenced at test), seeds, and for each of intact, at
-        test, at birth, at birth, twice as long, and retrained the IQM over seeds of the mean return and its 95 %
-        interval (_low, _high).
+        One row per pattern of lost sensors: pattern, neurons (silenced at test), seeds (of the column with fewest), and
+        for each of intact, at test, at birth, at birth, twice as long, and retrained the IQM over seeds of the mean
+        return and its 95 % interval (_low, _high).
 
     Raises:
         CircuitMismatch: the circuit does not sense the joints' angles.
@@ -169,10 +169,13 @@ def damage_table(scores: pd.DataFrame, intact: Trial) -> pd.DataFrame:
     returns = scores[(scores["metric"] == "return") & scores["episode"].notna()]
     rows = []
     for pattern, lost in intact.interventions.items():
-        row: dict[str, Any] = {"pattern": pattern, "neurons": " ".join(each.neuron for each in lost)}
+        row: dict[str, Any] = {"pattern": pattern, "neurons": " ".join(each.neuron for each in lost), "seeds": 0}
+        seeds = []
         for column, (agent, stage) in _COLUMNS.items():
             chosen = returns[(returns["agent"] == agent) & (returns["stage"] == (stage or pattern))]
             found = bootstrap_iqm(chosen.groupby("seed")["value"].mean())
-            row |= {"seeds": found.n, column: found.mean, f"{column}_low": found.low, f"{column}_high": found.high}
-        rows.append(row)
+            seeds.append(found.n)
+            row |= {column: found.mean, f"{column}_low": found.low, f"{column}_high": found.high}
+        # Trials fail one by one: what every column has.
+        rows.append(row | {"seeds": min(seeds)})
     return pd.DataFrame(rows) if len(returns) else pd.DataFrame()

@@ -34,6 +34,8 @@ from ..runs.trial_files import TrialFiles, asked_of
 _RATE = {"es": 300_000, "cmaes": 300_000, "ppo": 12_000}
 _SLOWEST = 300
 _GAIT_EPISODES = 4
+# Stages of scores after training: of a run that started from another's weights, they are those of a finetuned one.
+AFTER = (TRAINED, FINETUNED)
 _log = logging.getLogger(__name__)
 
 
@@ -240,7 +242,7 @@ def run_facts(config: RunConfig) -> dict[str, Any]:
 
 def means_of(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the mean over episodes of each metric of the trained agents, in its own unit; a row for each trial."""
-    trained = scores[scores["stage"] == TRAINED]
+    trained = scores[scores["stage"].isin(AFTER)]
     return trained.pivot_table(index="source", columns="metric", values="value")
 
 

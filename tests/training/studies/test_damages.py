@@ -10,8 +10,9 @@ from nervecord.envs.deficits import Deficit
 from nervecord.errors import CircuitMismatch, InvalidOption, OutputExists
 from nervecord.training.rollouts.interventions import Intervention
 from nervecord.training.runs.run import Run
+from nervecord.training.runs.trial_files import TrialFiles
 from nervecord.training.studies import damage
-from nervecord.training.studies.damages import damage_trials, patterns, sensory_neurons
+from nervecord.training.studies.damages import damage_table, damage_trials, patterns, sensory_neurons
 
 CONFIG = RunConfig("along", "es", steps=1600, episode_steps=50, algorithm_options={"n_envs": 8})
 
@@ -70,6 +71,15 @@ def test_it_goes_on_where_it_stopped_and_writes_its_table(damaged):
     assert times == {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("config.json")}
     assert "| joints 1, 3 | q_1 q_3 | 2 |" in (out / "damage.md").read_text(encoding="utf-8")
     assert Run(out / "runs" / "damage" / "retrained" / "joints-1-3" / "0").config.start is not None
+
+
+def test_a_row_says_how_many_seeds_every_number_of_it_has(damaged):
+    out, table = damaged
+    scores = TrialFiles(out).table("damage")
+    intact = next(iter(damage_trials(CONFIG, 1, out / "runs", (1, 3))[0].values()))
+    pd.testing.assert_frame_equal(damage_table(scores, intact), table)
+    lost = (scores["agent"] == "at birth") & (scores["seed"] == 1)
+    assert damage_table(scores[~lost], intact)["seeds"].tolist() == [1]
 
 
 def test_both_patterns_are_compared_unless_joints_are_given(tmp_path):

@@ -317,6 +317,20 @@ def test_the_best_has_the_highest_mean_and_stands_first():
     assert {found.random() for _ in range(200)} == set(range(6))
 
 
+def test_a_summary_of_one_seed_and_ranks_leave_out_what_has_no_run():
+    whole = drawn_table(noise=0.0)
+    rows = pd.concat([whole.query_meta_info_by_index(index) for index in range(len(whole))])
+    lost = (rows["architecture"] == whole[0]) & (rows["body"] == "one") & (rows["seed"] > 0)
+    partial = ArchitectureTable(whole.space, rows[~lost], whole.about)
+    assert set(partial.summary(body="one", seed=1)["architecture"]) == {*whole} - {whole[0]}
+    assert set(partial.summary(body="one", seed=0)["architecture"]) == {*whole}
+    with pytest.raises(InvalidOption, match="seed is 9; this table has 0, 1, 2, 3"):
+        partial.summary(seed=9)
+    taus = ranking_stability(partial).set_index(["body", "other"])["tau"]
+    assert taus.loc["one", "one"] == pytest.approx(1.0)
+    assert np.isfinite(taus).all()
+
+
 def test_a_simulated_training_shows_one_seed_and_costs_its_time():
     found = drawn_table()
     shown = [found.simulate_train_eval("gate=True|size=8", "one", 100) for _ in range(100)]

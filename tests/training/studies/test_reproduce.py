@@ -11,7 +11,7 @@ from nervecord.cli.main import main
 from nervecord.errors import CircuitMismatch, InvalidOption, InvalidRun, OutputExists, UnknownName
 from nervecord.training.runs.config import RunConfig
 from nervecord.training.runs.score_table import read_scores
-from nervecord.training.studies.ablations import ablate, lattice
+from nervecord.training.studies.ablations import ablate, ablation_table, lattice
 from nervecord.training.studies.ncap_paper.claims import _as_good_as_an_mlp
 from nervecord.training.studies.ncap_paper.findings import Findings
 from nervecord.training.studies.ncap_paper.ingredients import PAIRS, ingredients_table
@@ -35,6 +35,14 @@ def test_the_lattice_is_every_choice_and_every_part():
     assert labels[0] == "shared, signed, constant"
     assert labels[-2:] == ["no proprioception", "no oscillator"]
     assert len({json.dumps(options, sort_keys=True) for options in lattice().values()}) == 10
+
+
+def test_an_ablation_of_agents_that_started_from_another_run_has_their_scores():
+    of = {"agent": next(iter(lattice())), "weights": 4, "metric": "return", "episode": 0}
+    rows = [{**of, "stage": stage, "seed": seed, "value": 10.0 * after + seed}
+            for seed in range(3) for after, stage in enumerate(("untrained", "finetuned"))]  # fmt: skip
+    row = ablation_table(pd.DataFrame(rows)).iloc[0]
+    assert (row["seeds"], row["untrained"], row["trained"]) == (3, 1.0, 11.0)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +186,15 @@ def test_an_algorithm_that_trained_no_other_agent_is_no_part_of_a_comparison():
             *scores_of({("NCAP", "swimmer6"): (900,) * 3}, algorithm="cmaes")]  # fmt: skip
     claim = _as_good_as_an_mlp(Findings(pd.DataFrame(rows)))
     assert (claim["verdict"], claim["numbers"]) == ("holds", f"es: NCAP 900, {MLP} 500")
+
+
+def test_an_agent_that_could_not_be_trained_is_nobodys_best():
+    rows = scores_of({("MLP(8, 8)", "swimmer6"): (np.nan,), (MLP, "swimmer6"): (500,) * 3}, algorithm="es")
+    failed = {**rows[0], "stage": None, "metric": None, "body": None, "note": "does not fit"}
+    ours = scores_of({("NCAP", "swimmer6"): (900,) * 3}, algorithm="es")
+    found = Findings(pd.DataFrame([failed, *rows[1:], *ours]))
+    assert found.best("paper", ["MLP(8, 8)", MLP]) == (MLP, "es", 500)
+    assert _as_good_as_an_mlp(found)["verdict"] == "holds"
 
 
 def test_every_pair_differs_in_something_that_the_largest_scale_trains():

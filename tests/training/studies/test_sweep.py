@@ -104,6 +104,17 @@ def test_what_could_not_be_is_tried_again_and_what_is_asked_otherwise_is_measure
     assert table["return"].iloc[0] == pytest.approx(values["return"].mean())
 
 
+def test_runs_that_start_from_another_are_in_the_table_and_its_groups(tmp_path):
+    first = train(RunConfig(**BASE), tmp_path / "first", progress=False)
+    plan = Sweep({**BASE, "start": str(first.path)}, {"seed": [1, 2]}, episodes=2)
+    table = sweep(plan, tmp_path / "out", workers=1, progress=False)
+    values = [Run(tmp_path / "out" / seed).results.current.where("evaluation").best.metrics for seed in ("1", "2")]
+    assert table["return"].tolist() == pytest.approx([each["return"].mean() for each in values])
+    groups = sweep_groups(plan, tmp_path / "out")
+    assert groups["seeds"].tolist() == [2]
+    assert groups["return_iqm"].iloc[0] == pytest.approx(table["return"].mean())
+
+
 def test_a_trial_that_starts_from_another_of_its_study_is_done_wherever_the_study_lies(tmp_path):
     asked = []
     for name in ("here", "there"):

@@ -202,7 +202,10 @@ def _resampled(
 
 
 def _tau(one: Float[np.ndarray, "architectures seeds"], two: Float[np.ndarray, "architectures others"]) -> float:
-    return float(scipy.stats.kendalltau(np.nanmean(one, 1), np.nanmean(two, 1)).statistic)
+    # Where seeds are missing, a half or a resample may have none of an architecture: it is left out of that one.
+    counts = [(~np.isnan(scores)).sum(1) for scores in (one, two)]
+    means = [np.nansum(scores, 1) / np.where(n, n, np.nan) for scores, n in zip((one, two), counts, strict=True)]
+    return float(scipy.stats.kendalltau(*means, nan_policy="omit").statistic)
 
 
 def write_searches(searches: pd.DataFrame, stability: pd.DataFrame, out: Path) -> None:

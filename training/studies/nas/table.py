@@ -232,7 +232,8 @@ class ArchitectureTable:
         which = range(len(self)) if architecture is None else [self._index(architecture)]
         parts = []
         for name in self.bodies if body is None else [body]:
-            has_runs = ~np.isnan(self.scores(name, "valid", step)).all(1)
+            runs = ~np.isnan(self.scores(name, "valid", step))
+            has_runs = runs[:, self.seeds.index(seed)] if seed in self.seeds else runs.any(1)
             rows = [
                 {"architecture": self[index], "body": name, **self.get_more_info(index, name, step, seed)}
                 for index in which

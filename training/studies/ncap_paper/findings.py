@@ -79,13 +79,16 @@ class Findings:
     def best(
         self, reward: str, arms: Sequence[str] | None = None, algorithms: Sequence[str] | None = None
     ) -> tuple[str, str, float]:
-        """Return agent, algorithm and IQM of the highest trained return: of some agents, by some algorithms, or any."""
+        """Return agent, algorithm and IQM of the highest trained return: of some agents, by some algorithms, or any.
+
+        What could not be measured is not among them.
+        """
         found = [
             (arm, algorithm, self.iqm(arm, algorithm, reward=reward).mean)
             for arm, algorithm in self.trained_with(reward)
             if arm in (arms or self.arms) and algorithm in (algorithms or self.algorithms)
         ]
-        return max(found, key=lambda row: row[2], default=("", "", np.nan))
+        return max((row for row in found if not np.isnan(row[2])), key=lambda row: row[2], default=("", "", np.nan))
 
     def steps_to(
         self, agent: str, algorithm: str, reward: str, target: float, study: str = "curves"
