@@ -202,7 +202,7 @@ def test_every_command_of_the_overview_has_a_whole_sentence(capsys):
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(797.346, "797.3"), (0.0394712, "0.03947"), (12345.678, "12346"), (320000.0, "320000"), (-3.0, "-3"),
-     (1e-9, "1e-09"), (float("nan"), "nan"), (1e20, "1e+20")],
+     (9999.7, "10000"), (-9999.97, "-10000"), (9999.4, "9999"), (1e-9, "1e-09"), (float("nan"), "nan"), (1e20, "1e+20")],
 )  # fmt: skip
 def test_numbers_are_rounded_alike_alone_and_in_tables(value, shown):
     assert text({"a": value}) == f"a  {shown}"
