@@ -3,10 +3,12 @@
 import asyncio
 import base64
 import contextlib
+import getpass
 import io
 import json
 import re
 import socket
+import time
 import urllib.error
 import urllib.request
 
@@ -171,6 +173,14 @@ def test_the_return_is_that_of_the_episode_so_far(player):
     assert steps[-1] == 0
 
 
+def test_a_new_episode_has_no_speed_yet(player):
+    for _ in range(3):
+        player.step()
+    assert player.moment()["speed"] is not None
+    player.restart()
+    assert player.moment()["speed"] is None
+
+
 def test_the_medium_changes_under_the_body(runs):
     held = Player(runs["ncap"])
     with contextlib.closing(held):
@@ -226,23 +236,41 @@ def test_orders_that_are_none_are_one_line(player):
             server.obey(order)
 
 
-def test_a_message_nested_too_deeply_is_answered_as_any_mistake(served):
+def test_a_message_that_no_page_sends_is_answered_as_any_mistake(served):
     aiohttp = pytest.importorskip("aiohttp")
 
     async def answers() -> list[dict]:
         async with aiohttp.ClientSession() as session, session.ws_connect(served[1] + "live") as page:
             told = []
-            for message in ("[" * 50_000, '{"pause": true}'):
+            for message in ("[" * 50_000, f'{{"length": 1{"0" * 400}}}', '{"pause": true}'):
                 await page.send_str(message)
                 while "answered" not in (answer := await page.receive_json(timeout=20)):
                     pass
                 told.append(answer)
             return told
 
-    deep, pause = asyncio.run(answers())
+    deep, long, pause = asyncio.run(answers())
     assert "recursion" in deep["error"]
+    assert "too large" in long["error"]
     assert "error" not in pause
     assert served[0].is_paused
+
+
+def test_a_server_stops_at_once_though_pages_are_open(player):
+    aiohttp = pytest.importorskip("aiohttp")
+
+    async def stopped() -> float:
+        addresses: asyncio.Queue[str] = asyncio.Queue()
+        serving = asyncio.ensure_future(PlayServer(player).serve(0, addresses.put_nowait))
+        async with aiohttp.ClientSession() as session, session.ws_connect(await addresses.get() + "live") as page:
+            await page.receive_json()
+            since = time.monotonic()
+            serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+            return time.monotonic() - since
+
+    assert asyncio.run(stopped()) < 20  # aiohttp's own is 60
 
 
 def test_several_people_watch_and_all_see_what_one_does(served):
@@ -291,6 +319,15 @@ def test_a_slow_page_gets_the_newest_moment_when_it_has_drawn_the_last():
 
 def test_the_command_says_how_to_reach_the_page_from_another_machine():
     assert re.fullmatch(r"ssh -L 8123:127\.0\.0\.1:8123 \S+@\S+", from_elsewhere("http://127.0.0.1:8123/"))
+
+
+@pytest.mark.parametrize("error", [KeyError("uid not found"), OSError("no name")])  # before Python 3.13, and since
+def test_a_user_without_a_name_may_play(error, monkeypatch):
+    def nameless():
+        raise error
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    assert " USER@" in from_elsewhere("http://127.0.0.1:8123/")
 
 
 def test_other_origins_are_refused(served):
