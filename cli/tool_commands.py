@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
@@ -15,9 +15,6 @@ from ..errors import InvalidOption, UnknownName
 from . import listings
 from .command import Command, Trusting
 from .surroundings import no_renderer
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger(__name__)
 
