@@ -63,6 +63,14 @@ class Bench(Command):
     limit: float = 600.0
     """With --learn: time limit of each seed, seconds of learning."""
 
+    def check(self) -> None:
+        """Refuse to measure nothing."""
+        for name, value in (("repeats", self.repeats), ("seeds", self.seeds)):
+            if value < 1:
+                raise InvalidOption(f"{name} is {value}; give a whole number, 1 or more")
+        if not self.limit > 0:
+            raise InvalidOption(f"limit is {self.limit}; give seconds, more than 0")
+
     def run(self) -> Any:
         """Measure, and return the table."""
         from ..benchmarks import composed, lanes, learn, ppo, scale, speed, zones

@@ -9,7 +9,8 @@ def test_no_group_is_left_out_and_no_two_look_alike():
     names = [f"group {index}" for index in range(13)]
     line = [0, 10], [1.0, 2.0]
     rows = [
-        {"body": "swimmer6", "searcher": name, "seconds": seconds, "regret": 1.0, "regret_low95": 0.0, "regret_high95": 2.0}
+        {"body": "swimmer6", "searcher": name, "seconds": seconds, "regret": 1.0, "regret_low95": 0.0,
+         "regret_high95": 2.0}
         for name in names for seconds in (1.0, 2.0)
     ]  # fmt: skip
     for figure in (curves({name: [line] for name in names}, "all"), regret_curves(pd.DataFrame(rows))):

@@ -7,7 +7,10 @@ import getpass
 import io
 import json
 import re
+import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -302,9 +305,9 @@ def test_a_slow_page_gets_the_newest_moment_when_it_has_drawn_the_last():
     async def watch() -> None:
         watcher = _Watcher(Page())
         sending = asyncio.ensure_future(watcher.send())
-        for time in range(100):
-            watcher.show({"time": time})
-            watcher.show({"wiring": time} if time == 50 else {})
+        for moment in range(100):
+            watcher.show({"time": moment})
+            watcher.show({"wiring": moment} if moment == 50 else {})
             await asyncio.sleep(0)
         watcher.answer({"answered": True})
         await asyncio.sleep(0)
@@ -349,6 +352,17 @@ def test_a_taken_port_is_one_line(runs, capsys):
             main(["play", str(runs["ncap"].path), "--port", str(port)])
     assert stopped.value.code == 2
     assert f"port {port} of 127.0.0.1 is taken" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no Ctrl-C to one process")
+def test_json_stands_alone_on_standard_output(runs):
+    command = [sys.executable, "-m", "nervecord", "play", str(runs["ncap"].path), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as playing:
+        while "open http" not in (line := playing.stderr.readline()):
+            assert line
+        playing.send_signal(signal.SIGINT)
+        assert json.loads(playing.communicate(timeout=120)[0]) == {"played": str(runs["ncap"].path)}
+    assert playing.returncode == 0
 
 
 def test_posts_are_told_where_they_stand(tmp_path):
