@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidOption, OutputExists
 from ..training.runs.holds import holds
 from .command import OnRun
+from .config_options import typed
 from .parsing import Steps
 from .printing import run_told, table_text
 
@@ -113,11 +114,12 @@ class Bricks(OnRun):
         if self.json:
             return {"run": str(grown.path), "units": units}
         config = grown.config
-        train = (
-            f"nervecord train --start {grown.argument} --circuit {config.circuit} "
-            f"--algorithm {config.algorithm} --task {config.task} --body {config.body_names[0]} "
-            f"--out {shlex.quote(f'{self.out}-trained')}"
-        )
+        words = [
+            f"nervecord train --start {grown.argument} --circuit {config.circuit} --algorithm {config.algorithm}",
+            f"--task {config.task} --body {config.body_names[0]}", typed(config),
+            f"--out {shlex.quote(f'{self.out}-trained')}",
+        ]  # fmt: skip
+        train = " ".join(filter(None, words))
         return {
             "run": str(grown.path),
             "units": " ".join(units),

@@ -6,14 +6,18 @@ import dataclasses
 import inspect
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from ..errors import InvalidOption
 from .parsing import Steps
+
+if TYPE_CHECKING:
+    from ..training.runs.config import RunConfig
 
 # What each kind of field is on a command line, by its annotation.
 _KINDS: dict[str, Any] = {
@@ -111,17 +115,30 @@ def circuit_named(text: str, untrusted: Path | None = None) -> str:
     return circuit_from_file(text)
 
 
+def typed(config: RunConfig) -> str:
+    """Return a config's task options, episode steps, arena and control step as they are typed, but no defaults."""
+    held, default = config.to_json(), type(config)().to_json()
+    words: list[str] = []
+    for name in ("task_options", "episode_steps", "arena", "control_dt"):
+        if held[name] != default[name]:
+            shown = _shown(name, held[name])
+            words += [f"--{name.replace('_', '-')}", *(shown if isinstance(shown, tuple) else [str(shown)])]
+    return shlex.join(words)
+
+
 def pairs(texts: Sequence[str]) -> dict[str, Any]:
     """Parse options of the form name=value; values that are valid JSON are decoded, others stay text.
 
     Raises:
-        InvalidOption: an option has no value.
+        InvalidOption: an option has no value, or two.
     """
     found = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise InvalidOption(f"option {text!r} has no value; give name=value")
+        if name in found:
+            raise InvalidOption(f"option {name!r} is given two values; give it one")
         try:
             found[name] = json.loads(value)
         except ValueError:

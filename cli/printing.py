@@ -17,7 +17,8 @@ _LARGEST_IN_FULL = 1e15
 
 def number(value: float) -> str:
     """Format a number with 4 significant digits; whole numbers and those above 9999 have no fraction."""
-    if abs(value) < _LARGEST_IN_FULL and (abs(value) >= 10**_DIGITS or float(value).is_integer()):
+    # From 9999.5 on, four digits would be written as 1e+04.
+    if abs(value) < _LARGEST_IN_FULL and (abs(value) >= 10**_DIGITS - 0.5 or float(value).is_integer()):
         return f"{value:.0f}"
     return f"{value:.{_DIGITS}g}"
 

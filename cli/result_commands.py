@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +51,11 @@ class Record(Disturbing, OnRunOrModel):
                 "episodes body silence clamp drive noise noise_unit",
                 "--history is of one episode of the run as it was trained",
             )
+            if self.untrained:
+                raise InvalidOption("--history is of a run's checkpoints, and --untrained has none; give a run")
         if self.path is not None and self.path.suffix == ".zip":
             self.refuse("noise noise_unit", "SB3's models have no circuit of named neurons")
-            if self.path is not None and self.path.suffix == ".zip":
-                self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
+            self.refuse("history", f"{self.path} is a zip file; give a run, which has checkpoints")
         if self.out.suffix == ".wcon":
             self.refuse("history", f"{self.out} keeps midlines alone; give a file .nc")
         if self.out.suffix != ".nwb":
@@ -264,7 +266,8 @@ class Play(OnAgent):
         from ..pages.play_server import from_elsewhere, play
 
         def ready(url: str) -> None:
-            print(f"open {url} (Ctrl-C ends)\nfrom another machine, first: {from_elsewhere(url)}", flush=True)
+            told = f"open {url} (Ctrl-C ends)\nfrom another machine, first: {from_elsewhere(url)}"
+            print(told, file=sys.stderr if self.json else sys.stdout, flush=True)
 
         with self.opened(self.body) as run, contextlib.suppress(KeyboardInterrupt):
             play(run, self.body, self.port, ready)
@@ -281,7 +284,7 @@ class Gallery(OnRuns):
     def check(self) -> None:
         """Refuse folders that hold no runs."""
         for path in self.runs:
-            holds(path)
+            holds(path, self.trust)
 
     def run(self) -> dict[str, Any]:
         """Write, and return the page's path."""
@@ -315,6 +318,8 @@ class Export(OnRun):
         """Refuse a folder without a run, and options of an upload without --push."""
         if self.push is None:
             self.refuse("private endpoint", "nothing is uploaded; give --push OWNER/NAME too")
+        elif missing := absence("hub", "huggingface_hub"):
+            raise MissingDependency(missing)
         super().check()
 
     def run(self) -> dict[str, Any]:

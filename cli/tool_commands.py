@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
@@ -15,9 +15,6 @@ from ..errors import InvalidOption, UnknownName
 from . import listings
 from .command import Command, Trusting
 from .surroundings import no_renderer
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +62,14 @@ class Bench(Command):
     """With --learn: number of seeds per method; the median is shown."""
     limit: float = 600.0
     """With --learn: time limit of each seed, seconds of learning."""
+
+    def check(self) -> None:
+        """Refuse to measure nothing."""
+        for name, value in (("repeats", self.repeats), ("seeds", self.seeds)):
+            if value < 1:
+                raise InvalidOption(f"{name} is {value}; give a whole number, 1 or more")
+        if not self.limit > 0:
+            raise InvalidOption(f"limit is {self.limit}; give seconds, more than 0")
 
     def run(self) -> Any:
         """Measure, and return the table."""

@@ -101,6 +101,11 @@ def open_axes(axes: mpl.axes.Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def stroke(index: int) -> tuple[str, str]:
+    """Return colour and dashes of a line by its number: where colours come again, lines are dashed."""
+    return COLOURS[index % len(COLOURS)], ("-", "--", ":", "-.")[index // len(COLOURS) % 4]
+
+
 def curves(
     groups: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]],
     title: str,
@@ -118,13 +123,14 @@ def curves(
     """
     figure = Figure(figsize=(8.0, 3.6), layout="constrained")
     axes = figure.subplots()
-    for colour, (label, seeds) in zip(COLOURS, groups.items(), strict=False):
+    for index, (label, seeds) in enumerate(groups.items()):
+        colour, dashes = stroke(index)
         for steps, values in seeds:
-            axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.5)
+            axes.plot(steps, values, dashes, color=colour, linewidth=0.7, alpha=0.5)
         # Seeds log at the same steps up to where the shortest ends.
         grid = np.linspace(max(steps[0] for steps, _ in seeds), min(steps[-1] for steps, _ in seeds), 200)
         mean = np.mean([np.interp(grid, steps, values) for steps, values in seeds], axis=0)
-        axes.plot(grid, mean, color=colour, linewidth=2.2, label=f"{label} ({len(seeds)} seeds)")
+        axes.plot(grid, mean, dashes, color=colour, linewidth=2.2, label=f"{label} ({len(seeds)} seeds)")
     if target is not None:
         axes.axhline(target, color="#57606a", linestyle="--", linewidth=1, label=f"target {target:g}")
     axes.set(xlabel=x, ylabel=y, title=title)
@@ -144,8 +150,7 @@ def interval_curves(groups: Mapping[str, Sequence[tuple[Sequence[float], Sequenc
     figure = Figure(figsize=(8.0, 3.6), layout="constrained")
     axes = figure.subplots()
     for index, (label, seeds) in enumerate(groups.items()):
-        # Where colours come again, lines are dashed.
-        colour, dashes = COLOURS[index % len(COLOURS)], "-" if index < len(COLOURS) else "--"
+        colour, dashes = stroke(index)
         grid = np.linspace(max(steps[0] for steps, _ in seeds), min(steps[-1] for steps, _ in seeds), 60)
         values = np.array([np.interp(grid, steps, returns) for steps, returns in seeds])
         found = [bootstrap_iqm(column) for column in values.T]
@@ -181,8 +186,9 @@ def regret_curves(searches: pd.DataFrame) -> Figure:
             axes.set_axis_off()
             continue
         of_body = searches[searches["body"] == body]
-        for colour, (name, rows) in zip(COLOURS, of_body.groupby("searcher", sort=False), strict=False):
-            axes.plot(rows["seconds"], rows["regret"], color=colour, linewidth=2, label=name)
+        for index, (name, rows) in enumerate(of_body.groupby("searcher", sort=False)):
+            colour, dashes = stroke(index)
+            axes.plot(rows["seconds"], rows["regret"], dashes, color=colour, linewidth=2, label=name)
             axes.fill_between(
                 rows["seconds"], rows["regret_low95"], rows["regret_high95"], color=colour, alpha=0.2, linewidth=0
             )

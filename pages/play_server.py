@@ -32,6 +32,7 @@ _PORT = Number(1, 2**16 - 1, is_whole=True, also=(0,), none="0 for a free one")
 _SPEEDS = (0.1, 4.0)
 _DREW = "drew"  # what a page says when it has drawn what it was sent
 _TRACE = 12  # seconds of activity that a page shows
+_PARTING = 0.5  # seconds that a server that stops gives its pages
 
 
 class PlayServer:
@@ -61,7 +62,8 @@ class PlayServer:
         app = self._web.Application()
         app.router.add_get("/", self._page)
         app.router.add_get("/live", self._live)
-        runner = self._web.AppRunner(app, access_log=None)
+        # By default a server that stops waits a minute for pages that are open, and these never leave by themselves.
+        runner = self._web.AppRunner(app, access_log=None, shutdown_timeout=_PARTING)
         await runner.setup()
         try:
             site = self._web.TCPSite(runner, HOST, port)
@@ -129,7 +131,7 @@ class PlayServer:
         answer: dict[str, Any] = {"answered": True}
         try:
             self.obey(json.loads(text))
-        except (NervecordError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (NervecordError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             answer["error"] = str(error)
         watcher.answer(answer)
         now = self._present()
@@ -242,8 +244,10 @@ class _Watcher:
 
 def from_elsewhere(url: str) -> str:
     """Return how a page of this machine is reached from another, through SSH."""
-    port = urlsplit(url).port
-    return f"ssh -L {port}:{HOST}:{port} {getpass.getuser()}@{socket.gethostname()}"
+    port, user = urlsplit(url).port, "USER"
+    with contextlib.suppress(OSError, KeyError, ImportError):  # a user without a name, as in many containers
+        user = getpass.getuser()
+    return f"ssh -L {port}:{HOST}:{port} {user}@{socket.gethostname()}"
 
 
 @checked(NervecordError, run=A_RUN, port=_PORT)

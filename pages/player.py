@@ -241,7 +241,7 @@ class Player:
     def restart(self) -> None:
         """Start a new episode."""
         self._rollout.start()
-        self._activity, self._return = np.zeros(len(self.neurons)), 0.0
+        self._activity, self._return, self._speed = np.zeros(len(self.neurons)), 0.0, float("nan")
 
     def step(self) -> None:
         """Advance by one control step; an episode that ends is followed by another."""
@@ -367,7 +367,7 @@ class Player:
         self.neurons = tuple(neuron.name for neuron in agent.neurons)
         self.interventions = tuple(each for each in self.interventions if each.neuron in self.neurons)
         self._greatest = np.full(len(self.neurons), 1e-9)
-        self._speed, self._ground_of = float("nan"), None
+        self._ground_of = None
         self._rollout = Rollout(envs, self._act)
         envs.seed([0])
         self.restart()

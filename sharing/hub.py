@@ -284,7 +284,8 @@ def push(folder: str | Path, repo: str, endpoint: str | None = None, private: bo
         api.create_repo(repo, private=private, exist_ok=True)
         return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message="nervecord export"))
     except Exception as error:  # the hub's client passes on its HTTP library's errors, which change with its version
-        raise Unreachable(f"{repo} was not uploaded: {' '.join(str(error).split())}") from error
+        again = f"{folder} is complete; nervecord.sharing.push({str(folder)!r}, {repo!r}) tries again"
+        raise Unreachable(f"{repo} was not uploaded: {' '.join(str(error).split())}; {again}") from error
 
 
 def check_repo(repo: str) -> None:

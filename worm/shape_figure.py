@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..drawing.figures import COLOURS, open_axes
+from ..drawing.figures import COLOURS, open_axes, stroke
 from .posture import Posture
 from .shapes import SEGMENTS, Eigenworms
 
@@ -24,8 +24,9 @@ def eigenworm_figure(shapes: Eigenworms, postures: Mapping[str, Posture]) -> Fig
     figure = Figure(figsize=(11.0, 2.8), layout="constrained")
     left, middle, right, far = figure.subplots(1, 4, width_ratios=[1.2, 0.8, 1, 1])
     place = (np.arange(SEGMENTS) + 0.5) / SEGMENTS
-    for index, (vector, colour) in enumerate(zip(shapes.vectors, COLOURS, strict=False)):
-        left.plot(place, vector, color=colour, label=f"{index + 1}")
+    for index, vector in enumerate(shapes.vectors):
+        colour, dashes = stroke(index)
+        left.plot(place, vector, dashes, color=colour, label=f"{index + 1}")
     left.set(xlabel="head to tail, of its length", ylabel="no unit", title="shapes")
     left.legend(frameon=False, ncols=4, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, -0.02), handlelength=1)
     left.margins(y=0.2)

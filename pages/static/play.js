@@ -224,7 +224,13 @@ function say() {
 }
 
 const socket = new WebSocket(`ws://${location.host}/live`);
+const STOPPED = "The server has stopped.";
 function tell(order) {
+  // Whoever tells it something has taken the words away.
+  if (socket.readyState !== WebSocket.OPEN) {
+    find("said").textContent = socket.readyState === WebSocket.CONNECTING ? "Not connected yet." : STOPPED;
+    return;
+  }
   awaited += 1;
   socket.send(JSON.stringify(order));
 }
@@ -247,7 +253,7 @@ socket.addEventListener("message", (event) => {
     requestAnimationFrame(() => socket.readyState === WebSocket.OPEN && socket.send("drew"));
   }
 });
-socket.addEventListener("close", () => { find("said").textContent = "The server has stopped."; });
+socket.addEventListener("close", () => { find("said").textContent = STOPPED; });
 
 if (find("by-name")) {
   find("by-name").addEventListener("submit", (event) => {

@@ -49,6 +49,7 @@ function makeSwimmer({chain: shape, circuit, sensors, substeps, squash, dt, rewa
     reset(heading = Math.PI * (2 * Math.random() - 1),
           jointPos = start.map(([low, high]) => low + (high - low) * Math.random())) {
       chain.reset(heading, jointPos);
+      activity.fill(0);
       step = CIRCUITS[circuit.kind](circuit.numbers, weights, Float64Array.from(circuit.memory), group);
       readings = chain.read();
       begun = readings.slice(comAt, comAt + 2);

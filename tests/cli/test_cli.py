@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,10 @@ def worm(tmp_path_factory) -> Run:
         ("compare WORM WORM --episodes 0 --out x", "episodes is 0; give a whole number, 1 or more"),
         ("compare WORM WORM --labels fast --out x", "label 'fast' is for no group; give GROUP=LABEL"),
         ("compare WORM WORM --labels ncap=a ncap=b --out x", "group 'ncap' is given two labels; give it one"),
+        ("train --circuit-options period=50 period=60 --out x", "option 'period' is given two values; give it one"),
+        ("bench --zones --repeats 0", "repeats is 0; give a whole number, 1 or more"),
+        ("bench --learn --seeds 0", "seeds is 0; give a whole number, 1 or more"),
+        ("bench --learn --limit 0", "limit is 0.0; give seconds, more than 0"),
         ("ablate --episodes 0 --out x", "episodes is 0; give a whole number, 1 or more"),
         (
             "evaluate WORM --reward com --algorithm sac",
@@ -182,6 +187,19 @@ def test_a_training_ends_with_what_is_asked_next(worm, capsys):
     assert "()" not in out
 
 
+def test_a_grown_circuit_is_trained_as_is_told_in_what_it_was_trained_in(tmp_path, capsys):
+    there = {
+        "task_options": {"reward": "com"}, "episode_steps": 40, "arena": {"name": "open", "medium": {"density": 900}},
+    }  # fmt: skip
+    run = train(RunConfig("mlp", steps=320, algorithm_options={"n_envs": 8}, **there), tmp_path / "a run", False)
+    main(["bricks", str(run.path), "--grow", "2", "--out", str(tmp_path / "grown")])
+    told = next(line for line in capsys.readouterr().out.splitlines() if line.endswith("trains all of it"))
+    main([*shlex.split(told.partition("  trains")[0])[1:], "--steps", "320", "--algorithm-options", "n_envs=8"])
+    before, after = run.config.to_json(), Run(tmp_path / "grown-trained").config.to_json()
+    assert after["task_options"]["reward"] == "com"
+    assert [after[name] for name in ("episode_steps", "arena")] == [before[name] for name in ("episode_steps", "arena")]
+
+
 def test_a_run_without_a_whole_episode_has_no_training_return():
     assert run_told({"steps": 64, "training_return": None}) == {"steps": 64}
 
@@ -202,7 +220,8 @@ def test_every_command_of_the_overview_has_a_whole_sentence(capsys):
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(797.346, "797.3"), (0.0394712, "0.03947"), (12345.678, "12346"), (320000.0, "320000"), (-3.0, "-3"),
-     (1e-9, "1e-09"), (float("nan"), "nan"), (1e20, "1e+20")],
+     (9999.7, "10000"), (-9999.97, "-10000"), (9999.4, "9999"), (1e-9, "1e-09"), (float("nan"), "nan"),
+     (1e20, "1e+20")],
 )  # fmt: skip
 def test_numbers_are_rounded_alike_alone_and_in_tables(value, shown):
     assert text({"a": value}) == f"a  {shown}"

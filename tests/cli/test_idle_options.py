@@ -97,6 +97,7 @@ IDLE = [
         (f"{command} run --noise-unit own", "--noise-unit would have no effect: it is the unit of --noise")
         for command in ("record", "probe")
     ),
+    ("record --untrained --history", "--history is of a run's checkpoints, and --untrained has none; give a run"),
     ("record run --history --noise 0.3 --noise-unit own", "--noise, --noise-unit would have no effect: --history"),
     ("record run --as-imaging", "--as-imaging would have no effect: it is of .nwb files, and recording.nc is none"),
     ("probe rec.nc --noise 0.3", "--noise would have no effect: it is about a run, and rec.nc is a recording"),

@@ -3,10 +3,15 @@
 import asyncio
 import base64
 import contextlib
+import getpass
 import io
 import json
 import re
+import signal
 import socket
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -171,6 +176,14 @@ def test_the_return_is_that_of_the_episode_so_far(player):
     assert steps[-1] == 0
 
 
+def test_a_new_episode_has_no_speed_yet(player):
+    for _ in range(3):
+        player.step()
+    assert player.moment()["speed"] is not None
+    player.restart()
+    assert player.moment()["speed"] is None
+
+
 def test_the_medium_changes_under_the_body(runs):
     held = Player(runs["ncap"])
     with contextlib.closing(held):
@@ -226,23 +239,41 @@ def test_orders_that_are_none_are_one_line(player):
             server.obey(order)
 
 
-def test_a_message_nested_too_deeply_is_answered_as_any_mistake(served):
+def test_a_message_that_no_page_sends_is_answered_as_any_mistake(served):
     aiohttp = pytest.importorskip("aiohttp")
 
     async def answers() -> list[dict]:
         async with aiohttp.ClientSession() as session, session.ws_connect(served[1] + "live") as page:
             told = []
-            for message in ("[" * 50_000, '{"pause": true}'):
+            for message in ("[" * 50_000, f'{{"length": 1{"0" * 400}}}', '{"pause": true}'):
                 await page.send_str(message)
                 while "answered" not in (answer := await page.receive_json(timeout=20)):
                     pass
                 told.append(answer)
             return told
 
-    deep, pause = asyncio.run(answers())
+    deep, long, pause = asyncio.run(answers())
     assert "recursion" in deep["error"]
+    assert "too large" in long["error"]
     assert "error" not in pause
     assert served[0].is_paused
+
+
+def test_a_server_stops_at_once_though_pages_are_open(player):
+    aiohttp = pytest.importorskip("aiohttp")
+
+    async def stopped() -> float:
+        addresses: asyncio.Queue[str] = asyncio.Queue()
+        serving = asyncio.ensure_future(PlayServer(player).serve(0, addresses.put_nowait))
+        async with aiohttp.ClientSession() as session, session.ws_connect(await addresses.get() + "live") as page:
+            await page.receive_json()
+            since = time.monotonic()
+            serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+            return time.monotonic() - since
+
+    assert asyncio.run(stopped()) < 20  # aiohttp's own is 60
 
 
 def test_several_people_watch_and_all_see_what_one_does(served):
@@ -274,9 +305,9 @@ def test_a_slow_page_gets_the_newest_moment_when_it_has_drawn_the_last():
     async def watch() -> None:
         watcher = _Watcher(Page())
         sending = asyncio.ensure_future(watcher.send())
-        for time in range(100):
-            watcher.show({"time": time})
-            watcher.show({"wiring": time} if time == 50 else {})
+        for moment in range(100):
+            watcher.show({"time": moment})
+            watcher.show({"wiring": moment} if moment == 50 else {})
             await asyncio.sleep(0)
         watcher.answer({"answered": True})
         await asyncio.sleep(0)
@@ -291,6 +322,15 @@ def test_a_slow_page_gets_the_newest_moment_when_it_has_drawn_the_last():
 
 def test_the_command_says_how_to_reach_the_page_from_another_machine():
     assert re.fullmatch(r"ssh -L 8123:127\.0\.0\.1:8123 \S+@\S+", from_elsewhere("http://127.0.0.1:8123/"))
+
+
+@pytest.mark.parametrize("error", [KeyError("uid not found"), OSError("no name")])  # before Python 3.13, and since
+def test_a_user_without_a_name_may_play(error, monkeypatch):
+    def nameless():
+        raise error
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    assert " USER@" in from_elsewhere("http://127.0.0.1:8123/")
 
 
 def test_other_origins_are_refused(served):
@@ -312,6 +352,17 @@ def test_a_taken_port_is_one_line(runs, capsys):
             main(["play", str(runs["ncap"].path), "--port", str(port)])
     assert stopped.value.code == 2
     assert f"port {port} of 127.0.0.1 is taken" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no Ctrl-C to one process")
+def test_json_stands_alone_on_standard_output(runs):
+    command = [sys.executable, "-m", "nervecord", "play", str(runs["ncap"].path), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as playing:
+        while "open http" not in (line := playing.stderr.readline()):
+            assert line
+        playing.send_signal(signal.SIGINT)
+        assert json.loads(playing.communicate(timeout=120)[0]) == {"played": str(runs["ncap"].path)}
+    assert playing.returncode == 0
 
 
 def test_posts_are_told_where_they_stand(tmp_path):

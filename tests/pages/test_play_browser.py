@@ -203,6 +203,16 @@ def test_what_cannot_be_is_said_on_the_page(runs, opened):
     held.close()
 
 
+def test_a_page_says_at_every_click_that_its_server_has_stopped(player, opened):
+    with contextlib.ExitStack() as pages:
+        with serving(player) as (_, url):
+            page = pages.enter_context(opened(url))
+            until(page, "socket.readyState === WebSocket.OPEN")
+        until(page, "document.querySelector('#said').textContent === 'The server has stopped.'")
+        page.locator("[data-push=up]").click()
+        assert page.locator("#said").inner_text() == "The server has stopped."
+
+
 def test_a_post_is_dragged_in_a_browser(rambler, opened, tmp_path):
     held = Player(rambler)
     with contextlib.closing(held), serving(held) as (server, url), opened(url, 1200) as page:

@@ -148,6 +148,10 @@ def test_a_page_is_pushed_lesioned_and_lengthened(opened, page_file):
         page.locator("#links").fill(page.evaluate("String(sizes().indexOf(12))"))
         until(page, "swimmer.line().length === 13")
         assert page.locator("[aria-pressed=true]").count() == 2, "what is silenced stays so on another body"
+        page.locator("#pause").click()
+        page.get_by_role("button", name="New episode").click()
+        assert page.evaluate("swimmer.activity.every((value) => value === 0)"), "a new episode begins with the old one"
+        page.locator("#pause").click()
         page.get_by_role("button", name="Let all go").click()
         assert page.locator("[aria-pressed=true]").count() == 0
         page.locator("#agent").select_option("relay")

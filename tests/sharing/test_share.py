@@ -2,6 +2,7 @@
 
 import dataclasses
 import http.server
+import importlib.util
 import json
 import os
 import pickle
@@ -353,3 +354,12 @@ def test_a_hub_that_cannot_be_reached_is_one_line(exported, tmp_path, capsys, mo
               "--endpoint", "http://127.0.0.1:9"])  # fmt: skip
     printed = capsys.readouterr().err.strip()
     assert "was not uploaded" in printed.splitlines()[-1]
+    assert f"nervecord.sharing.push({str(tmp_path / 'out')!r}, 'me/worm') tries again" in printed
+
+
+def test_what_uploads_is_missed_before_anything_is_exported(exported, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(SystemExit):
+        main(["export", str(exported[0].path), "--out", str(tmp_path / "out"), "--push", "me/worm"])
+    assert "huggingface_hub is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

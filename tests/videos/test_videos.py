@@ -45,6 +45,18 @@ def test_gif_and_webp_are_animated(tmp_path, suffix):
         assert film.n_frames == 10
 
 
+@pytest.mark.parametrize("fps", [24, 30, 40])
+def test_a_gif_takes_as_long_as_what_it_shows(fps, tmp_path):
+    frames = (np.full((16, 16, 3), 3 * frame, np.uint8) for frame in range(fps))
+    write_film(frames, tmp_path / "worm.gif", fps)
+    milliseconds = 0
+    with Image.open(tmp_path / "worm.gif") as film:
+        for frame in range(film.n_frames):
+            film.seek(frame)
+            milliseconds += film.info["duration"]
+    assert milliseconds == 1000
+
+
 def test_a_gif_keeps_the_colours_that_mean_something(tmp_path):
     # Legends and thin lines are a few pixels of a large picture in other colours.
     frame = NeuronView(*neurons_of(6, 30)).frame(10).astype(int)

@@ -10,6 +10,7 @@ from nervecord.cli.main import main
 from nervecord.envs.tasks.track import travelling_wave
 from nervecord.errors import InvalidOption, InvalidRecording, MissingDependency, UnknownName
 from nervecord.worm import Eigenworms, Posture, eigenworms, write_wcon
+from nervecord.worm.shape_figure import eigenworm_figure
 from nervecord.worm.shapes import directions, phase, phase_rate
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "golden" / "animal" / "eigenworms4.csv"  # its licence is another's
@@ -52,6 +53,13 @@ def test_all_shapes_together_are_the_posture():
     assert found.own_share[-1] == pytest.approx(1.0)
     np.testing.assert_allclose(found.shapes(found.amplitudes(posture)), directions(posture), atol=1e-9)
     assert abs(directions(posture).mean(1)).max() < 1e-12
+
+
+def test_every_shape_is_drawn():
+    posture = of_angles(np.random.default_rng(0).normal(scale=0.01, size=(300, 99)))
+    shapes = eigenworms([posture], 9).vectors
+    drawn = [line.get_ydata() for line in eigenworm_figure(eigenworms([posture], 9), {"w": posture}).axes[0].lines]
+    np.testing.assert_array_equal(drawn, shapes)
 
 
 def test_a_worm_made_of_four_shapes_is_explained_by_them():

@@ -81,7 +81,8 @@ class Intervention:
 
     def __str__(self) -> str:
         value = "" if self.kind == "silence" else f" {self.value:+g}" if self.kind == "drive" else f" {self.value:g}"
-        window = f", steps {self.start} to {self.stop}" if self.stop is not None else ""
+        window = f", from step {self.start}" if self.start else ""
+        window = window if self.stop is None else f", steps {self.start} to {self.stop}"
         return f"{self.kind} {self.neuron}{value}{window}"
 
 

@@ -148,6 +148,12 @@ def test_what_the_command_line_says_is_understood(kind, text, expected):
     assert Intervention.parse(kind, text) == expected
 
 
+def test_words_tell_when_an_intervention_begins_and_ends():
+    assert str(Intervention("B_d_0")) == "silence B_d_0"
+    assert str(Intervention("B_d_0", start=100)) == "silence B_d_0, from step 100"
+    assert str(Intervention("osc_v", "clamp", 1.0, 100, 200)) == "clamp osc_v 1, steps 100 to 200"
+
+
 @pytest.mark.parametrize(
     ("kind", "text"),
     [("silence", "B_d_2=1"), ("drive", "osc_v"), ("clamp", "osc_v=high"), ("silence", "B_d_2:10"),

@@ -76,6 +76,16 @@ def test_a_run_may_be_reached_by_a_link_and_links_in_it_be_trusted(run, tmp_path
     assert '"done": true' in capsys.readouterr().out
 
 
+def test_a_gallery_trusts_what_it_is_told_to(run, tmp_path, capsys):
+    shutil.move(run / "config.json", tmp_path / "elsewhere.json")
+    (run / "config.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(SystemExit):
+        main(["gallery", str(run), "--out", str(tmp_path / "g.html")])
+    assert "config.json is a link" in capsys.readouterr().err
+    main(["gallery", str(run), "--out", str(tmp_path / "g.html"), "--trust"])
+    assert (tmp_path / "g.html").is_file()
+
+
 def test_every_command_on_runs_refuses_links(run, secret, tmp_path, capsys):
     (run / "film.mp4").symlink_to(secret)
     before = sorted(tmp_path.rglob("*"))
