@@ -77,7 +77,7 @@ def _write_mp4(frames: Iterable[Frame], path: Path, fps: float) -> None:
 
 
 def _write_images(frames: Iterator[Frame], path: Path, fps: float, suffix: str) -> None:
-    images = (Image.fromarray(frame) for frame in frames)
+    images: Iterator[Image.Image] = (Image.fromarray(frame) for frame in frames)
     options: dict[str, Any] = {"loop": 0, "save_all": True}
     if suffix == ".gif":
         images = _timed((_with_few_colours(image) for image in images), fps)

@@ -148,9 +148,11 @@ def test_a_page_is_pushed_lesioned_and_lengthened(opened, page_file):
         page.locator("#links").fill(page.evaluate("String(sizes().indexOf(12))"))
         until(page, "swimmer.line().length === 13")
         assert page.locator("[aria-pressed=true]").count() == 2, "what is silenced stays so on another body"
+        until(page, "swimmer.now.elapsed > 5")
         page.locator("#pause").click()
+        assert page.evaluate("swimmer.activity.some((value) => value !== 0)")
         page.get_by_role("button", name="New episode").click()
-        assert page.evaluate("swimmer.activity.every((value) => value === 0)"), "a new episode begins with the old one"
+        assert page.evaluate("swimmer.activity.every((value) => value === 0)"), "a new episode begins at rest"
         page.locator("#pause").click()
         page.get_by_role("button", name="Let all go").click()
         assert page.locator("[aria-pressed=true]").count() == 0
