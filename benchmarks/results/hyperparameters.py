@@ -55,6 +55,11 @@ GRIDS: Mapping[str, Grid] = {
     "cmaes-again": Grid("cmaes", ("ncap", "along", "ncap_plus", "relay", "cpg"), 320_000,
                         {"sigma": (0.3, 1.0), "n_envs": (8, 32)}, (0.3, 32), range(5, 15)),
     "ppo": Grid("ppo", ("along", "mlp"), 200_000, {"learning_rate": (3e-4, 1e-3, 3e-3)}, (1e-3,)),
+    # Three to five minutes of a core a training: three seeds, and no more steps than an MLP learns to swim in.
+    "sac": Grid("sac", ("ncap", "mlp"), 40_000, {"learning_rate": (1e-4, 3e-4, 1e-3)}, (3e-4,), range(3)),
+    "td3": Grid("td3", ("ncap", "mlp"), 40_000, {"learning_rate": (3e-4, 1e-3, 3e-3)}, (1e-3,), range(3)),
+    "td3-again": Grid("td3", ("ncap",), 40_000, {"learning_rate": (1e-3, 3e-3)}, (1e-3,), range(5, 8)),
+    "ddpg": Grid("ddpg", ("ncap", "mlp"), 40_000, {"learning_rate": (3e-4, 1e-3, 3e-3)}, (1e-3,), range(3)),
 }  # fmt: skip
 
 
