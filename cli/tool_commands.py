@@ -65,9 +65,10 @@ class Bench(Command):
 
     def check(self) -> None:
         """Refuse to measure nothing."""
-        for name, value in (("repeats", self.repeats), ("seeds", self.seeds)):
-            if value < 1:
-                raise InvalidOption(f"{name} is {value}; give a whole number, 1 or more")
+        from ..options import COUNT, wrong_value
+
+        if wrong := wrong_value(vars(self), {"repeats": COUNT, "seeds": COUNT}):
+            raise InvalidOption(wrong)
         if not self.limit > 0:
             raise InvalidOption(f"limit is {self.limit}; give seconds, more than 0")
 

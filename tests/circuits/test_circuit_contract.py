@@ -77,7 +77,8 @@ class Old(Circuit):
 def test_a_wiring_is_drawn_in_any_precision_and_where_the_weights_are(name, options):
     circuit = make_circuit(name, SENSES, JOINTS, options, rng())
     with torch.device("meta"):
-        wiring_at(circuit.double(), None)
+        drawn = wiring_at(circuit.double(), None)
+    assert drawn.neurons == circuit.neurons
 
 
 # Facts
